@@ -1,0 +1,350 @@
+"""Configuration: every key, its type, its range and its default, in one place.
+
+The JSON schema that editors use (``workflow/schemas/config.schema.yaml``) is generated
+from these classes by ``meiflow schema``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from meiflow.errors import MeiflowError, closest
+from meiflow.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Quality(_Section):
+    """Unit quality filters; the defaults are AllenSDK's. A metric that is NaN fails."""
+
+    isi_violations_max: Positive = 0.5
+    amplitude_cutoff_max: Positive = 0.1
+    presence_ratio_min: Fraction = 0.95
+
+
+class Simulation(_Section):
+    """Size and kind of the simulated session (source simulated)."""
+
+    units: dict[Identifier, Annotated[int, Field(ge=1, le=2000)]] = Field(
+        default={"VISam": 20, "VISp": 8}, description="units passing the filters, per area"
+    )
+    failing_fraction: Fraction = Field(
+        default=0.3, description="units failing the quality filters, relative to those passing"
+    )
+    untuned_fraction: Fraction = Field(default=0.25, description="share of untuned units")
+    frames: int = Field(default=118, ge=4, le=118, description="natural-scene images")
+    repeats: int = Field(default=30, ge=2, description="presentations per image and of the blank")
+    gabor_repeats: int = Field(default=5, ge=0, description="per Gabor condition (243)")
+    grating_repeats: int = Field(default=5, ge=0, description="per static grating (120)")
+    frame_height: int = Field(default=236, ge=40, le=918, description="pixels of the templates")
+    frame_width: int = Field(default=302, ge=40, le=1174)
+    mean_rate_hz: Positive = Field(default=6.0, description="median evoked rate of tuned units")
+    gain_drift: float = Field(default=0.2, ge=0, le=1, description="std of the shared log gain")
+    latency_s: float = Field(default=0.04, ge=0, le=0.2)
+
+
+class Session(_Section):
+    """Where the recording comes from."""
+
+    source: Literal["simulated", "allen", "nwb", "tables"] = "simulated"
+    id: Identifier = Field(default="demo", description="name of the results folder")
+    area: Identifier | list[Identifier] = Field(
+        default="VISam", description="structure acronym, list of acronyms, or 'all'"
+    )
+    nwb: str | None = Field(default=None, description="source nwb: an AllenSDK session NWB file")
+    images: str | None = Field(
+        default=None, description="sources nwb and tables: folder of frame images or .npy stack"
+    )
+    trials: str | None = Field(
+        default=None, description="source tables: CSV trial_id, neuron_id, spike_count, image_id"
+    )
+    window_s: tuple[float, float] = Field(
+        default=(0.0, 0.25), description="spikes are counted from/to these seconds after onset"
+    )
+    quality: Quality = Quality()
+    simulation: Simulation = Simulation()
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _id_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Session:
+        start, stop = self.window_s
+        if not -1 <= start < stop <= 10:
+            raise ValueError(f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}")
+        if self.source == "allen" and not self.id.isdigit():
+            raise ValueError(
+                f"id: source allen needs a numeric ecephys session id such as 798911424, "
+                f"got {self.id!r}"
+            )
+        for key in {"nwb": ("nwb", "images"), "tables": ("images", "trials")}.get(self.source, ()):
+            if getattr(self, key) is None:
+                raise ValueError(f"{key}: source {self.source} needs a path here")
+        if self.source == "simulated":
+            known = self.simulation.units
+            for area in self.areas or ():
+                if area not in known:
+                    raise ValueError(
+                        f"area: {area!r} is not simulated; session.simulation.units has "
+                        f"{', '.join(known)}{closest(area, known)}"
+                    )
+        return self
+
+    @property
+    def areas(self) -> tuple[str, ...] | None:
+        """The areas asked for, or None for all of them."""
+        areas = [self.area] if isinstance(self.area, str) else list(self.area)
+        return None if areas == ["all"] else tuple(areas)
+
+
+class Image(_Section):
+    """Image size in pixels and the visual angle it spans."""
+
+    height: int = Field(default=60, ge=8, le=512)
+    width: int = Field(default=96, ge=8, le=512)
+    width_deg: Positive = ALLEN_WIDTH_DEG
+    height_deg: Positive = ALLEN_HEIGHT_DEG
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid these numbers describe."""
+        return Geometry(self.height, self.width, self.width_deg, self.height_deg)
+
+
+class Selection(_Section):
+    """Which neurons are modelled; every condition that is not null must hold."""
+
+    oracle_p_max: Fraction | None = Field(
+        default=0.001, description="p value of the oracle correlation against shuffled images"
+    )
+    oracle_min: float | None = Field(default=0.1, ge=-1, le=1, description="oracle correlation")
+    oracle_quantile: Fraction | None = Field(
+        default=None, description="oracle above this quantile of all neurons"
+    )
+    variance_quantile: Fraction | None = Field(
+        default=0.1, description="variance over images above this quantile of all neurons"
+    )
+    top_k: int | None = Field(default=None, ge=1, description="at most so many, best oracle first")
+    include: list[str] = Field(default=[], description="neuron ids selected whatever the rest says")
+    exclude: list[str] = Field(default=[], description="neuron ids never selected")
+    shuffles: int = Field(default=2000, ge=100, le=100_000)
+
+    @field_validator("include", "exclude", mode="before")
+    @classmethod
+    def _ids_as_text(cls, value: Any) -> Any:
+        return [str(v) if isinstance(v, int) else v for v in value] if isinstance(
+            value, list
+        ) else value
+
+    @model_validator(mode="after")
+    def _enough_shuffles(self) -> Selection:
+        if self.oracle_p_max is not None and self.oracle_p_max < 1 / (self.shuffles + 1):
+            raise ValueError(
+                f"oracle_p_max: {self.oracle_p_max} cannot be reached with {self.shuffles} "
+                f"shuffles; use at least {int(1 / max(self.oracle_p_max, 1e-9))}"
+            )
+        return self
+
+
+class Model(_Section):
+    """V1 front end with a closed-form readout search."""
+
+    wavelengths_deg: list[Positive] = Field(default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1)
+    orientations: int = Field(default=8, ge=2, le=36)
+    envelope: Positive = Field(default=0.4, description="envelope sigma / wavelength")
+    aspect: Positive = Field(default=1.3, description="envelope across / along the modulation")
+    centre_sigmas_deg: list[Positive] = Field(default=[2.0, 2.8, 4.0, 5.6], min_length=1)
+    pool_sigmas_deg: list[Positive] = Field(default=[4.0, 8.0, 16.0], min_length=1)
+    semisaturation: Positive = Field(default=0.1, description="of the normalised channels")
+    stride: int = Field(default=2, ge=1, le=8, description="pixels between searched places")
+    penalties: list[Positive] = Field(
+        default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0], min_length=1
+    )
+    reweightings: int = Field(default=1, ge=0, le=5, description="sparsifying passes")
+    folds: int = Field(default=5, ge=2, le=50, description="cross-validation folds over images")
+
+
+class Mei(_Section):
+    """Gradient ascent with fixed mean and RMS contrast."""
+
+    steps: int = Field(default=150, ge=1, le=100_000)
+    restarts: int = Field(default=4, ge=1, le=64)
+    step_size: tuple[float, float] = Field(
+        default=(0.5, 0.02), description="first and last step, in units of the RMS contrast"
+    )
+    contrast: Annotated[float, Field(gt=0, lt=0.5)] | Literal["images"] = Field(
+        default=0.05, description="RMS contrast of the whole image, or 'images': their mean"
+    )
+    mean: Annotated[float, Field(gt=0, lt=1)] | Literal["images"] = Field(
+        default="images", description="mean luminance, or 'images': that of the images"
+    )
+    smoothing_exponent: float = Field(
+        default=1.0, ge=0, le=4, description="gradient spectrum is multiplied by 1 / f**exponent"
+    )
+
+
+
+class Gabor(_Section):
+    """Search of the best Gabor in silico."""
+
+    wavelengths_deg: list[Positive] = Field(default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1)
+    orientations: int = Field(default=8, ge=1, le=36)
+    phases: int = Field(default=4, ge=1, le=36)
+    envelopes: list[Positive] = Field(
+        default=[0.3, 0.5], min_length=1, description="envelope sigma / wavelength"
+    )
+    offsets: int = Field(default=3, ge=1, le=15, description="positions per axis about the field")
+    refine_steps: int = Field(default=80, ge=0, le=5000)
+    refine_top: int = Field(default=16, ge=1, le=256)
+
+
+class Comparison(_Section):
+    """Image metrics."""
+
+    mask_threshold: Positive = Field(default=1.5, description="|z-score| that starts the mask")
+
+
+class Report(_Section):
+    """The HTML page."""
+
+    title: str = Field(default="", max_length=200, description="empty: made from the session")
+
+
+class Config(_Section):
+    """The whole configuration."""
+
+    session: Session = Session()
+    image: Image = Image()
+    selection: Selection = Selection()
+    model: Model = Model()
+    mei: Mei = Mei()
+    gabor: Gabor = Gabor()
+    comparison: Comparison = Comparison()
+    report: Report = Report()
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+
+def _allowed_keys(path: tuple[Any, ...]) -> list[str]:
+    """Keys allowed in the section that contains the last element of `path`."""
+    section: Any = Config
+    for key in path[:-1]:
+        field = getattr(section, "model_fields", {}).get(key)
+        section = field.annotation if field else None
+    return list(getattr(section, "model_fields", {}))
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for fault in error.errors():
+        location = tuple(part for part in fault["loc"] if not str(part).startswith("function-"))
+        # pydantic names the branch of a union as a path element; it means nothing to a user
+        location = tuple(
+            p for p in location if not re.match(r"^(constrained-|list\[|literal\[|float$|str$)", str(p))
+        )
+        name = ".".join(str(part) for part in location)
+        if fault["type"] == "extra_forbidden":
+            keys = _allowed_keys(location)
+            problems.append(
+                f"unknown key {name}{closest(str(location[-1]), keys)}; "
+                f"allowed here: {', '.join(keys)}"
+            )
+        elif fault["type"] == "value_error":
+            text = fault["msg"].removeprefix("Value error, ")
+            problems.append(f"{name}.{text}" if name else text)
+        else:
+            hint = ""
+            if isinstance(fault["input"], str) and re.fullmatch(
+                r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", fault["input"]
+            ):
+                hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
+            given = repr(fault["input"])
+            given = given if len(given) <= 60 else given[:57] + "..."
+            problems.append(f"{name}: {fault['msg']}, got {given}{hint}")
+    unique = list(dict.fromkeys(problems))
+    return "; ".join(unique)
+
+
+def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> Config:
+    """Validate a configuration document.
+
+    Parameters
+    ----------
+    document : mapping or None
+        Parsed YAML; missing sections and keys take their defaults.
+    origin : str
+        Name used in messages.
+
+    Raises
+    ------
+    MeiflowError
+        With the path of every wrong key and what is allowed there.
+    """
+    if document is None:
+        document = {}
+    if not isinstance(document, Mapping):
+        raise MeiflowError(f"{origin}: expected keys and values, got {type(document).__name__}")
+    try:
+        return Config.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise MeiflowError(f"{origin}: {_explain(error)}") from None
+    except TypeError as error:
+        raise MeiflowError(f"{origin}: {error}; use plain numbers, text and lists") from None
+
+
+def load_config(source: str | Path) -> Config:
+    """Read a configuration from a YAML file, or from JSON text starting with ``{``.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is missing, not YAML, or not valid.
+    """
+    text = str(source)
+    origin = "config" if text.lstrip().startswith("{") else text
+    try:
+        if origin != "config":
+            text = Path(source).read_text(encoding="utf-8")
+        return parse_config(yaml.safe_load(text), origin)
+    except FileNotFoundError:
+        raise MeiflowError(f"{source}: no such configuration file") from None
+    except yaml.YAMLError as error:
+        raise MeiflowError(f"{origin}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def check_files(config: Config) -> None:
+    """Make sure that the input files named in `config` exist; nothing is opened.
+
+    Raises
+    ------
+    MeiflowError
+        Naming the key and the path that is missing.
+    """
+    needed = {"nwb": ("nwb", "images"), "tables": ("trials", "images")}
+    for key in needed.get(config.session.source, ()):
+        path = Path(getattr(config.session, key))
+        if not path.exists():
+            raise MeiflowError(
+                f"session.{key}: {path} does not exist; give the path of an existing "
+                f"{'folder or .npy file' if key == 'images' else 'file'}"
+            )
+
+
+def config_schema() -> str:
+    """The JSON schema of the configuration, as YAML."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return yaml.safe_dump(schema | Config.model_json_schema(), sort_keys=False, width=95)

@@ -1,0 +1,27 @@
+"""The one exception a user is meant to read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MeiflowError(Exception):
+    """Bad input or an impossible request.
+
+    The message is one line: what is wrong, where, what is allowed and what to do. The
+    command line prints it without a traceback and exits with status 1.
+    """
+
+
+def closest(word: str, allowed: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` when an allowed word is close to `word`, else empty."""
+    match = difflib.get_close_matches(str(word), [str(a) for a in allowed], n=1)
+    return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def shorten(items: Iterable[object], limit: int = 8) -> str:
+    """At most `limit` items joined by commas, with a count of those left out."""
+    texts = [str(i) for i in items]
+    rest = f", ... ({len(texts) - limit} more)" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + rest

@@ -1,0 +1,157 @@
+"""Frame images: found by their number, never by directory order, and resized by area."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError, shorten
+from meiflow.files import read_array
+
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+
+
+def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize a stack by area averaging, so that nothing is aliased.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, height, width)
+    shape : tuple of int
+        New (height, width).
+
+    Returns
+    -------
+    ndarray of float32, shape (n, *shape)
+        Exact area means: each new pixel is the mean of the old area that it covers.
+    """
+    rows = _area_weights(images.shape[1], shape[0])
+    columns = _area_weights(images.shape[2], shape[1])
+    return np.stack([rows @ image @ columns.T for image in images]).astype(np.float32)
+
+
+def _area_weights(old: int, new: int) -> NDArray[np.float64]:
+    """Matrix (new, old) whose rows are the shares of old pixels in each new one."""
+    edges = np.linspace(0, old, new + 1)
+    low = np.maximum(edges[:-1, None], np.arange(old)[None, :])
+    high = np.minimum(edges[1:, None], np.arange(1, old + 1)[None, :])
+    weights = np.clip(high - low, 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def frame_files(folder: Path) -> dict[int, Path]:
+    """Picture files of `folder` by the number in their name (its last run of digits).
+
+    Raises
+    ------
+    MeiflowError
+        If a picture has no number, two share one, or there is none.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
+            continue
+        digits = re.findall(r"\d+", path.stem)
+        if not digits:
+            raise MeiflowError(
+                f"session.images: {path} has no frame number in its name; name pictures by "
+                "their image id, such as 12.png"
+            )
+        number = int(digits[-1])
+        if number in found:
+            raise MeiflowError(
+                f"session.images: {found[number].name} and {path.name} in {folder} both claim "
+                f"frame {number}; keep one"
+            )
+        found[number] = path
+    if not found:
+        raise MeiflowError(f"session.images: {folder} holds no {', '.join(PICTURE_SUFFIXES)} file")
+    return found
+
+
+def _read_picture(path: Path) -> NDArray[np.float64]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if picture.mode.startswith("I;16") or picture.mode == "I":
+                pixels = np.asarray(picture, dtype=float) / 65535
+            else:
+                pixels = np.asarray(picture.convert("L"), dtype=float) / 255
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise MeiflowError(f"session.images: {path} is not a readable picture ({error})") from None
+    return pixels
+
+
+def load_images(
+    source: str | Path, shape: tuple[int, int], wanted: list[int] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Load frame images as luminance in [0, 1], resized, in order of their number.
+
+    Parameters
+    ----------
+    source : path
+        Folder of pictures, or one ``.npy`` stack (frames, height, width): uint8, uint16,
+        or floats within [0, 1]; its frame numbers are 0, 1, 2 ...
+    shape : tuple of int
+        (height, width) of the result.
+    wanted : list of int, optional
+        Frame numbers needed; others are left out.
+
+    Returns
+    -------
+    numbers : ndarray, shape (n,)
+        Frame numbers, increasing.
+    images : ndarray of float32, shape (n, height, width)
+
+    Raises
+    ------
+    MeiflowError
+        If the source is missing or unreadable, or lacks a wanted frame.
+    """
+    path = Path(source)
+    if path.is_dir():
+        files = frame_files(path)
+        numbers = sorted(files)
+    elif path.suffix == ".npy":
+        stack = read_array(path)
+        if stack.ndim != 3 or 0 in stack.shape:
+            raise MeiflowError(
+                f"session.images: {path} has shape {stack.shape}; expected (frames, height, width)"
+            )
+        stack = _as_luminance(stack, path)
+        numbers = list(range(len(stack)))
+    else:
+        raise MeiflowError(
+            f"session.images: {path} is neither a folder of pictures nor a .npy stack"
+        )
+    if wanted is not None:
+        missing = sorted(set(wanted) - set(numbers))
+        if missing:
+            raise MeiflowError(
+                f"session.images: {path} lacks frame {shorten(missing)}, which the trials show; "
+                "add the pictures or remove those trials"
+            )
+        numbers = sorted(wanted)
+    if path.is_dir():
+        images = [resize(_read_picture(files[n])[None], shape)[0] for n in numbers]
+        return np.array(numbers), np.stack(images)
+    return np.array(numbers), resize(stack[numbers], shape)
+
+
+def _as_luminance(stack: NDArray, path: Path) -> NDArray[np.float64]:
+    if stack.dtype in (np.uint8, np.uint16):
+        return stack / float(np.iinfo(stack.dtype).max)
+    if stack.dtype.kind != "f":
+        raise MeiflowError(
+            f"session.images: {path} holds {stack.dtype}; expected uint8, uint16, or floats in 0..1"
+        )
+    if not np.isfinite(stack).all() or stack.min() < 0 or stack.max() > 1:
+        raise MeiflowError(
+            f"session.images: {path} has luminances outside 0..1 "
+            f"(from {np.nanmin(stack):.4g} to {np.nanmax(stack):.4g}); rescale them"
+        )
+    return stack.astype(float)

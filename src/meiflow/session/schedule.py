@@ -1,0 +1,114 @@
+"""The stimulus schedule of a simulated session, laid out like a Brain Observatory one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+PRESENTATION_S = 0.25
+GABOR_POSITIONS = tuple(float(v) for v in range(-40, 41, 10))
+GABOR_ORIENTATIONS = (0.0, 45.0, 90.0)
+GABOR_CYCLES_PER_DEG = 0.08
+GABOR_DIAMETER_DEG = 20.0
+GABOR_CONTRAST = 0.8
+GRATING_ORIENTATIONS = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
+GRATING_CYCLES_PER_DEG = (0.02, 0.04, 0.08, 0.16, 0.32)
+GRATING_PHASES = (0.0, 0.25, 0.5, 0.75)
+SCENE_BLOCKS = 3
+_START_S = 30.0
+_GAP_S = 10.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Stimulus presentations of one session, in order of time.
+
+    ``tables`` maps a stimulus name to its presentations (start_time, stop_time,
+    stimulus_block and the stimulus parameters, as AllenSDK names them). ``end_s`` is when
+    the recording stops.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    end_s: float
+
+
+def gabor_conditions() -> pd.DataFrame:
+    """The 243 Gabor conditions: x_position, y_position, orientation (degrees)."""
+    grid = np.meshgrid(GABOR_POSITIONS, GABOR_POSITIONS, GABOR_ORIENTATIONS, indexing="ij")
+    names = ("x_position", "y_position", "orientation")
+    return pd.DataFrame({n: g.ravel() for n, g in zip(names, grid, strict=True)})
+
+
+def grating_conditions() -> pd.DataFrame:
+    """The 120 static gratings: orientation (deg), spatial_frequency (cpd), phase (cycles)."""
+    grid = np.meshgrid(
+        GRATING_ORIENTATIONS, GRATING_CYCLES_PER_DEG, GRATING_PHASES, indexing="ij"
+    )
+    names = ("orientation", "spatial_frequency", "phase")
+    return pd.DataFrame({n: g.ravel() for n, g in zip(names, grid, strict=True)})
+
+
+def _shuffled(conditions: pd.DataFrame, repeats: int, rng: np.random.Generator) -> pd.DataFrame:
+    order = rng.permutation(np.tile(np.arange(len(conditions)), repeats))
+    return conditions.iloc[order].reset_index(drop=True)
+
+
+def build_schedule(
+    frames: int,
+    repeats: int,
+    gabor_repeats: int,
+    grating_repeats: int,
+    rng: np.random.Generator,
+) -> Schedule:
+    """Lay out a session: Gabors first, then static gratings and scenes in three blocks each.
+
+    Parameters
+    ----------
+    frames, repeats : int
+        Natural-scene images, and presentations of each of them and of the blank (frame -1).
+    gabor_repeats, grating_repeats : int
+        Presentations per Gabor and per grating condition; 0 leaves the stimulus out.
+    """
+    gabors = _shuffled(gabor_conditions(), gabor_repeats, rng)
+    gabors = gabors.assign(
+        spatial_frequency=GABOR_CYCLES_PER_DEG,
+        temporal_frequency=4.0,
+        contrast=GABOR_CONTRAST,
+        size=str([GABOR_DIAMETER_DEG] * 2),
+        phase="[3644.93333333, 3644.93333333]",
+    )
+    gratings = _shuffled(grating_conditions(), grating_repeats, rng)
+    gratings = gratings.assign(contrast=0.8, size="[250.0, 250.0]")
+    scenes = _shuffled(pd.DataFrame({"frame": np.arange(-1.0, frames)}), repeats, rng)
+
+    blocks = [("gabors", gabors)]
+    for part in range(SCENE_BLOCKS):
+        for name, table in (("static_gratings", gratings), ("natural_scenes", scenes)):
+            edges = np.linspace(0, len(table), SCENE_BLOCKS + 1).round().astype(int)
+            blocks.append((name, table.iloc[edges[part] : edges[part + 1]]))
+
+    pieces: dict[str, list[pd.DataFrame]] = {}
+    spontaneous = []
+    now, block = _START_S, 0
+    for name, table in blocks:
+        if table.empty:
+            continue
+        spontaneous.append((now, now + _GAP_S))
+        now += _GAP_S
+        onsets = now + PRESENTATION_S * np.arange(len(table))
+        timing = pd.DataFrame(
+            {
+                "start_time": onsets,
+                "stop_time": onsets + PRESENTATION_S,
+                "stimulus_block": float(block),
+            },
+            index=table.index,
+        )
+        pieces.setdefault(name, []).append(pd.concat([timing, table], axis=1))
+        now, block = now + PRESENTATION_S * len(table), block + 1
+    spontaneous.append((now, now + _GAP_S))
+    tables = {name: pd.concat(parts, ignore_index=True) for name, parts in pieces.items()}
+    tables["spontaneous"] = pd.DataFrame(spontaneous, columns=["start_time", "stop_time"])
+    return Schedule(tables=tables, end_s=now + 2 * _GAP_S)

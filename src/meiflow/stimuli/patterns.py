@@ -1,0 +1,136 @@
+"""Parametric stimuli rendered in degrees of visual angle, sampled to the image grid.
+
+Orientation is the direction of the modulation axis in degrees, counter-clockwise from
+rightwards with y up: 0 is a vertical grating, 90 a horizontal one. This is how AllenSDK
+draws its gratings (``stimulus_info.get_spatial_grating``). All functions broadcast over
+their parameters and return contrast patterns about zero of shape (..., height, width).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from meiflow.geometry import Geometry
+
+Patterns = NDArray[np.float64]
+
+
+def _expand(*parameters: ArrayLike) -> list[np.ndarray]:
+    arrays = np.broadcast_arrays(*[np.asarray(p, dtype=float) for p in parameters])
+    return [a[..., None, None] for a in arrays]
+
+
+def rotated_axes(
+    geometry: Geometry, x: ArrayLike, y: ArrayLike, orientation: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates along (u) and across (v) the modulation axis, in degrees of visual angle."""
+    x, y, orientation = _expand(x, y, orientation)
+    theta = np.deg2rad(orientation)
+    dx, dy = geometry.x[None, :] - x, geometry.y[:, None] - y
+    return (
+        dx * np.cos(theta) + dy * np.sin(theta),
+        -dx * np.sin(theta) + dy * np.cos(theta),
+    )
+
+
+def gabor(
+    geometry: Geometry,
+    x: ArrayLike,
+    y: ArrayLike,
+    wavelength: ArrayLike,
+    orientation: ArrayLike,
+    phase: ArrayLike,
+    sigma: ArrayLike,
+    aspect: ArrayLike = 1.0,
+) -> Patterns:
+    """Gabor patches with zero mean and unit peak envelope.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Grid to sample on.
+    x, y : array_like
+        Centre, degrees (x right, y up).
+    wavelength : array_like
+        Degrees per cycle.
+    orientation, phase : array_like
+        Degrees. Phase 0 has a bright stripe in the centre.
+    sigma : array_like
+        Standard deviation of the envelope along the modulation axis, degrees.
+    aspect : array_like
+        Standard deviation across the modulation axis divided by the one along it.
+
+    Returns
+    -------
+    ndarray, shape (..., height, width)
+        ``(cos(2 pi u / wavelength + phase) - c) * envelope``, where the constant ``c``
+        makes the mean over the image zero, so that a Gabor carries no luminance.
+    """
+    u, v = rotated_axes(geometry, x, y, orientation)
+    wavelength, phase, sigma, aspect = _expand(wavelength, phase, sigma, aspect)
+    envelope = np.exp(-0.5 * (u**2 + (v / aspect) ** 2) / sigma**2)
+    carrier = np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase))
+    total = envelope.sum(axis=(-2, -1), keepdims=True)
+    offset = (carrier * envelope).sum(axis=(-2, -1), keepdims=True) / np.maximum(total, 1e-300)
+    return (carrier - offset) * envelope
+
+
+def grating(
+    geometry: Geometry, wavelength: ArrayLike, orientation: ArrayLike, phase: ArrayLike
+) -> Patterns:
+    """Full-field sinusoidal gratings of unit amplitude; parameters as in `gabor`."""
+    u, _ = rotated_axes(geometry, 0.0, 0.0, orientation)
+    wavelength, phase = _expand(wavelength, phase)
+    return np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase))
+
+
+def grating_patch(
+    geometry: Geometry,
+    x: ArrayLike,
+    y: ArrayLike,
+    wavelength: ArrayLike,
+    orientation: ArrayLike,
+    phase: ArrayLike,
+    diameter: ArrayLike = 20.0,
+) -> Patterns:
+    """Gratings in a circular aperture: the Allen 'gabors' stimulus.
+
+    Parameters as in `gabor`, with `diameter` of the aperture in degrees. Its edge is
+    anti-aliased over one pixel.
+    """
+    u, v = rotated_axes(geometry, x, y, orientation)
+    wavelength, phase, diameter = _expand(wavelength, phase, diameter)
+    edge = np.sqrt(geometry.pixel_area)
+    aperture = np.clip((diameter / 2 - np.hypot(u, v)) / edge + 0.5, 0, 1)
+    return np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase)) * aperture
+
+
+def difference_of_gaussians(
+    geometry: Geometry,
+    x: ArrayLike,
+    y: ArrayLike,
+    sigma_centre: ArrayLike,
+    sigma_surround: ArrayLike,
+    surround_weight: ArrayLike = 1.0,
+) -> Patterns:
+    """Centre-surround profiles: two Gaussians of unit volume, the second subtracted.
+
+    Parameters
+    ----------
+    x, y, sigma_centre, sigma_surround : array_like
+        Degrees.
+    surround_weight : array_like
+        Volume of the surround relative to the centre; 1 is balanced (no response to
+        uniform luminance).
+    """
+    u, v = rotated_axes(geometry, x, y, 0.0)
+    sigma_centre, sigma_surround, surround_weight = _expand(
+        sigma_centre, sigma_surround, surround_weight
+    )
+    r2 = u**2 + v**2
+
+    def unit(sigma: np.ndarray) -> np.ndarray:
+        return np.exp(-0.5 * r2 / sigma**2) / (2 * np.pi * sigma**2)
+
+    return unit(sigma_centre) - surround_weight * unit(sigma_surround)

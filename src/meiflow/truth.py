@@ -1,0 +1,195 @@
+"""Simulated neurons whose preferred stimulus is known.
+
+A neuron is one row of parameters in degrees of visual angle; `true_drive` turns images
+into its stimulus-driven rate. The arithmetic uses only operators that NumPy arrays and
+torch tensors share, so that the recording is simulated and the closed loop is
+differentiated with one and the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.geometry import Geometry
+from meiflow.stimuli import patterns
+
+KINDS = (
+    "simple",
+    "complex",
+    "simple_normalised",
+    "complex_normalised",
+    "on_centre",
+    "off_centre",
+    "untuned",
+)
+TRUTH_COLUMNS = (
+    "kind",
+    "x_deg",
+    "y_deg",
+    "wavelength_deg",
+    "orientation_deg",
+    "phase_deg",
+    "sigma_deg",
+    "aspect",
+    "threshold",
+    "semisaturation",
+    "gain_hz",
+    "baseline_hz",
+)
+_GREY = 0.5
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class TruthFilters:
+    """Filters of simulated neurons on one grid, ready to be multiplied with flat images.
+
+    ``even``, ``odd`` and ``window`` have shape (neurons, height * width); ``even`` and
+    ``odd`` integrate luminance over square degrees, ``window`` sums to one. The other
+    fields have shape (neurons,).
+    """
+
+    even: Any
+    odd: Any
+    window: Any
+    is_complex: Any
+    threshold: Any
+    semisaturation: Any
+    gain: Any
+
+
+def draw_neurons(
+    kinds: list[str], rng: np.random.Generator, geometry: Geometry
+) -> pd.DataFrame:
+    """Draw the parameters of simulated neurons, one row per entry of `kinds`.
+
+    Receptive fields lie within the central part of the screen; wavelengths of 10 to 25
+    degrees, about two stripes per envelope, as in mouse visual areas (Niell & Stryker
+    2008; Siegle et al. 2021). ``gain_hz`` is 1 until `calibrate_gain` sets it.
+    """
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise ValueError(f"unknown neuron kind {unknown[0]!r}; allowed: {', '.join(KINDS)}")
+    n = len(kinds)
+    kind = np.array(kinds)
+    centred = np.isin(kind, ["on_centre", "off_centre"])
+    wavelength = np.exp(rng.uniform(np.log(10), np.log(25), n))
+    half_x, half_y = geometry.width_deg / 2, geometry.height_deg / 2
+    return pd.DataFrame(
+        {
+            "kind": kind,
+            "x_deg": rng.uniform(-0.55 * half_x, 0.55 * half_x, n),
+            "y_deg": rng.uniform(-0.5 * half_y, 0.5 * half_y, n),
+            "wavelength_deg": wavelength,
+            "orientation_deg": rng.uniform(0, 180, n),
+            "phase_deg": rng.uniform(0, 360, n),
+            "sigma_deg": wavelength * np.where(centred, 0.2, rng.uniform(0.35, 0.5, n)),
+            "aspect": np.where(centred, 1.0, rng.uniform(1.0, 1.7, n)),
+            "threshold": rng.uniform(0.0, 0.5, n),
+            "semisaturation": rng.uniform(0.05, 0.15, n),
+            "gain_hz": np.where(kind == "untuned", 0.0, 1.0),
+            "baseline_hz": np.where(
+                kind == "untuned", rng.uniform(3, 10, n), rng.uniform(0.3, 3.0, n)
+            ),
+        },
+        columns=list(TRUTH_COLUMNS),
+    )
+
+
+def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
+    """Sample the filters of `neurons` on `geometry`, each of unit energy in degrees."""
+    p = {c: neurons[c].to_numpy() for c in TRUTH_COLUMNS}
+    kind = p["kind"].astype(str)
+    shape = (p["wavelength_deg"], p["orientation_deg"])
+
+    def quadrature(phase: NDArray) -> NDArray:
+        return patterns.gabor(
+            geometry, p["x_deg"], p["y_deg"], *shape, phase, p["sigma_deg"], p["aspect"]
+        )
+
+    even, odd = quadrature(p["phase_deg"]), quadrature(p["phase_deg"] + 90)
+    for name, sign in (("on_centre", 1), ("off_centre", -1)):
+        rows = kind == name
+        if rows.any():
+            sigma = p["sigma_deg"][rows]
+            even[rows] = sign * patterns.difference_of_gaussians(
+                geometry, p["x_deg"][rows], p["y_deg"][rows], sigma, 2.5 * sigma, 0.9
+            )
+    # A pool half as wide again as the filter measures local contrast.
+    u, v = patterns.rotated_axes(geometry, p["x_deg"], p["y_deg"], p["orientation_deg"])
+    sigma = p["sigma_deg"][:, None, None]
+    window = np.exp(-0.5 * (u**2 + (v / p["aspect"][:, None, None]) ** 2) / (1.5 * sigma) ** 2)
+
+    def flat(stack: NDArray) -> NDArray[np.float64]:
+        return stack.reshape(len(neurons), -1)
+
+    area = geometry.pixel_area
+    energy = np.sqrt((flat(even) ** 2).sum(1, keepdims=True) * area)
+    normalised = np.char.endswith(kind, "_normalised")
+    return TruthFilters(
+        even=flat(even) * area / energy,
+        odd=flat(odd) * area / energy,
+        window=flat(window) / flat(window).sum(1, keepdims=True),
+        is_complex=np.char.startswith(kind, "complex").astype(float),
+        threshold=np.where(normalised, 0.0, p["threshold"].astype(float)),
+        # An infinite semi-saturation switches normalisation off (see `true_drive`).
+        semisaturation=np.where(normalised, p["semisaturation"].astype(float), np.inf),
+        gain=p["gain_hz"].astype(float),
+    )
+
+
+def true_drive(filters: TruthFilters, images: Any) -> Any:
+    """Stimulus-driven rate of every neuron to every image, without its baseline.
+
+    Parameters
+    ----------
+    filters : TruthFilters
+        NumPy arrays, or torch tensors when `images` is one.
+    images : array, shape (images, height * width)
+        Luminance in [0, 1]; mid-grey is 0.5.
+
+    Returns
+    -------
+    array, shape (images, neurons)
+        Drive in Hz, never negative. Simple cells are half-wave rectified above a
+        threshold, complex cells take the energy of a quadrature pair (Adelson & Bergen
+        1985), normalised ones are divided by ``1 + local RMS contrast / semisaturation``
+        (Heeger 1992; Carandini & Heeger 2012).
+    """
+    contrast = images - _GREY
+    even, odd = contrast @ filters.even.T, contrast @ filters.odd.T
+    linear = (even - filters.threshold).clip(0)
+    energy = ((even**2 + odd**2 + _TINY) ** 0.5 - filters.threshold).clip(0)
+    local = ((contrast**2) @ filters.window.T + _TINY) ** 0.5
+    response = (1 - filters.is_complex) * linear + filters.is_complex * energy
+    return filters.gain * response / (1 + local / filters.semisaturation)
+
+
+def calibrate_gain(
+    neurons: pd.DataFrame,
+    images: NDArray,
+    geometry: Geometry,
+    mean_rates_hz: NDArray,
+) -> pd.DataFrame:
+    """Set each tuned neuron's threshold and gain from a set of natural images.
+
+    ``threshold`` is read in units of the standard deviation of the filter's output and
+    replaced by its value in the filter's own units; ``gain_hz`` is set so that the mean
+    drive over `images` (n, height, width) equals `mean_rates_hz`.
+    """
+    flat = images.reshape(len(images), -1)
+    filters = render_filters(neurons, geometry)
+    scale = ((flat - _GREY) @ filters.even.T).std(axis=0)
+    calibrated = neurons.copy()
+    calibrated["threshold"] = neurons["threshold"] * scale
+    tuned = (neurons["kind"] != "untuned").to_numpy()
+    mean = true_drive(render_filters(calibrated, geometry), flat).mean(axis=0)
+    silent = tuned & (mean <= _TINY)
+    mean = np.where(silent | ~tuned, 1.0, mean)
+    calibrated["gain_hz"] = np.where(tuned, mean_rates_hz / mean, 0.0)
+    return calibrated
