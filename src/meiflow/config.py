@@ -51,7 +51,7 @@ class Simulation(_Section):
     grating_repeats: int = Field(default=5, ge=0, description="per static grating (120)")
     frame_height: int = Field(default=236, ge=40, le=918, description="pixels of the templates")
     frame_width: int = Field(default=302, ge=40, le=1174)
-    mean_rate_hz: Positive = Field(default=6.0, description="median evoked rate of tuned units")
+    mean_rate_hz: Positive = Field(default=4.0, description="median evoked rate of tuned units")
     gain_drift: float = Field(default=0.2, ge=0, le=1, description="std of the shared log gain")
     latency_s: float = Field(default=0.04, ge=0, le=0.2)
 
@@ -342,6 +342,23 @@ def check_files(config: Config) -> None:
                 f"session.{key}: {path} does not exist; give the path of an existing "
                 f"{'folder or .npy file' if key == 'images' else 'file'}"
             )
+
+
+def resolved(config: Config, *sections: str) -> str:
+    """The named sections of a configuration, with every default filled in, as JSON text.
+
+    ``session-simulation`` style names leave a part out: ``"session-simulation"`` is the
+    section ``session`` without its key ``simulation``.
+    """
+    document = config.model_dump(mode="json")
+    chosen = {}
+    for name in sections:
+        section, *without = name.split("-")
+        value = document[section]
+        chosen[section] = (
+            {k: v for k, v in value.items() if k not in without} if without else value
+        )
+    return json.dumps(chosen, separators=(",", ":"), sort_keys=True)
 
 
 def config_schema() -> str:

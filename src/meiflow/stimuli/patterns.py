@@ -3,34 +3,44 @@
 Orientation is the direction of the modulation axis in degrees, counter-clockwise from
 rightwards with y up: 0 is a vertical grating, 90 a horizontal one. This is how AllenSDK
 draws its gratings (``stimulus_info.get_spatial_grating``). All functions broadcast over
-their parameters and return contrast patterns about zero of shape (..., height, width).
+their parameters and return contrast patterns about zero of shape (..., height, width); `gabor`
+also takes torch tensors, so that a Gabor can be refined by gradient.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from meiflow.arrays import namespace
 from meiflow.geometry import Geometry
 
 Patterns = NDArray[np.float64]
 
 
-def _expand(*parameters: ArrayLike) -> list[np.ndarray]:
-    arrays = np.broadcast_arrays(*[np.asarray(p, dtype=float) for p in parameters])
+def _expand(*parameters: Any) -> list[Any]:
+    xp = namespace(*parameters)
+    if xp is np:
+        arrays = np.broadcast_arrays(*[np.asarray(p, dtype=float) for p in parameters])
+    else:
+        arrays = xp.broadcast_tensors(*[xp.as_tensor(p) for p in parameters])
     return [a[..., None, None] for a in arrays]
 
 
 def rotated_axes(
     geometry: Geometry, x: ArrayLike, y: ArrayLike, orientation: ArrayLike
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Any, Any]:
     """Coordinates along (u) and across (v) the modulation axis, in degrees of visual angle."""
     x, y, orientation = _expand(x, y, orientation)
-    theta = np.deg2rad(orientation)
-    dx, dy = geometry.x[None, :] - x, geometry.y[:, None] - y
+    xp = namespace(x)
+    theta = xp.deg2rad(orientation)
+    dx = xp.asarray(geometry.x, dtype=x.dtype)[None, :] - x
+    dy = xp.asarray(geometry.y, dtype=x.dtype)[:, None] - y
     return (
-        dx * np.cos(theta) + dy * np.sin(theta),
-        -dx * np.sin(theta) + dy * np.cos(theta),
+        dx * xp.cos(theta) + dy * xp.sin(theta),
+        -dx * xp.sin(theta) + dy * xp.cos(theta),
     )
 
 
@@ -69,10 +79,11 @@ def gabor(
     """
     u, v = rotated_axes(geometry, x, y, orientation)
     wavelength, phase, sigma, aspect = _expand(wavelength, phase, sigma, aspect)
-    envelope = np.exp(-0.5 * (u**2 + (v / aspect) ** 2) / sigma**2)
-    carrier = np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase))
-    total = envelope.sum(axis=(-2, -1), keepdims=True)
-    offset = (carrier * envelope).sum(axis=(-2, -1), keepdims=True) / np.maximum(total, 1e-300)
+    xp = namespace(u)
+    envelope = xp.exp(-0.5 * (u**2 + (v / aspect) ** 2) / sigma**2)
+    carrier = xp.cos(2 * np.pi * u / wavelength + xp.deg2rad(phase))
+    total = envelope.sum((-2, -1))[..., None, None] + 1e-30
+    offset = (carrier * envelope).sum((-2, -1))[..., None, None] / total
     return (carrier - offset) * envelope
 
 

@@ -1,0 +1,68 @@
+# meiflow: from a recording session to each neuron's most exciting input.
+#
+#   snakemake --cores 8                                           everything
+#   snakemake --cores 8 results/demo/neurons/950000147/comparison.csv   one neuron
+#   snakemake --cores 8 --configfile workflow/presets/full.yaml   more settings on top
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from meiflow import __version__ as VERSION
+from meiflow.config import check_files, parse_config, resolved
+from meiflow.errors import MeiflowError
+from meiflow.session.source import session_files
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+try:
+    CONFIG = parse_config(config)
+    check_files(CONFIG)
+    RESULTS = f"results/{CONFIG.session.id}"
+    FILES = session_files(CONFIG, Path(RESULTS))
+except MeiflowError as error:
+    raise WorkflowError(str(error)) from None
+
+SOURCE = CONFIG.session.source
+TABLES = f"{RESULTS}/tables"
+NEURON = f"{RESULTS}/neurons/{{neuron}}"
+LOGS = f"{RESULTS}/logs"
+TIMES = f"{RESULTS}/benchmarks"
+
+
+wildcard_constraints:
+    neuron=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+
+
+include: "workflow/rules/session.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/selection.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/stimuli.smk"
+include: "workflow/rules/comparison.smk"
+include: "workflow/rules/validation.smk"
+include: "workflow/rules/report.smk"
+
+
+def everything(wildcards):
+    """Every file a user may open, so that a deleted one is made again."""
+    return [
+        f"{RESULTS}/report.html",
+        f"{RESULTS}/summary.csv",
+        *table_files(),
+        *session_made(),
+        f"{RESULTS}/models/cross_validation.csv",
+        *of_selected(*NEURON_FILES)(wildcards),
+        *validation_files(),
+    ]
+
+
+rule all:
+    default_target: True
+    input:
+        everything,

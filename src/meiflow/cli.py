@@ -1,0 +1,223 @@
+"""Command line: what the workflow's rules call, and what a person can call."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meiflow.config import config_schema, load_config
+from meiflow.errors import MeiflowError
+
+app = typer.Typer(
+    help="From a recording session to each neuron's most exciting input (MEI).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", help="YAML file, or JSON text: whole or only the sections used")
+]
+TablesOption = Annotated[Path, typer.Option("--tables", help="folder of the tables stage")]
+NeuronOption = Annotated[str, typer.Option("--neuron", help="neuron id")]
+ModelOption = Annotated[Path, typer.Option("--model", help="model.pt of the neuron")]
+OutputOption = Annotated[Path, typer.Option("--output", help="file or folder to write")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
+
+
+@app.command()
+def check(config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml") -> None:
+    """Validate a configuration and the input files it names; print what will be run."""
+    from meiflow.config import check_files
+
+    parsed = load_config(config)
+    check_files(parsed)
+    areas = parsed.session.areas
+    print(
+        f"{config}: valid; session {parsed.session.id} from source {parsed.session.source}, "
+        f"areas {', '.join(areas) if areas else 'all'}, results in results/{parsed.session.id}"
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the configuration's JSON schema as YAML."""
+    print(config_schema(), end="")
+
+
+@app.command()
+def simulate(
+    config: ConfigOption,
+    nwb: Annotated[Path, typer.Option(help="session file to write")],
+    images: Annotated[Path, typer.Option(help="folder to fill with frames")],
+    truth: Annotated[Path, typer.Option(help="CSV to write; only validation reads it")],
+) -> None:
+    """Simulate a session: NWB file, natural-like images and the neurons' truth."""
+    from meiflow.session.simulate import simulate_session
+
+    simulate_session(load_config(config), nwb, images, truth)
+
+
+@app.command()
+def download(
+    config: ConfigOption,
+    nwb: Annotated[Path, typer.Option(help="where the session file goes")],
+    images: Annotated[Path, typer.Option(help="folder for the 118 templates")],
+    cache: Annotated[Path, typer.Option(help="AllenSDK cache folder")],
+) -> None:
+    """Download a session and the natural-scene templates with AllenSDK."""
+    from meiflow.session.download import download_session
+
+    download_session(int(load_config(config).session.id), nwb, images, cache)
+
+
+@app.command()
+def tables(
+    config: ConfigOption,
+    images: Annotated[Path, typer.Option(help="folder of frames or .npy stack")],
+    output: OutputOption,
+    nwb: Annotated[Path | None, typer.Option(help="session file; none for source tables")] = None,
+) -> None:
+    """Count spikes per trial and write the tables and the image stack."""
+    from meiflow.tables.build import build_tables
+
+    build_tables(load_config(config), images, nwb, output)
+
+
+@app.command()
+def select(config: ConfigOption, tables: TablesOption, output: OutputOption) -> None:
+    """Measure every neuron and pick those worth a model."""
+    from meiflow.selection.select import select_neurons
+    from meiflow.tables.load import load_trials
+
+    select_neurons(load_config(config), load_trials(tables), output)
+
+
+@app.command()
+def search(
+    config: ConfigOption, tables: TablesOption, output: OutputOption, threads: ThreadsOption = 1
+) -> None:
+    """Search the readout place of all neurons and cross-validate models and baselines."""
+    from meiflow.models.fit import search_models
+    from meiflow.tables.load import load_responses, load_trials
+
+    search_models(
+        load_config(config), load_responses(tables), load_trials(tables), output, threads
+    )
+
+
+@app.command()
+def fit(
+    config: ConfigOption,
+    tables: TablesOption,
+    search: Annotated[Path, typer.Option(help="folder of the search")],
+    neurons: Annotated[Path, typer.Option(help="neurons.csv")],
+    neuron: NeuronOption,
+    output: OutputOption,
+) -> None:
+    """Fit one neuron's model."""
+    from meiflow.models.fit import fit_neuron
+    from meiflow.selection.select import require_selected
+    from meiflow.tables.load import load_responses
+
+    require_selected(neurons, neuron)
+    fit_neuron(load_config(config), load_responses(tables), search, neuron, output)
+
+
+def _one_thread() -> None:
+    """Sums may differ in the last bit between thread counts; results must not."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@app.command()
+def stimuli(
+    config: ConfigOption,
+    tables: TablesOption,
+    model: ModelOption,
+    neuron: NeuronOption,
+    output: OutputOption,
+    gabors: Annotated[bool, typer.Option(help="also the best recorded Gabor")] = True,
+) -> None:
+    """Make one neuron's MEI, best Gabors and best natural images."""
+    _one_thread()
+    from meiflow.files import read_array
+    from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
+
+    parsed, images = load_config(config), read_array(tables / "images.npy")
+    make_stimuli(parsed, model, images, output)
+    if gabors:
+        recorded = tables / "gabor_responses.csv"
+        make_recorded_gabor(parsed, model, images, recorded, neuron, output)
+
+
+@app.command()
+def compare(
+    config: ConfigOption,
+    model: ModelOption,
+    stimuli: Annotated[Path, typer.Option(help="folder of the neuron's stimuli")],
+    output: OutputOption,
+) -> None:
+    """Measure one neuron's stimuli and write comparison.csv."""
+    _one_thread()
+    from meiflow.comparison.compare import compare_neuron
+
+    compare_neuron(load_config(config), model, stimuli, output)
+
+
+@app.command()
+def validate(
+    config: ConfigOption,
+    tables: TablesOption,
+    truth: Annotated[Path, typer.Option(help="truth of the simulated session")],
+    neurons: Annotated[Path, typer.Option(help="neurons.csv")],
+    folder: Annotated[Path, typer.Option(help="folder that holds one folder per neuron")],
+    output: OutputOption,
+) -> None:
+    """Show the stimuli to the simulated neurons: the closed loop."""
+    _one_thread()
+    from meiflow.files import read_array
+    from meiflow.selection.select import selected_neurons
+    from meiflow.validation.closed_loop import close_loop
+
+    folders = {neuron: folder / neuron for neuron in selected_neurons(neurons)}
+    images = read_array(tables / "images.npy")
+    close_loop(load_config(config), truth, images, folders, output)
+
+
+@app.command()
+def summary(
+    results: Annotated[Path, typer.Option(help="results folder of the session")],
+    output: OutputOption,
+) -> None:
+    """Write one row per selected neuron."""
+    from meiflow.files import write_csv
+    from meiflow.report.summary import summarise
+
+    write_csv(summarise(results), output)
+
+
+@app.command()
+def report(
+    config: ConfigOption,
+    results: Annotated[Path, typer.Option(help="results folder of the session")],
+    figures: Annotated[Path, typer.Option(help="folder for the figures")],
+    output: OutputOption,
+) -> None:
+    """Write the figures and the HTML report."""
+    from meiflow.report.page import write_report
+
+    write_report(load_config(config), results, figures, output)
+
+
+def main() -> None:
+    """Entry point: a `MeiflowError` becomes one line and exit status 1."""
+    try:
+        app()
+    except MeiflowError as error:
+        print(f"meiflow: error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,93 @@
+"""The comparison stage: every stimulus of a neuron measured the same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.comparison.masks import equivalent_diameter, pattern_centre, pattern_mask
+from meiflow.comparison.spectrum import (
+    dominant_orientation,
+    peak_frequency,
+    power_spectrum,
+    symmetry_index,
+)
+from meiflow.config import Config
+from meiflow.files import read_array, write_csv
+from meiflow.geometry import Geometry
+
+# Stimulus name -> file name (without suffix) in the neuron's folder.
+STIMULI = {
+    "mei": "mei",
+    "recorded_gabor": "gabor",
+    "best_gabor": "best_gabor",
+    "best_natural": "best_natural",
+    "windowed_natural": "windowed_natural",
+}
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A named image (height, width), luminance in [0, 1]."""
+
+    name: str
+    image: NDArray[np.float32]
+
+
+def read_stimuli(folder: Path) -> list[Stimulus]:
+    """The stimuli of a neuron that exist, in the order of `STIMULI`."""
+    return [
+        Stimulus(name, read_array(folder / f"{stem}.npy"))
+        for name, stem in STIMULI.items()
+        if (folder / f"{stem}.npy").exists()
+    ]
+
+
+def image_metrics(image: NDArray, geometry: Geometry, threshold: float) -> dict[str, float]:
+    """All metrics of one image; see the columns of comparison.csv in the documentation."""
+    mask = pattern_mask(image, threshold)
+    spectrum = power_spectrum(image, geometry)
+    x, y = pattern_centre(image, mask, geometry)
+    return {
+        "luminance": float(image[mask].mean()),
+        "contrast": float(image[mask].std()),
+        "mean": float(image.mean()),
+        "rms_contrast": float(image.std()),
+        "symmetry_1": symmetry_index(spectrum, 1),
+        "symmetry_2": symmetry_index(spectrum, 2),
+        "peak_frequency_cpd": peak_frequency(spectrum),
+        "orientation_deg": dominant_orientation(spectrum),
+        "x_deg": x,
+        "y_deg": y,
+        "size_deg": equivalent_diameter(mask, geometry),
+    }
+
+
+def image_similarity(a: NDArray, b: NDArray) -> float:
+    """Pearson correlation of two images' pixels; NaN if one is uniform."""
+    p, q = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((p**2).sum() * (q**2).sum()))
+    return float((p * q).sum() / norm) if norm > 1e-12 else float("nan")
+
+
+def compare_neuron(config: Config, model_path: Path, folder: Path, output: Path) -> None:
+    """Write comparison.csv: one row per stimulus in the neuron's `folder`."""
+    from meiflow.models.network import load_model
+
+    model = load_model(model_path)
+    stimuli = read_stimuli(folder)
+    predicted = model.predict(np.stack([s.image for s in stimuli]))
+    mei = stimuli[0].image
+    rows = [
+        {"stimulus": s.name, "predicted_response": float(value)}
+        | image_metrics(
+            s.image.astype(float), config.image.geometry, config.comparison.mask_threshold
+        )
+        | {"similarity_to_mei": image_similarity(s.image, mei)}
+        for s, value in zip(stimuli, predicted, strict=True)
+    ]
+    write_csv(pd.DataFrame(rows), output)

@@ -1,0 +1,73 @@
+"""One look for every figure: readable at column width, colour-blind safe (Okabe & Ito)."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from meiflow.files import atomic
+
+BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+STIMULUS_COLOURS = {
+    "mei": VERMILION,
+    "best_gabor": BLUE,
+    "recorded_gabor": "#56B4E9",
+    "windowed_natural": GREEN,
+    "best_natural": "#A6D854",
+}
+STIMULUS_NAMES = {
+    "mei": "MEI",
+    "best_gabor": "best Gabor (in silico)",
+    "recorded_gabor": "best recorded Gabor",
+    "windowed_natural": "best natural, windowed",
+    "best_natural": "best natural, whole",
+}
+_RC = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "svg.hashsalt": "meiflow",
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the style to figures made inside the block."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, size in inches, independent of pyplot."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save as the format of the suffix, without dates, so that the same figure is the same
+    file."""
+    metadata = {"Date": None} if path.suffix in (".svg", ".pdf") else {"Software": None}
+    with style(), atomic(path) as temporary:
+        figure.savefig(temporary, metadata=metadata, dpi=150)
+
+
+def as_data_uri(figure: Figure) -> str:
+    """The figure as a PNG inside a ``data:`` address."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,218 @@
+"""A fixed V1 front end: what every model sees of an image.
+
+Gabor quadrature pairs in several wavelengths and orientations, rectified in four phases
+(simple cells) and combined to energies (complex cells; Adelson & Bergen 1985), and
+centre-surround filters rectified to ON and OFF, each also divided by the local contrast
+(Heeger 1992). With 118 images a network cannot learn such features, it must bring them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.arrays import namespace
+from meiflow.config import Model
+from meiflow.geometry import Geometry
+from meiflow.stimuli import patterns
+
+GREY = 0.5
+_TINY = 1e-9
+_SURROUND = 2.5
+_SURROUND_WEIGHT = 0.9
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """The filters and how their outputs become channels.
+
+    Parameters
+    ----------
+    wavelengths : tuple of float
+        Degrees per cycle.
+    orientations : int
+        Equally spaced over 180 degrees.
+    envelope, aspect : float
+        Envelope sigma along the modulation axis over wavelength; across over along.
+    centre_sigmas, pool_sigmas : tuple of float
+        Degrees: centres of the ON/OFF filters and windows that measure local contrast.
+    semisaturation : float
+        Local RMS contrast at which the normalised channels are halved.
+    """
+
+    wavelengths: tuple[float, ...]
+    orientations: int
+    envelope: float
+    aspect: float
+    centre_sigmas: tuple[float, ...]
+    pool_sigmas: tuple[float, ...]
+    semisaturation: float
+
+    @classmethod
+    def from_config(cls, model: Model) -> FrontEnd:
+        """The front end that the section ``model`` of a configuration describes."""
+        return cls(
+            tuple(model.wavelengths_deg),
+            model.orientations,
+            model.envelope,
+            model.aspect,
+            tuple(model.centre_sigmas_deg),
+            tuple(model.pool_sigmas_deg),
+            model.semisaturation,
+        )
+
+    @property
+    def gabors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Wavelength and orientation (degrees) of every quadrature pair."""
+        angles = 180.0 * np.arange(self.orientations) / self.orientations
+        grid = np.meshgrid(self.wavelengths, angles, indexing="ij")
+        return grid[0].ravel(), grid[1].ravel()
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels that `channels` returns."""
+        return 10 * len(self.gabors[0]) + 4 * len(self.centre_sigmas)
+
+    @property
+    def _pools(self) -> tuple[list[int], list[int]]:
+        """Which window normalises each Gabor pair and each centre-surround filter."""
+        pools = np.array(self.pool_sigmas)
+
+        def nearest(sigma: NDArray) -> list[int]:
+            return np.abs(np.log(pools[None] / sigma[:, None])).argmin(1).tolist()
+
+        return (
+            nearest(self.envelope * self.gabors[0]),
+            nearest(np.array(self.centre_sigmas) * _SURROUND),
+        )
+
+    def filters(self, geometry: Geometry, x: float, y: float) -> dict[str, NDArray[np.float64]]:
+        """Filters centred at (x, y) degrees, each (filters, height, width).
+
+        ``even``, ``odd`` and ``centre`` have unit energy per square degree and integrate
+        luminance over square degrees; the windows ``pool`` sum to one.
+        """
+        wavelength, orientation = self.gabors
+        shape = (wavelength, orientation)
+        sigma = self.envelope * wavelength
+        even = patterns.gabor(geometry, x, y, *shape, 0.0, sigma, self.aspect)
+        odd = patterns.gabor(geometry, x, y, *shape, 90.0, sigma, self.aspect)
+        centres = np.array(self.centre_sigmas)
+        centre = patterns.difference_of_gaussians(
+            geometry, x, y, centres, _SURROUND * centres, _SURROUND_WEIGHT
+        )
+        u, v = patterns.rotated_axes(geometry, x, y, 0.0)
+        windows = np.exp(-0.5 * (u**2 + v**2) / np.array(self.pool_sigmas)[:, None, None] ** 2)
+
+        def unit_energy(stack: NDArray) -> NDArray:
+            energy = (stack**2).sum((1, 2), keepdims=True) * geometry.pixel_area
+            return stack * geometry.pixel_area / np.sqrt(np.maximum(energy, _TINY))
+
+        return {
+            "even": unit_energy(even),
+            "odd": unit_energy(odd),
+            "centre": unit_energy(centre),
+            "pool": windows / np.maximum(windows.sum((1, 2), keepdims=True), _TINY),
+        }
+
+    def channels(self, even: Any, odd: Any, centre: Any, power: Any) -> Any:
+        """Turn filter outputs into channels.
+
+        Parameters
+        ----------
+        even, odd, centre : array, shape (..., filters)
+            Outputs of the filters of the same name.
+        power : array, shape (..., windows)
+            Mean squared contrast within each window.
+
+        Returns
+        -------
+        array, shape (..., n_channels)
+            None is negative.
+        """
+        concatenate = namespace(even).concatenate
+        local = (power.clip(0) + _TINY) ** 0.5
+        gabor_pools, centre_pools = self._pools
+        energy = (even**2 + odd**2 + _TINY) ** 0.5
+        gabor = [even.clip(0), (-even).clip(0), odd.clip(0), (-odd).clip(0), energy]
+        on_off = [centre.clip(0), (-centre).clip(0)]
+        by_gabor = self.semisaturation + local[..., gabor_pools]
+        by_centre = self.semisaturation + local[..., centre_pools]
+        normalised = [g / by_gabor for g in gabor] + [c / by_centre for c in on_off]
+        return concatenate(gabor + on_off + normalised, -1)
+
+
+def search_places(geometry: Geometry, stride: int) -> tuple[NDArray, NDArray]:
+    """Pixel rows and columns of the grid of places that is searched."""
+    start = stride // 2
+    return np.arange(start, geometry.height, stride), np.arange(start, geometry.width, stride)
+
+
+def feature_maps(
+    front_end: FrontEnd,
+    images: NDArray,
+    geometry: Geometry,
+    rows: NDArray,
+    columns: NDArray,
+) -> Iterator[NDArray[np.float32]]:
+    """Channels at a grid of places, one row of places at a time.
+
+    Parameters
+    ----------
+    images : ndarray, shape (images, height, width)
+        Luminance in [0, 1]; outside the image lies grey.
+    rows, columns : ndarray of int
+        The grid.
+
+    Yields
+    ------
+    ndarray of float32, shape (columns, images, n_channels)
+    """
+    import scipy.fft
+
+    height, width = geometry.shape
+    # A kernel that reaches from any pixel to any other, and its correlation by FFT.
+    wide = Geometry(
+        2 * height - 1,
+        2 * width - 1,
+        geometry.dx * (2 * width - 1),
+        geometry.dy * (2 * height - 1),
+    )
+    padded = [scipy.fft.next_fast_len(n, real=True) for n in (3 * height - 2, 3 * width - 2)]
+    contrast = images.astype(np.float32) - np.float32(GREY)
+    spectra = {
+        False: scipy.fft.rfft2(contrast, padded),
+        True: scipy.fft.rfft2(contrast**2, padded),
+    }
+    kernels = front_end.filters(wide, 0.0, 0.0)
+    outputs: dict[str, NDArray] = {}
+    for name, stack in kernels.items():
+        maps = np.empty((len(rows), len(columns), len(images), len(stack)), np.float32)
+        for i, kernel in enumerate(stack.astype(np.float32)):
+            product = spectra[name == "pool"] * scipy.fft.rfft2(kernel[::-1, ::-1], padded)
+            full = scipy.fft.irfft2(product, padded)
+            at_places = full[:, height - 1 + rows[:, None], width - 1 + columns[None, :]]
+            maps[..., i] = at_places.transpose(1, 2, 0)
+        outputs[name] = maps
+    for row in range(len(rows)):
+        yield front_end.channels(
+            outputs["even"][row], outputs["odd"][row], outputs["centre"][row], outputs["pool"][row]
+        )
+
+
+def features_at(
+    front_end: FrontEnd, images: NDArray, geometry: Geometry, x: float, y: float
+) -> NDArray[np.float64]:
+    """Channels of each image at one place in degrees, shape (images, n_channels)."""
+    flat = images.reshape(len(images), -1).astype(float) - GREY
+    outputs = {
+        name: (flat**2 if name == "pool" else flat) @ stack.reshape(len(stack), -1).T
+        for name, stack in front_end.filters(geometry, x, y).items()
+    }
+    return front_end.channels(
+        outputs["even"], outputs["odd"], outputs["centre"], outputs["pool"]
+    )

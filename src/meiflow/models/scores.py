@@ -1,0 +1,71 @@
+"""How well predictions agree with recorded counts, against what noise allows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEV_FLOOR = 0.15
+
+
+@dataclass(frozen=True)
+class Score:
+    """Agreement of one model with one neuron; see `score_prediction`."""
+
+    cc_abs: float
+    cc_norm: float
+    cc_max: float
+    feve: float
+
+    def as_row(self) -> dict[str, float]:
+        """The four numbers by name."""
+        return asdict(self)
+
+
+def score_prediction(
+    prediction: NDArray,
+    means: NDArray,
+    repeats: NDArray,
+    signal: float,
+    noise_variance: float,
+    fev: float,
+) -> Score:
+    """Score a prediction of held-out images.
+
+    Parameters
+    ----------
+    prediction, means : ndarray, shape (images,)
+        Predicted and measured mean counts.
+    repeats : ndarray, shape (images,)
+    signal, noise_variance, fev : float
+        Of the neuron, from `meiflow.selection.reliability.signal_power`.
+
+    Returns
+    -------
+    Score
+        ``cc_abs`` Pearson correlation with the means; ``cc_norm = cov / sqrt(signal *
+        var(prediction))`` (Schoppe et al. 2016), NaN without signal; ``cc_max`` the ceiling
+        of ``cc_abs``; ``feve = 1 - (MSE - noise) / (total - noise)`` over trials (Cadena et
+        al. 2019), NaN where fev < 0.15. Constant predictions have no correlation: NaN.
+    """
+    p, m = prediction - prediction.mean(), means - means.mean()
+    variance = float((p**2).sum() / (len(p) - 1))
+    spread = float((m**2).sum() / (len(m) - 1))
+    covariance = float((p * m).sum() / (len(p) - 1))
+    varies = variance > 1e-12 * max(float((prediction**2).mean()), 1e-300)
+    cc_abs = covariance / np.sqrt(variance * spread) if varies and spread > 0 else np.nan
+    cc_norm = covariance / np.sqrt(variance * signal) if varies and signal > 0 else np.nan
+    cc_max = np.sqrt(signal / spread) if signal > 0 and spread > 0 else np.nan
+    # The error of single trials is that of their mean plus the noise about it.
+    weights = repeats / repeats.sum()
+    error = float((weights * (means - prediction) ** 2).sum())
+    grand = float((weights * means).sum())
+    explainable = float((weights * (means - grand) ** 2).sum())
+    # Both still hold the noise of the means themselves, noise / repeats.
+    left = noise_variance * len(repeats) / repeats.sum()
+    feve = np.nan
+    if fev >= FEV_FLOOR and explainable > left:
+        feve = 1 - (error - left) / (explainable - left)
+    return Score(float(cc_abs), float(cc_norm), float(cc_max), float(feve))

@@ -1,0 +1,186 @@
+"""The report stage: figures on disk and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow import __version__
+from meiflow.comparison.compare import read_stimuli
+from meiflow.config import Config
+from meiflow.figures.neuron import NeuronView, neuron_figure
+from meiflow.figures.overview import (
+    closed_loop,
+    gallery,
+    model_scores,
+    response_ratios,
+    selection_scatter,
+)
+from meiflow.figures.style import as_data_uri, save_figure
+from meiflow.files import read_arrays, read_csv, write_text
+from meiflow.progress import track
+from meiflow.selection.select import selected_neurons
+from meiflow.tables.load import load_responses
+
+_GALLERY = 10
+
+
+def _number(value: object, digits: int = 2) -> str:
+    if isinstance(value, float | np.floating):
+        return "–" if np.isnan(value) else f"{value:.{digits}f}"
+    return str(value)
+
+
+def _picture(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _headline(summary: pd.DataFrame, table: pd.DataFrame, simulated: bool) -> list[str]:
+    """What was found, in sentences; every number comes from the tables."""
+    lines = [
+        f"{len(summary)} of {len(table)} neurons were selected.",
+        "On images it had not seen, the model reaches a mean normalised correlation of "
+        f"{_number(summary['cc_norm_v1'].mean())} (pixel ridge "
+        f"{_number(summary['cc_norm_pixel_ridge'].mean())}, shuffled control "
+        f"{_number(summary['cc_norm_v1_shuffled'].mean())}).",
+    ]
+    beaten = (summary["mei_response"] > summary["best_natural_response"]).sum()
+    lines.append(
+        f"The model predicts more spikes for the MEI than for the best natural image in {beaten} "
+        f"of {len(summary)} neurons, at equal mean and contrast; the best Gabor in silico reaches "
+        f"{_number((summary['best_gabor_response'] / summary['mei_response']).mean())} of the "
+        "MEI's predicted response on average. A prediction alone proves nothing."
+    )
+    if simulated:
+        mei = summary["mei_true_fraction"]
+        natural = summary["best_natural_true_fraction"]
+        lines.append(
+            "Closed loop, shown to the simulated neurons themselves: the MEI reaches "
+            f"{_number(mei.mean())} of the best drive any such image can give (lowest "
+            f"{_number(mei.min())}), the best Gabor in silico "
+            f"{_number(summary['best_gabor_true_fraction'].mean())}, the best natural image "
+            f"{_number(natural.mean())}; the MEI beats the natural image in "
+            f"{int((mei > natural).sum())} of {int(mei.notna().sum())}."
+        )
+    return lines
+
+
+def _neuron_views(
+    config: Config, results: Path, neurons: list[str], loop: pd.DataFrame | None
+) -> list[NeuronView]:
+    search = read_arrays(results / "models" / "search.npz")
+    responses = load_responses(results / "tables")
+    views = []
+    for neuron in neurons:
+        folder = results / "neurons" / neuron
+        column = responses.column(neuron)
+        fractions: dict[str, float] = {}
+        if loop is not None:
+            own = loop[loop["neuron_id"].astype(str) == neuron]
+            fractions = dict(zip(own["stimulus"], own["fraction_of_optimum"], strict=True))
+        views.append(
+            NeuronView(
+                images={s.name: s.image for s in read_stimuli(folder)},
+                comparison=read_csv(folder / "comparison.csv"),
+                trace=read_csv(folder / "mei_trace.csv"),
+                measured=responses.means[:, column],
+                predicted=search["prediction_v1"][:, column],
+                place_score=search["place_score"][..., column],
+                place_x=search["place_x"],
+                place_y=search["place_y"],
+                x=float(search["x"][column]),
+                y=float(search["y"][column]),
+                true_fraction=fractions,
+            )
+        )
+    return views
+
+
+def _gallery_titles(summary: pd.DataFrame) -> dict[str, str]:
+    return {
+        str(row["neuron_id"]): f"{row['neuron_id']}\nCC_norm {_number(row['cc_norm_v1'])}"
+        + (f", truth {_number(row['mei_true_fraction'])}" if "mei_true_fraction" in row else "")
+        for _, row in summary.iterrows()
+    }
+
+
+def write_report(config: Config, results: Path, figures: Path, output: Path) -> None:
+    """Write ``report.html`` and the overview figures (PNG and SVG).
+
+    Parameters
+    ----------
+    config : Config
+        The whole configuration; printed on the page.
+    results : path
+        Results folder of the session, complete.
+    figures : path
+        Folder for the figures.
+    output : path
+        The page: one file that opens without a network.
+    """
+    from jinja2 import Environment, PackageLoader
+
+    summary = read_csv(results / "summary.csv")
+    table = read_csv(results / "selection" / "neurons.csv")
+    neurons = selected_neurons(results / "selection" / "neurons.csv")
+    loop_path = results / "validation" / "closed_loop.csv"
+    loop = read_csv(loop_path) if loop_path.exists() else None
+    scores = read_csv(results / "models" / "cross_validation.csv")
+    geometry = config.image.geometry
+    views = _neuron_views(config, results, neurons, loop)
+
+    ranked = summary.sort_values("cc_norm_v1", ascending=False)["neuron_id"].astype(str)
+    best = list(ranked[:_GALLERY])
+    shown: dict[str, dict[str, NDArray]] = {n: views[neurons.index(n)].images for n in best}
+    drawn: dict[str, Any] = {
+        "gallery": gallery(shown, geometry, _gallery_titles(summary)),
+        "selection": selection_scatter(table),
+        "scores": model_scores(scores, neurons),
+        "responses": response_ratios(summary),
+    }
+    if loop is not None:
+        drawn["closed_loop"] = closed_loop(loop)
+    for name, figure in drawn.items():
+        for suffix in ("png", "svg"):
+            save_figure(figure, figures / f"{name}.{suffix}")
+
+    cards = [
+        {
+            "id": neuron,
+            "figure": as_data_uri(neuron_figure(view, geometry)),
+            "comparison": [
+                {k: _number(v, 3) for k, v in row.items()} for row in view.comparison.to_dict("records")
+            ],
+            "target": f"{results}/neurons/{neuron}/comparison.csv",
+        }
+        for neuron, view in track(
+            list(zip(neurons, views, strict=True)), "drawing neurons", len(neurons)
+        )
+    ]
+    columns = [c for c in summary.columns if not c.endswith("_true_fraction")]
+    columns += [c for c in summary.columns if c.endswith("_true_fraction")]
+    environment = Environment(
+        loader=PackageLoader("meiflow.report"), autoescape=True, trim_blocks=True
+    )
+    page = environment.get_template("report.html.jinja").render(
+        title=config.report.title or f"meiflow: session {config.session.id}",
+        simulated=loop is not None,
+        session=config.session.model_dump(),
+        headline=_headline(summary, table, loop is not None),
+        figures={name: _picture(figures / f"{name}.png") for name in drawn},
+        columns=columns,
+        rows=[
+            [{"text": _number(row[c], 3), "value": row[c]} for c in columns]
+            for row in summary[columns].to_dict("records")
+        ],
+        cards=cards,
+        config=config.model_dump_json(indent=2),
+        version=__version__,
+        gallery_size=len(best),
+    )
+    write_text(page, output)

@@ -1,0 +1,98 @@
+"""Simple descriptions of a neuron's counts: entropy, partners, anomaly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def response_entropy(counts: NDArray) -> NDArray[np.float64]:
+    """Entropy, in bits, of the distribution of spike counts over trials.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (trials, neurons)
+
+    Returns
+    -------
+    ndarray, shape (neurons,)
+        Plug-in entropy with one bin per count, plus the Miller-Madow (1955) correction for
+        a finite number of trials. 0 for a neuron whose count never changes.
+    """
+    out = np.empty(counts.shape[1])
+    for column, values in enumerate(np.asarray(counts).T):
+        occupied = np.unique(values, return_counts=True)[1]
+        p = occupied / len(values)
+        correction = (len(p) - 1) / (2 * len(values))
+        out[column] = (correction - (p * np.log(p)).sum()) / np.log(2)
+    return np.maximum(out, 0.0)
+
+
+@dataclass(frozen=True)
+class Partners:
+    """For each neuron, the index and correlation of its nearest and farthest partner.
+
+    Indices are -1 and correlations NaN where a neuron has no partner with a defined
+    correlation.
+    """
+
+    most: NDArray[np.int64]
+    highest: NDArray[np.float64]
+    least: NDArray[np.int64]
+    lowest: NDArray[np.float64]
+
+
+def correlated_partners(means: NDArray) -> Partners:
+    """Most and least correlated other neuron, by mean responses over images.
+
+    Parameters
+    ----------
+    means : ndarray, shape (images, neurons)
+    """
+    n = means.shape[1]
+    centred = means - means.mean(0)
+    norm = np.sqrt((centred**2).sum(0))
+    constant = norm <= 1e-12 * np.maximum(np.abs(means).max(0), 1e-300)
+    unit = centred / np.where(constant, np.nan, norm)
+    correlation = np.clip(unit.T @ unit, -1, 1)
+    np.fill_diagonal(correlation, np.nan)
+    rows = np.arange(n)
+    defined = ~np.isnan(correlation).all(axis=1)
+    most = np.where(np.isnan(correlation), -np.inf, correlation).argmax(1)
+    least = np.where(np.isnan(correlation), np.inf, correlation).argmin(1)
+    return Partners(
+        np.where(defined, most, -1),
+        np.where(defined, correlation[rows, most], np.nan),
+        np.where(defined, least, -1),
+        np.where(defined, correlation[rows, least], np.nan),
+    )
+
+
+def anomalies(features: NDArray, seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Isolation forest (Liu, Ting & Zhou 2008) on standardised features.
+
+    Parameters
+    ----------
+    features : ndarray, shape (neurons, features)
+        NaN is replaced by the feature's median.
+    seed : int
+
+    Returns
+    -------
+    score : ndarray, shape (neurons,)
+        Negative for anomalies, as scikit-learn's ``decision_function``.
+    is_anomaly : ndarray of bool
+    """
+    from sklearn.ensemble import IsolationForest
+
+    filled = np.array(features, dtype=float)
+    for column in filled.T:
+        known = column[~np.isnan(column)]
+        column[np.isnan(column)] = np.median(known) if len(known) else 0.0
+    spread = filled.std(0)
+    standard = (filled - filled.mean(0)) / np.where(spread > 0, spread, 1.0)
+    forest = IsolationForest(n_estimators=100, contamination="auto", random_state=seed)
+    forest.fit(standard)
+    return forest.decision_function(standard), forest.predict(standard) < 0

@@ -1,0 +1,66 @@
+"""Which files a session is read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from meiflow.config import Config
+from meiflow.errors import MeiflowError
+
+
+@dataclass(frozen=True)
+class SessionFiles:
+    """Paths of the inputs: ``nwb`` (None for source tables), ``images``, ``truth`` (None
+    unless simulated) and whether the session showed Gabors."""
+
+    nwb: Path | None
+    images: Path
+    truth: Path | None
+    gabors: bool
+
+
+def _shows_gabors(path: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "intervals/gabors_presentations" in file
+    except OSError as error:
+        raise MeiflowError(
+            f"session.nwb: {path} is not a readable NWB (HDF5) file ({error})"
+        ) from None
+
+
+def session_files(config: Config, results: Path, data: Path = Path("data")) -> SessionFiles:
+    """Where the session's inputs are, or will be once they are made or downloaded.
+
+    Parameters
+    ----------
+    results : path
+        Results folder of this session; a simulated session lives in it.
+    data : path
+        Folder of downloads.
+
+    Raises
+    ------
+    MeiflowError
+        If the NWB file of source nwb cannot be opened.
+    """
+    session = config.session
+    match session.source:
+        case "simulated":
+            home = results / "session"
+            shown = session.simulation.gabor_repeats > 0
+            return SessionFiles(
+                home / "session.nwb", home / "natural_scenes", home / "truth.csv", shown
+            )
+        case "allen":
+            home = data / "allen"
+            nwb = home / f"session_{session.id}" / f"session_{session.id}.nwb"
+            return SessionFiles(nwb, home / "natural_scenes", None, True)
+        case "nwb":
+            nwb = Path(str(session.nwb))
+            return SessionFiles(nwb, Path(str(session.images)), None, _shows_gabors(nwb))
+        case _:
+            return SessionFiles(None, Path(str(session.images)), None, False)

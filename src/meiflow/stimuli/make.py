@@ -1,0 +1,144 @@
+"""The stimuli stage: every image that one neuron's model calls exciting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.comparison.masks import pattern_mask, soft_mask
+from meiflow.config import Config
+from meiflow.errors import MeiflowError
+from meiflow.files import read_csv, write_array, write_csv, write_picture
+from meiflow.models.network import load_model
+from meiflow.session.schedule import (
+    GABOR_CYCLES_PER_DEG,
+    GABOR_DIAMETER_DEG,
+)
+from meiflow.stimuli import patterns
+from meiflow.stimuli.ascent import ascend, noise_starts
+from meiflow.stimuli.gabor_search import best_gabor
+from meiflow.stimuli.natural import matched_naturals
+from meiflow.stimuli.projection import contrast_targets, project_array
+
+_DRIFT_PHASES = 8
+
+
+def _write_image(image: NDArray, folder: Path, name: str) -> None:
+    write_array(image, folder / f"{name}.npy")
+    write_picture(image, folder / f"{name}.png")
+
+
+def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path) -> None:
+    """Write the MEI, the best Gabor in silico and the best natural images of one neuron.
+
+    All have the same mean luminance and RMS contrast. Files: mei, best_gabor, best_natural
+    and windowed_natural as .npy and .png, mei_trace.csv and best_gabor.csv.
+    """
+    model = load_model(model_path)
+    geometry = config.image.geometry
+    mean, contrast = contrast_targets(config.mei, images)
+    starts = noise_starts(
+        config.mei.restarts,
+        geometry,
+        config.mei.smoothing_exponent,
+        mean,
+        contrast,
+        config.seed,
+    )
+    result = ascend(
+        model,
+        starts,
+        geometry,
+        mean,
+        contrast,
+        config.mei.steps,
+        config.mei.step_size,
+        config.mei.smoothing_exponent,
+    )
+    best = int(result.scores.argmax())
+    mei = result.images[best]
+    _write_image(mei, folder, "mei")
+    trace = result.trace[:, best]
+    write_csv(
+        pd.DataFrame(
+            {
+                "step": np.arange(len(trace)),
+                "response": trace[:, 0],
+                "objective": trace[:, 0],
+                "mean": trace[:, 1],
+                "rms_contrast": trace[:, 2],
+            }
+        ),
+        folder / "mei_trace.csv",
+    )
+
+    gabor = best_gabor(model, geometry, model.x, model.y, mean, contrast, config.gabor)
+    _write_image(gabor.image, folder, "best_gabor")
+    names = {"x": "x_deg", "y": "y_deg", "wavelength": "wavelength_deg", "sigma": "sigma_deg"}
+    names |= {"orientation": "orientation_deg", "phase": "phase_deg"}
+    row = {names.get(k, k): v for k, v in gabor.parameters.items()}
+    write_csv(
+        pd.DataFrame([row | {"predicted_response": gabor.response}]), folder / "best_gabor.csv"
+    )
+
+    window = soft_mask(pattern_mask(mei, config.comparison.mask_threshold))
+    for name, mask in (("best_natural", None), ("windowed_natural", window)):
+        candidates = matched_naturals(images, mean, contrast, mask)
+        _write_image(candidates[model.predict(candidates).argmax()], folder, name)
+
+
+def make_recorded_gabor(
+    config: Config,
+    model_path: Path,
+    images: NDArray,
+    gabor_responses: Path,
+    neuron: str,
+    folder: Path,
+) -> None:
+    """Write the recorded Gabor condition with the highest mean count: gabor.npy, .png, .csv.
+
+    The stimulus drifted through a whole cycle, so its phase carries nothing; the image
+    shows the phase to which the model responds most, the kindest choice for the Gabor.
+    """
+    table = read_csv(
+        gabor_responses, ("condition_id", "x_position", "y_position", "orientation", "repeats")
+    )
+    if neuron not in table.columns:
+        raise MeiflowError(f"{gabor_responses}: no column for neuron {neuron}")
+    best = table.loc[table[neuron].idxmax()]
+    model = load_model(model_path)
+    geometry = config.image.geometry
+    mean, contrast = contrast_targets(config.mei, images)
+    phases = 360.0 * np.arange(_DRIFT_PHASES) / _DRIFT_PHASES
+    patches = patterns.grating_patch(
+        geometry,
+        best["x_position"],
+        best["y_position"],
+        1 / GABOR_CYCLES_PER_DEG,
+        best["orientation"],
+        phases,
+        GABOR_DIAMETER_DEG,
+    )
+    shown = project_array(patches, mean, contrast)
+    predicted = model.predict(shown)
+    chosen = int(predicted.argmax())
+    _write_image(shown[chosen], folder, "gabor")
+    row = {
+        "condition_id": int(best["condition_id"]),
+        "x_deg": best["x_position"],
+        "y_deg": best["y_position"],
+        "orientation_deg": best["orientation"],
+        "frequency_cpd": GABOR_CYCLES_PER_DEG,
+        "diameter_deg": GABOR_DIAMETER_DEG,
+        "phase_deg": phases[chosen],
+        "repeats": int(best["repeats"]),
+        "recorded_count": best[neuron],
+        "recorded_mean_count": table[neuron].mean(),
+        "predicted_response": predicted[chosen],
+        "predicted_phase_mean": predicted.mean(),
+    }
+    write_csv(pd.DataFrame([row]), folder / "gabor.csv")
+

@@ -1,0 +1,195 @@
+"""From spikes or trial lists to count tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from meiflow.errors import MeiflowError, shorten
+
+BLANK = -1
+TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Spike counts of every trial and every neuron.
+
+    Parameters
+    ----------
+    trial_ids : ndarray, shape (trials,)
+    neuron_ids : list of str, length neurons
+    image_ids : ndarray of int, shape (trials,)
+        Image shown in each trial; -1 is the grey blank.
+    counts : ndarray of int, shape (trials, neurons)
+    """
+
+    trial_ids: NDArray
+    neuron_ids: list[str]
+    image_ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Long table, zero-filled, with the columns `TRIAL_COLUMNS`."""
+        n_trials, n_neurons = self.counts.shape
+        return pd.DataFrame(
+            {
+                "trial_id": np.repeat(self.trial_ids, n_neurons),
+                "neuron_id": np.tile(np.array(self.neuron_ids, dtype=object), n_trials),
+                "spike_count": self.counts.ravel(),
+                "image_id": np.repeat(self.image_ids, n_neurons),
+            }
+        )
+
+    def of_images(self) -> Trials:
+        """The same trials without the blank."""
+        keep = self.image_ids != BLANK
+        return Trials(
+            self.trial_ids[keep], self.neuron_ids, self.image_ids[keep], self.counts[keep]
+        )
+
+
+def count_spikes(
+    spike_times: list[NDArray], onsets: ArrayLike, window_s: tuple[float, float]
+) -> NDArray[np.int64]:
+    """Count spikes in a window after each onset.
+
+    Parameters
+    ----------
+    spike_times : list of ndarray
+        Sorted spike times of every neuron, in seconds.
+    onsets : array_like, shape (presentations,)
+        Seconds, in any order.
+    window_s : tuple of float
+        Start and stop after onset; spikes in ``(start, stop]`` count, as in AllenSDK's
+        ``presentationwise_spike_times``.
+
+    Returns
+    -------
+    ndarray of int, shape (presentations, neurons)
+    """
+    onsets = np.asarray(onsets, dtype=float)
+    counts = np.empty((len(onsets), len(spike_times)), dtype=np.int64)
+    for column, times in enumerate(spike_times):
+        edges = np.searchsorted(
+            times, [onsets + window_s[0], onsets + window_s[1]], side="right"
+        )
+        counts[:, column] = edges[1] - edges[0]
+    return counts
+
+
+def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
+    """Check and zero-fill a long trial table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `TRIAL_COLUMNS`. A (trial, neuron) pair that is absent counts zero spikes.
+    origin : str
+        File name used in messages.
+
+    Raises
+    ------
+    MeiflowError
+        For missing values, negative or fractional counts, ids that are not whole numbers,
+        repeated pairs and trials with more than one image.
+    """
+    if table.empty:
+        raise MeiflowError(f"{origin}: no trials")
+    for column in TRIAL_COLUMNS:
+        missing = table[column].isna()
+        if missing.any():
+            raise MeiflowError(
+                f"{origin}: {column} is empty in row {int(np.flatnonzero(missing)[0]) + 2}"
+            )
+    for column in ("spike_count", "image_id"):
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
+        lowest = 0 if column == "spike_count" else BLANK
+        wrong |= numbers < lowest
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise MeiflowError(
+                f"{origin}: {column} is {table[column].iloc[row]!r} in row {row + 2}; "
+                f"expected a whole number of at least {lowest}"
+            )
+        table = table.assign(**{column: numbers.astype(np.int64)})
+    trial_codes, trial_ids = pd.factorize(table["trial_id"])
+    neuron_names = table["neuron_id"].map(_identifier)
+    bad = neuron_names[~neuron_names.str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")]
+    if len(bad):
+        raise MeiflowError(
+            f"{origin}: neuron_id {bad.iloc[0]!r} cannot name a folder; use letters, digits, "
+            "'_', '-' and '.'"
+        )
+    neuron_codes, neuron_ids = pd.factorize(neuron_names)
+    pair = trial_codes * len(neuron_ids) + neuron_codes
+    unique, first, repeats = np.unique(pair, return_index=True, return_counts=True)
+    if len(unique) < len(pair):
+        row = table.iloc[int(first[repeats > 1][0])]
+        raise MeiflowError(
+            f"{origin}: trial {row['trial_id']}, neuron {row['neuron_id']} stands more than once"
+        )
+    images = table.groupby(trial_codes)["image_id"].agg(["min", "max"])
+    mixed = images.index[images["min"] != images["max"]]
+    if len(mixed):
+        raise MeiflowError(
+            f"{origin}: trial {shorten(trial_ids[mixed], 3)} shows more than one image_id"
+        )
+    counts = np.zeros((len(trial_ids), len(neuron_ids)), dtype=np.int64)
+    counts[trial_codes, neuron_codes] = table["spike_count"].to_numpy()
+    return Trials(
+        np.asarray(trial_ids), list(neuron_ids), images["min"].to_numpy(), counts
+    )
+
+
+def _identifier(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def mean_responses(trials: Trials) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Mean count per presentation of every image.
+
+    Returns
+    -------
+    image_ids : ndarray, shape (images,)
+        Increasing.
+    means : ndarray, shape (images, neurons)
+    """
+    image_ids, codes = np.unique(trials.image_ids, return_inverse=True)
+    repeats = np.bincount(codes)
+    sums = np.zeros((len(image_ids), trials.counts.shape[1]))
+    np.add.at(sums, codes, trials.counts)
+    return image_ids, sums / repeats[:, None]
+
+
+def responses_table(
+    image_ids: NDArray, means: NDArray, neuron_ids: list[str]
+) -> pd.DataFrame:
+    """Wide table: image_id, then one column per neuron."""
+    return pd.concat(
+        [pd.Series(image_ids, name="image_id"), pd.DataFrame(means, columns=neuron_ids)], axis=1
+    )
+
+
+def gabor_table(gabors: pd.DataFrame, counts: NDArray, neuron_ids: list[str]) -> pd.DataFrame:
+    """Mean count per Gabor condition, wide; conditions ordered by x, y, orientation.
+
+    Parameters
+    ----------
+    gabors : DataFrame
+        One row per presentation: x_position, y_position, orientation (degrees).
+    counts : ndarray, shape (presentations, neurons)
+    neuron_ids : list of str
+    """
+    keys = ["x_position", "y_position", "orientation"]
+    table = pd.concat(
+        [gabors[keys].reset_index(drop=True), pd.DataFrame(counts, columns=neuron_ids)], axis=1
+    )
+    groups = table.groupby(keys, sort=True)
+    means = groups.mean()
+    means.insert(0, "repeats", groups.size())
+    return means.reset_index().rename_axis("condition_id").reset_index()

@@ -1,0 +1,64 @@
+"""Read the tables stage's results back as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError, closest
+from meiflow.files import read_array, read_csv
+from meiflow.tables.counts import TRIAL_COLUMNS, Trials, trials_from_table
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Images and the mean response of every neuron to each.
+
+    ``image_ids`` (images,), ``images`` (images, height, width) luminance in [0, 1],
+    ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation.
+    """
+
+    image_ids: NDArray[np.int64]
+    images: NDArray[np.float32]
+    neuron_ids: list[str]
+    means: NDArray[np.float64]
+
+    def column(self, neuron: str) -> int:
+        """Index of a neuron.
+
+        Raises
+        ------
+        MeiflowError
+            If the session has no such neuron.
+        """
+        if neuron not in self.neuron_ids:
+            raise MeiflowError(
+                f"neuron {neuron!r} is not in this session's tables"
+                f"{closest(neuron, self.neuron_ids)}; tables/units.csv lists those that are"
+            )
+        return self.neuron_ids.index(neuron)
+
+
+def load_responses(folder: str | Path) -> Responses:
+    """Read responses.csv and images.npy of a tables folder."""
+    folder = Path(folder)
+    table = read_csv(folder / "responses.csv", ("image_id",))
+    images = read_array(folder / "images.npy")
+    if len(images) != len(table):
+        raise MeiflowError(
+            f"{folder}: images.npy has {len(images)} images but responses.csv {len(table)} rows; "
+            "make the tables again"
+        )
+    neurons = [c for c in table.columns if c != "image_id"]
+    return Responses(
+        table["image_id"].to_numpy(), images, neurons, table[neurons].to_numpy(float)
+    )
+
+
+def load_trials(folder: str | Path) -> Trials:
+    """Read trials.csv of a tables folder."""
+    path = Path(folder) / "trials.csv"
+    return trials_from_table(read_csv(path, TRIAL_COLUMNS), str(path))

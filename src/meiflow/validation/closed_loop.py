@@ -1,0 +1,120 @@
+"""Closed loop: show the pipeline's stimuli to the simulated neurons themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from meiflow.comparison.compare import Stimulus, read_stimuli
+from meiflow.config import Config
+from meiflow.errors import MeiflowError
+from meiflow.files import read_csv, write_csv
+from meiflow.geometry import Geometry
+from meiflow.progress import say, track
+from meiflow.stimuli.ascent import ascend, noise_starts
+from meiflow.stimuli.projection import contrast_targets, project
+from meiflow.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
+
+_STEPS = 300
+_NOISE_STARTS = 4
+
+
+def _as_tensors(filters: TruthFilters) -> TruthFilters:
+    fields = {
+        name: torch.as_tensor(np.asarray(getattr(filters, name)), dtype=torch.float32)
+        for name in TruthFilters.__dataclass_fields__
+    }
+    return TruthFilters(**fields)
+
+
+def true_optimum(
+    neuron: pd.DataFrame,
+    geometry: Geometry,
+    mean: float,
+    contrast: float,
+    others: NDArray,
+    seed: int,
+) -> tuple[NDArray[np.float32], float]:
+    """The image of given mean and contrast that drives one true neuron most.
+
+    Gradient ascent on the truth itself, started from its own filters, from noise and from
+    `others`, so that no stimulus compared with it can do better than where it started.
+
+    Parameters
+    ----------
+    neuron : DataFrame
+        One row of truth.
+    others : ndarray, shape (n, height, width)
+
+    Returns
+    -------
+    image : ndarray of float32, shape (height, width)
+    drive : float
+        Hz above baseline.
+    """
+    filters = _as_tensors(render_filters(neuron, geometry))
+
+    def drive(images: Tensor) -> Tensor:
+        return true_drive(filters, images.reshape(len(images), -1))[:, 0]
+
+    shapes = torch.stack([filters.even[0], filters.odd[0], -filters.even[0], -filters.odd[0]])
+    starts = torch.cat(
+        [
+            project(shapes.reshape(4, *geometry.shape), mean, contrast),
+            noise_starts(_NOISE_STARTS, geometry, 1.0, mean, contrast, seed),
+            torch.as_tensor(others, dtype=torch.float32),
+        ]
+    )
+    result = ascend(drive, starts, geometry, mean, contrast, _STEPS, (0.5, 0.01), 1.0)
+    best = int(result.scores.argmax())
+    return result.images[best], float(result.scores[best])
+
+
+def close_loop(
+    config: Config, truth: Path, images: NDArray, neurons: dict[str, Path], output: Path
+) -> None:
+    """Write closed_loop.csv: one row per neuron and stimulus, the optimum included.
+
+    Parameters
+    ----------
+    truth : path
+        CSV of the simulation's true parameters.
+    images : ndarray
+        The image stack, for the contrast targets.
+    neurons : dict of str to path
+        Folder of every selected neuron.
+    """
+    table = read_csv(truth, ("neuron_id", *TRUTH_COLUMNS))
+    table.index = table["neuron_id"].astype(str)
+    geometry = config.image.geometry
+    mean, contrast = contrast_targets(config.mei, images)
+    rows = []
+    for neuron, folder in track(neurons.items(), "closing the loop", len(neurons)):
+        if neuron not in table.index:
+            raise MeiflowError(f"{truth}: no truth for neuron {neuron}")
+        one = table.loc[[neuron]]
+        stimuli = read_stimuli(folder)
+        stack = np.stack([s.image for s in stimuli])
+        image, optimum = true_optimum(one, geometry, mean, contrast, stack, config.seed)
+        shown = [*stimuli, Stimulus("optimum", image)]
+        flat = np.stack([s.image for s in shown]).reshape(len(shown), -1).astype(float)
+        drives = true_drive(render_filters(one, geometry), flat)[:, 0]
+        rows += [
+            {
+                "neuron_id": neuron,
+                "kind": one["kind"].iloc[0],
+                "stimulus": stimulus.name,
+                "true_drive": drive,
+                "fraction_of_optimum": drive / optimum if optimum > 0 else np.nan,
+            }
+            for stimulus, drive in zip(shown, drives, strict=True)
+        ]
+    result = pd.DataFrame(rows)
+    write_csv(result, output)
+    means = result.groupby("stimulus")["fraction_of_optimum"].mean()
+    say("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))

@@ -1,0 +1,57 @@
+# One closed-form search for all neurons together, then one model per neuron.
+
+
+rule search:
+    input:
+        f"{TABLES}/trials.csv",
+        f"{TABLES}/responses.csv",
+        f"{TABLES}/images.npy",
+    output:
+        f"{RESULTS}/models/search.npz",
+        f"{RESULTS}/models/cross_validation.csv",
+    params:
+        config=resolved(CONFIG, "image", "model", "seed"),
+        tables=TABLES,
+        folder=f"{RESULTS}/models",
+        version=VERSION,
+    log:
+        f"{LOGS}/search.log",
+    benchmark:
+        f"{TIMES}/search.tsv"
+    threads: 8
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    shell:
+        "meiflow search --config {params.config:q} --tables {params.tables:q}"
+        " --output {params.folder:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule model:
+    input:
+        f"{TABLES}/responses.csv",
+        f"{TABLES}/images.npy",
+        f"{RESULTS}/models/search.npz",
+        # ancient: a changed selection trains the neurons it adds and no other again
+        neurons=ancient(f"{RESULTS}/selection/neurons.csv"),
+    output:
+        f"{NEURON}/model.pt",
+        f"{NEURON}/scores.csv",
+    params:
+        config=resolved(CONFIG, "image", "model", "seed"),
+        tables=TABLES,
+        search=f"{RESULTS}/models",
+        folder=NEURON,
+        version=VERSION,
+    log:
+        f"{LOGS}/neurons/{{neuron}}/model.log",
+    benchmark:
+        f"{TIMES}/neurons/{{neuron}}/model.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    shell:
+        "meiflow fit --config {params.config:q} --tables {params.tables:q}"
+        " --search {params.search:q} --neurons {input.neurons:q}"
+        " --neuron {wildcards.neuron:q} --output {params.folder:q} > {log:q} 2>&1"

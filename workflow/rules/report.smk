@@ -1,0 +1,65 @@
+# One row per neuron, and one page to read.
+
+
+rule summary:
+    input:
+        of_selected(*NEURON_FILES),
+        validation_files(),
+        f"{RESULTS}/selection/neurons.csv",
+    output:
+        f"{RESULTS}/summary.csv",
+    params:
+        results=RESULTS,
+        version=VERSION,
+    log:
+        f"{LOGS}/summary.log",
+    benchmark:
+        f"{TIMES}/summary.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    shell:
+        "meiflow summary --results {params.results:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        of_selected(*NEURON_FILES),
+        validation_files(),
+        f"{RESULTS}/models/search.npz",
+        f"{RESULTS}/selection/neurons.csv",
+        f"{RESULTS}/summary.csv",
+    output:
+        page=report(
+            f"{RESULTS}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+        figures=directory(f"{RESULTS}/figures"),
+    params:
+        config=resolved(
+            CONFIG,
+            "session",
+            "image",
+            "selection",
+            "model",
+            "mei",
+            "gabor",
+            "comparison",
+            "report",
+            "seed",
+        ),
+        results=RESULTS,
+        version=VERSION,
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{TIMES}/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "meiflow report --config {params.config:q} --results {params.results:q}"
+        " --figures {output.figures:q} --output {output.page:q} > {log:q} 2>&1"
