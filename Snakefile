@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from meiflow import __version__ as VERSION
-from meiflow.config import check_files, parse_config, resolved
+from meiflow.config import check_inputs, parse_config, resolved, session_name
 from meiflow.errors import MeiflowError
 from meiflow.session.source import session_files
 
@@ -22,23 +22,18 @@ configfile: "config.yaml"
 
 try:
     CONFIG = parse_config(config)
-    check_files(CONFIG)
+    check_inputs(CONFIG)
     RESULTS = f"results/{CONFIG.session.id}"
     FILES = session_files(CONFIG, Path(RESULTS))
 except MeiflowError as error:
     raise WorkflowError(str(error)) from None
-
-SOURCE = CONFIG.session.source
-TABLES = f"{RESULTS}/tables"
-NEURON = f"{RESULTS}/neurons/{{neuron}}"
-LOGS = f"{RESULTS}/logs"
-TIMES = f"{RESULTS}/benchmarks"
 
 
 wildcard_constraints:
     neuron=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/session.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/selection.smk"
@@ -49,20 +44,9 @@ include: "workflow/rules/validation.smk"
 include: "workflow/rules/report.smk"
 
 
-def everything(wildcards):
-    """Every file a user may open, so that a deleted one is made again."""
-    return [
-        f"{RESULTS}/report.html",
-        f"{RESULTS}/summary.csv",
-        *table_files(),
-        *session_made(),
-        f"{RESULTS}/models/cross_validation.csv",
-        *of_selected(*NEURON_FILES)(wildcards),
-        *validation_files(),
-    ]
-
-
 rule all:
     default_target: True
     input:
         everything,
+    message:
+        f"Done: open {RESULTS}/report.html"

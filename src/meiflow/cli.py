@@ -31,10 +31,10 @@ ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
 @app.command()
 def check(config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml") -> None:
     """Validate a configuration and the input files it names; print what will be run."""
-    from meiflow.config import check_files
+    from meiflow.config import check_inputs
 
     parsed = load_config(config)
-    check_files(parsed)
+    check_inputs(parsed)
     areas = parsed.session.areas
     print(
         f"{config}: valid; session {parsed.session.id} from source {parsed.session.source}, "
@@ -104,9 +104,7 @@ def search(
     from meiflow.models.fit import search_models
     from meiflow.tables.load import load_responses, load_trials
 
-    search_models(
-        load_config(config), load_responses(tables), load_trials(tables), output, threads
-    )
+    search_models(load_config(config), load_responses(tables), load_trials(tables), output, threads)
 
 
 @app.command()
@@ -175,7 +173,7 @@ def validate(
     tables: TablesOption,
     truth: Annotated[Path, typer.Option(help="truth of the simulated session")],
     neurons: Annotated[Path, typer.Option(help="neurons.csv")],
-    folder: Annotated[Path, typer.Option(help="folder that holds one folder per neuron")],
+    results: Annotated[Path, typer.Option(help="results folder of the session")],
     output: OutputOption,
 ) -> None:
     """Show the stimuli to the simulated neurons: the closed loop."""
@@ -184,7 +182,7 @@ def validate(
     from meiflow.selection.select import selected_neurons
     from meiflow.validation.closed_loop import close_loop
 
-    folders = {neuron: folder / neuron for neuron in selected_neurons(neurons)}
+    folders = {neuron: results / "neurons" / neuron for neuron in selected_neurons(neurons)}
     images = read_array(tables / "images.npy")
     close_loop(load_config(config), truth, images, folders, output)
 

@@ -86,23 +86,14 @@ class Session(_Section):
     def _consistent(self) -> Session:
         start, stop = self.window_s
         if not -1 <= start < stop <= 10:
-            raise ValueError(f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}")
+            raise ValueError(
+                f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
+            )
         if self.source == "allen" and not self.id.isdigit():
             raise ValueError(
                 f"id: source allen needs a numeric ecephys session id such as 798911424, "
                 f"got {self.id!r}"
             )
-        for key in {"nwb": ("nwb", "images"), "tables": ("images", "trials")}.get(self.source, ()):
-            if getattr(self, key) is None:
-                raise ValueError(f"{key}: source {self.source} needs a path here")
-        if self.source == "simulated":
-            known = self.simulation.units
-            for area in self.areas or ():
-                if area not in known:
-                    raise ValueError(
-                        f"area: {area!r} is not simulated; session.simulation.units has "
-                        f"{', '.join(known)}{closest(area, known)}"
-                    )
         return self
 
     @property
@@ -147,9 +138,11 @@ class Selection(_Section):
     @field_validator("include", "exclude", mode="before")
     @classmethod
     def _ids_as_text(cls, value: Any) -> Any:
-        return [str(v) if isinstance(v, int) else v for v in value] if isinstance(
-            value, list
-        ) else value
+        return (
+            [str(v) if isinstance(v, int) else v for v in value]
+            if isinstance(value, list)
+            else value
+        )
 
     @model_validator(mode="after")
     def _enough_shuffles(self) -> Selection:
@@ -172,9 +165,7 @@ class Model(_Section):
     pool_sigmas_deg: list[Positive] = Field(default=[4.0, 8.0, 16.0], min_length=1)
     semisaturation: Positive = Field(default=0.1, description="of the normalised channels")
     stride: int = Field(default=2, ge=1, le=8, description="pixels between searched places")
-    penalties: list[Positive] = Field(
-        default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0], min_length=1
-    )
+    penalties: list[Positive] = Field(default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0], min_length=1)
     reweightings: int = Field(default=1, ge=0, le=5, description="sparsifying passes")
     folds: int = Field(default=5, ge=2, le=50, description="cross-validation folds over images")
 
@@ -196,7 +187,6 @@ class Mei(_Section):
     smoothing_exponent: float = Field(
         default=1.0, ge=0, le=4, description="gradient spectrum is multiplied by 1 / f**exponent"
     )
-
 
 
 class Gabor(_Section):
@@ -254,7 +244,9 @@ def _explain(error: ValidationError) -> str:
         location = tuple(part for part in fault["loc"] if not str(part).startswith("function-"))
         # pydantic names the branch of a union as a path element; it means nothing to a user
         location = tuple(
-            p for p in location if not re.match(r"^(constrained-|list\[|literal\[|float$|str$)", str(p))
+            p
+            for p in location
+            if not re.match(r"^(constrained-|list\[|literal\[|float$|str$)", str(p))
         )
         name = ".".join(str(part) for part in location)
         if fault["type"] == "extra_forbidden":
@@ -326,22 +318,36 @@ def load_config(source: str | Path) -> Config:
         raise MeiflowError(f"{origin}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
-def check_files(config: Config) -> None:
-    """Make sure that the input files named in `config` exist; nothing is opened.
+def check_inputs(config: Config) -> None:
+    """Make sure that the session can be made or found; no file is opened.
+
+    Stages are given only the sections they use, so this looks at what only the whole
+    configuration can tell: paths that the source needs, and areas that are simulated.
 
     Raises
     ------
     MeiflowError
-        Naming the key and the path that is missing.
+        Naming the key, what is wrong and what is allowed.
     """
+    session = config.session
     needed = {"nwb": ("nwb", "images"), "tables": ("trials", "images")}
-    for key in needed.get(config.session.source, ()):
-        path = Path(getattr(config.session, key))
-        if not path.exists():
+    for key in needed.get(session.source, ()):
+        value = getattr(session, key)
+        kind = "folder or .npy file" if key == "images" else "file"
+        if value is None:
+            raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
+        if not Path(value).exists():
             raise MeiflowError(
-                f"session.{key}: {path} does not exist; give the path of an existing "
-                f"{'folder or .npy file' if key == 'images' else 'file'}"
+                f"session.{key}: {value} does not exist; give the path of an existing {kind}"
             )
+    if session.source == "simulated":
+        known = session.simulation.units
+        for area in session.areas or ():
+            if area not in known:
+                raise MeiflowError(
+                    f"session.area: {area!r} is not simulated; session.simulation.units has "
+                    f"{', '.join(known)}{closest(area, known)}"
+                )
 
 
 def resolved(config: Config, *sections: str) -> str:
@@ -355,10 +361,14 @@ def resolved(config: Config, *sections: str) -> str:
     for name in sections:
         section, *without = name.split("-")
         value = document[section]
-        chosen[section] = (
-            {k: v for k, v in value.items() if k not in without} if without else value
-        )
+        chosen[section] = {k: v for k, v in value.items() if k not in without} if without else value
     return json.dumps(chosen, separators=(",", ":"), sort_keys=True)
+
+
+def session_name(config: Config) -> str:
+    """Only the source and id of the session, as JSON text: all that a download depends on."""
+    session = {"source": config.session.source, "id": config.session.id}
+    return json.dumps({"session": session}, separators=(",", ":"))
 
 
 def config_schema() -> str:

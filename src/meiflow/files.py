@@ -86,7 +86,9 @@ def read_array(path: str | Path) -> NDArray:
 def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
     """Write named arrays as one compressed ``.npz``."""
     with atomic(path) as temporary:
-        np.savez_compressed(temporary, **{k: np.asarray(v) for k, v in arrays.items()})
+        np.savez_compressed(
+            temporary, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()}
+        )
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:

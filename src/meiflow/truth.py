@@ -63,9 +63,7 @@ class TruthFilters:
     gain: Any
 
 
-def draw_neurons(
-    kinds: list[str], rng: np.random.Generator, geometry: Geometry
-) -> pd.DataFrame:
+def draw_neurons(kinds: list[str], rng: np.random.Generator, geometry: Geometry) -> pd.DataFrame:
     """Draw the parameters of simulated neurons, one row per entry of `kinds`.
 
     Receptive fields lie within the central part of the screen; wavelengths of 10 to 25
@@ -103,8 +101,8 @@ def draw_neurons(
 
 def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
     """Sample the filters of `neurons` on `geometry`, each of unit energy in degrees."""
-    p = {c: neurons[c].to_numpy() for c in TRUTH_COLUMNS}
-    kind = p["kind"].astype(str)
+    kind = neurons["kind"].to_numpy().astype(str)
+    p = {c: neurons[c].to_numpy(dtype=float) for c in TRUTH_COLUMNS if c != "kind"}
     shape = (p["wavelength_deg"], p["orientation_deg"])
 
     def quadrature(phase: NDArray) -> NDArray:
@@ -136,10 +134,10 @@ def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
         odd=flat(odd) * area / energy,
         window=flat(window) / flat(window).sum(1, keepdims=True),
         is_complex=np.char.startswith(kind, "complex").astype(float),
-        threshold=np.where(normalised, 0.0, p["threshold"].astype(float)),
+        threshold=np.where(normalised, 0.0, p["threshold"]),
         # An infinite semi-saturation switches normalisation off (see `true_drive`).
-        semisaturation=np.where(normalised, p["semisaturation"].astype(float), np.inf),
-        gain=p["gain_hz"].astype(float),
+        semisaturation=np.where(normalised, p["semisaturation"], np.inf),
+        gain=p["gain_hz"],
     )
 
 

@@ -9,19 +9,23 @@ rule search:
     output:
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/cross_validation.csv",
-    params:
-        config=resolved(CONFIG, "image", "model", "seed"),
-        tables=TABLES,
-        folder=f"{RESULTS}/models",
-        version=VERSION,
     log:
         f"{LOGS}/search.log",
     benchmark:
         f"{TIMES}/search.tsv"
+    conda:
+        CONDA
     threads: 8
     resources:
         mem_mb=6000,
         runtime=60,
+    params:
+        config=resolved(CONFIG, "image", "model", "seed"),
+        tables=subpath(input[0], parent=True),
+        folder=subpath(output[0], parent=True),
+        version=VERSION,
+    message:
+        "Searching the receptive field of every neuron"
     shell:
         "meiflow search --config {params.config:q} --tables {params.tables:q}"
         " --output {params.folder:q} --threads {threads} > {log:q} 2>&1"
@@ -31,26 +35,30 @@ rule model:
     input:
         f"{TABLES}/responses.csv",
         f"{TABLES}/images.npy",
-        f"{RESULTS}/models/search.npz",
+        search=f"{RESULTS}/models/search.npz",
         # ancient: a changed selection trains the neurons it adds and no other again
         neurons=ancient(f"{RESULTS}/selection/neurons.csv"),
     output:
         f"{NEURON}/model.pt",
         f"{NEURON}/scores.csv",
-    params:
-        config=resolved(CONFIG, "image", "model", "seed"),
-        tables=TABLES,
-        search=f"{RESULTS}/models",
-        folder=NEURON,
-        version=VERSION,
     log:
         f"{LOGS}/neurons/{{neuron}}/model.log",
     benchmark:
         f"{TIMES}/neurons/{{neuron}}/model.tsv"
+    conda:
+        CONDA
     threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
+    params:
+        config=resolved(CONFIG, "image", "model", "seed"),
+        tables=subpath(input[0], parent=True),
+        search=subpath(input.search, parent=True),
+        folder=subpath(output[0], parent=True),
+        version=VERSION,
+    message:
+        "Fitting the model of neuron {wildcards.neuron}"
     shell:
         "meiflow fit --config {params.config:q} --tables {params.tables:q}"
         " --search {params.search:q} --neurons {input.neurons:q}"

@@ -3,29 +3,33 @@
 
 rule summary:
     input:
-        of_selected(*NEURON_FILES),
+        of_selected(f"{NEURON}/comparison.csv", f"{NEURON}/scores.csv"),
         validation_files(),
         f"{RESULTS}/selection/neurons.csv",
     output:
         f"{RESULTS}/summary.csv",
-    params:
-        results=RESULTS,
-        version=VERSION,
     log:
         f"{LOGS}/summary.log",
     benchmark:
         f"{TIMES}/summary.tsv"
+    conda:
+        CONDA
     threads: 1
     resources:
         mem_mb=1000,
         runtime=15,
+    params:
+        results=subpath(output[0], parent=True),
+        version=VERSION,
+    message:
+        "Gathering one row per neuron"
     shell:
         "meiflow summary --results {params.results:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
-        of_selected(*NEURON_FILES),
+        of_selected(f"{NEURON}/comparison.csv"),
         validation_files(),
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/selection/neurons.csv",
@@ -37,6 +41,16 @@ rule report:
             category="Report",
         ),
         figures=directory(f"{RESULTS}/figures"),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{TIMES}/report.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         config=resolved(
             CONFIG,
@@ -50,16 +64,10 @@ rule report:
             "report",
             "seed",
         ),
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
         version=VERSION,
-    log:
-        f"{LOGS}/report.log",
-    benchmark:
-        f"{TIMES}/report.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
+    message:
+        "Writing the report"
     shell:
         "meiflow report --config {params.config:q} --results {params.results:q}"
         " --figures {output.figures:q} --output {output.page:q} > {log:q} 2>&1"

@@ -6,6 +6,16 @@ checkpoint selection:
         f"{TABLES}/trials.csv",
     output:
         f"{RESULTS}/selection/neurons.csv",
+    log:
+        f"{LOGS}/selection.log",
+    benchmark:
+        f"{TIMES}/selection.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         config=resolved(
             CONFIG,
@@ -13,28 +23,10 @@ checkpoint selection:
             "selection",
             "seed",
         ),
-        tables=TABLES,
+        tables=subpath(input[0], parent=True),
         version=VERSION,
-    log:
-        f"{LOGS}/selection.log",
-    benchmark:
-        f"{TIMES}/selection.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
+    message:
+        "Selecting neurons"
     shell:
         "meiflow select --config {params.config:q} --tables {params.tables:q}"
         " --output {output:q} > {log:q} 2>&1"
-
-
-def of_selected(*patterns):
-    """Input function: each pattern for every selected neuron, once selection is done."""
-
-    def expanded(wildcards):
-        from meiflow.selection.select import selected_neurons
-
-        neurons = selected_neurons(checkpoints.selection.get().output[0])
-        return [pattern.format(neuron=neuron) for neuron in neurons for pattern in patterns]
-
-    return expanded

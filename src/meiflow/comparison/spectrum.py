@@ -43,7 +43,8 @@ def power_spectrum(image: NDArray, geometry: Geometry) -> Spectrum:
 
 def _disc(spectrum: Spectrum) -> NDArray[np.bool_]:
     """Cells up to the lower of the two Nyquist frequencies, without zero: the same for all
-    directions."""
+    directions.
+    """
     limit = min(np.abs(spectrum.fx).max(), np.abs(spectrum.fy).max())
     return (spectrum.radius > 0) & (spectrum.radius <= limit)
 

@@ -55,7 +55,7 @@ def neuron_figure(view: NeuronView, geometry: Geometry) -> Figure:
     names = [s for s in STIMULUS_NAMES if s in view.images]
     with style():
         figure = new_figure(8.6, 3.9)
-        upper, lower = figure.subfigures(2, 1, height_ratios=[1.0, 1.35])
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.0, 1.35])[:, 0]
         for ax, name in zip(upper.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             image = view.images[name]
             grey = float(np.median(image))
@@ -99,9 +99,7 @@ def _draw_prediction(ax: Any, view: NeuronView) -> None:
         float(max(view.predicted.max(), view.measured.max())),
     ]
     ax.plot(reach, reach, color=GREY, lw=0.8)
-    ax.set(
-        xlabel="predicted count (held out)", ylabel="measured count", title="cross-validation"
-    )
+    ax.set(xlabel="predicted count (held out)", ylabel="measured count", title="cross-validation")
 
 
 def _draw_responses(ax: Any, view: NeuronView, names: list[str]) -> None:

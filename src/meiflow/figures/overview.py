@@ -123,9 +123,7 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
     with style():
         figure = new_figure(3.4, 2.7)
         ax = figure.subplots()
-        names = [
-            s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns
-        ]
+        names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
         for position, stimulus in enumerate(names):
             ratio = (summary[f"{stimulus}_response"] / summary["mei_response"]).to_numpy()
             spread = np.linspace(-0.25, 0.25, len(ratio)) if len(ratio) > 1 else np.zeros(1)

@@ -59,7 +59,8 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Save as the format of the suffix, without dates, so that the same figure is the same
-    file."""
+    file.
+    """
     metadata = {"Date": None} if path.suffix in (".svg", ".pdf") else {"Software": None}
     with style(), atomic(path) as temporary:
         figure.savefig(temporary, metadata=metadata, dpi=150)

@@ -102,7 +102,7 @@ def fit_neuron(
         np.asarray(config.model.penalties),
         config.model.reweightings,
     )
-    floor = 0.1 * float(means.mean()) + 1e-3
+    floor = 0.3 * float(means.mean()) + 1e-3
     save_model(NeuronModel(front_end, geometry, x, y, readout, floor), output / "model.pt")
     scores = read_csv(search / "cross_validation.csv")
     own = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")

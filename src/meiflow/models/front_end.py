@@ -213,6 +213,4 @@ def features_at(
         name: (flat**2 if name == "pool" else flat) @ stack.reshape(len(stack), -1).T
         for name, stack in front_end.filters(geometry, x, y).items()
     }
-    return front_end.channels(
-        outputs["even"], outputs["odd"], outputs["centre"], outputs["pool"]
-    )
+    return front_end.channels(outputs["even"], outputs["odd"], outputs["centre"], outputs["pool"])

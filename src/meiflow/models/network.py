@@ -37,6 +37,11 @@ class NeuronModel(nn.Module):
         ``floor * (ELU(z / floor - 1) + 1)``, which is z itself above it.
     """
 
+    even: Tensor
+    odd: Tensor
+    centre: Tensor
+    pool: Tensor
+
     def __init__(
         self,
         front_end: FrontEnd,
@@ -66,7 +71,7 @@ class NeuronModel(nn.Module):
         Returns
         -------
         Tensor, shape (batch,)
-            Positive.
+            Never negative.
         """
         contrast = images.reshape(len(images), -1) - GREY
         channels = self.front_end.channels(
@@ -120,7 +125,7 @@ def load_model(path: str | Path) -> NeuronModel:
         document = torch.load(path, map_location="cpu", weights_only=True)
         if document["format"] != _FORMAT or document["kind"] != "v1":
             raise KeyError("format")
-        front_end = {
+        front_end: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in document["front_end"].items()
         }
         model = NeuronModel(

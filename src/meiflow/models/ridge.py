@@ -52,9 +52,7 @@ class Spectrum:
         vectors = features @ sides[:, keep] / np.sqrt(values[keep] * n_features)
         return cls(vectors, values[keep])
 
-    def left_out_errors(
-        self, responses: NDArray, penalties: NDArray
-    ) -> NDArray[np.float64]:
+    def left_out_errors(self, responses: NDArray, penalties: NDArray) -> NDArray[np.float64]:
         """Sum of squared leave-one-out errors of every response under every penalty.
 
         Parameters
@@ -121,9 +119,7 @@ def fit_reweighted(
         spectrum = Spectrum.of(scaled)
         errors = spectrum.left_out_errors(centred[:, None], penalties)[:, 0]
         penalty = penalties[errors.argmin()]
-        dual = spectrum.vectors @ (
-            (spectrum.vectors.T @ centred) / (spectrum.values + penalty)
-        )
+        dual = spectrum.vectors @ ((spectrum.vectors.T @ centred) / (spectrum.values + penalty))
         weights = scale * (scaled.T @ dual) / features.shape[1]
         largest = np.abs(weights).max()
         if largest <= 0:

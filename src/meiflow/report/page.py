@@ -154,7 +154,8 @@ def write_report(config: Config, results: Path, figures: Path, output: Path) -> 
             "id": neuron,
             "figure": as_data_uri(neuron_figure(view, geometry)),
             "comparison": [
-                {k: _number(v, 3) for k, v in row.items()} for row in view.comparison.to_dict("records")
+                {k: _number(v, 3) for k, v in row.items()}
+                for row in view.comparison.to_dict("records")
             ],
             "target": f"{results}/neurons/{neuron}/comparison.csv",
         }

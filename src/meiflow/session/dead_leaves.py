@@ -24,9 +24,7 @@ def pink_noise(
     return noise / noise.std()
 
 
-def _leaf_mask(
-    kind: int, radius: float, rng: np.random.Generator, size: int
-) -> NDArray[np.bool_]:
+def _leaf_mask(kind: int, radius: float, rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
     grid = np.arange(size) - (size - 1) / 2
     theta = rng.uniform(0, np.pi)
     u = grid[None, :] * np.cos(theta) + grid[:, None] * np.sin(theta)
@@ -75,24 +73,15 @@ def dead_leaves(
     for radius in radii[order]:
         size = 2 * int(np.ceil(radius)) + 1
         mask = _leaf_mask(int(rng.integers(2)), radius, rng, size)
-        cy, cx = rng.integers(-size // 4, height + size // 4), rng.integers(
-            -size // 4, width + size // 4
-        )
-        top, left = cy - size // 2, cx - size // 2
-        rows = slice(max(top, 0), min(top + size, height))
-        columns = slice(max(left, 0), min(left + size, width))
-        if rows.start >= rows.stop or columns.start >= columns.stop:
-            continue
-        part = mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        dy, dx = rng.integers(height), rng.integers(width)
-        patch = texture[
-            np.ix_(
-                (np.arange(rows.start, rows.stop) + dy) % height,
-                (np.arange(columns.start, columns.stop) + dx) % width,
-            )
-        ]
+        top = int(rng.integers(-size // 4, height + size // 4)) - size // 2
+        left = int(rng.integers(-size // 4, width + size // 4)) - size // 2
+        rows = np.arange(max(top, 0), min(top + size, height))
+        columns = np.arange(max(left, 0), min(left + size, width))
+        shift = rng.integers([height, width])
+        patch = texture[np.ix_((rows + shift[0]) % height, (columns + shift[1]) % width)]
         value = rng.normal(0, 1) + rng.uniform(0.1, 0.5) * patch
-        image[rows, columns][part] = value[part]
+        inside = np.ix_(rows, columns)
+        image[inside] = np.where(mask[np.ix_(rows - top, columns - left)], value, image[inside])
     light = np.outer(np.linspace(-1, 1, height), np.ones(width)) * rng.normal(0.2, 0.3)
     light = light + np.outer(np.ones(height), np.linspace(-1, 1, width)) * rng.normal(0, 0.3)
     image = (image - image.mean()) / image.std() + light

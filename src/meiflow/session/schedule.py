@@ -43,9 +43,7 @@ def gabor_conditions() -> pd.DataFrame:
 
 def grating_conditions() -> pd.DataFrame:
     """The 120 static gratings: orientation (deg), spatial_frequency (cpd), phase (cycles)."""
-    grid = np.meshgrid(
-        GRATING_ORIENTATIONS, GRATING_CYCLES_PER_DEG, GRATING_PHASES, indexing="ij"
-    )
+    grid = np.meshgrid(GRATING_ORIENTATIONS, GRATING_CYCLES_PER_DEG, GRATING_PHASES, indexing="ij")
     names = ("orientation", "spatial_frequency", "phase")
     return pd.DataFrame({n: g.ravel() for n, g in zip(names, grid, strict=True)})
 

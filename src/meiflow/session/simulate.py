@@ -170,10 +170,7 @@ def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[n
 def _condition_index(name: str, table: pd.DataFrame) -> NDArray[np.int64]:
     if name == "natural_scenes":
         return table["frame"].to_numpy().astype(int) + 1
-    if name == "gabors":
-        conditions = plan.gabor_conditions()
-    else:
-        conditions = plan.grating_conditions()
+    conditions = plan.gabor_conditions() if name == "gabors" else plan.grating_conditions()
     keys = list(conditions.columns)
     lookup = conditions.assign(condition=np.arange(len(conditions)))
     return table[keys].merge(lookup, on=keys, how="left")["condition"].to_numpy()

@@ -12,7 +12,8 @@ from meiflow.errors import MeiflowError
 @dataclass(frozen=True)
 class SessionFiles:
     """Paths of the inputs: ``nwb`` (None for source tables), ``images``, ``truth`` (None
-    unless simulated) and whether the session showed Gabors."""
+    unless simulated) and whether the session showed Gabors.
+    """
 
     nwb: Path | None
     images: Path

@@ -67,6 +67,17 @@ def noise_starts(
     return project(smooth(noise, gain), mean, contrast)
 
 
+def _tangent(gradient: Tensor, images: Tensor) -> Tensor:
+    """The part of the gradient that does not merely scale an image's contrast.
+
+    Smoothing must come after this: with the whole gradient g, ascent and projection come to
+    rest where the image is proportional to the *smoothed* g, which is not a maximum.
+    """
+    contrast = images - images.mean((1, 2), keepdim=True)
+    along = (gradient * contrast).sum((1, 2), keepdim=True)
+    return gradient - along / contrast.pow(2).sum((1, 2), keepdim=True) * contrast
+
+
 def ascend(
     response: Callable[[Tensor], Tensor],
     starts: Tensor,
@@ -79,8 +90,9 @@ def ascend(
 ) -> AscentResult:
     """Maximise the response to each image of a batch.
 
-    Every step follows the FFT-smoothed gradient, scaled to unit contrast, by a step that
-    shrinks linearly, and projects the image back to its mean and contrast.
+    Every step follows the FFT-smoothed gradient along the sphere of equal contrast, scaled
+    to unit contrast, by a step that shrinks linearly, and projects the image back to its
+    mean and contrast.
 
     Parameters
     ----------
@@ -125,7 +137,7 @@ def ascend(
             raise ValueError("the response does not depend on the images")
         (gradient,) = torch.autograd.grad(value.sum(), images)
         with torch.no_grad():
-            direction = smooth(gradient, gain)
+            direction = smooth(_tangent(gradient, images), gain)
             size = direction.std((1, 2), correction=0, keepdim=True).clamp_min(1e-20)
             rate = step_size[0] + (step_size[1] - step_size[0]) * step / max(steps - 1, 1)
             images = project(images + rate * contrast * direction / size, mean, contrast)

@@ -115,8 +115,8 @@ def best_gabor(
         ).clamp(low, high)
         value = scores(actual)
         top = int(value.argmax())
-        if float(value[top]) > best_value:
-            best, best_value = actual[top : top + 1].detach(), float(value[top])
+        if value[top].item() > best_value:
+            best, best_value = actual[top : top + 1].detach(), value[top].item()
         if step == config.refine_steps:
             break
         optimiser.zero_grad()

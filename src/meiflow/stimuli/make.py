@@ -141,4 +141,3 @@ def make_recorded_gabor(
         "predicted_phase_mean": predicted.mean(),
     }
     write_csv(pd.DataFrame([row]), folder / "gabor.csv")
-

@@ -12,12 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from meiflow.arrays import namespace
 from meiflow.geometry import Geometry
 
 Patterns = NDArray[np.float64]
+Parameter = Any  # number, NumPy array or torch tensor
 
 
 def _expand(*parameters: Any) -> list[Any]:
@@ -30,7 +31,7 @@ def _expand(*parameters: Any) -> list[Any]:
 
 
 def rotated_axes(
-    geometry: Geometry, x: ArrayLike, y: ArrayLike, orientation: ArrayLike
+    geometry: Geometry, x: Parameter, y: Parameter, orientation: Parameter
 ) -> tuple[Any, Any]:
     """Coordinates along (u) and across (v) the modulation axis, in degrees of visual angle."""
     x, y, orientation = _expand(x, y, orientation)
@@ -46,14 +47,14 @@ def rotated_axes(
 
 def gabor(
     geometry: Geometry,
-    x: ArrayLike,
-    y: ArrayLike,
-    wavelength: ArrayLike,
-    orientation: ArrayLike,
-    phase: ArrayLike,
-    sigma: ArrayLike,
-    aspect: ArrayLike = 1.0,
-) -> Patterns:
+    x: Parameter,
+    y: Parameter,
+    wavelength: Parameter,
+    orientation: Parameter,
+    phase: Parameter,
+    sigma: Parameter,
+    aspect: Parameter = 1.0,
+) -> Any:
     """Gabor patches with zero mean and unit peak envelope.
 
     Parameters
@@ -88,7 +89,7 @@ def gabor(
 
 
 def grating(
-    geometry: Geometry, wavelength: ArrayLike, orientation: ArrayLike, phase: ArrayLike
+    geometry: Geometry, wavelength: Parameter, orientation: Parameter, phase: Parameter
 ) -> Patterns:
     """Full-field sinusoidal gratings of unit amplitude; parameters as in `gabor`."""
     u, _ = rotated_axes(geometry, 0.0, 0.0, orientation)
@@ -98,12 +99,12 @@ def grating(
 
 def grating_patch(
     geometry: Geometry,
-    x: ArrayLike,
-    y: ArrayLike,
-    wavelength: ArrayLike,
-    orientation: ArrayLike,
-    phase: ArrayLike,
-    diameter: ArrayLike = 20.0,
+    x: Parameter,
+    y: Parameter,
+    wavelength: Parameter,
+    orientation: Parameter,
+    phase: Parameter,
+    diameter: Parameter = 20.0,
 ) -> Patterns:
     """Gratings in a circular aperture: the Allen 'gabors' stimulus.
 
@@ -119,11 +120,11 @@ def grating_patch(
 
 def difference_of_gaussians(
     geometry: Geometry,
-    x: ArrayLike,
-    y: ArrayLike,
-    sigma_centre: ArrayLike,
-    sigma_surround: ArrayLike,
-    surround_weight: ArrayLike = 1.0,
+    x: Parameter,
+    y: Parameter,
+    sigma_centre: Parameter,
+    sigma_surround: Parameter,
+    surround_weight: Parameter = 1.0,
 ) -> Patterns:
     """Centre-surround profiles: two Gaussians of unit volume, the second subtracted.
 

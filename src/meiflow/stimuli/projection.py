@@ -67,7 +67,7 @@ def project(images: Tensor, mean: float, contrast: float) -> Tensor:
         shift = shift - torch.where(safe, step_shift.clamp(-0.2, 0.2), 0.0 * shift)
         out = (gain * flat + shift).clip(0, 1)
     uniform = torch.full_like(out, mean)
-    return torch.where(spread > 1e-9, out, uniform).reshape(images.shape)
+    return torch.where(spread > 1e-6, out, uniform).reshape(images.shape)
 
 
 def project_array(images: NDArray, mean: float, contrast: float) -> NDArray[np.float32]:

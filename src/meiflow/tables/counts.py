@@ -74,9 +74,7 @@ def count_spikes(
     onsets = np.asarray(onsets, dtype=float)
     counts = np.empty((len(onsets), len(spike_times)), dtype=np.int64)
     for column, times in enumerate(spike_times):
-        edges = np.searchsorted(
-            times, [onsets + window_s[0], onsets + window_s[1]], side="right"
-        )
+        edges = np.searchsorted(times, [onsets + window_s[0], onsets + window_s[1]], side="right")
         counts[:, column] = edges[1] - edges[0]
     return counts
 
@@ -141,9 +139,7 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         )
     counts = np.zeros((len(trial_ids), len(neuron_ids)), dtype=np.int64)
     counts[trial_codes, neuron_codes] = table["spike_count"].to_numpy()
-    return Trials(
-        np.asarray(trial_ids), list(neuron_ids), images["min"].to_numpy(), counts
-    )
+    return Trials(np.asarray(trial_ids), list(neuron_ids), images["min"].to_numpy(), counts)
 
 
 def _identifier(value: object) -> str:
@@ -166,9 +162,7 @@ def mean_responses(trials: Trials) -> tuple[NDArray[np.int64], NDArray[np.float6
     return image_ids, sums / repeats[:, None]
 
 
-def responses_table(
-    image_ids: NDArray, means: NDArray, neuron_ids: list[str]
-) -> pd.DataFrame:
+def responses_table(image_ids: NDArray, means: NDArray, neuron_ids: list[str]) -> pd.DataFrame:
     """Wide table: image_id, then one column per neuron."""
     return pd.concat(
         [pd.Series(image_ids, name="image_id"), pd.DataFrame(means, columns=neuron_ids)], axis=1

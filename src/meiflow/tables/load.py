@@ -53,9 +53,7 @@ def load_responses(folder: str | Path) -> Responses:
             "make the tables again"
         )
     neurons = [c for c in table.columns if c != "image_id"]
-    return Responses(
-        table["image_id"].to_numpy(), images, neurons, table[neurons].to_numpy(float)
-    )
+    return Responses(table["image_id"].to_numpy(), images, neurons, table[neurons].to_numpy(float))
 
 
 def load_trials(folder: str | Path) -> Trials:

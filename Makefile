@@ -1,0 +1,56 @@
+# make run    the main job: results/demo/report.html
+# make test   the tests
+# make env    only the environment, .venv (both of the above make it first)
+# make check  lint, format, types, Snakemake lint
+# make lock   resolve requirements.lock anew (needs uv)
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= all
+VENV := .venv
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: run test env check lock clean
+.DELETE_ON_ERROR:
+
+run: env
+	snakemake --cores $(CORES)
+
+test: env
+	python -m pytest -n 2 --dist loadfile
+
+env: $(STAMP)
+
+# uv where it is, else pip. A local wheel of PyTorch for the CPU (PIP_FIND_LINKS) is preferred
+# to the registry's several-gigabyte CUDA build by both.
+$(STAMP): pyproject.toml requirements.lock requirements-nodeps.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "meiflow needs Python 3.11; call make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	rm -rf $(VENV)
+	if command -v uv >/dev/null; then \
+	  export UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" && \
+	  uv venv --quiet --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(VENV) -r requirements.lock && \
+	  uv pip install --quiet --python $(VENV) --no-deps -r requirements-nodeps.txt -e . ; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(VENV)/bin/python -m pip install --quiet -r requirements.lock && \
+	  $(VENV)/bin/python -m pip install --quiet --no-deps -r requirements-nodeps.txt -e . ; \
+	fi
+	touch $@
+
+check: env
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	mypy
+	snakemake --lint
+
+lock:
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header \
+	  --no-emit-find-links --quiet | sed 's/+cpu$$//' > requirements.lock.part
+	mv requirements.lock.part requirements.lock
+
+clean:
+	rm -rf $(VENV) .snakemake results

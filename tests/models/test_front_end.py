@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+
+from meiflow.config import Model
+from meiflow.geometry import Geometry
+from meiflow.models.front_end import FrontEnd, feature_maps, features_at, search_places
+from meiflow.stimuli import patterns
+
+GRID = Geometry(30, 48, 60.6, 47.4)
+
+
+@pytest.fixture(scope="module")
+def front_end() -> FrontEnd:
+    return FrontEnd.from_config(Model(wavelengths_deg=[8.0, 12.0], orientations=4))
+
+
+def test_channel_count_and_sign(front_end, rng):
+    features = features_at(front_end, rng.uniform(size=(3, *GRID.shape)), GRID, 0.0, 0.0)
+    assert features.shape == (3, front_end.n_channels)
+    assert features.min() >= 0
+
+
+def test_maps_equal_the_filters_rendered_at_each_place(front_end, rng):
+    """The FFT correlation and the dot product are the same computation, in the interior."""
+    images = rng.uniform(size=(4, *GRID.shape))
+    rows, columns = search_places(GRID, 3)
+    maps = np.stack(list(feature_maps(front_end, images, GRID, rows, columns)))
+    assert maps.shape == (len(rows), len(columns), 4, front_end.n_channels)
+    i, j = len(rows) // 2, len(columns) // 2
+    at = features_at(front_end, images, GRID, GRID.x[columns[j]], GRID.y[rows[i]])
+    scale = np.abs(at).max()
+    gabors = 10 * 8
+    np.testing.assert_allclose(maps[i, j][:, :40], at[:, :40], atol=0.03 * scale)
+    np.testing.assert_allclose(maps[i, j][:, -gabors:], at[:, -gabors:], atol=0.05 * scale)
+
+
+def test_numpy_and_torch_channels_agree(front_end, rng):
+    even, odd = rng.normal(size=(2, 5, 8))
+    centre, power = rng.normal(size=(5, 4)), rng.uniform(size=(5, 3))
+    ours = front_end.channels(even, odd, centre, power)
+    tensors = [torch.as_tensor(a) for a in (even, odd, centre, power)]
+    np.testing.assert_allclose(front_end.channels(*tensors).numpy(), ours)
+
+
+def test_a_channel_prefers_its_own_gabor(front_end):
+    wavelength, orientation = front_end.gabors
+    shapes = patterns.gabor(GRID, 5.0, -3.0, wavelength, orientation, 0.0, 0.4 * wavelength, 1.3)
+    equal = 0.5 + shapes / np.linalg.norm(shapes, axis=(1, 2), keepdims=True)
+    features = features_at(front_end, equal, GRID, 5.0, -3.0)[:, : len(wavelength)]
+    np.testing.assert_array_equal(features.argmax(0), np.arange(len(wavelength)))
+
+
+def test_grey_screen_drives_nothing(front_end):
+    grey = np.full((1, *GRID.shape), 0.5)
+    assert features_at(front_end, grey, GRID, 0.0, 0.0).max() < 1e-3

@@ -1,0 +1,74 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from meiflow.config import Model
+from meiflow.errors import MeiflowError
+from meiflow.geometry import Geometry
+from meiflow.models.front_end import FrontEnd, features_at
+from meiflow.models.network import NeuronModel, load_model, save_model
+from meiflow.models.ridge import Linear
+
+GRID = Geometry(20, 32, 60.0, 40.0)
+
+
+@pytest.fixture
+def model(rng):
+    front_end = FrontEnd.from_config(Model(wavelengths_deg=[10.0], orientations=4))
+    readout = Linear(rng.normal(size=front_end.n_channels), 4.0)
+    return NeuronModel(front_end, GRID, 3.0, -2.0, readout, 0.2), readout
+
+
+def test_prediction_is_the_readout_where_it_is_positive(model, rng):
+    network, readout = model
+    images = rng.uniform(size=(30, *GRID.shape))
+    linear = readout(features_at(network.front_end, images, GRID, 3.0, -2.0))
+    predicted = network.predict(images)
+    positive = linear > 0.2
+    assert positive.any()
+    np.testing.assert_allclose(predicted[positive], linear[positive], rtol=1e-3, atol=1e-3)
+    assert (predicted >= 0).all()
+    assert (predicted[~positive] <= 0.2 + 1e-6).all()
+
+
+def test_channel_axis_is_optional_and_gradients_flow(model, rng):
+    network, _ = model
+    images = torch.as_tensor(rng.uniform(size=(2, *GRID.shape)), dtype=torch.float32)
+    torch.testing.assert_close(network(images), network(images[:, None]))
+    images.requires_grad_(True)
+    network(images).sum().backward()
+    assert torch.isfinite(images.grad).all()
+
+
+def test_file_round_trip_without_running_code(model, rng, tmp_path):
+    network, _ = model
+    path = tmp_path / "model.pt"
+    save_model(network, path)
+    torch.load(path, weights_only=True)
+    images = rng.uniform(size=(5, *GRID.shape))
+    np.testing.assert_array_equal(load_model(path).predict(images), network.predict(images))
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+class _Bomb:
+    def __reduce__(self):
+        return (open, ("/tmp/meiflow-bomb", "w"))
+
+
+def test_damaged_or_hostile_files_are_refused(tmp_path):
+    missing = tmp_path / "none.pt"
+    with pytest.raises(MeiflowError, match="no such model file"):
+        load_model(missing)
+    bad = tmp_path / "bad.pt"
+    bad.write_bytes(b"PK\x03\x04 not a model")
+    with pytest.raises(MeiflowError, match="damaged"):
+        load_model(bad)
+    bomb = tmp_path / "bomb.pt"
+    bomb.write_bytes(pickle.dumps(_Bomb()))
+    with pytest.raises(MeiflowError):
+        load_model(bomb)
+    torch.save({"format": 99}, tmp_path / "other.pt")
+    with pytest.raises(MeiflowError, match="not a meiflow model"):
+        load_model(tmp_path / "other.pt")

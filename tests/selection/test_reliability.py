@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meiflow.selection.reliability import (
+    Groups,
+    oracle_correlation,
+    oracle_p_values,
+    signal_power,
+)
+
+
+def brute_force_oracle(counts, image_ids):
+    trials, oracles = [], []
+    for image in np.unique(image_ids):
+        rows = np.flatnonzero(image_ids == image)
+        if len(rows) < 2:
+            continue
+        for row in rows:
+            others = rows[rows != row]
+            trials.append(counts[row])
+            oracles.append(counts[others].mean())
+    return np.corrcoef(trials, oracles)[0, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(3, 12), st.integers(2, 6), st.booleans())
+def test_oracle_equals_brute_force(seed, images, repeats, unequal):
+    rng = np.random.default_rng(seed)
+    r = rng.integers(1, repeats + 1, images) if unequal else np.full(images, repeats)
+    r[:2] = np.maximum(r[:2], 2)
+    ids = rng.permutation(np.repeat(np.arange(images) * 3, r))
+    counts = rng.poisson(rng.uniform(0.5, 5, images)[np.searchsorted(np.arange(images) * 3, ids)])
+    counts[:2] = [0, 9]  # never constant
+    ours = oracle_correlation(counts[:, None], Groups.of(ids))[0]
+    assert ours == pytest.approx(brute_force_oracle(counts, ids), abs=1e-12)
+
+
+def test_oracle_equals_the_closed_form_for_equal_repeats(rng):
+    images, repeats = 30, 7
+    counts = rng.poisson(rng.uniform(0, 6, (images, 1)), (images, repeats))
+    s = counts.mean(1).var()
+    v = counts.var(1).mean()
+    expected = (s - v / (repeats - 1)) / np.sqrt((s + v) * (s + v / (repeats - 1) ** 2))
+    groups = Groups.of(np.repeat(np.arange(images), repeats))
+    assert oracle_correlation(counts.reshape(-1, 1), groups)[0] == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+def test_silent_constant_and_single_trial_units():
+    ids = np.repeat(np.arange(5), 3)
+    counts = np.zeros((15, 3), int)
+    counts[:, 1] = 4
+    counts[0, 2] = 1
+    oracle = oracle_correlation(counts, Groups.of(ids))
+    assert np.isnan(oracle[:2]).all()
+    assert np.isfinite(oracle[2])
+    once = Groups.of(np.arange(4))
+    assert np.isnan(oracle_correlation(np.arange(4)[:, None], once)).all()
+    assert np.isnan(signal_power(np.arange(4)[:, None], once).signal).all()
+    power = signal_power(counts, Groups.of(ids))
+    assert np.isnan(power.cc_max[:2]).all()
+    assert np.isnan(power.fev[:2]).all()
+
+
+def test_p_values_are_uniform_without_signal_and_small_with(rng):
+    ids = np.repeat(np.arange(20), 5)
+    groups = Groups.of(ids)
+    noise = rng.poisson(2.0, (100, 300))
+    p = oracle_p_values(noise, groups, 400, rng)
+    assert np.quantile(p, [0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9], abs=0.06)
+    signal = rng.poisson(rng.uniform(0, 8, (20, 10))[ids])
+    assert oracle_p_values(signal, groups, 400, rng).max() == pytest.approx(1 / 401)
+
+
+def test_signal_power_recovers_the_truth_and_equals_schoppe():
+    rng = np.random.default_rng(3)
+    images, repeats, neurons = 100, 10, 400
+    rates = rng.gamma(2.0, 1.5, (images, neurons))
+    counts = rng.poisson(rates, (repeats, images, neurons))
+    flat = counts.reshape(-1, neurons)
+    power = signal_power(flat, Groups.of(np.tile(np.arange(images), repeats)))
+    truth = rates.var(0, ddof=1)
+    error = power.signal - truth
+    assert abs(error.mean()) < 3 * error.std() / np.sqrt(neurons)
+    # Schoppe et al. 2016, equation for SP, one ddof throughout
+    sums = counts.sum(0).var(0, ddof=1)
+    singles = counts.var(1, ddof=1).sum(0)
+    # theirs compares variances over images of sums and of single trials
+    schoppe = (sums - singles) / (repeats * (repeats - 1))
+    assert np.corrcoef(schoppe, power.signal)[0, 1] > 0.999
+    assert np.abs(schoppe - power.signal).max() < 0.1 * truth.mean()
+    assert power.noise_variance.mean() == pytest.approx(rates.mean(), rel=0.02)
+    expected_fev = truth / (truth + rates.mean(0))
+    assert np.abs(power.fev - expected_fev).mean() < 0.03
+
+
+def test_negative_signal_power_gives_nan_ceiling(rng):
+    counts = rng.poisson(2.0, (60, 200))
+    power = signal_power(counts, Groups.of(np.repeat(np.arange(20), 3)))
+    assert (power.signal < 0).any()
+    assert np.isnan(power.cc_max[power.signal <= 0]).all()
+    assert np.isfinite(power.cc_max[power.signal > 0]).all()

@@ -1,0 +1,87 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.config import Selection
+from meiflow.errors import MeiflowError
+from meiflow.selection.select import (
+    apply_rule,
+    measure_neurons,
+    require_selected,
+    selected_neurons,
+)
+from meiflow.tables.counts import Trials
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame(
+        {
+            "neuron_id": ["1", "2", "3", "4", "5"],
+            "oracle": [0.5, 0.3, 0.05, 0.4, np.nan],
+            "oracle_p": [0.001, 0.001, 0.4, 0.001, np.nan],
+            "variance": [4.0, 2.0, 3.0, 0.01, 0.0],
+        }
+    )
+
+
+def rule(**changes):
+    base = {"oracle_p_max": 0.01, "oracle_min": 0.1, "variance_quantile": None, "shuffles": 200}
+    return Selection(**(base | changes))
+
+
+def chosen(table, **changes):
+    result = apply_rule(table, rule(**changes))
+    return result.loc[result["selected"], "neuron_id"].tolist()
+
+
+def test_every_condition_must_hold_and_names_itself(table):
+    assert chosen(table) == ["1", "2", "4"]
+    reasons = apply_rule(table, rule(variance_quantile=0.5))["reason"].tolist()
+    assert reasons == [
+        "all conditions hold",
+        "all conditions hold",
+        "oracle_p > 0.01",
+        "variance below its 0.5 quantile",
+        "oracle_p > 0.01",
+    ]
+
+
+def test_top_k_include_exclude(table):
+    assert chosen(table, top_k=2) == ["1", "4"]
+    assert chosen(table, include=["3"], exclude=["1"]) == ["2", "3", "4"]
+
+
+def test_quantile_rule_like_the_notebooks(table):
+    assert chosen(
+        table, oracle_p_max=None, oracle_min=None, oracle_quantile=0.6, variance_quantile=0.5
+    ) == ["1"]
+
+
+def test_nobody_left_and_unknown_ids_are_explained(table):
+    with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle < 0.9"):
+        apply_rule(table, rule(oracle_min=0.9))
+    with pytest.raises(MeiflowError, match=r"selection.include: no neuron '77'"):
+        apply_rule(table, rule(include=["77"]))
+
+
+def test_unselected_neuron_is_refused_with_its_reason(table, tmp_path):
+    path = tmp_path / "neurons.csv"
+    apply_rule(table, rule()).to_csv(path, index=False)
+    assert selected_neurons(path) == ["1", "2", "4"]
+    require_selected(path, "2")
+    with pytest.raises(MeiflowError, match=r"3 is not selected \(oracle_p > 0.01\).*include"):
+        require_selected(path, "3")
+    with pytest.raises(MeiflowError, match="'9' is not in this session"):
+        require_selected(path, "9")
+
+
+def test_measures_of_few_neurons(rng):
+    """Two neurons, one of them silent: every column is there, nothing raises."""
+    ids = np.repeat(np.arange(6), 4)
+    counts = np.column_stack([rng.poisson(np.arange(6)[ids]), np.zeros(24, int)])
+    trials = Trials(np.arange(24), ["a", "b"], ids, counts)
+    table = measure_neurons(trials, (0.0, 0.25), 100, 0)
+    assert table["oracle"].notna().tolist() == [True, False]
+    assert table["mean_rate_hz"].tolist() == [counts[:, 0].mean() / 0.25, 0.0]
+    assert table["variance"].tolist()[1] == 0.0

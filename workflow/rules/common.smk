@@ -1,0 +1,79 @@
+# What the rules share: where things lie, and which files belong together.
+
+SOURCE = CONFIG.session.source
+TABLES = f"{RESULTS}/tables"
+NEURON = f"{RESULTS}/neurons/{{neuron}}"
+LOGS = f"{RESULTS}/logs"
+TIMES = f"{RESULTS}/benchmarks"
+# Names the software of every rule. Create and activate this environment as the README says;
+# Snakemake cannot build it by itself, because allensdk goes in without its dependencies.
+CONDA = workflow.source_path("../../environment.yml")
+
+
+def session_made():
+    """Files of the session that the workflow itself makes and a user may open."""
+    return [FILES.nwb, FILES.truth] if SOURCE == "simulated" else []
+
+
+def table_files():
+    """Every table of the session."""
+    names = [
+        "trials.csv",
+        "responses.csv",
+        "blank_responses.csv",
+        "units.csv",
+        "images.npy",
+    ]
+    names += ["gabor_responses.csv"] if FILES.gabors else []
+    return [f"{TABLES}/{name}" for name in names]
+
+
+def stimulus_files():
+    """Every stimulus file of one neuron, with the wildcard."""
+    names = ["mei", "best_gabor", "best_natural", "windowed_natural"]
+    names += ["gabor"] if FILES.gabors else []
+    files = [f"{NEURON}/{name}.{suffix}" for name in names for suffix in ("npy", "png")]
+    files += [f"{NEURON}/mei_trace.csv", f"{NEURON}/best_gabor.csv"]
+    return files + ([f"{NEURON}/gabor.csv"] if FILES.gabors else [])
+
+
+def neuron_files():
+    """Every file of one neuron, with the wildcard."""
+    return [
+        f"{NEURON}/model.pt",
+        f"{NEURON}/scores.csv",
+        *stimulus_files(),
+        f"{NEURON}/comparison.csv",
+    ]
+
+
+def validation_files():
+    """Results of validation; a recorded session has no truth to validate against."""
+    return [f"{RESULTS}/validation/closed_loop.csv"] if FILES.truth else []
+
+
+def of_selected(*patterns):
+    """Input function: each pattern for every selected neuron, once selection is done."""
+
+    def expanded(wildcards):
+        from meiflow.selection.select import selected_neurons
+
+        neurons = selected_neurons(checkpoints.selection.get().output[0])
+        return [
+            pattern.format(neuron=neuron) for neuron in neurons for pattern in patterns
+        ]
+
+    return expanded
+
+
+def everything(wildcards):
+    """Every file a user may open, so that a deleted one is made again."""
+    return [
+        f"{RESULTS}/report.html",
+        f"{RESULTS}/summary.csv",
+        *table_files(),
+        *session_made(),
+        f"{RESULTS}/models/cross_validation.csv",
+        *of_selected(*neuron_files())(wildcards),
+        *validation_files(),
+    ]
