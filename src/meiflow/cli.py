@@ -49,6 +49,14 @@ def schema() -> None:
 
 
 @app.command()
+def reference() -> None:
+    """Print the configuration reference as Markdown."""
+    from meiflow.reference import configuration_reference
+
+    print(configuration_reference(), end="")
+
+
+@app.command()
 def simulate(
     config: ConfigOption,
     nwb: Annotated[Path, typer.Option(help="session file to write")],

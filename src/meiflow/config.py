@@ -30,9 +30,9 @@ class _Section(BaseModel):
 class Quality(_Section):
     """Unit quality filters; the defaults are AllenSDK's. A metric that is NaN fails."""
 
-    isi_violations_max: Positive = 0.5
-    amplitude_cutoff_max: Positive = 0.1
-    presence_ratio_min: Fraction = 0.95
+    isi_violations_max: Positive = Field(default=0.5, description="at most")
+    amplitude_cutoff_max: Positive = Field(default=0.1, description="at most")
+    presence_ratio_min: Fraction = Field(default=0.95, description="at least")
 
 
 class Simulation(_Section):
@@ -50,16 +50,20 @@ class Simulation(_Section):
     gabor_repeats: int = Field(default=5, ge=0, description="per Gabor condition (243)")
     grating_repeats: int = Field(default=5, ge=0, description="per static grating (120)")
     frame_height: int = Field(default=236, ge=40, le=918, description="pixels of the templates")
-    frame_width: int = Field(default=302, ge=40, le=1174)
+    frame_width: int = Field(default=302, ge=40, le=1174, description="pixels")
     mean_rate_hz: Positive = Field(default=4.0, description="median evoked rate of tuned units")
     gain_drift: float = Field(default=0.2, ge=0, le=1, description="std of the shared log gain")
-    latency_s: float = Field(default=0.04, ge=0, le=0.2)
+    latency_s: float = Field(
+        default=0.04, ge=0, le=0.2, description="from stimulus onset to response"
+    )
 
 
 class Session(_Section):
     """Where the recording comes from."""
 
-    source: Literal["simulated", "allen", "nwb", "tables"] = "simulated"
+    source: Literal["simulated", "allen", "nwb", "tables"] = Field(
+        default="simulated", description="simulation, Allen warehouse, session NWB, or own CSV"
+    )
     id: Identifier = Field(default="demo", description="name of the results folder")
     area: Identifier | list[Identifier] = Field(
         default="VISam", description="structure acronym, list of acronyms, or 'all'"
@@ -106,10 +110,10 @@ class Session(_Section):
 class Image(_Section):
     """Image size in pixels and the visual angle it spans."""
 
-    height: int = Field(default=60, ge=8, le=512)
-    width: int = Field(default=96, ge=8, le=512)
-    width_deg: Positive = ALLEN_WIDTH_DEG
-    height_deg: Positive = ALLEN_HEIGHT_DEG
+    height: int = Field(default=60, ge=8, le=512, description="pixels")
+    width: int = Field(default=96, ge=8, le=512, description="pixels")
+    width_deg: Positive = Field(default=ALLEN_WIDTH_DEG, description="degrees spanned")
+    height_deg: Positive = Field(default=ALLEN_HEIGHT_DEG, description="degrees spanned")
 
     @property
     def geometry(self) -> Geometry:
@@ -133,7 +137,7 @@ class Selection(_Section):
     top_k: int | None = Field(default=None, ge=1, description="at most so many, best oracle first")
     include: list[str] = Field(default=[], description="neuron ids selected whatever the rest says")
     exclude: list[str] = Field(default=[], description="neuron ids never selected")
-    shuffles: int = Field(default=2000, ge=100, le=100_000)
+    shuffles: int = Field(default=2000, ge=100, le=100_000, description="shuffles behind oracle_p")
 
     @field_validator("include", "exclude", mode="before")
     @classmethod
@@ -157,15 +161,25 @@ class Selection(_Section):
 class Model(_Section):
     """V1 front end with a closed-form readout search."""
 
-    wavelengths_deg: list[Positive] = Field(default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1)
-    orientations: int = Field(default=8, ge=2, le=36)
+    wavelengths_deg: list[Positive] = Field(
+        default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1, description="of the Gabor pairs"
+    )
+    orientations: int = Field(default=8, ge=2, le=36, description="of the Gabor pairs")
     envelope: Positive = Field(default=0.4, description="envelope sigma / wavelength")
     aspect: Positive = Field(default=1.3, description="envelope across / along the modulation")
-    centre_sigmas_deg: list[Positive] = Field(default=[2.0, 2.8, 4.0, 5.6], min_length=1)
-    pool_sigmas_deg: list[Positive] = Field(default=[4.0, 8.0, 16.0], min_length=1)
+    centre_sigmas_deg: list[Positive] = Field(
+        default=[2.0, 2.8, 4.0, 5.6], min_length=1, description="of the ON/OFF filters"
+    )
+    pool_sigmas_deg: list[Positive] = Field(
+        default=[4.0, 8.0, 16.0], min_length=1, description="windows that measure local contrast"
+    )
     semisaturation: Positive = Field(default=0.1, description="of the normalised channels")
     stride: int = Field(default=2, ge=1, le=8, description="pixels between searched places")
-    penalties: list[Positive] = Field(default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0], min_length=1)
+    penalties: list[Positive] = Field(
+        default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
+        min_length=1,
+        description="ridge penalties tried, in units of the mean squared feature",
+    )
     reweightings: int = Field(default=1, ge=0, le=5, description="sparsifying passes")
     folds: int = Field(default=5, ge=2, le=50, description="cross-validation folds over images")
 
@@ -173,8 +187,8 @@ class Model(_Section):
 class Mei(_Section):
     """Gradient ascent with fixed mean and RMS contrast."""
 
-    steps: int = Field(default=150, ge=1, le=100_000)
-    restarts: int = Field(default=4, ge=1, le=64)
+    steps: int = Field(default=150, ge=1, le=100_000, description="of gradient ascent")
+    restarts: int = Field(default=4, ge=1, le=64, description="noise images to start from")
     step_size: tuple[float, float] = Field(
         default=(0.5, 0.02), description="first and last step, in units of the RMS contrast"
     )
@@ -192,15 +206,17 @@ class Mei(_Section):
 class Gabor(_Section):
     """Search of the best Gabor in silico."""
 
-    wavelengths_deg: list[Positive] = Field(default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1)
-    orientations: int = Field(default=8, ge=1, le=36)
-    phases: int = Field(default=4, ge=1, le=36)
+    wavelengths_deg: list[Positive] = Field(
+        default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1, description="of the grid"
+    )
+    orientations: int = Field(default=8, ge=1, le=36, description="of the grid")
+    phases: int = Field(default=4, ge=1, le=36, description="of the grid")
     envelopes: list[Positive] = Field(
         default=[0.3, 0.5], min_length=1, description="envelope sigma / wavelength"
     )
     offsets: int = Field(default=3, ge=1, le=15, description="positions per axis about the field")
-    refine_steps: int = Field(default=80, ge=0, le=5000)
-    refine_top: int = Field(default=16, ge=1, le=256)
+    refine_steps: int = Field(default=80, ge=0, le=5000, description="of gradient refinement")
+    refine_top: int = Field(default=16, ge=1, le=256, description="best of the grid refined")
 
 
 class Comparison(_Section):
@@ -226,7 +242,7 @@ class Config(_Section):
     gabor: Gabor = Gabor()
     comparison: Comparison = Comparison()
     report: Report = Report()
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of everything random")
 
 
 def _allowed_keys(path: tuple[Any, ...]) -> list[str]:

@@ -13,6 +13,9 @@ class MeiflowError(Exception):
     command line prints it without a traceback and exits with status 1.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
 
 def closest(word: str, allowed: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` when an allowed word is close to `word`, else empty."""

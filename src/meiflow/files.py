@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,7 +99,7 @@ def read_arrays(path: str | Path) -> dict[str, NDArray]:
             return {k: archive[k] for k in archive.files}
     except FileNotFoundError:
         raise MeiflowError(f"{path}: no such file") from None
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise MeiflowError(f"{path}: not a readable .npz archive ({error})") from None
 
 

@@ -54,7 +54,8 @@ def test_complex_cells_ignore_phase_and_simple_cells_do_not(neurons):
     for _, neuron in rows.iterrows():
         other = neuron.to_frame().T.assign(phase_deg=neuron["phase_deg"] + 180)
         one = neuron.to_frame().T
-        image = 0.5 + 0.02 * render_filters(one, GRID).even / GRID.pixel_area
+        even = render_filters(one, GRID).even
+        image = 0.5 + 0.4 * even / np.abs(even).max()
         drives = [true_drive(render_filters(t, GRID), image)[0, 0] for t in (one, other)]
         if neuron["kind"] == "complex":
             assert drives[0] == pytest.approx(drives[1], rel=1e-6)

@@ -1,0 +1,83 @@
+"""Real spikes through the whole chain: 135 VISam units, 3645 Gabor trials (session 798911424).
+
+The images are the 243 Gabor conditions rendered in degrees. The data lie beside the project
+and are not part of it: without them these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from allen_gabors import DATA, KEYS, convert, visam_units
+from meiflow.geometry import Geometry
+
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the recorded counts are not here"),
+]
+
+
+@pytest.fixture(scope="module")
+def real_inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("real")
+    convert(DATA, folder, Geometry(60, 96))
+    return folder
+
+
+def test_conversion_keeps_the_counts(real_inputs):
+    trials = pd.read_csv(real_inputs / "trials.csv")
+    assert len(visam_units(DATA)) == 135
+    assert len(trials) == 135 * 3645
+    unit = trials[trials["neuron_id"] == 951097947].set_index("trial_id")["spike_count"]
+    assert (unit.min(), unit.max()) == (0, 8)
+    assert sorted(unit.nlargest(3).index) == [156, 1647, 3236]
+    repeats = trials[trials["neuron_id"] == 951097947]["image_id"].value_counts()
+    assert len(repeats) == 243
+    assert set(repeats) == {15}
+    # Allen's own rate of the same units over the same presentations
+    units = pd.read_csv(DATA / "units.csv.gz", index_col="ecephys_unit_id", low_memory=False)
+    ours = trials.groupby("neuron_id")["spike_count"].mean() / 0.249
+    released = units.loc[ours.index, "firing_rate_rf"]
+    assert np.corrcoef(ours, released)[0, 1] > 0.99999
+    presentations = pd.read_csv(DATA / "gabor_presentations.csv")
+    assert presentations[KEYS].drop_duplicates().shape[0] == 243
+
+
+def test_chain_runs_to_the_end(project, real_inputs):
+    """The full chain on the real counts, with the ten most reliable neurons modelled."""
+    project.configure(
+        "real.yaml",
+        {
+            "session": {
+                "source": "tables",
+                "id": "visam_gabors",
+                "trials": str(real_inputs / "trials.csv"),
+                "images": str(real_inputs / "images.npy"),
+                "window_s": [0.0, 0.249],
+            },
+            "selection": {"top_k": 10},
+            "model": {"stride": 4},
+        },
+    )
+    done = project.snakemake("--cores", "2", "--configfile", "real.yaml")
+    assert done.returncode == 0, done.stdout[-3000:]
+    results = project.folder / "results" / "visam_gabors"
+    table = pd.read_csv(results / "selection" / "neurons.csv")
+    assert len(table) == 135
+    significant = (table["oracle_p"] <= 0.001).sum()
+    # a recording with signal, in far more units than chance (135 x 0.001) could give
+    assert 20 < significant < 135
+    assert table["selected"].sum() == 10
+    scores = pd.read_csv(results / "models" / "cross_validation.csv")
+    chosen = scores[scores["neuron_id"].isin(table.loc[table["selected"], "neuron_id"])]
+    mean = chosen.groupby("model")["cc_norm"].mean()
+    assert mean["v1"] > 0.5
+    assert abs(mean["v1_shuffled"]) < 0.2
+    assert mean["v1"] > mean["pixel_ridge"]
+    assert (results / "report.html").stat().st_size > 100_000

@@ -1,0 +1,176 @@
+"""The whole workflow on a small simulated session, as a user runs it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+pytestmark = pytest.mark.workflow
+SMALL = ("--configfile", "small.yaml")
+
+COLUMNS = {
+    "tables/trials.csv": "trial_id,neuron_id,spike_count,image_id",
+    "selection/neurons.csv": "neuron_id,oracle,oracle_p,cc_max,fev,entropy,variance,"
+    "anomaly_score,is_anomaly,most_correlated,highest_correlation,least_correlated,"
+    "lowest_correlation,mean_rate_hz,selected",
+    "validation/closed_loop.csv": "neuron_id,kind,stimulus,true_drive,fraction_of_optimum",
+}
+NEURON_COLUMNS = {
+    "scores.csv": "model,cc_abs,cc_norm,cc_max,feve,folds,parameters",
+    "mei_trace.csv": "step,response,objective,mean,rms_contrast",
+    "comparison.csv": "stimulus,predicted_response,luminance,contrast,symmetry_1,symmetry_2,"
+    "peak_frequency_cpd,orientation_deg",
+}
+
+
+def neurons(project) -> list[str]:
+    table = pd.read_csv(project.results / "selection" / "neurons.csv")
+    return table.loc[table["selected"], "neuron_id"].astype(str).tolist()
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Jobs by rule, from the table a dry run prints."""
+    counts = {}
+    for line in output.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdigit():
+            counts[words[0]] = int(words[1])
+    return counts
+
+
+def test_every_file_of_the_contract_is_there(finished):
+    for name, columns in COLUMNS.items():
+        header = (finished.results / name).read_text().splitlines()[0]
+        assert header.startswith(columns), name
+    selected = neurons(finished)
+    assert selected
+    for neuron in selected:
+        folder = finished.results / "neurons" / neuron
+        for name, columns in NEURON_COLUMNS.items():
+            assert (folder / name).read_text().startswith(columns), name
+        mei = np.load(folder / "mei.npy", allow_pickle=False)
+        assert mei.shape == (30, 48)
+        assert mei.dtype == np.float32
+        assert mei.min() >= 0
+        assert mei.max() <= 1
+        trace = pd.read_csv(folder / "mei_trace.csv")
+        np.testing.assert_allclose(trace["rms_contrast"], 0.05, atol=1e-4)
+        torch.load(folder / "model.pt", weights_only=True)
+        stimuli = pd.read_csv(folder / "comparison.csv").set_index("stimulus")
+        names = ["mei", "recorded_gabor", "best_gabor", "best_natural", "windowed_natural"]
+        assert stimuli.index.tolist() == names
+        np.testing.assert_allclose(stimuli["rms_contrast"], 0.05, atol=1e-4)
+        assert stimuli["mean"].std() < 1e-4
+        assert stimuli["predicted_response"].idxmax() in ("mei", "best_gabor")
+    loop = pd.read_csv(finished.results / "validation" / "closed_loop.csv")
+    assert (loop["fraction_of_optimum"] <= 1 + 1e-6).all()
+    assert len(pd.read_csv(finished.results / "summary.csv")) == len(selected)
+
+
+def test_nothing_half_written_is_left(finished):
+    assert not [p for p in finished.results.rglob("*") if ".part" in p.name]
+
+
+def test_report_stands_alone(finished):
+    page = (finished.results / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    for neuron in neurons(finished):
+        assert f'id="n{neuron}"' in page
+    assert "Simulated session." in page
+
+
+def test_second_run_does_nothing(finished):
+    again = finished.snakemake("--cores", "2", "--dry-run", *SMALL)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "made_again", "left_alone"),
+    [
+        ({"mei": {"steps": 21}}, {"stimuli", "comparison", "closed_loop"}, {"model", "search"}),
+        ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"model", "tables"}),
+        ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
+        ({"model": {"folds": 4}}, {"search", "model"}, {"tables", "selection"}),
+        ({"session": {"window_s": [0.0, 0.2]}}, {"tables", "selection"}, {"simulate"}),
+        ({"session": {"quality": {"isi_violations_max": 0.4}}}, {"tables"}, {"simulate"}),
+        ({"selection": {"oracle_min": 0.11}}, {"selection"}, {"search", "tables"}),
+        ({"mei": {"steps": 20}}, set(), {"all", "report"}),  # the value it already has
+    ],
+)
+def test_a_changed_value_reruns_what_depends_on_it(finished, change, made_again, left_alone):
+    finished.configure("change.yaml", change)
+    done = finished.snakemake("--dry-run", *SMALL, "change.yaml")
+    planned = set(jobs(done.stdout))
+    assert made_again <= planned, done.stdout[-2000:]
+    assert not left_alone & planned, done.stdout[-2000:]
+
+
+def test_a_deleted_file_is_made_again(finished):
+    victim = finished.results / "neurons" / neurons(finished)[0] / "mei.png"
+    before = victim.read_bytes()
+    victim.unlink()
+    done = finished.snakemake("--cores", "2", *SMALL)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert victim.read_bytes() == before
+
+
+def contents(results: Path) -> dict[str, bytes]:
+    """Everything that must be identical: tables, arrays, pictures; not logs, times, HDF5."""
+    return {
+        str(p.relative_to(results)): p.read_bytes()
+        for p in sorted(results.rglob("*"))
+        if p.suffix in (".csv", ".npy", ".npz", ".png", ".svg", ".html") and "logs" not in p.parts
+    }
+
+
+def test_one_core_gives_the_same_bits_as_two(finished, project):
+    done = project.snakemake("--cores", "1", *SMALL)
+    assert done.returncode == 0, done.stdout[-3000:]
+    one, two = contents(project.results), contents(finished.results)
+    assert one.keys() == two.keys()
+    assert not [name for name in one if one[name] != two[name]]
+    models = [
+        r / "neurons" / neurons(finished)[0] / "model.pt"
+        for r in (project.results, finished.results)
+    ]
+    first, second = (torch.load(m, weights_only=True) for m in models)
+    assert torch.equal(first["weight"], second["weight"])
+
+
+def test_a_single_neuron_is_a_target(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(".snakemake"))
+    single = type(finished)(folder)
+    chosen, *others = neurons(finished)
+    shutil.rmtree(single.results / "neurons")
+    target = f"results/small/neurons/{chosen}/comparison.csv"
+    done = single.snakemake("--cores", "2", *SMALL, "--rerun-triggers", "mtime", "--", target)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert [p.name for p in (single.results / "neurons").iterdir()] == [chosen]
+    assert others
+
+
+def test_an_unselected_neuron_is_refused_with_the_reason(finished):
+    table = pd.read_csv(finished.results / "selection" / "neurons.csv")
+    unselected = table.loc[~table["selected"], "neuron_id"].astype(str).iloc[0]
+    for neuron, message in (
+        (unselected, f"neuron {unselected} is not selected"),
+        ("12345", "neuron '12345' is not in this session"),
+    ):
+        target = f"results/small/neurons/{neuron}/comparison.csv"
+        done = finished.snakemake("--cores", "2", *SMALL, "--", target)
+        assert done.returncode != 0
+        assert f"meiflow: error: {message}" in done.stdout
+
+
+def test_untuned_units_are_not_selected(finished):
+    truth = pd.read_csv(finished.results / "session" / "truth.csv").set_index("neuron_id")
+    table = pd.read_csv(finished.results / "selection" / "neurons.csv")
+    kinds = truth.loc[table.loc[table["selected"], "neuron_id"], "kind"]
+    assert "untuned" not in set(kinds)
