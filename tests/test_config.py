@@ -100,6 +100,10 @@ def test_files_and_json_text(tmp_path):
     assert load_config(json.dumps({"seed": 3})).seed == 3
     assert parse_config({"session": {"id": 798911424}}).session.id == "798911424"
     assert parse_config(None) == Config()
+    tiny = parse_config({"session": {"quality": {"isi_violations_max": 1e-9}}})
+    assert load_config(resolved(tiny, "session")) == tiny
+    with pytest.raises(MeiflowError, match="not valid JSON"):
+        load_config("{seed: 3")
     path.write_text("session: [unclosed\n")
     with pytest.raises(MeiflowError, match="not valid YAML"):
         load_config(path)

@@ -187,8 +187,8 @@ class Model(_Section):
 class Mei(_Section):
     """Gradient ascent with fixed mean and RMS contrast."""
 
-    steps: int = Field(default=150, ge=1, le=100_000, description="of gradient ascent")
-    restarts: int = Field(default=4, ge=1, le=64, description="noise images to start from")
+    steps: int = Field(default=100, ge=1, le=100_000, description="of gradient ascent")
+    restarts: int = Field(default=12, ge=1, le=64, description="noise images to start from")
     step_size: tuple[float, float] = Field(
         default=(0.5, 0.02), description="first and last step, in units of the RMS contrast"
     )
@@ -323,15 +323,16 @@ def load_config(source: str | Path) -> Config:
         If the file is missing, not YAML, or not valid.
     """
     text = str(source)
-    origin = "config" if text.lstrip().startswith("{") else text
     try:
-        if origin != "config":
-            text = Path(source).read_text(encoding="utf-8")
-        return parse_config(yaml.safe_load(text), origin)
+        if text.lstrip().startswith("{"):  # not as YAML, which reads the number 1e-09 as text
+            return parse_config(json.loads(text))
+        return parse_config(yaml.safe_load(Path(source).read_text(encoding="utf-8")), text)
     except FileNotFoundError:
         raise MeiflowError(f"{source}: no such configuration file") from None
+    except json.JSONDecodeError as error:
+        raise MeiflowError(f"config: not valid JSON ({error})") from None
     except yaml.YAMLError as error:
-        raise MeiflowError(f"{origin}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise MeiflowError(f"{text}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
 def check_inputs(config: Config) -> None:

@@ -28,16 +28,22 @@ def _type_of(schema: dict[str, Any]) -> str:
         return f"`{schema['const']}`"
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type_of(s) for s in schema["anyOf"]))
-    kind = schema.get("type", "")
-    if kind == "array":
-        if "prefixItems" in schema:
+    match schema.get("type", ""):
+        case "array" if "prefixItems" in schema:
             return "[" + ", ".join(_type_of(s) for s in schema["prefixItems"]) + "]"
-        return f"list of {_type_of(schema['items'])}"
-    if kind == "object":
-        values = schema.get("patternProperties") or {"": schema.get("additionalProperties", {})}
-        return f"map of text to {_type_of(next(iter(values.values())))}"
+        case "array":
+            return f"list of {_type_of(schema['items'])}"
+        case "object":
+            values = schema.get("patternProperties") or {"": schema.get("additionalProperties", {})}
+            return f"map of text to {_type_of(next(iter(values.values())))}"
+        case kind:
+            return _scalar(str(kind), schema)
+
+
+def _scalar(kind: str, schema: dict[str, Any]) -> str:
+    """Type and range of a number or text."""
     names = {"string": "text", "integer": "whole number", "number": "number", "null": "null"}
-    text = names.get(kind, str(kind))
+    text = names.get(kind, kind)
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     limits = [

@@ -26,6 +26,14 @@ def extent(geometry: Geometry) -> tuple[float, float, float, float]:
     return -half_x, half_x, -half_y, half_y
 
 
+def _two_lines(stimulus: str) -> str:
+    """Name of a stimulus, broken where it is long."""
+    name = STIMULUS_NAMES[stimulus]
+    for at in (" (", ", ", " recorded "):
+        name = name.replace(at, at.rstrip() + "\n" if at != " (" else "\n(")
+    return name
+
+
 def gallery(
     images: dict[str, dict[str, NDArray]], geometry: Geometry, titles: dict[str, str]
 ) -> Figure:
@@ -63,9 +71,7 @@ def gallery(
                     )
                 if row == 0:
                     ax.set_title(titles.get(neuron, neuron), fontsize=6.5)
-            axes[row, 0].set_ylabel(
-                STIMULUS_NAMES[stimulus].replace(" (", "\n(").replace(", ", ",\n"), fontsize=7
-            )
+            axes[row, 0].set_ylabel(_two_lines(stimulus), fontsize=7)
     return figure
 
 
@@ -132,11 +138,7 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
             ax.hlines(np.nanmean(ratio), position - 0.35, position + 0.35, color="black", lw=1.2)
         ax.axhline(1, color=VERMILION, lw=0.8)
         ax.text(len(names) - 0.55, 1.01, "MEI", color=VERMILION, va="bottom", ha="right")
-        labels = [
-            STIMULUS_NAMES[s].replace(" (in silico)", "\n(in silico)").replace(", ", ",\n")
-            for s in names
-        ]
-        ax.set_xticks(range(len(names)), labels, fontsize=6)
+        ax.set_xticks(range(len(names)), [_two_lines(s) for s in names], fontsize=6)
         ax.set(ylabel="predicted response / that to the MEI", ylim=(0, None))
     return figure
 

@@ -32,7 +32,10 @@ _GALLERY = 10
 
 def _number(value: object, digits: int = 2) -> str:
     if isinstance(value, float | np.floating):
-        return "–" if np.isnan(value) else f"{value:.{digits}f}"
+        if np.isnan(value):
+            return "–"
+        small = 0 < abs(float(value)) < 0.5 * 10**-digits
+        return f"{value:.1e}" if small else f"{value:.{digits}f}"
     return str(value)
 
 

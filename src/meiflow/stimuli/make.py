@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from meiflow.comparison.masks import pattern_mask, soft_mask
@@ -40,23 +41,22 @@ def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path
     model = load_model(model_path)
     geometry = config.image.geometry
     mean, contrast = contrast_targets(config.mei, images)
-    starts = noise_starts(
-        config.mei.restarts,
-        geometry,
-        config.mei.smoothing_exponent,
-        mean,
-        contrast,
-        config.seed,
+    gabor = best_gabor(model, geometry, model.x, model.y, mean, contrast, config.gabor)
+    _write_image(gabor.image, folder, "best_gabor")
+    names = {"x": "x_deg", "y": "y_deg", "wavelength": "wavelength_deg", "sigma": "sigma_deg"}
+    names |= {"orientation": "orientation_deg", "phase": "phase_deg"}
+    row = {names.get(k, k): v for k, v in gabor.parameters.items()}
+    write_csv(
+        pd.DataFrame([row | {"predicted_response": gabor.response}]), folder / "best_gabor.csv"
     )
+
+    mei_config = config.mei
+    exponent = mei_config.smoothing_exponent
+    noise = noise_starts(mei_config.restarts, geometry, exponent, mean, contrast, config.seed)
+    # The Gabor is one start among many: an MEI below it would be a failure to optimise.
+    starts = torch.cat([noise, torch.as_tensor(gabor.image)[None]])
     result = ascend(
-        model,
-        starts,
-        geometry,
-        mean,
-        contrast,
-        config.mei.steps,
-        config.mei.step_size,
-        config.mei.smoothing_exponent,
+        model, starts, geometry, mean, contrast, mei_config.steps, mei_config.step_size, exponent
     )
     best = int(result.scores.argmax())
     mei = result.images[best]
@@ -73,15 +73,6 @@ def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path
             }
         ),
         folder / "mei_trace.csv",
-    )
-
-    gabor = best_gabor(model, geometry, model.x, model.y, mean, contrast, config.gabor)
-    _write_image(gabor.image, folder, "best_gabor")
-    names = {"x": "x_deg", "y": "y_deg", "wavelength": "wavelength_deg", "sigma": "sigma_deg"}
-    names |= {"orientation": "orientation_deg", "phase": "phase_deg"}
-    row = {names.get(k, k): v for k, v in gabor.parameters.items()}
-    write_csv(
-        pd.DataFrame([row | {"predicted_response": gabor.response}]), folder / "best_gabor.csv"
     )
 
     window = soft_mask(pattern_mask(mei, config.comparison.mask_threshold))
