@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from meiflow import __version__ as VERSION
-from meiflow.config import check_inputs, parse_config, resolved, session_name
+from meiflow.config import check_inputs, parse_config, resolved
 from meiflow.errors import MeiflowError
 from meiflow.session.source import session_files
 

@@ -13,7 +13,6 @@ from meiflow.config import (
     load_config,
     parse_config,
     resolved,
-    session_name,
 )
 from meiflow.errors import MeiflowError
 
@@ -114,13 +113,13 @@ def test_files_and_json_text(tmp_path):
 def test_sections_for_one_stage_stand_alone():
     """What a rule passes on is complete, valid by itself, and holds nothing else."""
     config = parse_config({"session": {"source": "tables", "trials": "t.csv", "images": "i"}})
-    text = resolved(config, "session-simulation", "seed")
-    document = json.loads(text)
-    assert set(document) == {"session", "seed"}
-    assert "simulation" not in document["session"]
+    text = resolved(config, "session.trials", "session.window_s", "seed")
+    assert json.loads(text) == {
+        "session": {"trials": "t.csv", "window_s": [0.0, 0.25]},
+        "seed": 0,
+    }
     assert load_config(text).session.trials == "t.csv"
-    assert load_config(resolved(config, "session-trials-images")).session.source == "tables"
-    assert json.loads(session_name(config)) == {"session": {"source": "tables", "id": "demo"}}
+    assert json.loads(resolved(config, "mei")).keys() == {"mei"}
 
 
 _SCALARS = st.one_of(

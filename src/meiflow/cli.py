@@ -79,7 +79,8 @@ def download(
     """Download a session and the natural-scene templates with AllenSDK."""
     from meiflow.session.download import download_session
 
-    download_session(int(load_config(config).session.id), nwb, images, cache)
+    session = load_config(config).session
+    download_session(int(session.id), session.warehouse, nwb, images, cache)
 
 
 @app.command()

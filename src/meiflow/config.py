@@ -75,6 +75,11 @@ class Session(_Section):
     trials: str | None = Field(
         default=None, description="source tables: CSV trial_id, neuron_id, spike_count, image_id"
     )
+    warehouse: str = Field(
+        default="http://api.brain-map.org",
+        pattern=r"^https?://[^/\s]+$",
+        description="source allen: address that AllenSDK asks",
+    )
     window_s: tuple[float, float] = Field(
         default=(0.0, 0.25), description="spikes are counted from/to these seconds after onset"
     )
@@ -367,25 +372,26 @@ def check_inputs(config: Config) -> None:
                 )
 
 
-def resolved(config: Config, *sections: str) -> str:
-    """The named sections of a configuration, with every default filled in, as JSON text.
+def resolved(config: Config, *names: str) -> str:
+    """The named parts of a configuration, with every default filled in, as JSON text.
 
-    ``session-simulation`` style names leave a part out: ``"session-simulation"`` is the
-    section ``session`` without its key ``simulation``.
+    Parameters
+    ----------
+    config : Config
+    *names : str
+        Sections (``"mei"``) or single keys of a section (``"session.window_s"``). A rule
+        names all that its stage reads and nothing else, so that a changed value reruns just
+        what depends on it.
     """
     document = config.model_dump(mode="json")
-    chosen = {}
-    for name in sections:
-        section, *without = name.split("-")
-        value = document[section]
-        chosen[section] = {k: v for k, v in value.items() if k not in without} if without else value
+    chosen: dict[str, Any] = {}
+    for name in names:
+        section, _, key = name.partition(".")
+        if key:
+            chosen.setdefault(section, {})[key] = document[section][key]
+        else:
+            chosen[section] = document[section]
     return json.dumps(chosen, separators=(",", ":"), sort_keys=True)
-
-
-def session_name(config: Config) -> str:
-    """Only the source and id of the session, as JSON text: all that a download depends on."""
-    session = {"source": config.session.source, "id": config.session.id}
-    return json.dumps({"session": session}, separators=(",", ":"))
 
 
 def config_schema() -> str:

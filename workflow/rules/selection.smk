@@ -17,12 +17,7 @@ checkpoint selection:
         mem_mb=4000,
         runtime=30,
     params:
-        config=resolved(
-            CONFIG,
-            "session-simulation-area-nwb-images-trials-quality",
-            "selection",
-            "seed",
-        ),
+        config=resolved(CONFIG, "session.window_s", "selection", "seed"),
         tables=subpath(input[0], parent=True),
         version=VERSION,
     message:

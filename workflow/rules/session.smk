@@ -19,9 +19,7 @@ if SOURCE == "simulated":
             mem_mb=4000,
             runtime=60,
         params:
-            config=resolved(
-                CONFIG, "session-area-nwb-images-trials-window_s-quality", "seed"
-            ),
+            config=resolved(CONFIG, "session.id", "session.simulation", "seed"),
             version=VERSION,
         message:
             "Simulating a session"
@@ -47,8 +45,7 @@ elif SOURCE == "allen":
             runtime=720,
             download=1,
         params:
-            # only what names the session: other settings must not fetch it again
-            config=session_name(CONFIG),
+            config=resolved(CONFIG, "session.id", "session.source", "session.warehouse"),
             cache="data/allen/cache",
         message:
             "Downloading the session and the natural-scene templates"

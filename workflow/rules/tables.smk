@@ -18,7 +18,14 @@ rule tables:
         mem_mb=8000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "session-simulation", "image"),
+        config=resolved(
+            CONFIG,
+            "session.area",
+            "session.quality",
+            "session.trials",
+            "session.window_s",
+            "image",
+        ),
         nwb=f"--nwb {FILES.nwb}" if FILES.nwb else "",
         folder=subpath(output[0], parent=True),
         version=VERSION,

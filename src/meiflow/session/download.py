@@ -39,13 +39,17 @@ def _from_cache(cache: Any, session_id: int) -> Path:
     return Path(cache.get_cache_path(None, cache.SESSION_NWB_KEY, session_id, session_id))
 
 
-def download_session(session_id: int, nwb: Path, images: Path, cache_folder: Path) -> None:
+def download_session(
+    session_id: int, warehouse: str, nwb: Path, images: Path, cache_folder: Path
+) -> None:
     """Fetch a session NWB and the natural-scene templates.
 
     Parameters
     ----------
     session_id : int
         Ecephys session id, for example 798911424.
+    warehouse : str
+        Scheme and host, for example http://api.brain-map.org.
     nwb : path
         Where the session file goes: a hard link into the cache where possible.
     images : path
@@ -62,7 +66,7 @@ def download_session(session_id: int, nwb: Path, images: Path, cache_folder: Pat
 
     from meiflow.session.sdk import project_cache
 
-    cache = project_cache(str(cache_folder / "manifest.json"))
+    cache = project_cache(str(cache_folder / "manifest.json"), warehouse)
     source = _from_cache(cache, session_id)
     with atomic(nwb) as temporary:
         try:

@@ -69,10 +69,11 @@ def _structures(nwbfile: Any) -> Any:
     return pd.DataFrame({"ecephys_structure_acronym": acronyms}, index=electrodes.id[:])
 
 
-def project_cache(manifest: str) -> Any:
-    """AllenSDK's ``EcephysProjectCache`` on the Allen warehouse."""
+def project_cache(manifest: str, warehouse: str) -> Any:
+    """AllenSDK's ``EcephysProjectCache`` on a warehouse such as http://api.brain-map.org."""
+    scheme, _, host = warehouse.partition("://")
     _restore_numpy_names()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from allensdk.brain_observatory.ecephys.ecephys_project_cache import EcephysProjectCache
-    return EcephysProjectCache.from_warehouse(manifest=manifest)
+    return EcephysProjectCache.from_warehouse(scheme=scheme, host=host, manifest=manifest)
