@@ -195,7 +195,7 @@ class Mei(_Section):
     steps: int = Field(default=100, ge=1, le=100_000, description="of gradient ascent")
     restarts: int = Field(default=12, ge=1, le=64, description="noise images to start from")
     step_size: tuple[float, float] = Field(
-        default=(0.5, 0.02), description="first and last step, in units of the RMS contrast"
+        default=(0.3, 0.01), description="first and last step, in units of the RMS contrast"
     )
     contrast: Annotated[float, Field(gt=0, lt=0.5)] | Literal["images"] = Field(
         default=0.05, description="RMS contrast of the whole image, or 'images': their mean"

@@ -3,12 +3,15 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meiflow.config import Model
 from meiflow.errors import MeiflowError
 from meiflow.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, features_at
 from meiflow.models.network import NeuronModel, load_model, save_model
+from meiflow.models.nonlinearity import positive
 from meiflow.models.ridge import Linear
 
 GRID = Geometry(20, 32, 60.0, 40.0)
@@ -72,3 +75,10 @@ def test_damaged_or_hostile_files_are_refused(tmp_path):
     torch.save({"format": 99}, tmp_path / "other.pt")
     with pytest.raises(MeiflowError, match="not a meiflow model"):
         load_model(tmp_path / "other.pt")
+
+
+@given(st.floats(-50, 50), st.floats(0.01, 5))
+def test_nonlinearity_is_scaled_elu_plus_one(z, floor):
+    expected = floor * (torch.nn.functional.elu(torch.tensor(z / floor - 1)) + 1)
+    assert positive(np.array(z), floor) == pytest.approx(float(expected), rel=1e-4, abs=1e-6)
+    assert positive(torch.tensor(z), floor).item() == pytest.approx(float(expected), abs=1e-4)

@@ -6,16 +6,12 @@ and are not part of it: without them these tests are skipped.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from allen_gabors import DATA, KEYS, convert, visam_units
 from meiflow.geometry import Geometry
+from tests.allen_gabors import DATA, KEYS, convert, visam_units
 
 pytestmark = [
     pytest.mark.workflow,

@@ -54,8 +54,8 @@ def neuron_figure(view: NeuronView, geometry: Geometry) -> Figure:
     """Stimuli in the upper row; place, prediction, ascent and responses in the lower."""
     names = [s for s in STIMULUS_NAMES if s in view.images]
     with style():
-        figure = new_figure(8.6, 3.9)
-        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.0, 1.35])[:, 0]
+        figure = new_figure(9.0, 4.6)
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.0, 1.2])[:, 0]
         for ax, name in zip(upper.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             image = view.images[name]
             grey = float(np.median(image))
@@ -64,9 +64,12 @@ def neuron_figure(view: NeuronView, geometry: Geometry) -> Figure:
                 image, cmap="gray", vmin=grey - reach, vmax=grey + reach, extent=extent(geometry)
             )
             ax.set_title(STIMULUS_NAMES[name], color=STIMULUS_COLOURS[name])
-            ax.set(xticks=[-40, 0, 40], yticks=[-40, 0, 40] if name == names[0] else [])
+            ax.set(xticks=[-40, 0, 40], yticks=[-40, 0, 40])
+            ax.set_xlabel("azimuth (deg)")
             if name == names[0]:
-                ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
+                ax.set_ylabel("elevation (deg)")
+            else:
+                ax.set_yticklabels([])
         place, scatter, ascent, bars = lower.subplots(1, 4)
         _draw_place(place, view, geometry)
         _draw_prediction(scatter, view)
@@ -110,10 +113,11 @@ def _draw_responses(ax: Any, view: NeuronView, names: list[str]) -> None:
     ax.barh(positions, values, color=colours, height=0.6)
     if view.true_fraction:
         truth = [view.true_fraction.get(n, np.nan) for n in names]
-        ax.plot(truth, positions, "D", color="black", ms=4, label="truth / optimum")
-        ax.legend(loc="lower right")
+        ax.plot(truth, positions, "D", color="black", ms=4)
     short = {"best_gabor": "best Gabor", "recorded_gabor": "rec. Gabor", "mei": "MEI"}
     short |= {"windowed_natural": "nat. windowed", "best_natural": "natural"}
     ax.set_yticks(positions, [short[n] for n in names])
     ax.invert_yaxis()
-    ax.set(xlabel="response / that to the MEI", title="prediction (bars)")
+    title = "prediction (bars), truth (◆)" if view.true_fraction else "prediction"
+    label = "relative to MEI (◆ to optimum)" if view.true_fraction else "relative to MEI"
+    ax.set(xlabel=label, title=title)

@@ -10,6 +10,7 @@ import pandas as pd
 from meiflow.config import Config
 from meiflow.files import read_arrays, read_csv, write_arrays, write_csv
 from meiflow.models.front_end import FrontEnd, features_at
+from meiflow.models.nonlinearity import rate_floor
 from meiflow.models.ridge import fit_reweighted
 from meiflow.models.scores import score_prediction
 from meiflow.models.search import MODELS, search_readouts
@@ -102,7 +103,7 @@ def fit_neuron(
         np.asarray(config.model.penalties),
         config.model.reweightings,
     )
-    floor = 0.3 * float(means.mean()) + 1e-3
+    floor = rate_floor(float(means.mean()))
     save_model(NeuronModel(front_end, geometry, x, y, readout, floor), output / "model.pt")
     scores = read_csv(search / "cross_validation.csv")
     own = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")

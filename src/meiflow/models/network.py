@@ -15,6 +15,7 @@ from meiflow.errors import MeiflowError
 from meiflow.files import atomic
 from meiflow.geometry import Geometry
 from meiflow.models.front_end import GREY, FrontEnd
+from meiflow.models.nonlinearity import positive
 from meiflow.models.ridge import Linear
 
 _FORMAT = 1
@@ -33,8 +34,8 @@ class NeuronModel(nn.Module):
     readout : Linear
         Weights on the channels, and bias, in spikes per presentation.
     floor : float
-        Predictions below this rate bend exponentially towards zero:
-        ``floor * (ELU(z / floor - 1) + 1)``, which is z itself above it.
+        Predictions below this rate bend towards zero, see
+        `meiflow.models.nonlinearity.positive`.
     """
 
     even: Tensor
@@ -81,7 +82,7 @@ class NeuronModel(nn.Module):
             contrast**2 @ self.pool.T,
         )
         z = channels @ self.weight + self.bias
-        return self.floor * (nn.functional.elu(z / self.floor - 1) + 1)
+        return positive(z, self.floor)
 
     def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:
         """Predictions for a stack of images (n, height, width), without gradients."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from meiflow.config import Model
 from meiflow.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, feature_maps, features_at, search_places
+from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import Spectrum, Standardiser, fit_reweighted
 from meiflow.progress import track
 
@@ -128,7 +129,8 @@ def search_readouts(
                 model = fit_reweighted(
                     features[train], responses[train, response], penalties, config.reweightings
                 )
-                out[test] = model(features[test])
+                floor = rate_floor(float(responses[train, response].mean()))
+                out[test] = positive(model(features[test]), floor)
             return out
 
         predicted = np.stack(

@@ -84,8 +84,8 @@ def ascend(
     geometry: Geometry,
     mean: float,
     contrast: float,
-    steps: int = 150,
-    step_size: tuple[float, float] = (0.5, 0.02),
+    steps: int = 100,
+    step_size: tuple[float, float] = (0.3, 0.01),
     exponent: float = 1.0,
 ) -> AscentResult:
     """Maximise the response to each image of a batch.

@@ -1,0 +1,49 @@
+"""The main job as it is delivered: what it promises about the default simulated session."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import make_project
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    project = make_project(tmp_path_factory.mktemp("default"))
+    done = project.snakemake("--cores", "2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return project.folder / "results" / "demo"
+
+
+def test_meis_are_true(results):
+    """Tuned neurons: at least 0.80 of the true optimum on average, and above the best natural
+    image for at least nine in ten; what the model predicts is not asked."""
+    loop = pd.read_csv(results / "validation" / "closed_loop.csv")
+    fraction = loop.pivot(index="neuron_id", columns="stimulus", values="fraction_of_optimum")
+    assert len(fraction) >= 8
+    assert fraction["mei"].mean() >= 0.80
+    assert (fraction["mei"] > fraction["best_natural"]).mean() >= 0.9
+    assert (fraction["mei"] > fraction["windowed_natural"]).mean() >= 0.9
+
+
+def test_untuned_neurons_are_not_selected(results):
+    truth = pd.read_csv(results / "session" / "truth.csv").set_index("neuron_id")["kind"]
+    table = pd.read_csv(results / "selection" / "neurons.csv").set_index("neuron_id")
+    kinds = truth.loc[table.index]
+    assert (kinds == "untuned").sum() >= 3
+    assert not table.loc[kinds == "untuned", "selected"].any()
+
+
+def test_the_model_beats_its_baselines_and_the_control_is_at_zero(results):
+    summary = pd.read_csv(results / "summary.csv")
+    assert summary["cc_norm_v1"].mean() > 0.6
+    assert summary["cc_norm_v1"].mean() > summary["cc_norm_pixel_ridge"].mean() + 0.3
+    assert abs(summary["cc_norm_v1_shuffled"].mean()) < 0.15
+    assert (summary["mei_response"] >= summary["best_gabor_response"] - 1e-4).all()
+
+
+def test_the_report_is_small_enough_to_send(results):
+    assert 200_000 < (results / "report.html").stat().st_size < 15_000_000
