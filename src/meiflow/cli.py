@@ -75,12 +75,26 @@ def download(
     nwb: Annotated[Path, typer.Option(help="where the session file goes")],
     images: Annotated[Path, typer.Option(help="folder for the 118 templates")],
     cache: Annotated[Path, typer.Option(help="AllenSDK cache folder")],
+    output: OutputOption,
 ) -> None:
-    """Download a session and the natural-scene templates with AllenSDK."""
+    """Download a session and the natural-scene templates; write a record of what is there."""
+    from meiflow.files import write_text
     from meiflow.session.download import download_session
+    from meiflow.session.transfer import record_path
 
-    session = load_config(config).session
-    download_session(int(session.id), session.warehouse, nwb, images, cache)
+    download_session(load_config(config).session, nwb, images, cache)
+    write_text(record_path(nwb).read_text(encoding="utf-8"), output)
+
+
+@app.command()
+def sessions(
+    config: ConfigOption = "{}",
+    data: Annotated[Path, typer.Option(help="folder of downloads")] = Path("data/allen"),
+) -> None:
+    """List the sessions of the Allen warehouse: areas, units, and which are cached."""
+    from meiflow.session.download import list_sessions
+
+    print(list_sessions(load_config(config).session, data).to_string(index=False))
 
 
 @app.command()
@@ -228,3 +242,7 @@ def main() -> None:
     except MeiflowError as error:
         print(f"meiflow: error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -68,7 +68,10 @@ class Session(_Section):
     area: Identifier | list[Identifier] = Field(
         default="VISam", description="structure acronym, list of acronyms, or 'all'"
     )
-    nwb: str | None = Field(default=None, description="source nwb: an AllenSDK session NWB file")
+    nwb: str | None = Field(
+        default=None,
+        description="source nwb: a session NWB file; source allen: one already at hand",
+    )
     images: str | None = Field(
         default=None, description="sources nwb and tables: folder of frame images or .npy stack"
     )
@@ -78,7 +81,12 @@ class Session(_Section):
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=r"^https?://[^/\s]+$",
-        description="source allen: address that AllenSDK asks",
+        description="source allen: address that AllenSDK asks; second choice for the session",
+    )
+    bucket: str = Field(
+        default="https://allen-brain-observatory.s3.amazonaws.com",
+        pattern=r"^https?://[^\s]+[^/\s]$",
+        description="source allen: public S3 bucket, first choice for the session file",
     )
     window_s: tuple[float, float] = Field(
         default=(0.0, 0.25), description="spikes are counted from/to these seconds after onset"

@@ -44,3 +44,50 @@ def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterat
             say(f"{label}: {done}{of} after {now - start:.0f} s")
             last = now
     say(f"{label}: {done} done in {time.monotonic() - start:.1f} s")
+
+
+class Transfer:
+    """Progress of a download: size, rate and time left.
+
+    Parameters
+    ----------
+    label : str
+    done : int
+        Bytes that were there already.
+    total : int or None
+        Bytes in all, where the server says so.
+    """
+
+    def __init__(self, label: str, done: int, total: int | None) -> None:
+        self._label, self._done, self._total = label, done, total
+        self._fresh, self._start = 0, time.monotonic()
+        self._last = self._start
+        self._bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc=label, initial=done, total=total, unit="B", unit_scale=True, unit_divisor=1000
+            )
+
+    def add(self, n: int) -> None:
+        """Count `n` more bytes."""
+        self._done += n
+        self._fresh += n
+        if self._bar is not None:
+            self._bar.update(n)
+        elif time.monotonic() - self._last >= _LINE_EVERY_S:
+            self._last = time.monotonic()
+            rate = self._fresh / max(self._last - self._start, 1e-9)
+            text = f"{self._label}: {self._done / 1e6:.0f} MB"
+            if self._total:
+                left = (self._total - self._done) / max(rate, 1e-9)
+                text += f" of {self._total / 1e6:.0f}"
+                say(f"{text} at {rate / 1e6:.1f} MB/s, {left:.0f} s left")
+            else:
+                say(f"{text} at {rate / 1e6:.1f} MB/s")
+
+    def close(self) -> None:
+        """Finish the bar."""
+        if self._bar is not None:
+            self._bar.close()

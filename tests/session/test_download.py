@@ -1,46 +1,305 @@
-"""AllenSDK's real client against a loopback warehouse."""
+"""AllenSDK's real client, and our transfer, against a loopback warehouse that misbehaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from meiflow.config import Quality
+from meiflow.config import Quality, Session
 from meiflow.errors import MeiflowError
-from meiflow.session.download import download_session
+from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
-from tests.session.warehouse import SCENES, SESSION, warehouse
+from meiflow.session.transfer import Network, fetch, read_record, sha256_of, verify
+from tests.session.warehouse import NWB_FILE, SCENES, SESSION, warehouse
+
+HASTY = Network(connect_s=0.5, read_s=0.5, attempts=3, pause_s=0.01)
+IN_BUCKET = f"session_{SESSION}.nwb"
+IN_WAREHOUSE = f"well_known_file_download/{NWB_FILE}"
 
 
-def paths(folder):
-    return folder / "session.nwb", folder / "natural_scenes", folder / "cache"
+@pytest.fixture(scope="module")
+def tiny_nwb(tmp_path_factory):
+    """A session file of this very id, small enough to send many times."""
+    from meiflow.config import parse_config
+    from meiflow.session import simulate
+
+    folder = tmp_path_factory.mktemp("tiny")
+    sizes = {"units": {"VISam": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
+    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40}
+    config = parse_config({"session": {"simulation": sizes}})
+    patch = pytest.MonkeyPatch()
+    patch.setattr(simulate, "simulated_session_id", lambda _: SESSION)
+    simulate.simulate_session(config, folder / "s.nwb", folder / "f", folder / "t.csv")
+    patch.undo()
+    return folder / "s.nwb"
 
 
-def test_session_and_templates_arrive_and_are_not_fetched_again(small_session, tmp_path):
-    nwb, images, cache = paths(tmp_path)
-    with warehouse(small_session / "session.nwb") as (address, asked):
-        download_session(SESSION, address, nwb, images, cache)
-        first = len(asked)
-        download_session(SESSION, address, nwb, images, cache)
-        assert len(asked) == first
-    assert nwb.read_bytes() == (small_session / "session.nwb").read_bytes()
-    numbers, stack = load_images(images, (9, 12))
+@pytest.fixture
+def server(tiny_nwb):
+    with warehouse(tiny_nwb) as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / f"session_{SESSION}" / f"session_{SESSION}.nwb"
+
+
+def download(server, home, session_id=SESSION, network=HASTY, **keys):
+    session = Session(
+        source="allen",
+        id=str(session_id),
+        warehouse=server.address,
+        bucket=server.bucket,
+        **keys,
+    )
+    download_session(session, home, home.parents[1] / "scenes", home.parents[1] / "cache", network)
+
+
+def is_whole(home, tiny_nwb):
+    """The master copy is there, verified, and nothing lies about."""
+    left = [p.name for p in home.parent.iterdir() if ".part" in p.name]
+    return verify(home) and home.read_bytes() == tiny_nwb.read_bytes() and not left
+
+
+def test_everything_arrives_from_the_bucket_and_only_once(server, home, tiny_nwb):
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+    assert not [p for p in server.asked if IN_WAREHOUSE in p]
+    record = read_record(home)
+    assert record.size == tiny_nwb.stat().st_size
+    assert record.sha256 == sha256_of(tiny_nwb)
+    numbers, stack = load_images(home.parents[1] / "scenes", (9, 12))
     assert numbers.tolist() == list(range(SCENES))
     np.testing.assert_allclose(stack[:, 0, 0] * 255, numbers, atol=1e-4)
-    assert len(read_session(nwb, ("VISam",), Quality()).units) == 8
+    assert len(read_session(home, ("VISam",), Quality()).units) == 2
+    before = len(server.asked)
+    download(server, home)
+    assert len(server.asked) == before
 
 
-def test_unknown_session_is_named(small_session, tmp_path):
-    nwb, images, cache = paths(tmp_path)
-    with (
-        warehouse(small_session / "session.nwb") as (address, _),
-        pytest.raises(MeiflowError, match=r"no session 5; it has 1, for example 798911424"),
-    ):
-        download_session(5, address, nwb, images, cache)
-    assert not nwb.exists()
+@pytest.mark.parametrize("fault", ["500", "404", "garbage", "cut_without_length", "stall"])
+def test_the_warehouse_steps_in_when_the_bucket_fails(server, home, tiny_nwb, fault):
+    server.faults[IN_BUCKET] = fault
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+    assert [p for p in server.asked if IN_WAREHOUSE in p]
 
 
-def test_no_server(tmp_path):
-    nwb, images, cache = paths(tmp_path)
-    with pytest.raises(MeiflowError, match=r"warehouse did not answer .*check the network"):
-        download_session(SESSION, "http://127.0.0.1:9", nwb, images, cache)
-    assert not nwb.exists()
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("500", "the server answers 500, 3 times"),
+        ("404", "the server answers 404"),
+        ("garbage", "is not a whole session NWB file"),
+        ("cut", r"bytes arrived|the connection broke"),
+        ("cut_without_length", "is not a whole session NWB file"),
+        ("stall", "no answer for 0.5 s, 3 times"),
+    ],
+)
+def test_every_fault_ends_clearly_and_the_next_run_succeeds(server, home, tiny_nwb, fault, message):
+    server.faults |= {IN_BUCKET: fault, IN_WAREHOUSE: fault}
+    start = time.monotonic()
+    with pytest.raises(MeiflowError, match=message) as caught:
+        download(server, home)
+    assert "\n" not in str(caught.value)
+    assert "could not be fetched" in str(caught.value)
+    assert time.monotonic() - start < 25  # nothing hangs
+    assert not home.exists()
+    server.faults.clear()
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+
+
+@pytest.mark.parametrize("fault", ["500:2", "cut:2", "stall:1"])
+def test_a_passing_fault_is_outlasted(server, home, tiny_nwb, fault):
+    server.faults[IN_BUCKET] = fault
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+    assert not [p for p in server.asked if IN_WAREHOUSE in p]
+    if fault.startswith("cut"):
+        assert server.ranges  # the second attempt asked only for the rest
+
+
+def test_a_server_without_ranges_is_asked_for_the_whole(server, home, tiny_nwb):
+    server.faults[IN_BUCKET] = "cut:1"
+    with pytest.raises(MeiflowError):
+        fetch(f"{server.bucket}/{IN_BUCKET}", home, Network(0.5, 0.5, 1, 0.01))
+    server.faults[IN_BUCKET] = "norange"
+    fetch(f"{server.bucket}/{IN_BUCKET}", home, HASTY)
+    assert is_whole(home, tiny_nwb)
+
+
+def test_slow_but_steady_is_fine(server, home, tiny_nwb):
+    """The whole transfer takes longer than the read time-out; no silence does."""
+    server.faults[IN_BUCKET] = "slow"
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+    assert not [p for p in server.asked if IN_WAREHOUSE in p]
+
+
+def test_a_wrong_session_is_refused(small_session, home):
+    with warehouse(small_session / "session.nwb") as server:
+        with pytest.raises(MeiflowError, match=r"holds session \d+, not 798911424"):
+            download(server, home)
+        assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("500", "the server answers 500"),
+        ("garbage", "not the Allen warehouse's"),
+        ("stall", "no answer for 0.5 s"),
+        ("cut", "bytes arrived|broke|failed"),
+    ],
+)
+def test_queries_are_guarded_too(server, home, tiny_nwb, fault, message):
+    server.faults["query.json"] = fault
+    with pytest.raises(MeiflowError, match=message):
+        download(server, home)
+    server.faults.clear()
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+
+
+@pytest.mark.parametrize("fault", ["500", "garbage", "stall", "cut"])
+def test_templates_are_guarded_too(server, home, tiny_nwb, fault):
+    server.faults["download/1005"] = fault
+    with pytest.raises(MeiflowError):
+        download(server, home)
+    assert not (home.parents[1] / "scenes" / "005.png").exists()
+    server.faults.clear()
+    download(server, home)
+    numbers, stack = load_images(home.parents[1] / "scenes", (9, 12))
+    np.testing.assert_allclose(stack[:, 0, 0] * 255, numbers, atol=1e-4)
+
+
+def test_unknown_session_and_no_server(server, home):
+    with pytest.raises(MeiflowError, match=r"no session 5; it has 1: 798911424"):
+        download(server, home, 5)
+    server.address = "http://127.0.0.1:9"
+    with pytest.raises(MeiflowError, match=r"the connection failed, 3 times; check the network"):
+        download(server, home.parent / "other" / home.name)
+
+
+def test_a_changed_master_copy_is_noticed_and_left_alone(server, home, tiny_nwb):
+    download(server, home)
+    damaged = bytearray(home.read_bytes())
+    damaged[5000:5100] = bytes(100)
+    home.write_bytes(damaged)
+    with pytest.raises(MeiflowError, match=r"is not what was downloaded .*Delete it"):
+        download(server, home)
+    assert home.read_bytes() == bytes(damaged)
+    home.unlink()
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+
+
+def test_half_written_tables_are_fetched_again(server, home):
+    """A killed run leaves half a units.csv, which AllenSDK would take for the whole."""
+    download(server, home)
+    cache = home.parents[1] / "cache"
+    units = cache / "units.csv"
+    whole = units.read_bytes()
+    (cache / "units.csv.json").unlink()
+    units.write_bytes(whole[: len(whole) // 2])
+    session = Session(source="allen", id=str(SESSION), warehouse=server.address)
+    table = list_sessions(session, home.parents[1], HASTY)
+    assert table["units"].tolist() == [1]
+    assert units.read_bytes() == whole
+
+
+def test_a_file_at_hand_is_taken_over_after_the_same_checks(server, home, tiny_nwb, tmp_path):
+    download(server, home, nwb=str(tiny_nwb))
+    assert is_whole(home, tiny_nwb)
+    assert not [p for p in server.asked if IN_BUCKET in p or IN_WAREHOUSE in p]
+    broken = tmp_path / "broken.nwb"
+    broken.write_bytes(tiny_nwb.read_bytes()[:9000])
+    with pytest.raises(MeiflowError, match=r"broken.nwb: is not a whole session NWB file"):
+        download(server, home.parent / "x" / home.name, nwb=str(broken))
+    # put in place by hand, without a record
+    by_hand = tmp_path / "y" / home.parent.name / home.name
+    by_hand.parent.mkdir(parents=True)
+    by_hand.write_bytes(tiny_nwb.read_bytes())
+    download(server, by_hand)
+    assert is_whole(by_hand, tiny_nwb)
+
+
+def test_two_runs_at_once_both_succeed_with_one_download(server, home, tiny_nwb):
+    server.faults[IN_BUCKET] = "slow"
+    faults = []
+
+    def run():
+        try:
+            download(server, home)
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not faults
+    assert is_whole(home, tiny_nwb)
+    assert sum(IN_BUCKET in p for p in server.asked) == 1
+
+
+def test_full_disk_is_noticed_before_anything_is_written(server, home, monkeypatch):
+    import shutil
+
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(MeiflowError, match="GB are free but"):
+        download(server, home)
+    assert not home.exists()
+
+
+def test_kill_during_the_download_and_resume(server, home, tiny_nwb):
+    """Kill -9 half-way; the next run asks only for the rest."""
+    server.faults[IN_BUCKET] = "stall"
+    session = {"source": "allen", "id": str(SESSION), "warehouse": server.address}
+    config = json.dumps({"session": session | {"bucket": server.bucket}})
+    command = [sys.executable, "-m", "meiflow.cli", "download", "--config", config]
+    command += ["--nwb", str(home), "--images", str(home.parents[1] / "scenes")]
+    command += ["--cache", str(home.parents[1] / "cache"), "--output", str(home) + ".done"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    part = home.parent / f".{home.name}.part"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if part.exists() and part.stat().st_size:
+            break
+        time.sleep(0.05)
+    arrived = part.stat().st_size
+    assert 0 < arrived < tiny_nwb.stat().st_size
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert not home.exists()
+    server.faults.clear()
+    download(server, home)
+    assert is_whole(home, tiny_nwb)
+    assert server.ranges == [f"bytes={arrived}-"]
+
+
+def test_sessions_are_listed(server, home):
+    session = Session(source="allen", id=str(SESSION), warehouse=server.address)
+    table = list_sessions(session, home.parents[1], HASTY)
+    expected = pd.DataFrame(
+        {
+            "session_id": [SESSION],
+            "session_type": ["brain_observatory_1.1"],
+            "units": [1],
+            "areas": ["VISam"],
+            "cached": [False],
+        }
+    )
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 SESSION = 798911424
-PROBE, CHANNEL, UNIT, NWB_FILE, FIRST_SCENE = 1, 2, 3, 10, 1000
+PROBE, CHANNEL, UNIT, NWB_FILE, FIRST_SCENE = 1, 2, 3, 77, 1000
 SCENES = 118
 
 
@@ -56,45 +58,109 @@ def records(query: str) -> list[dict]:
     ]
 
 
-@contextmanager
-def warehouse(nwb: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serve one session; yields the address and the list of paths asked for."""
-    asked: list[str] = []
+@dataclass
+class Server:
+    """A running stand-in: its addresses, what was asked of it, and how it misbehaves.
 
+    ``faults`` maps a part of a path (``query.json``, ``session_798911424.nwb``,
+    ``download/77``) to a fault; a number after it says how often: ``cut:1`` once, then well.
+    """
+
+    nwb: Path
+    address: str = ""
+    asked: list[str] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def bucket(self) -> str:
+        return f"{self.address}/bucket"
+
+    def fault(self, path: str) -> str:
+        """The fault for this request, counting down."""
+        for part, fault in self.faults.items():
+            if part in path:
+                name, _, times = fault.partition(":")
+                if times:
+                    self.faults[part] = f"{name}:{int(times) - 1}"
+                    return name if int(times) > 0 else ""
+                return name
+        return ""
+
+    def body(self, path: str) -> bytes:
+        """What a well-behaved warehouse answers."""
+        if "query.json" in path:
+            rows = records(path)
+            reply = {"success": True, "id": 0, "start_row": 0, "num_rows": len(rows)}
+            return json.dumps(reply | {"total_rows": len(rows), "msg": rows}).encode()
+        if path.endswith(f"session_{SESSION}.nwb") or path.endswith(f"/{NWB_FILE}"):
+            return self.nwb.read_bytes()
+        return _tiff(int(path.rsplit("/", 1)[1]) - FIRST_SCENE)
+
+
+def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = unquote(self.path)
-            asked.append(path)
-            if "query.json" in path:
-                rows = records(path)
-                body = json.dumps(
-                    {
-                        "success": True,
-                        "id": 0,
-                        "start_row": 0,
-                        "num_rows": len(rows),
-                        "total_rows": len(rows),
-                        "msg": rows,
-                    }
-                ).encode()
-            else:
-                number = int(path.rsplit("/", 1)[1])
-                body = nwb.read_bytes() if number == NWB_FILE else _tiff(number - FIRST_SCENE)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            server.asked.append(path)
+            fault = server.fault(path)
+            if fault == "500":
+                return self.send_error(500)
+            if fault == "404":
+                return self.send_error(404)
+            body = b"<html>We are sorry</html>" * 50 if fault == "garbage" else server.body(path)
+            start, wanted = 0, self.headers.get("Range", "")
+            if wanted and fault != "norange" and self.headers.get("If-Range") == '"v1"':
+                server.ranges.append(wanted)
+                start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            rest = body[start:]
+            self.send_response(206 if start else 200)
+            if fault != "cut_without_length":
+                self.send_header("Content-Length", str(len(rest)))
+            self.send_header("ETag", '"v1"')
             self.end_headers()
-            self.wfile.write(body)
+            half = rest[: len(rest) // 2]
+            if fault.startswith("cut"):
+                self.wfile.write(half)
+                self.close_connection = True
+                return None
+            if fault == "stall":
+                self.wfile.write(half)
+                self.wfile.flush()
+                server.released.wait(30)
+                self.close_connection = True
+                return None
+            if fault == "slow":
+                for i in range(0, len(rest), len(rest) // 8 + 1):
+                    self.wfile.write(rest[i : i + len(rest) // 8 + 1])
+                    self.wfile.flush()
+                    time.sleep(0.15)
+                return None
+            self.wfile.write(rest)
+            return None
 
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    return Handler
+
+
+@contextmanager
+def warehouse(nwb: Path) -> Iterator[Server]:
+    """Serve one session on a free port of this machine."""
+    server = Server(nwb)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    http.daemon_threads = True
+    server.address = f"http://127.0.0.1:{http.server_port}"
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield server
     finally:
-        server.shutdown()
+        server.released.set()
+        http.shutdown()
+        http.server_close()
         thread.join()
 
 

@@ -10,6 +10,13 @@ TIMES = f"{RESULTS}/benchmarks"
 CONDA = workflow.source_path("../../environment.yml")
 
 
+def session_inputs():
+    """What the tables are made from: a download's record stands for its files."""
+    if FILES.download:
+        return [FILES.download]
+    return [FILES.nwb if FILES.nwb else CONFIG.session.trials, FILES.images]
+
+
 def session_made():
     """Files of the session that the workflow itself makes and a user may open."""
     return [FILES.nwb, FILES.truth] if SOURCE == "simulated" else []

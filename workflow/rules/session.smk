@@ -31,8 +31,7 @@ elif SOURCE == "allen":
 
     rule download:
         output:
-            nwb=FILES.nwb,
-            images=directory(FILES.images),
+            FILES.download,
         log:
             f"{LOGS}/download.log",
         benchmark:
@@ -45,10 +44,20 @@ elif SOURCE == "allen":
             runtime=720,
             download=1,
         params:
-            config=resolved(CONFIG, "session.id", "session.source", "session.warehouse"),
+            config=resolved(
+                CONFIG,
+                "session.id",
+                "session.source",
+                "session.warehouse",
+                "session.bucket",
+                "session.nwb",
+            ),
+            nwb=FILES.nwb,
+            images=FILES.images,
             cache="data/allen/cache",
         message:
             "Downloading the session and the natural-scene templates"
         shell:
-            "meiflow download --config {params.config:q} --nwb {output.nwb:q}"
-            " --images {output.images:q} --cache {params.cache:q} > {log:q} 2>&1"
+            "meiflow download --config {params.config:q} --nwb {params.nwb:q}"
+            " --images {params.images:q} --cache {params.cache:q} --output {output:q}"
+            " > {log:q} 2>&1"

@@ -3,8 +3,7 @@
 
 rule tables:
     input:
-        source=[FILES.nwb] if FILES.nwb else [CONFIG.session.trials],
-        images=FILES.images,
+        session_inputs(),
     output:
         table_files(),
     log:
@@ -27,10 +26,11 @@ rule tables:
             "image",
         ),
         nwb=f"--nwb {FILES.nwb}" if FILES.nwb else "",
+        images=FILES.images,
         folder=subpath(output[0], parent=True),
         version=VERSION,
     message:
         "Counting spikes and resizing images"
     shell:
-        "meiflow tables --config {params.config:q} --images {input.images:q} {params.nwb}"
+        "meiflow tables --config {params.config:q} --images {params.images:q} {params.nwb}"
         " --output {params.folder:q} > {log:q} 2>&1"

@@ -1,81 +1,181 @@
-"""Download a session through AllenSDK's own cache."""
+"""Download a session and the natural-scene templates; keep a verified copy of our own."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
-from meiflow.errors import MeiflowError
+import pandas as pd
+
+from meiflow.config import Session
+from meiflow.errors import MeiflowError, shorten
 from meiflow.files import atomic
 from meiflow.progress import say, track
+from meiflow.session.transfer import (
+    FetchError,
+    Network,
+    exclusive,
+    fetch,
+    read_record,
+    verify,
+    write_record,
+)
+from meiflow.session.warehouse import Warehouse
 
 SCENES = 118
+_BUCKET_PATH = "visual-coding-neuropixels/ecephys-cache/session_{id}/session_{id}.nwb"
 
 
-def _from_cache(cache: Any, session_id: int) -> Path:
-    """Path of the session NWB inside the AllenSDK cache, downloaded if it is not there."""
-    try:
-        sessions = cache.get_session_table()
-    except Exception as error:
-        raise MeiflowError(
-            f"the Allen warehouse did not answer ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:150]}); check the network and try again"
-        ) from None
-    if session_id not in sessions.index:
-        raise MeiflowError(
-            f"session.id: the Allen warehouse has no session {session_id}; it has "
-            f"{len(sessions)}, for example {sessions.index[0]}"
-        )
-    say(f"downloading session {session_id} (2 to 3 GB)")
-    try:
-        cache.get_session_data(session_id).units  # noqa: B018  reading it proves the file
-    except Exception as error:
-        raise MeiflowError(
-            f"session {session_id} could not be downloaded or read ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:150]}); run the same command again"
-        ) from None
-    return Path(cache.get_cache_path(None, cache.SESSION_NWB_KEY, session_id, session_id))
-
-
-def download_session(
-    session_id: int, warehouse: str, nwb: Path, images: Path, cache_folder: Path
-) -> None:
-    """Fetch a session NWB and the natural-scene templates.
-
-    Parameters
-    ----------
-    session_id : int
-        Ecephys session id, for example 798911424.
-    warehouse : str
-        Scheme and host, for example http://api.brain-map.org.
-    nwb : path
-        Where the session file goes: a hard link into the cache where possible.
-    images : path
-        Folder that receives the 118 templates as PNG files.
-    cache_folder : path
-        AllenSDK's cache.
+def check_session_file(path: Path, session_id: int) -> None:
+    """Make sure that a file is a whole session NWB of this very session.
 
     Raises
     ------
-    MeiflowError
-        If the warehouse does not answer or has no such session.
+    FetchError
+        If it is not HDF5, is cut short, is another session, or lacks units or stimuli.
     """
-    from PIL import Image
+    import h5py
 
-    from meiflow.session.sdk import project_cache
+    try:
+        with h5py.File(path, "r") as file:
+            found = file["identifier"][()]
+            found = found.decode() if isinstance(found, bytes) else str(found)
+            complete = "units/spike_times" in file and "intervals" in file
+    except (OSError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise FetchError(f"{path.name}: is not a whole session NWB file ({reason})") from None
+    if found != str(session_id):
+        raise FetchError(f"{path.name}: holds session {found}, not {session_id}")
+    if not complete:
+        raise FetchError(f"{path.name}: holds no units or no stimuli")
 
-    cache = project_cache(str(cache_folder / "manifest.json"), warehouse)
-    source = _from_cache(cache, session_id)
-    with atomic(nwb) as temporary:
+
+def _adopt(source: Path, target: Path, session_id: int) -> None:
+    """Take over a file that the user already has: a hard link where possible, else a copy."""
+    if not source.is_file():
+        raise MeiflowError(f"session.nwb: {source} is not a file")
+    check_session_file(source, session_id)
+    with atomic(target) as temporary:
         try:
             os.link(source, temporary)
         except OSError:
             shutil.copyfile(source, temporary)
+    write_record(target, source.resolve().as_uri())
+    say(f"session {session_id}: taken from {source}")
+
+
+def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Network) -> None:
+    """From the public bucket first, from the warehouse second."""
+    session_id = int(session.id)
+
+    def check(part: Path) -> None:
+        check_session_file(part, session_id)
+
+    faults = []
+    for name in ("bucket", "warehouse"):
+        try:
+            if name == "bucket":
+                url = f"{session.bucket}/{_BUCKET_PATH.format(id=session_id)}"
+            else:
+                url = f"{session.warehouse}/{warehouse.session_route(session_id)}"
+            say(f"session {session_id}: fetching {url}")
+            fetch(url, path, network, check)
+            return
+        except FetchError as error:
+            faults.append(str(error))
+            say(f"session {session_id}: {error}")
+    raise MeiflowError(
+        f"session {session_id} could not be fetched: {'; '.join(faults)}. Run the same command "
+        "again later (what has arrived is kept and resumed), or download the file by hand and "
+        "give its path as session.nwb"
+    )
+
+
+def download_session(
+    session: Session, nwb: Path, images: Path, cache: Path, network: Network = Network()
+) -> None:
+    """Fetch a session NWB and the natural-scene templates, each only if it is not there.
+
+    Parameters
+    ----------
+    session : Session
+        Uses ``id``, ``bucket``, ``warehouse`` and, for a file already at hand, ``nwb``.
+    nwb : path
+        The master copy; its size and SHA-256 are recorded beside it and checked each time.
+    images : path
+        Folder that receives the 118 templates as PNG files.
+    cache : path
+        AllenSDK's cache: tables and templates.
+    network : Network
+
+    Raises
+    ------
+    MeiflowError
+        If the session does not exist, or no source delivers it.
+    """
+    session_id = int(session.id)
+    warehouse = Warehouse(session.warehouse, cache, network)
+    if verify(nwb):
+        say(f"session {session_id}: {nwb} is there and unchanged")
+    elif session.nwb is not None:
+        with exclusive(nwb):
+            _adopt(Path(session.nwb), nwb, session_id)
+    elif nwb.exists() and read_record(nwb) is None:
+        # put there by hand: taken over, if it is what it should be
+        with exclusive(nwb):
+            check_session_file(nwb, session_id)
+            write_record(nwb, nwb.resolve().as_uri())
+    else:
+        known = warehouse.sessions().index
+        if session_id not in known:
+            raise MeiflowError(
+                f"session.id: the warehouse has no session {session_id}; it has {len(known)}: "
+                f"{shorten(known, 3)} (see `meiflow sessions`)"
+            )
+        _fetch_nwb(session, warehouse, nwb, network)
+    _fetch_scenes(warehouse, images)
+
+
+def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:
+    from PIL import Image
+
     images.mkdir(parents=True, exist_ok=True)
-    for number in track(range(SCENES), "fetching templates"):
-        target = images / f"{number:03d}.png"
-        if not target.exists():
-            with atomic(target) as temporary:
-                Image.fromarray(cache.get_natural_scene_template(number)).save(temporary)
+    targets = [images / f"{number:03d}.png" for number in range(SCENES)]
+    missing = [(n, t) for n, t in enumerate(targets) if not t.exists()]
+    for number, target in track(missing, "fetching templates", len(missing)) if missing else ():
+        try:
+            pixels = warehouse.scene(number)
+        except MeiflowError:
+            raise
+        except Exception as error:  # AllenSDK and SimpleITK raise many kinds
+            reason = " ".join(str(error).split())[:120]
+            raise MeiflowError(
+                f"natural scene {number} could not be fetched ({reason}); run again"
+            ) from None
+        with atomic(target) as temporary:
+            Image.fromarray(pixels).save(temporary)
+
+
+def list_sessions(session: Session, data: Path, network: Network = Network()) -> pd.DataFrame:
+    """The available sessions, one row each.
+
+    Returns
+    -------
+    DataFrame
+        session_id, session_type, units, areas, cached (whether a master copy is there).
+    """
+    table = Warehouse(session.warehouse, data / "cache", network).sessions()
+    areas = [
+        " ".join(sorted({str(a) for a in names if isinstance(a, str)}))
+        for names in table["ecephys_structure_acronyms"]
+    ]
+    return pd.DataFrame(
+        {
+            "session_id": table.index,
+            "session_type": table["session_type"].to_numpy(),
+            "units": table["unit_count"].to_numpy(),
+            "areas": areas,
+            "cached": [(data / f"session_{i}" / f"session_{i}.nwb").exists() for i in table.index],
+        }
+    )

@@ -8,6 +8,7 @@ other module pays for its import or sees the shim.
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -69,11 +70,15 @@ def _structures(nwbfile: Any) -> Any:
     return pd.DataFrame({"ecephys_structure_acronym": acronyms}, index=electrodes.id[:])
 
 
-def project_cache(manifest: str, warehouse: str) -> Any:
-    """AllenSDK's ``EcephysProjectCache`` on a warehouse such as http://api.brain-map.org."""
-    scheme, _, host = warehouse.partition("://")
+def ecephys_project() -> Any:
+    """AllenSDK's project classes: EcephysProjectCache, EcephysProjectWarehouseApi, RmaEngine."""
     _restore_numpy_names()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from allensdk.brain_observatory.ecephys.ecephys_project_cache import EcephysProjectCache
-    return EcephysProjectCache.from_warehouse(scheme=scheme, host=host, manifest=manifest)
+        from allensdk.brain_observatory.ecephys import ecephys_project_api, ecephys_project_cache
+        from allensdk.brain_observatory.ecephys.ecephys_project_api import rma_engine
+    return SimpleNamespace(
+        EcephysProjectCache=ecephys_project_cache.EcephysProjectCache,
+        EcephysProjectWarehouseApi=ecephys_project_api.EcephysProjectWarehouseApi,
+        RmaEngine=rma_engine.RmaEngine,
+    )

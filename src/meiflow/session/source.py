@@ -11,14 +11,19 @@ from meiflow.errors import MeiflowError
 
 @dataclass(frozen=True)
 class SessionFiles:
-    """Paths of the inputs: ``nwb`` (None for source tables), ``images``, ``truth`` (None
-    unless simulated) and whether the session showed Gabors.
+    """Paths of the inputs.
+
+    ``nwb`` is None for source tables, ``truth`` unless simulated; ``gabors`` tells whether
+    the session showed any. ``download`` is the record of a download, the file that stands for
+    it in the workflow: Snakemake deletes the outputs of a failed or forced job, and gigabytes
+    that took hours to fetch must not be among them.
     """
 
     nwb: Path | None
     images: Path
     truth: Path | None
     gabors: bool
+    download: Path | None = None
 
 
 def _shows_gabors(path: Path) -> bool:
@@ -59,7 +64,8 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
         case "allen":
             home = data / "allen"
             nwb = home / f"session_{session.id}" / f"session_{session.id}.nwb"
-            return SessionFiles(nwb, home / "natural_scenes", None, True)
+            record = results / "session" / "download.json"
+            return SessionFiles(nwb, home / "natural_scenes", None, True, record)
         case "nwb":
             nwb = Path(str(session.nwb))
             return SessionFiles(nwb, Path(str(session.images)), None, _shows_gabors(nwb))

@@ -1,0 +1,252 @@
+"""Fetch large files over HTTP so that nothing hangs, nothing is cut short and nothing is lost.
+
+The partial file lies beside the final one and is resumed; the final name appears by an atomic
+rename, after status, length and content have been checked. Size and SHA-256 are recorded then
+and compared at every later use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from meiflow.errors import MeiflowError
+from meiflow.files import write_text
+from meiflow.progress import Transfer, say
+
+_CHUNK = 1 << 16
+_MARGIN = 64 << 20
+
+
+@dataclass(frozen=True)
+class Network:
+    """How patient to be: time-outs in seconds, attempts, and the first pause between them.
+
+    ``read_s`` bounds each silence of the server, not the whole transfer: slow but steady is
+    fine.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 60.0
+    attempts: int = 4
+    pause_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a verified file was when it arrived."""
+
+    size: int
+    sha256: str
+    url: str
+
+
+class _Transient(Exception):
+    """Worth another attempt."""
+
+
+class FetchError(MeiflowError):
+    """One source failed for good; another may be tried."""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}{suffix}")
+
+
+def record_path(path: Path) -> Path:
+    """Where the size and SHA-256 of `path` are recorded."""
+    return path.with_name(f"{path.name}.json")
+
+
+def read_record(path: Path) -> Record | None:
+    """The record of `path`, or None where there is none that can be read."""
+    try:
+        return Record(**json.loads(record_path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_record(path: Path, url: str) -> Record:
+    """Record the present size and SHA-256 of `path`."""
+    record = Record(path.stat().st_size, sha256_of(path), url)
+    write_text(json.dumps(asdict(record), indent=1) + "\n", record_path(path))
+    return record
+
+
+def verify(path: Path) -> bool:
+    """Whether `path` is there and is still what was recorded; False without a record.
+
+    Raises
+    ------
+    MeiflowError
+        If it has changed since: the file is left alone for the user to decide.
+    """
+    record = read_record(path)
+    if record is None or not path.exists():
+        return False
+    size = path.stat().st_size
+    if size != record.size or sha256_of(path) != record.sha256:
+        raise MeiflowError(
+            f"{path}: is not what was downloaded ({size} bytes, recorded {record.size}, or "
+            "another SHA-256); it was changed or damaged. Delete it and run again to fetch it anew"
+        )
+    return True
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process at a time work on `path`; the others wait."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_beside(path, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another run is fetching {path.name}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def fetch(
+    url: str,
+    path: Path,
+    network: Network = Network(),
+    check: Callable[[Path], None] | None = None,
+) -> Record:
+    """Fetch `url` to `path`, unless a verified copy is there already.
+
+    Parameters
+    ----------
+    url : str
+    path : path
+        Final name; ``.{name}.part`` beside it holds what has arrived so far and is resumed.
+    network : Network
+    check : callable, optional
+        Called with the complete partial file; raises `MeiflowError` if its content is wrong.
+
+    Raises
+    ------
+    FetchError
+        If the server refuses, stays silent, or sends something else, after all attempts.
+    MeiflowError
+        If a file is there that is not what was once downloaded, or the disk is too full.
+    """
+    with exclusive(path):
+        if verify(path):
+            return read_record(path) or write_record(path, url)
+        part, state = _beside(path, ".part"), _beside(path, ".part.json")
+        reason = ""
+        for attempt in range(network.attempts):
+            if attempt:
+                pause = network.pause_s * 2 ** (attempt - 1)
+                say(f"{path.name}: {reason}; trying again in {pause:.0f} s")
+                time.sleep(pause)
+            try:
+                _receive(url, part, state, network)
+                break
+            except _Transient as fault:
+                reason = str(fault)
+        else:
+            raise FetchError(f"{url}: {reason}, {network.attempts} times; what arrived is kept")
+        try:
+            if check is not None:
+                check(part)
+        except MeiflowError:
+            # Whatever this is, it is not the file; resuming it would only repeat the fault.
+            part.unlink(missing_ok=True)
+            state.unlink(missing_ok=True)
+            raise
+        with open(part, "rb+") as handle:
+            os.fsync(handle.fileno())
+        # Recorded under the final name before the rename: a kill between leaves no file.
+        record = Record(part.stat().st_size, sha256_of(part), url)
+        write_text(json.dumps(asdict(record), indent=1) + "\n", record_path(path))
+        os.replace(part, path)
+        state.unlink(missing_ok=True)
+        return record
+
+
+def _resume_headers(url: str, part: Path, state: Path) -> dict[str, str]:
+    """Ask for the rest only of the very same file: same address, same validator."""
+    try:
+        known = json.loads(state.read_text(encoding="utf-8"))
+        size = part.stat().st_size
+    except (OSError, ValueError):
+        return {}
+    if known.get("url") != url or not known.get("validator") or not size:
+        return {}
+    return {"Range": f"bytes={size}-", "If-Range": known["validator"]}
+
+
+def _receive(url: str, part: Path, state: Path, network: Network) -> None:
+    """One attempt: bring `part` to its full length, or raise."""
+    import requests
+
+    headers = {"Accept-Encoding": "identity"} | _resume_headers(url, part, state)
+    try:
+        with requests.get(
+            url, headers=headers, stream=True, timeout=(network.connect_s, network.read_s)
+        ) as response:
+            if response.status_code == 416:  # nothing is left of a file that has changed
+                part.unlink(missing_ok=True)
+                raise _Transient("the server has no such part")
+            if response.status_code >= 500 or response.status_code in (408, 429):
+                raise _Transient(f"the server answers {response.status_code}")
+            if response.status_code not in (200, 206):
+                raise FetchError(f"{url}: the server answers {response.status_code}")
+            done = part.stat().st_size if response.status_code == 206 else 0
+            length = response.headers.get("Content-Length")
+            total = done + int(length) if length is not None else None
+            _require_space(part, (total or 0) - done)
+            validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
+            weak = validator is not None and validator.startswith("W/")
+            write_text(json.dumps({"url": url, "validator": None if weak else validator}), state)
+            _copy(response, part, done, total)
+    except requests.Timeout:
+        raise _Transient(f"no answer for {network.read_s:g} s") from None
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        text = str(error).lower()
+        silent = "timed out" in text
+        what = f"no answer for {network.read_s:g} s" if silent else "the connection broke"
+        raise _Transient(what) from None
+
+
+def _copy(response: Any, part: Path, done: int, total: int | None) -> None:
+    meter = Transfer(part.name.removeprefix(".").removesuffix(".part"), done, total)
+    with open(part, "ab" if done else "wb") as handle:
+        for chunk in response.iter_content(_CHUNK):
+            handle.write(chunk)
+            meter.add(len(chunk))
+        handle.flush()
+        os.fsync(handle.fileno())
+    meter.close()
+    size = part.stat().st_size
+    if total is not None and size != total:
+        raise _Transient(f"{size} of {total} bytes arrived")
+
+
+def _require_space(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < needed + _MARGIN:
+        raise MeiflowError(
+            f"{path.parent}: {free / 1e9:.1f} GB are free but {needed / 1e9:.1f} GB are still to "
+            "come; make room or use another folder"
+        )

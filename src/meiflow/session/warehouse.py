@@ -1,0 +1,191 @@
+"""AllenSDK's project cache on a client that notices when the warehouse misbehaves.
+
+AllenSDK's own engine waits for ever on a silent server, saves error pages as data, and
+deletes a good session file when reading it fails. Here its queries, its cache and its tables
+are kept; only the transport underneath is replaced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from meiflow.errors import MeiflowError
+from meiflow.files import atomic
+from meiflow.progress import say
+from meiflow.session.sdk import ecephys_project
+from meiflow.session.transfer import FetchError, Network, exclusive, verify, write_record
+
+TABLES = ("sessions.csv", "probes.csv", "channels.csv", "units.csv")
+
+
+def _write_stream(path: str | Path, stream: Iterable[bytes]) -> None:
+    """AllenSDK's stream writer, except that a broken stream leaves nothing behind."""
+    with atomic(path) as temporary, open(temporary, "wb") as handle:
+        for chunk in stream:
+            handle.write(chunk)
+
+
+def _engine_class(base: Any) -> Any:
+    """A subclass of AllenSDK's ``RmaEngine`` with time-outs, status and length checks."""
+
+    class GuardedEngine(base):
+        def __init__(self, address: str, network: Network) -> None:
+            scheme, _, host = address.partition("://")
+            super().__init__(scheme=scheme, host=host)
+            self.network = network
+
+        def _get(self, url: str) -> bytes:
+            import requests
+
+            reason = ""
+            for attempt in range(self.network.attempts):
+                if attempt:
+                    time.sleep(self.network.pause_s * 2 ** (attempt - 1))
+                    say(f"{self.host}: {reason}; trying again")
+                try:
+                    return self._once(url)
+                except requests.Timeout:
+                    reason = f"no answer for {self.network.read_s:g} s"
+                except requests.ConnectionError as error:
+                    silent = "timed out" in str(error).lower()
+                    reason = (
+                        f"no answer for {self.network.read_s:g} s"
+                        if silent
+                        else "the connection failed"
+                    )
+                except requests.RequestException as error:
+                    reason = f"the transfer broke ({type(error).__name__})"
+                except _ServerError as error:
+                    reason = str(error)
+            raise FetchError(
+                f"{self.scheme}://{self.host}: {reason}, {self.network.attempts} times; check "
+                "the network and session.warehouse, and run again"
+            )
+
+        def _once(self, url: str) -> bytes:
+            import requests
+
+            timeout = (self.network.connect_s, self.network.read_s)
+            with requests.get(url, timeout=timeout, stream=True) as response:
+                if response.status_code >= 500 or response.status_code in (408, 429):
+                    raise _ServerError(f"the server answers {response.status_code}")
+                if response.status_code != 200:
+                    raise FetchError(f"{url}: the server answers {response.status_code}")
+                body = b"".join(response.iter_content(1 << 16))
+                length = response.headers.get("Content-Length")
+                encoded = response.headers.get("Content-Encoding")
+                if length is not None and not encoded and len(body) != int(length):
+                    raise _ServerError(f"{len(body)} of {length} bytes arrived")
+                return body
+
+        def get_rma(self, query: str) -> Iterator[Any]:
+            import json
+
+            url = (
+                f"{self.scheme}://{self.host}/{self.rma_prefix}/{self.format_query_string}?{query}"
+            )
+            row, total = 0, None
+            while total is None or row < total:
+                body = self._get(self.add_page_params(url, row))
+                try:
+                    reply = json.loads(body)
+                    good, count, total = reply["success"], reply["num_rows"], reply["total_rows"]
+                    rows = reply["msg"]
+                except (ValueError, KeyError, TypeError):
+                    raise FetchError(
+                        f"{self.scheme}://{self.host}: the answer is not the Allen warehouse's "
+                        "(no valid JSON reply); check session.warehouse"
+                    ) from None
+                if not good:
+                    raise FetchError(f"{self.scheme}://{self.host}: query refused ({rows})")
+                if not count and row < total:  # AllenSDK would ask for ever
+                    raise FetchError(
+                        f"{self.scheme}://{self.host}: {row} of {total} rows came and no more; "
+                        "run again"
+                    )
+                row += count
+                yield rows
+
+        def stream(self, route: str) -> Iterator[bytes]:
+            yield self._get(self._build_url(route.lstrip("/")))
+
+    return GuardedEngine
+
+
+class _ServerError(Exception):
+    """Worth another attempt."""
+
+
+class Warehouse:
+    """The Allen warehouse through AllenSDK's ``EcephysProjectCache``.
+
+    Parameters
+    ----------
+    address : str
+        Scheme and host, for example http://api.brain-map.org.
+    cache : path
+        AllenSDK's cache folder.
+    network : Network
+    """
+
+    def __init__(self, address: str, cache: Path, network: Network = Network()) -> None:
+        sdk = ecephys_project()
+        self._folder = cache
+        self._engine_class = _engine_class(sdk.RmaEngine)
+        self._api_class = sdk.EcephysProjectWarehouseApi
+        self._address, self._network = address, network
+        cache.mkdir(parents=True, exist_ok=True)
+        self._cache = sdk.EcephysProjectCache(
+            fetch_api=self._api_class(self._engine_class(address, network)),
+            stream_writer=_write_stream,
+            manifest=str(cache / "manifest.json"),
+            fetch_tries=1,
+        )
+
+    @contextmanager
+    def _tables(self) -> Iterator[None]:
+        """Cached tables are used only as they were when they had arrived completely."""
+        with exclusive(self._folder / "tables"):
+            for name in TABLES:
+                path = self._folder / name
+                if path.exists() and not verify(path):
+                    path.unlink()  # left by a run that was killed while writing
+            yield
+            for name in TABLES:
+                path = self._folder / name
+                if path.exists() and not verify(path):
+                    write_record(path, self._address)
+
+    def sessions(self) -> Any:
+        """AllenSDK's session table (index: session id), with areas and unit counts."""
+        with self._tables():
+            return self._cache.get_session_table()
+
+    def session_route(self, session_id: int) -> str:
+        """Route of a session's NWB file on the warehouse.
+
+        Raises
+        ------
+        MeiflowError
+            If there is no such session.
+        """
+
+        class Route(self._engine_class):  # type: ignore[name-defined]
+            def stream(self, route: str) -> str:
+                return route.lstrip("/")
+
+        try:
+            return self._api_class(Route(self._address, self._network)).get_session_data(session_id)
+        except ValueError:
+            raise MeiflowError(
+                f"session.id: the warehouse has no NWB file of session {session_id}; "
+                "`meiflow sessions` lists those it has"
+            ) from None
+
+    def scene(self, number: int) -> Any:
+        """Natural-scene template `number`, uint8 (918, 1174)."""
+        return self._cache.get_natural_scene_template(number)
