@@ -114,9 +114,8 @@ def tables(
 def select(config: ConfigOption, tables: TablesOption, output: OutputOption) -> None:
     """Measure every neuron and pick those worth a model."""
     from meiflow.selection.select import select_neurons
-    from meiflow.tables.load import load_trials
 
-    select_neurons(load_config(config), load_trials(tables), output)
+    select_neurons(load_config(config), tables, output)
 
 
 @app.command()

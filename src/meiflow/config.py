@@ -88,8 +88,10 @@ class Session(_Section):
         pattern=r"^https?://[^\s]+[^/\s]$",
         description="source allen: public S3 bucket, first choice for the session file",
     )
-    window_s: tuple[float, float] = Field(
-        default=(0.0, 0.25), description="spikes are counted from/to these seconds after onset"
+    window_s: tuple[float, float | None] = Field(
+        default=(0.0, 0.25),
+        description="spikes are counted from/to these seconds after onset; a null end is the "
+        "presentation's own",
     )
     quality: Quality = Quality()
     simulation: Simulation = Simulation()
@@ -102,7 +104,7 @@ class Session(_Section):
     @model_validator(mode="after")
     def _consistent(self) -> Session:
         start, stop = self.window_s
-        if not -1 <= start < stop <= 10:
+        if not -1 <= start < (0.2 if stop is None else stop) <= 10:
             raise ValueError(
                 f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
             )
@@ -370,6 +372,10 @@ def check_inputs(config: Config) -> None:
             raise MeiflowError(
                 f"session.{key}: {value} does not exist; give the path of an existing {kind}"
             )
+    if session.source == "tables" and session.window_s[1] is None:
+        raise MeiflowError(
+            "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"
+        )
     if session.source == "simulated":
         known = session.simulation.units
         for area in session.areas or ():

@@ -81,7 +81,7 @@ def test_measures_of_few_neurons(rng):
     ids = np.repeat(np.arange(6), 4)
     counts = np.column_stack([rng.poisson(np.arange(6)[ids]), np.zeros(24, int)])
     trials = Trials(np.arange(24), ["a", "b"], ids, counts)
-    table = measure_neurons(trials, (0.0, 0.25), 100, 0)
+    table = measure_neurons(trials, 0.25, 100, 0)
     assert table["oracle"].notna().tolist() == [True, False]
     assert table["mean_rate_hz"].tolist() == [counts[:, 0].mean() / 0.25, 0.0]
     assert table["variance"].tolist()[1] == 0.0

@@ -75,17 +75,17 @@ def test_stimuli_and_running_are_there(allen, small_config):
 
 def test_counts_equal_allensdks_cell_for_cell(allen, small_session):
     ours = read_session(small_session / "session.nwb", None, Quality())
-    window = (0.0, 0.25)
-    mine = count_spikes(ours.spike_times, ours.scenes["start_time"], window)
+    onset = ours.scenes["start_time"].to_numpy()
+    mine = count_spikes(ours.spike_times, onset, onset + 0.25)
     theirs = allen.presentationwise_spike_counts(
-        list(window), ours.scenes.index.to_numpy(), ours.units.index.to_numpy()
+        [0.0, 0.25], ours.scenes.index.to_numpy(), ours.units.index.to_numpy()
     )
     np.testing.assert_array_equal(mine, theirs.to_numpy()[:, 0, :].astype(int))
     # its other way to the same numbers: one row per spike, silent pairs missing
     spikes = allen.presentationwise_spike_times(
         ours.scenes.index.to_numpy(), ours.units.index.to_numpy()
     )
-    full = count_spikes(ours.spike_times, ours.scenes["start_time"], (0.0, 0.25))
+    full = count_spikes(ours.spike_times, onset, ours.scenes["stop_time"])
     pairs = spikes.groupby(["stimulus_presentation_id", "unit_id"]).size()
     assert (full > 0).sum() == len(pairs)
 

@@ -28,6 +28,13 @@ def test_tables_of_a_session(small_tables, small_config):
     assert len(gabors) == 243
     assert set(pd.read_csv(small_tables / "units.csv")["area"]) == {"VISam"}
     assert load_trials(small_tables).neuron_ids == responses.neuron_ids
+    gratings = pd.read_csv(small_tables / "grating_responses.csv")
+    assert len(gratings) == 120
+    shown = pd.read_csv(small_tables / "presentations.csv")
+    assert shown["trial_id"].tolist() == trials["trial_id"].unique().tolist()
+    assert shown["block"].nunique() == 3
+    assert np.isfinite(shown["running_speed_cm_s"]).all()
+    np.testing.assert_allclose(shown["stop_s"] - shown["start_s"], 0.25)
 
 
 def test_images_and_responses_are_paired_by_number(tmp_path, rng):

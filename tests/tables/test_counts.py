@@ -8,8 +8,9 @@ from meiflow.errors import MeiflowError
 from meiflow.tables.counts import (
     BLANK,
     Trials,
+    condition_table,
     count_spikes,
-    gabor_table,
+    counting_windows,
     mean_responses,
     trials_from_table,
 )
@@ -25,13 +26,14 @@ from meiflow.tables.counts import (
 def test_counting_equals_brute_force(spikes, onsets, start, length):
     times = np.sort(np.array(spikes))
     window = (start, start + length)
-    counts = count_spikes([times], onsets, window)
+    shown = np.array(onsets)
+    counts = count_spikes([times], shown + window[0], shown + window[1])
     brute = [((times > t + window[0]) & (times <= t + window[1])).sum() for t in onsets]
     np.testing.assert_array_equal(counts[:, 0], brute)
 
 
 def test_window_is_open_at_the_start_and_closed_at_the_end():
-    assert count_spikes([np.array([1.0, 1.25])], [1.0], (0.0, 0.25))[0, 0] == 1
+    assert count_spikes([np.array([1.0, 1.25])], [1.0], [1.25])[0, 0] == 1
 
 
 @pytest.fixture
@@ -100,7 +102,8 @@ def test_gabor_conditions():
     shown = pd.DataFrame(
         {"x_position": [0, 0, -10], "y_position": [5, 5, 5], "orientation": [45, 45, 0]}
     )
-    table = gabor_table(shown, np.array([[1], [2], [7]]), ["n"])
+    keys = ["x_position", "y_position", "orientation"]
+    table = condition_table(shown, keys, np.array([[1], [2], [7]]), ["n"])
     assert table.columns.tolist() == [
         "condition_id",
         "x_position",
@@ -111,6 +114,14 @@ def test_gabor_conditions():
     ]
     assert table["n"].tolist() == [7, 1.5]
     assert table["repeats"].tolist() == [1, 2]
-    empty = gabor_table(shown.iloc[:0], np.empty((0, 1)), ["n"])
+    empty = condition_table(shown.iloc[:0], keys, np.empty((0, 1)), ["n"])
     assert empty.empty
     assert "n" in empty
+
+
+def test_window_may_end_with_each_presentation():
+    shown = pd.DataFrame({"start_time": [1.0, 2.0], "stop_time": [1.2, 2.3]})
+    starts, stops = counting_windows(shown, (0.05, None))
+    assert starts.tolist() == [1.05, 2.05]
+    assert stops.tolist() == [1.2, 2.3]
+    assert counting_windows(shown, (0.0, 0.25))[1].tolist() == [1.25, 2.25]

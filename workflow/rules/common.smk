@@ -31,7 +31,9 @@ def table_files():
         "units.csv",
         "images.npy",
     ]
+    names += ["presentations.csv"] if FILES.nwb else []
     names += ["gabor_responses.csv"] if FILES.gabors else []
+    names += ["grating_responses.csv"] if FILES.gratings else []
     return [f"{TABLES}/{name}" for name in names]
 
 

@@ -14,10 +14,11 @@ from meiflow.progress import say
 from meiflow.selection.activity import anomalies, correlated_partners, response_entropy
 from meiflow.selection.reliability import Groups, oracle_correlation, oracle_p_values, signal_power
 from meiflow.tables.counts import Trials, mean_responses
+from meiflow.tables.load import load_trials, window_length
 
 
 def measure_neurons(
-    trials: Trials, window_s: tuple[float, float], shuffles: int, seed: int
+    trials: Trials, window_length_s: float, shuffles: int, seed: int
 ) -> pd.DataFrame:
     """One row per neuron: every column of neurons.csv but the last two.
 
@@ -25,8 +26,8 @@ def measure_neurons(
     ----------
     trials : Trials
         Without blank trials.
-    window_s : tuple of float
-        Counting window, for rates.
+    window_length_s : float
+        Length of the counting window, for rates.
     shuffles, seed : int
         Of the shuffled null of the oracle correlation.
     """
@@ -37,7 +38,7 @@ def measure_neurons(
     power = signal_power(counts, groups)
     entropy = response_entropy(counts)
     variance = means.var(axis=0)
-    rate = counts.mean(axis=0) / (window_s[1] - window_s[0])
+    rate = counts.mean(axis=0) / window_length_s
     score, is_anomaly = anomalies(
         np.column_stack([oracle, entropy, variance, rate, power.fev]), seed
     )
@@ -118,10 +119,14 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
     return table.assign(selected=selected, reason=reason)
 
 
-def select_neurons(config: Config, trials: Trials, output: Path) -> None:
-    """Write neurons.csv."""
+def select_neurons(config: Config, tables: Path, output: Path) -> None:
+    """Write neurons.csv from a folder of tables."""
+    trials = load_trials(tables)
     table = measure_neurons(
-        trials.of_images(), config.session.window_s, config.selection.shuffles, config.seed
+        trials.of_images(),
+        window_length(config.session.window_s, tables),
+        config.selection.shuffles,
+        config.seed,
     )
     chosen = apply_rule(table, config.selection)
     write_csv(chosen, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,21 +28,35 @@ UNIT_COLUMNS = {
     "snr": "snr",
 }
 
+# Stimuli with parameters, and what makes a condition of each.
+PARAMETRIC = {
+    "gabors": ["x_position", "y_position", "orientation"],
+    "static_gratings": ["orientation", "spatial_frequency", "phase"],
+}
+
 
 @dataclass(frozen=True)
 class RecordedSession:
     """Units of the areas asked for, their spikes and the stimuli they saw.
 
-    ``units`` is indexed by neuron id; ``spike_times`` holds sorted seconds in the same
-    order; ``scenes`` (index: presentation id; columns start_time, stop_time, frame) and
-    ``gabors`` (start_time, stop_time, x_position, y_position, orientation) are empty
-    tables where the session did not show them.
+    Parameters
+    ----------
+    units : DataFrame
+        Index: neuron id.
+    spike_times : list of ndarray
+        Sorted seconds, in the order of `units`.
+    scenes : DataFrame
+        Natural scenes. Index: presentation id; columns start_time, stop_time, block, frame,
+        running_speed_cm_s and, where the eye was recorded, pupil_area_px.
+    conditions : dict of str to DataFrame
+        Presentations of the stimuli of `PARAMETRIC` that the session showed: start_time,
+        stop_time and their parameters.
     """
 
     units: pd.DataFrame
     spike_times: list[NDArray[np.float64]]
     scenes: pd.DataFrame
-    gabors: pd.DataFrame
+    conditions: dict[str, pd.DataFrame]
 
 
 @contextmanager
@@ -67,8 +82,9 @@ def _opened(path: Path) -> Iterator[Any]:
         io.close()
 
 
-def _numbers(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    return table.assign(**{c: pd.to_numeric(table[c]) for c in columns})
+def _numbers(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Columns as numbers; what is not one ('null', say) becomes NaN."""
+    return table.assign(**{c: pd.to_numeric(table[c], errors="coerce") for c in columns})
 
 
 def read_session(
@@ -128,18 +144,57 @@ def read_session(
                 f"session.nwb: {path.name} showed no natural_scenes (only "
                 f"{', '.join(n for n in names if n)}); choose a session that did"
             )
-        scenes = _numbers(session.get_stimulus_table("natural_scenes"), ("frame",))
-        scenes = scenes[["start_time", "stop_time", "frame"]].astype({"frame": int})
-        keys = ("x_position", "y_position", "orientation")
-        if "gabors" in names:
-            gabors = _numbers(session.get_stimulus_table("gabors"), keys)
-            gabors = gabors[["start_time", "stop_time", *keys]]
-        else:
-            gabors = pd.DataFrame(columns=["start_time", "stop_time", *keys], dtype=float)
+        scenes = _numbers(session.get_stimulus_table("natural_scenes"), ["frame", "stimulus_block"])
+        scenes = scenes.rename(columns={"stimulus_block": "block"})
+        scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
+        conditions = {}
+        for name, keys in PARAMETRIC.items():
+            if name in names:
+                table = _numbers(session.get_stimulus_table(name), keys)
+                conditions[name] = table[["start_time", "stop_time", *keys]].dropna()
         trains = session.spike_times
         return RecordedSession(
             units=units.rename(columns=UNIT_COLUMNS)[list(UNIT_COLUMNS.values())],
             spike_times=[np.sort(trains[unit]) for unit in units.index],
-            scenes=scenes,
-            gabors=gabors,
+            scenes=scenes.assign(**_behaviour(session, scenes)),
+            conditions=conditions,
         )
+
+
+def _behaviour(session: Any, scenes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Running speed and pupil area during each presentation, where they were recorded."""
+    found = {}
+    windows = scenes["start_time"].to_numpy(), scenes["stop_time"].to_numpy()
+    try:
+        running = session.running_speed
+    except KeyError:
+        running = None
+    if running is not None:
+        centre = (running["start_time"] + running["end_time"]).to_numpy() / 2
+        speed = running["velocity"].to_numpy()
+        found["running_speed_cm_s"] = mean_within(centre, speed, *windows)
+    with contextlib.redirect_stdout(None):  # AllenSDK prints where it found no eye tracking
+        pupil = session.get_pupil_data()
+    if pupil is not None:
+        area = (np.pi / 4 * pupil["pupil_width"] * pupil["pupil_height"]).to_numpy()
+        found["pupil_area_px"] = mean_within(pupil.index.to_numpy(), area, *windows)
+    return found
+
+
+def mean_within(
+    times: NDArray, values: NDArray, starts: NDArray, stops: NDArray
+) -> NDArray[np.float64]:
+    """Mean of the samples within each window; interpolated where a window holds none.
+
+    Samples that are not finite are left out; NaN if none is left at all.
+    """
+    good = np.isfinite(times) & np.isfinite(values)
+    if not good.any():
+        return np.full(len(starts), np.nan)
+    order = np.argsort(times[good], kind="stable")
+    times, values = times[good][order], values[good][order]
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    first, last = np.searchsorted(times, [starts, stops])
+    n = last - first
+    between = np.interp((starts + stops) / 2, times, values)
+    return np.where(n > 0, (total[last] - total[first]) / np.maximum(n, 1), between)

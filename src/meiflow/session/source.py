@@ -13,25 +13,29 @@ from meiflow.errors import MeiflowError
 class SessionFiles:
     """Paths of the inputs.
 
-    ``nwb`` is None for source tables, ``truth`` unless simulated; ``gabors`` tells whether
-    the session showed any. ``download`` is the record of a download, the file that stands for
-    it in the workflow: Snakemake deletes the outputs of a failed or forced job, and gigabytes
-    that took hours to fetch must not be among them.
+    ``nwb`` is None for source tables, ``truth`` unless simulated; ``gabors`` and
+    ``gratings`` tell whether the session showed any. ``download`` is the record of a
+    download, the file that stands for it in the workflow: Snakemake deletes the outputs of a
+    failed or forced job, and gigabytes that took hours to fetch must not be among them.
     """
 
     nwb: Path | None
     images: Path
     truth: Path | None
     gabors: bool
+    gratings: bool
     download: Path | None = None
 
 
-def _shows_gabors(path: Path) -> bool:
+def _shows(path: Path) -> tuple[bool, bool]:
+    """Whether a session file holds Gabors, and static gratings."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            return "intervals/gabors_presentations" in file
+            names = ("gabors", "static_gratings")
+            gabors, gratings = (f"intervals/{n}_presentations" in file for n in names)
+            return gabors, gratings
     except OSError as error:
         raise MeiflowError(
             f"session.nwb: {path} is not a readable NWB (HDF5) file ({error})"
@@ -57,17 +61,17 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
     match session.source:
         case "simulated":
             home = results / "session"
-            shown = session.simulation.gabor_repeats > 0
+            shown = (session.simulation.gabor_repeats > 0, session.simulation.grating_repeats > 0)
             return SessionFiles(
-                home / "session.nwb", home / "natural_scenes", home / "truth.csv", shown
+                home / "session.nwb", home / "natural_scenes", home / "truth.csv", *shown
             )
         case "allen":
             home = data / "allen"
             nwb = home / f"session_{session.id}" / f"session_{session.id}.nwb"
             record = results / "session" / "download.json"
-            return SessionFiles(nwb, home / "natural_scenes", None, True, record)
+            return SessionFiles(nwb, home / "natural_scenes", None, True, True, record)
         case "nwb":
             nwb = Path(str(session.nwb))
-            return SessionFiles(nwb, Path(str(session.images)), None, _shows_gabors(nwb))
+            return SessionFiles(nwb, Path(str(session.images)), None, *_shows(nwb))
         case _:
-            return SessionFiles(None, Path(str(session.images)), None, False)
+            return SessionFiles(None, Path(str(session.images)), None, False, False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from meiflow.config import Config
 from meiflow.errors import MeiflowError
@@ -16,12 +17,15 @@ from meiflow.tables.counts import (
     BLANK,
     TRIAL_COLUMNS,
     Trials,
+    condition_table,
     count_spikes,
-    gabor_table,
+    counting_windows,
     mean_responses,
     responses_table,
     trials_from_table,
 )
+
+CONDITION_FILES = {"gabors": "gabor_responses", "static_gratings": "grating_responses"}
 
 
 def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -> None:
@@ -36,31 +40,38 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
     nwb : path or None
         Session file; None takes the trial CSV of ``session.trials``.
     output : path
-        Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
-        images.npy and, from an NWB, gabor_responses.csv.
+        Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv and
+        images.npy; from an NWB also presentations.csv and, where they were shown,
+        gabor_responses.csv and grating_responses.csv.
     """
-    gabors = None
+    further: dict[str, pd.DataFrame] = {}
     if nwb is None:
         origin = str(config.session.trials)
         trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
         units = pd.DataFrame({"neuron_id": trials.neuron_ids})
     else:
-        from meiflow.session.recording import read_session
+        from meiflow.session.recording import PARAMETRIC, read_session
 
         recording = read_session(nwb, config.session.areas, config.session.quality)
         window = config.session.window_s
         neuron_ids = [str(i) for i in recording.units.index]
+
+        def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
+            return count_spikes(recording.spike_times, *counting_windows(presentations, window))
+
+        scenes = recording.scenes
         trials = Trials(
-            recording.scenes.index.to_numpy(),
-            neuron_ids,
-            recording.scenes["frame"].to_numpy(),
-            count_spikes(recording.spike_times, recording.scenes["start_time"], window),
+            scenes.index.to_numpy(), neuron_ids, scenes["frame"].to_numpy(), counts(scenes)
         )
-        gabors = gabor_table(
-            recording.gabors,
-            count_spikes(recording.spike_times, recording.gabors["start_time"], window),
-            neuron_ids,
+        further["presentations"] = (
+            scenes.rename_axis("trial_id")
+            .reset_index()
+            .rename(columns={"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"})
         )
+        for name, shown in recording.conditions.items():
+            further[CONDITION_FILES[name]] = condition_table(
+                shown, PARAMETRIC[name], counts(shown), neuron_ids
+            )
         units = recording.units.rename_axis("neuron_id").reset_index()
 
     image_ids, means = mean_responses(trials)
@@ -82,8 +93,8 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
     )
     write_csv(units, output / "units.csv")
     write_array(stack, output / "images.npy")
-    if gabors is not None:
-        write_csv(gabors, output / "gabor_responses.csv")
+    for name, table in further.items():
+        write_csv(table, output / f"{name}.csv")
     repeats = np.unique(trials.image_ids, return_counts=True)[1]
     say(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "

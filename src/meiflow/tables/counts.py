@@ -53,30 +53,45 @@ class Trials:
 
 
 def count_spikes(
-    spike_times: list[NDArray], onsets: ArrayLike, window_s: tuple[float, float]
+    spike_times: list[NDArray], starts: ArrayLike, stops: ArrayLike
 ) -> NDArray[np.int64]:
-    """Count spikes in a window after each onset.
+    """Count spikes in windows.
 
     Parameters
     ----------
     spike_times : list of ndarray
         Sorted spike times of every neuron, in seconds.
-    onsets : array_like, shape (presentations,)
-        Seconds, in any order.
-    window_s : tuple of float
-        Start and stop after onset; spikes in ``(start, stop]`` count, as in AllenSDK's
+    starts, stops : array_like, shape (presentations,)
+        Seconds, in any order; spikes in ``(start, stop]`` count, as in AllenSDK's
         ``presentationwise_spike_times``.
 
     Returns
     -------
     ndarray of int, shape (presentations, neurons)
     """
-    onsets = np.asarray(onsets, dtype=float)
-    counts = np.empty((len(onsets), len(spike_times)), dtype=np.int64)
+    edges = np.stack([np.asarray(starts, dtype=float), np.asarray(stops, dtype=float)])
+    counts = np.empty((edges.shape[1], len(spike_times)), dtype=np.int64)
     for column, times in enumerate(spike_times):
-        edges = np.searchsorted(times, [onsets + window_s[0], onsets + window_s[1]], side="right")
-        counts[:, column] = edges[1] - edges[0]
+        before = np.searchsorted(times, edges, side="right")
+        counts[:, column] = before[1] - before[0]
     return counts
+
+
+def counting_windows(
+    presentations: pd.DataFrame, window_s: tuple[float, float | None]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Start and stop of the counting window of every presentation, in seconds.
+
+    Parameters
+    ----------
+    presentations : DataFrame
+        With start_time and stop_time.
+    window_s : tuple
+        Start and stop after onset; a stop of None is the presentation's own end.
+    """
+    onset = presentations["start_time"].to_numpy(float)
+    end = presentations["stop_time"].to_numpy(float) if window_s[1] is None else onset + window_s[1]
+    return onset + window_s[0], end
 
 
 def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
@@ -169,19 +184,23 @@ def responses_table(image_ids: NDArray, means: NDArray, neuron_ids: list[str]) -
     )
 
 
-def gabor_table(gabors: pd.DataFrame, counts: NDArray, neuron_ids: list[str]) -> pd.DataFrame:
-    """Mean count per Gabor condition, wide; conditions ordered by x, y, orientation.
+def condition_table(
+    presentations: pd.DataFrame, keys: list[str], counts: NDArray, neuron_ids: list[str]
+) -> pd.DataFrame:
+    """Mean count per stimulus condition, wide; conditions ordered by `keys`.
 
     Parameters
     ----------
-    gabors : DataFrame
-        One row per presentation: x_position, y_position, orientation (degrees).
+    presentations : DataFrame
+        One row per presentation, with the columns `keys`.
+    keys : list of str
+        Stimulus parameters that make a condition.
     counts : ndarray, shape (presentations, neurons)
     neuron_ids : list of str
     """
-    keys = ["x_position", "y_position", "orientation"]
     table = pd.concat(
-        [gabors[keys].reset_index(drop=True), pd.DataFrame(counts, columns=neuron_ids)], axis=1
+        [presentations[keys].reset_index(drop=True), pd.DataFrame(counts, columns=neuron_ids)],
+        axis=1,
     )
     groups = table.groupby(keys, sort=True)
     means = groups.mean()

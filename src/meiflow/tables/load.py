@@ -60,3 +60,11 @@ def load_trials(folder: str | Path) -> Trials:
     """Read trials.csv of a tables folder."""
     path = Path(folder) / "trials.csv"
     return trials_from_table(read_csv(path, TRIAL_COLUMNS), str(path))
+
+
+def window_length(window_s: tuple[float, float | None], folder: str | Path) -> float:
+    """Length of the counting window in seconds; the mean one, where presentations differ."""
+    if window_s[1] is not None:
+        return window_s[1] - window_s[0]
+    shown = read_csv(Path(folder) / "presentations.csv", ("start_s", "stop_s"))
+    return float((shown["stop_s"] - shown["start_s"]).mean()) - window_s[0]
