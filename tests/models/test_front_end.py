@@ -21,18 +21,29 @@ def test_channel_count_and_sign(front_end, rng):
     assert features.min() >= 0
 
 
-def test_maps_equal_the_filters_rendered_at_each_place(front_end, rng):
-    """The FFT correlation and the dot product are the same computation, in the interior."""
+@pytest.mark.parametrize("where", ["centre", "edge", "corner"])
+def test_maps_equal_the_filters_rendered_at_each_place(front_end, rng, where):
+    """The search and the fitted model see the same features, also where filters are cut."""
     images = rng.uniform(size=(4, *GRID.shape))
     rows, columns = search_places(GRID, 3)
     maps = np.stack(list(feature_maps(front_end, images, GRID, rows, columns)))
     assert maps.shape == (len(rows), len(columns), 4, front_end.n_channels)
-    i, j = len(rows) // 2, len(columns) // 2
+    i, j = {"centre": (len(rows) // 2, len(columns) // 2), "edge": (0, 7), "corner": (-1, -1)}[
+        where
+    ]
     at = features_at(front_end, images, GRID, GRID.x[columns[j]], GRID.y[rows[i]])
-    scale = np.abs(at).max()
-    gabors = 10 * 8
-    np.testing.assert_allclose(maps[i, j][:, :40], at[:, :40], atol=0.03 * scale)
-    np.testing.assert_allclose(maps[i, j][:, -gabors:], at[:, -gabors:], atol=0.05 * scale)
+    np.testing.assert_allclose(maps[i, j], at, atol=1e-4 * np.abs(at).max())
+
+
+def test_filters_have_unit_energy_and_see_no_luminance(front_end):
+    fine = Geometry(160, 160, 160.0, 160.0)
+    filters = front_end.filters(fine, 0.0, 0.0)
+    for name in ("even", "odd", "centre"):
+        energy = (filters[name] ** 2).sum((1, 2)) / fine.pixel_area
+        np.testing.assert_allclose(energy, 1, rtol=0.01)
+    np.testing.assert_allclose(filters["pool"].sum((1, 2)), 1, rtol=1e-3)
+    np.testing.assert_allclose(filters["even"].sum((1, 2)), 0, atol=1e-3)
+    np.testing.assert_allclose(filters["odd"].sum((1, 2)), 0, atol=1e-3)
 
 
 def test_numpy_and_torch_channels_agree(front_end, rng):

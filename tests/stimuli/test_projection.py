@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from meiflow.config import Mei
 from meiflow.errors import MeiflowError
-from meiflow.stimuli.projection import contrast_targets, project, project_array
+from meiflow.geometry import Geometry
+from meiflow.stimuli.patterns import grating_patch
+from meiflow.stimuli.projection import contrast_targets, is_matched, project, project_array
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,3 +57,15 @@ def test_targets_come_from_the_images_or_from_the_numbers(rng):
 def test_impossible_contrast_is_refused():
     with pytest.raises(MeiflowError, match=r"mei.contrast: 0.49 is out of reach"):
         contrast_targets(Mei(contrast=0.49, mean=0.2), np.zeros((1, 2, 2)))
+
+
+def test_a_pattern_too_small_for_the_contrast_gets_the_most_it_can_have():
+    """A 20 degree patch covers 2.7 % of the screen: at most an RMS contrast of 0.08."""
+    grid = Geometry(60, 96)
+    patch = grating_patch(grid, 0.0, 0.0, 12.5, np.array([0.0, 45.0]), 0.0, 20.0)
+    for contrast in (0.1, 0.15, 0.25):
+        out = project_array(patch, 0.47, contrast)
+        np.testing.assert_allclose(out.mean((1, 2)), 0.47, atol=1e-3)
+        assert (out.std((1, 2)) > 0.07).all()
+        assert not is_matched(out[0], 0.47, contrast)
+    assert is_matched(project_array(patch, 0.47, 0.05)[0], 0.47, 0.05)

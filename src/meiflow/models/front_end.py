@@ -93,30 +93,42 @@ class FrontEnd:
     def filters(self, geometry: Geometry, x: float, y: float) -> dict[str, NDArray[np.float64]]:
         """Filters centred at (x, y) degrees, each (filters, height, width).
 
-        ``even``, ``odd`` and ``centre`` have unit energy per square degree and integrate
-        luminance over square degrees; the windows ``pool`` sum to one.
+        ``even``, ``odd`` and ``centre`` integrate luminance over square degrees and have
+        unit energy per square degree, ``pool`` unit volume. All are normalised in closed
+        form, as if the screen had no edge: beyond it lies grey, and a filter that reaches
+        over the edge is cut, not rescaled.
         """
         wavelength, orientation = self.gabors
-        shape = (wavelength, orientation)
         sigma = self.envelope * wavelength
-        even = patterns.gabor(geometry, x, y, *shape, 0.0, sigma, self.aspect)
-        odd = patterns.gabor(geometry, x, y, *shape, 90.0, sigma, self.aspect)
+        area = geometry.pixel_area
+        u, v = patterns.rotated_axes(geometry, x, y, orientation)
+        k = (2 * np.pi / wavelength)[:, None, None]
+        width = sigma[:, None, None]
+        envelope = np.exp(-0.5 * (u**2 + (v / self.aspect) ** 2) / width**2)
+        # Without this offset the even filter would see luminance (its integral is not zero).
+        offset = np.exp(-0.5 * (k * width) ** 2)
+        volume = np.pi * self.aspect * width**2
+        damped = np.exp(-((k * width) ** 2))
+        cross = offset * np.exp(-0.25 * (k * width) ** 2)
+        even_energy = volume * ((1 + damped) / 2 - 2 * cross + offset**2)
+        odd_energy = volume * (1 - damped) / 2
         centres = np.array(self.centre_sigmas)
+        surrounds = _SURROUND * centres
         centre = patterns.difference_of_gaussians(
-            geometry, x, y, centres, _SURROUND * centres, _SURROUND_WEIGHT
+            geometry, x, y, centres, surrounds, _SURROUND_WEIGHT
         )
-        u, v = patterns.rotated_axes(geometry, x, y, 0.0)
-        windows = np.exp(-0.5 * (u**2 + v**2) / np.array(self.pool_sigmas)[:, None, None] ** 2)
-
-        def unit_energy(stack: NDArray) -> NDArray:
-            energy = (stack**2).sum((1, 2), keepdims=True) * geometry.pixel_area
-            return stack * geometry.pixel_area / np.sqrt(np.maximum(energy, _TINY))
-
+        centre_energy = (
+            1 / (4 * np.pi * centres**2)
+            + _SURROUND_WEIGHT**2 / (4 * np.pi * surrounds**2)
+            - _SURROUND_WEIGHT / (np.pi * (centres**2 + surrounds**2))
+        )[:, None, None]
+        pools = np.array(self.pool_sigmas)[:, None, None]
+        dx, dy = patterns.rotated_axes(geometry, x, y, 0.0)
         return {
-            "even": unit_energy(even),
-            "odd": unit_energy(odd),
-            "centre": unit_energy(centre),
-            "pool": windows / np.maximum(windows.sum((1, 2), keepdims=True), _TINY),
+            "even": (np.cos(k * u) - offset) * envelope * area / np.sqrt(even_energy),
+            "odd": -np.sin(k * u) * envelope * area / np.sqrt(odd_energy),
+            "centre": centre * area / np.sqrt(centre_energy),
+            "pool": np.exp(-0.5 * (dx**2 + dy**2) / pools**2) * area / (2 * np.pi * pools**2),
         }
 
     def channels(self, even: Any, odd: Any, centre: Any, power: Any) -> Any:

@@ -1,0 +1,80 @@
+"""How true are the MEIs of the default simulated session, over several seeds?
+
+``python benchmarks/closed_loop_seeds.py --seeds 1 2 3`` runs the default session from
+simulation to closed loop with each seed and prints, by kind of neuron, what every stimulus
+does to the true neurons, as a fraction of the best drive any image of that contrast gives.
+About a minute and a half per seed on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from meiflow.config import load_config, parse_config
+from meiflow.models.fit import fit_neuron, search_models
+from meiflow.selection.select import select_neurons, selected_neurons
+from meiflow.session.simulate import simulate_session
+from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
+from meiflow.tables.build import build_tables
+from meiflow.tables.load import load_responses, load_trials
+from meiflow.validation.closed_loop import close_loop
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def closed_loop(seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """closed_loop.csv and neurons.csv (with true kinds) of the default session."""
+    document = load_config(ROOT / "config.yaml").model_dump(mode="json") | {"seed": seed}
+    config = parse_config(document)
+    nwb, frames, truth = folder / "session.nwb", folder / "frames", folder / "truth.csv"
+    tables, models = folder / "tables", folder / "models"
+    simulate_session(config, nwb, frames, truth)
+    build_tables(config, frames, nwb, tables)
+    select_neurons(config, tables, folder / "neurons.csv")
+    responses = load_responses(tables)
+    search_models(config, responses, load_trials(tables), models, threads=2)
+    neurons = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}
+    for neuron, home in neurons.items():
+        fit_neuron(config, responses, models, neuron, home)
+        make_stimuli(config, home / "model.pt", responses.images, home)
+        recorded = tables / "gabor_responses.csv"
+        make_recorded_gabor(config, home / "model.pt", responses.images, recorded, neuron, home)
+    close_loop(config, truth, responses.images, neurons, folder / "closed_loop.csv")
+    kinds = pd.read_csv(truth)[["neuron_id", "kind"]]
+    selection = pd.read_csv(folder / "neurons.csv").merge(kinds, on="neuron_id")
+    return pd.read_csv(folder / "closed_loop.csv").assign(seed=seed), selection
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    torch.set_num_threads(1)
+    loops = []
+    for seed in parser.parse_args().seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            loop, selection = closed_loop(seed, Path(folder))
+        untuned = selection["kind"] == "untuned"
+        wide = loop.pivot(index="neuron_id", columns="stimulus", values="fraction_of_optimum")
+        print(
+            f"seed {seed}: {len(wide)} selected, untuned selected "
+            f"{int(selection.loc[untuned, 'selected'].sum())} of {int(untuned.sum())}, MEI "
+            f"{wide['mei'].mean():.3f} (lowest {wide['mei'].min():.2f}), above the best natural "
+            f"image in {(wide['mei'] > wide['best_natural']).mean():.0%}",
+            flush=True,
+        )
+        loops.append(loop)
+    table = pd.concat(loops)
+    print(
+        table.pivot_table(
+            index="kind", columns="stimulus", values="fraction_of_optimum", margins=True
+        ).round(3)
+    )
+
+
+if __name__ == "__main__":
+    main()
