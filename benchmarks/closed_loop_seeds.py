@@ -44,7 +44,7 @@ def closed_loop(seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         make_stimuli(config, home / "model.pt", responses.images, home)
         recorded = tables / "gabor_responses.csv"
         make_recorded_gabor(config, home / "model.pt", responses.images, recorded, neuron, home)
-    close_loop(config, truth, responses.images, neurons, folder / "closed_loop.csv")
+    close_loop(config, truth, responses.images, neurons, True, folder / "closed_loop.csv")
     kinds = pd.read_csv(truth)[["neuron_id", "kind"]]
     selection = pd.read_csv(folder / "neurons.csv").merge(kinds, on="neuron_id")
     return pd.read_csv(folder / "closed_loop.csv").assign(seed=seed), selection

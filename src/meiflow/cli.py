@@ -25,6 +25,10 @@ TablesOption = Annotated[Path, typer.Option("--tables", help="folder of the tabl
 NeuronOption = Annotated[str, typer.Option("--neuron", help="neuron id")]
 ModelOption = Annotated[Path, typer.Option("--model", help="model.pt of the neuron")]
 OutputOption = Annotated[Path, typer.Option("--output", help="file or folder to write")]
+ClosedLoopOption = Annotated[
+    Path | None, typer.Option(help="closed_loop.csv; none for a recorded session")
+]
+GaborsOption = Annotated[bool, typer.Option(help="whether the session showed Gabors")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
 
 
@@ -161,7 +165,7 @@ def stimuli(
     model: ModelOption,
     neuron: NeuronOption,
     output: OutputOption,
-    gabors: Annotated[bool, typer.Option(help="also the best recorded Gabor")] = True,
+    gabors: GaborsOption = True,
 ) -> None:
     """Make one neuron's MEI, best Gabors and best natural images."""
     _one_thread()
@@ -179,14 +183,18 @@ def stimuli(
 def compare(
     config: ConfigOption,
     model: ModelOption,
+    tables: TablesOption,
     stimuli: Annotated[Path, typer.Option(help="folder of the neuron's stimuli")],
     output: OutputOption,
+    gabors: GaborsOption = True,
 ) -> None:
     """Measure one neuron's stimuli and write comparison.csv."""
     _one_thread()
     from meiflow.comparison.compare import compare_neuron
+    from meiflow.files import read_array
 
-    compare_neuron(load_config(config), model, stimuli, output)
+    images = read_array(tables / "images.npy")
+    compare_neuron(load_config(config), model, images, stimuli, gabors, output)
 
 
 @app.command()
@@ -197,6 +205,7 @@ def validate(
     neurons: Annotated[Path, typer.Option(help="neurons.csv")],
     results: Annotated[Path, typer.Option(help="results folder of the session")],
     output: OutputOption,
+    gabors: GaborsOption = True,
 ) -> None:
     """Show the stimuli to the simulated neurons: the closed loop."""
     _one_thread()
@@ -206,19 +215,20 @@ def validate(
 
     folders = {neuron: results / "neurons" / neuron for neuron in selected_neurons(neurons)}
     images = read_array(tables / "images.npy")
-    close_loop(load_config(config), truth, images, folders, output)
+    close_loop(load_config(config), truth, images, folders, gabors, output)
 
 
 @app.command()
 def summary(
     results: Annotated[Path, typer.Option(help="results folder of the session")],
     output: OutputOption,
+    closed_loop: ClosedLoopOption = None,
 ) -> None:
     """Write one row per selected neuron."""
     from meiflow.files import write_csv
     from meiflow.report.summary import summarise
 
-    write_csv(summarise(results), output)
+    write_csv(summarise(results, closed_loop), output)
 
 
 @app.command()
@@ -227,11 +237,12 @@ def report(
     results: Annotated[Path, typer.Option(help="results folder of the session")],
     figures: Annotated[Path, typer.Option(help="folder for the figures")],
     output: OutputOption,
+    closed_loop: ClosedLoopOption = None,
 ) -> None:
     """Write the figures and the HTML report."""
     from meiflow.report.page import write_report
 
-    write_report(load_config(config), results, figures, output)
+    write_report(load_config(config), results, closed_loop, figures, output)
 
 
 def main() -> None:

@@ -39,7 +39,9 @@ class Simulation(_Section):
     """Size and kind of the simulated session (source simulated)."""
 
     units: dict[Identifier, Annotated[int, Field(ge=1, le=2000)]] = Field(
-        default={"VISam": 20, "VISp": 8}, description="units passing the filters, per area"
+        min_length=1,
+        default={"VISam": 20, "VISp": 8},
+        description="units passing the filters, per area",
     )
     failing_fraction: Fraction = Field(
         default=0.3, description="units failing the quality filters, relative to those passing"
@@ -65,7 +67,7 @@ class Session(_Section):
         default="simulated", description="simulation, Allen warehouse, session NWB, or own CSV"
     )
     id: Identifier = Field(default="demo", description="name of the results folder")
-    area: Identifier | list[Identifier] = Field(
+    area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
         default="VISam", description="structure acronym, list of acronyms, or 'all'"
     )
     nwb: str | None = Field(
@@ -139,7 +141,7 @@ class Image(_Section):
 class Selection(_Section):
     """Which neurons are modelled; every condition that is not null must hold."""
 
-    oracle_p_max: Fraction | None = Field(
+    oracle_p_max: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=0.001, description="p value of the oracle correlation against shuffled images"
     )
     oracle_min: float | None = Field(default=0.1, ge=-1, le=1, description="oracle correlation")
@@ -158,7 +160,7 @@ class Selection(_Section):
     @classmethod
     def _ids_as_text(cls, value: Any) -> Any:
         return (
-            [str(v) if isinstance(v, int) else v for v in value]
+            [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]
             if isinstance(value, list)
             else value
         )
@@ -168,7 +170,7 @@ class Selection(_Section):
         if self.oracle_p_max is not None and self.oracle_p_max < 1 / (self.shuffles + 1):
             raise ValueError(
                 f"oracle_p_max: {self.oracle_p_max} cannot be reached with {self.shuffles} "
-                f"shuffles; use at least {int(1 / max(self.oracle_p_max, 1e-9))}"
+                f"shuffles; use at least {int(1 / self.oracle_p_max)}"
             )
         return self
 
@@ -204,7 +206,7 @@ class Mei(_Section):
 
     steps: int = Field(default=100, ge=1, le=100_000, description="of gradient ascent")
     restarts: int = Field(default=12, ge=1, le=64, description="noise images to start from")
-    step_size: tuple[float, float] = Field(
+    step_size: tuple[Positive, Positive] = Field(
         default=(0.3, 0.01), description="first and last step, in units of the RMS contrast"
     )
     contrast: Annotated[float, Field(gt=0, lt=0.5)] | Literal["images"] = Field(
@@ -344,6 +346,8 @@ def load_config(source: str | Path) -> Config:
         return parse_config(yaml.safe_load(Path(source).read_text(encoding="utf-8")), text)
     except FileNotFoundError:
         raise MeiflowError(f"{source}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MeiflowError(f"{source}: not a readable text file ({error})") from None
     except json.JSONDecodeError as error:
         raise MeiflowError(f"config: not valid JSON ({error})") from None
     except yaml.YAMLError as error:
@@ -368,7 +372,7 @@ def check_inputs(config: Config) -> None:
         kind = "folder or .npy file" if key == "images" else "file"
         if value is None:
             raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
-        if not Path(value).exists():
+        if not (Path(value).exists() if key == "images" else Path(value).is_file()):
             raise MeiflowError(
                 f"session.{key}: {value} does not exist; give the path of an existing {kind}"
             )

@@ -46,9 +46,12 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         If the file is missing, empty, not a CSV, or lacks a column.
     """
     try:
-        table = pd.read_csv(path, encoding="utf-8-sig")
+        # Ids are names: 007 stays 007.
+        table = pd.read_csv(path, encoding="utf-8-sig", dtype={"neuron_id": str})
     except FileNotFoundError:
         raise MeiflowError(f"{path}: no such file") from None
+    except OSError as error:
+        raise MeiflowError(f"{path}: cannot be read ({error.strerror})") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise MeiflowError(
             f"{path}: not a readable CSV file ({error}); expected comma-separated UTF-8 text"

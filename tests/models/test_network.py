@@ -51,8 +51,10 @@ def test_file_round_trip_without_running_code(model, rng, tmp_path):
     save_model(network, path)
     torch.load(path, weights_only=True)
     images = rng.uniform(size=(5, *GRID.shape))
-    np.testing.assert_array_equal(load_model(path).predict(images), network.predict(images))
+    np.testing.assert_array_equal(load_model(path, GRID).predict(images), network.predict(images))
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+    with pytest.raises(MeiflowError, match="fit it anew"):
+        load_model(path, Geometry(30, 48))
 
 
 class _Bomb:
@@ -63,18 +65,18 @@ class _Bomb:
 def test_damaged_or_hostile_files_are_refused(tmp_path):
     missing = tmp_path / "none.pt"
     with pytest.raises(MeiflowError, match="no such model file"):
-        load_model(missing)
+        load_model(missing, GRID)
     bad = tmp_path / "bad.pt"
     bad.write_bytes(b"PK\x03\x04 not a model")
     with pytest.raises(MeiflowError, match="damaged"):
-        load_model(bad)
+        load_model(bad, GRID)
     bomb = tmp_path / "bomb.pt"
     bomb.write_bytes(pickle.dumps(_Bomb()))
     with pytest.raises(MeiflowError):
-        load_model(bomb)
+        load_model(bomb, GRID)
     torch.save({"format": 99}, tmp_path / "other.pt")
     with pytest.raises(MeiflowError, match="not a meiflow model"):
-        load_model(tmp_path / "other.pt")
+        load_model(tmp_path / "other.pt", GRID)
 
 
 @given(st.floats(-50, 50), st.floats(0.01, 5))

@@ -95,3 +95,21 @@ def test_resize_by_a_whole_factor_is_block_averaging(rng):
     image = rng.uniform(size=(2, 12, 20))
     blocks = image.reshape(2, 6, 2, 5, 4).mean((2, 4))
     np.testing.assert_allclose(resize(image, (6, 5)), blocks, atol=1e-6)
+
+
+def test_float_pictures_are_read_or_refused(tmp_path):
+    Image.fromarray(np.full((8, 12), 0.25, np.float32)).save(tmp_path / "0.tiff")
+    assert load_images(tmp_path, (4, 6))[1].mean() == pytest.approx(0.25)
+    Image.fromarray(np.full((8, 12), 25.0, np.float32)).save(tmp_path / "0.tiff")
+    with pytest.raises(MeiflowError, match=r"outside 0\.\.1"):
+        load_images(tmp_path, (4, 6))
+
+
+def test_one_size_for_all_and_no_holes(tmp_path):
+    picture(tmp_path / "0.png", 9)
+    picture(tmp_path / "1.png", 9, size=(10, 90))
+    with pytest.raises(MeiflowError, match="all pictures must have one size"):
+        load_images(tmp_path, (4, 6))
+    Image.new("RGBA", (12, 8), (9, 9, 9, 0)).save(tmp_path / "1.png")
+    with pytest.raises(MeiflowError, match="partly transparent"):
+        load_images(tmp_path, (4, 6))

@@ -66,6 +66,8 @@ def test_absent_pairs_are_zero(table):
         ("spike_count", 2, np.nan, "spike_count is empty in row 4"),
         ("spike_count", 2, "many", "'many' in row 4"),
         ("spike_count", 2, np.inf, "row 4"),
+        ("spike_count", 2, 1e300, r"'1e\+300' in row 4; expected a whole number from 0 to"),
+        ("neuron_id", 0, "image_id", "'image_id' is the name of a table column"),
         ("image_id", 3, -2, "image_id is .*-2.* in row 5"),
         ("image_id", 1, 6, "trial 1 shows more than one image_id"),
         ("neuron_id", 1, "a", "trial 1, neuron a stands more than once"),

@@ -55,7 +55,7 @@ def write_inputs(folder, neurons):
     rng = np.random.default_rng(0)
     images = project_array(rng.uniform(size=(5, *GRID.shape)), MEAN, 0.2)
     for neuron in neurons.index:
-        for i, name in enumerate(("mei", "best_natural")):
+        for i, name in enumerate(("mei", "best_gabor", "best_natural", "windowed_natural")):
             image = project_array(images[i : i + 1], MEAN, CONTRAST)[0]
             write_array(image, folder / neuron / f"{name}.npy")
     return images
@@ -65,11 +65,13 @@ def test_table_has_every_stimulus_and_an_untuned_neuron_has_no_fraction(neurons,
     images = write_inputs(tmp_path, neurons)
     config = parse_config({"image": {"height": 30, "width": 48}})
     folders = {n: tmp_path / n for n in neurons.index}
-    close_loop(config, tmp_path / "truth.csv", images, folders, tmp_path / "loop.csv")
+    close_loop(config, tmp_path / "truth.csv", images, folders, False, tmp_path / "loop.csv")
     table = pd.read_csv(tmp_path / "loop.csv")
     assert table.groupby("neuron_id")["stimulus"].apply(list).iloc[0] == [
         "mei",
+        "best_gabor",
         "best_natural",
+        "windowed_natural",
         "optimum",
     ]
     tuned = table[table["kind"] != "untuned"]
@@ -85,4 +87,6 @@ def test_neuron_without_truth_is_named(neurons, tmp_path):
     images = write_inputs(tmp_path, neurons)
     config = parse_config({"image": {"height": 30, "width": 48}})
     with pytest.raises(MeiflowError, match="no truth for neuron 999"):
-        close_loop(config, tmp_path / "truth.csv", images, {"999": tmp_path}, tmp_path / "l.csv")
+        close_loop(
+            config, tmp_path / "truth.csv", images, {"999": tmp_path}, False, tmp_path / "l.csv"
+        )

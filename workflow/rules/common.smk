@@ -61,6 +61,11 @@ def validation_files():
     return [f"{RESULTS}/validation/closed_loop.csv"] if FILES.truth else []
 
 
+# What the stages are told about the session, so that nothing an earlier run left is read.
+GABORS = "--gabors" if FILES.gabors else "--no-gabors"
+LOOP = f"--closed-loop {RESULTS}/validation/closed_loop.csv" if FILES.truth else ""
+
+
 def of_selected(*patterns):
     """Input function: each pattern for every selected neuron, once selection is done."""
 

@@ -4,6 +4,7 @@
 rule comparison:
     input:
         stimulus_files(),
+        images=f"{TABLES}/images.npy",
         model=f"{NEURON}/model.pt",
     output:
         f"{NEURON}/comparison.csv",
@@ -18,11 +19,13 @@ rule comparison:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "comparison"),
+        config=resolved(CONFIG, "image", "mei", "comparison"),
+        tables=subpath(input.images, parent=True),
+        gabors=GABORS,
         folder=subpath(input.model, parent=True),
         version=VERSION,
     message:
         "Comparing the stimuli of neuron {wildcards.neuron}"
     shell:
         "meiflow compare --config {params.config:q} --model {input.model:q}"
-        " --stimuli {params.folder:q} --output {output:q} > {log:q} 2>&1"
+        " --tables {params.tables:q} --stimuli {params.folder:q} {params.gabors} --output {output:q} > {log:q} 2>&1"

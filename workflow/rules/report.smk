@@ -20,11 +20,12 @@ rule summary:
         runtime=15,
     params:
         results=subpath(output[0], parent=True),
+        loop=LOOP,
         version=VERSION,
     message:
         "Gathering one row per neuron"
     shell:
-        "meiflow summary --results {params.results:q} --output {output:q} > {log:q} 2>&1"
+        "meiflow summary --results {params.results:q} {params.loop} --output {output:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -65,9 +66,10 @@ rule report:
             "seed",
         ),
         results=subpath(output[0], parent=True),
+        loop=LOOP,
         version=VERSION,
     message:
         "Writing the report"
     shell:
         "meiflow report --config {params.config:q} --results {params.results:q}"
-        " --figures {output.figures:q} --output {output.page:q} > {log:q} 2>&1"
+        " --figures {output.figures:q} {params.loop} --output {output.page:q} > {log:q} 2>&1"

@@ -22,7 +22,7 @@ rule stimuli:
         config=resolved(CONFIG, "image", "mei", "gabor", "comparison", "seed"),
         tables=subpath(input.images, parent=True),
         folder=subpath(input.model, parent=True),
-        gabors="--gabors" if FILES.gabors else "--no-gabors",
+        gabors=GABORS,
         version=VERSION,
     message:
         "Making the stimuli of neuron {wildcards.neuron}"

@@ -25,10 +25,11 @@ if FILES.truth:
             config=resolved(CONFIG, "image", "mei", "seed"),
             tables=subpath(input.images, parent=True),
             results=subpath(input.neurons, ancestor=2),
+            gabors=GABORS,
             version=VERSION,
         message:
             "Showing the stimuli to the simulated neurons"
         shell:
             "meiflow validate --config {params.config:q} --tables {params.tables:q}"
             " --truth {input.truth:q} --neurons {input.neurons:q} --results {params.results:q}"
-            " --output {output:q} > {log:q} 2>&1"
+            " {params.gabors} --output {output:q} > {log:q} 2>&1"

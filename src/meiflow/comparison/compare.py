@@ -38,12 +38,21 @@ class Stimulus:
     image: NDArray[np.float32]
 
 
-def read_stimuli(folder: Path) -> list[Stimulus]:
-    """The stimuli of a neuron that exist, in the order of `STIMULI`."""
+def read_stimuli(folder: Path, gabors: bool) -> list[Stimulus]:
+    """The stimuli of a neuron, in the order of `STIMULI`.
+
+    Parameters
+    ----------
+    folder : path
+        The neuron's.
+    gabors : bool
+        Whether the session showed Gabors. A recorded Gabor that an earlier run left behind
+        is not read when it did not.
+    """
     return [
         Stimulus(name, read_array(folder / f"{stem}.npy"))
         for name, stem in STIMULI.items()
-        if (folder / f"{stem}.npy").exists()
+        if gabors or name != "recorded_gabor"
     ]
 
 
@@ -74,12 +83,16 @@ def image_similarity(a: NDArray, b: NDArray) -> float:
     return float((p * q).sum() / norm) if norm > 1e-12 else float("nan")
 
 
-def compare_neuron(config: Config, model_path: Path, folder: Path, output: Path) -> None:
+def compare_neuron(
+    config: Config, model_path: Path, images: NDArray, folder: Path, gabors: bool, output: Path
+) -> None:
     """Write comparison.csv: one row per stimulus in the neuron's `folder`."""
     from meiflow.models.network import load_model
+    from meiflow.stimuli.projection import contrast_targets, is_matched
 
-    model = load_model(model_path)
-    stimuli = read_stimuli(folder)
+    model = load_model(model_path, config.image.geometry)
+    mean, contrast = contrast_targets(config.mei, images)
+    stimuli = read_stimuli(folder, gabors)
     predicted = model.predict(np.stack([s.image for s in stimuli]))
     mei = stimuli[0].image
     rows = [
@@ -87,7 +100,10 @@ def compare_neuron(config: Config, model_path: Path, folder: Path, output: Path)
         | image_metrics(
             s.image.astype(float), config.image.geometry, config.comparison.mask_threshold
         )
-        | {"similarity_to_mei": image_similarity(s.image, mei)}
+        | {
+            "similarity_to_mei": image_similarity(s.image, mei),
+            "matched": is_matched(s.image, mean, contrast),
+        }
         for s, value in zip(stimuli, predicted, strict=True)
     ]
     write_csv(pd.DataFrame(rows), output)

@@ -81,8 +81,8 @@ def neuron_figure(view: NeuronView, geometry: Geometry) -> Figure:
 
 def _draw_place(ax: Any, view: NeuronView, geometry: Geometry) -> None:
     top = max(float(view.place_score.max()), 0.05)
-    step_x = float(view.place_x[1] - view.place_x[0])
-    step_y = float(view.place_y[0] - view.place_y[1])
+    step_x = float(np.ptp(view.place_x)) / max(len(view.place_x) - 1, 1) or geometry.width_deg
+    step_y = float(np.ptp(view.place_y)) / max(len(view.place_y) - 1, 1) or geometry.height_deg
     box = (
         view.place_x[0] - step_x / 2,
         view.place_x[-1] + step_x / 2,

@@ -92,7 +92,7 @@ def selection_scatter(table: pd.DataFrame) -> Figure:
             )
         odd = table[table["is_anomaly"]]
         ax.scatter(odd["variance"], odd["oracle"], s=5, c="black", marker="x", label="anomaly")
-        if (table["variance"] > 0).any():
+        if ((table["variance"] > 0) & table["oracle"].notna()).any():
             ax.set_xscale("log")
         ax.axhline(0, color=GREY, lw=0.6)
         ax.set(xlabel="variance over images (spikes²)", ylabel="oracle correlation")

@@ -19,7 +19,7 @@ STIMULUS_COLOURS = {
     "best_gabor": BLUE,
     "recorded_gabor": "#56B4E9",
     "windowed_natural": GREEN,
-    "best_natural": "#A6D854",
+    "best_natural": "#66A61E",
 }
 STIMULUS_NAMES = {
     "mei": "MEI",

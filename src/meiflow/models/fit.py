@@ -65,7 +65,10 @@ def search_models(
             rows.append(
                 {"neuron_id": neuron, "model": model}
                 | row
-                | {"folds": config.model.folds, "parameters": parameters[model]}
+                | {
+                    "folds": min(config.model.folds, len(responses.means)),
+                    "parameters": parameters[model],
+                }
             )
     scores = pd.DataFrame(rows)
     write_csv(scores, output / "cross_validation.csv")

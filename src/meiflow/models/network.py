@@ -114,13 +114,13 @@ def save_model(model: NeuronModel, path: str | Path) -> None:
         torch.save(document, temporary)
 
 
-def load_model(path: str | Path) -> NeuronModel:
-    """Read a model; nothing in the file is executed.
+def load_model(path: str | Path, geometry: Geometry) -> NeuronModel:
+    """Read a model that takes images on `geometry`; nothing in the file is executed.
 
     Raises
     ------
     MeiflowError
-        If the file is missing, damaged or of another format.
+        If the file is missing, damaged, of another format, or for images of another size.
     """
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
@@ -144,4 +144,9 @@ def load_model(path: str | Path) -> NeuronModel:
             f"{path}: not a meiflow model, or damaged ({type(error).__name__}); "
             "delete it and run the workflow again"
         ) from None
+    if model.geometry != geometry:
+        raise MeiflowError(
+            f"{path}: is for images of {model.geometry}, not {geometry}; fit it anew with the "
+            "present configuration"
+        )
     return model.eval()

@@ -82,14 +82,18 @@ def _neuron_views(
     for neuron in neurons:
         folder = results / "neurons" / neuron
         column = responses.column(neuron)
+        comparison = read_csv(folder / "comparison.csv")
         fractions: dict[str, float] = {}
         if loop is not None:
             own = loop[loop["neuron_id"].astype(str) == neuron]
             fractions = dict(zip(own["stimulus"], own["fraction_of_optimum"], strict=True))
         views.append(
             NeuronView(
-                images={s.name: s.image for s in read_stimuli(folder)},
-                comparison=read_csv(folder / "comparison.csv"),
+                images={
+                    s.name: s.image
+                    for s in read_stimuli(folder, "recorded_gabor" in set(comparison["stimulus"]))
+                },
+                comparison=comparison,
                 trace=read_csv(folder / "mei_trace.csv"),
                 measured=responses.means[:, column],
                 predicted=search["prediction_v1"][:, column],
@@ -112,7 +116,9 @@ def _gallery_titles(summary: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def write_report(config: Config, results: Path, figures: Path, output: Path) -> None:
+def write_report(
+    config: Config, results: Path, loop_path: Path | None, figures: Path, output: Path
+) -> None:
     """Write ``report.html`` and the overview figures (PNG and SVG).
 
     Parameters
@@ -121,6 +127,8 @@ def write_report(config: Config, results: Path, figures: Path, output: Path) -> 
         The whole configuration; printed on the page.
     results : path
         Results folder of the session, complete.
+    loop_path : path or None
+        closed_loop.csv of a simulated session.
     figures : path
         Folder for the figures.
     output : path
@@ -131,8 +139,7 @@ def write_report(config: Config, results: Path, figures: Path, output: Path) -> 
     summary = read_csv(results / "summary.csv")
     table = read_csv(results / "selection" / "neurons.csv")
     neurons = selected_neurons(results / "selection" / "neurons.csv")
-    loop_path = results / "validation" / "closed_loop.csv"
-    loop = read_csv(loop_path) if loop_path.exists() else None
+    loop = read_csv(loop_path) if loop_path is not None else None
     scores = read_csv(results / "models" / "cross_validation.csv")
     geometry = config.image.geometry
     views = _neuron_views(config, results, neurons, loop)

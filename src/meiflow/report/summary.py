@@ -21,22 +21,32 @@ _FROM_MEI = {
 }
 
 
-def summarise(results: Path) -> pd.DataFrame:
-    """Gather selection, scores, comparison and, if simulated, closed loop of every neuron."""
+def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
+    """Gather selection, scores, comparison and, if simulated, closed loop of every neuron.
+
+    The response to a stimulus that could not be matched in mean and contrast is left empty.
+    ``model_holds`` tells whether the model's held-out correlation is above all but one in
+    twenty of the session's shuffled controls.
+    """
     selection = results / "selection" / "neurons.csv"
     measures = read_csv(selection)
     measures.index = measures["neuron_id"].astype(str)
-    loop_path = results / "validation" / "closed_loop.csv"
-    loop = read_csv(loop_path) if loop_path.exists() else None
+    loop = read_csv(closed_loop) if closed_loop is not None else None
+    control = read_csv(results / "models" / "cross_validation.csv")
+    control = control.loc[control["model"] == "v1_shuffled", "cc_abs"].dropna()
+    limit = control.quantile(0.95) if len(control) else 0.0
     rows = []
     for neuron in selected_neurons(selection):
         folder = results / "neurons" / neuron
-        scores = read_csv(folder / "scores.csv").set_index("model")["cc_norm"]
+        all_scores = read_csv(folder / "scores.csv").set_index("model")
+        scores = all_scores["cc_norm"]
         stimuli = read_csv(folder / "comparison.csv").set_index("stimulus")
         row: dict[str, object] = {"neuron_id": neuron}
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
         row |= {f"cc_norm_{m}": scores[m] for m in ("v1", "pixel_ridge", "v1_shuffled")}
-        row |= {f"{s}_response": r for s, r in stimuli["predicted_response"].items()}
+        row["model_holds"] = bool(all_scores.loc["v1", "cc_abs"] > limit)
+        fair = stimuli["predicted_response"].where(stimuli["matched"])
+        row |= {f"{s}_response": r for s, r in fair.items()}
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
         if "best_gabor" in stimuli.index:
             row["mei_gabor_similarity"] = stimuli.loc["best_gabor", "similarity_to_mei"]

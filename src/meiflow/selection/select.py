@@ -83,6 +83,9 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
                     f"{closest(neuron, table['neuron_id'])}; tables/units.csv lists them"
                 )
     conditions: list[tuple[str, pd.Series]] = []
+    if rule.oracle_p_max is not None or rule.oracle_min is not None:
+        text = "oracle undefined: no image was repeated, or the counts do not vary"
+        conditions.append((text, table["oracle"].notna()))
     if rule.oracle_p_max is not None:
         conditions.append(
             (f"oracle_p > {rule.oracle_p_max:g}", table["oracle_p"] <= rule.oracle_p_max)

@@ -79,6 +79,13 @@ def _read_picture(path: Path) -> NDArray[np.float64]:
         with Image.open(path) as picture:
             if picture.mode.startswith("I;16") or picture.mode == "I":
                 pixels = np.asarray(picture, dtype=float) / 65535
+            elif picture.mode == "F":
+                pixels = _as_luminance(np.asarray(picture)[None], path)[0]
+            elif "A" in picture.getbands() and picture.getchannel("A").getextrema()[0] < 255:
+                raise MeiflowError(
+                    f"session.images: {path} is partly transparent; put it on the background "
+                    "that was shown"
+                )
             else:
                 pixels = np.asarray(picture.convert("L"), dtype=float) / 255
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
@@ -137,7 +144,17 @@ def load_images(
             )
         numbers = sorted(wanted)
     if path.is_dir():
-        images = [resize(_read_picture(files[n])[None], shape)[0] for n in numbers]
+        images, sizes = [], {}
+        for number in numbers:
+            pixels = _read_picture(files[number])
+            sizes.setdefault(pixels.shape, files[number].name)
+            if len(sizes) > 1:
+                (one, first), (two, second) = sizes.items()
+                raise MeiflowError(
+                    f"session.images: {path / first} has {one[1]} x {one[0]} pixels but "
+                    f"{second} {two[1]} x {two[0]}; all pictures must have one size"
+                )
+            images.append(resize(pixels[None], shape)[0])
         return np.array(numbers), np.stack(images)
     return np.array(numbers), resize(stack[numbers], shape)
 

@@ -25,12 +25,11 @@ from meiflow.truth import KINDS, calibrate_gain, draw_neurons, render_filters, t
 # The neurons look at the screen on a grid of their own, finer than the models' images.
 DISPLAY = Geometry(120, 192, ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG)
 _CHANNELS_PER_PROBE = 48
-_DRIFT_PHASES = 8
 
 
 @dataclass(frozen=True)
 class _Streams:
-    """Independent random streams, so that one size does not change another's draw."""
+    """Independent random streams: images, units, schedule, gain and each unit's spikes."""
 
     seed: int
 
@@ -154,7 +153,7 @@ def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[n
                 plan.GABOR_DIAMETER_DEG,
             )
         )
-        for phase in np.arange(_DRIFT_PHASES) * 360 / _DRIFT_PHASES
+        for phase in plan.DRIFT_PHASES
     )
     g = plan.grating_conditions()
     gratings = 0.5 + 0.4 * patterns.grating(
@@ -162,7 +161,7 @@ def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[n
     )
     return {
         "natural_scenes": np.concatenate([drive(grey), drive(frames)]) + baseline,
-        "gabors": moving / _DRIFT_PHASES + baseline,
+        "gabors": moving / len(plan.DRIFT_PHASES) + baseline,
         "static_gratings": drive(gratings) + baseline,
     }
 

@@ -14,17 +14,12 @@ from meiflow.config import Config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_csv, write_array, write_csv, write_picture
 from meiflow.models.network import load_model
-from meiflow.session.schedule import (
-    GABOR_CYCLES_PER_DEG,
-    GABOR_DIAMETER_DEG,
-)
+from meiflow.session.schedule import DRIFT_PHASES, GABOR_CYCLES_PER_DEG, GABOR_DIAMETER_DEG
 from meiflow.stimuli import patterns
 from meiflow.stimuli.ascent import ascend, noise_starts
 from meiflow.stimuli.gabor_search import best_gabor
 from meiflow.stimuli.natural import matched_naturals
 from meiflow.stimuli.projection import contrast_targets, project_array
-
-_DRIFT_PHASES = 8
 
 
 def _write_image(image: NDArray, folder: Path, name: str) -> None:
@@ -38,8 +33,8 @@ def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path
     All have the same mean luminance and RMS contrast. Files: mei, best_gabor, best_natural
     and windowed_natural as .npy and .png, mei_trace.csv and best_gabor.csv.
     """
-    model = load_model(model_path)
     geometry = config.image.geometry
+    model = load_model(model_path, geometry)
     mean, contrast = contrast_targets(config.mei, images)
     gabor = best_gabor(model, geometry, model.x, model.y, mean, contrast, config.gabor)
     _write_image(gabor.image, folder, "best_gabor")
@@ -100,10 +95,10 @@ def make_recorded_gabor(
     if neuron not in table.columns:
         raise MeiflowError(f"{gabor_responses}: no column for neuron {neuron}")
     best = table.loc[table[neuron].idxmax()]
-    model = load_model(model_path)
     geometry = config.image.geometry
+    model = load_model(model_path, geometry)
     mean, contrast = contrast_targets(config.mei, images)
-    phases = 360.0 * np.arange(_DRIFT_PHASES) / _DRIFT_PHASES
+    phases = np.array(DRIFT_PHASES)
     patches = patterns.grating_patch(
         geometry,
         best["x_position"],

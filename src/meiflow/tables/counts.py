@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,18 @@ from meiflow.errors import MeiflowError, shorten
 
 BLANK = -1
 TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
+# Columns that share a table with one column per neuron.
+RESERVED = {
+    "image_id",
+    "condition_id",
+    "repeats",
+    "x_position",
+    "y_position",
+    "orientation",
+    "spatial_frequency",
+    "phase",
+}
+_MOST_SPIKES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -122,12 +135,12 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         numbers = pd.to_numeric(table[column], errors="coerce")
         wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
         lowest = 0 if column == "spike_count" else BLANK
-        wrong |= numbers < lowest
+        wrong |= (numbers < lowest) | (numbers > _MOST_SPIKES)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise MeiflowError(
-                f"{origin}: {column} is {table[column].iloc[row]!r} in row {row + 2}; "
-                f"expected a whole number of at least {lowest}"
+                f"{origin}: {column} is {str(table[column].iloc[row])!r} in row {row + 2}; "
+                f"expected a whole number from {lowest} to {_MOST_SPIKES}"
             )
         table = table.assign(**{column: numbers.astype(np.int64)})
     trial_codes, trial_ids = pd.factorize(table["trial_id"])
@@ -138,6 +151,9 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
             f"{origin}: neuron_id {bad.iloc[0]!r} cannot name a folder; use letters, digits, "
             "'_', '-' and '.'"
         )
+    taken = sorted(set(neuron_names) & RESERVED)
+    if taken:
+        raise MeiflowError(f"{origin}: neuron_id {taken[0]!r} is the name of a table column")
     neuron_codes, neuron_ids = pd.factorize(neuron_names)
     pair = trial_codes * len(neuron_ids) + neuron_codes
     unique, first, repeats = np.unique(pair, return_index=True, return_counts=True)
@@ -158,7 +174,8 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
 
 
 def _identifier(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """An id as text; a whole number that became a float on its way loses its ``.0``."""
+    return re.sub(r"^(\d+)\.0$", r"\1", str(value).strip())
 
 
 def mean_responses(trials: Trials) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -17,7 +17,7 @@ from meiflow.files import read_csv, write_csv
 from meiflow.geometry import Geometry
 from meiflow.progress import say, track
 from meiflow.stimuli.ascent import ascend, noise_starts
-from meiflow.stimuli.projection import contrast_targets, project
+from meiflow.stimuli.projection import contrast_targets, is_matched, project
 from meiflow.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
 
 _STEPS = 300
@@ -76,7 +76,12 @@ def true_optimum(
 
 
 def close_loop(
-    config: Config, truth: Path, images: NDArray, neurons: dict[str, Path], output: Path
+    config: Config,
+    truth: Path,
+    images: NDArray,
+    neurons: dict[str, Path],
+    gabors: bool,
+    output: Path,
 ) -> None:
     """Write closed_loop.csv: one row per neuron and stimulus, the optimum included.
 
@@ -88,6 +93,13 @@ def close_loop(
         The image stack, for the contrast targets.
     neurons : dict of str to path
         Folder of every selected neuron.
+    gabors : bool
+        Whether the session showed Gabors.
+
+    Notes
+    -----
+    A stimulus that cannot have the common mean and contrast has no fraction: the optimum is
+    that of images which have.
     """
     table = read_csv(truth, ("neuron_id", *TRUTH_COLUMNS))
     table.index = table["neuron_id"].astype(str)
@@ -98,21 +110,23 @@ def close_loop(
         if neuron not in table.index:
             raise MeiflowError(f"{truth}: no truth for neuron {neuron}")
         one = table.loc[[neuron]]
-        stimuli = read_stimuli(folder)
+        stimuli = read_stimuli(folder, gabors)
         stack = np.stack([s.image for s in stimuli])
-        image, optimum = true_optimum(one, geometry, mean, contrast, stack, config.seed)
+        image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
         shown = [*stimuli, Stimulus("optimum", image)]
         flat = np.stack([s.image for s in shown]).reshape(len(shown), -1).astype(float)
         drives = true_drive(render_filters(one, geometry), flat)[:, 0]
+        matched = np.array([is_matched(s.image, mean, contrast) for s in shown])
+        optimum = drives[matched].max()
         rows += [
             {
                 "neuron_id": neuron,
                 "kind": one["kind"].iloc[0],
                 "stimulus": stimulus.name,
                 "true_drive": drive,
-                "fraction_of_optimum": drive / optimum if optimum > 0 else np.nan,
+                "fraction_of_optimum": drive / optimum if fair and optimum > 0 else np.nan,
             }
-            for stimulus, drive in zip(shown, drives, strict=True)
+            for stimulus, drive, fair in zip(shown, drives, matched, strict=True)
         ]
     result = pd.DataFrame(rows)
     write_csv(result, output)
