@@ -10,16 +10,36 @@ TIMES = f"{RESULTS}/benchmarks"
 CONDA = workflow.source_path("../../environment.yml")
 
 
+def scene_files():
+    """Frames of a simulated session, one by one, so that a missing one is noticed."""
+    frames = CONFIG.session.simulation.frames
+    return [f"{FILES.images}/{frame:03d}.png" for frame in range(frames)]
+
+
+def figure_files():
+    """Overview figures of the report."""
+    names = ["gallery", "selection", "scores", "responses"]
+    names += ["closed_loop"] if FILES.truth else []
+    return [
+        f"{RESULTS}/figures/{name}.{suffix}"
+        for name in names
+        for suffix in ("png", "svg")
+    ]
+
+
 def session_inputs():
     """What the tables are made from: a download's record stands for its files."""
     if FILES.download:
         return [FILES.download]
+    if SOURCE == "simulated":
+        return [FILES.nwb, *scene_files()]
     return [FILES.nwb if FILES.nwb else CONFIG.session.trials, FILES.images]
 
 
 def session_made():
     """Files of the session that the workflow itself makes and a user may open."""
-    return [FILES.nwb, FILES.truth] if SOURCE == "simulated" else []
+    made = [FILES.nwb, FILES.truth, *scene_files()]
+    return made if SOURCE == "simulated" else []
 
 
 def table_files():
@@ -85,6 +105,7 @@ def everything(wildcards):
     return [
         f"{RESULTS}/report.html",
         f"{RESULTS}/summary.csv",
+        *figure_files(),
         *table_files(),
         *session_made(),
         f"{RESULTS}/models/cross_validation.csv",

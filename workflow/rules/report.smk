@@ -41,7 +41,7 @@ rule report:
             caption="../report/report.rst",
             category="Report",
         ),
-        figures=directory(f"{RESULTS}/figures"),
+        figures=figure_files(),
     log:
         f"{LOGS}/report.log",
     benchmark:
@@ -66,10 +66,11 @@ rule report:
             "seed",
         ),
         results=subpath(output[0], parent=True),
+        figures=subpath(output[1], parent=True),
         loop=LOOP,
         version=VERSION,
     message:
         "Writing the report"
     shell:
         "meiflow report --config {params.config:q} --results {params.results:q}"
-        " --figures {output.figures:q} {params.loop} --output {output.page:q} > {log:q} 2>&1"
+        " --figures {params.figures:q} {params.loop} --output {output.page:q} > {log:q} 2>&1"

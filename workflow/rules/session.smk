@@ -6,7 +6,7 @@ if SOURCE == "simulated":
     rule simulate:
         output:
             nwb=FILES.nwb,
-            images=directory(FILES.images),
+            images=scene_files(),
             truth=FILES.truth,
         log:
             f"{LOGS}/simulate.log",
@@ -20,12 +20,13 @@ if SOURCE == "simulated":
             runtime=60,
         params:
             config=resolved(CONFIG, "session.id", "session.simulation", "seed"),
+            images=FILES.images,
             version=VERSION,
         message:
             "Simulating a session"
         shell:
             "meiflow simulate --config {params.config:q} --nwb {output.nwb:q}"
-            " --images {output.images:q} --truth {output.truth:q} > {log:q} 2>&1"
+            " --images {params.images:q} --truth {output.truth:q} > {log:q} 2>&1"
 
 elif SOURCE == "allen":
 

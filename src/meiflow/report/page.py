@@ -52,6 +52,12 @@ def _headline(summary: pd.DataFrame, table: pd.DataFrame, simulated: bool) -> li
         f"{_number(summary['cc_norm_pixel_ridge'].mean())}, shuffled control "
         f"{_number(summary['cc_norm_v1_shuffled'].mean())}).",
     ]
+    weak = int((~summary["model_holds"]).sum())
+    if weak:
+        lines.append(
+            f"For {weak} of them the model is not better than chance (held-out correlation within "
+            "the shuffled controls): do not believe their MEIs. They are marked below."
+        )
     beaten = (summary["mei_response"] > summary["best_natural_response"]).sum()
     lines.append(
         f"The model predicts more spikes for the MEI than for the best natural image in {beaten} "
@@ -159,6 +165,9 @@ def write_report(
         for suffix in ("png", "svg"):
             save_figure(figure, figures / f"{name}.{suffix}")
 
+    holds = dict(zip(summary["neuron_id"].astype(str), summary["model_holds"], strict=True))
+    gabor = results / "tables" / "gabor_responses.csv"
+    repeats = int(read_csv(gabor)["repeats"].median()) if "recorded_gabor" in shown[best[0]] else 0
     cards = [
         {
             "id": neuron,
@@ -168,6 +177,7 @@ def write_report(
                 for row in view.comparison.to_dict("records")
             ],
             "target": f"{results}/neurons/{neuron}/comparison.csv",
+            "holds": bool(holds[neuron]),
         }
         for neuron, view in track(
             list(zip(neurons, views, strict=True)), "drawing neurons", len(neurons)
@@ -193,5 +203,6 @@ def write_report(
         config=config.model_dump_json(indent=2),
         version=__version__,
         gallery_size=len(best),
+        gabor_repeats=repeats,
     )
     write_text(page, output)

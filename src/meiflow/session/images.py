@@ -81,7 +81,7 @@ def _read_picture(path: Path) -> NDArray[np.float64]:
                 pixels = np.asarray(picture, dtype=float) / 65535
             elif picture.mode == "F":
                 pixels = _as_luminance(np.asarray(picture)[None], path)[0]
-            elif "A" in picture.getbands() and picture.getchannel("A").getextrema()[0] < 255:
+            elif "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < 255:
                 raise MeiflowError(
                     f"session.images: {path} is partly transparent; put it on the background "
                     "that was shown"
@@ -144,7 +144,8 @@ def load_images(
             )
         numbers = sorted(wanted)
     if path.is_dir():
-        images, sizes = [], {}
+        images: list[NDArray] = []
+        sizes: dict[tuple[int, ...], str] = {}
         for number in numbers:
             pixels = _read_picture(files[number])
             sizes.setdefault(pixels.shape, files[number].name)
