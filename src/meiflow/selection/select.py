@@ -13,6 +13,12 @@ from meiflow.files import read_csv, write_csv
 from meiflow.progress import say
 from meiflow.selection.activity import anomalies, correlated_partners, response_entropy
 from meiflow.selection.reliability import Groups, oracle_correlation, oracle_p_values, signal_power
+from meiflow.selection.tuning import (
+    image_selectivity,
+    lifetime_sparseness,
+    preferred_fano_factor,
+    preferred_image,
+)
 from meiflow.tables.counts import Trials, mean_responses
 from meiflow.tables.load import load_trials, window_length
 
@@ -20,7 +26,7 @@ from meiflow.tables.load import load_trials, window_length
 def measure_neurons(
     trials: Trials, window_length_s: float, shuffles: int, seed: int
 ) -> pd.DataFrame:
-    """One row per neuron: every column of neurons.csv but the last two.
+    """One row per neuron: every column of neurons.csv but ``selected`` and ``reason``.
 
     Parameters
     ----------
@@ -33,7 +39,7 @@ def measure_neurons(
     """
     groups = Groups.of(trials.image_ids)
     counts = trials.counts
-    means = mean_responses(trials)[1]
+    image_ids, means = mean_responses(trials)
     oracle = oracle_correlation(counts, groups)
     power = signal_power(counts, groups)
     entropy = response_entropy(counts)
@@ -43,6 +49,8 @@ def measure_neurons(
         np.column_stack([oracle, entropy, variance, rate, power.fev]), seed
     )
     partners = correlated_partners(means)
+
+    preferred = preferred_image(image_ids, means)
 
     def name(index: int) -> str:
         return trials.neuron_ids[index] if index >= 0 else ""
@@ -63,6 +71,10 @@ def measure_neurons(
             "least_correlated": [name(i) for i in partners.least],
             "lowest_correlation": partners.lowest,
             "mean_rate_hz": rate,
+            "preferred_image": preferred,
+            "image_selectivity": image_selectivity(means),
+            "lifetime_sparseness": lifetime_sparseness(means),
+            "fano_factor": preferred_fano_factor(counts, trials.image_ids, preferred),
         }
     )
 
@@ -119,7 +131,10 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
             f"selection: no neuron is left ({counts}); loosen the rule or name neurons in "
             "selection.include"
         )
-    return table.assign(selected=selected, reason=reason)
+    judged = table.assign(selected=selected, reason=reason)
+    columns = list(table.columns)
+    at = columns.index("mean_rate_hz") + 1 if "mean_rate_hz" in columns else len(columns)
+    return judged[[*columns[:at], "selected", "reason", *columns[at:]]]
 
 
 def select_neurons(config: Config, tables: Path, output: Path) -> None:

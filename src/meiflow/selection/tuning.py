@@ -1,0 +1,79 @@
+"""How selective a neuron is for images, by the definitions of the Allen Brain Observatory.
+
+All functions take mean or summed counts (images, neurons), without the blank, and agree with
+AllenSDK's ``NaturalScenes`` (``tests/selection/test_tuning.py``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STEPS = 1000
+
+
+def image_selectivity(means: NDArray) -> NDArray[np.float64]:
+    """Selectivity for images (Quian Quiroga et al. 2007).
+
+    One minus twice the mean, over 1000 thresholds between the lowest and the highest mean, of
+    the share of images above the threshold. 0 for a neuron that responds to all images alike,
+    towards 1 for one that responds to a single image; NaN with fewer than two images.
+    """
+    n_images, n_neurons = means.shape
+    if n_images < 2:
+        return np.full(n_neurons, np.nan)
+    low, high = means.min(axis=0), means.max(axis=0)
+    thresholds = low + np.arange(_STEPS)[:, None] * ((high - low) / _STEPS)
+    ordered = np.sort(means, axis=0)
+    share = np.empty((_STEPS, n_neurons))
+    for neuron in range(n_neurons):
+        above = np.searchsorted(ordered[:, neuron], thresholds[:, neuron], side="right")
+        share[:, neuron] = (n_images - above) / n_images
+    return np.where(low == high, 0.0, 1 - 2 * share.mean(axis=0))
+
+
+def lifetime_sparseness(counts: NDArray) -> NDArray[np.float64]:
+    """Lifetime sparseness over images (Vinje & Gallant 2000; Olsen & Wilson 2008).
+
+    ``(1 - sum(r)^2 / (n sum(r^2))) / (1 - 1 / n)``: 0 if all images drive the neuron alike, 1
+    if a single one does; NaN for a silent neuron or a single image.
+    """
+    n = len(counts)
+    squares = (counts**2).sum(axis=0)
+    if n < 2:
+        return np.full(counts.shape[1], np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(squares > 0, counts.sum(axis=0) ** 2 / squares, np.nan)
+    return (1 - ratio / n) / (1 - 1 / n)
+
+
+def fano_factor(counts: NDArray) -> NDArray[np.float64]:
+    """Variance over mean (ddof 0) of the counts (trials, neurons); NaN where none fired."""
+    mean = counts.mean(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(mean > 0, counts.var(axis=0) / mean, np.nan)
+
+
+def preferred_image(image_ids: NDArray, means: NDArray) -> NDArray[np.int64]:
+    """Id of the image with the highest mean count of every neuron."""
+    return image_ids[means.argmax(axis=0)]
+
+
+def preferred_fano_factor(
+    counts: NDArray, shown: NDArray, preferred: NDArray
+) -> NDArray[np.float64]:
+    """Fano factor of every neuron over the trials of its preferred image.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (trials, neurons)
+    shown : ndarray, shape (trials,)
+        Image of every trial.
+    preferred : ndarray, shape (neurons,)
+    """
+    return np.array(
+        [
+            fano_factor(counts[shown == image, neuron][:, None])[0]
+            for neuron, image in enumerate(preferred)
+        ]
+    )
