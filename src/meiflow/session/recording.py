@@ -82,6 +82,22 @@ def _opened(path: Path) -> Iterator[Any]:
         io.close()
 
 
+@contextmanager
+def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
+    """An AllenSDK ``EcephysSession`` on a session file that is open inside the block."""
+    from meiflow.session.sdk import open_session
+
+    with _opened(path) as nwbfile:
+        if nwbfile.units is None or nwbfile.electrodes is None or not len(nwbfile.units):
+            raise MeiflowError(f"session.nwb: {path} holds no sorted units")
+        yield open_session(
+            nwbfile,
+            amplitude_cutoff_maximum=quality.amplitude_cutoff_max,
+            presence_ratio_minimum=quality.presence_ratio_min,
+            isi_violations_maximum=quality.isi_violations_max,
+        )
+
+
 def _numbers(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Columns as numbers; what is not one ('null', say) becomes NaN."""
     return table.assign(**{c: pd.to_numeric(table[c], errors="coerce") for c in columns})
@@ -107,19 +123,9 @@ def read_session(
         If the file is not a session, an area is unknown or has no unit left, or the
         session showed no natural scenes.
     """
-    from meiflow.session.sdk import open_session
-
     path = Path(path)
-    with _opened(path) as nwbfile, warnings.catch_warnings():
+    with open_recording(path, quality) as session, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if nwbfile.units is None or nwbfile.electrodes is None or not len(nwbfile.units):
-            raise MeiflowError(f"session.nwb: {path} holds no sorted units")
-        session = open_session(
-            nwbfile,
-            amplitude_cutoff_maximum=quality.amplitude_cutoff_max,
-            presence_ratio_minimum=quality.presence_ratio_min,
-            isi_violations_maximum=quality.isi_violations_max,
-        )
         units = session.units
         present = sorted(session.channels["ecephys_structure_acronym"].dropna().unique())
         for area in areas or ():
