@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.figures.overview import extent
+from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, GREY, STIMULUS_COLOURS, STIMULUS_NAMES, new_figure, style
 from meiflow.geometry import Geometry
 
@@ -57,12 +57,7 @@ def neuron_figure(view: NeuronView, geometry: Geometry) -> Figure:
         figure = new_figure(9.0, 4.6)
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.0, 1.2])[:, 0]
         for ax, name in zip(upper.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            image = view.images[name]
-            grey = float(np.median(image))
-            reach = max(float(np.abs(image - grey).max()), 1e-6)
-            ax.imshow(
-                image, cmap="gray", vmin=grey - reach, vmax=grey + reach, extent=extent(geometry)
-            )
+            show_image(ax, view.images[name], geometry)
             ax.set_title(STIMULUS_NAMES[name], color=STIMULUS_COLOURS[name])
             ax.set(xticks=[-40, 0, 40], yticks=[-40, 0, 40])
             ax.set_xlabel("azimuth (deg)")

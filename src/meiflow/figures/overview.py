@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,6 +26,13 @@ def extent(geometry: Geometry) -> tuple[float, float, float, float]:
     """Left, right, bottom, top of the image in degrees, for ``imshow``."""
     half_x, half_y = geometry.width_deg / 2, geometry.height_deg / 2
     return -half_x, half_x, -half_y, half_y
+
+
+def show_image(ax: Any, image: NDArray, geometry: Geometry) -> None:
+    """Draw an image in degrees, its scale centred on its own grey: light and dark alike."""
+    grey = float(np.median(image))
+    reach = max(float(np.abs(image - grey).max()), 1e-6)
+    ax.imshow(image, cmap="gray", vmin=grey - reach, vmax=grey + reach, extent=extent(geometry))
 
 
 def _two_lines(stimulus: str) -> str:
@@ -58,17 +67,7 @@ def gallery(
                 for side in ax.spines.values():
                     side.set_visible(False)
                 if stimulus in images[neuron]:
-                    image = images[neuron][stimulus]
-                    # Centred on each image's own grey, so that light and dark are symmetric.
-                    reach = max(float(np.abs(image - np.median(image)).max()), 1e-6)
-                    grey = float(np.median(image))
-                    ax.imshow(
-                        image,
-                        cmap="gray",
-                        vmin=grey - reach,
-                        vmax=grey + reach,
-                        extent=extent(geometry),
-                    )
+                    show_image(ax, images[neuron][stimulus], geometry)
                 if row == 0:
                     ax.set_title(titles.get(neuron, neuron), fontsize=6.5)
             axes[row, 0].set_ylabel(_two_lines(stimulus), fontsize=7)

@@ -80,9 +80,10 @@ def read_record(path: Path) -> Record | None:
         return None
 
 
-def write_record(path: Path, url: str) -> Record:
-    """Record the present size and SHA-256 of `path`."""
-    record = Record(path.stat().st_size, sha256_of(path), url)
+def write_record(path: Path, url: str, content: Path | None = None) -> Record:
+    """Record the size and SHA-256 of `path`, or of the `content` about to be renamed to it."""
+    content = content or path
+    record = Record(content.stat().st_size, sha256_of(content), url)
     write_text(json.dumps(asdict(record), indent=1) + "\n", record_path(path))
     return record
 
@@ -177,8 +178,7 @@ def fetch(
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
         # Recorded under the final name before the rename: a kill between leaves no file.
-        record = Record(part.stat().st_size, sha256_of(part), url)
-        write_text(json.dumps(asdict(record), indent=1) + "\n", record_path(path))
+        record = write_record(path, url, content=part)
         os.replace(part, path)
         state.unlink(missing_ok=True)
         return record
