@@ -130,7 +130,9 @@ def search(
     from meiflow.models.fit import search_models
     from meiflow.tables.load import load_responses, load_trials
 
-    search_models(load_config(config), load_responses(tables), load_trials(tables), output, threads)
+    parsed = load_config(config)
+    responses = load_responses(tables, parsed.image.geometry)
+    search_models(parsed, responses, load_trials(tables), output, threads)
 
 
 @app.command()
@@ -148,7 +150,8 @@ def fit(
     from meiflow.tables.load import load_responses
 
     require_selected(neurons, neuron)
-    fit_neuron(load_config(config), load_responses(tables), search, neuron, output)
+    parsed = load_config(config)
+    fit_neuron(parsed, load_responses(tables, parsed.image.geometry), search, neuron, output)
 
 
 def _one_thread() -> None:
@@ -169,10 +172,11 @@ def stimuli(
 ) -> None:
     """Make one neuron's MEI, best Gabors and best natural images."""
     _one_thread()
-    from meiflow.files import read_array
     from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
+    from meiflow.tables.stack import read_stack
 
-    parsed, images = load_config(config), read_array(tables / "images.npy")
+    parsed = load_config(config)
+    images = read_stack(tables, parsed.image.geometry)[1]
     make_stimuli(parsed, model, images, output)
     if gabors:
         recorded = tables / "gabor_responses.csv"
@@ -191,10 +195,11 @@ def compare(
     """Measure one neuron's stimuli and write comparison.csv."""
     _one_thread()
     from meiflow.comparison.compare import compare_neuron
-    from meiflow.files import read_array
+    from meiflow.tables.stack import read_stack
 
-    images = read_array(tables / "images.npy")
-    compare_neuron(load_config(config), model, images, stimuli, gabors, output)
+    parsed = load_config(config)
+    images = read_stack(tables, parsed.image.geometry)[1]
+    compare_neuron(parsed, model, images, stimuli, gabors, output)
 
 
 @app.command()
@@ -209,13 +214,14 @@ def validate(
 ) -> None:
     """Show the stimuli to the simulated neurons: the closed loop."""
     _one_thread()
-    from meiflow.files import read_array
     from meiflow.selection.select import selected_neurons
+    from meiflow.tables.stack import read_stack
     from meiflow.validation.closed_loop import close_loop
 
     folders = {neuron: results / "neurons" / neuron for neuron in selected_neurons(neurons)}
-    images = read_array(tables / "images.npy")
-    close_loop(load_config(config), truth, images, folders, gabors, output)
+    parsed = load_config(config)
+    images = read_stack(tables, parsed.image.geometry)[1]
+    close_loop(parsed, truth, images, folders, gabors, output)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import shutil
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,51 @@ def test_invalid_intervals_make_repeats_unequal(copy, good):
     session = read_session(copy, ("VISam",), Quality())
     assert len(session.scenes) == len(good.scenes) - 5
     assert session.scenes["frame"].value_counts().nunique() > 1
+
+
+def test_presentations_while_a_probe_missed_spikes_are_left_out(copy, good, capsys):
+    from pynwb import NWBHDF5IO
+
+    first = good.scenes["start_time"].iloc[0]
+    [probe] = set(good.units["probe"])
+    other = read_session(copy, ("VISp",), Quality())
+    with NWBHDF5IO(str(copy), "r+") as io:
+        file = io.read()
+        file.add_invalid_times_column(name="tags", description="tags", index=True)
+        file.add_invalid_time_interval(
+            start_time=first + 0.3, stop_time=first + 0.6, tags=["EcephysProbe", "1", probe]
+        )
+        io.write(file)
+    session = read_session(copy, ("VISam",), Quality())
+    assert set(good.scenes.index) - set(session.scenes.index) == set(good.scenes.index[1:3])
+    assert "natural_scenes: 2 of 246 presentations left out" in capsys.readouterr().err
+    # another probe's units do not lose them
+    assert len(read_session(copy, ("VISp",), Quality()).scenes) == len(other.scenes)
+
+
+def test_rows_out_of_order_and_numbers_as_text(copy, good, rng):
+    """The same presentations whatever the order of a table's rows, and numbers in strings."""
+    before = {k: v.reset_index(drop=True) for k, v in good.conditions.items()}
+    with h5py.File(copy, "r+") as file:
+        for name in ("natural_scenes", "static_gratings", "gabors"):
+            table = file[f"intervals/{name}_presentations"]
+            order = rng.permutation(len(table["id"]))
+            for column in table:
+                if column == "id":
+                    continue
+                values = table[column][:][order]
+                table[column][...] = values
+        gratings = file["intervals/static_gratings_presentations"]
+        values = np.array([f"{v}" for v in gratings["phase"][:]], dtype=object)
+        attributes = dict(gratings["phase"].attrs)
+        del gratings["phase"]
+        gratings.create_dataset("phase", data=values, dtype=h5py.string_dtype())
+        gratings["phase"].attrs.update(attributes)
+    session = read_session(copy, ("VISam",), Quality())
+    pd.testing.assert_frame_equal(session.scenes, good.scenes)
+    assert session.scenes["start_time"].is_monotonic_increasing
+    for name, table in session.conditions.items():
+        pd.testing.assert_frame_equal(table.reset_index(drop=True), before[name])
 
 
 def test_window_to_the_presentations_own_end(copy, small_session, good, tmp_path):

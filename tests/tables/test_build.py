@@ -1,11 +1,15 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
+from meiflow.geometry import Geometry
 from meiflow.tables.build import build_tables
 from meiflow.tables.load import load_responses, load_trials
+from meiflow.tables.stack import read_stack
 
 
 def test_tables_of_a_session(small_tables, small_config):
@@ -70,8 +74,27 @@ def test_too_few_images_and_damaged_results(tmp_path, small_tables):
     responses = load_responses(small_tables)
     with pytest.raises(MeiflowError, match=r"neuron 'x1' is not in this session"):
         responses.column("x1")
-    (tmp_path / "t").mkdir()
-    (tmp_path / "t" / "responses.csv").write_bytes((small_tables / "responses.csv").read_bytes())
-    np.save(tmp_path / "t" / "images.npy", np.zeros((2, 4, 4)))
-    with pytest.raises(MeiflowError, match=r"2 images but responses\.csv 40 rows"):
-        load_responses(tmp_path / "t")
+    copy = tmp_path / "t"
+    copy.mkdir()
+    for name in ("responses.csv", "images.npy"):
+        (copy / name).write_bytes((small_tables / name).read_bytes())
+    with pytest.raises(MeiflowError, match=r"images\.json: missing or not readable"):
+        load_responses(copy)
+    about = json.loads((small_tables / "images.json").read_text())
+    (copy / "images.json").write_text(json.dumps(about | {"image_ids": [*range(1, 41)]}))
+    with pytest.raises(MeiflowError, match=r"40 images but responses\.csv 40 rows, or others"):
+        load_responses(copy)
+    (copy / "images.json").write_text(json.dumps(about))
+    np.save(copy / "images.npy", np.zeros((2, 4, 4)))
+    with pytest.raises(MeiflowError, match=r"shape \(2, 4, 4\) but images.json describes 40"):
+        load_responses(copy)
+
+
+def test_the_geometry_travels_with_the_images(small_tables):
+    about = json.loads((small_tables / "images.json").read_text())
+    assert about["image_ids"] == list(range(40))
+    assert about["deg_per_pixel_x"] == pytest.approx(1.2629, abs=1e-4)
+    assert about["deg_per_pixel_y"] == pytest.approx(1.58)
+    assert read_stack(small_tables, Geometry(60, 96))[1].shape == (40, 60, 96)
+    with pytest.raises(MeiflowError, match=r"image.width_deg: the images in .* with 121.24, .* 90"):
+        read_stack(small_tables, Geometry(60, 96, width_deg=90))

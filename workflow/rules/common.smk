@@ -50,10 +50,12 @@ def table_files():
         "blank_responses.csv",
         "units.csv",
         "images.npy",
+        "images.json",
     ]
     names += ["presentations.csv"] if FILES.nwb else []
     names += ["gabor_responses.csv"] if FILES.gabors else []
     names += ["grating_responses.csv"] if FILES.gratings else []
+    names += ["tuning.csv"] if FILES.gabors or FILES.gratings else []
     return [f"{TABLES}/{name}" for name in names]
 
 

@@ -83,7 +83,7 @@ def _neuron_views(
     config: Config, results: Path, neurons: list[str], loop: pd.DataFrame | None
 ) -> list[NeuronView]:
     search = read_arrays(results / "models" / "search.npz")
-    responses = load_responses(results / "tables")
+    responses = load_responses(results / "tables", config.image.geometry)
     views = []
     for neuron in neurons:
         folder = results / "neurons" / neuron

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from meiflow.config import Quality
 from meiflow.errors import MeiflowError, closest
+from meiflow.progress import say
 
 UNIT_COLUMNS = {
     "ecephys_structure_acronym": "area",
@@ -152,19 +153,46 @@ def read_session(
             )
         scenes = _numbers(session.get_stimulus_table("natural_scenes"), ["frame", "stimulus_block"])
         scenes = scenes.rename(columns={"stimulus_block": "block"})
+        lost = _lost_intervals(session, units)
         scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
+        scenes = _outside(scenes, lost, "natural_scenes")
         conditions = {}
         for name, keys in PARAMETRIC.items():
             if name in names:
                 table = _numbers(session.get_stimulus_table(name), keys)
-                conditions[name] = table[["start_time", "stop_time", *keys]].dropna()
-        trains = session.spike_times
+                table = table[["start_time", "stop_time", *keys]].dropna()
+                conditions[name] = _outside(table, lost, name)
         return RecordedSession(
             units=units.rename(columns=UNIT_COLUMNS)[list(UNIT_COLUMNS.values())],
-            spike_times=[np.sort(trains[unit]) for unit in units.index],
+            spike_times=session.api.spike_times_of(units.index),
             scenes=scenes.assign(**_behaviour(session, scenes)),
             conditions=conditions,
         )
+
+
+def _lost_intervals(session: Any, units: pd.DataFrame) -> pd.DataFrame:
+    """Intervals in which a probe of these units missed spikes (AllenSDK only warns of them).
+
+    Those in which the *stimulus* failed are not among them: AllenSDK takes out their
+    presentations by itself.
+    """
+    invalid = session.invalid_times
+    scopes = {*units["probe_description"], "all_probes"}
+    keep = [bool(scopes & set(tags)) for tags in invalid["tags"]] if len(invalid) else []
+    return invalid[keep]
+
+
+def _outside(shown: pd.DataFrame, lost: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Presentations that touch none of the intervals; says how many are left out."""
+    touched = np.zeros(len(shown), dtype=bool)
+    for start, stop in lost[["start_time", "stop_time"]].to_numpy() if len(lost) else ():
+        touched |= ((shown["stop_time"] > start) & (shown["start_time"] < stop)).to_numpy()
+    if touched.any():
+        say(
+            f"{name}: {touched.sum()} of {len(shown)} presentations left out, because a probe "
+            "missed spikes then (the file's invalid times)"
+        )
+    return shown[~touched]
 
 
 def _behaviour(session: Any, scenes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:

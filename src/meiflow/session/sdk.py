@@ -8,6 +8,9 @@ other module pays for its import or sees the shim.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
+from functools import cache
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,8 +42,62 @@ def ecephys_nwb_classes() -> Any:
     return nwb
 
 
+@cache
+def _session_api_class() -> Any:
+    """AllenSDK's session API on an open file, reading no more than is asked for.
+
+    AllenSDK's own loads every spike, amplitude and waveform of all units, once per probe, to
+    answer anything about a unit: 5 GB and half a minute for a released session.
+    """
+    from allensdk.brain_observatory.ecephys._channels import Channels
+    from allensdk.brain_observatory.ecephys._probe import Probe
+    from allensdk.brain_observatory.ecephys._unit import Unit
+    from allensdk.brain_observatory.ecephys._units import Units
+    from allensdk.brain_observatory.ecephys.ecephys_session_api import EcephysNwbSessionApi
+    from allensdk.brain_observatory.ecephys.probes import Probes
+
+    ragged = {"spike_times": None, "spike_amplitudes": None, "mean_waveforms": None}
+    metrics = set(signature(Unit).parameters) - set(ragged)
+
+    class LeanSessionApi(EcephysNwbSessionApi):
+        def get_units(self) -> Any:
+            table = self.nwbfile.units
+            known = [c for c in table.colnames if c in metrics]
+            rows = table.to_dataframe(exclude=set(table.colnames) - set(known)).reset_index()
+            probes = []
+            for group in self.nwbfile.electrode_groups.values():
+                channels = Channels.from_nwb(nwbfile=self.nwbfile, probe_id=group.probe_id)
+                here = rows["peak_channel_id"].isin([c.id for c in channels.value])
+                units = [
+                    Unit(**row, **ragged, filter_and_sort_spikes=False)
+                    for row in rows[here].to_dict(orient="records")
+                ]
+                if units:  # AllenSDK fails on a probe without any
+                    probes.append(Probe(group.probe_id, group.name, channels, Units(units)))
+            return Probes(probes).get_units_table(
+                filter_by_validity=self.filter_by_validity,
+                filter_out_of_brain_units=self.filter_out_of_brain_units,
+                amplitude_cutoff_maximum=self.amplitude_cutoff_maximum,
+                presence_ratio_minimum=self.presence_ratio_minimum,
+                isi_violations_maximum=self.isi_violations_maximum,
+            )
+
+        def spike_times_of(self, unit_ids: Iterable[int]) -> list[Any]:
+            """Spike times of these units alone, in seconds, in order of time."""
+            import numpy as np
+
+            table = self.nwbfile.units
+            row = {unit: i for i, unit in enumerate(table.id[:])}
+            return [np.sort(table.get_unit_spike_times(row[unit])) for unit in unit_ids]
+
+    return LeanSessionApi
+
+
 def open_session(nwbfile: Any, **quality: float) -> Any:
     """An AllenSDK ``EcephysSession`` on an NWB file that is already open.
+
+    Its ``api`` has one method more, ``spike_times_of(unit_ids)``, which reads the trains of
+    those units only.
 
     Parameters
     ----------
@@ -53,9 +110,8 @@ def open_session(nwbfile: Any, **quality: float) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from allensdk.brain_observatory.ecephys.ecephys_session import EcephysSession
-        from allensdk.brain_observatory.ecephys.ecephys_session_api import EcephysNwbSessionApi
 
-        api = EcephysNwbSessionApi.from_nwbfile(
+        api = _session_api_class().from_nwbfile(
             nwbfile, external_channel_columns=lambda: _structures(nwbfile), **quality
         )
         return EcephysSession(api=api)

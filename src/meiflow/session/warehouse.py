@@ -8,6 +8,7 @@ are kept; only the transport underneath is replaced.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,7 +163,8 @@ class Warehouse:
 
     def sessions(self) -> Any:
         """AllenSDK's session table (index: session id), with areas and unit counts."""
-        with self._tables():
+        with self._tables(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # AllenSDK's own use of pandas
             return self._cache.get_session_table()
 
     def session_route(self, session_id: int) -> str:

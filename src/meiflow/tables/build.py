@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from meiflow.config import Config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_array, write_csv
+from meiflow.files import read_csv, write_csv
 from meiflow.progress import say
 from meiflow.session.images import load_images
 from meiflow.tables.counts import (
@@ -24,6 +24,8 @@ from meiflow.tables.counts import (
     responses_table,
     trials_from_table,
 )
+from meiflow.tables.stack import write_stack
+from meiflow.tables.tuning import tuning_table
 
 CONDITION_FILES = {"gabors": "gabor_responses", "static_gratings": "grating_responses"}
 
@@ -40,9 +42,9 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
     nwb : path or None
         Session file; None takes the trial CSV of ``session.trials``.
     output : path
-        Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv and
-        images.npy; from an NWB also presentations.csv and, where they were shown,
-        gabor_responses.csv and grating_responses.csv.
+        Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
+        images.npy and images.json; from an NWB also presentations.csv and, where they were
+        shown, gabor_responses.csv, grating_responses.csv and tuning.csv.
     """
     further: dict[str, pd.DataFrame] = {}
     if nwb is None:
@@ -72,6 +74,9 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
             further[CONDITION_FILES[name]] = condition_table(
                 shown, PARAMETRIC[name], counts(shown), neuron_ids
             )
+        if recording.conditions:
+            conditions = [further.get(CONDITION_FILES[name]) for name in PARAMETRIC]
+            further["tuning"] = tuning_table(neuron_ids, *conditions)
         units = recording.units.rename_axis("neuron_id").reset_index()
 
     image_ids, means = mean_responses(trials)
@@ -92,7 +97,7 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         output / "blank_responses.csv",
     )
     write_csv(units, output / "units.csv")
-    write_array(stack, output / "images.npy")
+    write_stack(stack, image_ids[shown], config.image.geometry, output)
     for name, table in further.items():
         write_csv(table, output / f"{name}.csv")
     repeats = np.unique(trials.image_ids, return_counts=True)[1]

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, closest
-from meiflow.files import read_array, read_csv
+from meiflow.files import read_csv
+from meiflow.geometry import Geometry
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, trials_from_table
+from meiflow.tables.stack import read_stack
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,18 @@ class Responses:
         return self.neuron_ids.index(neuron)
 
 
-def load_responses(folder: str | Path) -> Responses:
-    """Read responses.csv and images.npy of a tables folder."""
+def load_responses(folder: str | Path, geometry: Geometry | None = None) -> Responses:
+    """Read responses.csv and the image stack of a tables folder; see `read_stack`."""
     folder = Path(folder)
     table = read_csv(folder / "responses.csv", ("image_id",))
-    images = read_array(folder / "images.npy")
-    if len(images) != len(table):
+    image_ids, images = read_stack(folder, geometry)
+    if table["image_id"].tolist() != image_ids.tolist():
         raise MeiflowError(
-            f"{folder}: images.npy has {len(images)} images but responses.csv {len(table)} rows; "
-            "make the tables again"
+            f"{folder}: images.npy has {len(images)} images but responses.csv {len(table)} rows, "
+            "or others; make the tables again"
         )
     neurons = [c for c in table.columns if c != "image_id"]
-    return Responses(table["image_id"].to_numpy(), images, neurons, table[neurons].to_numpy(float))
+    return Responses(image_ids, images, neurons, table[neurons].to_numpy(float))
 
 
 def load_trials(folder: str | Path) -> Trials:

@@ -1,0 +1,134 @@
+"""Recorded tuning: what the Gabors and static gratings of the session say of each neuron.
+
+The definitions are those of AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
+(``tests/tables/test_tuning.py`` compares them); positions are screen coordinates, to which AllenSDK
+adds 50 degrees in azimuth and 10 in elevation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+COLUMNS = (
+    "rf_x_deg",
+    "rf_y_deg",
+    "rf_area_deg2",
+    "pref_orientation_deg",
+    "pref_spatial_frequency_cpd",
+    "pref_phase_cycles",
+    "orientation_selectivity",
+)
+_FEWEST_SPIKES = 10
+
+
+def receptive_fields(
+    gabors: pd.DataFrame, neuron_ids: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean count at every Gabor position, over orientations.
+
+    Parameters
+    ----------
+    gabors : DataFrame
+        The table gabor_responses.csv.
+    neuron_ids : list of str
+
+    Returns
+    -------
+    fields : ndarray, shape (neurons, rows, columns)
+        Row 0 is the highest position; NaN where a position was not shown.
+    x, y : ndarray
+        Degrees of the columns (increasing) and rows (decreasing).
+    """
+    at = gabors.groupby(["y_position", "x_position"])[neuron_ids].mean()
+    y = np.sort(gabors["y_position"].unique())[::-1]
+    x = np.sort(gabors["x_position"].unique())
+    full = at.reindex(pd.MultiIndex.from_product([y, x])).to_numpy()
+    return full.T.reshape(len(neuron_ids), len(y), len(x)), x, y
+
+
+def field_centre(
+    field: NDArray, x: NDArray, y: NDArray, threshold_stds: float = 1.0
+) -> tuple[float, float, float]:
+    """Centre (degrees) and area (square degrees) of one receptive field.
+
+    The field is smoothed by a Gaussian of one grid step; the centre is the centre of mass of the
+    connected region around the peak that stays within `threshold_stds` standard deviations of it
+    (Siegle et al. 2021). NaN for a flat or incomplete field.
+
+    Notes
+    -----
+    Allen's released table used one standard deviation, AllenSDK 2.16 uses half of one. Both smooth
+    whole numbers, which SciPy rounds down again; with counts given as integers this function
+    returns their numbers, with means the exact ones.
+    """
+    from scipy import ndimage
+
+    if not np.isfinite(field).all() or np.ptp(field) == 0 or min(field.shape) < 2:
+        return np.nan, np.nan, np.nan
+    smooth = ndimage.gaussian_filter(field, 1)
+    regions, _ = ndimage.label(smooth > smooth.max() - threshold_stds * smooth.std())
+    peak = regions[np.unravel_index(smooth.argmax(), smooth.shape)]
+    if not peak:  # smoothing whole numbers can leave a flat field
+        return np.nan, np.nan, np.nan
+    region = regions == peak
+    row, column = ndimage.center_of_mass(region)
+    step_x, step_y = x[1] - x[0], y[1] - y[0]
+    area = region.sum() * abs(step_x * step_y)
+    return x[0] + column * step_x, y[0] + row * step_y, float(area)
+
+
+def grating_preferences(
+    gratings: pd.DataFrame, neuron_ids: list[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Preferred orientation, spatial frequency and phase, and orientation selectivity.
+
+    Each preference is the value with the highest mean over all conditions that share it.
+    Selectivity is one minus the circular variance (Ringach et al. 2002) over orientations at the
+    preferred frequency and phase, 0 to 1. All are NaN for a neuron that never fired.
+
+    Parameters
+    ----------
+    gratings : DataFrame
+        The table grating_responses.csv.
+    neuron_ids : list of str
+    """
+    silent = (gratings[neuron_ids] == 0).all().to_numpy()
+    preferred = {
+        key: np.where(silent, np.nan, gratings.groupby(key)[neuron_ids].mean().idxmax())
+        for key in ("orientation", "spatial_frequency", "phase")
+    }
+    angle = np.exp(2j * np.deg2rad(gratings["orientation"].to_numpy()))
+    chosen = (
+        gratings["spatial_frequency"].to_numpy()[:, None] == preferred["spatial_frequency"]
+    ) & (gratings["phase"].to_numpy()[:, None] == preferred["phase"])
+    curve = np.where(chosen, gratings[neuron_ids].to_numpy(), 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        selectivity = np.abs((angle[:, None] * curve).sum(axis=0)) / curve.sum(axis=0)
+    return {
+        "pref_orientation_deg": preferred["orientation"],
+        "pref_spatial_frequency_cpd": preferred["spatial_frequency"],
+        "pref_phase_cycles": preferred["phase"],
+        "orientation_selectivity": selectivity,
+    }
+
+
+def tuning_table(
+    neuron_ids: list[str], gabors: pd.DataFrame | None, gratings: pd.DataFrame | None
+) -> pd.DataFrame:
+    """One row per neuron with `COLUMNS`; empty where the stimulus was not shown.
+
+    A receptive field is given for neurons with at least 10 spikes to the Gabors.
+    """
+    table = pd.DataFrame(np.nan, index=range(len(neuron_ids)), columns=list(COLUMNS))
+    if gabors is not None:
+        fields, x, y = receptive_fields(gabors, neuron_ids)
+        centres = np.array([field_centre(field, x, y) for field in fields])
+        spikes = gabors[neuron_ids].mul(gabors["repeats"], axis=0).sum().to_numpy()
+        enough = spikes.round() >= _FEWEST_SPIKES
+        table.loc[enough, list(COLUMNS[:3])] = centres[enough]
+    if gratings is not None:
+        table = table.assign(**grating_preferences(gratings, neuron_ids))
+    table.insert(0, "neuron_id", neuron_ids)
+    return table

@@ -1,0 +1,96 @@
+"""A file in the format of the released ones (NWB core 2.2.2), written and counted by AllenSDK.
+
+``tests/data/old_session.py`` made it, years-old packages and all.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.config import Quality, parse_config
+from meiflow.session.images import resize
+from meiflow.session.recording import read_session
+from meiflow.tables.build import build_tables
+from meiflow.tables.counts import count_spikes, counting_windows
+from meiflow.tables.load import load_trials
+
+OLD = Path(__file__).parents[1] / "data" / "old_session.nwb"
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """Counts by AllenSDK in an environment of 2023; see the script."""
+    return pd.read_csv(OLD.with_name("old_session_counts.csv"))
+
+
+def theirs(counted, stimulus, window):
+    table = counted[(counted["stimulus"] == stimulus) & (counted["window"] == window)]
+    return table.set_index("presentation").drop(columns=["stimulus", "window"])
+
+
+def test_it_is_as_old_as_it_says():
+    assert OLD.stat().st_size < 1_000_000
+    with h5py.File(OLD) as file:
+        assert list(file["specifications/core"]) == ["2.2.2"]
+
+
+@pytest.mark.parametrize("window", ["fixed", "own"])
+@pytest.mark.parametrize("area", ["VISam", "VISp"])
+def test_the_same_units_and_counts(counted, window, area):
+    session = read_session(OLD, (area,), Quality())
+    shown = {"natural_scenes": session.scenes, **session.conditions}
+    assert set(shown) == {"natural_scenes", "gabors", "static_gratings"}
+    for name, table in shown.items():
+        wanted = theirs(counted, name, window)
+        units = [str(u) for u in session.units.index]
+        assert units == [u for u in wanted if u.startswith("951000") == (area == "VISam")]
+        if area == "VISam":
+            assert table.index.tolist() == wanted.index.tolist()
+        counts = count_spikes(
+            session.spike_times,
+            *counting_windows(table, (0.0, 0.25 if window == "fixed" else None)),
+        )
+        np.testing.assert_array_equal(counts, wanted.loc[table.index, units])
+        assert counts.sum() > 0
+
+
+def test_failed_stimulus_and_failed_probe(counted):
+    """Scenes lost to long frames are gone for all; those lost to probeB for its units alone."""
+    here, there = (read_session(OLD, (area,), Quality()).scenes for area in ("VISam", "VISp"))
+    assert len(here) == 72 - 4
+    lost = here.loc[here.index.difference(there.index)]
+    with h5py.File(OLD) as file:
+        start, stop = (file[f"intervals/invalid_times/{k}_time"][1] for k in ("start", "stop"))
+    assert len(lost) == 5
+    assert (lost["start_time"] < stop).all()
+    assert (lost["stop_time"] > start).all()
+
+
+def test_running_and_pupil():
+    scenes = read_session(OLD, ("VISam",), Quality()).scenes
+    middle = (scenes["start_time"] + scenes["stop_time"]).to_numpy() / 2
+    # the script makes speed a tenth of the time, sampled each 0.1 s
+    np.testing.assert_allclose(scenes["running_speed_cm_s"], middle / 10, atol=0.011)
+    with h5py.File(OLD) as file:
+        fits = file["processing/eye_tracking/pupil_ellipse_fits"]
+        half, times = fits["height"][:], fits["timestamps"][:]
+    # half axes h and 0.9 h: area pi 0.9 h^2, in pixels
+    wanted = np.interp(middle, times[~np.isnan(half)], 0.9 * np.pi * half[~np.isnan(half)] ** 2)
+    np.testing.assert_allclose(scenes["pupil_area_px"], wanted, rtol=2e-3)
+
+
+def test_tables_of_an_old_session(tmp_path, rng, counted):
+    images = resize(rng.uniform(size=(8, 30, 40)), (15, 20))
+    np.save(tmp_path / "images.npy", images)
+    config = parse_config({"session": {"area": "VISam"}, "image": {"height": 12, "width": 20}})
+    build_tables(config, tmp_path / "images.npy", OLD, tmp_path / "tables")
+    trials = load_trials(tmp_path / "tables")
+    wanted = theirs(counted, "natural_scenes", "fixed")[trials.neuron_ids]
+    np.testing.assert_array_equal(trials.counts, wanted)
+    tuning = pd.read_csv(tmp_path / "tables" / "tuning.csv")
+    # the unit that never fires has none
+    assert tuning["rf_x_deg"].isna().sum() == 1
+    assert tuning["pref_orientation_deg"].isna().sum() == 1
