@@ -212,6 +212,8 @@ def test_half_written_tables_are_fetched_again(server, home):
     whole = units.read_bytes()
     (cache / "units.csv.json").unlink()
     units.write_bytes(whole[: len(whole) // 2])
+    manifest = cache / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:100])
     session = Session(source="allen", id=str(SESSION), warehouse=server.address)
     table = list_sessions(session, home.parents[1], HASTY)
     assert table["units"].tolist() == [1]

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from meiflow.errors import MeiflowError
 from meiflow.files import write_text
 from meiflow.progress import Transfer, say
 
+T = TypeVar("T")
 _CHUNK = 1 << 16
 _MARGIN = 64 << 20
 
@@ -49,12 +50,62 @@ class Record:
     url: str
 
 
-class _Transient(Exception):
+class Transient(Exception):
     """Worth another attempt."""
 
 
 class FetchError(MeiflowError):
     """One source failed for good; another may be tried."""
+
+
+def persistently(action: Callable[[], T], network: Network, name: str) -> T:
+    """What `action` returns, tried again while it raises `Transient` or the network fails.
+
+    Raises
+    ------
+    FetchError
+        Named `name`, with the last reason, after all attempts.
+    """
+    reason = ""
+    for attempt in range(network.attempts):
+        if attempt:
+            pause = network.pause_s * 2 ** (attempt - 1)
+            say(f"{name}: {reason}; trying again in {pause:.0f} s")
+            time.sleep(pause)
+        try:
+            with _network_faults(network):
+                return action()
+        except Transient as fault:
+            reason = str(fault)
+    raise FetchError(f"{name}: {reason}, {network.attempts} times")
+
+
+@contextmanager
+def _network_faults(network: Network) -> Iterator[None]:
+    """Turn what requests raises into `Transient`."""
+    import requests
+
+    try:
+        yield
+    except requests.RequestException as error:
+        # a read that times out within the body comes as a ConnectionError
+        text = str(error).lower()
+        if isinstance(error, requests.Timeout) or "timed out" in text:
+            reason = f"no answer for {network.read_s:g} s"
+        elif "max retries" in text:
+            reason = "the connection failed"
+        else:
+            reason = "the connection broke"
+        raise Transient(reason) from None
+
+
+def require_status(response: Any, url: str, good: tuple[int, ...] = (200,)) -> None:
+    """Raise `Transient` for a server in trouble, `FetchError` for one that refuses."""
+    status = response.status_code
+    if status >= 500 or status in (408, 429):
+        raise Transient(f"the server answers {status}")
+    if status not in good:
+        raise FetchError(f"{url}: the server answers {status}")
 
 
 def sha256_of(path: Path) -> str:
@@ -154,19 +205,10 @@ def fetch(
         if verify(path):
             return read_record(path) or write_record(path, url)
         part, state = _beside(path, ".part"), _beside(path, ".part.json")
-        reason = ""
-        for attempt in range(network.attempts):
-            if attempt:
-                pause = network.pause_s * 2 ** (attempt - 1)
-                say(f"{path.name}: {reason}; trying again in {pause:.0f} s")
-                time.sleep(pause)
-            try:
-                _receive(url, part, state, network)
-                break
-            except _Transient as fault:
-                reason = str(fault)
-        else:
-            raise FetchError(f"{url}: {reason}, {network.attempts} times; what arrived is kept")
+        try:
+            persistently(lambda: _receive(url, part, state, network), network, path.name)
+        except FetchError as error:
+            raise FetchError(f"{url}: {error}; what arrived is kept") from None
         try:
             if check is not None:
                 check(part)
@@ -201,32 +243,21 @@ def _receive(url: str, part: Path, state: Path, network: Network) -> None:
     import requests
 
     headers = {"Accept-Encoding": "identity"} | _resume_headers(url, part, state)
-    try:
-        with requests.get(
-            url, headers=headers, stream=True, timeout=(network.connect_s, network.read_s)
-        ) as response:
-            if response.status_code == 416:  # nothing is left of a file that has changed
-                part.unlink(missing_ok=True)
-                raise _Transient("the server has no such part")
-            if response.status_code >= 500 or response.status_code in (408, 429):
-                raise _Transient(f"the server answers {response.status_code}")
-            if response.status_code not in (200, 206):
-                raise FetchError(f"{url}: the server answers {response.status_code}")
-            done = part.stat().st_size if response.status_code == 206 else 0
-            length = response.headers.get("Content-Length")
-            total = done + int(length) if length is not None else None
-            _require_space(part, (total or 0) - done)
-            validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
-            weak = validator is not None and validator.startswith("W/")
-            write_text(json.dumps({"url": url, "validator": None if weak else validator}), state)
-            _copy(response, part, done, total)
-    except requests.Timeout:
-        raise _Transient(f"no answer for {network.read_s:g} s") from None
-    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-        text = str(error).lower()
-        silent = "timed out" in text
-        what = f"no answer for {network.read_s:g} s" if silent else "the connection broke"
-        raise _Transient(what) from None
+    with requests.get(
+        url, headers=headers, stream=True, timeout=(network.connect_s, network.read_s)
+    ) as response:
+        if response.status_code == 416:  # nothing is left of a file that has changed
+            part.unlink(missing_ok=True)
+            raise Transient("the server has no such part")
+        require_status(response, url, (200, 206))
+        done = part.stat().st_size if response.status_code == 206 else 0
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length is not None else None
+        _require_space(part, (total or 0) - done)
+        validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
+        weak = validator is not None and validator.startswith("W/")
+        write_text(json.dumps({"url": url, "validator": None if weak else validator}), state)
+        _copy(response, part, done, total)
 
 
 def _copy(response: Any, part: Path, done: int, total: int | None) -> None:
@@ -240,7 +271,7 @@ def _copy(response: Any, part: Path, done: int, total: int | None) -> None:
     meter.close()
     size = part.stat().st_size
     if total is not None and size != total:
-        raise _Transient(f"{size} of {total} bytes arrived")
+        raise Transient(f"{size} of {total} bytes arrived")
 
 
 def _require_space(path: Path, needed: int) -> None:

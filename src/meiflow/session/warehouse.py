@@ -7,7 +7,6 @@ are kept; only the transport underneath is replaced.
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,17 @@ from typing import Any
 
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic
-from meiflow.progress import say
 from meiflow.session.sdk import ecephys_project
-from meiflow.session.transfer import FetchError, Network, exclusive, verify, write_record
+from meiflow.session.transfer import (
+    FetchError,
+    Network,
+    Transient,
+    exclusive,
+    persistently,
+    require_status,
+    verify,
+    write_record,
+)
 
 TABLES = ("sessions.csv", "probes.csv", "channels.csv", "units.csv")
 
@@ -40,47 +47,25 @@ def _engine_class(base: Any) -> Any:
             self.network = network
 
         def _get(self, url: str) -> bytes:
-            import requests
-
-            reason = ""
-            for attempt in range(self.network.attempts):
-                if attempt:
-                    time.sleep(self.network.pause_s * 2 ** (attempt - 1))
-                    say(f"{self.host}: {reason}; trying again")
-                try:
-                    return self._once(url)
-                except requests.Timeout:
-                    reason = f"no answer for {self.network.read_s:g} s"
-                except requests.ConnectionError as error:
-                    silent = "timed out" in str(error).lower()
-                    reason = (
-                        f"no answer for {self.network.read_s:g} s"
-                        if silent
-                        else "the connection failed"
-                    )
-                except requests.RequestException as error:
-                    reason = f"the transfer broke ({type(error).__name__})"
-                except _ServerError as error:
-                    reason = str(error)
-            raise FetchError(
-                f"{self.scheme}://{self.host}: {reason}, {self.network.attempts} times; check "
-                "the network and session.warehouse, and run again"
-            )
+            address = f"{self.scheme}://{self.host}"
+            try:
+                return persistently(lambda: self._once(url), self.network, address)
+            except FetchError as error:
+                raise FetchError(
+                    f"{error}; check the network and session.warehouse, and run again"
+                ) from None
 
         def _once(self, url: str) -> bytes:
             import requests
 
             timeout = (self.network.connect_s, self.network.read_s)
             with requests.get(url, timeout=timeout, stream=True) as response:
-                if response.status_code >= 500 or response.status_code in (408, 429):
-                    raise _ServerError(f"the server answers {response.status_code}")
-                if response.status_code != 200:
-                    raise FetchError(f"{url}: the server answers {response.status_code}")
+                require_status(response, url)
                 body = b"".join(response.iter_content(1 << 16))
                 length = response.headers.get("Content-Length")
                 encoded = response.headers.get("Content-Encoding")
                 if length is not None and not encoded and len(body) != int(length):
-                    raise _ServerError(f"{len(body)} of {length} bytes arrived")
+                    raise Transient(f"{len(body)} of {length} bytes arrived")
                 return body
 
         def get_rma(self, query: str) -> Iterator[Any]:
@@ -117,10 +102,6 @@ def _engine_class(base: Any) -> Any:
     return GuardedEngine
 
 
-class _ServerError(Exception):
-    """Worth another attempt."""
-
-
 class Warehouse:
     """The Allen warehouse through AllenSDK's ``EcephysProjectCache``.
 
@@ -140,12 +121,16 @@ class Warehouse:
         self._api_class = sdk.EcephysProjectWarehouseApi
         self._address, self._network = address, network
         cache.mkdir(parents=True, exist_ok=True)
-        self._cache = sdk.EcephysProjectCache(
-            fetch_api=self._api_class(self._engine_class(address, network)),
-            stream_writer=_write_stream,
-            manifest=str(cache / "manifest.json"),
-            fetch_tries=1,
-        )
+        manifest = cache / "manifest.json"
+        with exclusive(manifest):
+            # AllenSDK writes it in place, so that a killed run can leave half of one
+            manifest.unlink(missing_ok=True)
+            self._cache = sdk.EcephysProjectCache(
+                fetch_api=self._api_class(self._engine_class(address, network)),
+                stream_writer=_write_stream,
+                manifest=str(manifest),
+                fetch_tries=1,
+            )
 
     @contextmanager
     def _tables(self) -> Iterator[None]:
