@@ -28,6 +28,7 @@ from tests.session.warehouse import SESSION, warehouse
 
 from meiflow.session.nwb_writer import Recording, write_nwb
 from meiflow.session.schedule import build_schedule
+from meiflow.tables.load import load_trials
 
 AREAS = ("VISam", "VISp", "VISl", "VISal", "CA1", "LGd")
 CHANNELS = 374
@@ -170,6 +171,10 @@ def chain(nwb: Path, folder: Path) -> None:
         ):
             _, seconds, memory = child(STAGE, stage, *common, *more)
             print(f"meiflow {stage}: {seconds:.1f} s, peak {memory:.2f} GB")
+        start = time.perf_counter()
+        load_trials(folder / "tables")
+        size = (folder / "tables" / "trials.csv").stat().st_size / 1e6
+        print(f"trials.csv: {size:.0f} MB, read and checked in {time.perf_counter() - start:.2f} s")
 
 
 def compare(nwb: Path, folder: Path) -> None:

@@ -91,6 +91,9 @@ def test_tables_of_an_old_session(tmp_path, rng, counted):
     wanted = theirs(counted, "natural_scenes", "fixed")[trials.neuron_ids]
     np.testing.assert_array_equal(trials.counts, wanted)
     tuning = pd.read_csv(tmp_path / "tables" / "tuning.csv")
+    units = pd.read_csv(tmp_path / "tables" / "units.csv")
+    assert set(units["waveform_duration"]) == {0.3}
+    assert "d_prime" not in units
     # the unit that never fires has none
     assert tuning["rf_x_deg"].isna().sum() == 1
     assert tuning["pref_orientation_deg"].isna().sum() == 1

@@ -29,6 +29,30 @@ UNIT_COLUMNS = {
     "snr": "snr",
 }
 
+# Kept under AllenSDK's names, where the file has them.
+FURTHER_METRICS = (
+    "d_prime",
+    "isolation_distance",
+    "L_ratio",
+    "nn_hit_rate",
+    "nn_miss_rate",
+    "silhouette_score",
+    "max_drift",
+    "cumulative_drift",
+    "waveform_amplitude",
+    "waveform_duration",
+    "waveform_halfwidth",
+    "waveform_PT_ratio",
+    "waveform_recovery_slope",
+    "waveform_repolarization_slope",
+    "waveform_spread",
+    "waveform_velocity_above",
+    "waveform_velocity_below",
+    "anterior_posterior_ccf_coordinate",
+    "dorsal_ventral_ccf_coordinate",
+    "left_right_ccf_coordinate",
+)
+
 # Stimuli with parameters, and what makes a condition of each.
 PARAMETRIC = {
     "gabors": ["x_position", "y_position", "orientation"],
@@ -163,11 +187,16 @@ def read_session(
                 table = table[["start_time", "stop_time", *keys]].dropna()
                 conditions[name] = _outside(table, lost, name)
         return RecordedSession(
-            units=units.rename(columns=UNIT_COLUMNS)[list(UNIT_COLUMNS.values())],
+            units=_unit_table(units),
             spike_times=session.api.spike_times_of(units.index),
             scenes=scenes.assign(**_behaviour(session, scenes)),
             conditions=conditions,
         )
+
+
+def _unit_table(units: pd.DataFrame) -> pd.DataFrame:
+    further = [c for c in FURTHER_METRICS if c in units and units[c].notna().any()]
+    return units.rename(columns=UNIT_COLUMNS)[[*UNIT_COLUMNS.values(), *further]]
 
 
 def _lost_intervals(session: Any, units: pd.DataFrame) -> pd.DataFrame:

@@ -144,21 +144,24 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
             )
         table = table.assign(**{column: numbers.astype(np.int64)})
     trial_codes, trial_ids = pd.factorize(table["trial_id"])
-    neuron_names = table["neuron_id"].map(_identifier)
-    bad = neuron_names[~neuron_names.str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")]
+    # names are few, rows are many: each name is looked at once
+    raw_codes, raw_ids = pd.factorize(table["neuron_id"])
+    names = pd.Series([_identifier(value) for value in raw_ids])
+    bad = names[~names.str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")]
     if len(bad):
         raise MeiflowError(
             f"{origin}: neuron_id {bad.iloc[0]!r} cannot name a folder; use letters, digits, "
             "'_', '-' and '.'"
         )
-    taken = sorted(set(neuron_names) & RESERVED)
+    taken = sorted(set(names) & RESERVED)
     if taken:
         raise MeiflowError(f"{origin}: neuron_id {taken[0]!r} is the name of a table column")
-    neuron_codes, neuron_ids = pd.factorize(neuron_names)
+    name_codes, neuron_ids = pd.factorize(names)
+    neuron_codes = name_codes[raw_codes]
     pair = trial_codes * len(neuron_ids) + neuron_codes
-    unique, first, repeats = np.unique(pair, return_index=True, return_counts=True)
-    if len(unique) < len(pair):
-        row = table.iloc[int(first[repeats > 1][0])]
+    again = np.bincount(pair, minlength=1) > 1
+    if again.any():
+        row = table.iloc[int(np.flatnonzero(again[pair])[0])]
         raise MeiflowError(
             f"{origin}: trial {row['trial_id']}, neuron {row['neuron_id']} stands more than once"
         )

@@ -1,0 +1,66 @@
+"""``session.source: allen`` as a user runs it, against the loopback warehouse."""
+
+from __future__ import annotations
+
+import shutil
+
+import h5py
+import pandas as pd
+import pytest
+
+from tests.session.test_old_session import OLD
+from tests.session.warehouse import SESSION, warehouse
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A session in the released format under the id that the warehouse knows."""
+    path = tmp_path / "released.nwb"
+    shutil.copy(OLD, path)
+    with h5py.File(path, "r+") as file:
+        file["identifier"][()] = str(SESSION)
+    with warehouse(path) as running:
+        yield running
+
+
+def test_download_to_tables_and_never_twice(project, server):
+    project.configure(
+        "allen.yaml",
+        {
+            "session": {
+                "source": "allen",
+                "id": str(SESSION),
+                "area": "VISam",
+                "warehouse": server.address,
+                "bucket": server.bucket,
+            }
+        },
+    )
+    target = f"results/{SESSION}/tables/tuning.csv"
+    command = (target, "--cores", "2", "--configfile", "allen.yaml")
+    done = project.snakemake(*command)
+    assert done.returncode == 0, done.stdout[-3000:]
+    tables = project.folder / "results" / str(SESSION) / "tables"
+    names = {path.name for path in tables.iterdir()}
+    assert {"trials.csv", "gabor_responses.csv", "grating_responses.csv", "images.json"} <= names
+    assert pd.read_csv(tables / "trials.csv")["neuron_id"].nunique() == 5
+    assert "pupil_area_px" in pd.read_csv(tables / "presentations.csv")
+
+    # the results may go; what took hours to fetch stays, and is checked
+    asked = len(server.asked)
+    shutil.rmtree(project.folder / "results")
+    again = project.snakemake(*command)
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert not [p for p in server.asked[asked:] if p.endswith(".nwb") or "download/" in p]
+
+    master = project.folder / "data" / "allen" / f"session_{SESSION}" / f"session_{SESSION}.nwb"
+    content = bytearray(master.read_bytes())
+    content[-1000:] = bytes(1000)
+    master.write_bytes(content)
+    shutil.rmtree(project.folder / "results")
+    broken = project.snakemake(*command)
+    assert broken.returncode != 0
+    assert "is not what was downloaded" in broken.stdout
+    assert master.read_bytes() == bytes(content)
