@@ -35,7 +35,7 @@ def closed_loop(seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     tables, models = folder / "tables", folder / "models"
     simulate_session(config, nwb, frames, truth)
     build_tables(config, frames, nwb, tables)
-    select_neurons(config, tables, folder / "neurons.csv")
+    select_neurons(config, tables, tables / "presentations.csv", folder)
     responses = load_responses(tables)
     search_models(config, responses, load_trials(tables), models, threads=2)
     neurons = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}

@@ -115,11 +115,21 @@ def tables(
 
 
 @app.command()
-def select(config: ConfigOption, tables: TablesOption, output: OutputOption) -> None:
+def select(
+    config: ConfigOption,
+    tables: TablesOption,
+    output: OutputOption,
+    presentations: Annotated[
+        Path | None, typer.Option(help="presentations.csv, where the session has one")
+    ] = None,
+) -> None:
     """Measure every neuron and pick those worth a model."""
+    from threadpoolctl import threadpool_limits
+
     from meiflow.selection.select import select_neurons
 
-    select_neurons(load_config(config), tables, output)
+    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
+        select_neurons(load_config(config), tables, presentations, output)
 
 
 @app.command()

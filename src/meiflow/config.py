@@ -151,10 +151,29 @@ class Selection(_Section):
     variance_quantile: Fraction | None = Field(
         default=0.1, description="variance over images above this quantile of all neurons"
     )
-    top_k: int | None = Field(default=None, ge=1, description="at most so many, best oracle first")
+    minimum: dict[str, float] = Field(
+        default={}, description="lowest value of any measure of neurons.csv, such as {fev: 0.1}"
+    )
+    maximum: dict[str, float] = Field(default={}, description="highest value of any measure")
+    quantile_min: dict[str, Fraction] = Field(
+        default={}, description="measures that must reach this quantile of all neurons"
+    )
+    quantile_above: dict[str, Fraction] = Field(
+        default={}, description="measures that must lie above this quantile of all neurons"
+    )
+    top_k: int | None = Field(default=None, ge=1, description="at most so many, the best first")
+    rank_by: str = Field(default="oracle", description="measure that ranks them for top_k")
     include: list[str] = Field(default=[], description="neuron ids selected whatever the rest says")
     exclude: list[str] = Field(default=[], description="neuron ids never selected")
-    shuffles: int = Field(default=2000, ge=100, le=100_000, description="shuffles behind oracle_p")
+    shuffles: int = Field(
+        default=2000,
+        ge=100,
+        le=100_000,
+        description="shuffles behind oracle_p, resamples behind its interval",
+    )
+    notebook_measures: bool = Field(
+        default=False, description="add the notebook's measures, to compare or to select by"
+    )
 
     @field_validator("include", "exclude", mode="before")
     @classmethod

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from scipy.stats import entropy as scipy_entropy
 
-from meiflow.selection.activity import anomalies, correlated_partners, response_entropy
+from meiflow.selection.activity import (
+    anomalies,
+    correlated_partners,
+    correlations,
+    mean_with_others,
+    residuals,
+    response_entropy,
+)
+from meiflow.selection.reliability import Groups
 
 
 def test_entropy_is_scipys_plus_the_correction(rng):
@@ -30,7 +38,7 @@ def test_partners_agree_with_corrcoef(rng):
     means[:, 5] = means[:, 0] + 0.1 * rng.normal(size=50)
     expected = np.corrcoef(means.T)
     np.fill_diagonal(expected, np.nan)
-    partners = correlated_partners(means)
+    partners = correlated_partners(correlations(means))
     assert partners.most[0] == 5
     np.testing.assert_allclose(partners.highest, np.nanmax(expected, 1))
     np.testing.assert_allclose(partners.lowest, np.nanmin(expected, 1))
@@ -40,10 +48,10 @@ def test_partners_agree_with_corrcoef(rng):
 def test_constant_and_lonely_neurons_have_no_partner(rng):
     means = rng.normal(size=(20, 3))
     means[:, 1] = 2.0
-    partners = correlated_partners(means)
+    partners = correlated_partners(correlations(means))
     assert partners.most.tolist() == [2, -1, 0]
     assert np.isnan(partners.highest[1])
-    assert correlated_partners(means[:, :1]).most.tolist() == [-1]
+    assert correlated_partners(correlations(means[:, :1])).most.tolist() == [-1]
 
 
 def test_an_outlier_is_an_anomaly_whatever_the_scale(rng):
@@ -54,3 +62,19 @@ def test_an_outlier_is_an_anomaly_whatever_the_scale(rng):
     assert score.argmin() == 7
     assert flag[7]
     np.testing.assert_array_equal(score, anomalies(features, 0)[0])
+
+
+def test_noise_correlation_is_that_of_the_shared_part():
+    """Two neurons share half their noise variance; the images drive them in opposite ways."""
+    rng = np.random.default_rng(4)
+    ids = np.repeat(np.arange(40), 100)
+    shared = rng.normal(size=len(ids))
+    own = rng.normal(size=(len(ids), 3))
+    drive = rng.normal(0, 5, 40)[ids]
+    counts = own + np.column_stack([shared + drive, shared - drive, drive])
+    noise = correlations(residuals(counts, Groups.of(ids)))
+    assert noise[0, 1] == pytest.approx(0.5, abs=0.05)
+    assert abs(noise[0, 2]) < 0.05
+    assert correlations(counts)[0, 1] < -0.8
+    assert mean_with_others(noise)[0] == pytest.approx((noise[0, 1] + noise[0, 2]) / 2)
+    assert np.isnan(mean_with_others(noise[:1, :1])).all()

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from meiflow.selection.reliability import (
     Groups,
     oracle_correlation,
-    oracle_p_values,
+    oracle_interval,
+    oracle_null,
     signal_power,
 )
 
@@ -69,10 +70,13 @@ def test_p_values_are_uniform_without_signal_and_small_with(rng):
     ids = np.repeat(np.arange(20), 5)
     groups = Groups.of(ids)
     noise = rng.poisson(2.0, (100, 300))
-    p = oracle_p_values(noise, groups, 400, rng)
+    p, high = oracle_null(noise, groups, 400, rng)
+    # one in twenty lies above the null's 95th percentile
+    above = oracle_correlation(noise, groups) > high
+    assert above.mean() == pytest.approx(0.05, abs=0.04)
     assert np.quantile(p, [0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9], abs=0.06)
     signal = rng.poisson(rng.uniform(0, 8, (20, 10))[ids])
-    assert oracle_p_values(signal, groups, 400, rng).max() == pytest.approx(1 / 401)
+    assert oracle_null(signal, groups, 400, rng)[0].max() == pytest.approx(1 / 401)
 
 
 def test_signal_power_recovers_the_truth_and_equals_schoppe():
@@ -103,3 +107,38 @@ def test_negative_signal_power_gives_nan_ceiling(rng):
     assert (power.signal < 0).any()
     assert np.isnan(power.cc_max[power.signal <= 0]).all()
     assert np.isfinite(power.cc_max[power.signal > 0]).all()
+
+
+@pytest.mark.parametrize(("shape", "coverage"), [(10.0, 0.94), (2.0, 0.90)])
+def test_interval_covers_the_oracle_of_endless_images(shape, coverage):
+    """95 % intervals hold the value of endless images, less often if few images drive."""
+    rng = np.random.default_rng(8)
+
+    def session(images, neurons):
+        rates = rng.gamma(shape, 2 / shape, (images, 1, neurons))
+        return rng.poisson(rates, (images, 6, neurons)).reshape(-1, neurons)
+
+    endless = session(50_000, 1)
+    truth = oracle_correlation(endless, Groups.of(np.repeat(np.arange(50_000), 6)))[0]
+    groups = Groups.of(np.repeat(np.arange(118), 6))
+    low, high = oracle_interval(session(118, 600), groups, 500, rng)
+    assert ((low < truth) & (truth < high)).mean() == pytest.approx(coverage, abs=0.03)
+
+
+def test_interval_without_variation_or_repeats(rng):
+    ids = np.repeat(np.arange(10), 4)
+    counts = np.column_stack([np.zeros(40), np.full(40, 3), rng.poisson(2, 40)])
+    low, high = oracle_interval(counts, Groups.of(ids), 100, rng)
+    assert np.isnan(low[:2]).all()
+    assert low[2] < oracle_correlation(counts, Groups.of(ids))[2] < high[2]
+    assert np.isnan(oracle_interval(counts[:10], Groups.of(np.arange(10)), 100, rng)).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 6))
+def test_sums_by_image(seed, neurons):
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, 5, 30)
+    values = rng.normal(size=(30, neurons))
+    expected = np.stack([values[ids == i].sum(0) for i in np.unique(ids)])
+    np.testing.assert_allclose(Groups.of(ids).sums(values), expected, atol=1e-12)

@@ -4,9 +4,10 @@ import pytest
 
 from meiflow.config import Selection
 from meiflow.errors import MeiflowError
+from meiflow.selection.rule import apply_rule
 from meiflow.selection.select import (
-    apply_rule,
     measure_neurons,
+    measure_session,
     require_selected,
     selected_neurons,
 )
@@ -41,9 +42,10 @@ def test_every_condition_must_hold_and_names_itself(table):
     assert reasons == [
         "all conditions hold",
         "all conditions hold",
-        "oracle_p > 0.01",
+        "oracle_p > 0.01; oracle < 0.1",
         "variance below its 0.5 quantile",
-        "oracle undefined: no image was repeated, or the counts do not vary",
+        "oracle undefined: no image was repeated, or the counts do not vary; "
+        "variance below its 0.5 quantile",
     ]
 
 
@@ -58,6 +60,22 @@ def test_quantile_rule_like_the_notebooks(table):
     ) == ["1"]
 
 
+def test_any_measure_by_value_or_quantile(table):
+    table["fev"] = [0.3, 0.05, 0.2, 0.4, np.nan]
+    assert chosen(table, minimum={"fev": 0.1}) == ["1", "4"]
+    assert chosen(table, maximum={"variance": 2.0}) == ["2", "4"]
+    # the middle one reaches the median and does not lie above it
+    assert chosen(table, quantile_min={"variance": 0.5}) == ["1", "2"]
+    assert chosen(table, quantile_above={"variance": 0.5}) == ["1"]
+    assert chosen(table, top_k=1, rank_by="variance") == ["1"]
+    # what is named in `minimum` overrides the key of the same measure
+    assert chosen(table, minimum={"oracle": 0.45}) == ["1"]
+    with pytest.raises(MeiflowError, match=r"selection.minimum: no measure 'fef'.*'fev'"):
+        apply_rule(table, rule(minimum={"fef": 1}))
+    with pytest.raises(MeiflowError, match=r"selection.rank_by: no measure 'neuron_id'"):
+        apply_rule(table, rule(top_k=1, rank_by="neuron_id"))
+
+
 def test_nobody_left_and_unknown_ids_are_explained(table):
     with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle < 0.9"):
         apply_rule(table, rule(oracle_min=0.9))
@@ -70,7 +88,9 @@ def test_unselected_neuron_is_refused_with_its_reason(table, tmp_path):
     apply_rule(table, rule()).to_csv(path, index=False)
     assert selected_neurons(path) == ["1", "2", "4"]
     require_selected(path, "2")
-    with pytest.raises(MeiflowError, match=r"3 is not selected \(oracle_p > 0.01\).*include"):
+    with pytest.raises(
+        MeiflowError, match=r"3 is not selected \(oracle_p > 0.01; oracle < 0.1\).*include"
+    ):
         require_selected(path, "3")
     with pytest.raises(MeiflowError, match="'9' is not in this session"):
         require_selected(path, "9")
@@ -81,7 +101,27 @@ def test_measures_of_few_neurons(rng):
     ids = np.repeat(np.arange(6), 4)
     counts = np.column_stack([rng.poisson(np.arange(6)[ids]), np.zeros(24, int)])
     trials = Trials(np.arange(24), ["a", "b"], ids, counts)
-    table = measure_neurons(trials, 0.25, 100, 0)
+    table, pairs = measure_neurons(trials, 0.25, 100, 0)
+    assert pairs["signal"].shape == (2, 2)
+    assert len(measure_session(trials, None)) == 2
     assert table["oracle"].notna().tolist() == [True, False]
     assert table["mean_rate_hz"].tolist() == [counts[:, 0].mean() / 0.25, 0.0]
     assert table["variance"].tolist()[1] == 0.0
+
+
+@pytest.mark.parametrize("neurons", [1, 2])
+def test_few_neurons_pass_the_default_rule(rng, neurons):
+    ids = np.repeat(np.arange(20), 10)
+    counts = rng.poisson(rng.uniform(0, 9, (20, neurons))[ids])
+    trials = Trials(np.arange(200), [f"n{i}" for i in range(neurons)], ids, counts)
+    table, _ = measure_neurons(trials, 0.25, 1000, 0)
+    table = pd.concat([table, measure_session(trials, None)], axis=1)
+    assert apply_rule(table, Selection(shuffles=1000))["selected"].any()
+
+
+def test_one_trial_per_image_is_explained(rng):
+    counts = rng.poisson(3.0, (30, 2))
+    trials = Trials(np.arange(30), ["a", "b"], np.arange(30), counts)
+    table, _ = measure_neurons(trials, 0.25, 100, 0)
+    with pytest.raises(MeiflowError, match="oracle undefined: no image was repeated"):
+        apply_rule(table, rule())

@@ -51,6 +51,7 @@ def table_files():
         "units.csv",
         "images.npy",
         "images.json",
+        "raster.npz",
     ]
     names += ["presentations.csv"] if FILES.nwb else []
     names += ["gabor_responses.csv"] if FILES.gabors else []

@@ -4,8 +4,11 @@
 checkpoint selection:
     input:
         f"{TABLES}/trials.csv",
+        f"{TABLES}/raster.npz",
+        f"{TABLES}/presentations.csv" if FILES.nwb else [],
     output:
         f"{RESULTS}/selection/neurons.csv",
+        f"{RESULTS}/selection/correlations.npz",
     log:
         f"{LOGS}/selection.log",
     benchmark:
@@ -19,9 +22,11 @@ checkpoint selection:
     params:
         config=resolved(CONFIG, "session.window_s", "selection", "seed"),
         tables=subpath(input[0], parent=True),
+        presentations=f"--presentations {TABLES}/presentations.csv" if FILES.nwb else "",
+        folder=subpath(output[0], parent=True),
         version=VERSION,
     message:
         "Selecting neurons"
     shell:
         "meiflow select --config {params.config:q} --tables {params.tables:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " {params.presentations} --output {params.folder:q} > {log:q} 2>&1"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meiflow.selection.reliability import Groups
+
 
 def response_entropy(counts: NDArray) -> NDArray[np.float64]:
     """Entropy, in bits, of the distribution of spike counts over trials.
@@ -44,21 +46,53 @@ class Partners:
     lowest: NDArray[np.float64]
 
 
-def correlated_partners(means: NDArray) -> Partners:
-    """Most and least correlated other neuron, by mean responses over images.
+def correlations(values: NDArray) -> NDArray[np.float64]:
+    """Pearson correlation of every pair of columns; NaN where one does not vary.
 
     Parameters
     ----------
-    means : ndarray, shape (images, neurons)
+    values : ndarray, shape (n, neurons)
+        Mean counts over images give signal correlations; counts less the mean of their image
+        give noise correlations (Cohen & Kohn 2011).
     """
-    n = means.shape[1]
-    centred = means - means.mean(0)
+    values = np.asarray(values, dtype=float)
+    if not len(values):
+        return np.full((values.shape[1], values.shape[1]), np.nan)
+    centred = values - values.mean(0)
     norm = np.sqrt((centred**2).sum(0))
-    constant = norm <= 1e-12 * np.maximum(np.abs(means).max(0), 1e-300)
-    unit = centred / np.where(constant, np.nan, norm)
-    correlation = np.clip(unit.T @ unit, -1, 1)
+    scale = np.maximum(np.abs(values).max(0, initial=0), 1e-300) * np.sqrt(len(values))
+    unit = centred / np.where(norm <= 1e-12 * scale, np.nan, norm)
+    return np.clip(unit.T @ unit, -1, 1)
+
+
+def residuals(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
+    """Counts (trials, neurons) less the mean of their image, over images shown repeatedly."""
+    means = groups.sums(counts) / groups.repeats[:, None]
+    repeated = groups.repeats[groups.codes] > 1
+    return (counts - means[groups.codes])[repeated]
+
+
+def mean_with_others(correlation: NDArray) -> NDArray[np.float64]:
+    """Mean correlation of each neuron with all others; NaN where none is defined."""
+    apart = np.array(correlation)
+    np.fill_diagonal(apart, np.nan)
+    known = ~np.isnan(apart)
+    n = known.sum(axis=0)
+    total = np.where(known, apart, 0).sum(axis=0)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+
+
+def correlated_partners(correlation: NDArray) -> Partners:
+    """Most and least correlated other neuron.
+
+    Parameters
+    ----------
+    correlation : ndarray, shape (neurons, neurons)
+        As `correlations` returns it.
+    """
+    correlation = np.array(correlation)
     np.fill_diagonal(correlation, np.nan)
-    rows = np.arange(n)
+    rows = np.arange(len(correlation))
     defined = ~np.isnan(correlation).all(axis=1)
     most = np.where(np.isnan(correlation), -np.inf, correlation).argmax(1)
     least = np.where(np.isnan(correlation), np.inf, correlation).argmin(1)

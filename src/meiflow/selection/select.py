@@ -6,13 +6,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from meiflow.config import Config, Selection
+from meiflow.config import Config
 from meiflow.errors import MeiflowError, closest
-from meiflow.files import read_csv, write_csv
+from meiflow.files import read_csv, write_arrays, write_csv
 from meiflow.progress import say
-from meiflow.selection.activity import anomalies, correlated_partners, response_entropy
-from meiflow.selection.reliability import Groups, oracle_correlation, oracle_p_values, signal_power
+from meiflow.selection.activity import (
+    anomalies,
+    correlated_partners,
+    correlations,
+    mean_with_others,
+    residuals,
+    response_entropy,
+)
+from meiflow.selection.notebook import notebook_measures
+from meiflow.selection.raster import raster_order
+from meiflow.selection.reliability import (
+    Groups,
+    oracle_correlation,
+    oracle_interval,
+    oracle_null,
+    signal_power,
+)
+from meiflow.selection.rule import apply_rule
+from meiflow.selection.stability import block_stability, running_modulation
 from meiflow.selection.tuning import (
     image_selectivity,
     lifetime_sparseness,
@@ -21,12 +39,13 @@ from meiflow.selection.tuning import (
 )
 from meiflow.tables.counts import Trials, mean_responses
 from meiflow.tables.load import load_trials, window_length
+from meiflow.tables.raster import read_raster
 
 
 def measure_neurons(
     trials: Trials, window_length_s: float, shuffles: int, seed: int
-) -> pd.DataFrame:
-    """One row per neuron: every column of neurons.csv but ``selected`` and ``reason``.
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
+    """What the counts say of every neuron, and of every pair.
 
     Parameters
     ----------
@@ -35,12 +54,21 @@ def measure_neurons(
     window_length_s : float
         Length of the counting window, for rates.
     shuffles, seed : int
-        Of the shuffled null of the oracle correlation.
+        Of the shuffled null and the bootstrap of the oracle correlation.
+
+    Returns
+    -------
+    table : DataFrame
+        One row per neuron.
+    pairs : dict of str to ndarray, shape (neurons, neurons)
+        ``signal`` and ``noise`` correlations.
     """
     groups = Groups.of(trials.image_ids)
     counts = trials.counts
     image_ids, means = mean_responses(trials)
     oracle = oracle_correlation(counts, groups)
+    p, null_high = oracle_null(counts, groups, shuffles, np.random.default_rng([seed, 1]))
+    low, high = oracle_interval(counts, groups, shuffles, np.random.default_rng([seed, 2]))
     power = signal_power(counts, groups)
     entropy = response_entropy(counts)
     variance = means.var(axis=0)
@@ -48,18 +76,21 @@ def measure_neurons(
     score, is_anomaly = anomalies(
         np.column_stack([oracle, entropy, variance, rate, power.fev]), seed
     )
-    partners = correlated_partners(means)
-
+    pairs = {
+        "signal": correlations(means),
+        "noise": correlations(residuals(counts, groups)),
+    }
+    partners = correlated_partners(pairs["signal"])
     preferred = preferred_image(image_ids, means)
 
     def name(index: int) -> str:
         return trials.neuron_ids[index] if index >= 0 else ""
 
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "neuron_id": trials.neuron_ids,
             "oracle": oracle,
-            "oracle_p": oracle_p_values(counts, groups, shuffles, np.random.default_rng([seed, 1])),
+            "oracle_p": p,
             "cc_max": power.cc_max,
             "fev": power.fev,
             "entropy": entropy,
@@ -71,84 +102,88 @@ def measure_neurons(
             "least_correlated": [name(i) for i in partners.least],
             "lowest_correlation": partners.lowest,
             "mean_rate_hz": rate,
+            "oracle_low": low,
+            "oracle_high": high,
+            "oracle_null_95": null_high,
+            "signal_power": power.signal,
+            "noise_variance": power.noise_variance,
+            "noise_correlation": mean_with_others(pairs["noise"]),
             "preferred_image": preferred,
             "image_selectivity": image_selectivity(means),
             "lifetime_sparseness": lifetime_sparseness(means),
             "fano_factor": preferred_fano_factor(counts, trials.image_ids, preferred),
         }
     )
+    return table, pairs
 
 
-def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
-    """Add the columns ``selected`` and ``reason`` (the condition that decided).
+def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.DataFrame:
+    """Stability over blocks and running modulation, one row per neuron.
 
-    Raises
-    ------
-    MeiflowError
-        If an id to include or exclude does not exist, or nobody is left.
+    Parameters
+    ----------
+    trials : Trials
+        Without blank trials.
+    presentations : DataFrame or None
+        The table presentations.csv; without it nothing is known of blocks or running.
     """
-    for key in ("include", "exclude"):
-        for neuron in getattr(rule, key):
-            if neuron not in set(table["neuron_id"]):
-                raise MeiflowError(
-                    f"selection.{key}: no neuron {neuron!r} in this session"
-                    f"{closest(neuron, table['neuron_id'])}; tables/units.csv lists them"
-                )
-    conditions: list[tuple[str, pd.Series]] = []
-    if rule.oracle_p_max is not None or rule.oracle_min is not None:
-        text = "oracle undefined: no image was repeated, or the counts do not vary"
-        conditions.append((text, table["oracle"].notna()))
-    if rule.oracle_p_max is not None:
-        conditions.append(
-            (f"oracle_p > {rule.oracle_p_max:g}", table["oracle_p"] <= rule.oracle_p_max)
-        )
-    if rule.oracle_min is not None:
-        conditions.append((f"oracle < {rule.oracle_min:g}", table["oracle"] >= rule.oracle_min))
-    for measure in ("oracle", "variance"):
-        quantile = getattr(rule, f"{measure}_quantile")
-        if quantile is not None:
-            limit = table[measure].quantile(quantile)
-            passed = table[measure] >= limit
-            conditions.append((f"{measure} below its {quantile:g} quantile", passed))
-    selected = pd.Series(True, index=table.index)
-    reason = pd.Series("all conditions hold", index=table.index)
-    for text, passed in conditions:
-        reason[selected & ~passed] = text
-        selected &= passed
-    if rule.top_k is not None:
-        ranked = table["oracle"].where(selected).rank(ascending=False, method="first")
-        beyond = selected & ~(ranked <= rule.top_k)
-        reason[beyond] = f"not among the top {rule.top_k} by oracle"
-        selected &= ~beyond
-    for key, value in (("include", True), ("exclude", False)):
-        named = table["neuron_id"].isin(getattr(rule, key))
-        selected[named] = value
-        reason[named] = f"selection.{key}"
-    if not selected.any():
-        dropped = reason.value_counts()
-        counts = "; ".join(f"{n} of {len(table)}: {text}" for text, n in dropped.items())
-        raise MeiflowError(
-            f"selection: no neuron is left ({counts}); loosen the rule or name neurons in "
-            "selection.include"
-        )
-    judged = table.assign(selected=selected, reason=reason)
-    columns = list(table.columns)
-    at = columns.index("mean_rate_hz") + 1 if "mean_rate_hz" in columns else len(columns)
-    return judged[[*columns[:at], "selected", "reason", *columns[at:]]]
+    groups = Groups.of(trials.image_ids)
+    n_trials = len(trials.trial_ids)
+    blocks, speed = np.zeros(n_trials), np.full(n_trials, np.nan)
+    if presentations is not None:
+        shown = presentations.set_index("trial_id").loc[trials.trial_ids]
+        blocks = shown["block"].to_numpy()
+        if "running_speed_cm_s" in shown:
+            speed = shown["running_speed_cm_s"].to_numpy(float)
+    stability = block_stability(trials.counts, groups, blocks)
+    modulation, p = running_modulation(trials.counts, speed)
+    return pd.DataFrame(
+        {
+            "lowest_block_share": stability.lowest_share,
+            "drift": stability.drift,
+            "is_stable": stability.is_stable,
+            "running_modulation": modulation,
+            "running_p": p,
+        }
+    )
 
 
-def select_neurons(config: Config, tables: Path, output: Path) -> None:
-    """Write neurons.csv from a folder of tables."""
+def select_neurons(config: Config, tables: Path, presentations: Path | None, output: Path) -> None:
+    """Write neurons.csv and correlations.npz.
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``session.window_s``, ``selection`` and ``seed``.
+    tables : path
+        Folder of tables.
+    presentations : path or None
+        presentations.csv, where the session has one.
+    output : path
+        Folder that receives both files.
+    """
     trials = load_trials(tables)
-    table = measure_neurons(
-        trials.of_images(),
+    shown = None
+    if presentations is not None:
+        shown = read_csv(presentations, ("trial_id", "block"))
+    images = trials.of_images()
+    table, pairs = measure_neurons(
+        images,
         window_length(config.session.window_s, tables),
         config.selection.shuffles,
         config.seed,
     )
-    chosen = apply_rule(table, config.selection)
-    write_csv(chosen, output)
-    say(f"selection: {int(chosen['selected'].sum())} of {len(chosen)} neurons")
+    table = pd.concat([table, measure_session(images, shown)], axis=1)
+    raster = read_raster(tables / "raster.npz")
+    place = np.empty(len(table), dtype=np.int64)
+    place[raster_order(raster.counts)] = np.arange(len(table))
+    table["raster_place"] = place
+    if config.selection.notebook_measures:
+        table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
+    table = apply_rule(table, config.selection)
+    write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, output / "correlations.npz")
+    write_csv(table, output / "neurons.csv")
+    say(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
 
 
 def selected_neurons(path: str | Path) -> list[str]:

@@ -24,6 +24,7 @@ from meiflow.tables.counts import (
     responses_table,
     trials_from_table,
 )
+from meiflow.tables.raster import Raster
 from meiflow.tables.stack import write_stack
 from meiflow.tables.tuning import tuning_table
 
@@ -43,13 +44,14 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         Session file; None takes the trial CSV of ``session.trials``.
     output : path
         Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
-        images.npy and images.json; from an NWB also presentations.csv and, where they were
-        shown, gabor_responses.csv, grating_responses.csv and tuning.csv.
+        images.npy, images.json and raster.npz; from an NWB also presentations.csv and, where
+        they were shown, gabor_responses.csv, grating_responses.csv and tuning.csv.
     """
     further: dict[str, pd.DataFrame] = {}
     if nwb is None:
         origin = str(config.session.trials)
         trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
+        raster = Raster.of_trials(trials)
         units = pd.DataFrame({"neuron_id": trials.neuron_ids})
     else:
         from meiflow.session.recording import PARAMETRIC, read_session
@@ -65,6 +67,7 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         trials = Trials(
             scenes.index.to_numpy(), neuron_ids, scenes["frame"].to_numpy(), counts(scenes)
         )
+        raster = Raster.of_blocks(recording.spike_times, scenes, neuron_ids)
         further["presentations"] = (
             scenes.rename_axis("trial_id")
             .reset_index()
@@ -98,6 +101,7 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
     )
     write_csv(units, output / "units.csv")
     write_stack(stack, image_ids[shown], config.image.geometry, output)
+    raster.write(output / "raster.npz")
     for name, table in further.items():
         write_csv(table, output / f"{name}.csv")
     repeats = np.unique(trials.image_ids, return_counts=True)[1]

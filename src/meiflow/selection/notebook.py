@@ -1,0 +1,99 @@
+"""The measures of the student notebook that meiflow grew from, as they were.
+
+They are here to be compared with, not to be used: zero-spike trials are missing, the blank
+counts as an image, the variance includes the anomaly score, the entropy is that of unique means.
+All take the trials *with* the blank.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.selection.reliability import Groups
+from meiflow.tables.counts import Trials, mean_responses
+
+COLUMNS = (
+    "notebook_oracle",
+    "notebook_rank",
+    "notebook_entropy",
+    "notebook_variance",
+    "notebook_anomaly_score",
+    "notebook_is_anomaly",
+)
+REPETITIONS = 50
+_FOREST_SEED = 42
+
+
+def random_trial_oracle(
+    counts: NDArray, groups: Groups, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """One repetition of the notebook's oracle.
+
+    Of every image, one random trial with a spike against the mean of the other trials with a
+    spike; Pearson correlation over images, times the share of images that have at least two
+    such trials.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (trials, neurons)
+    groups : Groups
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, shape (neurons,)
+        NaN where fewer than two images have two trials with a spike, or nothing varies.
+    """
+    order = np.argsort(groups.codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(groups.repeats)[:-1]])
+    x = np.asarray(counts, dtype=float)[order]
+    fired = x > 0
+    key = np.where(fired, rng.random(x.shape), -1.0)
+    best = np.maximum.reduceat(key, starts, axis=0)
+    chosen = fired & (key == np.repeat(best, groups.repeats, axis=0))
+    trial = np.add.reduceat(np.where(chosen, x, 0.0), starts, axis=0)
+    n = np.add.reduceat(fired.astype(float), starts, axis=0)
+    use = n >= 2
+    others = (np.add.reduceat(x, starts, axis=0) - trial) / np.where(use, n - 1, 1)
+    images = use.sum(axis=0)
+    weight = use / np.maximum(images, 1)
+    a = (trial - (trial * weight).sum(axis=0)) * use
+    b = (others - (others * weight).sum(axis=0)) * use
+    norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.where(norm > 0, (a * b).sum(axis=0) / norm, np.nan)
+    return correlation * images / len(groups.repeats)
+
+
+def notebook_measures(trials: Trials, seed: int) -> pd.DataFrame:
+    """The notebook's numbers for every neuron, with `COLUMNS`.
+
+    ``notebook_rank`` and ``notebook_oracle`` are means over 50 repetitions (rank 0 is the best);
+    ``notebook_entropy`` is in nats; the isolation forest sees unscaled mean counts and has its own
+    seed, 42.
+    """
+    from scipy.stats import entropy
+    from sklearn.ensemble import IsolationForest
+
+    groups = Groups.of(trials.image_ids)
+    rng = np.random.default_rng([seed, 50])
+    oracles = np.stack(
+        [random_trial_oracle(trials.counts, groups, rng) for _ in range(REPETITIONS)]
+    )
+    ranks = pd.DataFrame(oracles).rank(axis=1, ascending=False, method="first") - 1
+    means = mean_responses(trials)[1].T
+    forest = IsolationForest(n_estimators=100, contamination="auto", random_state=_FOREST_SEED)
+    label = forest.fit(means).predict(means)
+    score = forest.decision_function(means)
+    table = np.column_stack([means, score, label])
+    values = (
+        oracles.mean(axis=0),
+        ranks.mean(axis=0).to_numpy(),
+        np.array([entropy(np.unique(row, return_counts=True)[1]) for row in means]),
+        table.var(axis=1, ddof=1),
+        score,
+        label < 0,
+    )
+    return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))

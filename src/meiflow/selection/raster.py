@@ -1,0 +1,171 @@
+"""The order of neurons in a raster plot: similar ones beside each other.
+
+Rastermap (Stringer et al. 2025) looks for the order in which a matrix of time-lagged
+correlations is most like a fixed one that falls off with the distance between places. Here that
+same goal, for single neurons, is climbed from the optimal leaf ordering of a hierarchical
+clustering (Bar-Joseph et al. 2001), each move of a segment to any other place being judged at
+once from tables of sums: the package's own search judges each by itself and takes a minute and
+more for 135 neurons (``benchmarks/rastermap_order.py``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOCALITY = 0.15
+TIME_LAG_BINS = 15
+COMPONENTS = 64
+# The tables of sums need about 50 n^3 bytes; beyond, the leaf ordering stands.
+MOST_NEURONS = 200
+_MOST_MOVES = 400
+_SMALLEST_GAIN = 1e-3
+
+
+def raster_order(counts: NDArray) -> NDArray[np.int64]:
+    """Neurons in an order that puts similar activity side by side.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (bins, neurons)
+        Binned activity; every neuron is z-scored.
+
+    Returns
+    -------
+    ndarray of int, shape (neurons,)
+        ``counts[:, order]`` is sorted; neurons that never vary come last.
+    """
+    varies = np.flatnonzero(counts.std(axis=0) > 0)
+    constant = np.setdiff1d(np.arange(counts.shape[1]), varies)
+    if len(varies) < 3:
+        return np.concatenate([varies, constant])
+    z = counts[:, varies].astype(float)
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    order = leaf_order(np.corrcoef(z.T))
+    if len(varies) <= MOST_NEURONS:
+        similarity = lagged_similarity(z)[np.ix_(order, order)]
+        order = order[climb(similarity, matching_weights(len(order)))]
+    return np.concatenate([varies[order], constant])
+
+
+def leaf_order(correlation: NDArray) -> NDArray[np.int64]:
+    """Optimal leaf ordering of the average-linkage tree of a correlation matrix."""
+    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+
+    n = len(correlation)
+    if n < 3:
+        return np.arange(n)
+    distance = 1 - correlation[np.triu_indices(n, 1)]
+    tree = linkage(np.clip(distance, 0, None), "average")
+    return leaves_list(optimal_leaf_ordering(tree, distance)).astype(np.int64)
+
+
+def lagged_similarity(z: NDArray) -> NDArray[np.float64]:
+    """Rastermap's similarity: the highest correlation over lags of 0 to 15 bins.
+
+    Parameters
+    ----------
+    z : ndarray, shape (bins, neurons)
+        z-scored; the mean time course of all neurons is taken out and the rest reduced to 64
+        principal components.
+
+    Returns
+    -------
+    ndarray, shape (neurons, neurons)
+        Entry [i, j]: i as it follows j; not symmetric.
+    """
+    common = z.mean(axis=1)
+    length = np.linalg.norm(common)
+    if length > 0:
+        common = common / length
+        z = z - common[:, None] * (common @ z)
+    components = np.linalg.eigh(z.T @ z)[1][:, -COMPONENTS:]
+    x = components @ (components.T @ z.T)
+    x = (x - x.mean(axis=1, keepdims=True)) / np.maximum(x.std(axis=1, keepdims=True), 1e-12)
+    bins = x.shape[1]
+    lags = range(min(TIME_LAG_BINS + 1, bins))
+    return np.max([x[:, lag:] @ x[:, : bins - lag].T / (bins - lag) for lag in lags], axis=0)
+
+
+def matching_weights(n: int) -> NDArray[np.float64]:
+    """Rastermap's weight of two neurons `d` places apart, d = 0 .. n - 1 (0 is not used).
+
+    Falls with the logarithm of the distance, plus a share `LOCALITY` for next neighbours.
+    """
+    places = np.arange(n) / n
+    far = np.abs(places[:, None] - places)
+    far[far == 0] = 1 - 1e-3
+    wide = -np.log(1e-3 + far)
+    near = np.exp(-((places[:, None] - places) ** 2) / (2 * (0.5 / n) ** 2))
+    np.fill_diagonal(near, 0)
+    matrix = (1 - LOCALITY) * wide / wide.mean() + LOCALITY * near / near.mean()
+    return matrix[0]
+
+
+def matching_score(similarity: NDArray, weights: NDArray) -> float:
+    """Rastermap's objective for the order in which `similarity` stands."""
+    n = len(similarity)
+    rows, columns = np.triu_indices(n, 1)
+    return float((weights[columns - rows] * similarity[rows, columns]).sum())
+
+
+def climb(similarity: NDArray, weights: NDArray) -> NDArray[np.int64]:
+    """Move segments of the order, the best move first, while `matching_score` rises.
+
+    A move exchanges two neighbouring segments, ``[i, j)`` and ``[j, k)``. It changes only the
+    distances between blocks, each by a constant, so that with two-dimensional cumulative sums of
+    the score at every constant all moves are judged by a few look-ups each.
+    """
+    n = len(similarity)
+    i, j, k = (a.ravel() for a in np.indices((n + 1, n + 1, n + 1), dtype=np.int16))
+    moves = (i < j) & (j < k) & (k <= n)
+    i, j, k = (a[moves].astype(np.int64) for a in (i, j, k))
+    left, right = j - i, k - j
+    rows, columns = np.indices((n, n))
+    apart = columns - rows
+    upper = apart > 0
+    padded = np.zeros(4 * n)
+    padded[n : 2 * n] = np.where(np.arange(n) > 0, weights, 0)
+
+    def weight_at(distance: NDArray) -> NDArray:
+        return padded[np.clip(n + distance, 0, 4 * n - 1)]
+
+    now = np.where(upper, weight_at(apart), 0)
+    shifts = np.arange(-n, n + 1)[:, None, None]
+    shifted = np.where(upper, weight_at(apart + shifts), 0) - now  # gain at each shift
+    together = np.arange(n + 1)[:, None, None]
+    swapped = np.where(upper, weight_at(together - apart), 0)  # the later one now comes first
+    order = np.arange(n)
+    zero, end = np.zeros_like(i), np.full_like(i, n)
+    matrix = similarity.astype(float)
+    for _ in range(_MOST_MOVES):
+        by_shift, by_length = _cumulative(shifted * matrix), _cumulative(swapped * matrix.T)
+        gain = (
+            _block(by_shift, n + right, zero, i, i, j)
+            + _block(by_shift, n - right, i, j, k, end)
+            + _block(by_shift, n - left, zero, i, j, k)
+            + _block(by_shift, n + left, j, k, k, end)
+            + _block(by_length, left + right, i, j, j, k)
+            - _block(_cumulative((now * matrix)[None]), zero, i, j, j, k)
+        )
+        best = int(gain.argmax()) if len(gain) else 0
+        if not len(gain) or gain[best] <= _SMALLEST_GAIN:
+            break
+        a, b, c = i[best], j[best], k[best]
+        move = np.r_[:a, b:c, a:b, c:n]
+        matrix, order = matrix[np.ix_(move, move)], order[move]
+    return order
+
+
+def _cumulative(stack: NDArray) -> NDArray[np.float64]:
+    """Sums over all upper left rectangles of each matrix, shape (m, n + 1, n + 1)."""
+    out = np.zeros((len(stack), stack.shape[1] + 1, stack.shape[2] + 1))
+    np.cumsum(np.cumsum(stack, axis=1), axis=2, out=out[:, 1:, 1:])
+    return out
+
+
+def _block(
+    sums: NDArray, which: NDArray, r0: NDArray, r1: NDArray, c0: NDArray, c1: NDArray
+) -> NDArray[np.float64]:
+    """Sum over rows [r0, r1) and columns [c0, c1) of matrix `which`."""
+    return sums[which, r1, c1] - sums[which, r0, c1] - sums[which, r1, c0] + sums[which, r0, c0]

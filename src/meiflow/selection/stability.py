@@ -1,0 +1,111 @@
+"""Whether a neuron stays the same through the session: blocks, and running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.selection.reliability import Groups
+
+# A unit whose rate falls below this share of its highest block's is taken for lost.
+LOST_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How the response differs between stimulus blocks, one value per neuron.
+
+    ``lowest_share`` is the mean count of the weakest block over that of the strongest, 0 to 1;
+    ``drift`` the Spearman correlation of the count, less the mean of its image, with time;
+    ``is_stable`` is false for a unit that nearly stops firing in a whole block.
+    """
+
+    lowest_share: NDArray[np.float64]
+    drift: NDArray[np.float64]
+    is_stable: NDArray[np.bool_]
+
+
+def block_stability(counts: NDArray, groups: Groups, blocks: NDArray) -> Stability:
+    """Compare the blocks of a session.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (trials, neurons)
+        In order of time.
+    groups : Groups
+        Images of the trials: what an image does to the count is taken out of the drift.
+    blocks : ndarray, shape (trials,)
+
+    Returns
+    -------
+    Stability
+        NaN for silent neurons; ``lowest_share`` also with a single block.
+    """
+    values = np.asarray(counts, dtype=float)
+    in_block = Groups.of(blocks)
+    means = in_block.sums(values) / in_block.repeats[:, None]
+    top = means.max(axis=0)
+    single = len(means) < 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where((top > 0) & (not single), means.min(axis=0) / top, np.nan)
+    image_means = groups.sums(values) / groups.repeats[:, None]
+    drift = _rank_correlation(values - image_means[groups.codes])
+    return Stability(share, drift, ~(share < LOST_SHARE))
+
+
+def _rank_correlation(residuals: NDArray) -> NDArray[np.float64]:
+    """Spearman correlation of every column with its row number; NaN for a constant column."""
+    from scipy.stats import rankdata
+
+    time = np.arange(len(residuals), dtype=float)
+    time -= time.mean()
+    # rounding of the means must not rank trials that are equal
+    ranks = rankdata(np.round(residuals, 9), axis=0)
+    ranks -= ranks.mean(axis=0)
+    norm = np.sqrt((ranks**2).sum(axis=0) * (time**2).sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(norm > 0, time @ ranks / norm, np.nan)
+
+
+def running_modulation(
+    counts: NDArray, speed_cm_s: NDArray, threshold_cm_s: float = 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Relative difference between counts while running and at rest, and its p value.
+
+    ``(run - rest) / max(run, rest)`` of the means, -1 to 1, and the p value of Welch's t test, by
+    AllenSDK's definition, which takes the trials of the preferred image alone; with all trials
+    the estimate is steadier.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (trials, neurons)
+    speed_cm_s : ndarray, shape (trials,)
+        Trials without a speed are left out.
+    threshold_cm_s : float
+        Running from this speed on.
+
+    Returns
+    -------
+    modulation, p : ndarray, shape (neurons,)
+        NaN with fewer than two trials of either kind, and for silent neurons.
+    """
+    from scipy.stats import ttest_ind
+
+    known = np.isfinite(speed_cm_s)
+    values = np.asarray(counts, dtype=float)[known]
+    running = speed_cm_s[known] >= threshold_cm_s
+    if min(running.sum(), (~running).sum()) < 2:
+        nan = np.full(values.shape[1], np.nan)
+        return nan, nan
+    run, rest = values[running], values[~running]
+    mean_run, mean_rest = run.mean(axis=0), rest.mean(axis=0)
+    top = np.maximum(mean_run, mean_rest)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        modulation = np.where(top > 0, (mean_run - mean_rest) / top, np.nan)
+        varies = values.std(axis=0) > 0
+        p = np.full(values.shape[1], np.nan)
+        if varies.any():
+            p[varies] = ttest_ind(run[:, varies], rest[:, varies], equal_var=False).pvalue
+    return modulation, p

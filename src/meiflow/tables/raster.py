@@ -1,0 +1,86 @@
+"""Binned activity during the natural scenes, for the rastermap."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError
+from meiflow.files import read_arrays, write_arrays
+from meiflow.tables.counts import Trials, count_spikes
+
+BIN_S = 0.1
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Spike counts of consecutive bins; no bin reaches outside a stimulus block.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (bins, neurons)
+    start_s : ndarray, shape (bins,)
+        Start of each bin in seconds; the number of the trial where times are not known.
+    block : ndarray of int, shape (bins,)
+        Stimulus block, counted from 0.
+    bin_s : float
+        Length of a bin in seconds; NaN where a bin is a trial.
+    neuron_ids : ndarray of str
+    """
+
+    counts: NDArray[np.int64]
+    start_s: NDArray[np.float64]
+    block: NDArray[np.int64]
+    bin_s: float
+    neuron_ids: NDArray
+
+    @classmethod
+    def of_blocks(
+        cls, spike_times: list[NDArray], scenes: pd.DataFrame, neuron_ids: list[str]
+    ) -> Raster:
+        """Bins of 0.1 s inside each block of `scenes` (start_time, stop_time, block)."""
+        starts, blocks = [], []
+        for number, (_, shown) in enumerate(scenes.groupby("block", sort=True)):
+            first, last = shown["start_time"].min(), shown["stop_time"].max()
+            n_bins = int((last - first) / BIN_S + 1e-6)
+            starts.append(first + BIN_S * np.arange(n_bins))
+            blocks.append(np.full(n_bins, number))
+        start = np.concatenate(starts)
+        counts = count_spikes(spike_times, start, start + BIN_S)
+        return cls(counts, start, np.concatenate(blocks), BIN_S, np.array(neuron_ids))
+
+    @classmethod
+    def of_trials(cls, trials: Trials) -> Raster:
+        """One bin per trial, in the order of the table."""
+        n = len(trials.trial_ids)
+        names = np.array(trials.neuron_ids)
+        return cls(trials.counts, np.arange(float(n)), np.zeros(n, np.int64), np.nan, names)
+
+    def write(self, path: Path) -> None:
+        """Write the arrays of this class under their names."""
+        write_arrays(asdict(self) | {"counts": self.counts.astype(np.uint16)}, path)
+
+
+def read_raster(path: Path) -> Raster:
+    """Read what `Raster.write` wrote.
+
+    Raises
+    ------
+    MeiflowError
+        If it is missing, damaged or lacks an array.
+    """
+    arrays = read_arrays(path)
+    try:
+        return Raster(
+            arrays["counts"].astype(np.int64),
+            arrays["start_s"],
+            arrays["block"],
+            float(arrays["bin_s"]),
+            arrays["neuron_ids"],
+        )
+    except KeyError as error:
+        raise MeiflowError(f"{path}: lacks the array {error}; make the tables again") from None

@@ -1,0 +1,77 @@
+"""The notebook's measures against its own procedure, written out trial by trial."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import entropy
+from sklearn.ensemble import IsolationForest
+
+from meiflow.selection.notebook import COLUMNS, notebook_measures, random_trial_oracle
+from meiflow.selection.reliability import Groups
+from meiflow.tables.counts import Trials
+
+
+def procedure(counts, ids, choose):
+    """The notebook's loop for one neuron: trials without a spike have no row."""
+    rows = np.flatnonzero(counts > 0)
+    responses, others = [], []
+    for image in np.unique(ids):
+        here = rows[ids[rows] == image]
+        if len(here) < 2:
+            continue
+        chosen = choose(here)
+        responses.append(counts[chosen])
+        others.append(counts[here[here != chosen]].mean())
+    correlation = np.corrcoef(responses, others)[0, 1]
+    return correlation * len(responses) / len(np.unique(ids))
+
+
+@pytest.fixture
+def trials(rng):
+    ids = rng.permutation(np.repeat(np.arange(-1, 40), 8))
+    rates = rng.gamma(0.8, 1.0, (41, 6))
+    counts = rng.poisson(rates[ids + 1])
+    counts[:, 5] = 0
+    return Trials(np.arange(len(ids)), list("abcdef"), ids, counts)
+
+
+def test_the_same_numbers_where_the_choice_does_not_matter():
+    """Two trials of equal count per image: whichever is chosen, the other is the mean."""
+    rng = np.random.default_rng(2)
+    ids = np.repeat(np.arange(12), 3)
+    counts = rng.integers(0, 6, 12)[ids]
+    counts[::3] = 0  # the third trial of each image is silent, and so missing
+    ours = random_trial_oracle(counts[:, None], Groups.of(ids), rng)[0]
+    assert ours == pytest.approx(procedure(counts, ids, lambda here: here[0]), abs=1e-12)
+
+
+def test_the_average_is_the_procedures(trials):
+    rng = np.random.default_rng(5)
+    groups = Groups.of(trials.image_ids)
+    ours = np.mean([random_trial_oracle(trials.counts, groups, rng) for _ in range(1500)], axis=0)
+    for neuron in range(3):
+        counts = trials.counts[:, neuron]
+        theirs = [procedure(counts, trials.image_ids, rng.choice) for _ in range(300)]
+        error = 4 * np.std(theirs) * np.sqrt(1 / 300 + 1 / 1500)
+        assert ours[neuron] == pytest.approx(np.mean(theirs), abs=error)
+    assert np.isnan(ours[5]) or ours[5] == 0
+
+
+def test_entropy_variance_and_forest_are_the_notebooks(trials):
+    ours = notebook_measures(trials, 0)
+    assert tuple(ours) == COLUMNS
+    wide = pd.DataFrame(trials.counts).groupby(trials.image_ids).mean().T
+    forest = IsolationForest(n_estimators=100, contamination="auto", random_state=42)
+    forest.fit(wide.to_numpy())
+    table = wide.copy()
+    table["anomaly_score"] = forest.decision_function(wide.to_numpy())
+    table["is_anomaly"] = forest.predict(wide.to_numpy())
+    np.testing.assert_allclose(ours["notebook_variance"], table.var(axis=1))
+    np.testing.assert_allclose(
+        ours["notebook_entropy"], wide.apply(lambda x: entropy(x.value_counts()), axis=1)
+    )
+    np.testing.assert_allclose(ours["notebook_anomaly_score"], table["anomaly_score"])
+    # its fault: a neuron that never fired has a variance
+    assert trials.counts[:, 5].sum() == 0
+    assert ours["notebook_variance"][5] > 0.005
+    assert notebook_measures(trials, 0).equals(ours)
