@@ -133,6 +133,19 @@ def select(
 
 
 @app.command()
+def draw(
+    tables: TablesOption,
+    selection: Annotated[Path, typer.Option(help="folder of neurons.csv")],
+    output: OutputOption,
+    probes: Annotated[bool, typer.Option(help="whether units.csv tells places")] = True,
+) -> None:
+    """Draw the figures of the selection."""
+    from meiflow.selection.draw import draw_selection
+
+    draw_selection(tables, selection, probes, output)
+
+
+@app.command()
 def search(
     config: ConfigOption, tables: TablesOption, output: OutputOption, threads: ThreadsOption = 1
 ) -> None:

@@ -16,15 +16,21 @@ def scene_files():
     return [f"{FILES.images}/{frame:03d}.png" for frame in range(frames)]
 
 
+def drawn(folder, names):
+    """Each figure as picture and as vector graphics."""
+    return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("png", "svg")]
+
+
 def figure_files():
     """Overview figures of the report."""
-    names = ["gallery", "selection", "scores", "responses"]
-    names += ["closed_loop"] if FILES.truth else []
-    return [
-        f"{RESULTS}/figures/{name}.{suffix}"
-        for name in names
-        for suffix in ("png", "svg")
-    ]
+    names = ["gallery", "scores", "responses"]
+    return drawn(f"{RESULTS}/figures", names + (["closed_loop"] if FILES.truth else []))
+
+
+def selection_figure_files():
+    """Figures of the selection stage."""
+    names = ["rastermap", "rastermap_blocks", "correlations", "measures", "oracle"]
+    return drawn(f"{RESULTS}/selection", names + (["probes"] if FILES.nwb else []))
 
 
 def session_inputs():
@@ -109,6 +115,7 @@ def everything(wildcards):
         f"{RESULTS}/report.html",
         f"{RESULTS}/summary.csv",
         *figure_files(),
+        *selection_figure_files(),
         *table_files(),
         *session_made(),
         f"{RESULTS}/models/cross_validation.csv",

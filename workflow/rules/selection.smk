@@ -30,3 +30,34 @@ checkpoint selection:
     shell:
         "meiflow select --config {params.config:q} --tables {params.tables:q}"
         " {params.presentations} --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule selection_figures:
+    input:
+        f"{TABLES}/raster.npz",
+        f"{TABLES}/units.csv",
+        f"{RESULTS}/selection/neurons.csv",
+        f"{RESULTS}/selection/correlations.npz",
+    output:
+        selection_figure_files(),
+    log:
+        f"{LOGS}/selection_figures.log",
+    benchmark:
+        f"{TIMES}/selection_figures.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        tables=subpath(input[0], parent=True),
+        selection=subpath(input[2], parent=True),
+        probes="--probes" if FILES.nwb else "--no-probes",
+        folder=subpath(output[0], parent=True),
+        version=VERSION,
+    message:
+        "Drawing the selection"
+    shell:
+        "meiflow draw --tables {params.tables:q} --selection {params.selection:q}"
+        " {params.probes} --output {params.folder:q} > {log:q} 2>&1"

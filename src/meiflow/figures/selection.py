@@ -1,0 +1,240 @@
+"""Figures of the selection stage: who was recorded, and who carries a signal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, style
+from meiflow.tables.raster import Raster
+
+_PAGE = 7.0
+_COLUMNS = 1400
+_BRIGHTEST_Z = 2.5
+
+
+def _pooled(z: NDArray, columns: int) -> NDArray[np.float64]:
+    """Mean of neighbouring bins, so that none is lost between pixels, z-scored again."""
+    step = max(1, int(np.ceil(len(z) / columns)))
+    starts = np.arange(0, len(z), step)
+    pooled = np.add.reduceat(z, starts, axis=0)
+    spread = pooled.std(axis=0)
+    return (pooled - pooled.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
+def _draw_block(ax: Any, raster: Raster, block: int, order: NDArray, columns: int) -> Any:
+    inside = raster.block == block
+    start = raster.start_s[inside]
+    length = raster.bin_s if np.isfinite(raster.bin_s) else 1.0
+    z = _pooled(raster.counts[inside][:, order].astype(float), columns)
+    picture = ax.imshow(
+        z.T,
+        cmap="gray_r",
+        vmin=0,
+        vmax=_BRIGHTEST_Z,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(start[0], start[-1] + length, len(order) - 0.5, -0.5),
+    )
+    ax.tick_params(length=2)
+    return picture
+
+
+def _time_label(raster: Raster) -> str:
+    return "time (s)" if np.isfinite(raster.bin_s) else "trial"
+
+
+def _mark_selected(ax: Any, selected: NDArray[np.bool_]) -> None:
+    """Ticks at the right edge beside the rows of selected neurons."""
+    rows = np.flatnonzero(selected)
+    ax.plot(
+        np.full(len(rows), 1.004), rows, "<", color=VERMILION, ms=2.5, mew=0, clip_on=False,
+        transform=ax.get_yaxis_transform(),
+    )  # fmt: skip
+
+
+def rastermap(raster: Raster, table: pd.DataFrame) -> Figure:
+    """Activity of all neurons in raster order, every block on one time axis with its gaps.
+
+    Parameters
+    ----------
+    raster : Raster
+    table : DataFrame
+        neurons.csv: ``raster_place`` and ``selected``, rows in the order of the raster.
+    """
+    order = np.argsort(table["raster_place"].to_numpy())
+    blocks = np.unique(raster.block)
+    lengths = [int((raster.block == b).sum()) for b in blocks]
+    with style():
+        figure = new_figure(_PAGE, 3.0)
+        axes = figure.subplots(1, len(blocks), squeeze=False, sharey=True, width_ratios=lengths)[0]
+        picture: Any = None
+        for number, (ax, block, length) in enumerate(zip(axes, blocks, lengths, strict=True)):
+            columns = max(1, _COLUMNS * length // sum(lengths))
+            picture = _draw_block(ax, raster, block, order, columns)
+            if len(blocks) > 1:
+                ax.set_title(f"block {number + 1}")
+            ax.locator_params(axis="x", nbins=4)
+            if number:
+                ax.spines["left"].set_visible(False)
+                ax.tick_params(left=False)
+        axes[0].set_ylabel("neuron, raster order")
+        _mark_selected(axes[-1], table["selected"].to_numpy()[order])
+        figure.supxlabel(_time_label(raster), fontsize=8)
+        figure.colorbar(picture, ax=axes[-1], label="z-scored rate", pad=0.03, shrink=0.8)
+    return figure
+
+
+def rastermap_blocks(raster: Raster, table: pd.DataFrame) -> Figure:
+    """The same, each block over the whole width."""
+    order = np.argsort(table["raster_place"].to_numpy())
+    blocks = np.unique(raster.block)
+    with style():
+        figure = new_figure(_PAGE, 0.4 + 2.1 * len(blocks))
+        axes = figure.subplots(len(blocks), 1, squeeze=False)[:, 0]
+        for number, (ax, block) in enumerate(zip(axes, blocks, strict=True)):
+            _draw_block(ax, raster, block, order, _COLUMNS)
+            _mark_selected(ax, table["selected"].to_numpy()[order])
+            ax.set(ylabel="neuron, raster order")
+            if len(blocks) > 1:
+                ax.set_title(f"block {number + 1}")
+        axes[-1].set_xlabel(_time_label(raster))
+    return figure
+
+
+def correlation_maps(
+    signal: NDArray, noise: NDArray, order: NDArray, selected: NDArray[np.bool_]
+) -> Figure:
+    """Signal and noise correlation of every pair, in the order of the signal's clusters.
+
+    Parameters
+    ----------
+    signal, noise : ndarray, shape (neurons, neurons)
+    order : ndarray of int
+        Neurons whose correlations are defined, clustered.
+    selected : ndarray of bool, shape (neurons,)
+    """
+    with style():
+        figure = new_figure(_PAGE, 3.4)
+        for ax, matrix, name in zip(
+            figure.subplots(1, 2), (signal, noise), ("signal", "noise"), strict=True
+        ):
+            shown = np.array(matrix)[np.ix_(order, order)]
+            np.fill_diagonal(shown, np.nan)
+            known = np.abs(shown[np.isfinite(shown)])
+            reach = max(float(np.quantile(known, 0.99)), 0.05) if len(known) else 1.0
+            picture = ax.imshow(
+                shown, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
+            )
+            ax.set(title=f"{name} correlation", xlabel="neuron, clustered", ylabel="neuron")
+            _mark_selected(ax, selected[order])
+            figure.colorbar(picture, ax=ax, shrink=0.75, extend="both", pad=0.04)
+    return figure
+
+
+def measure_scatters(table: pd.DataFrame) -> Figure:
+    """Entropy, variance and oracle of every neuron against each other."""
+    pairs = (("entropy", "variance"), ("entropy", "oracle"), ("variance", "oracle"))
+    labels = {
+        "entropy": "entropy of counts (bits)",
+        "variance": "variance over images (spikes²)",
+        "oracle": "oracle correlation",
+    }
+    odd = table[table["is_anomaly"]]
+    with style():
+        figure = new_figure(_PAGE, 2.6)
+        axes = figure.subplots(1, 3)
+        for ax, (x, y) in zip(axes, pairs, strict=True):
+            for selected, colour, name in ((False, GREY, "not selected"), (True, BLUE, "selected")):
+                part = table[table["selected"] == selected]
+                ax.scatter(
+                    part[x],
+                    part[y],
+                    s=14,
+                    facecolors=colour if selected else "none",
+                    edgecolors=colour,
+                    linewidths=0.8,
+                    label=f"{name} ({len(part)})",
+                )
+            ax.scatter(
+                odd[x], odd[y], s=34, marker="x", c=ORANGE, lw=1, label=f"anomaly ({len(odd)})"
+            )
+            for axis, measure in (("x", x), ("y", y)):
+                if measure == "variance" and (table["variance"] > 0).any():
+                    getattr(ax, f"set_{axis}scale")("log")
+            ax.set(xlabel=labels[x], ylabel=labels[y])
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=3)
+    return figure
+
+
+def oracle_ranked(table: pd.DataFrame) -> Figure:
+    """Oracle correlation of every neuron with its interval, ranked, over its own null."""
+    known = table[table["oracle"].notna()].sort_values("oracle", ascending=False)
+    place = np.arange(1, len(known) + 1)
+    with style():
+        figure = new_figure(_PAGE, 2.8)
+        ax = figure.subplots()
+        ax.fill_between(
+            place, 0, known["oracle_null_95"], step="mid", color=GREY, alpha=0.35, lw=0,
+            label="shuffled images, up to the 95th percentile",
+        )  # fmt: skip
+        for selected, colour in ((False, GREY), (True, BLUE)):
+            part = (known["selected"] == selected).to_numpy()
+            rows = known[part]
+            ax.vlines(place[part], rows["oracle_low"], rows["oracle_high"], color=colour, lw=0.8)
+            ax.plot(
+                place[part],
+                rows["oracle"],
+                "o",
+                ms=3,
+                color=colour,
+                mfc=colour if selected else "white",
+                label=f"{'' if selected else 'not '}selected ({len(rows)}), 95 % interval",
+            )
+        ax.axhline(0, color=GREY, lw=0.6)
+        ax.set(xlabel="neuron, ranked", ylabel="oracle correlation", xlim=(0, len(known) + 1))
+        ax.legend(loc="upper right")
+    return figure
+
+
+def probe_places(table: pd.DataFrame, units: pd.DataFrame) -> Figure:
+    """Where on the probes the neurons sit, selected ones filled; one column per probe and area.
+
+    Parameters
+    ----------
+    table : DataFrame
+        neurons.csv.
+    units : DataFrame
+        units.csv: area, probe, probe_vertical_position_um.
+    """
+    both = table.merge(units, on="neuron_id", validate="1:1")
+    columns = list(both.groupby(["probe", "area"], sort=True))
+    rng = np.random.default_rng(0)
+    with style():
+        figure = new_figure(min(_PAGE, 1.6 + 0.75 * len(columns)), 3.0)
+        ax = figure.subplots()
+        for position, (_, here) in enumerate(columns):
+            spread = position + rng.uniform(-0.25, 0.25, len(here))
+            chosen = here["selected"].to_numpy()
+            height = here["probe_vertical_position_um"].to_numpy()
+            for selected, colour in ((False, GREY), (True, BLUE)):
+                part = chosen == selected
+                ax.scatter(
+                    spread[part],
+                    height[part],
+                    s=14,
+                    facecolors=colour if selected else "none",
+                    edgecolors=colour,
+                    linewidths=0.8,
+                    label=("selected" if selected else "not selected") if not position else None,
+                )
+        names = [f"{p}\n{a}\n{int(h['selected'].sum())}/{len(h)}" for (p, a), h in columns]
+        ax.set_xticks(range(len(columns)), names)
+        ax.set(ylabel="height on the probe, from its tip (µm)", xlim=(-0.6, len(columns) - 0.4))
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure

@@ -1,0 +1,53 @@
+"""Draw the figures of the selection stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from meiflow.figures.selection import (
+    correlation_maps,
+    measure_scatters,
+    oracle_ranked,
+    probe_places,
+    rastermap,
+    rastermap_blocks,
+)
+from meiflow.figures.style import save_figure
+from meiflow.files import read_arrays, read_csv
+from meiflow.selection.raster import leaf_order
+from meiflow.tables.raster import read_raster
+
+
+def draw_selection(tables: Path, selection: Path, probes: bool, output: Path) -> None:
+    """Write every figure of the selection as PNG and SVG.
+
+    Parameters
+    ----------
+    tables, selection : path
+        Folders of the two stages.
+    probes : bool
+        Whether units.csv tells where the units sit.
+    output : path
+        Folder of the figures.
+    """
+    table = read_csv(selection / "neurons.csv")
+    pairs = read_arrays(selection / "correlations.npz")
+    raster = read_raster(tables / "raster.npz")
+    varies = np.flatnonzero(np.isfinite(np.diag(pairs["signal"])))
+    order = varies[leaf_order(pairs["signal"][np.ix_(varies, varies)])]
+    figures = {
+        "rastermap": rastermap(raster, table),
+        "rastermap_blocks": rastermap_blocks(raster, table),
+        "correlations": correlation_maps(
+            pairs["signal"], pairs["noise"], order, table["selected"].to_numpy()
+        ),
+        "measures": measure_scatters(table),
+        "oracle": oracle_ranked(table),
+    }
+    if probes:
+        figures["probes"] = probe_places(table, read_csv(tables / "units.csv"))
+    for name, figure in figures.items():
+        for suffix in ("png", "svg"):
+            save_figure(figure, output / f"{name}.{suffix}")
