@@ -5,6 +5,7 @@
 #   snakemake --cores 8 --configfile workflow/presets/full.yaml   more settings on top
 
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version

@@ -36,7 +36,7 @@ SPIKES_PER_UNIT = 51_500
 MOVIE_FRAMES = {"natural_movie_one": 18_000, "natural_movie_three": 36_000}
 
 OURS = """
-from meiflow.config import Quality
+from meiflow.sections import Quality
 from meiflow.session.recording import read_session
 from meiflow.tables.counts import count_spikes
 start = time.perf_counter()

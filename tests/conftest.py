@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meiflow.config import Config, parse_config
+from meiflow.config import parse_config
 from meiflow.geometry import Geometry
+from meiflow.sections import Config
 
 SMALL = {
     "session": {

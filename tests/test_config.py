@@ -6,15 +6,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meiflow.config import (
-    Config,
-    check_inputs,
-    config_schema,
-    load_config,
-    parse_config,
-    resolved,
-)
+from meiflow.config import check_inputs, config_schema, load_config, parse_config, resolved
 from meiflow.errors import MeiflowError
+from meiflow.sections import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 

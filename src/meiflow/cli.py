@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from meiflow import __version__
 from meiflow.config import config_schema, load_config
 from meiflow.errors import MeiflowError
 
@@ -30,6 +31,21 @@ ClosedLoopOption = Annotated[
 ]
 GaborsOption = Annotated[bool, typer.Option(help="whether the session showed Gabors")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"meiflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="and exit")
+    ] = False,
+) -> None:
+    """From a recording session to each neuron's most exciting input (MEI)."""
 
 
 @app.command()
@@ -86,7 +102,10 @@ def download(
     from meiflow.session.download import download_session
     from meiflow.session.transfer import record_path
 
-    download_session(load_config(config).session, nwb, images, cache)
+    session = load_config(config).session
+    if session.source != "allen":
+        raise MeiflowError(f"session.source: {session.source} has nothing to download; set allen")
+    download_session(session, nwb, images, cache)
     write_text(record_path(nwb).read_text(encoding="utf-8"), output)
 
 
@@ -280,6 +299,10 @@ def main() -> None:
         app()
     except MeiflowError as error:
         print(f"meiflow: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a folder that is a file, no permission, a full disk
+        named = [str(f) for f in (error.filename, error.filename2) if f]
+        print(f"meiflow: error: {' and '.join(named)}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
 
 

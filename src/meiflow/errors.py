@@ -19,8 +19,9 @@ class MeiflowError(Exception):
 
 def closest(word: str, allowed: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` when an allowed word is close to `word`, else empty."""
-    match = difflib.get_close_matches(str(word), [str(a) for a in allowed], n=1)
-    return f" (did you mean {match[0]!r}?)" if match else ""
+    by_lower = {str(a).lower(): str(a) for a in allowed}
+    match = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[match[0]]!r}?)" if match else ""
 
 
 def shorten(items: Iterable[object], limit: int = 8) -> str:

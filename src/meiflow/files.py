@@ -46,8 +46,17 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         If the file is missing, empty, not a CSV, or lacks a column.
     """
     try:
-        # Ids are names: 007 stays 007.
-        table = pd.read_csv(path, encoding="utf-8-sig", dtype={"neuron_id": str})
+        # Ids are names: 007 stays 007, and a neuron may be called NA. Only an empty cell is
+        # missing.
+        table = pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            dtype={"neuron_id": str, "trial_id": "category"},
+            keep_default_na=False,
+            na_values=[""],
+            skipinitialspace=True,
+            low_memory=False,
+        )
     except FileNotFoundError:
         raise MeiflowError(f"{path}: no such file") from None
     except OSError as error:
@@ -62,6 +71,9 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
             f"{path}: missing column {shorten(missing)}; found {shorten(table.columns)}; "
             f"needed: {', '.join(columns)}"
         )
+    for column in columns:
+        if f"{column}.1" in table.columns:
+            raise MeiflowError(f"{path}: column {column} stands more than once; keep one")
     return table
 
 
@@ -80,11 +92,14 @@ def read_array(path: str | Path) -> NDArray:
         If the file is missing or not a plain array.
     """
     try:
-        return np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise MeiflowError(f"{path}: no such file") from None
     except (ValueError, EOFError, OSError) as error:
         raise MeiflowError(f"{path}: not a readable .npy array ({error})") from None
+    if not isinstance(array, np.ndarray):
+        raise MeiflowError(f"{path}: is an .npz archive; expected one .npy array")
+    return array
 
 
 def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from meiflow.config import Config
+from meiflow.sections import Config
 
 _HEADER = """# Configuration
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.config import Model
 from meiflow.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, feature_maps, features_at, search_places
+from meiflow.sections import Model
 from meiflow.stimuli import patterns
 
 GRID = Geometry(30, 48, 60.6, 47.4)

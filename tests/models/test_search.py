@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from meiflow.config import Model
 from meiflow.geometry import Geometry
 from meiflow.models.search import image_folds, search_readouts
+from meiflow.sections import Model
 from meiflow.session.dead_leaves import dead_leaves
 from meiflow.session.images import resize
 from meiflow.stimuli import patterns

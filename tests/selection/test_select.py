@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import Selection
 from meiflow.errors import MeiflowError
+from meiflow.sections import Selection
 from meiflow.selection.rule import apply_rule
 from meiflow.selection.select import (
     measure_neurons,

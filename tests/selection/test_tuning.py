@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from meiflow.config import Quality
+from meiflow.sections import Quality
 from meiflow.selection.tuning import (
     fano_factor,
     image_selectivity,

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import Quality, Session
 from meiflow.errors import MeiflowError
+from meiflow.sections import Quality, Session
 from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import Quality, parse_config
+from meiflow.config import parse_config
+from meiflow.sections import Quality
 from meiflow.session.images import resize
 from meiflow.session.recording import read_session
 from meiflow.tables.build import build_tables
-from meiflow.tables.counts import count_spikes, counting_windows
+from meiflow.tables.counts import count_spikes, counting_windows, outside
 from meiflow.tables.load import load_trials
 
 OLD = Path(__file__).parents[1] / "data" / "old_session.nwb"
@@ -47,26 +48,29 @@ def test_the_same_units_and_counts(counted, window, area):
         wanted = theirs(counted, name, window)
         units = [str(u) for u in session.units.index]
         assert units == [u for u in wanted if u.startswith("951000") == (area == "VISam")]
-        if area == "VISam":
-            assert table.index.tolist() == wanted.index.tolist()
+        assert table.index.tolist() == wanted.index.tolist()
         counts = count_spikes(
             session.spike_times,
             *counting_windows(table, (0.0, 0.25 if window == "fixed" else None)),
         )
-        np.testing.assert_array_equal(counts, wanted.loc[table.index, units])
+        np.testing.assert_array_equal(counts, wanted[units])
         assert counts.sum() > 0
 
 
 def test_failed_stimulus_and_failed_probe(counted):
     """Scenes lost to long frames are gone for all; those lost to probeB for its units alone."""
-    here, there = (read_session(OLD, (area,), Quality()).scenes for area in ("VISam", "VISp"))
-    assert len(here) == 72 - 4
-    lost = here.loc[here.index.difference(there.index)]
+    here, there = (read_session(OLD, (area,), Quality()) for area in ("VISam", "VISp"))
+    assert len(here.scenes) == 72 - 4
+    assert len(here.lost) == 0
+    kept = outside(there.scenes, (0.0, 0.25), there.lost, "natural_scenes")
+    lost = there.scenes.loc[there.scenes.index.difference(kept.index)]
     with h5py.File(OLD) as file:
         start, stop = (file[f"intervals/invalid_times/{k}_time"][1] for k in ("start", "stop"))
     assert len(lost) == 5
     assert (lost["start_time"] < stop).all()
     assert (lost["stop_time"] > start).all()
+    # a longer window reaches into the interval from further away
+    assert len(outside(there.scenes, (0.0, 1.0), there.lost, "natural_scenes")) == 68 - 5 - 3
 
 
 def test_running_and_pupil():

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meiflow.config import Quality, parse_config
+from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
+from meiflow.sections import Quality
 from meiflow.session.recording import mean_within, read_session
 from meiflow.tables.build import build_tables
-from meiflow.tables.counts import count_spikes
+from meiflow.tables.counts import count_spikes, outside
 from meiflow.tables.load import load_trials, window_length
 
 
@@ -69,24 +70,95 @@ def test_invalid_intervals_make_repeats_unequal(copy, good):
     assert session.scenes["frame"].value_counts().nunique() > 1
 
 
-def test_presentations_while_a_probe_missed_spikes_are_left_out(copy, good, capsys):
+def invalid_interval(path, tags, start, stop):
     from pynwb import NWBHDF5IO
 
-    first = good.scenes["start_time"].iloc[0]
-    [probe] = set(good.units["probe"])
-    other = read_session(copy, ("VISp",), Quality())
-    with NWBHDF5IO(str(copy), "r+") as io:
+    with NWBHDF5IO(str(path), "r+") as io:
         file = io.read()
         file.add_invalid_times_column(name="tags", description="tags", index=True)
-        file.add_invalid_time_interval(
-            start_time=first + 0.3, stop_time=first + 0.6, tags=["EcephysProbe", "1", probe]
-        )
+        file.add_invalid_time_interval(start_time=start, stop_time=stop, tags=tags)
         io.write(file)
-    session = read_session(copy, ("VISam",), Quality())
-    assert set(good.scenes.index) - set(session.scenes.index) == set(good.scenes.index[1:3])
+
+
+def test_presentations_while_a_probe_missed_spikes_are_left_out(
+    copy, good, small_session, tmp_path, capsys
+):
+    first = good.scenes["start_time"].iloc[0]
+    [probe] = set(good.units["probe"])
+    invalid_interval(copy, ["EcephysProbe", "1", probe], first + 0.3, first + 0.6)
+    build_tables(parse_config({}), small_session / "frames", copy, tmp_path / "t")
+    kept = {int(i) for i in load_trials(tmp_path / "t").trial_ids}
+    assert set(good.scenes.index) - kept == set(good.scenes.index[1:3])
     assert "natural_scenes: 2 of 246 presentations left out" in capsys.readouterr().err
     # another probe's units do not lose them
-    assert len(read_session(copy, ("VISp",), Quality()).scenes) == len(other.scenes)
+    assert len(read_session(copy, ("VISp",), Quality()).lost) == 0
+
+
+def test_an_interval_without_an_end_and_a_lost_stimulus(copy, good, small_session, tmp_path):
+    [probe] = set(good.units["probe"])
+    last = good.scenes["start_time"].iloc[-1]
+    invalid_interval(copy, ["EcephysProbe", "1", probe], last + 0.1, np.nan)
+    session = read_session(copy, ("VISam",), Quality())
+    assert len(outside(session.scenes, (0.0, 0.25), session.lost, "x")) == len(good.scenes) - 1
+    with pytest.raises(MeiflowError, match="missed spikes during all gabors"):
+        outside(good.conditions["gabors"], (0.0, 0.25), [[0, 1e9]], "gabors")
+
+
+def test_a_file_of_another_layout(tmp_path):
+    """Units of any other laboratory: no probes with ids, no Allen metrics."""
+    from datetime import UTC, datetime
+
+    from pynwb import NWBHDF5IO, NWBFile
+
+    for count in (0, 1):
+        nwb = NWBFile("x", "5", datetime(2024, 1, 1, tzinfo=UTC))
+        device = nwb.create_device("d")
+        group = nwb.create_electrode_group("g", "g", "V1", device)
+        nwb.add_electrode(x=1.0, y=1.0, z=1.0, location="V1", filtering="none", group=group)
+        for _ in range(count):
+            nwb.add_unit(spike_times=[1.0, 2.0])
+        with NWBHDF5IO(str(tmp_path / f"{count}.nwb"), "w") as io:
+            io.write(nwb)
+    with pytest.raises(MeiflowError, match="holds no sorted units"):
+        read_session(tmp_path / "0.nwb", None, Quality())
+    with pytest.raises(MeiflowError, match=r"not laid out as an Allen .*lacks amplitude_cutoff"):
+        read_session(tmp_path / "1.nwb", None, Quality())
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("frame", 2.5, r"shows frame 2\.5; expected whole numbers"),
+        ("start_time", np.nan, "session.nwb"),
+        ("stop_time", np.nan, "session.nwb"),
+    ],
+)
+def test_odd_values_in_a_stimulus_table(copy, column, value, message):
+    with h5py.File(copy, "r+") as file:
+        file[f"intervals/natural_scenes_presentations/{column}"][3] = value
+    with pytest.raises(MeiflowError, match=message) as caught:
+        read_session(copy, ("VISam",), Quality())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_window_that_ends_before_it_starts(copy, small_session, tmp_path):
+    with h5py.File(copy, "r+") as file:
+        table = file["intervals/natural_scenes_presentations"]
+        table["stop_time"][7] = table["start_time"][7] + 0.1
+    config = parse_config({"session": {"window_s": [0.15, None]}})
+    with pytest.raises(MeiflowError, match=r"session.window_s: starts 0.15 s .*ends after 0.1 s"):
+        build_tables(config, small_session / "frames", copy, tmp_path / "t")
+
+
+def test_tables_of_another_session_do_not_stay(copy, small_session, tmp_path):
+    build_tables(parse_config({}), small_session / "frames", copy, tmp_path / "t")
+    assert (tmp_path / "t" / "tuning.csv").exists()
+    with h5py.File(copy, "r+") as file:
+        for name in ("gabors", "static_gratings"):
+            del file[f"intervals/{name}_presentations"]
+    build_tables(parse_config({}), small_session / "frames", copy, tmp_path / "t")
+    for name in ("gabor_responses", "grating_responses", "tuning"):
+        assert not (tmp_path / "t" / f"{name}.csv").exists()
 
 
 def test_rows_out_of_order_and_numbers_as_text(copy, good, rng):
@@ -136,7 +208,7 @@ def test_window_to_the_presentations_own_end(copy, small_session, good, tmp_path
 def test_no_units_and_no_scenes(copy):
     with h5py.File(copy, "r+") as file:
         del file["intervals/natural_scenes_presentations"]
-    with pytest.raises(MeiflowError, match=r"showed no natural_scenes .*gabors"):
+    with pytest.raises(MeiflowError, match=r"showed no valid natural_scenes .*gabors"):
         read_session(copy, None, Quality())
     with h5py.File(copy, "r+") as file:
         del file["units"]

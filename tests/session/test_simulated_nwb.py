@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import Quality
 from meiflow.errors import MeiflowError
+from meiflow.sections import Quality
 from meiflow.session.recording import read_session
 from meiflow.session.schedule import build_schedule
 from meiflow.session.sdk import _restore_numpy_names

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.config import Gabor
 from meiflow.geometry import Geometry
+from meiflow.sections import Gabor
 from meiflow.stimuli import patterns
 from meiflow.stimuli.gabor_search import best_gabor
 

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meiflow.config import Mei
 from meiflow.errors import MeiflowError
 from meiflow.geometry import Geometry
+from meiflow.sections import Mei
 from meiflow.stimuli.patterns import grating_patch
 from meiflow.stimuli.projection import contrast_targets, is_matched, project, project_array
 

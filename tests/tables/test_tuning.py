@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import Quality
+from meiflow.sections import Quality
 from meiflow.session.recording import PARAMETRIC, read_session
 from meiflow.session.sdk import _restore_numpy_names
 from meiflow.tables.counts import condition_table, count_spikes, counting_windows

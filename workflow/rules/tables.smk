@@ -19,13 +19,14 @@ rule tables:
     params:
         config=resolved(
             CONFIG,
+            "session.source",
             "session.area",
             "session.quality",
             "session.trials",
             "session.window_s",
             "image",
         ),
-        nwb=f"--nwb {FILES.nwb}" if FILES.nwb else "",
+        nwb=f"--nwb {quote(str(FILES.nwb))}" if FILES.nwb else "",
         images=FILES.images,
         folder=subpath(output[0], parent=True),
         version=VERSION,

@@ -16,9 +16,9 @@ from meiflow.comparison.spectrum import (
     power_spectrum,
     symmetry_index,
 )
-from meiflow.config import Config
 from meiflow.files import read_array, write_csv
 from meiflow.geometry import Geometry
+from meiflow.sections import Config
 
 # Stimulus name -> file name (without suffix) in the neuron's folder.
 STIMULI = {

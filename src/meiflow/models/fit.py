@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meiflow.config import Config
 from meiflow.files import read_arrays, read_csv, write_arrays, write_csv
 from meiflow.models.front_end import FrontEnd, features_at
 from meiflow.models.nonlinearity import rate_floor
@@ -15,6 +14,7 @@ from meiflow.models.ridge import fit_reweighted
 from meiflow.models.scores import score_prediction
 from meiflow.models.search import MODELS, search_readouts
 from meiflow.progress import say
+from meiflow.sections import Config
 from meiflow.selection.reliability import Groups, signal_power
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import Responses

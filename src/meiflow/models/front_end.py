@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.arrays import namespace
-from meiflow.config import Model
 from meiflow.geometry import Geometry
+from meiflow.sections import Model
 from meiflow.stimuli import patterns
 
 GREY = 0.5

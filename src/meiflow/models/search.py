@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.config import Model
 from meiflow.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, feature_maps, features_at, search_places
 from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import Spectrum, Standardiser, fit_reweighted
 from meiflow.progress import track
+from meiflow.sections import Model
 
 MODELS = ("v1", "v1_shuffled", "pixel_ridge", "mean")
 

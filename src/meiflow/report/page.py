@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from meiflow import __version__
 from meiflow.comparison.compare import read_stimuli
-from meiflow.config import Config
 from meiflow.figures.neuron import NeuronView, neuron_figure
 from meiflow.figures.overview import (
     closed_loop,
@@ -24,6 +23,7 @@ from meiflow.figures.overview import (
 from meiflow.figures.style import as_data_uri, save_figure
 from meiflow.files import read_arrays, read_csv, write_text
 from meiflow.progress import track
+from meiflow.sections import Config
 from meiflow.selection.select import selected_neurons
 from meiflow.tables.load import load_responses
 

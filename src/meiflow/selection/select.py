@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config import Config
 from meiflow.errors import MeiflowError, closest
 from meiflow.files import read_csv, write_arrays, write_csv
 from meiflow.progress import say
+from meiflow.sections import Config
 from meiflow.selection.activity import (
     anomalies,
     correlated_partners,

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pandas as pd
 
-from meiflow.config import Session
 from meiflow.errors import MeiflowError, shorten
-from meiflow.files import atomic
+from meiflow.files import atomic, write_text
 from meiflow.progress import say, track
+from meiflow.sections import Session
 from meiflow.session.transfer import (
     FetchError,
     Network,
     exclusive,
     fetch,
     read_record,
+    sha256_of,
     verify,
     write_record,
 )
@@ -44,18 +46,25 @@ def check_session_file(path: Path, session_id: int) -> None:
             complete = "units/spike_times" in file and "intervals" in file
     except (OSError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise FetchError(f"{path.name}: is not a whole session NWB file ({reason})") from None
+        raise FetchError(f"is not a whole session NWB file ({reason})") from None
     if found != str(session_id):
-        raise FetchError(f"{path.name}: holds session {found}, not {session_id}")
+        raise FetchError(f"holds session {found}, not {session_id}")
     if not complete:
-        raise FetchError(f"{path.name}: holds no units or no stimuli")
+        raise FetchError("holds no units or no stimuli")
+
+
+def _check_at_hand(path: Path, session_id: int) -> None:
+    try:
+        check_session_file(path, session_id)
+    except FetchError as error:
+        raise MeiflowError(f"{path}: {error}; give or put the whole file, or remove it") from None
 
 
 def _adopt(source: Path, target: Path, session_id: int) -> None:
     """Take over a file that the user already has: a hard link where possible, else a copy."""
     if not source.is_file():
         raise MeiflowError(f"session.nwb: {source} is not a file")
-    check_session_file(source, session_id)
+    _check_at_hand(source, session_id)
     with atomic(target) as temporary:
         try:
             os.link(source, temporary)
@@ -87,7 +96,7 @@ def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Netw
             say(f"session {session_id}: {error}")
     raise MeiflowError(
         f"session {session_id} could not be fetched: {'; '.join(faults)}. Run the same command "
-        "again later (what has arrived is kept and resumed), or download the file by hand and "
+        "again later (a broken transfer is resumed), or download the file by hand and "
         "give its path as session.nwb"
     )
 
@@ -124,14 +133,20 @@ def download_session(
     elif nwb.exists() and read_record(nwb) is None:
         # put there by hand: taken over, if it is what it should be
         with exclusive(nwb):
-            check_session_file(nwb, session_id)
+            _check_at_hand(nwb, session_id)
             write_record(nwb, nwb.resolve().as_uri())
     else:
-        known = warehouse.sessions().index
-        if session_id not in known:
+        known = warehouse.sessions()
+        if session_id not in known.index:
             raise MeiflowError(
                 f"session.id: the warehouse has no session {session_id}; it has {len(known)}: "
-                f"{shorten(known, 3)} (see `meiflow sessions`)"
+                f"{shorten(known.index, 3)} (see `meiflow sessions`)"
+            )
+        kind = known.loc[session_id, "session_type"]
+        if kind == "functional_connectivity":
+            raise MeiflowError(
+                f"session.id: session {session_id} is of type {kind}, which showed no natural "
+                "scenes; `meiflow sessions` tells the type of each: brain_observatory_1.1 did"
             )
         _fetch_nwb(session, warehouse, nwb, network)
     _fetch_scenes(warehouse, images)
@@ -155,6 +170,23 @@ def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:
             ) from None
         with atomic(target) as temporary:
             Image.fromarray(pixels).save(temporary)
+    _check_scenes(images, targets)
+
+
+def _check_scenes(images: Path, targets: list[Path]) -> None:
+    """Record what each template was when all were there; compare at every later use."""
+    record = images / "templates.json"
+    now = {target.name: sha256_of(target) for target in targets}
+    if not record.exists():
+        write_text(json.dumps(now, indent=1) + "\n", record)
+        return
+    was = json.loads(record.read_text(encoding="utf-8"))
+    changed = sorted(name for name in now if now[name] != was.get(name))
+    if changed:
+        raise MeiflowError(
+            f"{images}: {shorten(changed)} changed since the download; delete what is wrong, and "
+            f"{record.name}, and run again"
+        )
 
 
 def list_sessions(session: Session, data: Path, network: Network = Network()) -> pd.DataFrame:

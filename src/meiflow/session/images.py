@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.files import read_array
+from meiflow.progress import say
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 
@@ -77,7 +78,11 @@ def _read_picture(path: Path) -> NDArray[np.float64]:
 
     try:
         with Image.open(path) as picture:
-            if picture.mode.startswith("I;16") or picture.mode == "I":
+            if picture.mode == "I":
+                raise MeiflowError(
+                    f"session.images: {path} holds 32-bit integers; expected 8 or 16 bits a pixel"
+                )
+            if picture.mode.startswith("I;16"):
                 pixels = np.asarray(picture, dtype=float) / 65535
             elif picture.mode == "F":
                 pixels = _as_luminance(np.asarray(picture)[None], path)[0]
@@ -161,6 +166,11 @@ def load_images(
 
 
 def _as_luminance(stack: NDArray, path: Path) -> NDArray[np.float64]:
+    if stack.dtype == np.uint16 and stack.max() <= 255:
+        say(
+            f"session.images: {path} holds 16-bit pixels but none above 255: nearly black; if "
+            "they are 8-bit pixels, save them as uint8"
+        )
     if stack.dtype in (np.uint8, np.uint16):
         return stack / float(np.iinfo(stack.dtype).max)
     if stack.dtype.kind != "f":

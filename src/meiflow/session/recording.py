@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config import Quality
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import say
+from meiflow.sections import Quality
 
 UNIT_COLUMNS = {
     "ecephys_structure_acronym": "area",
@@ -76,12 +76,15 @@ class RecordedSession:
     conditions : dict of str to DataFrame
         Presentations of the stimuli of `PARAMETRIC` that the session showed: start_time,
         stop_time and their parameters.
+    lost : ndarray, shape (n, 2)
+        Seconds between which a probe of these units missed spikes.
     """
 
     units: pd.DataFrame
     spike_times: list[NDArray[np.float64]]
     scenes: pd.DataFrame
     conditions: dict[str, pd.DataFrame]
+    lost: NDArray[np.float64]
 
 
 @contextmanager
@@ -110,11 +113,23 @@ def _opened(path: Path) -> Iterator[Any]:
 @contextmanager
 def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
     """An AllenSDK ``EcephysSession`` on a session file that is open inside the block."""
-    from meiflow.session.sdk import open_session
+    from meiflow.session.sdk import UNIT_COLUMNS_NEEDED, open_session
 
     with _opened(path) as nwbfile:
-        if nwbfile.units is None or nwbfile.electrodes is None or not len(nwbfile.units):
+        if nwbfile.units is None or not len(nwbfile.units):
             raise MeiflowError(f"session.nwb: {path} holds no sorted units")
+        lacks = sorted(set(UNIT_COLUMNS_NEEDED) - set(nwbfile.units.colnames))
+        groups = nwbfile.electrode_groups.values()
+        if nwbfile.electrodes is None or not all(hasattr(g, "probe_id") for g in groups):
+            lacks.append("electrodes on probes with a probe_id")
+        if lacks:
+            raise MeiflowError(
+                f"session.nwb: {path} is not laid out as an Allen Brain Observatory session (it "
+                f"lacks {', '.join(lacks)}); use session.source: tables for your own recordings"
+            )
+        ids = np.asarray(nwbfile.units.id[:])
+        if len(set(ids)) < len(ids):
+            raise MeiflowError(f"session.nwb: {path} has units with the same id")
         yield open_session(
             nwbfile,
             amplitude_cutoff_maximum=quality.amplitude_cutoff_max,
@@ -123,9 +138,42 @@ def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
         )
 
 
-def _numbers(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Columns as numbers; what is not one ('null', say) becomes NaN."""
-    return table.assign(**{c: pd.to_numeric(table[c], errors="coerce") for c in columns})
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn whatever AllenSDK and its libraries raise on an odd file into one line."""
+    try:
+        yield
+    except MeiflowError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if len(reason) > 200:
+            reason = f"{reason[:60]} ... {reason[-130:]}"
+        raise MeiflowError(
+            f"session.nwb: {path} does not read as an Allen session "
+            f"({type(error).__name__}: {reason}); is the file damaged, or of another layout?"
+        ) from error
+
+
+def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.DataFrame:
+    """Presentations of one stimulus with `keys` as numbers; blanks, which have none, left out."""
+    table = session.get_stimulus_table(name)
+    columns = ["start_time", "stop_time", *keys]
+    lacks = [c for c in columns if c not in table]
+    if lacks:
+        raise MeiflowError(f"session.nwb: {name} in {path.name} has no {', '.join(lacks)}")
+    # what is not a number ('null', say) becomes NaN
+    numbers = table.assign(**{c: pd.to_numeric(table[c], errors="coerce") for c in columns})
+    untimed = numbers[["start_time", "stop_time"]].isna().any(axis=1)
+    if untimed.any():
+        raise MeiflowError(
+            f"session.nwb: presentation {numbers.index[untimed][0]} of {name} in {path.name} has "
+            "no start or no end"
+        )
+    blank = numbers[keys].isna().any(axis=1)
+    if blank.any():
+        say(f"{name}: {blank.sum()} of {len(blank)} presentations without parameters left out")
+    return numbers.loc[~blank, columns]
 
 
 def read_session(
@@ -149,49 +197,65 @@ def read_session(
         session showed no natural scenes.
     """
     path = Path(path)
-    with open_recording(path, quality) as session, warnings.catch_warnings():
+    with (
+        _explained(path),
+        open_recording(path, quality) as session,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
-        units = session.units
-        present = sorted(session.channels["ecephys_structure_acronym"].dropna().unique())
-        for area in areas or ():
-            if area not in present:
-                raise MeiflowError(
-                    f"session.area: {area!r} was not recorded in {path.name}; it has "
-                    f"{', '.join(present)}{closest(area, present)}"
-                )
-            if not (units["ecephys_structure_acronym"] == area).any():
-                raise MeiflowError(
-                    f"session.area: no unit of {area} in {path.name} passes session.quality; "
-                    "loosen the filters or choose another area"
-                )
-        if areas is not None:
-            units = units[units["ecephys_structure_acronym"].isin(areas)]
-        units = units.sort_index()
-        if units.empty:
-            raise MeiflowError(f"session.quality: no unit of {path.name} passes the filters")
+        units = _units_of(session, areas, path)
         names = session.stimulus_names
         if "natural_scenes" not in names:
+            shown = ", ".join(n for n in names if n) or "nothing"
             raise MeiflowError(
-                f"session.nwb: {path.name} showed no natural_scenes (only "
-                f"{', '.join(n for n in names if n)}); choose a session that did"
+                f"session.nwb: {path.name} showed no valid natural_scenes (only {shown}); choose "
+                "a session that did"
             )
-        scenes = _numbers(session.get_stimulus_table("natural_scenes"), ["frame", "stimulus_block"])
+        masked = (session.stimulus_presentations["stimulus_name"] == "invalid_presentation").sum()
+        if masked:
+            say(f"{masked} presentations left out by AllenSDK, because the stimulus failed then")
+        scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
+        odd = scenes["frame"] != scenes["frame"].round()
+        if odd.any():
+            raise MeiflowError(
+                f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} shows frame "
+                f"{scenes.loc[odd, 'frame'].iloc[0]:g}; expected whole numbers, -1 for the blank"
+            )
         scenes = scenes.rename(columns={"stimulus_block": "block"})
-        lost = _lost_intervals(session, units)
         scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
-        scenes = _outside(scenes, lost, "natural_scenes")
-        conditions = {}
-        for name, keys in PARAMETRIC.items():
-            if name in names:
-                table = _numbers(session.get_stimulus_table(name), keys)
-                table = table[["start_time", "stop_time", *keys]].dropna()
-                conditions[name] = _outside(table, lost, name)
         return RecordedSession(
             units=_unit_table(units),
             spike_times=session.api.spike_times_of(units.index),
             scenes=scenes.assign(**_behaviour(session, scenes)),
-            conditions=conditions,
+            conditions={
+                name: _presentations(session, name, keys, path)
+                for name, keys in PARAMETRIC.items()
+                if name in names
+            },
+            lost=_lost_intervals(session, units),
         )
+
+
+def _units_of(session: Any, areas: tuple[str, ...] | None, path: Path) -> pd.DataFrame:
+    """Units of the areas that pass the filters, by id."""
+    units = session.units
+    present = sorted(session.channels["ecephys_structure_acronym"].dropna().unique())
+    for area in areas or ():
+        if area not in present:
+            raise MeiflowError(
+                f"session.area: {area!r} was not recorded in {path.name}; it has "
+                f"{', '.join(present) or 'no channel in a known structure'}{closest(area, present)}"
+            )
+        if not (units["ecephys_structure_acronym"] == area).any():
+            raise MeiflowError(
+                f"session.area: no unit of {area} in {path.name} passes session.quality; "
+                "loosen the filters or choose another area"
+            )
+    if areas is not None:
+        units = units[units["ecephys_structure_acronym"].isin(areas)]
+    if units.empty:
+        raise MeiflowError(f"session.quality: no unit of {path.name} passes the filters")
+    return units.sort_index()
 
 
 def _unit_table(units: pd.DataFrame) -> pd.DataFrame:
@@ -199,29 +263,20 @@ def _unit_table(units: pd.DataFrame) -> pd.DataFrame:
     return units.rename(columns=UNIT_COLUMNS)[[*UNIT_COLUMNS.values(), *further]]
 
 
-def _lost_intervals(session: Any, units: pd.DataFrame) -> pd.DataFrame:
+def _lost_intervals(session: Any, units: pd.DataFrame) -> NDArray[np.float64]:
     """Intervals in which a probe of these units missed spikes (AllenSDK only warns of them).
 
     Those in which the *stimulus* failed are not among them: AllenSDK takes out their
-    presentations by itself.
+    presentations by itself. An interval without an end never ends.
     """
     invalid = session.invalid_times
+    if not len(invalid):
+        return np.empty((0, 2))
     scopes = {*units["probe_description"], "all_probes"}
-    keep = [bool(scopes & set(tags)) for tags in invalid["tags"]] if len(invalid) else []
-    return invalid[keep]
-
-
-def _outside(shown: pd.DataFrame, lost: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Presentations that touch none of the intervals; says how many are left out."""
-    touched = np.zeros(len(shown), dtype=bool)
-    for start, stop in lost[["start_time", "stop_time"]].to_numpy() if len(lost) else ():
-        touched |= ((shown["stop_time"] > start) & (shown["start_time"] < stop)).to_numpy()
-    if touched.any():
-        say(
-            f"{name}: {touched.sum()} of {len(shown)} presentations left out, because a probe "
-            "missed spikes then (the file's invalid times)"
-        )
-    return shown[~touched]
+    keep = [bool(scopes & set(tags)) for tags in invalid["tags"]]
+    start = invalid["start_time"].fillna(-np.inf)
+    stop = invalid["stop_time"].fillna(np.inf)
+    return np.column_stack([start, stop])[keep]
 
 
 def _behaviour(session: Any, scenes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:

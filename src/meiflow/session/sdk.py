@@ -14,6 +14,18 @@ from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
+# Without these AllenSDK cannot make a unit.
+UNIT_COLUMNS_NEEDED = (
+    "peak_channel_id",
+    "local_index",
+    "cluster_id",
+    "quality",
+    "firing_rate",
+    "isi_violations",
+    "presence_ratio",
+    "amplitude_cutoff",
+)
+
 
 def _restore_numpy_names() -> None:
     import numpy as np

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config import Config, Simulation
 from meiflow.files import atomic, write_csv
 from meiflow.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
 from meiflow.progress import track
+from meiflow.sections import Config, Simulation
 from meiflow.session import schedule as plan
 from meiflow.session.dead_leaves import dead_leaves
 from meiflow.session.images import resize

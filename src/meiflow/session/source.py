@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from meiflow.config import Config
 from meiflow.errors import MeiflowError
+from meiflow.sections import Config
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,8 @@ def fetch(
         Final name; ``.{name}.part`` beside it holds what has arrived so far and is resumed.
     network : Network
     check : callable, optional
-        Called with the complete partial file; raises `MeiflowError` if its content is wrong.
+        Called with the complete partial file; raises `MeiflowError`, with a message that
+        continues the address, if its content is wrong.
 
     Raises
     ------
@@ -205,18 +206,15 @@ def fetch(
         if verify(path):
             return read_record(path) or write_record(path, url)
         part, state = _beside(path, ".part"), _beside(path, ".part.json")
-        try:
-            persistently(lambda: _receive(url, part, state, network), network, path.name)
-        except FetchError as error:
-            raise FetchError(f"{url}: {error}; what arrived is kept") from None
+        persistently(lambda: _receive(url, part, state, network), network, url)
         try:
             if check is not None:
                 check(part)
-        except MeiflowError:
+        except MeiflowError as error:
             # Whatever this is, it is not the file; resuming it would only repeat the fault.
             part.unlink(missing_ok=True)
             state.unlink(missing_ok=True)
-            raise
+            raise FetchError(f"{url}: {error}") from None
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
         # Recorded under the final name before the rename: a kill between leaves no file.

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.config import Gabor
 from meiflow.geometry import Geometry
+from meiflow.sections import Gabor
 from meiflow.stimuli import patterns
 from meiflow.stimuli.projection import project
 

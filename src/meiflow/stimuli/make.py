@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from meiflow.comparison.masks import pattern_mask, soft_mask
-from meiflow.config import Config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_csv, write_array, write_csv, write_picture
 from meiflow.models.network import load_model
+from meiflow.sections import Config
 from meiflow.session.schedule import DRIFT_PHASES, GABOR_CYCLES_PER_DEG, GABOR_DIAMETER_DEG
 from meiflow.stimuli import patterns
 from meiflow.stimuli.ascent import ascend, noise_starts

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config import Config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_csv, write_csv
 from meiflow.progress import say
+from meiflow.sections import Config
 from meiflow.session.images import load_images
 from meiflow.tables.counts import (
     BLANK,
@@ -21,6 +21,7 @@ from meiflow.tables.counts import (
     count_spikes,
     counting_windows,
     mean_responses,
+    outside,
     responses_table,
     trials_from_table,
 )
@@ -48,6 +49,9 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         they were shown, gabor_responses.csv, grating_responses.csv and tuning.csv.
     """
     further: dict[str, pd.DataFrame] = {}
+    if (nwb is None) != (config.session.source == "tables"):
+        wrong = "needs a session file (--nwb)" if nwb is None else "takes session.trials, no --nwb"
+        raise MeiflowError(f"session.source: {config.session.source} {wrong}")
     if nwb is None:
         origin = str(config.session.trials)
         trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
@@ -63,7 +67,10 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
             return count_spikes(recording.spike_times, *counting_windows(presentations, window))
 
-        scenes = recording.scenes
+        def valid(presentations: pd.DataFrame, name: str) -> pd.DataFrame:
+            return outside(presentations, window, recording.lost, name)
+
+        scenes = valid(recording.scenes, "natural_scenes")
         trials = Trials(
             scenes.index.to_numpy(), neuron_ids, scenes["frame"].to_numpy(), counts(scenes)
         )
@@ -73,7 +80,8 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
             .reset_index()
             .rename(columns={"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"})
         )
-        for name, shown in recording.conditions.items():
+        for name, presented in recording.conditions.items():
+            shown = valid(presented, name)
             further[CONDITION_FILES[name]] = condition_table(
                 shown, PARAMETRIC[name], counts(shown), neuron_ids
             )
@@ -83,29 +91,32 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         units = recording.units.rename_axis("neuron_id").reset_index()
 
     image_ids, means = mean_responses(trials)
-    shown = image_ids != BLANK
-    if shown.sum() < 4:
+    seen = image_ids != BLANK
+    if seen.sum() < 4:
         raise MeiflowError(
-            f"session.trials: only {int(shown.sum())} different images were shown; "
-            "at least 4 are needed"
+            f"session.{'trials' if nwb is None else 'nwb'}: only {int(seen.sum())} different "
+            "images were shown; at least 4 are needed"
         )
-    stack = load_images(images, config.image.geometry.shape, image_ids[shown].tolist())[1]
+    stack = load_images(images, config.image.geometry.shape, image_ids[seen].tolist())[1]
     write_csv(trials.to_frame(), output / "trials.csv")
     write_csv(
-        responses_table(image_ids[shown], means[shown], trials.neuron_ids),
+        responses_table(image_ids[seen], means[seen], trials.neuron_ids),
         output / "responses.csv",
     )
     write_csv(
-        responses_table(image_ids[~shown], means[~shown], trials.neuron_ids),
+        responses_table(image_ids[~seen], means[~seen], trials.neuron_ids),
         output / "blank_responses.csv",
     )
     write_csv(units, output / "units.csv")
-    write_stack(stack, image_ids[shown], config.image.geometry, output)
+    write_stack(stack, image_ids[seen], config.image.geometry, output)
     raster.write(output / "raster.npz")
-    for name, table in further.items():
-        write_csv(table, output / f"{name}.csv")
+    for name in ("presentations", *CONDITION_FILES.values(), "tuning"):
+        if name in further:
+            write_csv(further[name], output / f"{name}.csv")
+        else:  # another session's, left by an earlier run in this folder
+            (output / f"{name}.csv").unlink(missing_ok=True)
     repeats = np.unique(trials.image_ids, return_counts=True)[1]
     say(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
-        f"{int(shown.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
+        f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
     )

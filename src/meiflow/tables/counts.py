@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.progress import say
 
 BLANK = -1
 TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
@@ -104,7 +105,57 @@ def counting_windows(
     """
     onset = presentations["start_time"].to_numpy(float)
     end = presentations["stop_time"].to_numpy(float) if window_s[1] is None else onset + window_s[1]
+    empty = end <= onset + window_s[0]
+    if empty.any():
+        row = int(np.flatnonzero(empty)[0])
+        raise MeiflowError(
+            f"session.window_s: starts {window_s[0]:g} s after onset, but presentation "
+            f"{presentations.index[row]} ends after {end[row] - onset[row]:.4g} s; start earlier"
+        )
     return onset + window_s[0], end
+
+
+def outside(
+    presentations: pd.DataFrame,
+    window_s: tuple[float, float | None],
+    intervals: ArrayLike,
+    name: str,
+) -> pd.DataFrame:
+    """Presentations that, with their counting window, touch none of the intervals.
+
+    Parameters
+    ----------
+    presentations : DataFrame
+        With start_time and stop_time.
+    window_s : tuple
+        As in `counting_windows`.
+    intervals : array_like, shape (n, 2)
+        Starts and stops in seconds.
+    name : str
+        Stimulus, for the message that tells how many are left out.
+
+    Raises
+    ------
+    MeiflowError
+        If none remains.
+    """
+    from_, to = counting_windows(presentations, window_s)
+    from_ = np.minimum(from_, presentations["start_time"])
+    to = np.maximum(to, presentations["stop_time"])
+    touched = np.zeros(len(presentations), dtype=bool)
+    for start, stop in np.asarray(intervals, dtype=float):
+        touched |= ((to > start) & (from_ < stop)).to_numpy()
+    if touched.any():
+        say(
+            f"{name}: {touched.sum()} of {len(presentations)} presentations left out, because a "
+            "probe missed spikes then (the file's invalid times)"
+        )
+    if touched.all() and len(presentations):
+        raise MeiflowError(
+            f"session.nwb: a probe of session.area missed spikes during all {name}; choose areas "
+            "of another probe"
+        )
+    return presentations[~touched]
 
 
 def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
@@ -132,6 +183,8 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
                 f"{origin}: {column} is empty in row {int(np.flatnonzero(missing)[0]) + 2}"
             )
     for column in ("spike_count", "image_id"):
+        if pd.api.types.is_bool_dtype(table[column]):
+            raise MeiflowError(f"{origin}: {column} holds True and False; expected whole numbers")
         numbers = pd.to_numeric(table[column], errors="coerce")
         wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
         lowest = 0 if column == "spike_count" else BLANK

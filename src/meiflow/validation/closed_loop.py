@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.comparison.compare import Stimulus, read_stimuli
-from meiflow.config import Config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_csv, write_csv
 from meiflow.geometry import Geometry
 from meiflow.progress import say, track
+from meiflow.sections import Config
 from meiflow.stimuli.ascent import ascend, noise_starts
 from meiflow.stimuli.projection import contrast_targets, is_matched, project
 from meiflow.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
