@@ -87,6 +87,12 @@ class RecordedSession:
     lost: NDArray[np.float64]
 
 
+def _reason(error: Exception) -> str:
+    """An exception's text in one line; what matters stands at its start and at its end."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:60]} ... {text[-130:]}"
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     from pynwb import NWBHDF5IO
@@ -99,9 +105,8 @@ def _opened(path: Path) -> Iterator[Any]:
             io = NWBHDF5IO(str(path), "r", load_namespaces=True)
             nwbfile = io.read()
     except Exception as error:  # h5py and pynwb raise many kinds for a damaged file
-        reason = " ".join(str(error).split())[:200]
         raise MeiflowError(
-            f"session.nwb: {path} is not a readable NWB file ({reason}); download it again "
+            f"session.nwb: {path} is not a readable NWB file ({_reason(error)}); download it again "
             "or give another file"
         ) from None
     try:
@@ -146,12 +151,9 @@ def _explained(path: Path) -> Iterator[None]:
     except MeiflowError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())
-        if len(reason) > 200:
-            reason = f"{reason[:60]} ... {reason[-130:]}"
         raise MeiflowError(
             f"session.nwb: {path} does not read as an Allen session "
-            f"({type(error).__name__}: {reason}); is the file damaged, or of another layout?"
+            f"({type(error).__name__}: {_reason(error)}); is the file damaged, or of another layout?"
         ) from error
 
 
