@@ -32,6 +32,7 @@ rule report:
     input:
         of_selected(f"{NEURON}/comparison.csv"),
         validation_files(),
+        selection_figure_files(),
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/selection/neurons.csv",
         f"{RESULTS}/summary.csv",

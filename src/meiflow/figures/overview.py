@@ -74,31 +74,6 @@ def gallery(
     return figure
 
 
-def selection_scatter(table: pd.DataFrame) -> Figure:
-    """Oracle correlation against variance of all neurons, selected ones filled."""
-    with style():
-        figure = new_figure(3.4, 2.7)
-        ax = figure.subplots()
-        for selected, colour, label in ((False, GREY, "not selected"), (True, BLUE, "selected")):
-            part = table[table["selected"] == selected]
-            ax.scatter(
-                part["variance"],
-                part["oracle"],
-                s=18,
-                facecolors=colour if selected else "none",
-                edgecolors=colour,
-                label=f"{label} ({len(part)})",
-            )
-        odd = table[table["is_anomaly"]]
-        ax.scatter(odd["variance"], odd["oracle"], s=5, c="black", marker="x", label="anomaly")
-        if ((table["variance"] > 0) & table["oracle"].notna()).any():
-            ax.set_xscale("log")
-        ax.axhline(0, color=GREY, lw=0.6)
-        ax.set(xlabel="variance over images (spikes²)", ylabel="oracle correlation")
-        ax.legend()
-    return figure
-
-
 def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
     """Cross-validated correlation of the model, its baseline and its shuffled control."""
     kinds = [

@@ -119,7 +119,7 @@ def correlation_maps(
     selected : ndarray of bool, shape (neurons,)
     """
     with style():
-        figure = new_figure(_PAGE, 3.4)
+        figure = new_figure(_PAGE, 2.9)
         for ax, matrix, name in zip(
             figure.subplots(1, 2), (signal, noise), ("signal", "noise"), strict=True
         ):

@@ -18,7 +18,6 @@ from meiflow.figures.overview import (
     gallery,
     model_scores,
     response_ratios,
-    selection_scatter,
 )
 from meiflow.figures.style import as_data_uri, save_figure
 from meiflow.files import read_arrays, read_csv, write_text
@@ -155,7 +154,6 @@ def write_report(
     shown: dict[str, dict[str, NDArray]] = {n: views[neurons.index(n)].images for n in best}
     drawn: dict[str, Any] = {
         "gallery": gallery(shown, geometry, _gallery_titles(summary)),
-        "selection": selection_scatter(table),
         "scores": model_scores(scores, neurons),
         "responses": response_ratios(summary),
     }
@@ -194,6 +192,13 @@ def write_report(
         session=config.session.model_dump(),
         headline=_headline(summary, table, loop is not None),
         figures={name: _picture(figures / f"{name}.png") for name in drawn},
+        selection={
+            name: _picture(results / "selection" / f"{name}.png")
+            for name in ("oracle", "measures", "rastermap")
+        },
+        selected=len(neurons),
+        recorded=len(table),
+        unstable=int((~table["is_stable"]).sum()),
         columns=columns,
         rows=[
             [{"text": _number(row[c], 3), "value": row[c]} for c in columns]

@@ -5,7 +5,7 @@ correlations is most like a fixed one that falls off with the distance between p
 same goal, for single neurons, is climbed from the optimal leaf ordering of a hierarchical
 clustering (Bar-Joseph et al. 2001), each move of a segment to any other place being judged at
 once from tables of sums: the package's own search judges each by itself and takes a minute and
-more for 135 neurons (``benchmarks/rastermap_order.py``).
+more for 135 neurons (``benchmarks/selection_speed.py``).
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def _explained(path: Path) -> Iterator[None]:
     except Exception as error:
         raise MeiflowError(
             f"session.nwb: {path} does not read as an Allen session "
-            f"({type(error).__name__}: {_reason(error)}); is the file damaged, or of another layout?"
+            f"({type(error).__name__}: {_reason(error)}); is it damaged, or of another layout?"
         ) from error
 
 
