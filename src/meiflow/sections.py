@@ -37,6 +37,30 @@ class Simulation(_Section):
         default=0.3, description="units failing the quality filters, relative to those passing"
     )
     untuned_fraction: Fraction = Field(default=0.25, description="share of untuned units")
+    kinds: list[
+        Literal[
+            "simple",
+            "complex",
+            "simple_normalised",
+            "complex_normalised",
+            "on_centre",
+            "off_centre",
+            "corner",
+            "curved",
+            "two_bars",
+        ]
+    ] = Field(
+        default=[
+            "simple",
+            "complex",
+            "simple_normalised",
+            "complex_normalised",
+            "on_centre",
+            "off_centre",
+        ],
+        min_length=1,
+        description="kinds of tuned units, in turn",
+    )
     frames: int = Field(default=118, ge=4, le=118, description="natural-scene images")
     repeats: int = Field(default=30, ge=2, description="presentations per image and of the blank")
     gabor_repeats: int = Field(default=5, ge=0, description="per Gabor condition (243)")

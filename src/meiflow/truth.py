@@ -18,15 +18,12 @@ from numpy.typing import NDArray
 from meiflow.geometry import Geometry
 from meiflow.stimuli import patterns
 
-KINDS = (
-    "simple",
-    "complex",
-    "simple_normalised",
-    "complex_normalised",
-    "on_centre",
-    "off_centre",
-    "untuned",
-)
+GABOR_KINDS = ("simple", "complex", "simple_normalised", "complex_normalised")
+CENTRED_KINDS = ("on_centre", "off_centre")
+# What no Gabor and no disc describes: two lines that meet, an arc, two bars that do not touch.
+SHAPE_KINDS = ("corner", "curved", "two_bars")
+DEFAULT_KINDS = GABOR_KINDS + CENTRED_KINDS
+KINDS = (*DEFAULT_KINDS, *SHAPE_KINDS, "untuned")
 TRUTH_COLUMNS = (
     "kind",
     "x_deg",
@@ -75,7 +72,7 @@ def draw_neurons(kinds: list[str], rng: np.random.Generator, geometry: Geometry)
         raise ValueError(f"unknown neuron kind {unknown[0]!r}; allowed: {', '.join(KINDS)}")
     n = len(kinds)
     kind = np.array(kinds)
-    centred = np.isin(kind, ["on_centre", "off_centre"])
+    centred = np.isin(kind, CENTRED_KINDS)
     wavelength = np.exp(rng.uniform(np.log(10), np.log(25), n))
     half_x, half_y = geometry.width_deg / 2, geometry.height_deg / 2
     return pd.DataFrame(
@@ -118,6 +115,15 @@ def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
             even[rows] = sign * patterns.difference_of_gaussians(
                 geometry, p["x_deg"][rows], p["y_deg"][rows], sigma, 2.5 * sigma, 0.9
             )
+    for name, shape_of in (
+        ("corner", patterns.corner),
+        ("curved", patterns.curved_gabor),
+        ("two_bars", patterns.two_bars),
+    ):
+        rows = kind == name
+        if rows.any():
+            chosen = [p[c][rows] for c in ("x_deg", "y_deg", "wavelength_deg", "orientation_deg")]
+            even[rows] = shape_of(geometry, *chosen)
     # A pool half as wide again as the filter measures local contrast.
     u, v = patterns.rotated_axes(geometry, p["x_deg"], p["y_deg"], p["orientation_deg"])
     sigma = p["sigma_deg"][:, None, None]

@@ -101,6 +101,30 @@ def test_signal_power_recovers_the_truth_and_equals_schoppe():
     assert np.abs(power.fev - expected_fev).mean() < 0.03
 
 
+@pytest.mark.parametrize("unequal", [False, True])
+def test_ceilings_are_unbiased(unequal):
+    """FEV and CC_max of many sessions of the same neuron: their mean is the truth."""
+    rng = np.random.default_rng(11)
+    images, sessions = 118, 300
+    rates = rng.gamma(4.0, 0.5, images)
+    repeats = rng.integers(6, 14, images) if unequal else np.full(images, 10)
+    ids = np.repeat(np.arange(images), repeats)
+    power = signal_power(rng.poisson(rates[ids, None], (len(ids), sessions)), Groups.of(ids))
+    signal, noise = rates.var(ddof=1), rates.mean()
+
+    def unbiased(values, truth, slack):
+        error = values - truth
+        assert abs(error.mean()) < 3 * error.std() / np.sqrt(sessions) + slack
+
+    unbiased(power.signal, signal, 0)
+    unbiased(power.noise_variance, noise, 0)
+    # ratios have a bias of second order
+    left = (rates / repeats).mean()
+    unbiased(power.cc_max, np.sqrt(signal / (signal + left)), 0.002)
+    total = np.average((rates - np.average(rates, weights=repeats)) ** 2, weights=repeats)
+    unbiased(power.fev, total / (total + np.average(rates, weights=repeats)), 0.005)
+
+
 def test_negative_signal_power_gives_nan_ceiling(rng):
     counts = rng.poisson(2.0, (60, 200))
     power = signal_power(counts, Groups.of(np.repeat(np.arange(20), 3)))

@@ -20,7 +20,7 @@ from meiflow.session.images import resize
 from meiflow.session.nwb_writer import Recording, write_nwb
 from meiflow.session.spikes import poisson_train, running_speed, shared_gain
 from meiflow.stimuli import patterns
-from meiflow.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
+from meiflow.truth import calibrate_gain, draw_neurons, render_filters, true_drive
 
 # The neurons look at the screen on a grid of their own, finer than the models' images.
 DISPLAY = Geometry(120, 192, ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG)
@@ -65,14 +65,15 @@ def make_units(config: Simulation, streams: _Streams) -> tuple[pd.DataFrame, pd.
         Columns of `Recording.channels`.
     """
     unit_tables, channel_tables = [], []
-    tuned_kinds = [k for k in KINDS if k != "untuned"]
+    tuned_kinds = list(config.kinds)
+    every_kind = [*tuned_kinds, "untuned"]
     for probe, (area, passing) in enumerate(config.units.items()):
         rng = streams("units", area)
         failing = round(passing * config.failing_fraction)
         n = passing + failing
         untuned = round(passing * config.untuned_fraction)
         tuned = [tuned_kinds[i % len(tuned_kinds)] for i in range(passing - untuned)]
-        rest = [KINDS[i % len(KINDS)] for i in range(failing)]
+        rest = [every_kind[i % len(every_kind)] for i in range(failing)]
         table = draw_neurons(tuned + ["untuned"] * untuned + rest, rng, DISPLAY)
         channel_ids = 850_000_000 + 1000 * probe + np.arange(_CHANNELS_PER_PROBE)
         # The topmost channels of every probe lie outside the brain.

@@ -146,3 +146,61 @@ def difference_of_gaussians(
         return np.exp(-0.5 * r2 / sigma**2) / (2 * np.pi * sigma**2)
 
     return unit(sigma_centre) - surround_weight * unit(sigma_surround)
+
+
+def _balanced(pattern: NDArray, window: NDArray) -> Patterns:
+    """Take out the mean with a weight that stays inside the window."""
+    total = window.sum((-2, -1), keepdims=True) + 1e-30
+    return pattern - window * (pattern.sum((-2, -1), keepdims=True) / total)
+
+
+def _bar(u: NDArray, wavelength: NDArray) -> Patterns:
+    """Profile across a bright bar with dark flanks, half a wavelength wide."""
+    sigma = wavelength / 4
+    return (1 - (u / sigma) ** 2) * np.exp(-0.5 * (u / sigma) ** 2)
+
+
+def corner(
+    geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
+) -> Patterns:
+    """Two bars that start in one point and stand at right angles; parameters as in `gabor`."""
+    u, v = rotated_axes(geometry, x, y, orientation)
+    (wave,) = _expand(wavelength)
+    arm, blur = 0.9 * wave, wave / 8
+
+    def half(across: NDArray, along: NDArray) -> Patterns:
+        start = 1 / (1 + np.exp(-np.clip(along / blur, -60, 60)))
+        return _bar(across, wave) * start * np.exp(-0.5 * (along / arm) ** 2)
+
+    window = np.exp(-0.5 * (u**2 + v**2) / wave**2)
+    return _balanced(np.maximum(half(u, v), half(v, u)) * window, window)
+
+
+def curved_gabor(
+    geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
+) -> Patterns:
+    """A Gabor whose stripes are arcs of a radius of 0.8 wavelengths; parameters as in `gabor`."""
+    u, v = rotated_axes(geometry, x, y, orientation)
+    (wave,) = _expand(wavelength)
+    radius = 0.8 * wave
+    window = np.exp(-0.5 * (u**2 + v**2) / (0.55 * wave) ** 2)
+    from_circle = np.hypot(u + radius, v) - radius
+    return _balanced(np.cos(2 * np.pi * from_circle / wave) * window, window)
+
+
+def two_bars(
+    geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
+) -> Patterns:
+    """Two short bars a wavelength apart, turned 60 degrees to each other; as in `gabor`."""
+    u, v = rotated_axes(geometry, x, y, orientation)
+    (wave,) = _expand(wavelength)
+    short = 0.35 * wave
+    turn = np.deg2rad(60.0)
+
+    def bar(across: NDArray, along: NDArray) -> Patterns:
+        return _bar(across, wave) * np.exp(-0.5 * (along / short) ** 2)
+
+    far = v - 1.0 * wave
+    turned = u * np.cos(turn) + far * np.sin(turn), -u * np.sin(turn) + far * np.cos(turn)
+    window = np.exp(-0.5 * (u**2 + (v - 0.5 * wave) ** 2) / wave**2)
+    return _balanced(bar(u, v) + bar(*turned), window)
