@@ -218,5 +218,7 @@ def signal_power(counts: NDArray, groups: Groups) -> SignalPower:
     with np.errstate(divide="ignore", invalid="ignore"):
         cc_max = np.where(signal > 0, np.sqrt(np.maximum(signal, 0) / var_means), np.nan)
         total = values[repeated[groups.codes]].var(0, ddof=1)
-        fev = np.where(total > 0, (total - noise) / total, np.nan)
+        # over trials an image counts as often as it was shown, in both
+        among_trials = (r * within).sum(0) / r.sum()
+        fev = np.where(total > 0, (total - among_trials) / total, np.nan)
     return SignalPower(signal, cc_max, fev, noise)
