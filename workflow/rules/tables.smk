@@ -19,6 +19,7 @@ rule tables:
     params:
         config=resolved(
             CONFIG,
+            "session.id",
             "session.source",
             "session.area",
             "session.quality",
