@@ -29,7 +29,7 @@ from meiflow.tables.build import build_tables
 from meiflow.tables.load import load_responses, load_trials
 from meiflow.truth import render_filters, true_drive
 
-OFF = {"oracle_p_max": None, "oracle_min": None, "variance_quantile": None}
+OFF = {"oracle_p_max": None, "oracle_min": None}
 RULES = {
     "default": Selection(),
     "notebook": Selection(**OFF, quantile_above={"notebook_oracle": 0.6, "notebook_variance": 0.5}),
@@ -39,9 +39,7 @@ RULES = {
     "oracle_p <= 0.001": Selection(**OFF | {"oracle_p_max": 0.001}),
     "oracle_p <= 0.05": Selection(**OFF | {"oracle_p_max": 0.05}),
     "oracle >= 0.1": Selection(**OFF | {"oracle_min": 0.1}),
-    "oracle_p <= 0.001, oracle >= 0.1": Selection(
-        **OFF | {"oracle_p_max": 0.001, "oracle_min": 0.1}
-    ),
+    "default, and variance above the lowest tenth": Selection(variance_quantile=0.1),
     "oracle_p <= 0.001, cc_max >= 0.8": Selection(
         **OFF | {"oracle_p_max": 0.001}, minimum={"cc_max": 0.8}
     ),

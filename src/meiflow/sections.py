@@ -167,10 +167,10 @@ class Selection(_Section):
     )
     oracle_min: float | None = Field(default=0.1, ge=-1, le=1, description="oracle correlation")
     oracle_quantile: Fraction | None = Field(
-        default=None, description="oracle above this quantile of all neurons"
+        default=None, description="oracle at or above this quantile of all neurons"
     )
     variance_quantile: Fraction | None = Field(
-        default=0.1, description="variance over images above this quantile of all neurons"
+        default=None, description="variance over images at or above this quantile of all neurons"
     )
     minimum: dict[str, float] = Field(
         default={}, description="lowest value of any measure of neurons.csv, such as {fev: 0.1}"
@@ -182,7 +182,7 @@ class Selection(_Section):
     quantile_above: dict[str, Fraction] = Field(
         default={}, description="measures that must lie above this quantile of all neurons"
     )
-    top_k: int | None = Field(default=None, ge=1, description="at most so many, the best first")
+    top_k: int | None = Field(default=None, ge=1, description="at most so many, the highest first")
     rank_by: str = Field(default="oracle", description="measure that ranks them for top_k")
     include: list[str] = Field(default=[], description="neuron ids selected whatever the rest says")
     exclude: list[str] = Field(default=[], description="neuron ids never selected")
@@ -207,11 +207,20 @@ class Selection(_Section):
 
     @model_validator(mode="after")
     def _enough_shuffles(self) -> Selection:
-        if self.oracle_p_max is not None and self.oracle_p_max < 1 / (self.shuffles + 1):
-            raise ValueError(
-                f"oracle_p_max: {self.oracle_p_max} cannot be reached with {self.shuffles} "
-                f"shuffles; use at least {int(1 / self.oracle_p_max)}"
-            )
+        limits = {"oracle_p_max": self.oracle_p_max, "maximum": self.maximum.get("oracle_p")}
+        for key, limit in limits.items():
+            if limit is not None and limit < 1 / (self.shuffles + 1):
+                raise ValueError(
+                    f"{key}: {limit} cannot be reached with {self.shuffles} shuffles"
+                    + (f"; use at least {int(1 / limit)}" if limit > 0 else "")
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Selection:
+        both = sorted(set(self.include) & set(self.exclude))
+        if both:
+            raise ValueError(f"include: {both[0]!r} is in exclude too; keep one")
         return self
 
 

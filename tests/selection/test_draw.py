@@ -97,9 +97,8 @@ def test_source_tables_without_times_or_places(tmp_path, rng):
     assert np.isnan(read_raster(tmp_path / "t" / "raster.npz").bin_s)
 
 
-def test_pooling_keeps_the_sum_and_places_name_their_share():
-    z = np.arange(12.0)[:, None]
-    assert len(_pooled(z, 5)) == 4
+def test_pooling_averages_and_places_name_their_share():
+    assert _pooled(np.arange(11.0)[:, None], 3)[:, 0].tolist() == [1, 4, 7, 9.5]
     table = pd.DataFrame({"neuron_id": ["1", "2", "3"], "selected": [True, False, True]})
     units = pd.DataFrame(
         {

@@ -17,20 +17,26 @@ _COLUMNS = 1400
 _BRIGHTEST_Z = 2.5
 
 
-def _pooled(z: NDArray, columns: int) -> NDArray[np.float64]:
-    """Mean of neighbouring bins, so that none is lost between pixels, z-scored again."""
-    step = max(1, int(np.ceil(len(z) / columns)))
-    starts = np.arange(0, len(z), step)
-    pooled = np.add.reduceat(z, starts, axis=0)
-    spread = pooled.std(axis=0)
-    return (pooled - pooled.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+def _pooled(counts: NDArray, step: int) -> NDArray[np.float64]:
+    """Mean of each `step` neighbouring bins, so that none is lost between pixels."""
+    starts = np.arange(0, len(counts), step)
+    sums = np.add.reduceat(counts.astype(float), starts, axis=0)
+    return sums / np.diff(np.append(starts, len(counts)))[:, None]
 
 
-def _draw_block(ax: Any, raster: Raster, block: int, order: NDArray, columns: int) -> Any:
-    inside = raster.block == block
-    start = raster.start_s[inside]
+def _pooled_blocks(raster: Raster, order: NDArray, step: int) -> list[NDArray[np.float64]]:
+    """Each block pooled and z-scored over the whole session: a unit that falls silent fades."""
+    blocks = [
+        _pooled(raster.counts[raster.block == b][:, order], step) for b in np.unique(raster.block)
+    ]
+    everything = np.concatenate(blocks)
+    mean, spread = everything.mean(axis=0), everything.std(axis=0)
+    return [(block - mean) / np.where(spread > 0, spread, 1.0) for block in blocks]
+
+
+def _draw_block(ax: Any, raster: Raster, block: int, z: NDArray) -> Any:
+    start = raster.start_s[raster.block == block]
     length = raster.bin_s if np.isfinite(raster.bin_s) else 1.0
-    z = _pooled(raster.counts[inside][:, order].astype(float), columns)
     picture = ax.imshow(
         z.T,
         cmap="gray_r",
@@ -38,14 +44,14 @@ def _draw_block(ax: Any, raster: Raster, block: int, order: NDArray, columns: in
         vmax=_BRIGHTEST_Z,
         aspect="auto",
         interpolation="nearest",
-        extent=(start[0], start[-1] + length, len(order) - 0.5, -0.5),
+        extent=(start[0], start[-1] + length, z.shape[1] - 0.5, -0.5),
     )
     ax.tick_params(length=2)
     return picture
 
 
 def _time_label(raster: Raster) -> str:
-    return "time (s)" if np.isfinite(raster.bin_s) else "trial"
+    return "time (s)" if np.isfinite(raster.bin_s) else "trial, as in the table"
 
 
 def _mark_selected(ax: Any, selected: NDArray[np.bool_]) -> None:
@@ -55,6 +61,10 @@ def _mark_selected(ax: Any, selected: NDArray[np.bool_]) -> None:
         np.full(len(rows), 1.004), rows, "<", color=VERMILION, ms=2.5, mew=0, clip_on=False,
         transform=ax.get_yaxis_transform(),
     )  # fmt: skip
+
+
+def _explain_marks(figure: Figure) -> None:
+    figure.text(0.995, 0.005, "◂ selected", color=VERMILION, ha="right", va="bottom", fontsize=7)
 
 
 def rastermap(raster: Raster, table: pd.DataFrame) -> Figure:
@@ -73,9 +83,9 @@ def rastermap(raster: Raster, table: pd.DataFrame) -> Figure:
         figure = new_figure(_PAGE, 3.0)
         axes = figure.subplots(1, len(blocks), squeeze=False, sharey=True, width_ratios=lengths)[0]
         picture: Any = None
-        for number, (ax, block, length) in enumerate(zip(axes, blocks, lengths, strict=True)):
-            columns = max(1, _COLUMNS * length // sum(lengths))
-            picture = _draw_block(ax, raster, block, order, columns)
+        pooled = _pooled_blocks(raster, order, max(1, -(-sum(lengths) // _COLUMNS)))
+        for number, (ax, block, z) in enumerate(zip(axes, blocks, pooled, strict=True)):
+            picture = _draw_block(ax, raster, block, z)
             if len(blocks) > 1:
                 ax.set_title(f"block {number + 1}")
             ax.locator_params(axis="x", nbins=4)
@@ -86,23 +96,27 @@ def rastermap(raster: Raster, table: pd.DataFrame) -> Figure:
         _mark_selected(axes[-1], table["selected"].to_numpy()[order])
         figure.supxlabel(_time_label(raster), fontsize=8)
         figure.colorbar(picture, ax=axes[-1], label="z-scored rate", pad=0.03, shrink=0.8)
+        _explain_marks(figure)
     return figure
 
 
 def rastermap_blocks(raster: Raster, table: pd.DataFrame) -> Figure:
-    """The same, each block over the whole width."""
+    """The same, one panel for each block."""
     order = np.argsort(table["raster_place"].to_numpy())
     blocks = np.unique(raster.block)
     with style():
         figure = new_figure(_PAGE, 0.4 + 2.1 * len(blocks))
         axes = figure.subplots(len(blocks), 1, squeeze=False)[:, 0]
-        for number, (ax, block) in enumerate(zip(axes, blocks, strict=True)):
-            _draw_block(ax, raster, block, order, _COLUMNS)
+        longest = max(int((raster.block == b).sum()) for b in blocks)
+        pooled = _pooled_blocks(raster, order, max(1, -(-longest // _COLUMNS)))
+        for number, (ax, block, z) in enumerate(zip(axes, blocks, pooled, strict=True)):
+            _draw_block(ax, raster, block, z)
             _mark_selected(ax, table["selected"].to_numpy()[order])
             ax.set(ylabel="neuron, raster order")
             if len(blocks) > 1:
                 ax.set_title(f"block {number + 1}")
         axes[-1].set_xlabel(_time_label(raster))
+        _explain_marks(figure)
     return figure
 
 
@@ -133,6 +147,7 @@ def correlation_maps(
             ax.set(title=f"{name} correlation", xlabel="neuron, clustered", ylabel="neuron")
             _mark_selected(ax, selected[order])
             figure.colorbar(picture, ax=ax, shrink=0.75, extend="both", pad=0.04)
+        _explain_marks(figure)
     return figure
 
 
@@ -163,8 +178,9 @@ def measure_scatters(table: pd.DataFrame) -> Figure:
             ax.scatter(
                 odd[x], odd[y], s=34, marker="x", c=ORANGE, lw=1, label=f"anomaly ({len(odd)})"
             )
+            positive = (table["variance"] > 0) & table[[x, y]].notna().all(axis=1)
             for axis, measure in (("x", x), ("y", y)):
-                if measure == "variance" and (table["variance"] > 0).any():
+                if measure == "variance" and positive.any():
                     getattr(ax, f"set_{axis}scale")("log")
             ax.set(xlabel=labels[x], ylabel=labels[y])
         handles, names = axes[0].get_legend_handles_labels()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from meiflow.errors import MeiflowError
 from meiflow.figures.selection import (
     correlation_maps,
     measure_scatters,
@@ -35,6 +36,15 @@ def draw_selection(tables: Path, selection: Path, probes: bool, output: Path) ->
     table = read_csv(selection / "neurons.csv")
     pairs = read_arrays(selection / "correlations.npz")
     raster = read_raster(tables / "raster.npz")
+    units = read_csv(tables / "units.csv")
+    for name, ids in (("raster.npz", raster.neuron_ids), ("correlations.npz", pairs["neuron_ids"])):
+        if list(ids) != list(table["neuron_id"]):
+            raise MeiflowError(
+                f"{selection / 'neurons.csv'} and {name} are not of the same neurons; run the "
+                "selection again on these tables"
+            )
+    if probes and "probe" not in units:
+        raise MeiflowError(f"{tables / 'units.csv'}: tells no probes; draw with --no-probes")
     varies = np.flatnonzero(np.isfinite(np.diag(pairs["signal"])))
     order = varies[leaf_order(pairs["signal"][np.ix_(varies, varies)])]
     figures = {
@@ -47,7 +57,7 @@ def draw_selection(tables: Path, selection: Path, probes: bool, output: Path) ->
         "oracle": oracle_ranked(table),
     }
     if probes:
-        figures["probes"] = probe_places(table, read_csv(tables / "units.csv"))
+        figures["probes"] = probe_places(table, units)
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
             save_figure(figure, output / f"{name}.{suffix}")

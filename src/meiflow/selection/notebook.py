@@ -62,9 +62,16 @@ def random_trial_oracle(
     a = (trial - (trial * weight).sum(axis=0)) * use
     b = (others - (others * weight).sum(axis=0)) * use
     norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    varies = _varies(trial, use) & _varies(others, use)
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = np.where(norm > 0, (a * b).sum(axis=0) / norm, np.nan)
+        correlation = np.where(varies, (a * b).sum(axis=0) / norm, np.nan)
     return correlation * images / len(groups.repeats)
+
+
+def _varies(values: NDArray, use: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the used values of a column differ; their variance may be rounding alone."""
+    low = np.where(use, values, np.inf).min(axis=0)
+    return np.where(use, values, -np.inf).max(axis=0) > low
 
 
 def notebook_measures(trials: Trials, seed: int) -> pd.DataFrame:
@@ -82,7 +89,8 @@ def notebook_measures(trials: Trials, seed: int) -> pd.DataFrame:
     oracles = np.stack(
         [random_trial_oracle(trials.counts, groups, rng) for _ in range(REPETITIONS)]
     )
-    ranks = pd.DataFrame(oracles).rank(axis=1, ascending=False, method="first") - 1
+    # as in the notebook, an undefined repetition comes last, and leaves no mean
+    ranks = pd.DataFrame(oracles).rank(axis=1, ascending=False, method="first", na_option="bottom")
     means = mean_responses(trials)[1].T
     forest = IsolationForest(n_estimators=100, contamination="auto", random_state=_FOREST_SEED)
     label = forest.fit(means).predict(means)
@@ -90,7 +98,7 @@ def notebook_measures(trials: Trials, seed: int) -> pd.DataFrame:
     table = np.column_stack([means, score, label])
     values = (
         oracles.mean(axis=0),
-        ranks.mean(axis=0).to_numpy(),
+        ranks.mean(axis=0).to_numpy() - 1,
         np.array([entropy(np.unique(row, return_counts=True)[1]) for row in means]),
         table.var(axis=1, ddof=1),
         score,

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 LOCALITY = 0.15
 TIME_LAG_BINS = 15
 COMPONENTS = 64
-# The tables of sums need about 50 n^3 bytes; beyond, the leaf ordering stands.
-MOST_NEURONS = 200
+# The tables of sums need about 130 n^3 bytes and n^3 time; beyond, the leaf ordering stands.
+MOST_NEURONS = 150
 _MOST_MOVES = 400
 _SMALLEST_GAIN = 1e-3
 

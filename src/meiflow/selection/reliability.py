@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+_TIE = 1e-10
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -136,7 +138,8 @@ def oracle_interval(
     defined = ~np.isnan(drawn).all(axis=0)
     low, high = np.full((2, values.shape[1]), np.nan)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    low[defined], high[defined] = np.nanquantile(drawn[:, defined], tails, axis=0)
+    if defined.any():
+        low[defined], high[defined] = np.nanquantile(drawn[:, defined], tails, axis=0)
     return low, high
 
 
@@ -165,11 +168,13 @@ def oracle_null(
         sums = np.add.reduceat(values[dealt], starts, axis=0).astype(float)
         sums_of_squares = np.add.reduceat(squares[dealt], starts, axis=0).astype(float)
         drawn[i] = _oracle_from_sums(sums, sums_of_squares, groups.repeats)
-    undefined = np.isnan(observed)
-    p = (1 + (drawn >= observed).sum(axis=0)) / (1 + shuffles)
-    drawn[:, undefined] = 0
-    high = np.nanquantile(drawn, 0.95, axis=0)
-    return np.where(undefined, np.nan, p), np.where(undefined, np.nan, high)
+    # An undefined or (but for rounding) equal one counts as high: when in doubt, for chance.
+    p = (1 + (~(drawn < observed - _TIE)).sum(axis=0)) / (1 + shuffles)
+    known = ~np.isnan(observed) & ~np.isnan(drawn).all(axis=0)
+    high = np.full(values.shape[1], np.nan)
+    if known.any():
+        high[known] = np.nanquantile(drawn[:, known], 0.95, axis=0)
+    return np.where(np.isnan(observed), np.nan, p), high
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from meiflow.sections import Selection
 
 # A condition: how it reads when it fails, and whom it passes.
 Condition = tuple[str, "pd.Series[bool]"]
+UNDEFINED = "oracle undefined: no image was repeated, or the counts do not vary"
 
 
 def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
@@ -34,9 +35,10 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
         failed[~passed] += text + "; "
         selected &= passed
     reason = failed.str.removesuffix("; ").where(~selected, "all conditions hold")
+    excluded = table["neuron_id"].isin(rule.exclude)
+    measure = _measure(table, rule.rank_by, "selection.rank_by")
     if rule.top_k is not None:
-        measure = _measure(table, rule.rank_by, "selection.rank_by")
-        ranked = measure.where(selected).rank(ascending=False, method="first")
+        ranked = measure.where(selected & ~excluded).rank(ascending=False, method="first")
         beyond = selected & ~(ranked <= rule.top_k)
         reason[beyond] = f"not among the top {rule.top_k} by {rule.rank_by}"
         selected &= ~beyond
@@ -58,47 +60,49 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
 
 
 def _conditions(table: pd.DataFrame, rule: Selection) -> list[Condition]:
-    found: list[Condition] = []
-    minimum, maximum = dict(rule.minimum), dict(rule.maximum)
-    if rule.oracle_p_max is not None or rule.oracle_min is not None:
-        text = "oracle undefined: no image was repeated, or the counts do not vary"
-        found.append((text, table["oracle"].notna()))
+    """Every condition of the rule; a measure that is undefined is a reason of its own."""
+    limits: list[tuple[str, str, float, str]] = []
     if rule.oracle_p_max is not None:
-        maximum.setdefault("oracle_p", rule.oracle_p_max)
+        limits.append(("oracle_p", ">", rule.oracle_p_max, "selection.oracle_p_max"))
+    limits += [(name, ">", value, "selection.maximum") for name, value in rule.maximum.items()]
     if rule.oracle_min is not None:
-        minimum.setdefault("oracle", rule.oracle_min)
-    for name, limit in maximum.items():
-        value = _measure(table, name, "selection.maximum")
-        found.append((f"{name} > {limit:g}", (value <= limit) | _told(name, value)))
-    for name, limit in minimum.items():
-        value = _measure(table, name, "selection.minimum")
-        found.append((f"{name} < {limit:g}", (value >= limit) | _told(name, value)))
-    at_least = dict(rule.quantile_min)
+        limits.append(("oracle", "<", rule.oracle_min, "selection.oracle_min"))
+    limits += [(name, "<", value, "selection.minimum") for name, value in rule.minimum.items()]
+    quantiles: list[tuple[str, str, float, str]] = []
     for name in ("oracle", "variance"):
-        quantile = getattr(rule, f"{name}_quantile")
-        if quantile is not None:
-            at_least.setdefault(name, quantile)
-    for name, quantile in at_least.items():
-        value = _measure(table, name, "selection.quantile_min")
-        passed = value >= value.quantile(quantile)
-        found.append((f"{name} below its {quantile:g} quantile", passed))
-    for name, quantile in rule.quantile_above.items():
-        value = _measure(table, name, "selection.quantile_above")
-        passed = value > value.quantile(quantile)
-        found.append((f"{name} not above its {quantile:g} quantile", passed))
-    return found
+        share = getattr(rule, f"{name}_quantile")
+        if share is not None:
+            quantiles.append((name, "below", share, f"selection.{name}_quantile"))
+    for name, share in rule.quantile_min.items():
+        quantiles.append((name, "below", share, "selection.quantile_min"))
+    for name, share in rule.quantile_above.items():
+        quantiles.append((name, "not above", share, "selection.quantile_above"))
 
-
-def _told(name: str, value: pd.Series) -> pd.Series:
-    """An undefined oracle has a reason of its own, which is not repeated for each condition."""
-    return value.isna() & (name in ("oracle", "oracle_p"))
+    found: dict[str, Condition] = {}
+    for name, _, _, key in (*limits, *quantiles):
+        measure = _measure(table, name, key)
+        text = UNDEFINED if name in ("oracle", "oracle_p") else f"{name} undefined"
+        found[text] = (text, measure.notna())
+    for name, sign, limit, key in limits:
+        value = _measure(table, name, key)
+        passed = value <= limit if sign == ">" else value >= limit
+        text = f"{name} {sign} {limit:g}"
+        found[text] = (text, passed | value.isna())
+    for name, words, share, key in quantiles:
+        value = _measure(table, name, key)
+        at = value.quantile(share)
+        passed = value > at if words == "not above" else value >= at
+        text = f"{name} {words} its {share:g} quantile"
+        found[text] = (text, passed | value.isna())
+    return list(found.values())
 
 
 def _measure(table: pd.DataFrame, name: str, key: str) -> pd.Series:
     numeric = table.select_dtypes(["number", "bool"]).columns
     if name not in numeric:
+        notebook = name.startswith("notebook_") and "notebook_oracle" not in table
+        hint = "; set selection.notebook_measures: true" if notebook else closest(name, numeric)
         raise MeiflowError(
-            f"{key}: no measure {name!r} in neurons.csv{closest(name, numeric)}; it has "
-            f"{', '.join(numeric)}"
+            f"{key}: no measure {name!r} in neurons.csv{hint}; it has {', '.join(numeric)}"
         )
     return table[name].astype(float)

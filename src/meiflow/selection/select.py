@@ -108,12 +108,13 @@ def measure_neurons(
             "signal_power": power.signal,
             "noise_variance": power.noise_variance,
             "noise_correlation": mean_with_others(pairs["noise"]),
-            "preferred_image": preferred,
+            "preferred_image": pd.array(preferred, dtype="Int64"),
             "image_selectivity": image_selectivity(means),
             "lifetime_sparseness": lifetime_sparseness(means),
             "fano_factor": preferred_fano_factor(counts, trials.image_ids, preferred),
         }
     )
+    table.loc[variance == 0, "preferred_image"] = pd.NA
     return table, pairs
 
 
@@ -127,20 +128,31 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
     presentations : DataFrame or None
         The table presentations.csv; without it nothing is known of blocks or running.
     """
-    groups = Groups.of(trials.image_ids)
     n_trials = len(trials.trial_ids)
     blocks, speed = np.zeros(n_trials), np.full(n_trials, np.nan)
+    order = np.arange(n_trials)
     if presentations is not None:
-        shown = presentations.set_index("trial_id").loc[trials.trial_ids]
+        shown = presentations.set_index(presentations["trial_id"].astype(str))
+        names = [str(i) for i in trials.trial_ids]
+        if shown.index.has_duplicates or not set(names) <= set(shown.index):
+            raise MeiflowError(
+                "presentations.csv: does not have every trial of trials.csv once; make the tables "
+                "again"
+            )
+        shown = shown.loc[names]
+        order = np.argsort(shown["start_s"].to_numpy(float), kind="stable")
         blocks = shown["block"].to_numpy()
         if "running_speed_cm_s" in shown:
             speed = shown["running_speed_cm_s"].to_numpy(float)
-    stability = block_stability(trials.counts, groups, blocks)
+    groups = Groups.of(trials.image_ids[order])
+    stability = block_stability(trials.counts[order], groups, blocks[order])
     modulation, p = running_modulation(trials.counts, speed)
+    # the order of a user's table need not be that of time
+    drift = stability.drift if presentations is not None else np.full_like(stability.drift, np.nan)
     return pd.DataFrame(
         {
             "lowest_block_share": stability.lowest_share,
-            "drift": stability.drift,
+            "drift": drift,
             "is_stable": stability.is_stable,
             "running_modulation": modulation,
             "running_p": p,
@@ -165,7 +177,7 @@ def select_neurons(config: Config, tables: Path, presentations: Path | None, out
     trials = load_trials(tables)
     shown = None
     if presentations is not None:
-        shown = read_csv(presentations, ("trial_id", "block"))
+        shown = read_csv(presentations, ("trial_id", "block", "start_s"))
     images = trials.of_images()
     table, pairs = measure_neurons(
         images,

@@ -11,6 +11,7 @@ from meiflow.selection.reliability import Groups
 
 # A unit whose rate falls below this share of its highest block's is taken for lost.
 LOST_SHARE = 0.2
+_CHANCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Stability:
 
     ``lowest_share`` is the mean count of the weakest block over that of the strongest, 0 to 1;
     ``drift`` the Spearman correlation of the count, less the mean of its image, with time;
-    ``is_stable`` is false for a unit that nearly stops firing in a whole block.
+    ``is_stable`` is false for a unit that nearly stops firing in a whole block, which chance
+    would not bring about.
     """
 
     lowest_share: NDArray[np.float64]
@@ -43,6 +45,8 @@ def block_stability(counts: NDArray, groups: Groups, blocks: NDArray) -> Stabili
     Stability
         NaN for silent neurons; ``lowest_share`` also with a single block.
     """
+    from scipy.stats import poisson
+
     values = np.asarray(counts, dtype=float)
     in_block = Groups.of(blocks)
     means = in_block.sums(values) / in_block.repeats[:, None]
@@ -52,7 +56,11 @@ def block_stability(counts: NDArray, groups: Groups, blocks: NDArray) -> Stabili
         share = np.where((top > 0) & (not single), means.min(axis=0) / top, np.nan)
     image_means = groups.sums(values) / groups.repeats[:, None]
     drift = _rank_correlation(values - image_means[groups.codes])
-    return Stability(share, drift, ~(share < LOST_SHARE))
+    # A unit with a handful of spikes has empty blocks by chance (Poisson).
+    spikes = in_block.sums(values)
+    expected = in_block.repeats[:, None] * values.mean(axis=0)
+    by_chance = poisson.cdf(spikes, expected).min(axis=0) >= _CHANCE
+    return Stability(share, drift, ~((share < LOST_SHARE) & ~by_chance))
 
 
 def _rank_correlation(residuals: NDArray) -> NDArray[np.float64]:

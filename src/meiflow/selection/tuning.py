@@ -48,7 +48,12 @@ def lifetime_sparseness(counts: NDArray) -> NDArray[np.float64]:
 
 
 def fano_factor(counts: NDArray) -> NDArray[np.float64]:
-    """Variance over mean (ddof 0) of the counts (trials, neurons); NaN where none fired."""
+    """Variance over mean (ddof 0) of the counts (trials, neurons).
+
+    NaN where none fired, and with fewer than two trials.
+    """
+    if len(counts) < 2:
+        return np.full(counts.shape[1], np.nan)
     mean = counts.mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(mean > 0, counts.var(axis=0) / mean, np.nan)

@@ -62,7 +62,8 @@ class Raster:
 
     def write(self, path: Path) -> None:
         """Write the arrays of this class under their names."""
-        write_arrays(asdict(self) | {"counts": self.counts.astype(np.uint16)}, path)
+        narrow = np.min_scalar_type(int(self.counts.max(initial=0)))
+        write_arrays(asdict(self) | {"counts": self.counts.astype(narrow)}, path)
 
 
 def read_raster(path: Path) -> Raster:
