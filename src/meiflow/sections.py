@@ -207,7 +207,10 @@ class Selection(_Section):
 
     @model_validator(mode="after")
     def _enough_shuffles(self) -> Selection:
-        limits = {"oracle_p_max": self.oracle_p_max, "maximum": self.maximum.get("oracle_p")}
+        limits = {
+            "oracle_p_max": self.oracle_p_max,
+            "maximum.oracle_p": self.maximum.get("oracle_p"),
+        }
         for key, limit in limits.items():
             if limit is not None and limit < 1 / (self.shuffles + 1):
                 raise ValueError(

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from meiflow.config import parse_config
-from meiflow.figures.selection import _pooled, probe_places, rastermap
+from meiflow.errors import MeiflowError
+from meiflow.figures.selection import _pooled, _pooled_blocks, probe_places, rastermap
 from meiflow.files import read_csv
 from meiflow.selection.draw import draw_selection
 from meiflow.selection.select import select_neurons
@@ -119,3 +120,46 @@ def test_a_raster_of_blocks_has_no_bin_in_a_gap():
     raster = Raster.of_blocks([np.array([0.05, 0.45, 5.0, 10.15])], scenes, ["a"])
     assert raster.block.tolist() == [0] * 5 + [1] * 2
     assert raster.counts[:, 0].tolist() == [1, 0, 0, 0, 1, 0, 1]
+
+
+def test_a_unit_lost_in_the_last_block_looks_lost():
+    counts = np.r_[np.tile([0, 2], 100), np.zeros(100, int)][:, None]
+    block = np.repeat([0, 1, 2], 100)
+    raster = Raster(counts, np.arange(300.0), block, 1.0, np.array(["a"]))
+    first, second, last = _pooled_blocks(raster, np.array([0]), 10)
+    assert (last < -1).all()
+    assert (np.concatenate([first, second]) > 0.5).all()
+
+
+def test_counts_beyond_16_bit_are_kept(tmp_path):
+    counts = np.array([[70_000], [3]])
+    raster = Raster(counts, np.arange(2.0), np.zeros(2, int), np.nan, np.array(["a"]))
+    raster.write(tmp_path / "raster.npz")
+    assert read_raster(tmp_path / "raster.npz").counts[:, 0].tolist() == [70_000, 3]
+
+
+def test_files_of_other_neurons_are_refused(drawn, small_tables, tmp_path):
+    for name in ("correlations.npz", "neurons.csv"):
+        (tmp_path / name).write_bytes((drawn / name).read_bytes())
+    read_csv(tmp_path / "neurons.csv").iloc[1:].to_csv(tmp_path / "neurons.csv", index=False)
+    with pytest.raises(MeiflowError, match="not of the same neurons; run the selection again"):
+        draw_selection(small_tables, tmp_path, True, tmp_path)
+
+
+def test_probes_that_nobody_told_of_are_explained(drawn, small_tables, tmp_path):
+    for file in small_tables.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    read_csv(tmp_path / "units.csv").drop(columns="probe").to_csv(
+        tmp_path / "units.csv", index=False
+    )
+    with pytest.raises(MeiflowError, match=r"units.csv: tells no probes; draw with --no-probes"):
+        draw_selection(tmp_path, drawn, True, tmp_path)
+
+
+def test_measures_are_drawn_where_no_oracle_is_defined(drawn):
+    from meiflow.figures.selection import measure_scatters, oracle_ranked
+
+    table = read_csv(drawn / "neurons.csv")
+    table[["oracle", "oracle_p", "oracle_low", "oracle_high", "oracle_chance"]] = np.nan
+    for draw in (measure_scatters, oracle_ranked):
+        assert draw(table).axes

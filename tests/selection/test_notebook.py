@@ -75,3 +75,17 @@ def test_entropy_variance_and_forest_are_the_notebooks(trials):
     assert trials.counts[:, 5].sum() == 0
     assert ours["notebook_variance"][5] > 0.005
     assert notebook_measures(trials, 0).equals(ours)
+
+
+def test_undefined_repetitions_come_last_and_are_not_rounding(rng):
+    """A unit that always gives the same count has no correlation, whatever rounding says."""
+    ids = np.repeat(np.arange(10), 6)
+    counts = np.column_stack([rng.poisson(1 + ids), np.full(60, 1), np.full(60, 7)])
+    assert np.isnan(random_trial_oracle(counts, Groups.of(ids), rng)).tolist() == [
+        False,
+        True,
+        True,
+    ]
+    table = notebook_measures(Trials(np.arange(60), list("abc"), ids, counts), 0)
+    assert table["notebook_oracle"].isna().tolist() == [False, True, True]
+    assert table["notebook_rank"].tolist() == [0, 1, 2]

@@ -166,3 +166,13 @@ def test_sums_by_image(seed, neurons):
     values = rng.normal(size=(30, neurons))
     expected = np.stack([values[ids == i].sum(0) for i in np.unique(ids)])
     np.testing.assert_allclose(Groups.of(ids).sums(values), expected, atol=1e-12)
+
+
+def test_an_undefined_shuffle_or_a_tie_counts_for_chance():
+    """One spike in all: every deal of the trials is the same, or as good."""
+    counts, ids = np.zeros((12, 2), int), np.repeat(np.arange(4), 3)
+    counts[0, 0] = 1
+    p, high = oracle_null(counts, Groups.of(ids), 50, np.random.default_rng(0))
+    assert p[0] == 1.0
+    assert np.isfinite(high[0])
+    assert np.isnan([p[1], high[1]]).all()

@@ -68,12 +68,36 @@ def test_any_measure_by_value_or_quantile(table):
     assert chosen(table, quantile_min={"variance": 0.5}) == ["1", "2"]
     assert chosen(table, quantile_above={"variance": 0.5}) == ["1"]
     assert chosen(table, top_k=1, rank_by="variance") == ["1"]
-    # what is named in `minimum` overrides the key of the same measure
+    # a key of its own and a limit named in `minimum` both hold
+    assert chosen(table, minimum={"oracle": 0.0}) == ["1", "2", "4"]
     assert chosen(table, minimum={"oracle": 0.45}) == ["1"]
     with pytest.raises(MeiflowError, match=r"selection.minimum: no measure 'fef'.*'fev'"):
         apply_rule(table, rule(minimum={"fef": 1}))
     with pytest.raises(MeiflowError, match=r"selection.rank_by: no measure 'neuron_id'"):
         apply_rule(table, rule(top_k=1, rank_by="neuron_id"))
+
+
+def test_an_undefined_measure_never_passes(table):
+    off = {"oracle_p_max": None, "oracle_min": None}
+    for limits in ({"minimum": {"oracle": -1}}, {"maximum": {"oracle_p": 1}}):
+        result = apply_rule(table, rule(**off, **limits))
+        assert result["selected"].tolist() == [True] * 4 + [False]
+        assert result["reason"][4].startswith("oracle undefined: no image was repeated")
+    table["fev"] = [0.3, np.nan, 0.2, 0.4, 0.1]
+    result = apply_rule(table, rule(**off, minimum={"fev": 0.25}))
+    assert result["reason"].tolist()[1:3] == ["fev undefined", "fev < 0.25"]
+
+
+def test_the_excluded_take_no_place_of_the_top(table):
+    assert chosen(table, top_k=2, exclude=["1"]) == ["2", "4"]
+    with pytest.raises(ValueError, match="include: '1' is in exclude too"):
+        rule(include=["1"], exclude=["1"])
+    with pytest.raises(ValueError, match=r"oracle_p_max: 0.001 cannot be reached with 200 shuff"):
+        rule(oracle_p_max=0.001)
+    with pytest.raises(
+        ValueError, match=r"maximum.oracle_p: 0.001 cannot be reached with 200 shuff"
+    ):
+        rule(maximum={"oracle_p": 0.001})
 
 
 def test_nobody_left_and_unknown_ids_are_explained(table):
@@ -125,3 +149,36 @@ def test_one_trial_per_image_is_explained(rng):
     table, _ = measure_neurons(trials, 0.25, 100, 0)
     with pytest.raises(MeiflowError, match="oracle undefined: no image was repeated"):
         apply_rule(table, rule())
+
+
+def test_a_session_in_which_nobody_fires_is_explained():
+    trials = Trials(np.arange(24), ["a", "b"], np.repeat(np.arange(6), 4), np.zeros((24, 2), int))
+    table, _ = measure_neurons(trials, 0.25, 100, 0)
+    table = pd.concat([table, measure_session(trials, None)], axis=1)
+    assert table["preferred_image"].isna().all()
+    assert table["fano_factor"].isna().all()
+    with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle undefined"):
+        apply_rule(table, rule())
+
+
+def test_presentations_must_tell_of_every_trial(rng):
+    trials = Trials(np.arange(8), ["a"], np.repeat([0, 1], 4), rng.poisson(3.0, (8, 1)))
+    shown = pd.DataFrame({"trial_id": np.arange(8), "block": 0, "start_s": np.arange(8.0)})
+    assert np.isfinite(measure_session(trials, shown)["drift"]).all()
+    # without times the order of the table is not that of the session
+    assert measure_session(trials, None)["drift"].isna().all()
+    twice = pd.concat([shown, shown.iloc[:1]])
+    for wrong in (shown.iloc[1:], twice):
+        with pytest.raises(MeiflowError, match=r"presentations.csv: does not have every trial"):
+            measure_session(trials, wrong)
+
+
+def test_drift_follows_time_and_not_the_order_of_the_table(rng):
+    counts = rng.poisson(np.linspace(1, 9, 40))[:, None]
+    shown = pd.DataFrame({"trial_id": np.arange(40), "block": 0, "start_s": np.arange(40.0)})
+    images = np.tile([0, 1], 20)
+    drift = measure_session(Trials(np.arange(40), ["a"], images, counts), shown)["drift"][0]
+    mixed = rng.permutation(40)
+    trials = Trials(mixed, ["a"], images[mixed], counts[mixed])
+    assert measure_session(trials, shown)["drift"][0] == pytest.approx(drift, abs=1e-12)
+    assert drift > 0.5

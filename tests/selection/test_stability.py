@@ -67,6 +67,18 @@ def test_running_modulation_is_allensdks(rng):
     assert p[0] < 0.001
 
 
+def test_a_sparse_unit_is_not_lost_by_chance(rng):
+    """Ten spikes in 450 trials leave a block nearly empty often enough."""
+    ids, blocks = np.repeat(np.arange(45), 10), np.tile([0, 1, 2], 150)
+    counts = np.zeros((450, 2), int)
+    counts[np.flatnonzero(blocks == 0)[:6], 0] = 1
+    counts[np.flatnonzero(blocks == 1)[:4], 0] = 1
+    counts[blocks != 2, 1] = 1
+    stability = block_stability(counts, Groups.of(ids), blocks)
+    assert stability.lowest_share.tolist() == [0, 0]
+    assert stability.is_stable.tolist() == [True, False]
+
+
 def test_running_modulation_without_running_or_speed(rng):
     counts = rng.poisson(3.0, (20, 2))
     for speed in (np.zeros(20), np.full(20, np.nan), np.r_[5.0, np.zeros(19)]):
