@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from meiflow.config import load_config, parse_config
-from meiflow.models.fit import fit_neuron, search_models
+from meiflow.models.fit import fit_models, write_neuron
 from meiflow.selection.select import select_neurons, selected_neurons
 from meiflow.session.simulate import simulate_session
 from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
@@ -37,10 +37,10 @@ def closed_loop(seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     build_tables(config, frames, nwb, tables)
     select_neurons(config, tables, tables / "presentations.csv", folder)
     responses = load_responses(tables)
-    search_models(config, responses, load_trials(tables), models, threads=2)
+    fit_models(config, responses, load_trials(tables), models, threads=2)
     neurons = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}
     for neuron, home in neurons.items():
-        fit_neuron(config, responses, models, neuron, home)
+        write_neuron(config, models, neuron, home)
         make_stimuli(config, home / "model.pt", responses.images, home)
         recorded = tables / "gabor_responses.csv"
         make_recorded_gabor(config, home / "model.pt", responses.images, recorded, neuron, home)

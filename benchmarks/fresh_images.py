@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from meiflow.config import parse_config
-from meiflow.models.fit import fit_neuron, search_models
+from meiflow.models.fit import fit_models, write_neuron
 from meiflow.models.network import load_model
 from meiflow.progress import track
 from meiflow.session.dead_leaves import dead_leaves
@@ -53,7 +53,7 @@ def main() -> None:
         simulate_session(config, nwb, frames, truth)
         build_tables(config, frames, nwb, folder)
         responses = load_responses(folder)
-        search_models(config, responses, load_trials(folder), folder, threads=2)
+        fit_models(config, responses, load_trials(folder), folder, threads=2)
         known = pd.read_csv(truth, dtype={"neuron_id": str}).set_index("neuron_id")
         known = known.loc[responses.neuron_ids]
         shape = (config.session.simulation.frame_height, config.session.simulation.frame_width)
@@ -64,7 +64,7 @@ def main() -> None:
         images = resize(display, geometry.shape)
         rows = []
         for column, neuron in enumerate(responses.neuron_ids):
-            fit_neuron(config, responses, folder, neuron, folder / neuron)
+            write_neuron(config, folder, neuron, folder / neuron)
             predicted = load_model(folder / neuron / "model.pt", geometry).predict(images)
             rows.append(
                 {

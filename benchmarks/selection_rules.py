@@ -20,7 +20,7 @@ import pandas as pd
 from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_arrays
-from meiflow.models.fit import search_models
+from meiflow.models.fit import fit_models
 from meiflow.sections import Selection
 from meiflow.selection.rule import apply_rule
 from meiflow.selection.select import select_neurons
@@ -63,9 +63,9 @@ def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
         build_tables(config, frames, nwb, folder)
         select_neurons(config, folder, folder / "presentations.csv", folder)
         responses = load_responses(folder)
-        search_models(config, responses, load_trials(folder), folder, threads=2)
+        fit_models(config, responses, load_trials(folder), folder, threads=2)
         table = pd.read_csv(folder / "neurons.csv", dtype={"neuron_id": str})
-        predicted = read_arrays(folder / "search.npz")["prediction_v1"]
+        predicted = read_arrays(folder / "search.npz")["prediction_model"]
         known = pd.read_csv(truth, dtype={"neuron_id": str}).set_index("neuron_id")
     known = known.loc[table["neuron_id"]]
     images = responses.images.reshape(len(responses.images), -1).astype(float)

@@ -168,32 +168,29 @@ def draw(
 def search(
     config: ConfigOption, tables: TablesOption, output: OutputOption, threads: ThreadsOption = 1
 ) -> None:
-    """Search the readout place of all neurons and cross-validate models and baselines."""
-    from meiflow.models.fit import search_models
+    """Fit all neurons' models and baselines, and score them on images held out."""
+    from meiflow.models.fit import fit_models
     from meiflow.tables.load import load_responses, load_trials
 
     parsed = load_config(config)
     responses = load_responses(tables, parsed.image.geometry)
-    search_models(parsed, responses, load_trials(tables), output, threads)
+    fit_models(parsed, responses, load_trials(tables), output, threads)
 
 
 @app.command()
 def fit(
     config: ConfigOption,
-    tables: TablesOption,
     search: Annotated[Path, typer.Option(help="folder of the search")],
     neurons: Annotated[Path, typer.Option(help="neurons.csv")],
     neuron: NeuronOption,
     output: OutputOption,
 ) -> None:
-    """Fit one neuron's model."""
-    from meiflow.models.fit import fit_neuron
+    """Write one neuron's model file and scores."""
+    from meiflow.models.fit import write_neuron
     from meiflow.selection.select import require_selected
-    from meiflow.tables.load import load_responses
 
     require_selected(neurons, neuron)
-    parsed = load_config(config)
-    fit_neuron(parsed, load_responses(tables, parsed.image.geometry), search, neuron, output)
+    write_neuron(load_config(config), search, neuron, output)
 
 
 def _one_thread() -> None:

@@ -227,8 +227,37 @@ class Selection(_Section):
         return self
 
 
+class LinearNonlinear(_Section):
+    """One smooth, local filter and a rectifier."""
+
+    widths_deg: list[Positive] = Field(
+        default=[5.0, 8.0, 12.0], min_length=1, description="of the window tried, sigma"
+    )
+    smoothness_deg: Positive = Field(default=2.0, description="of the filter, sigma")
+    penalties: list[Positive] = Field(
+        default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+        min_length=1,
+        description="penalties on the filter tried, in units of the variance of the responses",
+    )
+
+
+class GaborEnergy(_Section):
+    """One Gabor pair, rectified and squared, with divisive normalisation."""
+
+    starts: int = Field(default=3, ge=1, le=8, description="orientations to start from")
+    steps: int = Field(default=150, ge=1, description="gradient steps from each start")
+
+
 class Model(_Section):
-    """V1 front end with a closed-form readout search."""
+    """What a neuron's model is made of, and how it is fitted."""
+
+    members: list[Literal["v1", "ln", "gabor_energy"]] = Field(
+        default=["v1", "ln", "gabor_energy"],
+        min_length=1,
+        description="mixed with weights from held-out images; all are fitted and scored anyway",
+    )
+    ln: LinearNonlinear = LinearNonlinear()
+    gabor_energy: GaborEnergy = GaborEnergy()
 
     wavelengths_deg: list[Positive] = Field(
         default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1, description="of the Gabor pairs"

@@ -73,7 +73,7 @@ def test_chain_runs_to_the_end(project, real_inputs):
     scores = pd.read_csv(results / "models" / "cross_validation.csv")
     chosen = scores[scores["neuron_id"].isin(table.loc[table["selected"], "neuron_id"])]
     mean = chosen.groupby("model")["cc_norm"].mean()
-    assert mean["v1"] > 0.5
-    assert abs(mean["v1_shuffled"]) < 0.2
-    assert mean["v1"] > mean["pixel_ridge"]
+    assert mean["model"] > 0.5
+    assert abs(mean["model_shuffled"]) < 0.2
+    assert mean["model"] > mean["pixel_ridge"]
     assert (results / "report.html").stat().st_size > 100_000

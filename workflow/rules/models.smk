@@ -1,4 +1,4 @@
-# One closed-form search for all neurons together, then one model per neuron.
+# All neurons are fitted together, which is many times faster; then one file per neuron.
 
 
 rule search:
@@ -9,6 +9,7 @@ rule search:
     output:
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/cross_validation.csv",
+        f"{RESULTS}/models/models.pt",
     log:
         f"{LOGS}/search.log",
     benchmark:
@@ -25,7 +26,7 @@ rule search:
         folder=subpath(output[0], parent=True),
         version=VERSION,
     message:
-        "Searching the receptive field of every neuron"
+        "Fitting the models of all neurons"
     shell:
         "meiflow search --config {params.config:q} --tables {params.tables:q}"
         " --output {params.folder:q} --threads {threads} > {log:q} 2>&1"
@@ -33,9 +34,7 @@ rule search:
 
 rule model:
     input:
-        f"{TABLES}/responses.csv",
-        f"{TABLES}/images.npy",
-        search=f"{RESULTS}/models/search.npz",
+        search=f"{RESULTS}/models/models.pt",
         # ancient: a changed selection trains the neurons it adds and no other again
         neurons=ancient(f"{RESULTS}/selection/neurons.csv"),
     output:
@@ -52,14 +51,13 @@ rule model:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "model", "seed"),
-        tables=subpath(input[0], parent=True),
+        config=resolved(CONFIG, "image"),
         search=subpath(input.search, parent=True),
         folder=subpath(output[0], parent=True),
         version=VERSION,
     message:
-        "Fitting the model of neuron {wildcards.neuron}"
+        "Writing the model of neuron {wildcards.neuron}"
     shell:
-        "meiflow fit --config {params.config:q} --tables {params.tables:q}"
+        "meiflow fit --config {params.config:q}"
         " --search {params.search:q} --neurons {input.neurons:q}"
         " --neuron {wildcards.neuron:q} --output {params.folder:q} > {log:q} 2>&1"

@@ -77,9 +77,9 @@ def gallery(
 def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
     """Cross-validated correlation of the model, its baseline and its shuffled control."""
     kinds = [
-        ("v1", "V1 front end", BLUE),
+        ("model", "model", BLUE),
         ("pixel_ridge", "pixel ridge", ORANGE),
-        ("v1_shuffled", "shuffled control", GREY),
+        ("model_shuffled", "shuffled control", GREY),
     ]
     chosen = scores[scores["neuron_id"].astype(str).isin(selected)]
     with style():

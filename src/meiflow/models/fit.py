@@ -1,57 +1,98 @@
-"""The models stage: one search for all neurons, then one model file per neuron."""
+"""The models stage: all neurons are fitted together; then each gets a model file."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from meiflow.files import read_arrays, read_csv, write_arrays, write_csv
-from meiflow.models.front_end import FrontEnd, features_at
-from meiflow.models.nonlinearity import rate_floor
-from meiflow.models.ridge import fit_reweighted
+from meiflow.errors import MeiflowError
+from meiflow.files import atomic, read_csv, write_arrays, write_csv
+from meiflow.models.cross_validate import BASELINES, Fitted, fit_all
+from meiflow.models.front_end import FrontEnd
 from meiflow.models.scores import score_prediction
-from meiflow.models.search import MODELS, search_readouts
 from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.selection.reliability import Groups, signal_power
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import Responses
 
+MEMBERS = ("v1", "ln", "gabor_energy")
+MODELS = ("model", "model_shuffled", *MEMBERS, *BASELINES)
 
-def search_models(
+
+def fit_models(
     config: Config, responses: Responses, trials: Trials, output: Path, threads: int
 ) -> None:
-    """Search every neuron's place and score its model and baselines.
+    """Fit every neuron's models and baselines and score them on held-out images.
 
-    Writes ``search.npz`` (place_x, place_y, x, y, place_score, predictions by model) and
-    ``cross_validation.csv`` (one row per neuron and model) under `output`.
+    Writes ``search.npz`` (place_x, place_y, x, y, place_score, weights, predictions by model),
+    ``models.pt`` (all neurons' members) and ``cross_validation.csv`` (one row per neuron and model)
+    under `output`.
     """
-    result = search_readouts(
+    import torch
+
+    shown = trials.of_images()
+    groups = Groups.of(shown.image_ids)
+    fitted = fit_all(
         responses.images,
         responses.means,
+        groups.repeats / groups.repeats.mean(),
         config.image.geometry,
         config.model,
         config.seed,
         threads,
     )
-    shown = trials.of_images()
-    groups = Groups.of(shown.image_ids)
-    power = signal_power(shown.counts, groups)
-    channels = FrontEnd.from_config(config.model).n_channels
-    parameters = {
-        "v1": channels + 3,
-        "v1_shuffled": channels + 3,
-        "pixel_ridge": responses.images[0].size + 1,
-        "mean": 1,
+    scores = _scores(config, responses, shown, groups, fitted)
+    write_csv(scores, output / "cross_validation.csv")
+    n = len(responses.neuron_ids)
+    last = fitted.places.x[-1, :n], fitted.places.y[-1, :n]
+    write_arrays(
+        {
+            "neuron_ids": np.array(responses.neuron_ids),
+            "members": np.array(MEMBERS),
+            "weights": fitted.weights,
+            "x": last[0],
+            "y": last[1],
+            "place_x": fitted.places.grid_x,
+            "place_y": fitted.places.grid_y,
+            "place_score": fitted.places.score[..., :n],
+        }
+        | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
+        output / "search.npz",
+    )
+    document = {
+        neuron: {"x_deg": float(x), "y_deg": float(y), "members": states, "weights": w.tolist()}
+        for neuron, x, y, states, w in zip(
+            responses.neuron_ids, *last, fitted.states, fitted.weights, strict=True
+        )
     }
+    with atomic(output / "models.pt") as temporary:
+        torch.save({"geometry": asdict(config.image.geometry), "neurons": document}, temporary)
+    mean = scores.groupby("model")["cc_norm"].mean()
+    say(
+        "cc_norm, mean over neurons: "
+        + ", ".join(f"{m} {mean[m]:.3f}" for m in MODELS if m != "mean")
+    )
+
+
+def _scores(
+    config: Config, responses: Responses, shown: Trials, groups: Groups, fitted: Fitted
+) -> pd.DataFrame:
+    power = signal_power(shown.counts, groups)
+    v1 = FrontEnd.from_config(config.model).n_channels + 3
+    members = {"v1": v1, "ln": responses.images[0].size + 3, "gabor_energy": 14}
+    whole = sum(members[m] for m in config.model.members)
+    parameters = members | {"model": whole, "model_shuffled": whole}
+    parameters |= {"pixel_ridge": responses.images[0].size + 1, "mean": 1}
     rows = []
     for column, neuron in enumerate(responses.neuron_ids):
         for model in MODELS:
-            means = result.shuffled_means if model == "v1_shuffled" else responses.means
+            means = fitted.shuffled_means if model == "model_shuffled" else responses.means
             score = score_prediction(
-                result.predictions[model][:, column],
+                fitted.predictions[model][:, column],
                 means[:, column],
                 groups.repeats,
                 power.signal[column],
@@ -70,44 +111,23 @@ def search_models(
                     "parameters": parameters[model],
                 }
             )
-    scores = pd.DataFrame(rows)
-    write_csv(scores, output / "cross_validation.csv")
-    write_arrays(
-        {
-            "neuron_ids": np.array(responses.neuron_ids),
-            "x": result.x,
-            "y": result.y,
-            "place_x": result.place_x,
-            "place_y": result.place_y,
-            "place_score": result.place_score,
-        }
-        | {f"prediction_{name}": values for name, values in result.predictions.items()},
-        output / "search.npz",
-    )
-    mean = scores.groupby("model")["cc_norm"].mean()
-    say("cc_norm, mean over neurons: " + ", ".join(f"{m} {mean[m]:.3f}" for m in MODELS[:3]))
+    return pd.DataFrame(rows)
 
 
-def fit_neuron(
-    config: Config, responses: Responses, search: Path, neuron: str, output: Path
-) -> None:
-    """Fit one neuron on all images at the place found, and write model.pt and scores.csv."""
-    from meiflow.models.network import NeuronModel, save_model
+def write_neuron(config: Config, models: Path, neuron: str, output: Path) -> None:
+    """Write one neuron's model.pt and scores.csv from what `fit_models` wrote."""
+    from meiflow.models.network import NeuronModel, read_document, save_model
 
-    column = responses.column(neuron)
-    found = read_arrays(search / "search.npz")
-    x, y = float(found["x"][column]), float(found["y"][column])
+    path = models / "models.pt"
+    document = read_document(path)
     geometry = config.image.geometry
-    front_end = FrontEnd.from_config(config.model)
-    means = responses.means[:, column]
-    readout = fit_reweighted(
-        features_at(front_end, responses.images, geometry, x, y),
-        means,
-        np.asarray(config.model.penalties),
-        config.model.reweightings,
-    )
-    floor = rate_floor(float(means.mean()))
-    save_model(NeuronModel(front_end, geometry, x, y, readout, floor), output / "model.pt")
-    scores = read_csv(search / "cross_validation.csv")
-    own = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")
-    write_csv(own, output / "scores.csv")
+    if document.get("geometry") != asdict(geometry) or neuron not in document["neurons"]:
+        raise MeiflowError(
+            f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
+        )
+    own = document["neurons"][neuron]
+    model = NeuronModel(geometry, own["x_deg"], own["y_deg"], own["members"], own["weights"])
+    save_model(model, output / "model.pt")
+    scores = read_csv(models / "cross_validation.csv")
+    rows = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")
+    write_csv(rows, output / "scores.csv")

@@ -9,7 +9,7 @@ centre-surround filters rectified to ON and OFF, each also divided by the local 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,18 @@ class FrontEnd:
             tuple(model.pool_sigmas_deg),
             model.semisaturation,
         )
+
+    def as_document(self) -> dict[str, Any]:
+        """Plain numbers and lists, for a model file."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> FrontEnd:
+        """What `as_document` describes."""
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
+        }
+        return cls(**fields)
 
     @property
     def gabors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

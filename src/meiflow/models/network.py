@@ -14,52 +14,33 @@ from torch import Tensor, nn
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic
 from meiflow.geometry import Geometry
-from meiflow.models.front_end import GREY, FrontEnd
-from meiflow.models.nonlinearity import positive
-from meiflow.models.ridge import Linear
+from meiflow.models.members import Mixture, State
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class NeuronModel(nn.Module):
-    """V1 front end at one place, a linear readout, and a nonlinearity that stays positive.
+    """A neuron: images in, expected counts per presentation out.
 
     Parameters
     ----------
-    front_end : FrontEnd
     geometry : Geometry
         Grid of the images it takes.
     x, y : float
-        Place of the readout, degrees.
-    readout : Linear
-        Weights on the channels, and bias, in spikes per presentation.
-    floor : float
-        Predictions below this rate bend towards zero, see
-        `meiflow.models.nonlinearity.positive`.
+        Place of the receptive field, degrees.
+    states : list of dict
+        The members, as their fitters wrote them.
+    weights : list of float
+        Of the members.
     """
 
-    even: Tensor
-    odd: Tensor
-    centre: Tensor
-    pool: Tensor
-
     def __init__(
-        self,
-        front_end: FrontEnd,
-        geometry: Geometry,
-        x: float,
-        y: float,
-        readout: Linear,
-        floor: float,
+        self, geometry: Geometry, x: float, y: float, states: list[State], weights: list[float]
     ) -> None:
         super().__init__()
-        self.front_end, self.geometry = front_end, geometry
-        self.x, self.y, self.floor = float(x), float(y), float(floor)
-        for name, stack in front_end.filters(geometry, x, y).items():
-            flat = torch.as_tensor(stack.reshape(len(stack), -1), dtype=torch.float32)
-            self.register_buffer(name, flat, persistent=False)
-        self.weight = nn.Parameter(torch.as_tensor(readout.weights, dtype=torch.float32))
-        self.bias = nn.Parameter(torch.tensor(float(readout.bias)))
+        self.geometry = geometry
+        self.x, self.y = float(x), float(y)
+        self.mixture = Mixture(states, weights, geometry)
 
     def forward(self, images: Tensor) -> Tensor:
         """Expected counts per presentation.
@@ -74,15 +55,7 @@ class NeuronModel(nn.Module):
         Tensor, shape (batch,)
             Never negative.
         """
-        contrast = images.reshape(len(images), -1) - GREY
-        channels = self.front_end.channels(
-            contrast @ self.even.T,
-            contrast @ self.odd.T,
-            contrast @ self.centre.T,
-            contrast**2 @ self.pool.T,
-        )
-        z = channels @ self.weight + self.bias
-        return positive(z, self.floor)
+        return torch.as_tensor(self.mixture(images))
 
     def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:
         """Predictions for a stack of images (n, height, width), without gradients."""
@@ -96,19 +69,13 @@ class NeuronModel(nn.Module):
 
 def save_model(model: NeuronModel, path: str | Path) -> None:
     """Write a model; `load_model` and ``torch.load(weights_only=True)`` read it."""
-    front_end: dict[str, Any] = {
-        k: list(v) if isinstance(v, tuple) else v for k, v in asdict(model.front_end).items()
-    }
-    document = {
+    document: dict[str, Any] = {
         "format": _FORMAT,
-        "kind": "v1",
-        "front_end": front_end,
         "geometry": asdict(model.geometry),
         "x_deg": model.x,
         "y_deg": model.y,
-        "floor": model.floor,
-        "weight": model.weight.detach().clone(),
-        "bias": model.bias.detach().clone(),
+        "members": model.mixture.states,
+        "weights": model.mixture.weights,
     }
     with atomic(path) as temporary:
         torch.save(document, temporary)
@@ -122,31 +89,39 @@ def load_model(path: str | Path, geometry: Geometry) -> NeuronModel:
     MeiflowError
         If the file is missing, damaged, of another format, or for images of another size.
     """
+    document = read_document(path)
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
-        if document["format"] != _FORMAT or document["kind"] != "v1":
+        if document["format"] != _FORMAT:
             raise KeyError("format")
-        front_end: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in document["front_end"].items()
-        }
         model = NeuronModel(
-            FrontEnd(**front_end),
             Geometry(**document["geometry"]),
             document["x_deg"],
             document["y_deg"],
-            Linear(document["weight"].numpy(), float(document["bias"])),
-            document["floor"],
+            document["members"],
+            document["weights"],
         )
-    except FileNotFoundError:
-        raise MeiflowError(f"{path}: no such model file") from None
-    except Exception as error:  # damaged archives fail in many ways
-        raise MeiflowError(
-            f"{path}: not a meiflow model, or damaged ({type(error).__name__}); "
-            "delete it and run the workflow again"
-        ) from None
+    except Exception as error:  # a wrong document fails in many ways
+        raise _damaged(path, error) from None
     if model.geometry != geometry:
         raise MeiflowError(
             f"{path}: is for images of {model.geometry}, not {geometry}; fit it anew with the "
             "present configuration"
         )
     return model.eval()
+
+
+def read_document(path: str | Path) -> dict[str, Any]:
+    """Read a file of numbers, tensors and lists; nothing in it is executed."""
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise MeiflowError(f"{path}: no such model file") from None
+    except Exception as error:  # damaged archives fail in many ways
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str | Path, error: Exception) -> MeiflowError:
+    return MeiflowError(
+        f"{path}: not a meiflow model, or damaged ({type(error).__name__}); "
+        "delete it and run the workflow again"
+    )

@@ -7,12 +7,12 @@ from typing import Any
 from meiflow.arrays import namespace
 
 
-def rate_floor(mean_count: float) -> float:
+def rate_floor(mean_count: Any) -> Any:
     """Rate below which predictions bend: 0.3 of the neuron's mean count."""
     return 0.3 * mean_count + 1e-3
 
 
-def positive(z: Any, floor: float) -> Any:
+def positive(z: Any, floor: Any) -> Any:
     """Keep `z` above `floor`; below it, bend exponentially towards zero.
 
     ``floor * (ELU(z / floor - 1) + 1)``: the ELU + 1 of Walker et al. (2019), scaled to the

@@ -1,9 +1,9 @@
-"""Find every neuron's place and score its model on images it has not seen.
+"""Find every neuron's place, exhaustively and in closed form.
 
-The readout's place and penalty are searched exhaustively in closed form. Choosing them on
-the images that are then scored would flatter the model (untuned neurons reach correlations
-of 0.4 that way), so each outer fold repeats the whole search on its training images alone;
-the same search on responses dealt to the images at random is the control.
+A ridge readout of the V1 front end is tried at every place of a grid, on the training images of
+every fold and on all images; so is every single Gabor channel, which gives the Gabor-energy model
+its starts. Choosing a place on the images that are then scored would flatter a model (untuned
+neurons reach correlations of 0.4 that way).
 """
 
 from __future__ import annotations
@@ -15,40 +15,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.geometry import Geometry
-from meiflow.models.front_end import FrontEnd, feature_maps, features_at, search_places
-from meiflow.models.nonlinearity import positive, rate_floor
-from meiflow.models.ridge import Spectrum, Standardiser, fit_reweighted
+from meiflow.models.front_end import FrontEnd, feature_maps, search_places
+from meiflow.models.ridge import Spectrum, Standardiser
 from meiflow.progress import track
 from meiflow.sections import Model
 
-MODELS = ("v1", "v1_shuffled", "pixel_ridge", "mean")
+# The simple cells of a pair in the order of its channels, and its complex cell, as phases.
+_PHASES = np.array([0.0, 180.0, 90.0, 270.0, 0.0])
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """What the search found, for all neurons.
+class Places:
+    """Where the search found the neurons.
 
     Parameters
     ----------
-    predictions : dict of str to ndarray, shape (images, neurons)
-        Cross-validated predictions of each of `MODELS`, in spikes per presentation.
-    shuffled_means : ndarray, shape (images, neurons)
-        The shuffled responses that ``v1_shuffled`` was to predict.
-    x, y : ndarray, shape (neurons,)
-        Place found on all images, degrees.
-    place_score : ndarray, shape (rows, columns, neurons)
-        Best leave-one-out R2 at every place, on all images.
-    place_x, place_y : ndarray
+    x, y : ndarray, shape (subsets, responses)
+        Best place on the images of each subset, degrees.
+    starts : ndarray, shape (subsets, responses, starts, 5)
+        Gabors that correlate best with the responses, of different orientations: x, y, wavelength
+        in degrees of visual angle, orientation, phase in degrees.
+    score : ndarray, shape (rows, columns, responses)
+        Best leave-one-out R2 at every place, on the last subset.
+    grid_x, grid_y : ndarray
         Degrees of the searched columns and rows.
     """
 
-    predictions: dict[str, NDArray[np.float64]]
-    shuffled_means: NDArray[np.float64]
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    place_score: NDArray[np.float32]
-    place_x: NDArray[np.float64]
-    place_y: NDArray[np.float64]
+    starts: NDArray[np.float64]
+    score: NDArray[np.float32]
+    grid_x: NDArray[np.float64]
+    grid_y: NDArray[np.float64]
 
 
 def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -60,7 +58,7 @@ def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDA
     return [np.sort(part) for part in np.array_split(order, min(folds, n_images))]
 
 
-def _row_scores(
+def _ridge_scores(
     features: NDArray, responses: NDArray, subsets: list[NDArray], penalties: NDArray
 ) -> NDArray[np.float32]:
     """Best leave-one-out R2 per subset, column and response: (subsets, columns, responses)."""
@@ -76,107 +74,86 @@ def _row_scores(
     return scores
 
 
-def search_readouts(
+def _gabor_scores(
+    features: NDArray, responses: NDArray, subsets: list[NDArray], orientations: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Best correlation of one Gabor channel with each response, by orientation.
+
+    Returns
+    -------
+    score, index : ndarray, shape (subsets, orientations, responses)
+        ``index`` counts through (columns, channels of a pair, wavelengths).
+    """
+    columns, n_images, _ = features.shape
+    score = np.empty((len(subsets), orientations, responses.shape[1]), np.float32)
+    index = np.empty(score.shape, np.int64)
+    # (columns, images, 5, wavelengths, orientations) with the orientation first
+    split = features.reshape(columns, n_images, len(_PHASES), -1, orientations)
+    split = split.transpose(4, 1, 0, 2, 3).reshape(orientations, n_images, -1)
+    for s, subset in enumerate(subsets):
+        x = split[:, subset] - split[:, subset].mean(axis=1, keepdims=True)
+        x = x / (np.sqrt((x**2).sum(axis=1, keepdims=True)) + 1e-6)
+        y = responses[subset] - responses[subset].mean(axis=0)
+        y = (y / (np.sqrt((y**2).sum(axis=0)) + 1e-12)).astype(np.float32)
+        correlation = x.transpose(0, 2, 1) @ y
+        index[s] = correlation.argmax(axis=1)
+        score[s] = np.take_along_axis(correlation, index[s][:, None], axis=1)[:, 0]
+    return score, index
+
+
+def find_places(
     images: NDArray,
-    means: NDArray,
+    responses: NDArray,
+    subsets: list[NDArray],
     geometry: Geometry,
     config: Model,
-    seed: int,
-    threads: int = 1,
-) -> SearchResult:
-    """Search the place of every neuron and cross-validate the whole procedure.
+    threads: int,
+) -> Places:
+    """Search every place for every response on every subset of the images.
 
     Parameters
     ----------
     images : ndarray, shape (images, height, width)
         Luminance in [0, 1].
-    means : ndarray, shape (images, neurons)
+    responses : ndarray, shape (images, responses)
         Mean counts per presentation.
-    geometry : Geometry
-    config : Model
-    seed : int
-        Of the folds and of the shuffled control.
+    subsets : list of ndarray of int
+        Indices of training images.
     threads : int
-        Places are searched in parallel; the result does not depend on it.
+        Rows of places are searched in parallel; the result does not depend on it.
     """
-    from threadpoolctl import threadpool_limits
-
-    n_images, n_neurons = means.shape
-    rng = np.random.default_rng([seed, 2])
-    held_out = image_folds(n_images, config.folds, rng)
-    shuffled = rng.permuted(means, axis=0)
-    responses = np.concatenate([means, shuffled], axis=1)
-    everything = np.arange(n_images)
-    training = [np.setdiff1d(everything, part) for part in held_out]
-    subsets = [*training, everything]
-    penalties = np.asarray(config.penalties)
     front_end = FrontEnd.from_config(config)
+    penalties = np.asarray(config.penalties)
     rows, columns = search_places(geometry, config.stride)
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+    x, y = geometry.x[columns], geometry.y[rows]
+    wavelengths = np.asarray(front_end.wavelengths)
+    n_gabors = len(_PHASES) * len(front_end.gabors[0])
+
+    def at_row(features: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        gabors = _gabor_scores(features[..., :n_gabors], responses, subsets, front_end.orientations)
+        return _ridge_scores(features, responses, subsets, penalties), *gabors
+
+    with ThreadPoolExecutor(threads) as pool:
         maps = feature_maps(front_end, images, geometry, rows, columns)
-        tasks = pool.map(lambda f: _row_scores(f, responses, subsets, penalties), maps)
-        scores = np.stack(list(track(tasks, "searching places", len(rows))), axis=1)
-        x, y = geometry.x[columns], geometry.y[rows]
-        flat = scores.reshape(len(subsets), -1, 2 * n_neurons)
-        best = flat.argmax(axis=1)
+        found = list(track(pool.map(at_row, maps), "searching places", len(rows)))
+    scores = np.stack([f[0] for f in found], axis=1)
+    flat = scores.reshape(len(subsets), -1, responses.shape[1])
+    row, column = np.divmod(flat.argmax(axis=1), len(columns))
 
-        def predict(response: int) -> NDArray[np.float64]:
-            out = np.empty(n_images)
-            for fold, test in enumerate(held_out):
-                row, column = divmod(int(best[fold, response]), len(columns))
-                features = features_at(front_end, images, geometry, x[column], y[row])
-                train = training[fold]
-                model = fit_reweighted(
-                    features[train], responses[train, response], penalties, config.reweightings
-                )
-                floor = rate_floor(float(responses[train, response].mean()))
-                out[test] = positive(model(features[test]), floor)
-            return out
+    # the best row for every orientation, then the best orientations
+    gabor = np.stack([f[1] for f in found])
+    at = gabor.argmax(axis=0)[None]
+    index = np.take_along_axis(np.stack([f[2] for f in found]), at, axis=0)[0]
+    best = np.argsort(-gabor.max(axis=0), axis=1, kind="stable")[:, : config.gabor_energy.starts]
 
-        predicted = np.stack(
-            list(track(pool.map(predict, range(2 * n_neurons)), "cross-validating", 2 * n_neurons)),
-            axis=1,
-        )
-        pixels = _pixel_ridge(images, means, held_out, training, penalties)
-    row, column = np.divmod(best[-1, :n_neurons], len(columns))
-    average = np.empty_like(means)
-    for test, train in zip(held_out, training, strict=True):
-        average[test] = means[train].mean(axis=0)
-    return SearchResult(
-        predictions=dict(
-            zip(
-                MODELS,
-                (predicted[:, :n_neurons], predicted[:, n_neurons:], pixels, average),
-                strict=True,
-            )
-        ),
-        shuffled_means=shuffled,
-        x=x[column],
-        y=y[row],
-        place_score=scores[-1, ..., :n_neurons],
-        place_x=x,
-        place_y=y,
+    def chosen(values: NDArray) -> NDArray:
+        return np.take_along_axis(values, best, axis=1)
+
+    where, channel, wavelength = np.unravel_index(
+        chosen(index), (len(columns), len(_PHASES), len(wavelengths))
     )
-
-
-def _pixel_ridge(
-    images: NDArray,
-    means: NDArray,
-    held_out: list[NDArray],
-    training: list[NDArray],
-    penalties: NDArray,
-) -> NDArray[np.float64]:
-    """Cross-validated ridge regression on pixels: the linear receptive field."""
-    flat = images.reshape(len(images), -1).astype(float)
-    wide = penalties[:, None] * np.array([1.0, 30.0, 1000.0])
-    candidates = np.unique(wide)
-    out = np.empty_like(means)
-    for test, train in zip(held_out, training, strict=True):
-        centre, offset = flat[train].mean(axis=0), means[train].mean(axis=0)
-        x, y = flat[train] - centre, means[train] - offset
-        spectrum = Spectrum.of(x)
-        choice = candidates[spectrum.left_out_errors(y, candidates).argmin(axis=0)]
-        shrink = 1 / (spectrum.values[:, None] + choice[None, :])
-        dual = spectrum.vectors @ (shrink * (spectrum.vectors.T @ y))
-        out[test] = offset + (flat[test] - centre) @ (x.T @ dual) / flat.shape[1]
-    return out
+    angle = 180.0 * best / front_end.orientations
+    starts = np.stack(
+        [x[where], y[chosen(at[0])], wavelengths[wavelength], angle, _PHASES[channel]], axis=-1
+    )
+    return Places(x[column], y[row], starts.transpose(0, 2, 1, 3), scores[-1], x, y)

@@ -47,9 +47,9 @@ def _headline(summary: pd.DataFrame, table: pd.DataFrame, simulated: bool) -> li
     lines = [
         f"{len(summary)} of {len(table)} neurons were selected.",
         "On images it had not seen, the model reaches a mean normalised correlation of "
-        f"{_number(summary['cc_norm_v1'].mean())} (pixel ridge "
+        f"{_number(summary['cc_norm_model'].mean())} (pixel ridge "
         f"{_number(summary['cc_norm_pixel_ridge'].mean())}, shuffled control "
-        f"{_number(summary['cc_norm_v1_shuffled'].mean())}).",
+        f"{_number(summary['cc_norm_model_shuffled'].mean())}).",
     ]
     weak = int((~summary["model_holds"]).sum())
     if weak:
@@ -115,7 +115,7 @@ def _neuron_views(
 
 def _gallery_titles(summary: pd.DataFrame) -> dict[str, str]:
     return {
-        str(row["neuron_id"]): f"{row['neuron_id']}\nCC_norm {_number(row['cc_norm_v1'])}"
+        str(row["neuron_id"]): f"{row['neuron_id']}\nCC_norm {_number(row['cc_norm_model'])}"
         + (f", truth {_number(row['mei_true_fraction'])}" if "mei_true_fraction" in row else "")
         for _, row in summary.iterrows()
     }
@@ -149,7 +149,7 @@ def write_report(
     geometry = config.image.geometry
     views = _neuron_views(config, results, neurons, loop)
 
-    ranked = summary.sort_values("cc_norm_v1", ascending=False)["neuron_id"].astype(str)
+    ranked = summary.sort_values("cc_norm_model", ascending=False)["neuron_id"].astype(str)
     best = list(ranked[:_GALLERY])
     shown: dict[str, dict[str, NDArray]] = {n: views[neurons.index(n)].images for n in best}
     drawn: dict[str, Any] = {

@@ -33,7 +33,7 @@ def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
     measures.index = measures["neuron_id"].astype(str)
     loop = read_csv(closed_loop) if closed_loop is not None else None
     control = read_csv(results / "models" / "cross_validation.csv")
-    control = control.loc[control["model"] == "v1_shuffled", "cc_abs"].dropna()
+    control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
     limit = control.quantile(0.95) if len(control) else 0.0
     rows = []
     for neuron in selected_neurons(selection):
@@ -43,8 +43,8 @@ def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
         stimuli = read_csv(folder / "comparison.csv").set_index("stimulus")
         row: dict[str, object] = {"neuron_id": neuron}
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
-        row |= {f"cc_norm_{m}": scores[m] for m in ("v1", "pixel_ridge", "v1_shuffled")}
-        row["model_holds"] = bool(all_scores.loc["v1", "cc_abs"] > limit)
+        row |= {f"cc_norm_{m}": scores[m] for m in ("model", "pixel_ridge", "model_shuffled")}
+        row["model_holds"] = bool(all_scores.loc["model", "cc_abs"] > limit)
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}

@@ -1,0 +1,107 @@
+"""What is to be fitted: many responses at once, each on its own training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.progress import track
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Fits that are made alike; one row each.
+
+    Parameters
+    ----------
+    responses : ndarray, shape (jobs, images)
+        Mean counts per presentation.
+    train : ndarray of bool, shape (jobs, images)
+        The images that a fit may see.
+    x, y : ndarray, shape (jobs,)
+        Place of the receptive field, degrees, found on the training images.
+    starts : ndarray, shape (jobs, starts, 5)
+        Gabors that agree best with the training responses: x, y, wavelength, orientation, phase;
+        degrees.
+    """
+
+    responses: NDArray[np.float64]
+    train: NDArray[np.bool_]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    starts: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Mean training response, shape (jobs,)."""
+        return np.asarray((self.responses * self.train).sum(axis=1) / self.train.sum(axis=1))
+
+    def chunks(self, size: int) -> Iterator[Jobs]:
+        """Consecutive parts of at most `size` jobs."""
+        for i in range(0, len(self), size):
+            part = slice(i, i + size)
+            yield Jobs(
+                self.responses[part], self.train[part], self.x[part], self.y[part],
+                self.starts[part],
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Results of some jobs.
+
+    Parameters
+    ----------
+    predictions : ndarray, shape (jobs, images)
+        Of all images, those held out among them.
+    states : list of dict
+        For every job, what the member's module is built from (`meiflow.models.members`).
+    """
+
+    predictions: NDArray[np.float64]
+    states: list[dict[str, Any]]
+
+
+def fit_in_chunks(
+    fit: Callable[[Jobs], Fits], jobs: Jobs, size: int, threads: int, label: str
+) -> Fits:
+    """Fit parts of `jobs` in parallel.
+
+    The parts, and with them the result, do not depend on the number of threads.
+    """
+    parts = list(jobs.chunks(size))
+    with ThreadPoolExecutor(threads) as pool:
+        fits = list(track(pool.map(fit, parts), label, len(parts)))
+    return Fits(np.concatenate([f.predictions for f in fits]), [s for f in fits for s in f.states])
+
+
+def simplex_weights(predictions: NDArray, response: NDArray) -> NDArray[np.float64]:
+    """Convex weights with which predictions come nearest to a response.
+
+    Parameters
+    ----------
+    predictions : ndarray, shape (images, members)
+        Of held-out images (Wolpert 1992, stacking; Breiman 1996 for weights that are positive).
+    response : ndarray, shape (images,)
+
+    Returns
+    -------
+    ndarray, shape (members,)
+        Not negative, with sum one.
+    """
+    from scipy.optimize import nnls
+
+    scale = response.std() + 1e-12
+    # a heavy row holds the sum at one
+    heavy = 1e3 * np.sqrt(len(response))
+    left = np.vstack([predictions / scale, np.full(predictions.shape[1], heavy)])
+    weights, _ = nnls(left, np.append(response / scale, heavy))
+    return np.asarray(weights / weights.sum())

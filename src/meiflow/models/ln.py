@@ -1,0 +1,237 @@
+"""Linear-nonlinear model: one smooth, local filter and a rectifier.
+
+The filter has a Gaussian prior that is local and smooth (automatic locality determination, Park &
+Pillow 2011, with fixed candidates for its width); it and the rectifier are fitted together, by
+Poisson loss. The rectifier matters: with half of the images below threshold, a linear regression
+takes most of its errors for noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from meiflow.geometry import Geometry
+from meiflow.models.front_end import GREY
+from meiflow.models.jobs import Fits, Jobs
+from meiflow.models.ridge import Spectrum
+from meiflow.sections import LinearNonlinear
+
+_PRESS_PENALTIES = 10.0 ** np.arange(-3.0, 1.1, 0.5)
+_INNER_FOLDS = 4
+_COMPONENTS = 80
+_STEPS = 300
+_TINY = 1e-4
+
+
+def rectified(drive: Tensor, baseline: Tensor, scale: Tensor) -> Tensor:
+    """``scale * (softplus(2 drive) / 2 + softplus(baseline))``: never negative."""
+    return scale * (softplus(2 * drive) / 2 + softplus(baseline))
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """Prior covariance of the filter: Gaussian window x Gaussian smoothness about a place."""
+
+    geometry: Geometry
+    x: float
+    y: float
+    width_deg: float
+    smoothness_deg: float
+
+    @property
+    def _window(self) -> NDArray[np.float64]:
+        dx, dy = self.geometry.x - self.x, self.geometry.y - self.y
+        return np.exp(-(dx[None, :] ** 2 + dy[:, None] ** 2) / (2 * self.width_deg**2))
+
+    def root(self, stack: NDArray) -> NDArray[np.float64]:
+        """Square root of the covariance times each image (n, height, width)."""
+        sigma = (self.smoothness_deg / self.geometry.dy, self.smoothness_deg / self.geometry.dx)
+        return np.asarray(
+            gaussian_filter(stack * self._window, (0, *sigma), mode="constant", truncate=3)
+        )
+
+    def kernel(self, contrast: NDArray) -> NDArray[np.float64]:
+        """Inner products of images (n, height, width) under the prior: (n, n)."""
+        reach = 3 * (self.width_deg + self.smoothness_deg)
+        rows = np.flatnonzero(np.abs(self.geometry.y - self.y) < reach)
+        columns = np.flatnonzero(np.abs(self.geometry.x - self.x) < reach)
+        part = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        local = self.root(contrast)[part].reshape(len(contrast), -1)
+        return np.asarray(local @ local.T, dtype=float)
+
+    def times(self, image: NDArray) -> NDArray[np.float64]:
+        """Covariance times one image (height, width)."""
+        sigma = (self.smoothness_deg / self.geometry.dy, self.smoothness_deg / self.geometry.dx)
+        half = self.root(image[None])[0]
+        return np.asarray(gaussian_filter(half, sigma, mode="constant", truncate=3) * self._window)
+
+
+class LnFitter:
+    """Fits chunks of jobs; keeps the inner products of places that were met before.
+
+    Parameters
+    ----------
+    images : ndarray, shape (images, height, width)
+        Luminance in [0, 1].
+    weights : ndarray, shape (images,)
+        Weight of each image in the loss: its trials over their mean number.
+    """
+
+    def __init__(
+        self, images: NDArray, weights: NDArray, geometry: Geometry, config: LinearNonlinear
+    ) -> None:
+        self._contrast = images.astype(np.float32) - np.float32(GREY)
+        self._weights, self._geometry, self._config = weights, geometry, config
+        self._kernels: dict[tuple[float, float, float], NDArray[np.float64]] = {}
+
+    def _prior(self, x: float, y: float, width: float) -> _Prior:
+        return _Prior(self._geometry, x, y, width, self._config.smoothness_deg)
+
+    def _kernel(self, x: float, y: float, width: float) -> NDArray[np.float64]:
+        key = (x, y, width)
+        if key not in self._kernels:
+            self._kernels[key] = self._prior(x, y, width).kernel(self._contrast)
+        return self._kernels[key]
+
+    def __call__(self, jobs: Jobs) -> Fits:
+        """Fit every job: width of the prior by leave-one-out, penalty by inner folds."""
+        n_images = jobs.train.shape[1]
+        z = np.zeros((len(jobs), n_images, _COMPONENTS), np.float32)
+        bases = []
+        for i in range(len(jobs)):
+            width, kernel = self._best_width(jobs, i)
+            train = jobs.train[i]
+            centred = kernel - kernel[:, train].mean(axis=1, keepdims=True)
+            centred = centred - centred[train].mean(axis=0)
+            values, vectors = np.linalg.eigh(centred[train][:, train])
+            keep = np.argsort(values)[::-1][:_COMPONENTS]
+            keep = keep[values[keep] > 1e-7 * max(values[-1], 1e-300)]
+            scale = np.sqrt(max(values.sum(), 1e-300) / train.sum())
+            basis = vectors[:, keep] / (np.sqrt(values[keep]) * scale)
+            z[i, :, : len(keep)] = centred[:, train] @ basis
+            bases.append((width, basis))
+        tensors = _fit(
+            torch.as_tensor(z),
+            torch.as_tensor(jobs.responses, dtype=torch.float32),
+            torch.as_tensor(jobs.train * self._weights, dtype=torch.float32),
+            torch.tensor(self._config.penalties),
+        )
+        predictions, weight, offset, baseline, scale_of = tensors
+        states = []
+        for i, (width, basis) in enumerate(bases):
+            dual = basis @ weight[i, : basis.shape[1]].numpy().astype(float)
+            states.append(
+                self._state(jobs, i, width, dual)
+                | {"baseline": float(baseline[i]), "scale": float(scale_of[i])}
+            )
+            states[-1]["offset"] += float(offset[i])
+        return Fits(predictions.numpy().astype(float), states)
+
+    def _best_width(self, jobs: Jobs, i: int) -> tuple[float, NDArray[np.float64]]:
+        train = jobs.train[i]
+        response = jobs.responses[i, train]
+        centred_response = (response - response.mean())[:, None]
+        best = (np.inf, 0.0, np.empty(0))
+        for width in self._config.widths_deg:
+            kernel = self._kernel(float(jobs.x[i]), float(jobs.y[i]), width)
+            part = kernel[np.ix_(train, train)]
+            part = part - part.mean(axis=0)
+            part = part - part.mean(axis=1, keepdims=True)
+            values, vectors = np.linalg.eigh(part)
+            values = np.maximum(values, 0)
+            unit = values.sum() / len(values) + 1e-300
+            errors = Spectrum(vectors, values).left_out_errors(
+                centred_response, _PRESS_PENALTIES * unit
+            )
+            if errors.min() < best[0]:
+                best = (float(errors.min()), width, kernel)
+        return best[1], best[2]
+
+    def _state(self, jobs: Jobs, i: int, width: float, dual: NDArray) -> dict[str, Any]:
+        """Filter in pixels of a weight on each (centred) training image, and its offset."""
+        train = jobs.train[i]
+        if not train.all():
+            # only fits on all images become models
+            return {"kind": "ln", "offset": 0.0}
+        centre = self._contrast[train].mean(axis=0)
+        image = np.tensordot(dual, self._contrast[train] - centre, axes=1)
+        pixels = self._prior(float(jobs.x[i]), float(jobs.y[i]), width).times(image)
+        return {
+            "kind": "ln",
+            "filter": torch.as_tensor(pixels, dtype=torch.float32),
+            "offset": -float((pixels * centre).sum()),
+        }
+
+
+def _fit(
+    z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Weights and rectifiers of all jobs, inner folds and penalties in one batch.
+
+    Parameters
+    ----------
+    z : Tensor, shape (jobs, images, components)
+        Images in the eigenbasis of the prior.
+    responses, train : Tensor, shape (jobs, images)
+    penalties : Tensor, shape (penalties,)
+
+    Returns
+    -------
+    predictions, weights, offset, baseline, scale
+        Of each job, at the penalty with the least error on inner held-out images.
+    """
+    n_jobs, _, components = z.shape
+    inner = torch.where(train > 0, ((train > 0).cumsum(1) - 1) % _INNER_FOLDS, -1)
+    folds = torch.stack([train * (inner != k) for k in range(_INNER_FOLDS)] + [train])
+    total = train.sum(1)
+    mean = (responses * train).sum(1) / total
+    spread = (((responses - mean[:, None]) ** 2 * train).sum(1) / total).sqrt()
+    scale = torch.maximum(spread, 0.05 * mean + 1e-3)
+    shape = (n_jobs, len(folds), len(penalties))
+    weight = torch.zeros(*shape, components, requires_grad=True)
+    offset = torch.full(shape, 0.0, requires_grad=True)
+    baseline = torch.full(shape, -2.0, requires_grad=True)
+    parameters = [{"params": [weight]}, {"params": [offset, baseline]}]
+    optimiser = torch.optim.Adam(parameters, lr=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=[0.3, 0.05], total_steps=_STEPS
+    )
+    target = responses[:, None, None]
+    unit = (mean / scale**2)[:, None, None, None]
+    in_fold = (folds / folds.sum(2, keepdim=True)).permute(1, 0, 2)[:, :, None]
+
+    def predict() -> Tensor:
+        drive = torch.einsum("nid,nkpd->nkpi", z, weight) + offset[..., None]
+        return rectified(drive, baseline[..., None], scale[:, None, None, None])
+
+    for _ in range(_STEPS):
+        optimiser.zero_grad()
+        rate = predict() + _TINY
+        # near the mean this is the squared error over the variance of the responses / 2
+        loss = ((rate - target * rate.log()) * unit * 2 * in_fold).sum(-1)
+        (loss + penalties * (weight**2).sum(-1)).sum().backward()
+        optimiser.step()
+        schedule.step()
+    with torch.no_grad():
+        rate = predict()
+        errors = torch.zeros(n_jobs, len(penalties))
+        for k in range(_INNER_FOLDS):
+            held_out = (train * (inner == k))[:, None]
+            errors += ((rate[:, k] - target[:, 0]) ** 2 * held_out).sum(-1)
+        best = errors.argmin(1)
+        rows = torch.arange(n_jobs)
+        return (
+            rate[rows, -1, best],
+            weight.detach()[rows, -1, best],
+            offset.detach()[rows, -1, best],
+            baseline.detach()[rows, -1, best],
+            scale,
+        )

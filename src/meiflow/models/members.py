@@ -1,0 +1,128 @@
+"""The models a neuron's model is made of, each a torch module built from plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from meiflow.geometry import Geometry
+from meiflow.models import gabor_energy
+from meiflow.models.front_end import GREY, FrontEnd
+from meiflow.models.ln import rectified
+from meiflow.models.nonlinearity import positive
+
+State = dict[str, Any]
+
+
+class V1Member(nn.Module):
+    """V1 front end at one place, a linear readout, and a nonlinearity that stays positive."""
+
+    even: Tensor
+    odd: Tensor
+    centre: Tensor
+    pool: Tensor
+
+    def __init__(self, state: State, geometry: Geometry) -> None:
+        super().__init__()
+        self.front_end = FrontEnd.from_document(state["front_end"])
+        self.floor = float(state["floor"])
+        stacks = self.front_end.filters(geometry, state["x_deg"], state["y_deg"])
+        for name, stack in stacks.items():
+            flat = torch.as_tensor(stack.reshape(len(stack), -1), dtype=torch.float32)
+            self.register_buffer(name, flat, persistent=False)
+        self.weight = nn.Parameter(state["weight"].clone())
+        self.bias = nn.Parameter(torch.tensor(float(state["bias"])))
+
+    def forward(self, contrast: Tensor) -> Tensor:
+        """Expected counts (batch,) of luminance less grey (batch, pixels)."""
+        channels = self.front_end.channels(
+            contrast @ self.even.T,
+            contrast @ self.odd.T,
+            contrast @ self.centre.T,
+            contrast**2 @ self.pool.T,
+        )
+        return torch.as_tensor(positive(channels @ self.weight + self.bias, self.floor))
+
+
+class LnMember(nn.Module):
+    """One filter and a rectifier."""
+
+    offset: Tensor
+    baseline: Tensor
+    scale: Tensor
+
+    def __init__(self, state: State, geometry: Geometry) -> None:
+        super().__init__()
+        pixels = state["filter"]
+        if tuple(pixels.shape) != geometry.shape:
+            raise ValueError("filter and images differ in size")
+        self.filter = nn.Parameter(pixels.reshape(-1).clone())
+        for name in ("offset", "baseline", "scale"):
+            setattr(self, name, nn.Parameter(torch.tensor(float(state[name]))))
+
+    def forward(self, contrast: Tensor) -> Tensor:
+        """Expected counts (batch,) of luminance less grey (batch, pixels)."""
+        return rectified(contrast @ self.filter + self.offset, self.baseline, self.scale)
+
+
+class GaborEnergyMember(nn.Module):
+    """One Gabor pair, rectified and squared, with divisive normalisation."""
+
+    def __init__(self, state: State, geometry: Geometry) -> None:
+        super().__init__()
+        self.grid = gabor_energy.Grid.of(geometry)
+        self.p = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.tensor([float(state["parameters"][name])]))
+                for name in gabor_energy.NAMES
+            }
+        )
+        self.scale = nn.Parameter(torch.tensor([float(state["scale"])]))
+        self.weight = nn.Parameter(state["weight"].clone())
+        self.bias = nn.Parameter(torch.tensor(float(state["bias"])))
+        self.floor = float(state["floor"])
+
+    def forward(self, contrast: Tensor) -> Tensor:
+        """Expected counts (batch,) of luminance less grey (batch, pixels)."""
+        grid = self.grid.to(contrast.device)
+        x, _ = gabor_energy.features(dict(self.p.items()), grid, contrast, self.scale)
+        return torch.as_tensor(positive(x[:, 0] @ self.weight + self.bias, self.floor))
+
+
+_KINDS: dict[str, type[nn.Module]] = {
+    "v1": V1Member,
+    "ln": LnMember,
+    "gabor_energy": GaborEnergyMember,
+}
+
+
+def build_member(state: State, geometry: Geometry) -> nn.Module:
+    """The module of a state that a fitter wrote; it takes luminance less grey, flat."""
+    return _KINDS[state["kind"]](state, geometry)
+
+
+class Mixture(nn.Module):
+    """Weighted sum of members.
+
+    Parameters
+    ----------
+    states : list of dict
+        What the members are built from.
+    weights : list of float
+        Not negative; members without weight are left out.
+    """
+
+    def __init__(self, states: list[State], weights: list[float], geometry: Geometry) -> None:
+        super().__init__()
+        used = [(s, w) for s, w in zip(states, weights, strict=True) if w > 0]
+        self.states = [s for s, _ in used]
+        self.weights = [float(w) for _, w in used]
+        self.members = nn.ModuleList(build_member(s, geometry) for s in self.states)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Expected counts (batch,) of luminance in [0, 1] (batch, [1,] height, width)."""
+        contrast = images.reshape(len(images), -1) - GREY
+        parts = [w * m(contrast) for w, m in zip(self.weights, self.members, strict=True)]
+        return torch.stack(parts).sum(0)
