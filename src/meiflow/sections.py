@@ -248,16 +248,45 @@ class GaborEnergy(_Section):
     steps: int = Field(default=150, ge=1, description="gradient steps from each start")
 
 
+class Network(_Section):
+    """Convolutional network of the members scratch, shared and pretrained."""
+
+    readout: Literal["pyramid", "gaussian", "factorised"] = Field(
+        default="pyramid", description="how it reads the feature maps"
+    )
+    channels: int = Field(default=64, ge=1, description="of each block")
+    layers: int = Field(default=3, ge=1, le=8, description="blocks, all of which are read")
+    input_kernel: int = Field(default=4, ge=1, le=25, description="pixels")
+    hidden_kernel: int = Field(default=3, ge=1, le=15, description="pixels")
+    scales: int = Field(default=3, ge=1, le=5, description="levels of the readout's pyramid")
+    positive_weights: bool = Field(default=False, description="of the readout")
+    laplace: float = Field(default=0.1, ge=0, description="smoothness of the first kernels")
+    group_sparsity: float = Field(default=0.1, ge=0, description="of the other kernels")
+    epochs: int = Field(default=100, ge=1, description="at most so many")
+    patience: int = Field(default=10, ge=1, description="epochs without a better correlation")
+    batch: int = Field(default=32, ge=2, description="images")
+    learning_rate: Positive = Field(default=0.005, description="a fifth of it at the end")
+    weight_decay: float = Field(default=0.0001, ge=0, description="of AdamW")
+    seeds: int = Field(default=1, ge=1, le=20, description="networks whose mean is taken")
+    core: str | None = Field(
+        default=None, description="file of a pretrained core (meiflow pretrain)"
+    )
+
+
+MemberName = Literal["v1", "ln", "gabor_energy", "scratch", "shared", "pretrained"]
+
+
 class Model(_Section):
     """What a neuron's model is made of, and how it is fitted."""
 
-    members: list[Literal["v1", "ln", "gabor_energy"]] = Field(
+    members: list[MemberName] = Field(
         default=["v1", "ln", "gabor_energy"],
         min_length=1,
-        description="mixed with weights from held-out images; all are fitted and scored anyway",
+        description="mixed with weights from held-out images; the first three are always scored",
     )
     ln: LinearNonlinear = LinearNonlinear()
     gabor_energy: GaborEnergy = GaborEnergy()
+    network: Network = Network()
 
     wavelengths_deg: list[Positive] = Field(
         default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1, description="of the Gabor pairs"

@@ -21,13 +21,22 @@ GRID = Geometry(20, 32, 60.0, 40.0)
 def model(rng):
     front_end = FrontEnd.from_config(Model(wavelengths_deg=[10.0], orientations=4))
     readout = Linear(rng.normal(size=front_end.n_channels), 4.0)
-    return NeuronModel(front_end, GRID, 3.0, -2.0, readout, 0.2), readout
+    state = {
+        "kind": "v1",
+        "front_end": front_end.as_document(),
+        "x_deg": 3.0,
+        "y_deg": -2.0,
+        "floor": 0.2,
+        "weight": torch.as_tensor(readout.weights, dtype=torch.float32),
+        "bias": readout.bias,
+    }
+    return NeuronModel(GRID, 3.0, -2.0, [state], [1.0]), readout
 
 
 def test_prediction_is_the_readout_where_it_is_positive(model, rng):
     network, readout = model
     images = rng.uniform(size=(30, *GRID.shape))
-    linear = readout(features_at(network.front_end, images, GRID, 3.0, -2.0))
+    linear = readout(features_at(network.mixture.members[0].front_end, images, GRID, 3.0, -2.0))
     predicted = network.predict(images)
     positive = linear > 0.2
     assert positive.any()

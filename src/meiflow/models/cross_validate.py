@@ -6,13 +6,15 @@ images alone. The same procedure on responses dealt to the images at random is t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.geometry import Geometry
-from meiflow.models.jobs import Jobs, fit_in_chunks, simplex_weights
+from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, simplex_weights
 from meiflow.models.members import State
 from meiflow.models.ridge import Spectrum
 from meiflow.models.search import Places, find_places, image_folds
@@ -35,6 +37,8 @@ class Fitted:
         The shuffled responses that ``model_shuffled`` was to predict.
     places : Places
         Of the neurons and their shuffled twins.
+    members : tuple of str
+        Their names, in the order of `states` and `weights`.
     states : list of list of dict
         For every neuron its members, fitted on all images.
     weights : ndarray, shape (neurons, members)
@@ -44,6 +48,7 @@ class Fitted:
     predictions: dict[str, NDArray[np.float64]]
     shuffled_means: NDArray[np.float64]
     places: Places
+    members: tuple[str, ...]
     states: list[list[State]]
     weights: NDArray[np.float64]
 
@@ -83,12 +88,13 @@ def fit_all(
     responses = np.concatenate([means, shuffled], axis=1)
     everything = np.arange(n_images)
     training = [np.setdiff1d(everything, part) for part in held_out]
+    fitters = _fitters(images, weights, geometry, config, seed)
     with threadpool_limits(1):
         places = find_places(images, responses, [*training, everything], geometry, config, threads)
         jobs = _jobs(responses, [*training, everything], places)
         fits = {
-            name: fit_in_chunks(fitter, jobs, _CHUNK, threads, f"fitting {name}")
-            for name, fitter in _fitters(images, weights, geometry, config).items()
+            name: fit_in_chunks(fitter, jobs, size or n_neurons, threads, f"fitting {name}")
+            for name, (fitter, size) in fitters.items()
         }
         ridge = _pixel_ridge(images, means, held_out, training, np.asarray(config.penalties))
     shape = (len(training) + 1, 2 * n_neurons, n_images)
@@ -107,7 +113,7 @@ def fit_all(
     predictions |= dict(zip(BASELINES, (ridge, average), strict=True))
     last = len(jobs) - 2 * n_neurons
     states = [[fit.states[last + n] for fit in fits.values()] for n in range(n_neurons)]
-    return Fitted(predictions, shuffled, places, states, final[:n_neurons])
+    return Fitted(predictions, shuffled, places, tuple(fits), states, final[:n_neurons])
 
 
 def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
@@ -125,7 +131,13 @@ def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
     )
 
 
-def _fitters(images: NDArray, weights: NDArray, geometry: Geometry, config: Model) -> dict:
+def _fitters(
+    images: NDArray, weights: NDArray, geometry: Geometry, config: Model, seed: int
+) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
+    """For every member that is fitted: its fitter, and how many jobs it takes at once.
+
+    A size of 0 stands for all neurons of one training set, or all their shuffled twins.
+    """
     import torch
 
     from meiflow.models.gabor_energy import GaborEnergyFitter
@@ -133,11 +145,24 @@ def _fitters(images: NDArray, weights: NDArray, geometry: Geometry, config: Mode
     from meiflow.models.v1 import V1Fitter
 
     torch.set_num_threads(1)
-    return {
-        "v1": V1Fitter(images, geometry, config),
-        "ln": LnFitter(images, weights, geometry, config.ln),
-        "gabor_energy": GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
+    found: dict[str, tuple[Callable[[Jobs], Fits], int]] = {
+        "v1": (V1Fitter(images, geometry, config), _CHUNK),
+        "ln": (LnFitter(images, weights, geometry, config.ln), _CHUNK),
+        "gabor_energy": (
+            GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
+            _CHUNK,
+        ),
     }
+    for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
+        if name in config.members:
+            from meiflow.models.cnn import NetworkFitter, load_core
+
+            core = None
+            if name == "pretrained":
+                core = load_core(Path(str(config.network.core)), config.network)
+            fitter = NetworkFitter(images, weights, geometry, config.network, seed, name, core)
+            found[name] = (fitter, size)
+    return found
 
 
 def _mix(

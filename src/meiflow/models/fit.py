@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic, read_csv, write_arrays, write_csv
-from meiflow.models.cross_validate import BASELINES, Fitted, fit_all
+from meiflow.models.cross_validate import Fitted, fit_all
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.scores import score_prediction
 from meiflow.progress import say
@@ -19,8 +20,8 @@ from meiflow.selection.reliability import Groups, signal_power
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import Responses
 
-MEMBERS = ("v1", "ln", "gabor_energy")
-MODELS = ("model", "model_shuffled", *MEMBERS, *BASELINES)
+# Fitted and scored whether they are part of the model or not.
+ALWAYS = ("v1", "ln", "gabor_energy")
 
 
 def fit_models(
@@ -52,7 +53,7 @@ def fit_models(
     write_arrays(
         {
             "neuron_ids": np.array(responses.neuron_ids),
-            "members": np.array(MEMBERS),
+            "members": np.array(fitted.members),
             "weights": fitted.weights,
             "x": last[0],
             "y": last[1],
@@ -74,7 +75,7 @@ def fit_models(
     mean = scores.groupby("model")["cc_norm"].mean()
     say(
         "cc_norm, mean over neurons: "
-        + ", ".join(f"{m} {mean[m]:.3f}" for m in MODELS if m != "mean")
+        + ", ".join(f"{m} {mean[m]:.3f}" for m in fitted.predictions if m != "mean")
     )
 
 
@@ -84,12 +85,17 @@ def _scores(
     power = signal_power(shown.counts, groups)
     v1 = FrontEnd.from_config(config.model).n_channels + 3
     members = {"v1": v1, "ln": responses.images[0].size + 3, "gabor_energy": 14}
+    members |= {
+        name: _n_parameters(fitted.states[0][i])
+        for i, name in enumerate(fitted.members)
+        if name not in ALWAYS
+    }
     whole = sum(members[m] for m in config.model.members)
     parameters = members | {"model": whole, "model_shuffled": whole}
     parameters |= {"pixel_ridge": responses.images[0].size + 1, "mean": 1}
     rows = []
     for column, neuron in enumerate(responses.neuron_ids):
-        for model in MODELS:
+        for model in fitted.predictions:
             means = fitted.shuffled_means if model == "model_shuffled" else responses.means
             score = score_prediction(
                 fitted.predictions[model][:, column],
@@ -114,9 +120,21 @@ def _scores(
     return pd.DataFrame(rows)
 
 
+def _n_parameters(state: dict[str, Any]) -> int:
+    """Numbers in the networks of a neuron."""
+    return sum(
+        tensor.numel()
+        for network in state["networks"]
+        for part in ("core", "readout")
+        for name, tensor in network[part].items()
+        if "running" not in name and "batches" not in name
+    )
+
+
 def write_neuron(config: Config, models: Path, neuron: str, output: Path) -> None:
     """Write one neuron's model.pt and scores.csv from what `fit_models` wrote."""
-    from meiflow.models.network import NeuronModel, read_document, save_model
+    from meiflow.models.documents import read_document
+    from meiflow.models.network import NeuronModel, save_model
 
     path = models / "models.pt"
     document = read_document(path)

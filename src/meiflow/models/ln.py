@@ -198,7 +198,9 @@ def _fit(
     shape = (n_jobs, len(folds), len(penalties))
     weight = torch.zeros(*shape, components, requires_grad=True)
     offset = torch.full(shape, 0.0, requires_grad=True)
-    baseline = torch.full(shape, -2.0, requires_grad=True)
+    # a neuron that the images hardly modulate starts at its mean, a tuned one near zero
+    level = (mean / scale - 1).clamp(min=0.13).expm1().log()
+    baseline = level[:, None, None].expand(shape).clone().requires_grad_(True)
     parameters = [{"params": [weight]}, {"params": [offset, baseline]}]
     optimiser = torch.optim.Adam(parameters, lr=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -11,6 +11,7 @@ from meiflow.geometry import Geometry
 from meiflow.models import gabor_energy
 from meiflow.models.front_end import GREY, FrontEnd
 from meiflow.models.ln import rectified
+from meiflow.models.network_member import NetworkMember
 from meiflow.models.nonlinearity import positive
 
 State = dict[str, Any]
@@ -95,6 +96,7 @@ _KINDS: dict[str, type[nn.Module]] = {
     "v1": V1Member,
     "ln": LnMember,
     "gabor_energy": GaborEnergyMember,
+    "network": NetworkMember,
 }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic
 from meiflow.geometry import Geometry
+from meiflow.models.documents import damaged, read_document
 from meiflow.models.members import Mixture, State
 
 _FORMAT = 2
@@ -101,27 +102,10 @@ def load_model(path: str | Path, geometry: Geometry) -> NeuronModel:
             document["weights"],
         )
     except Exception as error:  # a wrong document fails in many ways
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
     if model.geometry != geometry:
         raise MeiflowError(
             f"{path}: is for images of {model.geometry}, not {geometry}; fit it anew with the "
             "present configuration"
         )
     return model.eval()
-
-
-def read_document(path: str | Path) -> dict[str, Any]:
-    """Read a file of numbers, tensors and lists; nothing in it is executed."""
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except FileNotFoundError:
-        raise MeiflowError(f"{path}: no such model file") from None
-    except Exception as error:  # damaged archives fail in many ways
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: str | Path, error: Exception) -> MeiflowError:
-    return MeiflowError(
-        f"{path}: not a meiflow model, or damaged ({type(error).__name__}); "
-        "delete it and run the workflow again"
-    )

@@ -1,0 +1,221 @@
+"""Convolutional networks as members of a neuron's model: from scratch, shared, or pretrained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from meiflow.errors import MeiflowError
+from meiflow.files import atomic
+from meiflow.geometry import Geometry
+from meiflow.models.cores import StackedCore
+from meiflow.models.documents import read_document
+from meiflow.models.front_end import GREY
+from meiflow.models.jobs import Fits, Jobs
+from meiflow.models.network_member import (
+    NeuronNetwork,
+    Readout,
+    build_readout,
+    map_shape,
+    network_state,
+)
+from meiflow.models.readouts import FactorisedReadout
+from meiflow.models.ridge import Spectrum, Standardiser
+from meiflow.models.training import train
+from meiflow.sections import Network
+
+_FORMAT = "meiflow core 1"
+_DRAWING = Lock()
+_STOPPING_SHARE = 5
+_PENALTIES = 10.0 ** np.arange(-2.0, 3.1, 0.5)
+
+
+class NetworkFitter:
+    """Fits jobs with convolutional networks.
+
+    Parameters
+    ----------
+    images : ndarray, shape (images, height, width)
+        Luminance in [0, 1].
+    weights : ndarray, shape (images,)
+        Trials of each image over their mean number.
+    geometry : Geometry
+    config : Network
+    seed : int
+    kind : str
+        ``scratch``: one network per job, as the notebook's; ``shared``: one core for all jobs that
+        have the same training images; ``pretrained``: a core that is not trained any more.
+    core : dict of Tensor, optional
+        State of the pretrained core.
+    """
+
+    def __init__(
+        self,
+        images: NDArray,
+        weights: NDArray,
+        geometry: Geometry,
+        config: Network,
+        seed: int,
+        kind: str,
+        core: dict[str, Tensor] | None = None,
+    ) -> None:
+        self._contrast = torch.as_tensor(images, dtype=torch.float32) - GREY
+        self._weights = torch.as_tensor(weights, dtype=torch.float32)
+        self._geometry, self._config, self._seed = geometry, config, seed
+        self._kind, self._core = kind, core
+
+    def __call__(self, jobs: Jobs) -> Fits:
+        """Fit jobs; those of one call that share a core have the same training images."""
+        if self._kind == "scratch":
+            parts = [self._fit(part) for part in jobs.chunks(1)]
+        else:
+            parts = [self._fit(jobs)]
+        return Fits(
+            np.concatenate([p.predictions for p in parts]), [s for p in parts for s in p.states]
+        )
+
+    def _fit(self, jobs: Jobs) -> Fits:
+        """One network for the neurons of some jobs with the same training images."""
+        seen = torch.as_tensor(jobs.train[0])
+        contrast = self._contrast[seen]
+        responses = torch.as_tensor(jobs.responses, dtype=torch.float32).T[seen]
+        stopping = torch.arange(len(contrast)) % _STOPPING_SHARE == 0
+        predictions = np.zeros(jobs.train.shape)
+        states: list[list[dict[str, Any]]] = [[] for _ in range(len(jobs))]
+        for i in range(self._config.seeds):
+            seed = self._seed + 1000 * i
+            network = self._network(jobs, contrast, responses, seed)
+            train(
+                network,
+                contrast,
+                responses,
+                self._weights[seen],
+                stopping,
+                self._config,
+                seed,
+                fixed_core=self._kind == "pretrained",
+                label=self._kind,
+            )
+            with torch.no_grad():
+                parts = [network(part) for part in self._contrast.split(64)]
+            predictions += torch.cat(parts).T.numpy() / self._config.seeds
+            for n, own in enumerate(states):
+                own.append(network_state(network, n, self._config))
+        return Fits(predictions, [{"kind": "network", "networks": own} for own in states])
+
+    def _network(self, jobs: Jobs, contrast: Tensor, responses: Tensor, seed: int) -> NeuronNetwork:
+        # torch draws initial weights from one generator for all threads
+        with _DRAWING, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            core = StackedCore.from_config(self._config)
+        shape = map_shape(self._geometry)
+        readout = build_readout(self._config, core.out_channels, len(jobs), shape)
+        if self._core is not None:
+            core.load_state_dict(self._core)
+        place = self._relative(jobs)
+        readout.place.data = place
+        if isinstance(readout, FactorisedReadout):
+            readout.start_at(place)
+        mean = responses.mean(0) + 1e-3
+        network = NeuronNetwork(core, readout, mean, float(contrast.std()))
+        if self._core is not None:
+            _start_readout(network, contrast, responses)
+        return network
+
+    def _relative(self, jobs: Jobs) -> Tensor:
+        """Places in [-1, 1] of the outermost pixels, y downwards, as grid_sample wants them."""
+        half_x, half_y = self._geometry.x.max(), self._geometry.y.max()
+        place = np.stack([jobs.x / half_x, -jobs.y / half_y], axis=1)
+        return torch.as_tensor(place.clip(-1, 1), dtype=torch.float32)
+
+
+def _start_readout(network: NeuronNetwork, contrast: Tensor, responses: Tensor) -> None:
+    """Ridge regression of every neuron on what a fixed core shows at its place."""
+    network.eval()
+    readout: Readout = network.readout
+    with torch.no_grad():
+        parts = [
+            readout.features(network.core(part[:, None] / network.contrast), readout.place)
+            for part in contrast.split(64)
+        ]
+    features = torch.cat(parts).numpy().astype(float)
+    target = (responses / network.mean - 1).numpy().astype(float)
+    for n in range(features.shape[1]):
+        standardise = Standardiser.of(features[:, n])
+        standard = standardise(features[:, n])
+        spectrum = Spectrum.of(standard)
+        centred = target[:, n] - target[:, n].mean()
+        errors = spectrum.left_out_errors(centred[:, None], _PENALTIES)[:, 0]
+        shrink = spectrum.values + _PENALTIES[errors.argmin()]
+        dual = spectrum.vectors @ ((spectrum.vectors.T @ centred) / shrink)
+        weight = standard.T @ dual / standard.shape[1] / standardise.spread
+        bias = target[:, n].mean() - weight @ standardise.mean
+        readout.weight.data[n] = torch.as_tensor(weight, dtype=torch.float32)
+        readout.bias.data[n] = float(bias)
+
+
+def pretrain_core(
+    images: NDArray, rates: NDArray, geometry: Geometry, places: NDArray, config: Network, seed: int
+) -> dict[str, Tensor]:
+    """Learn a core on neurons whose rates are known.
+
+    Parameters
+    ----------
+    images : ndarray, shape (images, height, width)
+        Luminance in [0, 1].
+    rates : ndarray, shape (images, neurons)
+        Expected counts.
+    places : ndarray, shape (neurons, 2)
+        Receptive fields, degrees.
+
+    Returns
+    -------
+    dict of Tensor
+        State of the core.
+    """
+    n = rates.shape[1]
+    jobs = Jobs(
+        rates.T,
+        np.ones(rates.T.shape, bool),
+        places[:, 0],
+        places[:, 1],
+        np.zeros((n, 0, 5)),
+    )
+    fitter = NetworkFitter(images, np.ones(len(images)), geometry, config, seed, "shared")
+    state = fitter(jobs).states[0]["networks"][0]
+    return dict(state["core"])
+
+
+def save_core(core: dict[str, Tensor], config: Network, path: Path) -> None:
+    """Write a core for `load_core`."""
+    with atomic(path) as temporary:
+        torch.save({"format": _FORMAT, "config": _shape(config), "core": core}, temporary)
+
+
+def load_core(path: Path, config: Network) -> dict[str, Tensor]:
+    """Read a core; nothing in the file is executed.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is missing, damaged, or of a core of another shape.
+    """
+    document = read_document(path)
+    if document.get("format") != _FORMAT or not isinstance(document.get("core"), dict):
+        raise MeiflowError(f"{path}: not a core of meiflow; make one with meiflow pretrain")
+    if document["config"] != _shape(config):
+        raise MeiflowError(
+            f"{path}: is a core of {document['config']}, but model.network asks for "
+            f"{_shape(config)}; pretrain one with this configuration"
+        )
+    return dict(document["core"])
+
+
+def _shape(config: Network) -> dict[str, int]:
+    return config.model_dump(include={"channels", "layers", "input_kernel", "hidden_kernel"})

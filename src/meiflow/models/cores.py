@@ -1,0 +1,89 @@
+"""Convolutional cores: images in, feature maps out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, elu
+
+from meiflow.sections import Network
+
+_LAPLACIAN = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
+
+
+class StackedCore(nn.Module):
+    """Blocks of convolution, batch normalisation and ELU whose outputs are concatenated.
+
+    The first block is followed by an average pool of two pixels. The regulariser is that of Klindt
+    et al. (2017): Laplacian of the first layer's kernels and group sparsity of the others'.
+
+    Parameters
+    ----------
+    channels, layers : int
+    input_kernel, hidden_kernel : int
+        Pixels.
+    laplace, group_sparsity : float
+        Weights of the two parts of `regulariser`.
+    """
+
+    laplacian: Tensor
+
+    def __init__(
+        self,
+        channels: int = 64,
+        layers: int = 3,
+        input_kernel: int = 4,
+        hidden_kernel: int = 3,
+        laplace: float = 0.1,
+        group_sparsity: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.laplace, self.group_sparsity = laplace, group_sparsity
+        self.out_channels = channels * layers
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(
+                1 if i == 0 else channels,
+                channels,
+                input_kernel if i == 0 else hidden_kernel,
+                padding="same",
+                bias=False,
+            )
+            for i in range(layers)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(layers))
+        self.pool = nn.AvgPool2d(2, ceil_mode=True)
+        for convolution in self.convolutions:
+            nn.init.xavier_normal_(convolution.weight)  # type: ignore[arg-type]
+        self.register_buffer("laplacian", torch.tensor(_LAPLACIAN)[None, None], persistent=False)
+
+    @classmethod
+    def from_config(cls, network: Network) -> StackedCore:
+        """The core that the section ``model.network`` describes."""
+        return cls(
+            network.channels,
+            network.layers,
+            network.input_kernel,
+            network.hidden_kernel,
+            network.laplace,
+            network.group_sparsity,
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Feature maps (batch, channels x layers, height / 2, width / 2) of (batch, 1, h, w)."""
+        outputs = []
+        x = images
+        for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = elu(norm(convolution(x)))
+            x = self.pool(x) if i == 0 else x
+            outputs.append(x)
+        return torch.cat(outputs, 1)
+
+    def regulariser(self) -> Tensor:
+        """Penalty that is added to the loss."""
+        first, *others = (convolution.weight for convolution in self.convolutions)
+        smooth = (conv2d(first, self.laplacian, padding=1) ** 2).mean() / 2  # type: ignore[arg-type]
+        total = self.laplace * smooth
+        if others:
+            norms = [(w**2).sum((2, 3)).clamp(min=1e-12).sqrt().mean() for w in others]  # type: ignore[operator]
+            total = total + self.group_sparsity * torch.stack(norms).mean()
+        return total

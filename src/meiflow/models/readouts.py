@@ -1,0 +1,123 @@
+"""Readouts: feature maps in, one number per neuron and image out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, grid_sample
+
+_BURT_ADELSON = (0.05, 0.25, 0.4, 0.25, 0.05)
+
+
+class PyramidReadout(nn.Module):
+    """Spatial-transformer readout from all levels of a Laplacian pyramid.
+
+    Every neuron looks at one learned place, the same in all levels, so that it sees fine features
+    there and coarse ones around it (Sinz et al. 2018, Walker et al. 2019; the pyramid is that of
+    Burt & Adelson 1983).
+
+    Parameters
+    ----------
+    channels, neurons : int
+    scales : int
+        Number of band-pass levels; the low-pass rest is one more.
+    positive : bool
+        Whether weights are kept from being negative.
+    """
+
+    kernel: Tensor
+
+    def __init__(
+        self, channels: int, neurons: int, scales: int = 3, positive: bool = False
+    ) -> None:
+        super().__init__()
+        self.scales, self.positive = scales, positive
+        self.place = nn.Parameter(torch.zeros(neurons, 2))
+        self.weight = nn.Parameter(torch.full((neurons, channels * (scales + 1)), 1e-3))
+        self.bias = nn.Parameter(torch.zeros(neurons))
+        row = torch.tensor(_BURT_ADELSON)
+        self.register_buffer("kernel", torch.outer(row, row)[None, None], persistent=False)
+
+    def levels(self, maps: Tensor) -> list[Tensor]:
+        """Laplacian pyramid of maps (batch, channels, height, width): fine to coarse."""
+        channels = maps.shape[1]
+        kernel = self.kernel.expand(channels, 1, 5, 5)
+        found = []
+        for _ in range(self.scales):
+            low = conv2d(maps, kernel, padding=2, stride=2, groups=channels)
+            extra = tuple((n - 1) % 2 for n in maps.shape[2:])
+            back = conv_transpose2d(
+                low, 4 * kernel, padding=2, stride=2, output_padding=extra, groups=channels
+            )
+            found.append(maps - back)
+            maps = low
+        return [*found, maps]
+
+    def features(self, maps: Tensor, place: Tensor) -> Tensor:
+        """All levels at places (neurons, 2) in [-1, 1]: (batch, neurons, channels x levels)."""
+        grid = place.clamp(-1, 1)[None, :, None].expand(len(maps), -1, -1, -1)
+        sampled = [
+            grid_sample(level, grid, align_corners=True)[..., 0] for level in self.levels(maps)
+        ]
+        return torch.cat(sampled, 1).transpose(1, 2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Drive of every neuron, shape (batch, neurons)."""
+        weight = self.weight.clamp(min=0) if self.positive else self.weight
+        return (self.features(maps, self.place) * weight).sum(-1) + self.bias
+
+
+class GaussianReadout(nn.Module):
+    """One place per neuron, drawn from a learned Gaussian in training (Lurz et al. 2021)."""
+
+    def __init__(self, channels: int, neurons: int) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.zeros(neurons, 2))
+        self.log_sigma = nn.Parameter(torch.full((neurons, 2), -2.0))
+        self.weight = nn.Parameter(torch.full((neurons, channels), 1e-3))
+        self.bias = nn.Parameter(torch.zeros(neurons))
+        # of its own: networks that are trained side by side must not disturb each other
+        self._noise = torch.Generator().manual_seed(0)
+
+    def features(self, maps: Tensor, place: Tensor) -> Tensor:
+        """Maps at places (neurons, 2) in [-1, 1]: (batch, neurons, channels)."""
+        grid = place[None].expand(len(maps), -1, -1)
+        if self.training:
+            noise = torch.randn(grid.shape, generator=self._noise).to(grid.device)
+            grid = grid + self.log_sigma.exp() * noise
+        sampled = grid_sample(maps, grid.clamp(-1, 1)[:, :, None], align_corners=True)
+        return sampled[..., 0].transpose(1, 2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Drive of every neuron, shape (batch, neurons)."""
+        return (self.features(maps, self.place) * self.weight).sum(-1) + self.bias
+
+
+class FactorisedReadout(nn.Module):
+    """A mask over space times weights over channels for every neuron (Klindt et al. 2017)."""
+
+    def __init__(self, channels: int, neurons: int, shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.place = nn.Parameter(torch.zeros(neurons, 2), requires_grad=False)
+        self.mask = nn.Parameter(torch.zeros(neurons, *shape))
+        self.weight = nn.Parameter(torch.full((neurons, channels), 1e-3))
+        self.bias = nn.Parameter(torch.zeros(neurons))
+
+    def start_at(self, place: Tensor, width: float = 0.15) -> None:
+        """Begin with a Gaussian mask about places (neurons, 2) in [-1, 1]."""
+        y, x = (torch.linspace(-1, 1, n) for n in self.shape)
+        dx, dy = (
+            x[None, None, :] - place[:, 0, None, None],
+            y[None, :, None] - place[:, 1, None, None],
+        )
+        mask = torch.exp(-(dx**2 + dy**2) / (2 * width**2))
+        self.mask.data = mask / mask.sum((1, 2), keepdim=True)
+
+    def features(self, maps: Tensor, place: Tensor) -> Tensor:
+        """Maps under the masks: (batch, neurons, channels)."""
+        return torch.einsum("bchw,nhw->bnc", maps, self.mask)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Drive of every neuron, shape (batch, neurons)."""
+        return (self.features(maps, self.place) * self.weight).sum(-1) + self.bias

@@ -1,0 +1,151 @@
+"""Train a network by gradient: Poisson loss, early stopping on images held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from meiflow.models.network_member import NeuronNetwork
+from meiflow.progress import say
+from meiflow.sections import Network
+
+_TINY = 1e-4
+_SAY_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Course of a training.
+
+    Parameters
+    ----------
+    loss : ndarray, shape (epochs,)
+        Poisson loss on the training images, per trial and neuron, in units of the mean count.
+    correlation : ndarray, shape (epochs,)
+        With the responses to the images held out for stopping, mean over neurons.
+    best : int
+        Epoch whose weights were kept.
+    """
+
+    loss: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    best: int
+
+
+def device() -> torch.device:
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor) -> Tensor:
+    """Poisson loss per trial and neuron, in units of each neuron's mean count.
+
+    Parameters
+    ----------
+    rate, response : Tensor, shape (images, neurons)
+        Expected and mean counts.
+    weight : Tensor, shape (images,)
+        Trials of each image over their mean number.
+
+    Returns
+    -------
+    Tensor
+        Scalar; it depends neither on the size of the batch nor on the number of neurons.
+    """
+    mean = (weight[:, None] * response).sum(0) / weight.sum() + _TINY
+    loss = (rate - response * (rate + _TINY).log()) / mean
+    return (weight[:, None] * loss).mean(1).sum() / weight.sum()
+
+
+def correlation(rate: Tensor, response: Tensor) -> float:
+    """Pearson correlation over images, mean over the neurons for which it is defined."""
+    a, b = rate - rate.mean(0), response - response.mean(0)
+    norm = ((a**2).sum(0) * (b**2).sum(0)).sqrt()
+    defined = norm > 1e-9
+    if not bool(defined.any()):
+        return 0.0
+    return float(((a * b).sum(0)[defined] / norm[defined]).mean())
+
+
+def train(
+    network: NeuronNetwork,
+    contrast: Tensor,
+    responses: Tensor,
+    weights: Tensor,
+    stopping: Tensor,
+    config: Network,
+    seed: int,
+    fixed_core: bool = False,
+    label: str = "training",
+) -> Trace:
+    """Train a network in place; its best epoch is restored.
+
+    Parameters
+    ----------
+    contrast : Tensor, shape (images, height, width)
+        Training images, luminance less grey.
+    responses : Tensor, shape (images, neurons)
+        Mean counts.
+    weights : Tensor, shape (images,)
+    stopping : Tensor of bool, shape (images,)
+        Images that decide when to stop, and are not learned from.
+    seed : int
+        Of the order of the images.
+    fixed_core : bool
+        Train the readout alone.
+    """
+    on = device()
+    network.to(on)
+    contrast, responses, weights = (t.to(on) for t in (contrast, responses, weights))
+    order_of = torch.Generator().manual_seed(seed)
+    parts = [network.readout] if fixed_core else [network.core, network.readout]
+    learned = [p for part in parts for p in part.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        learned, lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    learn = torch.nonzero(~stopping)[:, 0]
+    losses, correlations = [], []
+    best, best_state, waited = -np.inf, None, 0
+    for epoch in range(config.epochs):
+        network.train()
+        if fixed_core:
+            network.core.eval()
+        order = learn[torch.randperm(len(learn), generator=order_of)]
+        # a last batch of one image would have no variance to normalise by
+        batches = [b for b in order.split(config.batch) if len(b) > 1]
+        total = 0.0
+        for batch in batches:
+            optimiser.zero_grad()
+            loss = poisson_loss(network(contrast[batch]), responses[batch], weights[batch])
+            penalty = 0.0 if fixed_core else network.core.regulariser()
+            (loss + penalty).backward()
+            optimiser.step()
+            total += float(loss.detach()) * len(batch)
+        network.eval()
+        with torch.no_grad():
+            value = correlation(network(contrast[stopping]), responses[stopping])
+        losses.append(total / sum(len(b) for b in batches))
+        correlations.append(value)
+        if value > best + 1e-4:
+            best, waited = value, 0
+            best_state = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        else:
+            waited += 1
+        if (epoch + 1) % _SAY_EVERY == 0:
+            say(f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}")
+        if waited > config.patience:
+            if optimiser.param_groups[0]["lr"] < config.learning_rate:
+                break
+            # once more from the best, with smaller steps (Walker et al. 2019)
+            optimiser.param_groups[0]["lr"] = config.learning_rate / 5
+            waited = 0
+            if best_state is not None:
+                network.load_state_dict(best_state)
+    if best_state is not None:
+        network.load_state_dict(best_state)
+    network.eval().cpu()
+    return Trace(np.array(losses), np.array(correlations), int(np.argmax(correlations)))

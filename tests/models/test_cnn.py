@@ -1,0 +1,152 @@
+"""Convolutional members: their parts, their training, and what ends up in a file."""
+
+import numpy as np
+import pytest
+import torch
+
+from meiflow.errors import MeiflowError
+from meiflow.geometry import Geometry
+from meiflow.models.cnn import NetworkFitter, load_core, pretrain_core, save_core
+from meiflow.models.cores import StackedCore
+from meiflow.models.front_end import GREY
+from meiflow.models.jobs import Jobs, fit_in_chunks
+from meiflow.models.members import build_member
+from meiflow.models.network_member import NeuronNetwork, build_readout, map_shape
+from meiflow.models.readouts import PyramidReadout
+from meiflow.models.training import correlation, poisson_loss, train
+from meiflow.sections import Network
+
+GRID = Geometry(16, 24, 48.0, 32.0)
+SMALL = Network(channels=6, layers=2, epochs=8, batch=16, scales=2)
+
+
+@pytest.fixture
+def problem(rng):
+    """60 images of noise blobs; two neurons that like luminance at two places."""
+    from scipy.ndimage import gaussian_filter
+
+    images = gaussian_filter(rng.normal(size=(60, *GRID.shape)), (0, 1.5, 1.5))
+    images = (0.5 + 0.15 * images / images.std()).clip(0, 1)
+    rows, columns = np.array([5, 11]), np.array([6, 18])
+    rates = 1 + 8 * np.maximum(images[:, rows, columns] - 0.5, 0)
+    x, y = GRID.x[columns], GRID.y[rows]
+    seen = np.ones((2, 60), bool)
+    seen[:, 50:] = False
+    return images, Jobs(rates.T, seen, x, y, np.zeros((2, 0, 5)))
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (15, 23), (30, 48)])
+def test_a_pyramid_adds_up_to_what_it_was_made_of(rng, shape):
+    readout = PyramidReadout(3, 1, scales=3)
+    maps = torch.as_tensor(rng.normal(size=(2, 3, *shape)), dtype=torch.float32)
+    *bands, low = readout.levels(maps)
+    assert len(bands) == 3
+    for band in reversed(bands):
+        kernel = 4 * readout.kernel.expand(3, 1, 5, 5)
+        extra = tuple((n - 1) % 2 for n in band.shape[2:])
+        low = band + torch.nn.functional.conv_transpose2d(
+            low, kernel, padding=2, stride=2, output_padding=extra, groups=3
+        )
+    torch.testing.assert_close(low, maps)
+    # away from the border a constant has nothing but a low-pass rest
+    flat = readout.levels(torch.ones(1, 3, 64, 64))
+    assert flat[0][..., 4:-4, 4:-4].abs().max() < 1e-6
+    assert flat[-1][0, 0, 4, 4] == pytest.approx(1, abs=1e-5)
+
+
+def test_every_level_is_read_at_the_same_place():
+    """A blob makes the finest level largest where it lies, in the convention of places."""
+    readout = PyramidReadout(1, 1, scales=2)
+    maps = torch.zeros(1, 1, 17, 33)
+    maps[0, 0, 4, 24] = 1.0
+    place = torch.tensor([[24 / 16 - 1, 4 / 8 - 1]])
+    here = readout.features(maps, place)[0, 0]
+    away = readout.features(maps, -place)[0, 0]
+    assert here[0] > 0.3
+    assert here[-1] > 0.01
+    assert away.abs().max() < 1e-6
+
+
+def test_loss_does_not_know_batch_or_number_of_neurons(rng):
+    rate, response = (torch.as_tensor(rng.uniform(0.5, 4, (40, 3))) for _ in range(2))
+    weight = torch.ones(40)
+    whole = poisson_loss(rate, response, weight)
+    torch.testing.assert_close(
+        whole, poisson_loss(rate.repeat(2, 2), response.repeat(2, 2), weight.repeat(2))
+    )
+    # no rate is better than the response itself
+    assert poisson_loss(response, response, weight) < whole
+    scaled = poisson_loss(10 * response, 10 * response, weight)
+    assert abs(float(scaled)) < 10
+
+
+@pytest.mark.parametrize("readout", ["pyramid", "gaussian", "factorised"])
+def test_training_learns_and_keeps_its_best_epoch(problem, readout):
+    images, jobs = problem
+    config = SMALL.model_copy(update={"readout": readout, "epochs": 25})
+    contrast = torch.as_tensor(images, dtype=torch.float32) - GREY
+    responses = torch.as_tensor(jobs.responses.T, dtype=torch.float32)
+    stopping = torch.arange(60) % 5 == 0
+    torch.manual_seed(0)
+    core = StackedCore.from_config(config)
+    network = NeuronNetwork(
+        core, build_readout(config, core.out_channels, 2, map_shape(GRID)), responses.mean(0), 0.15
+    )
+    network.readout.place.data = torch.tensor([[-0.45, -0.3], [0.55, 0.45]])
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    trace = train(network, contrast, responses, torch.ones(60), stopping, config, 0)
+    assert trace.loss[-1] < trace.loss[0]
+    with torch.no_grad():
+        kept = correlation(network(contrast[stopping]), responses[stopping])
+    assert kept == pytest.approx(trace.correlation[trace.best], abs=1e-5)
+    assert kept == pytest.approx(trace.correlation.max(), abs=1e-3)
+    assert any(not torch.equal(before[k], v) for k, v in network.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["scratch", "shared"])
+def test_the_module_is_the_network_that_was_fitted(problem, kind):
+    images, jobs = problem
+    config = SMALL.model_copy(update={"seeds": 2})
+    fitter = NetworkFitter(images, np.ones(60), GRID, config, 3, kind)
+    fits = fit_in_chunks(fitter, jobs, 1 if kind == "scratch" else 2, 1, "test")
+    again = fit_in_chunks(fitter, jobs, 1 if kind == "scratch" else 2, 2, "test")
+    np.testing.assert_array_equal(fits.predictions, again.predictions)
+    contrast = torch.as_tensor(images, dtype=torch.float32).reshape(60, -1) - GREY
+    contrast.requires_grad_(True)
+    for n in range(2):
+        module = build_member(fits.states[n], GRID)
+        rate = module(contrast)
+        np.testing.assert_allclose(rate.detach(), fits.predictions[n], rtol=1e-4, atol=1e-5)
+        (gradient,) = torch.autograd.grad(rate.sum(), contrast)
+        assert torch.isfinite(gradient).all()
+        assert gradient.abs().max() > 0
+
+
+def test_held_out_responses_are_not_seen(problem):
+    images, jobs = problem
+    other = jobs.responses.copy()
+    other[:, 50:] = 77.0
+    changed = Jobs(other, jobs.train, jobs.x, jobs.y, jobs.starts)
+    fitter = NetworkFitter(images, np.ones(60), GRID, SMALL, 0, "shared")
+    np.testing.assert_array_equal(fitter(jobs).predictions, fitter(changed).predictions)
+
+
+def test_a_pretrained_core_is_kept_and_read_out(problem, tmp_path, rng):
+    images, jobs = problem
+    places = np.column_stack([jobs.x, jobs.y])
+    core = pretrain_core(images, jobs.responses.T, GRID, places, SMALL, 0)
+    save_core(core, SMALL, tmp_path / "core.pt")
+    loaded = load_core(tmp_path / "core.pt", SMALL)
+    fitter = NetworkFitter(images, np.ones(60), GRID, SMALL, 0, "pretrained", loaded)
+    fits = fitter(jobs)
+    for name, value in fits.states[0]["networks"][0]["core"].items():
+        torch.testing.assert_close(value, core[name])
+    held_out = [
+        np.corrcoef(fits.predictions[n, 50:], jobs.responses[n, 50:])[0, 1] for n in range(2)
+    ]
+    assert min(held_out) > 0.5
+    with pytest.raises(MeiflowError, match=r"is a core of .* but model.network asks for"):
+        load_core(tmp_path / "core.pt", SMALL.model_copy(update={"channels": 7}))
+    (tmp_path / "bad.pt").write_bytes(b"PK no")
+    with pytest.raises(MeiflowError, match="damaged"):
+        load_core(tmp_path / "bad.pt", SMALL)

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from meiflow.geometry import Geometry
+from meiflow.models.cross_validate import fit_all
+from meiflow.models.network import NeuronModel
+from meiflow.models.search import image_folds
+from meiflow.sections import Model
+from meiflow.session.dead_leaves import dead_leaves
+from meiflow.session.images import resize
+from meiflow.stimuli import patterns
+
+GRID = Geometry(30, 48, 60.6, 47.4)
+CONFIG = Model(
+    wavelengths_deg=[8.0, 12.0, 18.0],
+    orientations=6,
+    stride=3,
+    penalties=[0.01, 0.1, 1.0],
+    folds=4,
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    frames = [dead_leaves((60, 78), np.random.default_rng([8, i])) for i in range(70)]
+    return resize(np.stack(frames) / 255.0, GRID.shape)
+
+
+@pytest.fixture(scope="module")
+def found(images):
+    """Two tuned neurons (a simple and a complex cell) and ten that ignore the images."""
+    rng = np.random.default_rng(2)
+    pair = patterns.gabor(
+        GRID, np.array([10.0, 10.0]), -6.0, 12.0, 60.0, np.array([0.0, 90.0]), 5.0
+    )
+    even, odd = (images - 0.5).reshape(70, -1) @ pair.reshape(2, -1).T[:, :2].T[0], None
+    odd = (images - 0.5).reshape(70, -1) @ pair[1].ravel()
+    simple, cell = np.maximum(even, 0), np.hypot(even, odd)
+    rates = np.column_stack([1 + 3 * simple / simple.mean(), 1 + 3 * cell / cell.mean()])
+    means = np.column_stack(
+        [rng.poisson(rates, (40, 70, 2)).mean(0), rng.poisson(3.0, (40, 70, 10)).mean(0)]
+    )
+    return rates, means, fit_all(images, means, np.ones(70), GRID, CONFIG, 0)
+
+
+def correlations(prediction, means):
+    return np.array([np.corrcoef(p, m)[0, 1] for p, m in zip(prediction.T, means.T, strict=True)])
+
+
+def test_tuned_neurons_are_found_and_predicted(found):
+    rates, _, result = found
+    x, y = result.places.x[-1, :2], result.places.y[-1, :2]
+    assert np.hypot(x - 10, y + 6).max() < 4
+    assert correlations(result.predictions["v1"][:, :2], rates).min() > 0.6
+    assert correlations(result.predictions["model"][:, :2], rates).min() > 0.9
+    # the simple cell is linear up to its threshold; the complex one is not
+    assert correlations(result.predictions["ln"][:, :1], rates[:, :1])[0] > 0.8
+    assert correlations(result.predictions["ln"][:, 1:2], rates[:, 1:])[0] < 0.4
+
+
+def test_nothing_leaks_into_the_scores(found):
+    """Untuned neurons, and shuffled responses put through the same search, score zero."""
+    _, means, result = found
+    untuned = [
+        correlations(result.predictions[m][:, 2:], means[:, 2:])
+        for m in ("model", "v1", "ln", "gabor_energy", "pixel_ridge")
+    ]
+    shuffled = correlations(result.predictions["model_shuffled"], result.shuffled_means)
+    for values in (*untuned, shuffled):
+        assert values.mean() < 2.5 * 0.12 / np.sqrt(len(values)) + 0.02
+    # the same search without nesting does flatter: this is what the nesting is for
+    assert result.places.score[..., 2:12].max(axis=(0, 1)).mean() > 0.05
+
+
+def test_every_module_predicts_what_its_fit_did(images, found):
+    """The model a user loads is the one that was fitted, whatever grid the fit took place on."""
+    _, means, result = found
+    again = fit_all(images, means[:, :2], np.ones(70), GRID, CONFIG.model_copy(), 5)
+    for fitted in (result, again):
+        for neuron in (0, 1):
+            mixed = np.zeros(len(images))
+            for state, weight in zip(fitted.states[neuron], fitted.weights[neuron], strict=True):
+                module = NeuronModel(GRID, 0.0, 0.0, [state], [1.0])
+                prediction = module.predict(images)
+                assert np.corrcoef(prediction, means[:, neuron])[0, 1] > (
+                    0.2 if state["kind"] == "ln" else 0.8
+                )
+                mixed += weight * prediction
+            model = NeuronModel(
+                GRID, 0.0, 0.0, fitted.states[neuron], fitted.weights[neuron].tolist()
+            )
+            np.testing.assert_allclose(model.predict(images), mixed, rtol=1e-4, atol=1e-5)
+    assert result.weights.sum(axis=1) == pytest.approx(1)
+    assert (result.weights >= 0).all()
+
+
+def test_members_left_out_get_no_weight(images, found):
+    means = found[1]
+    only = CONFIG.model_copy(update={"members": ["ln"]})
+    fitted = fit_all(images, means[:, :1], np.ones(70), GRID, only, 0)
+    assert fitted.weights.tolist() == [[0, 1, 0]]
+    np.testing.assert_array_equal(fitted.predictions["model"], fitted.predictions["ln"])
+
+
+def test_result_does_not_depend_on_threads(images, found):
+    _, means, result = found
+    again = fit_all(images, means, np.ones(70), GRID, CONFIG, 0, threads=3)
+    np.testing.assert_array_equal(again.places.score, result.places.score)
+    np.testing.assert_array_equal(again.weights, result.weights)
+    for name, prediction in result.predictions.items():
+        np.testing.assert_array_equal(again.predictions[name], prediction)
+
+
+def test_folds_partition_the_images():
+    folds = image_folds(23, 5, np.random.default_rng(0))
+    assert sorted(np.concatenate(folds)) == list(range(23))
+    assert {len(f) for f in folds} == {4, 5}
+    assert len(image_folds(3, 5, np.random.default_rng(0))) == 3
