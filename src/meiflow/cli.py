@@ -180,6 +180,7 @@ def search(
 @app.command()
 def fit(
     config: ConfigOption,
+    tables: TablesOption,
     search: Annotated[Path, typer.Option(help="folder of the search")],
     neurons: Annotated[Path, typer.Option(help="neurons.csv")],
     neuron: NeuronOption,
@@ -188,9 +189,49 @@ def fit(
     """Write one neuron's model file and scores."""
     from meiflow.models.fit import write_neuron
     from meiflow.selection.select import require_selected
+    from meiflow.tables.load import load_responses, load_trials
 
     require_selected(neurons, neuron)
-    write_neuron(load_config(config), search, neuron, output)
+    parsed = load_config(config)
+    responses = load_responses(tables, parsed.image.geometry)
+    write_neuron(parsed, responses, load_trials(tables), search, neuron, output)
+
+
+@app.command("learning-curve")
+def curve(
+    config: ConfigOption,
+    tables: TablesOption,
+    neurons: Annotated[Path, typer.Option(help="neurons.csv")],
+    output: OutputOption,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Fit the selected neurons with fewer images, and score them on images held out."""
+    from meiflow.models.fit import fit_learning_curve
+    from meiflow.selection.select import selected_neurons
+    from meiflow.tables.load import load_responses, load_trials
+
+    parsed = load_config(config)
+    responses = load_responses(tables, parsed.image.geometry)
+    chosen = selected_neurons(neurons)
+    fit_learning_curve(parsed, responses, load_trials(tables), chosen, output, threads)
+
+
+@app.command()
+def pretrain(
+    config: ConfigOption,
+    output: OutputOption,
+    neurons: Annotated[int, typer.Option(min=1, help="simulated neurons")] = 400,
+    images: Annotated[int, typer.Option(min=10, help="simulated scenes")] = 1200,
+) -> None:
+    """Learn a convolutional core on simulated neurons, for the member `pretrained`."""
+    from meiflow.models.cnn import pretrain_core, save_core
+    from meiflow.session.pretraining import training_set
+
+    parsed = load_config(config)
+    geometry = parsed.image.geometry
+    scenes, rates, places = training_set(geometry, neurons, images, parsed.seed)
+    core = pretrain_core(scenes, rates, geometry, places, parsed.model.network, parsed.seed)
+    save_core(core, parsed.model.network, output)
 
 
 def _one_thread() -> None:

@@ -284,6 +284,11 @@ class Model(_Section):
         min_length=1,
         description="mixed with weights from held-out images; the first three are always scored",
     )
+    custom: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="module:function that returns an own torch module, used instead of ours",
+    )
     ln: LinearNonlinear = LinearNonlinear()
     gabor_energy: GaborEnergy = GaborEnergy()
     network: Network = Network()
@@ -308,7 +313,20 @@ class Model(_Section):
         description="ridge penalties tried, in units of the mean squared feature",
     )
     reweightings: int = Field(default=1, ge=0, le=5, description="sparsifying passes")
+    learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default=[0.25, 0.5, 0.75],
+        description="shares of the training images with which the models are fitted again",
+    )
     folds: int = Field(default=5, ge=2, le=50, description="cross-validation folds over images")
+
+    @model_validator(mode="after")
+    def _core_is_there(self) -> Model:
+        if "pretrained" in self.members and self.network.core is None:
+            raise ValueError(
+                "members: pretrained needs model.network.core, the file of a core; "
+                "meiflow pretrain makes one"
+            )
+        return self
 
 
 class Mei(_Section):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meiflow.geometry import Geometry
 from meiflow.models.front_end import GREY
 from meiflow.models.gabor_energy import GaborEnergyFitter
-from meiflow.models.jobs import Jobs, fit_in_chunks, simplex_weights
+from meiflow.models.jobs import Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.ln import LnFitter
 from meiflow.models.members import build_member
 from meiflow.sections import GaborEnergy, LinearNonlinear
@@ -133,12 +133,23 @@ def test_chunks_do_not_change_a_thing(images):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 4))
-def test_mixture_weights_are_convex_and_no_worse_than_the_best_member(seed, members):
+def test_mixture_is_convex_and_hardly_worse_than_its_best_member(seed, members):
     rng = np.random.default_rng(seed)
     response = rng.poisson(3.0, 40).astype(float)
     predictions = response[:, None] * rng.uniform(0, 1, members) + rng.normal(size=(40, members))
-    weights = simplex_weights(predictions, response)
+    weights = mixture_weights(predictions, response)
     assert weights.sum() == pytest.approx(1)
     assert (weights >= 0).all()
     errors = ((predictions - response[:, None]) ** 2).sum(axis=0)
-    assert ((predictions @ weights - response) ** 2).sum() <= errors.min() * (1 + 1e-4)
+    # the prior may cost its own precision, 20, in units of the best member's mean error
+    mixed = ((predictions @ weights - response) ** 2).sum()
+    assert mixed <= errors.min() * (1 + 20 * (1 - 1 / members) / 40) + 1e-6
+
+
+def test_noisy_members_are_averaged_and_good_ones_chosen(rng):
+    truth = rng.normal(size=200)
+    good, bad = truth + 0.1 * rng.normal(size=200), rng.normal(size=200)
+    assert mixture_weights(np.column_stack([good, bad]), truth)[0] > 0.95
+    noise = truth + 3 * rng.normal(size=(2, 200))
+    response = truth + 8 * rng.normal(size=200)
+    assert mixture_weights(noise.T, response) == pytest.approx(0.5, abs=0.25)

@@ -24,6 +24,7 @@ def drawn(folder, names):
 def figure_files():
     """Overview figures of the report."""
     names = ["gallery", "scores", "responses"]
+    names += ["learning"] if CONFIG.model.learning_curve else []
     return drawn(f"{RESULTS}/figures", names + (["closed_loop"] if FILES.truth else []))
 
 
@@ -119,6 +120,8 @@ def everything(wildcards):
         *table_files(),
         *session_made(),
         f"{RESULTS}/models/cross_validation.csv",
+        f"{RESULTS}/models/folds.csv",
+        f"{RESULTS}/models/learning_curve.csv",
         *of_selected(*neuron_files())(wildcards),
         *validation_files(),
     ]

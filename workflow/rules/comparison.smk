@@ -19,7 +19,7 @@ rule comparison:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "mei", "comparison"),
+        config=resolved(CONFIG, "image", "model.custom", "mei", "comparison"),
         tables=subpath(input.images, parent=True),
         gabors=GABORS,
         folder=subpath(input.model, parent=True),

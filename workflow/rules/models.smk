@@ -10,6 +10,7 @@ rule search:
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/cross_validation.csv",
         f"{RESULTS}/models/models.pt",
+        f"{RESULTS}/models/folds.csv",
     log:
         f"{LOGS}/search.log",
     benchmark:
@@ -34,6 +35,9 @@ rule search:
 
 rule model:
     input:
+        f"{TABLES}/trials.csv",
+        f"{TABLES}/responses.csv",
+        f"{TABLES}/images.npy",
         search=f"{RESULTS}/models/models.pt",
         # ancient: a changed selection trains the neurons it adds and no other again
         neurons=ancient(f"{RESULTS}/selection/neurons.csv"),
@@ -51,13 +55,43 @@ rule model:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image"),
+        config=resolved(CONFIG, "image", "model.custom", "seed"),
+        tables=subpath(input[0], parent=True),
         search=subpath(input.search, parent=True),
         folder=subpath(output[0], parent=True),
         version=VERSION,
     message:
         "Writing the model of neuron {wildcards.neuron}"
     shell:
-        "meiflow fit --config {params.config:q}"
+        "meiflow fit --config {params.config:q} --tables {params.tables:q}"
         " --search {params.search:q} --neurons {input.neurons:q}"
         " --neuron {wildcards.neuron:q} --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule learning_curve:
+    input:
+        f"{TABLES}/trials.csv",
+        f"{TABLES}/responses.csv",
+        f"{TABLES}/images.npy",
+        neurons=f"{RESULTS}/selection/neurons.csv",
+    output:
+        f"{RESULTS}/models/learning_curve.csv",
+    log:
+        f"{LOGS}/learning_curve.log",
+    benchmark:
+        f"{TIMES}/learning_curve.tsv"
+    conda:
+        CONDA
+    threads: 8
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        config=resolved(CONFIG, "image", "model", "seed"),
+        tables=subpath(input[0], parent=True),
+        version=VERSION,
+    message:
+        "Fitting the models again with fewer images"
+    shell:
+        "meiflow learning-curve --config {params.config:q} --tables {params.tables:q}"
+        " --neurons {input.neurons:q} --output {output:q} --threads {threads} > {log:q} 2>&1"

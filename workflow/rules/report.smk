@@ -34,6 +34,7 @@ rule report:
         validation_files(),
         selection_figure_files(),
         f"{RESULTS}/models/search.npz",
+        f"{RESULTS}/models/learning_curve.csv",
         f"{RESULTS}/selection/neurons.csv",
         f"{RESULTS}/summary.csv",
     output:

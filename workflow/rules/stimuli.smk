@@ -19,7 +19,9 @@ rule stimuli:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "mei", "gabor", "comparison", "seed"),
+        config=resolved(
+            CONFIG, "image", "model.custom", "mei", "gabor", "comparison", "seed"
+        ),
         tables=subpath(input.images, parent=True),
         folder=subpath(input.model, parent=True),
         gabors=GABORS,

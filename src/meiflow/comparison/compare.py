@@ -90,7 +90,7 @@ def compare_neuron(
     from meiflow.models.network import load_model
     from meiflow.stimuli.projection import contrast_targets, is_matched
 
-    model = load_model(model_path, config.image.geometry)
+    model = load_model(model_path, config.image.geometry, config.model.custom)
     mean, contrast = contrast_targets(config.mei, images)
     stimuli = read_stimuli(folder, gabors)
     predicted = model.predict(np.stack([s.image for s in stimuli]))

@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meiflow.figures.style import (
-    BLUE,
     GREY,
-    ORANGE,
     STIMULUS_COLOURS,
     STIMULUS_NAMES,
     VERMILION,
@@ -71,30 +69,6 @@ def gallery(
                 if row == 0:
                     ax.set_title(titles.get(neuron, neuron), fontsize=6.5)
             axes[row, 0].set_ylabel(_two_lines(stimulus), fontsize=7)
-    return figure
-
-
-def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
-    """Cross-validated correlation of the model, its baseline and its shuffled control."""
-    kinds = [
-        ("model", "model", BLUE),
-        ("pixel_ridge", "pixel ridge", ORANGE),
-        ("model_shuffled", "shuffled control", GREY),
-    ]
-    chosen = scores[scores["neuron_id"].astype(str).isin(selected)]
-    with style():
-        figure = new_figure(3.4, 2.7)
-        ax = figure.subplots()
-        for position, (model, _, colour) in enumerate(kinds):
-            values = chosen.loc[chosen["model"] == model, "cc_norm"].dropna().to_numpy()
-            spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(1)
-            order = np.argsort(np.argsort(values))
-            ax.scatter(position + spread[order], values, s=12, c=colour, alpha=0.8)
-            if len(values):
-                ax.hlines(values.mean(), position - 0.35, position + 0.35, color="black", lw=1.2)
-        ax.axhline(0, color=GREY, lw=0.6)
-        ax.set_xticks(range(len(kinds)), [name for _, name, _ in kinds])
-        ax.set_ylabel("CC_norm on held-out images")
     return figure
 
 

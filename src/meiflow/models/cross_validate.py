@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.geometry import Geometry
-from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, simplex_weights
+from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.members import State
+from meiflow.models.parts import Parts
 from meiflow.models.ridge import Spectrum
 from meiflow.models.search import Places, find_places, image_folds
 from meiflow.sections import Model
@@ -35,6 +36,8 @@ class Fitted:
         every member, and `BASELINES`.
     shuffled_means : ndarray, shape (images, neurons)
         The shuffled responses that ``model_shuffled`` was to predict.
+    held_out : list of ndarray of int
+        Images of each fold.
     places : Places
         Of the neurons and their shuffled twins.
     members : tuple of str
@@ -47,6 +50,7 @@ class Fitted:
 
     predictions: dict[str, NDArray[np.float64]]
     shuffled_means: NDArray[np.float64]
+    held_out: list[NDArray[np.int64]]
     places: Places
     members: tuple[str, ...]
     states: list[list[State]]
@@ -61,6 +65,7 @@ def fit_all(
     config: Model,
     seed: int,
     threads: int = 1,
+    parts: Parts | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -78,9 +83,9 @@ def fit_all(
         Of the folds and of the shuffled control.
     threads : int
         The result does not depend on it.
+    parts : Parts, optional
+        Where finished parts are kept until all are done.
     """
-    from threadpoolctl import threadpool_limits
-
     n_images, n_neurons = means.shape
     rng = np.random.default_rng([seed, 2])
     held_out = image_folds(n_images, config.folds, rng)
@@ -88,32 +93,101 @@ def fit_all(
     responses = np.concatenate([means, shuffled], axis=1)
     everything = np.arange(n_images)
     training = [np.setdiff1d(everything, part) for part in held_out]
-    fitters = _fitters(images, weights, geometry, config, seed)
-    with threadpool_limits(1):
-        places = find_places(images, responses, [*training, everything], geometry, config, threads)
-        jobs = _jobs(responses, [*training, everything], places)
-        fits = {
-            name: fit_in_chunks(fitter, jobs, size or n_neurons, threads, f"fitting {name}")
-            for name, (fitter, size) in fitters.items()
-        }
-        ridge = _pixel_ridge(images, means, held_out, training, np.asarray(config.penalties))
-    shape = (len(training) + 1, 2 * n_neurons, n_images)
-    members = np.empty((n_images, 2 * n_neurons, len(fits)))
-    for i, fit in enumerate(fits.values()):
-        every = fit.predictions.reshape(shape)
-        for fold, test in enumerate(held_out):
-            members[test, :, i] = every[fold][:, test].T
-    used = np.array([name in config.members for name in fits])
-    mixed, final = _mix(members, used, responses, held_out)
+    problem = _Problem(images, weights, geometry, config, seed, threads, parts)
+    places, fits = problem.fit(responses, [*training, everything], n_neurons)
+    members = _held_out(fits, held_out, 2 * n_neurons)
+    mixed, final = _mix(members, [name in config.members for name in fits], responses, held_out)
+    ridge = _pixel_ridge(images, means, held_out, training, np.asarray(config.penalties))
     average = np.empty_like(means)
     for test, train in zip(held_out, training, strict=True):
         average[test] = means[train].mean(axis=0)
     predictions = {"model": mixed[:, :n_neurons], "model_shuffled": mixed[:, n_neurons:]}
     predictions |= {name: members[:, :n_neurons, i] for i, name in enumerate(fits)}
     predictions |= dict(zip(BASELINES, (ridge, average), strict=True))
-    last = len(jobs) - 2 * n_neurons
+    last = len(training) * 2 * n_neurons
     states = [[fit.states[last + n] for fit in fits.values()] for n in range(n_neurons)]
-    return Fitted(predictions, shuffled, places, tuple(fits), states, final[:n_neurons])
+    return Fitted(predictions, shuffled, held_out, places, tuple(fits), states, final[:n_neurons])
+
+
+def learning_curve(
+    images: NDArray,
+    means: NDArray,
+    weights: NDArray,
+    geometry: Geometry,
+    config: Model,
+    seed: int,
+    threads: int = 1,
+) -> dict[int, NDArray[np.float64]]:
+    """Predictions of held-out images by models that saw fewer images.
+
+    The folds are those of `fit_all`; each trains on a part of its training images, and the smaller
+    parts lie within the larger ones.
+
+    Returns
+    -------
+    dict of int to ndarray, shape (images, neurons)
+        By the number of training images.
+    """
+    n_images = len(means)
+    rng = np.random.default_rng([seed, 2])
+    held_out = image_folds(n_images, config.folds, rng)
+    rest = [np.setdiff1d(np.arange(n_images), part) for part in held_out]
+    order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
+    problem = _Problem(images, weights, geometry, config, seed, threads, None)
+    found = {}
+    for share in sorted(config.learning_curve):
+        number = max(2, round(share * min(len(part) for part in rest)))
+        _, fits = problem.fit(means, [np.sort(part[:number]) for part in order], means.shape[1])
+        members = _held_out(fits, held_out, means.shape[1])
+        used = [name in config.members for name in fits]
+        found[number] = _mix(members, used, means, held_out)[0]
+    return found
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Images, and how they are fitted."""
+
+    images: NDArray
+    weights: NDArray
+    geometry: Geometry
+    config: Model
+    seed: int
+    threads: int
+    parts: Parts | None
+
+    def fit(
+        self, responses: NDArray, subsets: list[NDArray], n_neurons: int
+    ) -> tuple[Places, dict[str, Fits]]:
+        """Fit every member to responses (images, responses) on subsets of the images."""
+        from threadpoolctl import threadpool_limits
+
+        fitters = _fitters(self.images, self.weights, self.geometry, self.config, self.seed)
+        with threadpool_limits(1):
+            places = find_places(
+                self.images, responses, subsets, self.geometry, self.config, self.threads
+            )
+            jobs = _jobs(responses, subsets, places)
+            fits = {}
+            for name, (fitter, size) in fitters.items():
+                kept = self.parts.keeping(name, fitter) if self.parts else fitter
+                fits[name] = fit_in_chunks(
+                    kept, jobs, size or n_neurons, self.threads, f"fitting {name}"
+                )
+        return places, fits
+
+
+def _held_out(
+    fits: dict[str, Fits], held_out: list[NDArray], n_responses: int
+) -> NDArray[np.float64]:
+    """What the fits of each fold predict of its held-out images: (images, responses, members)."""
+    n_images = sum(len(test) for test in held_out)
+    members = np.empty((n_images, n_responses, len(fits)))
+    for i, fit in enumerate(fits.values()):
+        for fold, test in enumerate(held_out):
+            own = fit.predictions[fold * n_responses : (fold + 1) * n_responses]
+            members[test, :, i] = own[:, test].T
+    return members
 
 
 def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
@@ -166,7 +240,7 @@ def _fitters(
 
 
 def _mix(
-    members: NDArray, used: NDArray[np.bool_], responses: NDArray, held_out: list[NDArray]
+    members: NDArray, used: list[bool], responses: NDArray, held_out: list[NDArray]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mixture of the members, its weights for each fold from the other folds alone.
 
@@ -182,8 +256,8 @@ def _mix(
         own = members[:, r, used]
         for test in held_out:
             rest = np.setdiff1d(np.arange(n_images), test)
-            mixed[test, r] = own[test] @ simplex_weights(own[rest], responses[rest, r])
-        weights[r, used] = simplex_weights(own, responses[:, r])
+            mixed[test, r] = own[test] @ mixture_weights(own[rest], responses[rest, r])
+        weights[r, used] = mixture_weights(own, responses[:, r])
     return mixed, weights
 
 

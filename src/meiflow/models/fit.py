@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic, read_csv, write_arrays, write_csv
-from meiflow.models.cross_validate import Fitted, fit_all
+from meiflow.models.cross_validate import fit_all, learning_curve
 from meiflow.models.front_end import FrontEnd
-from meiflow.models.scores import score_prediction
+from meiflow.models.table import CONSTANT, Scorer, fold_scores
 from meiflow.progress import say
 from meiflow.sections import Config
-from meiflow.selection.reliability import Groups, signal_power
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import Responses
 
-# Fitted and scored whether they are part of the model or not.
-ALWAYS = ("v1", "ln", "gabor_energy")
+
+def _image_weights(repeats: NDArray) -> NDArray[np.float64]:
+    return np.asarray(repeats / repeats.mean())
 
 
 def fit_models(
@@ -30,24 +32,48 @@ def fit_models(
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Writes ``search.npz`` (place_x, place_y, x, y, place_score, weights, predictions by model),
-    ``models.pt`` (all neurons' members) and ``cross_validation.csv`` (one row per neuron and model)
-    under `output`.
+    ``models.pt`` (all neurons' members), ``cross_validation.csv`` (one row per neuron and
+    model) and ``folds.csv`` (per fold) under `output`. Finished parts wait there in ``parts``
+    until all are done, so that a killed run goes on.
     """
     import torch
 
-    shown = trials.of_images()
-    groups = Groups.of(shown.image_ids)
+    from meiflow.models.parts import Parts
+
+    scorer = Scorer.of(trials.of_images(), config.seed)
+    weights = _image_weights(scorer.repeats)
+    text = config.model_dump_json(include={"image", "model", "seed"})
+    parts = Parts(output / "parts", version("meiflow"), text, responses.images, weights)
     fitted = fit_all(
         responses.images,
         responses.means,
-        groups.repeats / groups.repeats.mean(),
+        weights,
         config.image.geometry,
         config.model,
         config.seed,
         threads,
+        parts,
     )
-    scores = _scores(config, responses, shown, groups, fitted)
+    folds = len(fitted.held_out)
+    sizes = _sizes(config, responses.images, fitted.members, fitted.states)
+    rows = []
+    for column, neuron in enumerate(responses.neuron_ids):
+        for model, predicted in fitted.predictions.items():
+            means = fitted.shuffled_means if model == "model_shuffled" else responses.means
+            row = scorer.row(column, model, predicted[:, column], means[:, column], folds)
+            rows.append({"neuron_id": neuron} | row | {"parameters": sizes[model]})
+    scores = pd.DataFrame(rows)
     write_csv(scores, output / "cross_validation.csv")
+    write_csv(
+        fold_scores(
+            responses.neuron_ids,
+            fitted.predictions,
+            responses.means,
+            fitted.shuffled_means,
+            fitted.held_out,
+        ),
+        output / "folds.csv",
+    )
     n = len(responses.neuron_ids)
     last = fitted.places.x[-1, :n], fitted.places.y[-1, :n]
     write_arrays(
@@ -72,56 +98,31 @@ def fit_models(
     }
     with atomic(output / "models.pt") as temporary:
         torch.save({"geometry": asdict(config.image.geometry), "neurons": document}, temporary)
-    mean = scores.groupby("model")["cc_norm"].mean()
-    say(
-        "cc_norm, mean over neurons: "
-        + ", ".join(f"{m} {mean[m]:.3f}" for m in fitted.predictions if m != "mean")
-    )
+    parts.clear()
+    mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
+    say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
 
 
-def _scores(
-    config: Config, responses: Responses, shown: Trials, groups: Groups, fitted: Fitted
-) -> pd.DataFrame:
-    power = signal_power(shown.counts, groups)
-    v1 = FrontEnd.from_config(config.model).n_channels + 3
-    members = {"v1": v1, "ln": responses.images[0].size + 3, "gabor_energy": 14}
-    members |= {
-        name: _n_parameters(fitted.states[0][i])
-        for i, name in enumerate(fitted.members)
-        if name not in ALWAYS
+def _sizes(
+    config: Config, images: NDArray, members: tuple[str, ...], states: list[list[dict[str, Any]]]
+) -> dict[str, int]:
+    """Number of parameters of every model."""
+    own = {
+        "v1": FrontEnd.from_config(config.model).n_channels + 3,
+        "ln": images[0].size + 3,
+        "gabor_energy": 14,
     }
-    whole = sum(members[m] for m in config.model.members)
-    parameters = members | {"model": whole, "model_shuffled": whole}
-    parameters |= {"pixel_ridge": responses.images[0].size + 1, "mean": 1}
-    rows = []
-    for column, neuron in enumerate(responses.neuron_ids):
-        for model in fitted.predictions:
-            means = fitted.shuffled_means if model == "model_shuffled" else responses.means
-            score = score_prediction(
-                fitted.predictions[model][:, column],
-                means[:, column],
-                groups.repeats,
-                power.signal[column],
-                power.noise_variance[column],
-                power.fev[column],
-            )
-            row = score.as_row()
-            if model == "mean":
-                # Its predictions differ only between folds; their correlation is an artefact.
-                row |= {"cc_abs": np.nan, "cc_norm": np.nan}
-            rows.append(
-                {"neuron_id": neuron, "model": model}
-                | row
-                | {
-                    "folds": min(config.model.folds, len(responses.means)),
-                    "parameters": parameters[model],
-                }
-            )
-    return pd.DataFrame(rows)
+    own |= {name: _network_size(states[0][i]) for i, name in enumerate(members) if name not in own}
+    whole = sum(own[name] for name in config.model.members)
+    return own | {
+        "model": whole,
+        "model_shuffled": whole,
+        "pixel_ridge": images[0].size + 1,
+        "mean": 1,
+    }
 
 
-def _n_parameters(state: dict[str, Any]) -> int:
-    """Numbers in the networks of a neuron."""
+def _network_size(state: dict[str, Any]) -> int:
     return sum(
         tensor.numel()
         for network in state["networks"]
@@ -131,8 +132,48 @@ def _n_parameters(state: dict[str, Any]) -> int:
     )
 
 
-def write_neuron(config: Config, models: Path, neuron: str, output: Path) -> None:
-    """Write one neuron's model.pt and scores.csv from what `fit_models` wrote."""
+def fit_learning_curve(
+    config: Config,
+    responses: Responses,
+    trials: Trials,
+    neurons: list[str],
+    output: Path,
+    threads: int,
+) -> None:
+    """Fit some neurons with fewer images; write learning_curve.csv.
+
+    Its columns: neuron_id, images (seen in training), cc_abs, cc_norm and its interval.
+    """
+    scorer = Scorer.of(trials.of_images(), config.seed)
+    columns = [responses.column(neuron) for neuron in neurons]
+    curve = learning_curve(
+        responses.images,
+        responses.means[:, columns],
+        _image_weights(scorer.repeats),
+        config.image.geometry,
+        config.model,
+        config.seed,
+        threads,
+    )
+    kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
+    rows = []
+    for number, predicted in curve.items():
+        for i, (neuron, column) in enumerate(zip(neurons, columns, strict=True)):
+            means = responses.means[:, column]
+            row = scorer.row(column, "model", predicted[:, i], means, config.model.folds)
+            rows.append({"neuron_id": neuron, "images": number} | {k: row[k] for k in kept})
+    table = pd.DataFrame(rows, columns=["neuron_id", "images", *kept])
+    write_csv(table.sort_values(["neuron_id", "images"], kind="stable"), output)
+
+
+def write_neuron(
+    config: Config, responses: Responses, trials: Trials, models: Path, neuron: str, output: Path
+) -> None:
+    """Write one neuron's model.pt and scores.csv from what `fit_models` wrote.
+
+    With ``model.custom`` the user's module takes the place of ours, which then is the row
+    ``mixture``; its own row has 0 folds, since nobody here knows what it was trained on.
+    """
     from meiflow.models.documents import read_document
     from meiflow.models.network import NeuronModel, save_model
 
@@ -144,8 +185,20 @@ def write_neuron(config: Config, models: Path, neuron: str, output: Path) -> Non
             f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
         )
     own = document["neurons"][neuron]
-    model = NeuronModel(geometry, own["x_deg"], own["y_deg"], own["members"], own["weights"])
-    save_model(model, output / "model.pt")
     scores = read_csv(models / "cross_validation.csv")
     rows = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")
+    members, weights = own["members"], own["weights"]
+    spec = config.model.custom
+    if spec is not None:
+        members, weights = [{"kind": "custom", "spec": spec, "neuron": neuron}], [1.0]
+    model = NeuronModel(geometry, own["x_deg"], own["y_deg"], members, weights)
+    if spec is not None:
+        column = responses.column(neuron)
+        scorer = Scorer.of(trials.of_images(), config.seed)
+        predicted = model.predict(responses.images)
+        first = scorer.row(column, "model", predicted, responses.means[:, column], 0)
+        first["parameters"] = sum(p.numel() for p in model.parameters())
+        rows = rows.replace({"model": {"model": "mixture"}})
+        rows = pd.concat([pd.DataFrame([first]), rows], ignore_index=True)
+    save_model(model, output / "model.pt")
     write_csv(rows, output / "scores.csv")

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from meiflow.progress import track
 
+_PRIOR_PRECISION = 20.0
+
 
 @dataclass(frozen=True)
 class Jobs:
@@ -83,13 +85,17 @@ def fit_in_chunks(
     return Fits(np.concatenate([f.predictions for f in fits]), [s for f in fits for s in f.states])
 
 
-def simplex_weights(predictions: NDArray, response: NDArray) -> NDArray[np.float64]:
+def mixture_weights(predictions: NDArray, response: NDArray) -> NDArray[np.float64]:
     """Convex weights with which predictions come nearest to a response.
+
+    Stacking (Wolpert 1992) with weights that are not negative (Breiman 1996) and a Gaussian prior
+    about equal weights, of standard deviation 0.22 each: a noisy neuron's members are averaged, a
+    reliable one's are chosen among.
 
     Parameters
     ----------
     predictions : ndarray, shape (images, members)
-        Of held-out images (Wolpert 1992, stacking; Breiman 1996 for weights that are positive).
+        Of held-out images.
     response : ndarray, shape (images,)
 
     Returns
@@ -99,9 +105,13 @@ def simplex_weights(predictions: NDArray, response: NDArray) -> NDArray[np.float
     """
     from scipy.optimize import nnls
 
-    scale = response.std() + 1e-12
+    n, members = predictions.shape
+    noise = np.sqrt(((predictions - response[:, None]) ** 2).mean(axis=0).min())
+    noise = max(float(noise), 1e-9)
     # a heavy row holds the sum at one
-    heavy = 1e3 * np.sqrt(len(response))
-    left = np.vstack([predictions / scale, np.full(predictions.shape[1], heavy)])
-    weights, _ = nnls(left, np.append(response / scale, heavy))
+    heavy = 1e3 * np.sqrt(n)
+    prior = np.sqrt(_PRIOR_PRECISION)
+    left = np.vstack([predictions / noise, np.full(members, heavy), prior * np.eye(members)])
+    right = np.concatenate([response / noise, [heavy], np.full(members, prior / members)])
+    weights, _ = nnls(left, right)
     return np.asarray(weights / weights.sum())

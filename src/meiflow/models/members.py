@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from meiflow.geometry import Geometry
 from meiflow.models import gabor_energy
+from meiflow.models.custom import CustomMember
 from meiflow.models.front_end import GREY, FrontEnd
 from meiflow.models.ln import rectified
 from meiflow.models.network_member import NetworkMember
@@ -97,6 +98,7 @@ _KINDS: dict[str, type[nn.Module]] = {
     "ln": LnMember,
     "gabor_energy": GaborEnergyMember,
     "network": NetworkMember,
+    "custom": CustomMember,
 }
 
 

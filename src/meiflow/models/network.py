@@ -82,8 +82,16 @@ def save_model(model: NeuronModel, path: str | Path) -> None:
         torch.save(document, temporary)
 
 
-def load_model(path: str | Path, geometry: Geometry) -> NeuronModel:
+def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) -> NeuronModel:
     """Read a model that takes images on `geometry`; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : Path
+    geometry : Geometry
+    custom : str, optional
+        The ``model.custom`` of the configuration; a file that names another function, or one where
+        the configuration names none, is refused.
 
     Raises
     ------
@@ -94,6 +102,12 @@ def load_model(path: str | Path, geometry: Geometry) -> NeuronModel:
     try:
         if document["format"] != _FORMAT:
             raise KeyError("format")
+        named = {s["spec"] for s in document["members"] if s["kind"] == "custom"}
+        if named - {custom}:
+            raise MeiflowError(
+                f"{path}: was made with model.custom {', '.join(sorted(named))}, but the "
+                f"configuration has {custom}; fit the models again"
+            )
         model = NeuronModel(
             Geometry(**document["geometry"]),
             document["x_deg"],
@@ -101,6 +115,8 @@ def load_model(path: str | Path, geometry: Geometry) -> NeuronModel:
             document["members"],
             document["weights"],
         )
+    except MeiflowError:
+        raise
     except Exception as error:  # a wrong document fails in many ways
         raise damaged(path, error) from None
     if model.geometry != geometry:

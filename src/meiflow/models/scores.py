@@ -69,3 +69,23 @@ def score_prediction(
     if fev >= FEV_FLOOR and explainable > left:
         feve = 1 - (error - left) / (explainable - left)
     return Score(float(cc_abs), float(cc_norm), float(cc_max), float(feve))
+
+
+def correlation_interval(
+    prediction: NDArray, means: NDArray, rng: np.random.Generator, draws: int = 1000
+) -> tuple[float, float]:
+    """Bootstrap interval (95 %, percentiles, images drawn anew) of the correlation ``cc_abs``.
+
+    NaN where either is constant.
+    """
+    n = len(means)
+    index = rng.integers(0, n, (draws, n))
+    p, m = prediction[index], means[index]
+    p, m = p - p.mean(1, keepdims=True), m - m.mean(1, keepdims=True)
+    norm = np.sqrt((p**2).sum(1) * (m**2).sum(1))
+    defined = norm > 1e-9 * max(float(np.abs(prediction).max() * np.abs(means).max()), 1e-300)
+    if defined.mean() < 0.5:
+        return np.nan, np.nan
+    values = (p * m).sum(1)[defined] / norm[defined]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

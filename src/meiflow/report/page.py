@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from meiflow import __version__
 from meiflow.comparison.compare import read_stimuli
+from meiflow.figures.models import learning_curves, model_scores
 from meiflow.figures.neuron import NeuronView, neuron_figure
 from meiflow.figures.overview import (
     closed_loop,
     gallery,
-    model_scores,
     response_ratios,
 )
 from meiflow.figures.style import as_data_uri, save_figure
@@ -157,6 +157,11 @@ def write_report(
         "scores": model_scores(scores, neurons),
         "responses": response_ratios(summary),
     }
+    curve = read_csv(results / "models" / "learning_curve.csv")
+    if len(curve):
+        folds = int(scores["folds"].max())
+        seen = len(read_csv(results / "tables" / "responses.csv"))
+        drawn["learning"] = learning_curves(curve, scores, round(seen * (1 - 1 / folds)))
     if loop is not None:
         drawn["closed_loop"] = closed_loop(loop)
     for name, figure in drawn.items():

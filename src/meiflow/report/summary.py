@@ -10,6 +10,7 @@ from meiflow.files import read_csv
 from meiflow.selection.select import selected_neurons
 
 _FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
+_SCORED = ("model", "v1", "ln", "gabor_energy", "pixel_ridge", "model_shuffled")
 _FROM_MEI = {
     "orientation_deg": "mei_orientation_deg",
     "peak_frequency_cpd": "mei_peak_frequency_cpd",
@@ -43,7 +44,7 @@ def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
         stimuli = read_csv(folder / "comparison.csv").set_index("stimulus")
         row: dict[str, object] = {"neuron_id": neuron}
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
-        row |= {f"cc_norm_{m}": scores[m] for m in ("model", "pixel_ridge", "model_shuffled")}
+        row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
         row["model_holds"] = bool(all_scores.loc["model", "cc_abs"] > limit)
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}

@@ -34,7 +34,7 @@ def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path
     and windowed_natural as .npy and .png, mei_trace.csv and best_gabor.csv.
     """
     geometry = config.image.geometry
-    model = load_model(model_path, geometry)
+    model = load_model(model_path, geometry, config.model.custom)
     mean, contrast = contrast_targets(config.mei, images)
     gabor = best_gabor(model, geometry, model.x, model.y, mean, contrast, config.gabor)
     _write_image(gabor.image, folder, "best_gabor")
@@ -96,7 +96,7 @@ def make_recorded_gabor(
         raise MeiflowError(f"{gabor_responses}: no column for neuron {neuron}")
     best = table.loc[table[neuron].idxmax()]
     geometry = config.image.geometry
-    model = load_model(model_path, geometry)
+    model = load_model(model_path, geometry, config.model.custom)
     mean, contrast = contrast_targets(config.mei, images)
     phases = np.array(DRIFT_PHASES)
     patches = patterns.grating_patch(

@@ -1,0 +1,73 @@
+"""Figures of the models: how well they predict, and whether more images would help."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from meiflow.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure, style
+
+_KINDS = (
+    ("model", "model", BLUE),
+    ("v1", "V1 front end", GREEN),
+    ("gabor_energy", "Gabor energy", GREEN),
+    ("ln", "rectified LN", GREEN),
+    ("pixel_ridge", "pixel ridge", ORANGE),
+    ("model_shuffled", "shuffled control", GREY),
+)
+
+
+def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
+    """Cross-validated correlation of the model, its members, a baseline and the control."""
+    present = set(scores["model"])
+    kinds = [kind for kind in _KINDS if kind[0] in present]
+    chosen = scores[scores["neuron_id"].astype(str).isin(selected)]
+    with style():
+        figure = new_figure(4.6, 2.7)
+        ax = figure.subplots()
+        for position, (model, _, colour) in enumerate(kinds):
+            values = chosen.loc[chosen["model"] == model, "cc_norm"].dropna().to_numpy()
+            spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(1)
+            order = np.argsort(np.argsort(values))
+            ax.scatter(position + spread[order], values, s=12, c=colour, alpha=0.8)
+            if len(values):
+                ax.hlines(values.mean(), position - 0.35, position + 0.35, color="black", lw=1.2)
+        ax.axhline(0, color=GREY, lw=0.6)
+        ax.set_xticks(range(len(kinds)), [name.replace(" ", "\n", 1) for _, name, _ in kinds])
+        ax.set_ylabel("CC_norm on held-out images")
+    return figure
+
+
+def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> Figure:
+    """Score on held-out images against the number of images learned from.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Table learning_curve.csv: neuron_id, images, cc_norm.
+    scores : DataFrame
+        Table cross_validation.csv, for the score with all training images.
+    images : int
+        Their number.
+    """
+    own = scores[scores["model"] == "model"].assign(images=images)
+    own = own[own["neuron_id"].astype(str).isin(curve["neuron_id"].astype(str))]
+    columns = ["neuron_id", "images", "cc_norm"]
+    whole = pd.concat([curve[columns], own[columns]])
+    table = whole.pivot_table(index="images", columns="neuron_id", values="cc_norm")
+    with style():
+        figure = new_figure(3.4, 2.7)
+        ax = figure.subplots()
+        ax.plot(table.index, table.to_numpy(), color=GREY, lw=0.6, alpha=0.5)
+        mean = table.mean(axis=1)
+        error = table.std(axis=1, ddof=1) / np.sqrt(table.notna().sum(axis=1))
+        ax.errorbar(
+            table.index, mean, error.fillna(0), color=BLUE, lw=1.6, marker="o", ms=4,
+            label="mean ± s.e.m.",
+        )  # fmt: skip
+        ax.axhline(1, color=VERMILION, lw=0.6, ls=":")
+        ax.set(xlabel="images learned from", ylabel="CC_norm on held-out images")
+        ax.set_xlim(0, None)
+        ax.legend(loc="lower right")
+    return figure

@@ -1,0 +1,114 @@
+"""A user's own torch module in place of ours."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from meiflow.errors import MeiflowError
+from meiflow.geometry import Geometry
+from meiflow.models.front_end import GREY
+
+_HINT = "it must turn images (batch, 1, height, width) into responses (batch,)"
+
+
+def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
+    """Make sure that a module can be used wherever ours can.
+
+    Parameters
+    ----------
+    module : object
+        To be checked with two random images.
+    geometry : Geometry
+        Of the images.
+    name : str
+        What to call it in messages.
+
+    Raises
+    ------
+    MeiflowError
+        If it is no module, in training mode, on another device than the CPU, fails, returns
+        something of another shape or not finite, or cannot be differentiated.
+    """
+    if not isinstance(module, nn.Module):
+        raise MeiflowError(f"{name}: is a {type(module).__name__}, not a torch.nn.Module; {_HINT}")
+    if any(part.training for part in module.modules()):
+        raise MeiflowError(
+            f"{name}: is in training mode, in which responses are not reproducible; call .eval()"
+        )
+    tensors = [*module.parameters(), *module.buffers()]
+    elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
+    if elsewhere:
+        raise MeiflowError(f"{name}: lies on {', '.join(elsewhere)}; return it with .cpu()")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 1, *geometry.shape, generator=generator).requires_grad_(True)
+    try:
+        responses = module(images)
+    except Exception as error:  # whatever a stranger's code raises
+        raise MeiflowError(
+            f"{name}: fails on images of shape {tuple(images.shape)}: "
+            f"{type(error).__name__}: {error}; {_HINT}"
+        ) from None
+    if not isinstance(responses, Tensor) or responses.shape not in {(2,), (2, 1)}:
+        got = tuple(responses.shape) if isinstance(responses, Tensor) else type(responses).__name__
+        raise MeiflowError(f"{name}: returns {got} for two images; {_HINT}")
+    if not bool(torch.isfinite(responses).all()):
+        raise MeiflowError(f"{name}: returns responses that are not finite")
+    if not responses.requires_grad:
+        raise MeiflowError(
+            f"{name}: cannot be differentiated with respect to the images; leave out no_grad, "
+            "detach and steps through numpy"
+        )
+    (gradient,) = torch.autograd.grad(responses.sum(), images, allow_unused=True)
+    if gradient is None or not bool(torch.isfinite(gradient).all()):
+        raise MeiflowError(f"{name}: has no finite gradient with respect to the images")
+    return module
+
+
+def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:
+    """Call a user's function and check what it returns.
+
+    Parameters
+    ----------
+    spec : str
+        ``module:function``; the module is looked for in the present folder, too. The function is
+        called with the neuron's id and the `Geometry` of the images.
+    neuron : str
+    geometry : Geometry
+    """
+    name = f"model.custom {spec} (neuron {neuron})"
+    module_name, _, function_name = spec.partition(":")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise MeiflowError(
+            f"{name}: {error}; give module:function that Python can import"
+        ) from None
+    finally:
+        sys.path.remove(here)
+    try:
+        module = function(neuron, geometry)
+    except Exception as error:  # whatever a stranger's code raises
+        raise MeiflowError(f"{name}: {type(error).__name__}: {error}") from None
+    return check_module(module, geometry, name)
+
+
+class CustomMember(nn.Module):
+    """A user's module under the interface of our members."""
+
+    def __init__(self, state: dict[str, Any], geometry: Geometry) -> None:
+        super().__init__()
+        self.shape = geometry.shape
+        self.module = load_custom(state["spec"], state["neuron"], geometry)
+
+    def forward(self, contrast: Tensor) -> Tensor:
+        """Responses (batch,) to luminance less grey (batch, pixels)."""
+        responses: Tensor = self.module((contrast + GREY).reshape(-1, 1, *self.shape))
+        return responses.reshape(len(contrast))

@@ -1,0 +1,91 @@
+"""Tables of scores: one row per neuron and model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.models.scores import correlation_interval, score_prediction
+from meiflow.selection.reliability import Groups, SignalPower, signal_power
+from meiflow.tables.counts import Trials
+
+# Its predictions differ only between folds, so that their correlation is an artefact.
+CONSTANT = "mean"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores predictions of the neurons of a session.
+
+    Parameters
+    ----------
+    repeats : ndarray, shape (images,)
+    power : SignalPower
+    seed : int
+        Of the bootstrap.
+    """
+
+    repeats: NDArray[np.int64]
+    power: SignalPower
+    seed: int
+
+    @classmethod
+    def of(cls, shown: Trials, seed: int) -> Scorer:
+        """From the trials of images (blank trials left out)."""
+        groups = Groups.of(shown.image_ids)
+        return cls(groups.repeats, signal_power(shown.counts, groups), seed)
+
+    def row(
+        self, column: int, model: str, prediction: NDArray, means: NDArray, folds: int
+    ) -> dict[str, object]:
+        """Scores of one model of the neuron in `column`."""
+        score = score_prediction(
+            prediction,
+            means,
+            self.repeats,
+            self.power.signal[column],
+            self.power.noise_variance[column],
+            self.power.fev[column],
+        )
+        row: dict[str, object] = {"model": model, **score.as_row()}
+        rng = np.random.default_rng([self.seed, 4])
+        low, high = correlation_interval(prediction, means, rng)
+        if model == CONSTANT:
+            row |= {"cc_abs": np.nan, "cc_norm": np.nan}
+            low = high = np.nan
+        return row | {
+            "cc_norm_low": low / score.cc_max,
+            "cc_norm_high": high / score.cc_max,
+            "folds": folds,
+        }
+
+
+def fold_scores(
+    neuron_ids: list[str],
+    predictions: dict[str, NDArray],
+    means: NDArray,
+    shuffled: NDArray,
+    held_out: list[NDArray],
+) -> pd.DataFrame:
+    """Correlation with the mean responses within every fold: neuron_id, model, fold, cc_abs."""
+    rows = []
+    for model, predicted in predictions.items():
+        if model == CONSTANT:
+            continue
+        target = shuffled if model.endswith("_shuffled") else means
+        for fold, test in enumerate(held_out):
+            p, m = predicted[test] - predicted[test].mean(0), target[test] - target[test].mean(0)
+            norm = np.sqrt((p**2).sum(0) * (m**2).sum(0))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                values = np.where(norm > 1e-12, (p * m).sum(0) / norm, np.nan)
+            rows.append(
+                pd.DataFrame(
+                    {"neuron_id": neuron_ids, "model": model, "fold": fold, "cc_abs": values}
+                )
+            )
+    table = pd.concat(rows, ignore_index=True)
+    order = {neuron: i for i, neuron in enumerate(neuron_ids)}
+    return table.sort_values("neuron_id", key=lambda s: s.map(order), kind="stable")
