@@ -312,7 +312,7 @@ class Model(_Section):
         min_length=1,
         description="ridge penalties tried, in units of the mean squared feature",
     )
-    reweightings: int = Field(default=1, ge=0, le=5, description="sparsifying passes")
+    reweightings: int = Field(default=0, ge=0, le=5, description="sparsifying passes")
     learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         default=[0.25, 0.5, 0.75],
         description="shares of the training images with which the models are fitted again",
