@@ -1,0 +1,160 @@
+"""A user's own module is taken where it works, and refused with a reason where it does not."""
+
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from meiflow.errors import MeiflowError
+from meiflow.geometry import Geometry
+from meiflow.models.custom import check_module, load_custom
+from meiflow.models.network import NeuronModel, load_model, save_model
+
+GRID = Geometry(8, 12, 24.0, 16.0)
+
+
+class Good(nn.Module):
+    def forward(self, images):
+        return images.flatten(1).mean(1)
+
+
+class Column(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(96, 1)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+
+class Detached(Good):
+    def forward(self, images):
+        return super().forward(images.detach())
+
+
+class Numpy(Good):
+    def forward(self, images):
+        return torch.as_tensor(images.detach().numpy().mean(axis=(1, 2, 3)))
+
+
+class Wide(Good):
+    def forward(self, images):
+        return images.flatten(1)
+
+
+class Nothing(Good):
+    def forward(self, images):
+        return None
+
+
+class Infinite(Good):
+    def forward(self, images):
+        return super().forward(images) / 0
+
+
+class Crash(Good):
+    def forward(self, images):
+        return images.reshape(3, 5)
+
+
+class Constant(Good):
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        return self.value.expand(len(images))
+
+
+def elsewhere():
+    return Column().to("meta").eval()
+
+
+@pytest.mark.parametrize("module", [Good(), Column()])
+def test_modules_that_work(module):
+    assert check_module(module.eval(), GRID, "mine") is module
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (lambda images: images, "not a torch.nn.Module"),
+        (Good().train(), "in training mode"),
+        (nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(96, 1)), "in training mode"),
+        (elsewhere(), "lies on meta; return it with .cpu()"),
+        (Detached().eval(), "cannot be differentiated"),
+        (Numpy().eval(), "cannot be differentiated"),
+        (Constant().eval(), "no finite gradient"),
+        (Wide().eval(), r"returns \(2, 96\) for two images"),
+        (Nothing().eval(), "returns NoneType"),
+        (Infinite().eval(), "not finite"),
+        (Crash().eval(), r"fails on images of shape \(2, 1, 8, 12\)"),
+    ],
+)
+def test_modules_that_do_not(module, reason):
+    with pytest.raises(MeiflowError, match=f"^mine: .*{reason}"):
+        check_module(module, GRID, "mine")
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch):
+    text = """
+        from torch import nn
+
+        class Bright(nn.Module):
+            def forward(self, images):
+                return 3 * images.flatten(1).mean(1)
+
+        def build(neuron, geometry):
+            if neuron == "unknown":
+                raise KeyError(neuron)
+            return Bright().eval()
+
+        number = 3
+    """
+    (tmp_path / "mymodels.py").write_text(textwrap.dedent(text))
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("mymodels", None)
+
+
+def test_a_function_of_the_present_folder(own_code, rng):
+    images = rng.uniform(size=(4, *GRID.shape)).astype(np.float32)
+    state = {"kind": "custom", "spec": "mymodels:build", "neuron": "7"}
+    model = NeuronModel(GRID, 0.0, 0.0, [state], [1.0])
+    np.testing.assert_allclose(model.predict(images), 3 * images.mean(axis=(1, 2)), rtol=1e-5)
+    save_model(model, own_code / "model.pt")
+    again = load_model(own_code / "model.pt", GRID, "mymodels:build")
+    np.testing.assert_array_equal(again.predict(images), model.predict(images))
+    assert str(own_code) not in sys.path
+
+
+def test_a_file_alone_never_calls_code(own_code):
+    """Only what the configuration names is imported."""
+    state = {"kind": "custom", "spec": "mymodels:build", "neuron": "7"}
+    save_model(NeuronModel(GRID, 0.0, 0.0, [state], [1.0]), own_code / "model.pt")
+    document = torch.load(own_code / "model.pt", weights_only=True)
+    document["members"][0]["spec"] = "os:system"
+    document["members"][0]["neuron"] = "touch called"
+    torch.save(document, own_code / "model.pt")
+    for allowed in (None, "mymodels:build"):
+        with pytest.raises(MeiflowError, match=r"made with model.custom os:system, but the conf"):
+            load_model(own_code / "model.pt", GRID, allowed)
+    assert not (own_code / "called").exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "neuron", "reason"),
+    [
+        ("nowhere:build", "7", "No module named 'nowhere'"),
+        ("mymodels:nothing", "7", "nothing"),
+        ("mymodels:number", "7", "not callable"),
+        ("mymodels:build", "unknown", "KeyError"),
+    ],
+)
+def test_functions_that_do_not_work(own_code, spec, neuron, reason):
+    with pytest.raises(MeiflowError, match=f"model.custom {spec} .neuron {neuron}.: .*{reason}"):
+        load_custom(spec, neuron, GRID)
