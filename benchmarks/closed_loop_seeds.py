@@ -21,7 +21,7 @@ from meiflow.selection.select import select_neurons, selected_neurons
 from meiflow.session.simulate import simulate_session
 from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
 from meiflow.tables.build import build_tables
-from meiflow.tables.load import load_responses, load_trials
+from meiflow.tables.load import load_responses
 from meiflow.validation.closed_loop import close_loop
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,10 +37,10 @@ def closed_loop(seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     build_tables(config, frames, nwb, tables)
     select_neurons(config, tables, tables / "presentations.csv", folder)
     responses = load_responses(tables)
-    fit_models(config, responses, load_trials(tables), models, threads=2)
+    fit_models(config, tables, models, threads=2)
     neurons = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}
     for neuron, home in neurons.items():
-        write_neuron(config, models, neuron, home)
+        write_neuron(config, tables, models, neuron, home)
         make_stimuli(config, home / "model.pt", responses.images, home)
         recorded = tables / "gabor_responses.csv"
         make_recorded_gabor(config, home / "model.pt", responses.images, recorded, neuron, home)

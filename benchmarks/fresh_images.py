@@ -33,7 +33,7 @@ from meiflow.session.dead_leaves import dead_leaves
 from meiflow.session.images import resize
 from meiflow.session.simulate import DISPLAY, simulate_session
 from meiflow.tables.build import build_tables
-from meiflow.tables.load import Responses, load_responses, load_trials
+from meiflow.tables.load import Responses, load_responses
 from meiflow.truth import DEFAULT_KINDS, SHAPE_KINDS, render_filters, true_drive
 
 FRESH = 200
@@ -66,7 +66,7 @@ def main() -> None:
         build_tables(config, frames, nwb, folder)
         responses = load_responses(folder)
         began = time.monotonic()
-        fit_models(config, responses, load_trials(folder), folder, threads=2)
+        fit_models(config, folder, folder, threads=2)
         ours = time.monotonic() - began
         known = pd.read_csv(truth, dtype={"neuron_id": str}).set_index("neuron_id")
         known = known.loc[responses.neuron_ids]

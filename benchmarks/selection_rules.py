@@ -26,7 +26,7 @@ from meiflow.selection.rule import apply_rule
 from meiflow.selection.select import select_neurons
 from meiflow.session.simulate import simulate_session
 from meiflow.tables.build import build_tables
-from meiflow.tables.load import load_responses, load_trials
+from meiflow.tables.load import load_responses
 from meiflow.truth import render_filters, true_drive
 
 OFF = {"oracle_p_max": None, "oracle_min": None}
@@ -63,7 +63,7 @@ def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
         build_tables(config, frames, nwb, folder)
         select_neurons(config, folder, folder / "presentations.csv", folder)
         responses = load_responses(folder)
-        fit_models(config, responses, load_trials(folder), folder, threads=2)
+        fit_models(config, folder, folder, threads=2)
         table = pd.read_csv(folder / "neurons.csv", dtype={"neuron_id": str})
         predicted = read_arrays(folder / "search.npz")["prediction_model"]
         known = pd.read_csv(truth, dtype={"neuron_id": str}).set_index("neuron_id")

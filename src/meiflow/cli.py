@@ -170,11 +170,8 @@ def search(
 ) -> None:
     """Fit all neurons' models and baselines, and score them on images held out."""
     from meiflow.models.fit import fit_models
-    from meiflow.tables.load import load_responses, load_trials
 
-    parsed = load_config(config)
-    responses = load_responses(tables, parsed.image.geometry)
-    fit_models(parsed, responses, load_trials(tables), output, threads)
+    fit_models(load_config(config), tables, output, threads)
 
 
 @app.command()
@@ -189,12 +186,9 @@ def fit(
     """Write one neuron's model file and scores."""
     from meiflow.models.fit import write_neuron
     from meiflow.selection.select import require_selected
-    from meiflow.tables.load import load_responses, load_trials
 
     require_selected(neurons, neuron)
-    parsed = load_config(config)
-    responses = load_responses(tables, parsed.image.geometry)
-    write_neuron(parsed, responses, load_trials(tables), search, neuron, output)
+    write_neuron(load_config(config), tables, search, neuron, output)
 
 
 @app.command("learning-curve")
@@ -208,12 +202,8 @@ def curve(
     """Fit the selected neurons with fewer images, and score them on images held out."""
     from meiflow.models.fit import fit_learning_curve
     from meiflow.selection.select import selected_neurons
-    from meiflow.tables.load import load_responses, load_trials
 
-    parsed = load_config(config)
-    responses = load_responses(tables, parsed.image.geometry)
-    chosen = selected_neurons(neurons)
-    fit_learning_curve(parsed, responses, load_trials(tables), chosen, output, threads)
+    fit_learning_curve(load_config(config), tables, selected_neurons(neurons), output, threads)
 
 
 @app.command()

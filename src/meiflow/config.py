@@ -133,6 +133,11 @@ def check_inputs(config: Config) -> None:
             raise MeiflowError(
                 f"session.{key}: {value} does not exist; give the path of an existing {kind}"
             )
+    core = config.model.network.core
+    if core is not None and not Path(core).is_file():
+        raise MeiflowError(
+            f"model.network.core: {core} does not exist; meiflow pretrain makes such a file"
+        )
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError(
             "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"

@@ -284,6 +284,9 @@ class Model(_Section):
         min_length=1,
         description="mixed with weights from held-out images; the first three are always scored",
     )
+    extra: list[Literal["blank", "gratings"]] = Field(
+        default=["blank"], description="stimuli of the session to learn from beside the images"
+    )
     custom: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",

@@ -67,6 +67,15 @@ def table_files():
     return [f"{TABLES}/{name}" for name in names]
 
 
+def fitting_inputs():
+    """Tables that models are fitted to, and the core that one may start from."""
+    names = ["trials.csv", "responses.csv", "images.npy"]
+    if "gratings" in CONFIG.model.extra and FILES.gratings:
+        names.append("grating_responses.csv")
+    core = CONFIG.model.network.core
+    return [f"{TABLES}/{name}" for name in names] + ([core] if core else [])
+
+
 def stimulus_files():
     """Every stimulus file of one neuron, with the wildcard."""
     names = ["mei", "best_gabor", "best_natural", "windowed_natural"]

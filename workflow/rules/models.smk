@@ -3,9 +3,7 @@
 
 rule search:
     input:
-        f"{TABLES}/trials.csv",
-        f"{TABLES}/responses.csv",
-        f"{TABLES}/images.npy",
+        fitting_inputs(),
     output:
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/cross_validation.csv",
@@ -70,9 +68,7 @@ rule model:
 
 rule learning_curve:
     input:
-        f"{TABLES}/trials.csv",
-        f"{TABLES}/responses.csv",
-        f"{TABLES}/images.npy",
+        fitting_inputs(),
         neurons=f"{RESULTS}/selection/neurons.csv",
     output:
         f"{RESULTS}/models/learning_curve.csv",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.geometry import Geometry
+from meiflow.models.extra import Extra
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.members import State
 from meiflow.models.parts import Parts
@@ -66,6 +67,7 @@ def fit_all(
     seed: int,
     threads: int = 1,
     parts: Parts | None = None,
+    extra: Extra | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -85,6 +87,9 @@ def fit_all(
         The result does not depend on it.
     parts : Parts, optional
         Where finished parts are kept until all are done.
+    extra : Extra, optional
+        Stimuli that every fold learns from and that are not scored; their weights are trials over
+        the mean number of trials of the images, like those of the images.
     """
     n_images, n_neurons = means.shape
     rng = np.random.default_rng([seed, 2])
@@ -93,7 +98,7 @@ def fit_all(
     responses = np.concatenate([means, shuffled], axis=1)
     everything = np.arange(n_images)
     training = [np.setdiff1d(everything, part) for part in held_out]
-    problem = _Problem(images, weights, geometry, config, seed, threads, parts)
+    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
     mixed, final = _mix(members, [name in config.members for name in fits], responses, held_out)
@@ -117,6 +122,7 @@ def learning_curve(
     config: Model,
     seed: int,
     threads: int = 1,
+    extra: Extra | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     """Predictions of held-out images by models that saw fewer images.
 
@@ -133,7 +139,7 @@ def learning_curve(
     held_out = image_folds(n_images, config.folds, rng)
     rest = [np.setdiff1d(np.arange(n_images), part) for part in held_out]
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
-    problem = _Problem(images, weights, geometry, config, seed, threads, None)
+    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra)
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
@@ -155,6 +161,7 @@ class _Problem:
     seed: int
     threads: int
     parts: Parts | None
+    extra: Extra | None
 
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
@@ -162,10 +169,19 @@ class _Problem:
         """Fit every member to responses (images, responses) on subsets of the images."""
         from threadpoolctl import threadpool_limits
 
-        fitters = _fitters(self.images, self.weights, self.geometry, self.config, self.seed)
+        images, weights = self.images, self.weights
+        if self.extra is not None and len(self.extra.images):
+            added = np.arange(len(images), len(images) + len(self.extra.images))
+            subsets = [np.append(subset, added) for subset in subsets]
+            images = np.concatenate([images, self.extra.images])
+            weights = np.append(weights, self.extra.weights)
+            # the shuffled twins, too, meet the grey screen as it was
+            copies = responses.shape[1] // self.extra.means.shape[1]
+            responses = np.vstack([responses, np.tile(self.extra.means, (1, copies))])
+        fitters = _fitters(images, weights, self.geometry, self.config, self.seed)
         with threadpool_limits(1):
             places = find_places(
-                self.images, responses, subsets, self.geometry, self.config, self.threads
+                images, responses, subsets, self.geometry, self.config, self.threads
             )
             jobs = _jobs(responses, subsets, places)
             fits = {}

@@ -14,21 +14,24 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic, read_csv, write_arrays, write_csv
 from meiflow.models.cross_validate import fit_all, learning_curve
+from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.table import CONSTANT, Scorer, fold_scores
 from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.tables.counts import Trials
-from meiflow.tables.load import Responses
+from meiflow.tables.load import load_responses, load_trials
 
 
 def _image_weights(repeats: NDArray) -> NDArray[np.float64]:
     return np.asarray(repeats / repeats.mean())
 
 
-def fit_models(
-    config: Config, responses: Responses, trials: Trials, output: Path, threads: int
-) -> None:
+def _extra(config: Config, tables: Path, trials: Trials, neurons: list[str]) -> Extra:
+    return read_extra(tables, list(config.model.extra), config.image.geometry, trials, neurons)
+
+
+def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Writes ``search.npz`` (place_x, place_y, x, y, place_score, weights, predictions by model),
@@ -40,10 +43,13 @@ def fit_models(
 
     from meiflow.models.parts import Parts
 
+    responses, trials = load_responses(tables, config.image.geometry), load_trials(tables)
     scorer = Scorer.of(trials.of_images(), config.seed)
     weights = _image_weights(scorer.repeats)
+    extra = _extra(config, tables, trials, responses.neuron_ids)
     text = config.model_dump_json(include={"image", "model", "seed"})
-    parts = Parts(output / "parts", version("meiflow"), text, responses.images, weights)
+    inputs = (responses.images, weights, extra.images, extra.weights)
+    parts = Parts(output / "parts", version("meiflow"), text, *inputs)
     fitted = fit_all(
         responses.images,
         responses.means,
@@ -53,6 +59,7 @@ def fit_models(
         config.seed,
         threads,
         parts,
+        extra,
     )
     folds = len(fitted.held_out)
     sizes = _sizes(config, responses.images, fitted.members, fitted.states)
@@ -133,17 +140,13 @@ def _network_size(state: dict[str, Any]) -> int:
 
 
 def fit_learning_curve(
-    config: Config,
-    responses: Responses,
-    trials: Trials,
-    neurons: list[str],
-    output: Path,
-    threads: int,
+    config: Config, tables: Path, neurons: list[str], output: Path, threads: int
 ) -> None:
     """Fit some neurons with fewer images; write learning_curve.csv.
 
     Its columns: neuron_id, images (seen in training), cc_abs, cc_norm and its interval.
     """
+    responses, trials = load_responses(tables, config.image.geometry), load_trials(tables)
     scorer = Scorer.of(trials.of_images(), config.seed)
     columns = [responses.column(neuron) for neuron in neurons]
     curve = learning_curve(
@@ -154,6 +157,7 @@ def fit_learning_curve(
         config.model,
         config.seed,
         threads,
+        _extra(config, tables, trials, responses.neuron_ids).of(columns),
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []
@@ -166,9 +170,7 @@ def fit_learning_curve(
     write_csv(table.sort_values(["neuron_id", "images"], kind="stable"), output)
 
 
-def write_neuron(
-    config: Config, responses: Responses, trials: Trials, models: Path, neuron: str, output: Path
-) -> None:
+def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output: Path) -> None:
     """Write one neuron's model.pt and scores.csv from what `fit_models` wrote.
 
     With ``model.custom`` the user's module takes the place of ours, which then is the row
@@ -193,6 +195,7 @@ def write_neuron(
         members, weights = [{"kind": "custom", "spec": spec, "neuron": neuron}], [1.0]
     model = NeuronModel(geometry, own["x_deg"], own["y_deg"], members, weights)
     if spec is not None:
+        responses, trials = load_responses(tables, geometry), load_trials(tables)
         column = responses.column(neuron)
         scorer = Scorer.of(trials.of_images(), config.seed)
         predicted = model.predict(responses.images)

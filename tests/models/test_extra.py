@@ -1,0 +1,105 @@
+"""Blank screens and gratings of the same session as training data."""
+
+import json
+
+import numpy as np
+import pytest
+
+from meiflow.config import parse_config
+from meiflow.errors import MeiflowError
+from meiflow.files import read_csv
+from meiflow.models.cross_validate import fit_all, learning_curve
+from meiflow.models.extra import Extra, read_extra
+from meiflow.tables.load import load_responses, load_trials
+
+QUICK = {
+    "wavelengths_deg": [12.0, 20.0],
+    "orientations": 4,
+    "stride": 8,
+    "penalties": [0.1, 1.0],
+    "folds": 3,
+    "gabor_energy": {"starts": 1, "steps": 5},
+    "ln": {"penalties": [0.001, 0.1]},
+    "learning_curve": [0.4, 0.8],
+}
+
+
+@pytest.fixture(scope="module")
+def session(small_tables):
+    config = parse_config({"model": QUICK})
+    geometry = config.image.geometry
+    # the small session of the tests may have a grid of its own
+    stored = json.loads((small_tables / "images.json").read_text())
+    assert (stored["height"], stored["width"]) == geometry.shape
+    return config, load_responses(small_tables), load_trials(small_tables)
+
+
+def test_blanks_are_one_grey_image_with_their_trials(session, small_tables):
+    config, responses, trials = session
+    extra = read_extra(small_tables, ["blank"], config.image.geometry, trials, responses.neuron_ids)
+    assert extra.images.shape == (1, *config.image.geometry.shape)
+    assert (extra.images == 0.5).all()
+    blank = read_csv(small_tables / "blank_responses.csv")
+    np.testing.assert_allclose(extra.means[0], blank[responses.neuron_ids].to_numpy()[0], atol=1e-6)
+    per_image = (trials.image_ids >= 0).sum() / len(responses.images)
+    assert extra.weights == pytest.approx((trials.image_ids < 0).sum() / per_image)
+
+
+def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
+    config, responses, trials = session
+    geometry = config.image.geometry
+    if not (small_tables / "grating_responses.csv").exists():
+        pytest.skip("the small session shows no gratings")
+    extra = read_extra(small_tables, ["gratings"], geometry, trials, responses.neuron_ids)
+    table = read_csv(small_tables / "grating_responses.csv")
+    assert len(extra.images) == len(table)
+    assert extra.images.min() >= 0.1 - 1e-6
+    assert extra.images.max() <= 0.9 + 1e-6
+    flat = table["orientation"].eq(0).to_numpy()
+    # orientation 0 is a vertical grating: every row is the same
+    assert np.ptp(extra.images[flat], axis=1).max() < 1e-5
+    assert np.ptp(extra.images[flat], axis=2).min() > 0.3
+    slow = table["spatial_frequency"].eq(0.02).to_numpy() & flat
+    cycles = np.abs(np.fft.rfft(extra.images[slow][0, 0] - 0.5)).argmax()
+    assert cycles == pytest.approx(0.02 * geometry.width_deg, abs=0.6)
+
+
+def test_gratings_that_were_not_shown_are_missed(session, tmp_path):
+    config, responses, trials = session
+    with pytest.raises(MeiflowError, match=r"model.extra: gratings were asked for"):
+        read_extra(tmp_path, ["gratings"], config.image.geometry, trials, responses.neuron_ids)
+
+
+def test_extra_stimuli_teach_and_are_not_scored(session, rng):
+    """A grey screen with a wild response changes predictions, not the images they are of."""
+    config, responses, _ = session
+    geometry, n = config.image.geometry, len(responses.images)
+    means = responses.means[:, :2]
+    grey = np.full((1, *geometry.shape), 0.5, np.float32)
+    wild = Extra(grey, np.full((1, 2), 50.0), np.array([10.0]))
+    plain, taught = (
+        fit_all(responses.images, means, np.ones(n), geometry, config.model, 0, 1, None, extra)
+        for extra in (None, wild)
+    )
+    for name in ("model", "v1", "ln", "gabor_energy"):
+        assert taught.predictions[name].shape == (n, 2)
+        assert not np.allclose(plain.predictions[name], taught.predictions[name])
+    np.testing.assert_array_equal(plain.predictions["mean"], taught.predictions["mean"])
+
+
+def test_a_learning_curve_sees_nested_parts(session):
+    config, responses, _ = session
+    n = len(responses.images)
+    curve = learning_curve(
+        responses.images,
+        responses.means[:, :2],
+        np.ones(n),
+        config.image.geometry,
+        config.model,
+        0,
+    )
+    smallest = n - -(-n // 3)
+    assert list(curve) == [round(0.4 * smallest), round(0.8 * smallest)]
+    for predicted in curve.values():
+        assert predicted.shape == (n, 2)
+        assert np.isfinite(predicted).all()
