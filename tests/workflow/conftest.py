@@ -35,6 +35,8 @@ SMALL = {
         "stride": 2,
         "penalties": [0.03, 0.3],
         "folds": 3,
+        "learning_curve": [0.5],
+        "gabor_energy": {"starts": 2, "steps": 60},
     },
     "selection": {"oracle_p_max": 0.01, "shuffles": 200},
     "mei": {"steps": 20, "restarts": 1},

@@ -39,7 +39,7 @@ def test_untuned_neurons_are_not_selected(results):
 
 def test_the_model_beats_its_baselines_and_the_control_is_at_zero(results):
     summary = pd.read_csv(results / "summary.csv")
-    assert summary["cc_norm_model"].mean() > 0.6
+    assert summary["cc_norm_model"].mean() > 0.9
     assert summary["cc_norm_model"].mean() > summary["cc_norm_pixel_ridge"].mean() + 0.3
     assert abs(summary["cc_norm_model_shuffled"].mean()) < 0.15
     assert (summary["mei_response"] >= summary["best_gabor_response"] - 1e-4).all()

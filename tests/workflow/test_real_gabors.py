@@ -58,7 +58,13 @@ def test_chain_runs_to_the_end(project, real_inputs):
                 "window_s": [0.0, 0.249],
             },
             "selection": {"top_k": 10},
-            "model": {"stride": 4},
+            # all 135 units are fitted: fewer starts and steps keep the test short
+            "model": {
+                "stride": 4,
+                "folds": 3,
+                "learning_curve": [],
+                "gabor_energy": {"starts": 1, "steps": 60},
+            },
         },
     )
     done = project.snakemake("--cores", "2", "--configfile", "real.yaml")

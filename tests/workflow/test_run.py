@@ -22,7 +22,7 @@ COLUMNS = {
     "validation/closed_loop.csv": "neuron_id,kind,stimulus,true_drive,fraction_of_optimum",
 }
 NEURON_COLUMNS = {
-    "scores.csv": "model,cc_abs,cc_norm,cc_max,feve,folds,parameters",
+    "scores.csv": "model,cc_abs,cc_norm,cc_max,feve,folds,parameters,cc_norm_low,cc_norm_high",
     "mei_trace.csv": "step,response,objective,mean,rms_contrast",
     "comparison.csv": "stimulus,predicted_response,luminance,contrast,symmetry_1,symmetry_2,"
     "peak_frequency_cpd,orientation_deg",
@@ -100,7 +100,7 @@ def test_second_run_does_nothing(finished):
         ({"mei": {"steps": 21}}, {"stimuli", "comparison", "closed_loop"}, {"model", "search"}),
         ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"model", "tables"}),
         ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
-        ({"model": {"folds": 4}}, {"search", "model"}, {"tables", "selection"}),
+        ({"model": {"folds": 4}}, {"search", "model", "learning_curve"}, {"tables", "selection"}),
         ({"session": {"window_s": [0.0, 0.2]}}, {"tables", "selection"}, {"simulate"}),
         ({"session": {"quality": {"isi_violations_max": 0.4}}}, {"tables"}, {"simulate"}),
         ({"selection": {"oracle_min": 0.11}}, {"selection"}, {"search", "tables"}),

@@ -67,8 +67,9 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     for column, neuron in enumerate(responses.neuron_ids):
         for model, predicted in fitted.predictions.items():
             means = fitted.shuffled_means if model == "model_shuffled" else responses.means
-            row = scorer.row(column, model, predicted[:, column], means[:, column], folds)
-            rows.append({"neuron_id": neuron} | row | {"parameters": sizes[model]})
+            own = predicted[:, column], means[:, column]
+            row = scorer.row(column, model, *own, folds, sizes[model])
+            rows.append({"neuron_id": neuron} | row)
     scores = pd.DataFrame(rows)
     write_csv(scores, output / "cross_validation.csv")
     write_csv(
@@ -164,7 +165,7 @@ def fit_learning_curve(
     for number, predicted in curve.items():
         for i, (neuron, column) in enumerate(zip(neurons, columns, strict=True)):
             means = responses.means[:, column]
-            row = scorer.row(column, "model", predicted[:, i], means, config.model.folds)
+            row = scorer.row(column, "model", predicted[:, i], means, config.model.folds, 0)
             rows.append({"neuron_id": neuron, "images": number} | {k: row[k] for k in kept})
     table = pd.DataFrame(rows, columns=["neuron_id", "images", *kept])
     write_csv(table.sort_values(["neuron_id", "images"], kind="stable"), output)
@@ -199,8 +200,8 @@ def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output
         column = responses.column(neuron)
         scorer = Scorer.of(trials.of_images(), config.seed)
         predicted = model.predict(responses.images)
-        first = scorer.row(column, "model", predicted, responses.means[:, column], 0)
-        first["parameters"] = sum(p.numel() for p in model.parameters())
+        size = sum(p.numel() for p in model.parameters())
+        first = scorer.row(column, "model", predicted, responses.means[:, column], 0, size)
         rows = rows.replace({"model": {"model": "mixture"}})
         rows = pd.concat([pd.DataFrame([first]), rows], ignore_index=True)
     save_model(model, output / "model.pt")

@@ -39,9 +39,15 @@ class Scorer:
         return cls(groups.repeats, signal_power(shown.counts, groups), seed)
 
     def row(
-        self, column: int, model: str, prediction: NDArray, means: NDArray, folds: int
+        self,
+        column: int,
+        model: str,
+        prediction: NDArray,
+        means: NDArray,
+        folds: int,
+        parameters: int,
     ) -> dict[str, object]:
-        """Scores of one model of the neuron in `column`."""
+        """Scores of one model of the neuron in `column`: a row of scores.csv."""
         score = score_prediction(
             prediction,
             means,
@@ -57,9 +63,10 @@ class Scorer:
             row |= {"cc_abs": np.nan, "cc_norm": np.nan}
             low = high = np.nan
         return row | {
+            "folds": folds,
+            "parameters": parameters,
             "cc_norm_low": low / score.cc_max,
             "cc_norm_high": high / score.cc_max,
-            "folds": folds,
         }
 
 
