@@ -271,6 +271,9 @@ class Network(_Section):
     core: str | None = Field(
         default=None, description="file of a pretrained core (meiflow pretrain)"
     )
+    fine_tuning: float = Field(
+        default=0.0, ge=0, le=1, description="learning rate of a pretrained core, relative"
+    )
 
 
 MemberName = Literal["v1", "ln", "gabor_energy", "scratch", "shared", "pretrained"]

@@ -141,6 +141,10 @@ def test_a_pretrained_core_is_kept_and_read_out(problem, tmp_path, rng):
     fits = fitter(jobs)
     for name, value in fits.states[0]["networks"][0]["core"].items():
         torch.testing.assert_close(value, core[name])
+    tuned = SMALL.model_copy(update={"fine_tuning": 0.1, "epochs": 2})
+    moved = NetworkFitter(images, np.ones(60), GRID, tuned, 0, "pretrained", loaded)(jobs)
+    kernels = moved.states[0]["networks"][0]["core"]["convolutions.0.weight"]
+    assert 0 < (kernels - core["convolutions.0.weight"]).abs().max() < 0.1
     held_out = [
         np.corrcoef(fits.predictions[n, 50:], jobs.responses[n, 50:])[0, 1] for n in range(2)
     ]

@@ -50,7 +50,8 @@ class NetworkFitter:
     seed : int
     kind : str
         ``scratch``: one network per job, as the notebook's; ``shared``: one core for all jobs that
-        have the same training images; ``pretrained``: a core that is not trained any more.
+        have the same training images; ``pretrained``: a core that is kept, or trained further by
+        ``fine_tuning``.
     core : dict of Tensor, optional
         State of the pretrained core.
     """
@@ -99,7 +100,7 @@ class NetworkFitter:
                 stopping,
                 self._config,
                 seed,
-                fixed_core=self._kind == "pretrained",
+                core_rate=self._config.fine_tuning if self._kind == "pretrained" else 1.0,
                 label=self._kind,
             )
             with torch.no_grad():

@@ -79,7 +79,7 @@ def train(
     stopping: Tensor,
     config: Network,
     seed: int,
-    fixed_core: bool = False,
+    core_rate: float = 1.0,
     label: str = "training",
 ) -> Trace:
     """Train a network in place; its best epoch is restored.
@@ -95,24 +95,25 @@ def train(
         Images that decide when to stop, and are not learned from.
     seed : int
         Of the order of the images.
-    fixed_core : bool
-        Train the readout alone.
+    core_rate : float
+        Learning rate of the core, relative to that of the readout; 0 leaves the core as it is.
     """
     on = device()
     network.to(on)
     contrast, responses, weights = (t.to(on) for t in (contrast, responses, weights))
     order_of = torch.Generator().manual_seed(seed)
-    parts = [network.readout] if fixed_core else [network.core, network.readout]
-    learned = [p for part in parts for p in part.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        learned, lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    rate = config.learning_rate
+    groups = [{"params": [p for p in network.readout.parameters() if p.requires_grad], "lr": rate}]
+    if core_rate > 0:
+        groups.append({"params": list(network.core.parameters()), "lr": core_rate * rate})
+    optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     learn = torch.nonzero(~stopping)[:, 0]
     losses, correlations = [], []
     best, best_state, waited = -np.inf, None, 0
     for epoch in range(config.epochs):
         network.train()
-        if fixed_core:
+        if core_rate < 1:
+            # what a pretrained core knows of the mean and spread of its features stays
             network.core.eval()
         order = learn[torch.randperm(len(learn), generator=order_of)]
         # a last batch of one image would have no variance to normalise by
@@ -121,7 +122,7 @@ def train(
         for batch in batches:
             optimiser.zero_grad()
             loss = poisson_loss(network(contrast[batch]), responses[batch], weights[batch])
-            penalty = 0.0 if fixed_core else network.core.regulariser()
+            penalty = network.core.regulariser() if core_rate > 0 else 0.0
             (loss + penalty).backward()
             optimiser.step()
             total += float(loss.detach()) * len(batch)
@@ -138,10 +139,11 @@ def train(
         if (epoch + 1) % _SAY_EVERY == 0:
             say(f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}")
         if waited > config.patience:
-            if optimiser.param_groups[0]["lr"] < config.learning_rate:
+            if optimiser.param_groups[0]["lr"] < rate:
                 break
             # once more from the best, with smaller steps (Walker et al. 2019)
-            optimiser.param_groups[0]["lr"] = config.learning_rate / 5
+            for group in optimiser.param_groups:
+                group["lr"] /= 5
             waited = 0
             if best_state is not None:
                 network.load_state_dict(best_state)
