@@ -221,7 +221,7 @@ def pretrain(
     geometry = parsed.image.geometry
     scenes, rates, places = training_set(geometry, neurons, images, parsed.seed)
     core = pretrain_core(scenes, rates, geometry, places, parsed.model.network, parsed.seed)
-    save_core(core, parsed.model.network, output)
+    save_core(core, parsed.model.network, geometry, output)
 
 
 def _one_thread() -> None:

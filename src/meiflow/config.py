@@ -6,6 +6,7 @@ from those classes by ``meiflow schema``.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Mapping
@@ -132,6 +133,15 @@ def check_inputs(config: Config) -> None:
         if not (Path(value).exists() if key == "images" else Path(value).is_file()):
             raise MeiflowError(
                 f"session.{key}: {value} does not exist; give the path of an existing {kind}"
+            )
+    custom = config.model.custom
+    if custom is not None:
+        package = custom.partition(":")[0].partition(".")[0]
+        found = importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))
+        if not found:
+            raise MeiflowError(
+                f"model.custom: no module {package!r} in this folder, nor installed; give "
+                "module:function that Python can import"
             )
     core = config.model.network.core
     if core is not None and not Path(core).is_file():

@@ -325,6 +325,14 @@ class Model(_Section):
     )
     folds: int = Field(default=5, ge=2, le=50, description="cross-validation folds over images")
 
+    @field_validator("members", "extra")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} stands there twice; name each once")
+        return names
+
     @model_validator(mode="after")
     def _core_is_there(self) -> Model:
         if "pretrained" in self.members and self.network.core is None:

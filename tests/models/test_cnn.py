@@ -67,17 +67,37 @@ def test_every_level_is_read_at_the_same_place():
     assert away.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("shape", [(30, 48), (31, 47)])
+def test_levels_of_a_ramp_agree_on_where_they_are(shape):
+    """A ramp has no bands: its low-pass rest, read at a place, is the ramp there."""
+    readout = PyramidReadout(1, 1, scales=2)
+    x = torch.arange(shape[1], dtype=torch.float32)
+    y = torch.arange(shape[0], dtype=torch.float32)
+    place = torch.tensor([[0.2, -0.1]])
+    for ramp, size, n in ((x[None, :], shape[1], 0), (y[:, None], shape[0], 1)):
+        features = readout.features(ramp.expand(*shape)[None, None], place)[0, 0]
+        expected = (float(place[0, n]) + 1) / 2 * (size - 1)
+        assert features[-1] == pytest.approx(expected, abs=0.05)
+        assert features[:-1].abs().max() < 0.05
+
+
 def test_loss_does_not_know_batch_or_number_of_neurons(rng):
     rate, response = (torch.as_tensor(rng.uniform(0.5, 4, (40, 3))) for _ in range(2))
     weight = torch.ones(40)
-    whole = poisson_loss(rate, response, weight)
-    torch.testing.assert_close(
-        whole, poisson_loss(rate.repeat(2, 2), response.repeat(2, 2), weight.repeat(2))
-    )
+    mean = response.mean(0)
+    whole = poisson_loss(rate, response, weight, mean)
+    twice = poisson_loss(rate.repeat(2, 2), response.repeat(2, 2), weight.repeat(2), mean.repeat(2))
+    torch.testing.assert_close(whole, twice)
+    halves = [
+        poisson_loss(rate[half], response[half], weight[half], mean)
+        for half in (slice(0, 20), slice(20, 40))
+    ]
+    torch.testing.assert_close(whole, (halves[0] + halves[1]) / 2)
     # no rate is better than the response itself
-    assert poisson_loss(response, response, weight) < whole
-    scaled = poisson_loss(10 * response, 10 * response, weight)
-    assert abs(float(scaled)) < 10
+    assert poisson_loss(response, response, weight, mean) < whole
+    # a batch in which nobody fires weighs no more than another
+    silent = poisson_loss(rate, torch.zeros_like(response), weight, mean)
+    torch.testing.assert_close(silent, (rate / mean).mean())
 
 
 @pytest.mark.parametrize("readout", ["pyramid", "gaussian", "factorised"])
@@ -135,8 +155,8 @@ def test_a_pretrained_core_is_kept_and_read_out(problem, tmp_path, rng):
     images, jobs = problem
     places = np.column_stack([jobs.x, jobs.y])
     core = pretrain_core(images, jobs.responses.T, GRID, places, SMALL, 0)
-    save_core(core, SMALL, tmp_path / "core.pt")
-    loaded = load_core(tmp_path / "core.pt", SMALL)
+    save_core(core, SMALL, GRID, tmp_path / "core.pt")
+    loaded = load_core(tmp_path / "core.pt", SMALL, GRID)
     fitter = NetworkFitter(images, np.ones(60), GRID, SMALL, 0, "pretrained", loaded)
     fits = fitter(jobs)
     for name, value in fits.states[0]["networks"][0]["core"].items():
@@ -149,8 +169,22 @@ def test_a_pretrained_core_is_kept_and_read_out(problem, tmp_path, rng):
         np.corrcoef(fits.predictions[n, 50:], jobs.responses[n, 50:])[0, 1] for n in range(2)
     ]
     assert min(held_out) > 0.5
-    with pytest.raises(MeiflowError, match=r"is a core of .* but model.network asks for"):
-        load_core(tmp_path / "core.pt", SMALL.model_copy(update={"channels": 7}))
+    with pytest.raises(MeiflowError, match=r"is a core of .* but the configuration asks for"):
+        load_core(tmp_path / "core.pt", SMALL.model_copy(update={"channels": 7}), GRID)
+    with pytest.raises(MeiflowError, match="deg_per_px_x"):
+        load_core(tmp_path / "core.pt", SMALL, Geometry(16, 24, 96.0, 32.0))
     (tmp_path / "bad.pt").write_bytes(b"PK no")
     with pytest.raises(MeiflowError, match="damaged"):
-        load_core(tmp_path / "bad.pt", SMALL)
+        load_core(tmp_path / "bad.pt", SMALL, GRID)
+
+
+def test_trainings_that_cannot_work_are_explained(problem):
+    images, jobs = problem
+    wild = SMALL.model_copy(update={"learning_rate": 1e9})
+    with pytest.raises(MeiflowError, match="diverged; make learning_rate smaller"):
+        NetworkFitter(images, np.ones(60), GRID, wild, 0, "shared")(jobs)
+    few = np.zeros_like(jobs.train)
+    few[:, :2] = True
+    tiny = Jobs(jobs.responses, few, jobs.x, jobs.y, jobs.starts)
+    with pytest.raises(MeiflowError, match="cannot learn from 1 image"):
+        NetworkFitter(images, np.ones(60), GRID, SMALL, 0, "scratch")(tiny)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from meiflow.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
 from meiflow.geometry import Geometry
 from meiflow.models.custom import check_module, load_custom
@@ -88,10 +89,10 @@ def test_modules_that_work(module):
         (Detached().eval(), "cannot be differentiated"),
         (Numpy().eval(), "cannot be differentiated"),
         (Constant().eval(), "no finite gradient"),
-        (Wide().eval(), r"returns \(2, 96\) for two images"),
+        (Wide().eval(), r"returns \(3, 96\) for 3 images"),
         (Nothing().eval(), "returns NoneType"),
         (Infinite().eval(), "not finite"),
-        (Crash().eval(), r"fails on images of shape \(2, 1, 8, 12\)"),
+        (Crash().eval(), r"fails on images of shape \(3, 1, 8, 12\)"),
     ],
 )
 def test_modules_that_do_not(module, reason):
@@ -113,9 +114,15 @@ def own_code(tmp_path, monkeypatch):
                 raise KeyError(neuron)
             return Bright().eval()
 
+        def lazy(neuron, geometry):
+            import myhelper
+            return Bright().eval()
+
         number = 3
     """
     (tmp_path / "mymodels.py").write_text(textwrap.dedent(text))
+    (tmp_path / "myhelper.py").write_text("")
+    (tmp_path / "mybroken.py").write_text("1 / 0")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     sys.modules.pop("mymodels", None)
@@ -130,6 +137,24 @@ def test_a_function_of_the_present_folder(own_code, rng):
     again = load_model(own_code / "model.pt", GRID, "mymodels:build")
     np.testing.assert_array_equal(again.predict(images), model.predict(images))
     assert str(own_code) not in sys.path
+    load_custom("mymodels:lazy", "7", GRID)
+    with pytest.raises(ValueError, match=r"images of \(12, 8\) pixels; the model takes \(8, 12\)"):
+        model.predict(images.transpose(0, 2, 1))
+
+
+def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
+    check_inputs(parse_config({"model": {"custom": "mymodels:build"}}))
+    with pytest.raises(MeiflowError, match=r"model.custom: no module 'nowhere' in this folder"):
+        check_inputs(parse_config({"model": {"custom": "nowhere.models:build"}}))
+    with pytest.raises(MeiflowError, match=r"model.network.core: none.pt does not exist"):
+        check_inputs(parse_config({"model": {"network": {"core": "none.pt"}}}))
+    for wrong, reason in (
+        ({"custom": "no colon"}, "model.custom"),
+        ({"members": ["ln", "ln"]}, "'ln' stands there twice"),
+        ({"members": ["pretrained"]}, "pretrained needs model.network.core"),
+    ):
+        with pytest.raises(MeiflowError, match=reason):
+            parse_config({"model": wrong})
 
 
 def test_a_file_alone_never_calls_code(own_code):
@@ -153,6 +178,7 @@ def test_a_file_alone_never_calls_code(own_code):
         ("mymodels:nothing", "7", "nothing"),
         ("mymodels:number", "7", "not callable"),
         ("mymodels:build", "unknown", "KeyError"),
+        ("mybroken:build", "7", "ZeroDivisionError"),
     ],
 )
 def test_functions_that_do_not_work(own_code, spec, neuron, reason):

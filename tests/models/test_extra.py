@@ -62,6 +62,10 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
     slow = table["spatial_frequency"].eq(0.02).to_numpy() & flat
     cycles = np.abs(np.fft.rfft(extra.images[slow][0, 0] - 0.5)).argmax()
     assert cycles == pytest.approx(0.02 * geometry.width_deg, abs=0.6)
+    # a pixel averages over its area: what it cannot resolve, it does not show
+    fast = table["spatial_frequency"].eq(0.32).to_numpy() & flat
+    seen = np.sinc(0.32 * geometry.dx) * 0.4
+    assert np.abs(extra.images[fast] - 0.5).max() == pytest.approx(abs(seen), abs=0.05)
 
 
 def test_gratings_that_were_not_shown_are_missed(session, tmp_path):

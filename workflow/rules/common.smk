@@ -67,6 +67,17 @@ def table_files():
     return [f"{TABLES}/{name}" for name in names]
 
 
+# What fitting reads of the section `model`; a change of the rest fits nothing again.
+FITTED = [f"model.{key}" for key in type(CONFIG.model).model_fields]
+FITTED = [key for key in FITTED if key not in ("model.custom", "model.learning_curve")]
+
+
+def custom_code():
+    """The file of the user's own model, where it lies in this folder."""
+    name = (CONFIG.model.custom or "").partition(":")[0].replace(".", "/")
+    return [f"{name}.py"] if name and Path(f"{name}.py").is_file() else []
+
+
 def fitting_inputs():
     """Tables that models are fitted to, and the core that one may start from."""
     names = ["trials.csv", "responses.csv", "images.npy"]

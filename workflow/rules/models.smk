@@ -20,7 +20,7 @@ rule search:
         mem_mb=6000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "image", "model", "seed"),
+        config=resolved(CONFIG, "image", *FITTED, "seed"),
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
         version=VERSION,
@@ -36,6 +36,7 @@ rule model:
         f"{TABLES}/trials.csv",
         f"{TABLES}/responses.csv",
         f"{TABLES}/images.npy",
+        custom_code(),
         search=f"{RESULTS}/models/models.pt",
         # ancient: a changed selection trains the neurons it adds and no other again
         neurons=ancient(f"{RESULTS}/selection/neurons.csv"),

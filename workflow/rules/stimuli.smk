@@ -4,6 +4,7 @@
 rule stimuli:
     input:
         f"{TABLES}/gabor_responses.csv" if FILES.gabors else [],
+        custom_code(),
         images=f"{TABLES}/images.npy",
         model=f"{NEURON}/model.pt",
     output:

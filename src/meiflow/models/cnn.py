@@ -105,6 +105,11 @@ class NetworkFitter:
             )
             with torch.no_grad():
                 parts = [network(part) for part in self._contrast.split(64)]
+            if not all(bool(torch.isfinite(part).all()) for part in parts):
+                raise MeiflowError(
+                    f"model.network: the training of {self._kind} diverged; make learning_rate "
+                    f"smaller than {self._config.learning_rate:g}"
+                )
             predictions += torch.cat(parts).T.numpy() / self._config.seeds
             for n, own in enumerate(states):
                 own.append(network_state(network, n, self._config))
@@ -130,10 +135,13 @@ class NetworkFitter:
         return network
 
     def _relative(self, jobs: Jobs) -> Tensor:
-        """Places in [-1, 1] of the outermost pixels, y downwards, as grid_sample wants them."""
-        half_x, half_y = self._geometry.x.max(), self._geometry.y.max()
-        place = np.stack([jobs.x / half_x, -jobs.y / half_y], axis=1)
-        return torch.as_tensor(place.clip(-1, 1), dtype=torch.float32)
+        """Places from -1 to 1, the outermost pixels of a feature map, x first, y downwards."""
+        places = [self._geometry.to_pixels(x, y) for x, y in zip(jobs.x, jobs.y, strict=True)]
+        row, column = np.array(places).T
+        height, width = map_shape(self._geometry)
+        # pixel i of a map is the mean of pixels 2 i and 2 i + 1 of the image
+        place = [(column - 0.5) / max(width - 1, 1) - 1, (row - 0.5) / max(height - 1, 1) - 1]
+        return torch.as_tensor(np.stack(place, axis=1).clip(-1, 1), dtype=torch.float32)
 
 
 def _start_readout(network: NeuronNetwork, contrast: Tensor, responses: Tensor) -> None:
@@ -193,13 +201,14 @@ def pretrain_core(
     return dict(state["core"])
 
 
-def save_core(core: dict[str, Tensor], config: Network, path: Path) -> None:
+def save_core(core: dict[str, Tensor], config: Network, geometry: Geometry, path: Path) -> None:
     """Write a core for `load_core`."""
+    shape = _shape(config, geometry)
     with atomic(path) as temporary:
-        torch.save({"format": _FORMAT, "config": _shape(config), "core": core}, temporary)
+        torch.save({"format": _FORMAT, "config": shape, "core": core}, temporary)
 
 
-def load_core(path: Path, config: Network) -> dict[str, Tensor]:
+def load_core(path: Path, config: Network, geometry: Geometry) -> dict[str, Tensor]:
     """Read a core; nothing in the file is executed.
 
     Raises
@@ -210,13 +219,16 @@ def load_core(path: Path, config: Network) -> dict[str, Tensor]:
     document = read_document(path)
     if document.get("format") != _FORMAT or not isinstance(document.get("core"), dict):
         raise MeiflowError(f"{path}: not a core of meiflow; make one with meiflow pretrain")
-    if document["config"] != _shape(config):
+    wanted = _shape(config, geometry)
+    if document["config"] != wanted:
         raise MeiflowError(
-            f"{path}: is a core of {document['config']}, but model.network asks for "
-            f"{_shape(config)}; pretrain one with this configuration"
+            f"{path}: is a core of {document['config']}, but the configuration asks for {wanted}; "
+            "pretrain one with this configuration"
         )
     return dict(document["core"])
 
 
-def _shape(config: Network) -> dict[str, int]:
-    return config.model_dump(include={"channels", "layers", "input_kernel", "hidden_kernel"})
+def _shape(config: Network, geometry: Geometry) -> dict[str, float]:
+    """What a core depends on: its layers, and how large a pixel is."""
+    layers = config.model_dump(include={"channels", "layers", "input_kernel", "hidden_kernel"})
+    return layers | {"deg_per_px_x": round(geometry.dx, 4), "deg_per_px_y": round(geometry.dy, 4)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, elu
+from torch.nn.functional import conv2d, elu, pad
 
 from meiflow.sections import Network
 
@@ -39,16 +39,19 @@ class StackedCore(nn.Module):
     ) -> None:
         super().__init__()
         self.laplace, self.group_sparsity = laplace, group_sparsity
+        kernels = [input_kernel] + [hidden_kernel] * (layers - 1)
+        # an even kernel reaches one pixel further to the right and down
+        reach = [(k - 1) // 2 for k in kernels]
+        self.margins = [(r, k - 1 - r, r, k - 1 - r) for r, k in zip(reach, kernels, strict=True)]
         self.out_channels = channels * layers
         self.convolutions = nn.ModuleList(
             nn.Conv2d(
                 1 if i == 0 else channels,
                 channels,
-                input_kernel if i == 0 else hidden_kernel,
-                padding="same",
+                kernel,
                 bias=False,
             )
-            for i in range(layers)
+            for i, kernel in enumerate(kernels)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(layers))
         self.pool = nn.AvgPool2d(2, ceil_mode=True)
@@ -73,6 +76,7 @@ class StackedCore(nn.Module):
         outputs = []
         x = images
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = pad(x, self.margins[i])
             x = elu(norm(convolution(x)))
             x = self.pool(x) if i == 0 else x
             outputs.append(x)

@@ -1,7 +1,8 @@
 """Fit every model to every neuron, and predict the images each fit has not seen.
 
-Each fold repeats the whole procedure (place, penalties, weights of the mixture) on its training
-images alone. The same procedure on responses dealt to the images at random is the control.
+Each fold repeats the search of places and penalties and all fits on its training images alone;
+its weights of the mixture come from what the other folds predicted of their held-out images. The
+same procedure on responses dealt to the images at random is the control.
 """
 
 from __future__ import annotations
@@ -249,7 +250,7 @@ def _fitters(
 
             core = None
             if name == "pretrained":
-                core = load_core(Path(str(config.network.core)), config.network)
+                core = load_core(Path(str(config.network.core)), config.network, geometry)
             fitter = NetworkFitter(images, weights, geometry, config.network, seed, name, core)
             found[name] = (fitter, size)
     return found

@@ -23,7 +23,7 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     Parameters
     ----------
     module : object
-        To be checked with two random images.
+        To be checked with one to three random images.
     geometry : Geometry
         Of the images.
     name : str
@@ -46,17 +46,21 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     if elsewhere:
         raise MeiflowError(f"{name}: lies on {', '.join(elsewhere)}; return it with .cpu()")
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(2, 1, *geometry.shape, generator=generator).requires_grad_(True)
-    try:
-        responses = module(images)
-    except Exception as error:  # whatever a stranger's code raises
-        raise MeiflowError(
-            f"{name}: fails on images of shape {tuple(images.shape)}: "
-            f"{type(error).__name__}: {error}; {_HINT}"
-        ) from None
-    if not isinstance(responses, Tensor) or responses.shape not in {(2,), (2, 1)}:
-        got = tuple(responses.shape) if isinstance(responses, Tensor) else type(responses).__name__
-        raise MeiflowError(f"{name}: returns {got} for two images; {_HINT}")
+    images = torch.empty(0)
+    responses: Any = None
+    for number in (3, 1, 2):
+        images = torch.rand(number, 1, *geometry.shape, generator=generator).requires_grad_(True)
+        try:
+            responses = module(images)
+        except Exception as error:  # whatever a stranger's code raises
+            raise MeiflowError(
+                f"{name}: fails on images of shape {tuple(images.shape)}: "
+                f"{type(error).__name__}: {error}; {_HINT}"
+            ) from None
+        if not isinstance(responses, Tensor) or responses.numel() != number:
+            tensor = isinstance(responses, Tensor)
+            got = tuple(responses.shape) if tensor else type(responses).__name__
+            raise MeiflowError(f"{name}: returns {got} for {number} images; {_HINT}")
     if not bool(torch.isfinite(responses).all()):
         raise MeiflowError(f"{name}: returns responses that are not finite")
     if not responses.requires_grad:
@@ -87,16 +91,14 @@ def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:
     sys.path.insert(0, here)
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
+        module = function(neuron, geometry)
+    except Exception as error:  # whatever a stranger's code raises
         raise MeiflowError(
-            f"{name}: {error}; give module:function that Python can import"
+            f"{name}: {type(error).__name__}: {error}; give a module:function that Python can "
+            "import and call with (neuron, geometry)"
         ) from None
     finally:
         sys.path.remove(here)
-    try:
-        module = function(neuron, geometry)
-    except Exception as error:  # whatever a stranger's code raises
-        raise MeiflowError(f"{name}: {type(error).__name__}: {error}") from None
     return check_module(module, geometry, name)
 
 

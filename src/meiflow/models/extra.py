@@ -17,6 +17,7 @@ from meiflow.tables.counts import Trials
 
 # Luminance about grey; the Brain Observatory's static gratings have a contrast of 0.8.
 _GRATING_AMPLITUDE = 0.4
+_FINER = 4
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,11 @@ def _gratings(tables: Path, geometry: Geometry, trials: Trials, neurons: list[st
     table = table.dropna(subset=["orientation", "spatial_frequency", "phase", *neurons])
     columns = (table[c].to_numpy(float) for c in ("orientation", "spatial_frequency", "phase"))
     orientation, frequency, phase = columns
-    drawn = patterns.grating(geometry, 1 / frequency, orientation, 360 * phase)
+    # pixels average over their area, as those of the images do
+    height, width = geometry.shape
+    fine = Geometry(_FINER * height, _FINER * width, geometry.width_deg, geometry.height_deg)
+    drawn = patterns.grating(fine, 1 / frequency, orientation, 360 * phase)
+    drawn = drawn.reshape(-1, height, _FINER, width, _FINER).mean(axis=(2, 4))
     return Extra(
         (GREY + _GRATING_AMPLITUDE * drawn).astype(np.float32),
         table[neurons].to_numpy(float),

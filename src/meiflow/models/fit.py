@@ -22,6 +22,9 @@ from meiflow.sections import Config
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import load_responses, load_trials
 
+# Keys of the section `model` that this fit does not depend on.
+_LATER = {"custom", "learning_curve"}
+
 
 def _image_weights(repeats: NDArray) -> NDArray[np.float64]:
     return np.asarray(repeats / repeats.mean())
@@ -47,8 +50,10 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     scorer = Scorer.of(trials.of_images(), config.seed)
     weights = _image_weights(scorer.repeats)
     extra = _extra(config, tables, trials, responses.neuron_ids)
-    text = config.model_dump_json(include={"image", "model", "seed"})
-    inputs = (responses.images, weights, extra.images, extra.weights)
+    text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
+    core = config.model.network.core
+    bytes_of_core = np.fromfile(core, np.uint8) if core else np.empty(0, np.uint8)
+    inputs = (responses.images, weights, extra.images, extra.weights, bytes_of_core)
     parts = Parts(output / "parts", version("meiflow"), text, *inputs)
     fitted = fit_all(
         responses.images,
@@ -116,8 +121,9 @@ def _sizes(
 ) -> dict[str, int]:
     """Number of parameters of every model."""
     own = {
-        "v1": FrontEnd.from_config(config.model).n_channels + 3,
-        "ln": images[0].size + 3,
+        # with bias, place and penalty; ln with rectifier and width, too
+        "v1": FrontEnd.from_config(config.model).n_channels + 4,
+        "ln": images[0].size + 6,
         "gabor_energy": 14,
     }
     own |= {name: _network_size(states[0][i]) for i, name in enumerate(members) if name not in own}
@@ -125,7 +131,7 @@ def _sizes(
     return own | {
         "model": whole,
         "model_shuffled": whole,
-        "pixel_ridge": images[0].size + 1,
+        "pixel_ridge": images[0].size + 2,
         "mean": 1,
     }
 

@@ -217,7 +217,7 @@ def _fit(
     for _ in range(_STEPS):
         optimiser.zero_grad()
         rate = predict() + _TINY
-        # near the mean this is the squared error over the variance of the responses / 2
+        # near the mean this is the squared error over the variance of the responses
         loss = ((rate - target * rate.log()) * unit * 2 * in_fold).sum(-1)
         (loss + penalties * (weight**2).sum(-1)).sum().backward()
         optimiser.step()

@@ -54,8 +54,11 @@ class NeuronModel(nn.Module):
         Returns
         -------
         Tensor, shape (batch,)
-            Never negative.
+            Never negative, unless an own module's are.
         """
+        if tuple(images.shape[-2:]) != self.geometry.shape:
+            got = tuple(images.shape[-2:])
+            raise ValueError(f"images of {got} pixels; the model takes {self.geometry.shape}")
         return torch.as_tensor(self.mixture(images))
 
     def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:

@@ -55,10 +55,16 @@ class PyramidReadout(nn.Module):
 
     def features(self, maps: Tensor, place: Tensor) -> Tensor:
         """All levels at places (neurons, 2) in [-1, 1]: (batch, neurons, channels x levels)."""
-        grid = place.clamp(-1, 1)[None, :, None].expand(len(maps), -1, -1, -1)
-        sampled = [
-            grid_sample(level, grid, align_corners=True)[..., 0] for level in self.levels(maps)
-        ]
+        height, width = maps.shape[2:]
+        pixels = (place.clamp(-1, 1) + 1) / 2 * place.new_tensor([width - 1, height - 1])
+        sampled = []
+        for k, level in enumerate(self.levels(maps)):
+            # pixel j of level k lies at pixel 2^k j of the finest
+            size = level.new_tensor([level.shape[3] - 1, level.shape[2] - 1]).clamp(min=1)
+            own = 2 * pixels / 2**k / size - 1
+            grid = own[None, :, None].expand(len(maps), -1, -1, -1)
+            at = grid_sample(level, grid, align_corners=True, padding_mode="border")
+            sampled.append(at[..., 0])
         return torch.cat(sampled, 1).transpose(1, 2)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -115,7 +121,7 @@ class FactorisedReadout(nn.Module):
         self.mask.data = mask / mask.sum((1, 2), keepdim=True)
 
     def features(self, maps: Tensor, place: Tensor) -> Tensor:
-        """Maps under the masks: (batch, neurons, channels)."""
+        """Maps under the masks, which know their place: (batch, neurons, channels)."""
         return torch.einsum("bchw,nhw->bnc", maps, self.mask)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meiflow.errors import MeiflowError
 from meiflow.models.network_member import NeuronNetwork
 from meiflow.progress import say
 from meiflow.sections import Network
 
 _TINY = 1e-4
+_LEAST = 0.05
 _SAY_EVERY = 10
 
 
@@ -41,7 +43,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor) -> Tensor:
+def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
     """Poisson loss per trial and neuron, in units of each neuron's mean count.
 
     Parameters
@@ -50,14 +52,15 @@ def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor) -> Tensor:
         Expected and mean counts.
     weight : Tensor, shape (images,)
         Trials of each image over their mean number.
+    mean : Tensor, shape (neurons,)
+        Mean training counts; a neuron that hardly fires counts as if it fired `_LEAST` times.
 
     Returns
     -------
     Tensor
         Scalar; it depends neither on the size of the batch nor on the number of neurons.
     """
-    mean = (weight[:, None] * response).sum(0) / weight.sum() + _TINY
-    loss = (rate - response * (rate + _TINY).log()) / mean
+    loss = (rate - response * (rate + _TINY).log()) / mean.clamp(min=_LEAST)
     return (weight[:, None] * loss).mean(1).sum() / weight.sum()
 
 
@@ -107,32 +110,27 @@ def train(
     if core_rate > 0:
         groups.append({"params": list(network.core.parameters()), "lr": core_rate * rate})
     optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    for p in network.core.parameters():
+        p.requires_grad_(core_rate > 0)
     learn = torch.nonzero(~stopping)[:, 0]
+    if len(learn) < 2:
+        raise MeiflowError(
+            f"a network cannot learn from {len(learn)} image(s); leave the members scratch, shared "
+            "and pretrained out, or give it more images"
+        )
     losses, correlations = [], []
-    best, best_state, waited = -np.inf, None, 0
+    best, best_epoch, best_state, waited = -np.inf, 0, None, 0
     for epoch in range(config.epochs):
-        network.train()
-        if core_rate < 1:
-            # what a pretrained core knows of the mean and spread of its features stays
-            network.core.eval()
         order = learn[torch.randperm(len(learn), generator=order_of)]
         # a last batch of one image would have no variance to normalise by
         batches = [b for b in order.split(config.batch) if len(b) > 1]
-        total = 0.0
-        for batch in batches:
-            optimiser.zero_grad()
-            loss = poisson_loss(network(contrast[batch]), responses[batch], weights[batch])
-            penalty = network.core.regulariser() if core_rate > 0 else 0.0
-            (loss + penalty).backward()
-            optimiser.step()
-            total += float(loss.detach()) * len(batch)
+        losses.append(_epoch(network, contrast, responses, weights, batches, optimiser, core_rate))
         network.eval()
         with torch.no_grad():
             value = correlation(network(contrast[stopping]), responses[stopping])
-        losses.append(total / sum(len(b) for b in batches))
         correlations.append(value)
         if value > best + 1e-4:
-            best, waited = value, 0
+            best, best_epoch, waited = value, epoch, 0
             best_state = {k: v.detach().clone() for k, v in network.state_dict().items()}
         else:
             waited += 1
@@ -150,4 +148,31 @@ def train(
     if best_state is not None:
         network.load_state_dict(best_state)
     network.eval().cpu()
-    return Trace(np.array(losses), np.array(correlations), int(np.argmax(correlations)))
+    return Trace(np.array(losses), np.array(correlations), best_epoch)
+
+
+def _epoch(
+    network: NeuronNetwork,
+    contrast: Tensor,
+    responses: Tensor,
+    weights: Tensor,
+    batches: list[Tensor],
+    optimiser: torch.optim.Optimizer,
+    core_rate: float,
+) -> float:
+    """Learn from every batch once; return the mean Poisson loss."""
+    network.train()
+    if core_rate < 1:
+        # what a pretrained core knows of the mean and spread of its features stays
+        network.core.eval()
+    total = 0.0
+    for batch in batches:
+        optimiser.zero_grad()
+        loss = poisson_loss(
+            network(contrast[batch]), responses[batch], weights[batch], network.mean
+        )
+        penalty = network.core.regulariser() if core_rate > 0 else 0.0
+        (loss + penalty).backward()
+        optimiser.step()
+        total += float(loss.detach()) * len(batch)
+    return total / sum(len(batch) for batch in batches)

@@ -22,7 +22,7 @@ class V1Fitter:
         self._front_end = FrontEnd.from_config(config)
 
     def __call__(self, jobs: Jobs) -> Fits:
-        """Sparse ridge readout of the channels at each job's place."""
+        """Ridge readout of the channels at each job's place."""
         predictions = np.empty(jobs.train.shape)
         states = []
         for i, (x, y) in enumerate(zip(jobs.x, jobs.y, strict=True)):

@@ -45,7 +45,9 @@ def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
         row: dict[str, object] = {"neuron_id": neuron}
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
         row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
-        row["model_holds"] = bool(all_scores.loc["model", "cc_abs"] > limit)
+        own = all_scores.loc["model"]
+        # of an own module nobody here knows which images it has seen
+        row["model_holds"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
