@@ -144,7 +144,12 @@ def test_one_core_gives_the_same_bits_as_two(finished, project):
         for r in (project.results, finished.results)
     ]
     first, second = (torch.load(m, weights_only=True) for m in models)
-    assert torch.equal(first["weight"], second["weight"])
+    assert first["weights"] == second["weights"]
+    for one_member, two_member in zip(first["members"], second["members"], strict=True):
+        assert one_member.keys() == two_member.keys()
+        for key, value in one_member.items():
+            same = torch.equal if isinstance(value, torch.Tensor) else (lambda a, b: a == b)
+            assert same(value, two_member[key]), key
 
 
 def test_a_single_neuron_is_a_target(finished, tmp_path):
@@ -158,6 +163,48 @@ def test_a_single_neuron_is_a_target(finished, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:]
     assert [p.name for p in (single.results / "neurons").iterdir()] == [chosen]
     assert others
+
+
+OWN = """
+from torch import nn
+
+
+class Top(nn.Module):
+    def forward(self, images):
+        return 1 + images[:, 0, :8].mean((1, 2)) - images[:, 0, 8:].mean((1, 2))
+
+
+def build(neuron, geometry):
+    return Top().eval()
+"""
+
+
+def test_an_own_module_takes_the_place_of_the_model(finished, tmp_path):
+    """Its MEI is what it wants: light above, dark below; nothing is fitted again for it."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(".snakemake"))
+    project = type(finished)(folder)
+    (folder / "mymodels.py").write_text(OWN)
+    project.configure("own.yaml", {"model": {"custom": "mymodels:build"}})
+    chosen = neurons(finished)[0]
+    home = project.results / "neurons" / chosen
+    shutil.rmtree(home)
+    target = f"results/small/neurons/{chosen}/comparison.csv"
+    done = project.snakemake(
+        "--cores", "2", *SMALL, "own.yaml", "--rerun-triggers", "mtime", "--", target
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "search" not in jobs(done.stdout)
+    mei = np.load(home / "mei.npy")
+    assert mei[:8].mean() > mei[8:].mean() + 0.05
+    scores = pd.read_csv(home / "scores.csv").set_index("model")
+    assert scores.loc["model", "folds"] == 0
+    assert scores.loc["mixture", "folds"] == 3
+    # a broken one is refused before anything is made, a wrong one with the neuron's name
+    project.configure("own.yaml", {"model": {"custom": "nowhere:build"}})
+    done = project.snakemake("--dry-run", *SMALL, "own.yaml", "--", target)
+    assert done.returncode != 0
+    assert "model.custom: no module 'nowhere'" in done.stdout
 
 
 def test_an_unselected_neuron_is_refused_with_the_reason(finished):
