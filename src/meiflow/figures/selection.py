@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, style
@@ -93,6 +94,7 @@ def rastermap(raster: Raster, table: pd.DataFrame) -> Figure:
                 ax.spines["left"].set_visible(False)
                 ax.tick_params(left=False)
         axes[0].set_ylabel("neuron, raster order")
+        axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
         _mark_selected(axes[-1], table["selected"].to_numpy()[order])
         figure.supxlabel(_time_label(raster), fontsize=8)
         figure.colorbar(picture, ax=axes[-1], label="z-scored rate", pad=0.03, shrink=0.8)
@@ -113,6 +115,7 @@ def rastermap_blocks(raster: Raster, table: pd.DataFrame) -> Figure:
             _draw_block(ax, raster, block, z)
             _mark_selected(ax, table["selected"].to_numpy()[order])
             ax.set(ylabel="neuron, raster order")
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
             if len(blocks) > 1:
                 ax.set_title(f"block {number + 1}")
         axes[-1].set_xlabel(_time_label(raster))
@@ -145,6 +148,8 @@ def correlation_maps(
                 shown, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
             )
             ax.set(title=f"{name} correlation", xlabel="neuron, clustered", ylabel="neuron")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True))
             _mark_selected(ax, selected[order])
             figure.colorbar(picture, ax=ax, shrink=0.75, extend="both", pad=0.04)
         _explain_marks(figure)
@@ -214,6 +219,7 @@ def oracle_ranked(table: pd.DataFrame) -> Figure:
             )
         ax.axhline(0, color=GREY, lw=0.6)
         ax.set(xlabel="neuron, ranked", ylabel="oracle correlation", xlim=(0, len(known) + 1))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend(loc="upper right")
     return figure
 
