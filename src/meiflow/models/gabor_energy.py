@@ -118,16 +118,23 @@ def features(
     """
     even, odd, window = filters(p, grid)
     even, odd = contrast @ even.T, contrast @ odd.T
-    local = (contrast**2 @ window.T + _TINY).sqrt()
-    energy = (even**2 + odd**2 + _TINY**2).sqrt()
+    power = contrast**2 @ window.T
     if scale is None:
         assert weight is not None
-        scale = (weight * energy**2).sum(0).sqrt()
+        scale = (weight * (even**2 + odd**2 + _TINY**2)).sum(0).sqrt()
+    return outputs(p, even, odd, power, scale), scale
+
+
+def outputs(
+    p: dict[str, Tensor], even: Tensor, odd: Tensor, power: Tensor, scale: Tensor
+) -> Tensor:
+    """Features (..., jobs, 4) of what the pair and the window give, each (..., jobs)."""
+    local = (power + _TINY).sqrt()
+    energy = (even**2 + odd**2 + _TINY**2).sqrt()
     projected = p["phase"].cos() * even + p["phase"].sin() * odd
     rectified = softplus((projected / scale - p["threshold"]) * 6) / 6 * scale
     divisor = p["log_semisaturation"].exp() + local
-    outputs = (rectified, energy, rectified / divisor, energy / divisor)
-    return torch.stack(outputs, -1), scale
+    return torch.stack((rectified, energy, rectified / divisor, energy / divisor), -1)
 
 
 class GaborEnergyFitter:

@@ -1,0 +1,80 @@
+"""Optimal stimuli of any differentiable model of images or movies.
+
+Everything public can be imported from here; nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "optimiser": ("optimise", "Optimised", "Trace"),
+    "objectives": (
+        "Channel",
+        "Contrast",
+        "Diverse",
+        "Each",
+        "Increase",
+        "Last",
+        "Mean",
+        "SliceMean",
+        "Suppress",
+        "Weighted",
+        "ensemble",
+        "layer_output",
+    ),
+    "regularisers": (
+        "ContrastPenalty",
+        "GreyDistance",
+        "Laplacian",
+        "Norm",
+        "Range",
+        "SpectrumMatch",
+        "TotalVariation",
+    ),
+    "postprocessors": (
+        "Clip",
+        "Jitter",
+        "Mask",
+        "MeanContrast",
+        "MinMax",
+        "NormClip",
+        "SpatialBlur",
+        "TemporalLowPass",
+    ),
+    "preconditioning": (
+        "FourierFilter",
+        "Tangent",
+        "UnitMeanAbs",
+        "UnitNorm",
+        "UnitStd",
+        "featurevis_gain",
+        "notebook_gain",
+        "power_law",
+        "smoothing",
+        "walker_gain",
+    ),
+    "parameterisation": ("Fourier",),
+    "stoppers": ("Iterations", "PixelChange", "Plateau"),
+    "updates": ("Ascent", "TorchOptimiser"),
+    "schedules": ("Constant", "Linear", "Recursive"),
+    "mei": ("most_exciting", "noise_starts"),
+    "published": ("notebook_mei", "walker_mei"),
+    "diverse": ("diverse_images",),
+    "natural": ("best_of", "fade", "matched_naturals"),
+    "receptive_field": ("gradient", "gradient_field", "linear_field"),
+    "movie": ("most_exciting_movie",),
+}
+_MODULE = {name: module for module, names in _PUBLIC.items() for name in names}
+__all__ = sorted(_MODULE)  # noqa: PLE0605  made from the table above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -16,8 +16,8 @@ from meiflow.models.network import load_model
 from meiflow.sections import Config
 from meiflow.session.schedule import DRIFT_PHASES, GABOR_CYCLES_PER_DEG, GABOR_DIAMETER_DEG
 from meiflow.stimuli import patterns
-from meiflow.stimuli.ascent import ascend, noise_starts
 from meiflow.stimuli.gabor_search import best_gabor
+from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.natural import matched_naturals
 from meiflow.stimuli.projection import contrast_targets, project_array
 
@@ -50,21 +50,20 @@ def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path
     noise = noise_starts(mei_config.restarts, geometry, exponent, mean, contrast, config.seed)
     # The Gabor is one start among many: an MEI below it would be a failure to optimise.
     starts = torch.cat([noise, torch.as_tensor(gabor.image)[None]])
-    result = ascend(
+    result = most_exciting(
         model, starts, geometry, mean, contrast, mei_config.steps, mei_config.step_size, exponent
     )
-    best = int(result.scores.argmax())
-    mei = result.images[best]
+    mei = result.images[result.best]
     _write_image(mei, folder, "mei")
-    trace = result.trace[:, best]
+    trace = result.trace
     write_csv(
         pd.DataFrame(
             {
-                "step": np.arange(len(trace)),
-                "response": trace[:, 0],
-                "objective": trace[:, 0],
-                "mean": trace[:, 1],
-                "rms_contrast": trace[:, 2],
+                "step": np.arange(len(trace.objective)),
+                "response": trace.objective[:, result.best],
+                "objective": (trace.objective - trace.penalty)[:, result.best],
+                "mean": trace.mean[:, result.best],
+                "rms_contrast": trace.rms_contrast[:, result.best],
             }
         ),
         folder / "mei_trace.csv",

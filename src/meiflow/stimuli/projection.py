@@ -12,9 +12,18 @@ from torch import Tensor
 from meiflow.errors import MeiflowError
 
 _NEWTON_STEPS = 25
-_TOLERANCE = 2e-6
+_TOLERANCE = 5e-6
 _ACCEPTED = 1e-4
 _BISECTIONS = 40
+_FLAT = 1e-6  # an image of less contrast has no pattern
+
+
+def statistics(stimuli: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over all pixels of each stimulus, both (batch,)."""
+    flat = stimuli.flatten(1)
+    mean = flat.mean(1)
+    spread = torch.linalg.vector_norm(flat - mean[:, None], dim=1)
+    return mean, spread / flat.shape[1] ** 0.5
 
 
 def feasible_contrast(mean: float) -> float:
@@ -30,9 +39,9 @@ def project(images: Tensor, mean: float, contrast: float) -> Tensor:
 
     Parameters
     ----------
-    images : Tensor, shape (batch, height, width)
+    images : Tensor, shape (batch, ...)
     mean, contrast : float
-        Mean luminance and standard deviation over all pixels.
+        Mean luminance and standard deviation over all pixels of each.
 
     Returns
     -------
@@ -43,38 +52,70 @@ def project(images: Tensor, mean: float, contrast: float) -> Tensor:
     """
     flat = images.reshape(len(images), -1)
     flat = flat - flat.mean(1, keepdim=True)
-    spread = flat.pow(2).mean(1, keepdim=True).sqrt()
+    spread = torch.linalg.vector_norm(flat, dim=1, keepdim=True) / flat.shape[1] ** 0.5
     flat = flat / spread.clamp_min(1e-12)
-    gain = torch.full_like(spread, contrast)
-    shift = torch.full_like(spread, mean)
-    out = (gain * flat + shift).clip(0, 1)
-    for _ in range(_NEWTON_STEPS):
-        centred = out - out.mean(1, keepdim=True)
-        std = centred.pow(2).mean(1, keepdim=True).sqrt().clamp_min(1e-12)
-        fault_mean = out.mean(1, keepdim=True) - mean
-        fault_std = std - contrast
-        if float(_fault(out, mean, contrast).max()) < _TOLERANCE:
-            break
-        free = ((out > 0) & (out < 1)).to(flat.dtype)
-        # Derivatives of mean and std with respect to gain and shift, through unclipped pixels.
-        mean_gain, mean_shift = (free * flat).mean(1, keepdim=True), free.mean(1, keepdim=True)
-        std_gain = (centred * free * flat).mean(1, keepdim=True) / std
-        std_shift = (centred * free).mean(1, keepdim=True) / std
-        determinant = mean_gain * std_shift - mean_shift * std_gain
-        safe = determinant.abs() > 1e-9
-        determinant = torch.where(safe, determinant, torch.ones_like(determinant))
-        step_gain = (fault_mean * std_shift - fault_std * mean_shift) / determinant
-        step_shift = (mean_gain * fault_std - std_gain * fault_mean) / determinant
-        limit = 0.5 * gain.abs() + 1e-6
-        gain = gain - torch.where(safe, step_gain.clamp(-limit, limit), -0.1 * gain)
-        shift = shift - torch.where(safe, step_shift.clamp(-0.2, 0.2), 0.0 * shift)
-        out = (gain * flat + shift).clip(0, 1)
+    out = contrast * flat + mean
+    low, high = out.detach().aminmax(dim=1)
+    clipped = ((low < 0) | (high > 1)).nonzero()[:, 0]
+    if len(clipped):
+        part = flat if len(clipped) == len(flat) else flat[clipped]
+        solved = _solve(part, mean, contrast)
+        out = solved if part is flat else out.index_copy(0, clipped, solved)
+    if float(spread.detach().min()) <= _FLAT:
+        out = torch.where(spread > _FLAT, out, torch.full_like(out, mean))
+    return out.reshape(images.shape)
+
+
+def _solve(flat: Tensor, mean: float, contrast: float) -> Tensor:
+    """Newton's method for the gain and shift of standardised images (batch, pixels).
+
+    At a given set of unclipped pixels, mean and contrast are polynomials of gain and shift, whose
+    coefficients are the moments of these pixels. A last step that is differentiated, from where
+    the method came to rest, has the exact derivative (implicit function theorem).
+    """
+    with torch.no_grad():
+        gain = torch.full_like(flat[:, :1], contrast)
+        shift = torch.zeros_like(gain)
+        for _ in range(_NEWTON_STEPS):
+            d_gain, d_shift, fault = _newton_step(flat, gain, shift, mean, contrast)
+            if float(fault.max()) < _TOLERANCE:
+                break
+            gain, shift = gain + d_gain, shift + d_shift
+    if flat.requires_grad:
+        d_gain, d_shift, _ = _newton_step(flat, gain, shift, mean, contrast)
+        gain, shift = gain + d_gain, shift + d_shift
+    out = (gain * flat + (shift + mean)).clip(0, 1)
     missed = _fault(out, mean, contrast) > _ACCEPTED
     if missed.any():
         rows = missed[:, 0].nonzero()[:, 0]
         out = out.index_copy(0, rows, _bisect(flat[rows].detach(), mean, contrast))
-    uniform = torch.full_like(out, mean)
-    return torch.where(spread > 1e-6, out, uniform).reshape(images.shape)
+    return out
+
+
+def _newton_step(
+    flat: Tensor, gain: Tensor, shift: Tensor, mean: float, contrast: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Steps of gain and shift (of luminance less `mean`), and how far off they are now."""
+    values = gain * flat + shift
+    shown = values.clamp(-mean, 1 - mean)
+    free = (values == shown).to(flat.dtype)
+    pixels = flat.shape[1]
+    inside = flat * free
+    s0, s1 = free.mean(1, keepdim=True), inside.mean(1, keepdim=True)
+    s2 = torch.linalg.vecdot(inside, flat)[:, None] / pixels
+    found = shown.mean(1, keepdim=True)
+    spread = (torch.linalg.vecdot(shown, shown)[:, None] / pixels).clamp_min(1e-24).sqrt()
+    off = spread - contrast
+    spread_gain, spread_shift = (gain * s2 + shift * s1) / spread, (gain * s1 + shift * s0) / spread
+    determinant = s1 * spread_shift - s0 * spread_gain
+    safe = determinant.abs() > 1e-9
+    determinant = torch.where(safe, determinant, torch.ones_like(determinant))
+    d_gain = (off * s0 - found * spread_shift) / determinant
+    d_shift = (found * spread_gain - off * s1) / determinant
+    limit = 0.5 * gain.abs() + 1e-6
+    d_gain = torch.where(safe, d_gain.clamp(-limit, limit), 0.1 * gain)
+    d_shift = torch.where(safe, d_shift.clamp(-0.2, 0.2), 0.0 * shift)
+    return d_gain, d_shift, torch.maximum(found.abs(), off.abs()).detach()
 
 
 def _fault(flat: Tensor, mean: float, contrast: float) -> Tensor:

@@ -16,7 +16,7 @@ from meiflow.files import read_csv, write_csv
 from meiflow.geometry import Geometry
 from meiflow.progress import say, track
 from meiflow.sections import Config
-from meiflow.stimuli.ascent import ascend, noise_starts
+from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.projection import contrast_targets, is_matched, project
 from meiflow.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
 
@@ -70,9 +70,8 @@ def true_optimum(
             torch.as_tensor(others, dtype=torch.float32),
         ]
     )
-    result = ascend(drive, starts, geometry, mean, contrast, _STEPS, (0.5, 0.01), 1.0)
-    best = int(result.scores.argmax())
-    return result.images[best], float(result.scores[best])
+    result = most_exciting(drive, starts, geometry, mean, contrast, _STEPS, (0.5, 0.01))
+    return result.images[result.best], float(result.scores[result.best])
 
 
 def close_loop(

@@ -5,7 +5,8 @@ import torch
 from meiflow.comparison.spectrum import power_spectrum
 from meiflow.geometry import Geometry
 from meiflow.stimuli import patterns
-from meiflow.stimuli.ascent import ascend, noise_starts, smoothing_filter
+from meiflow.stimuli.mei import most_exciting, noise_starts
+from meiflow.stimuli.preconditioning import smoothing
 
 GRID = Geometry(60, 96)
 MEAN, CONTRAST = 0.5, 0.05
@@ -23,7 +24,7 @@ def start(n=2, seed=0):
 def test_linear_neuron_gets_its_own_filter():
     """Among images of fixed mean and norm, the filter itself is the optimum (Cauchy-Schwarz)."""
     template = patterns.gabor(GRID, 8.0, 5.0, 18.0, 30.0, 60.0, 7.0)
-    result = ascend(linear(template), start(), GRID, MEAN, CONTRAST)
+    result = most_exciting(linear(template), start(), GRID, MEAN, CONTRAST)
     best = CONTRAST * np.sqrt(template.size) * np.linalg.norm(template)
     assert result.scores.min() > 0.98 * best
     assert result.scores.max() <= best * (1 + 1e-4)
@@ -33,26 +34,26 @@ def test_linear_neuron_gets_its_own_filter():
 
 def test_mean_and_contrast_are_held_at_every_step():
     template = patterns.gabor(GRID, 0.0, 0.0, 10.0, 0.0, 0.0, 3.0)
-    result = ascend(linear(template), start(), GRID, MEAN, 0.12, steps=60)
-    np.testing.assert_allclose(result.trace[..., 1], MEAN, atol=1e-4)
-    np.testing.assert_allclose(result.trace[..., 2], 0.12, atol=1e-4)
+    result = most_exciting(linear(template), start(), GRID, MEAN, 0.12, stop=60)
+    np.testing.assert_allclose(result.trace.mean, MEAN, atol=1e-4)
+    np.testing.assert_allclose(result.trace.rms_contrast, 0.12, atol=1e-4)
 
 
 def test_score_belongs_to_the_image_returned():
     template = patterns.gabor(GRID, 0.0, 0.0, 14.0, 45.0, 0.0, 5.0)
     response = linear(template)
     # Steps so long that the ascent overshoots: the best iterate is not the last.
-    result = ascend(response, start(), GRID, MEAN, CONTRAST, steps=30, step_size=(5.0, 5.0))
+    result = most_exciting(response, start(), GRID, MEAN, CONTRAST, stop=30, step_size=(5.0, 5.0))
     again = response(torch.as_tensor(result.images)).numpy()
     np.testing.assert_allclose(result.scores, again, rtol=1e-5)
-    np.testing.assert_allclose(result.scores, result.trace[..., 0].max(0), rtol=1e-5)
+    np.testing.assert_allclose(result.scores, result.trace.objective.max(0), rtol=1e-5)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_isotropic_neuron_gets_an_isotropic_image(seed):
     """The notebook's unwrapped filter turns this into a 45.8 degree pattern of coherence 0.33."""
     centre = patterns.difference_of_gaussians(GRID, 0.0, 0.0, 4.0, 8.0)
-    result = ascend(linear(centre), start(1, seed), GRID, MEAN, CONTRAST)
+    result = most_exciting(linear(centre), start(1, seed), GRID, MEAN, CONTRAST)
     spectrum = power_spectrum(result.images[0].astype(float), GRID)
     inside = (spectrum.radius > 0) & (spectrum.radius < 0.3)
     power = spectrum.power[inside]
@@ -61,7 +62,9 @@ def test_isotropic_neuron_gets_an_isotropic_image(seed):
 
 
 def test_filter_is_isotropic_in_degrees_and_has_unit_mean():
-    gain = smoothing_filter(GRID, 0.5)
+    half = smoothing(GRID, 0.5).gain.numpy()
+    gain = np.concatenate([half, half[np.r_[0, 59:0:-1]][:, 47:0:-1]], axis=1)
+    assert gain.shape == GRID.shape
     assert gain.mean() == pytest.approx(1.0)
     assert gain[0, 0] == 0
     fx, fy = GRID.frequencies()
@@ -77,17 +80,18 @@ def test_same_seed_same_image_and_inputs_untouched():
     template = patterns.gabor(GRID, 0.0, 0.0, 14.0, 45.0, 0.0, 5.0)
     starts = start(2, seed=3)
     before = starts.clone()
-    one = ascend(linear(template), starts, GRID, MEAN, CONTRAST, steps=20)
-    two = ascend(linear(template), start(2, seed=3), GRID, MEAN, CONTRAST, steps=20)
+    one = most_exciting(linear(template), starts, GRID, MEAN, CONTRAST, stop=20)
+    two = most_exciting(linear(template), start(2, seed=3), GRID, MEAN, CONTRAST, stop=20)
     assert torch.equal(starts, before)
     np.testing.assert_array_equal(one.images, two.images)
     assert not np.array_equal(
-        one.images, ascend(linear(template), start(2, seed=4), GRID, MEAN, CONTRAST, steps=1).images
+        one.images,
+        most_exciting(linear(template), start(2, seed=4), GRID, MEAN, CONTRAST, stop=1).images,
     )
 
 
 def test_broken_models_are_named():
     with pytest.raises(ValueError, match="not finite"):
-        ascend(lambda x: x.sum((1, 2)) * torch.nan, start(), GRID, MEAN, CONTRAST)
+        most_exciting(lambda x: x.sum((1, 2)) * torch.nan, start(), GRID, MEAN, CONTRAST)
     with pytest.raises(ValueError, match="does not depend"):
-        ascend(lambda x: torch.ones(len(x)), start(), GRID, MEAN, CONTRAST)
+        most_exciting(lambda x: torch.ones(len(x)), start(), GRID, MEAN, CONTRAST)

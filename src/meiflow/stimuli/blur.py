@@ -1,0 +1,61 @@
+"""Gaussian filters along one axis as small matrices: exact borders, any batch, differentiable."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_TRUNCATE = 4.0
+
+
+@lru_cache(maxsize=64)
+def _matrix(n: int, sigma: float) -> Tensor:
+    from scipy.ndimage import gaussian_filter1d
+
+    return torch.as_tensor(gaussian_filter1d(np.eye(n), sigma, axis=0, truncate=_TRUNCATE))
+
+
+def gaussian_blur(stimuli: Tensor, sigma: float | tuple[float, float]) -> Tensor:
+    """Blur the last two axes as `scipy.ndimage.gaussian_filter` does (borders reflected).
+
+    Parameters
+    ----------
+    stimuli : Tensor, shape (..., height, width)
+    sigma : float or pair of float
+        Standard deviation in pixels, or that of rows and columns. 0 blurs nothing.
+    """
+    rows, columns = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    if rows > 0:
+        stimuli = _matrix(stimuli.shape[-2], float(rows)).to(stimuli) @ stimuli
+    if columns > 0:
+        stimuli = stimuli @ _matrix(stimuli.shape[-1], float(columns)).to(stimuli).T
+    return stimuli
+
+
+def low_pass(stimuli: Tensor, sigma: float, size: int, zero_padded: bool = False) -> Tensor:
+    """Gaussian low-pass over time, axis -3.
+
+    Parameters
+    ----------
+    stimuli : Tensor, shape (..., time, height, width)
+    sigma : float
+        Standard deviation in frames.
+    size : int
+        Frames of the kernel.
+    zero_padded : bool
+        Treat what lies before and after the movie as zero, as openretina does, which draws the
+        first and last frames towards zero. Otherwise the kernel is rescaled to the frames that
+        there are.
+    """
+    frames = stimuli.shape[-3]
+    offset = torch.arange(frames)[None, :] - torch.arange(frames)[:, None] + (size - 1) // 2
+    kernel = torch.exp(-((torch.arange(size) - size // 2).double() ** 2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    inside = (offset >= 0) & (offset < size)
+    matrix = torch.where(inside, kernel[offset.clamp(0, size - 1)], 0.0)
+    if not zero_padded:
+        matrix = matrix / matrix.sum(1, keepdim=True)
+    return torch.einsum("ts,...shw->...thw", matrix.to(stimuli), stimuli)

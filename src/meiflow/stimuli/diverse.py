@@ -1,0 +1,104 @@
+"""Different images that all excite a neuron nearly as much as its MEI does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from meiflow.geometry import Geometry
+from meiflow.stimuli.mei import most_exciting, noise_starts
+from meiflow.stimuli.objectives import Diverse, Increase, Model, correlations
+from meiflow.stimuli.projection import project
+
+_BISECTIONS = 20
+
+
+@dataclass(frozen=True)
+class DiverseSet:
+    """Images (n, height, width), their responses (n,), and how alike they are.
+
+    ``similarity`` is the correlation of each image with the one most like it; ``blended`` the
+    share of the MEI that was needed in each to reach the wanted response.
+    """
+
+    images: NDArray[np.float32]
+    responses: NDArray[np.float64]
+    similarity: NDArray[np.float64]
+    blended: NDArray[np.float64]
+
+
+def diverse_images(
+    model: Model,
+    mei: Tensor,
+    geometry: Geometry,
+    mean: float,
+    contrast: float,
+    n: int = 6,
+    fraction: float = 0.85,
+    steps: int = 200,
+    seed: int = 0,
+    mask: Tensor | None = None,
+) -> DiverseSet:
+    """Images that reach `fraction` of the response to the MEI and are as different as can be.
+
+    Diverse exciting inputs after Cadena et al. (2018) and Ding et al. (2023): gradient ascent on
+    a batch, away from the most similar image, with a price on falling short. One that still
+    falls short is blended with the MEI until it does not.
+
+    Parameters
+    ----------
+    model : callable
+        Images (batch, height, width) to responses (batch,).
+    mei : Tensor, shape (height, width)
+        Of the given mean and contrast.
+    fraction : float
+        In (0, 1].
+    mask : Tensor of bool, shape (height, width), optional
+        Where the difference counts: outside the receptive field it is cheap.
+    """
+    if not 0 < fraction <= 1 or n < 2:
+        raise ValueError(f"0 < fraction <= 1 and n >= 2 are needed, got {fraction} and {n}")
+    with torch.no_grad():
+        enough = fraction * float(model(mei[None])[0])
+    if enough <= 0:
+        raise ValueError("the MEI excites nothing; there is no response to keep")
+    starts = noise_starts(n, geometry, 1.0, mean, contrast, seed)
+    found = most_exciting(
+        model,
+        starts,
+        geometry,
+        mean,
+        contrast,
+        steps,
+        objective=Diverse(Increase(), enough, mask=mask),
+        seed=seed,
+    )
+    images, blended = _blend(model, found.stimuli, mei, enough, mean, contrast)
+    with torch.no_grad():
+        responses = model(images).double().numpy()
+        alike = correlations(images, mask) - 3 * torch.eye(n)
+    return DiverseSet(images.numpy(), responses, alike.amax(1).double().numpy(), blended.numpy())
+
+
+@torch.no_grad()
+def _blend(
+    model: Model, images: Tensor, mei: Tensor, enough: float, mean: float, contrast: float
+) -> tuple[Tensor, Tensor]:
+    """Move images that fall short towards the MEI, no further than needed."""
+
+    def mixed(share: Tensor) -> Tensor:
+        weight = share[:, None, None]
+        return project((1 - weight) * images + weight * mei, mean, contrast)
+
+    low, high = torch.zeros(len(images)), torch.ones(len(images))
+    reached = model(images) >= enough
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        there = model(mixed(middle)) >= enough
+        low, high = torch.where(there, low, middle), torch.where(there, middle, high)
+    share = torch.where(reached, torch.zeros_like(high), high)
+    return torch.where(reached[:, None, None], images, mixed(share)), share

@@ -1,0 +1,74 @@
+"""The optimal movie of a spatio-temporal model, from noise."""
+
+from __future__ import annotations
+
+import torch
+
+from meiflow.stimuli.objectives import Model, Objective
+from meiflow.stimuli.optimiser import Optimised, optimise
+from meiflow.stimuli.postprocessors import MeanContrast, TemporalLowPass
+from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, power_law
+from meiflow.stimuli.projection import project
+from meiflow.stimuli.stoppers import Iterations
+from meiflow.stimuli.updates import Ascent
+
+_KERNEL_SIGMAS = 6
+
+
+def most_exciting_movie(
+    model: Model,
+    shape: tuple[int, int, int, int],
+    mean: float = 0.5,
+    contrast: float = 0.1,
+    objective: Objective | None = None,
+    restarts: int = 4,
+    steps: int = 200,
+    step_size: tuple[float, float] = (0.3, 0.01),
+    exponent: float = 0.5,
+    temporal_sigma: float = 0.0,
+    seed: int = 0,
+    label: str = "",
+) -> Optimised:
+    """Maximise an objective over movies of fixed mean and contrast.
+
+    The artificial optimum of flyvis and openretina: from noise, every frame free. The mean and
+    the RMS contrast of the whole movie are held, where flyvis pulls towards grey and openretina
+    holds a norm.
+
+    Parameters
+    ----------
+    model : callable
+        Movies (batch, channels, time, height, width) in [0, 1] to responses (batch, [time,]
+        [neurons]).
+    shape : (channels, time, height, width)
+    objective : Objective, optional
+        The mean response if None; ``Increase(3, Last())`` is neuron 3 in the last frame.
+    exponent : float
+        Of the smoothing of the gradient, frame by frame, frequencies in cycles per pixel.
+    temporal_sigma : float
+        Frames; low-pass of the movie at each step, none if 0.
+    seed : int
+
+    Returns
+    -------
+    Optimised
+        One movie per restart; ``best`` is the one to take.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = project(torch.randn((restarts, *shape), generator=generator), mean, contrast)
+    preconditioners: list[Preconditioner] = [Tangent(), power_law(shape[-2:], exponent)]
+    low_pass: tuple[TemporalLowPass, ...] = ()
+    if temporal_sigma > 0:
+        size = 2 * round(_KERNEL_SIGMAS / 2 * temporal_sigma) + 1
+        low_pass = (TemporalLowPass(temporal_sigma, size),)
+    return optimise(
+        model,
+        noise,
+        objective,
+        preconditioners=(*preconditioners, UnitStd(contrast)),
+        update=Ascent(step_size),
+        postprocessors=(*low_pass, MeanContrast(mean, contrast)),
+        stop=Iterations(steps),
+        seed=seed,
+        label=label,
+    )

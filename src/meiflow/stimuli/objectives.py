@@ -1,0 +1,289 @@
+"""What is maximised: one number per stimulus of a batch.
+
+An objective takes the model's responses and the stimuli, so that several objectives share one
+call of the model. Responses are (batch,), (batch, neurons), (batch, time, neurons), or, from a
+layer inside the model, (batch, channels, [time,] height, width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import log
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+Reducer = Callable[[Tensor], Tensor]
+Model = Callable[[Tensor], Tensor]
+
+
+class Objective(Protocol):
+    """Responses and stimuli to one value per stimulus (batch,), to be made large."""
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean of the responses over one axis."""
+
+    axis: int = 1
+
+    def __call__(self, responses: Tensor) -> Tensor:
+        return responses.mean(self.axis)
+
+
+@dataclass(frozen=True)
+class SliceMean:
+    """Mean of the responses over `length` frames (all if None) of one axis, from `start` on."""
+
+    start: int
+    length: int | None = None
+    axis: int = 1
+
+    def __call__(self, responses: Tensor) -> Tensor:
+        frames = responses.shape[self.axis]
+        stop = frames if self.length is None else self.start + self.length
+        if not 0 <= self.start < stop <= frames:
+            raise ValueError(f"frames {self.start} to {stop} of a response of {frames} frames")
+        return responses.narrow(self.axis, self.start, stop - self.start).mean(self.axis)
+
+
+@dataclass(frozen=True)
+class Last:
+    """The last frame of one axis."""
+
+    axis: int = 1
+
+    def __call__(self, responses: Tensor) -> Tensor:
+        return responses.select(self.axis, -1)
+
+
+def per_neuron(responses: Tensor, reduce: Reducer | None = None) -> Tensor:
+    """Responses as (batch, neurons): reduced, and averaged over axes still between the two."""
+    if reduce is not None:
+        responses = reduce(responses)
+    if responses.ndim == 1:
+        return responses[:, None]
+    return responses.flatten(1, -2).mean(1) if responses.ndim > 2 else responses
+
+
+def _checked(chosen: Sequence[int], n: int) -> list[int]:
+    wrong = [i for i in chosen if not -n <= i < n]
+    if wrong:
+        raise ValueError(f"neuron {wrong[0]} of a model with {n} outputs (0 to {n - 1})")
+    return list(chosen)
+
+
+@dataclass(frozen=True)
+class Increase:
+    """Mean response of one neuron or several.
+
+    Parameters
+    ----------
+    neurons : int, sequence of int or None
+        Outputs of the model; None takes all of them.
+    reduce : callable, optional
+        What is done over time; its mean if None.
+    """
+
+    neurons: int | Sequence[int] | None = None
+    reduce: Reducer | None = None
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
+        values = per_neuron(responses, self.reduce)
+        if self.neurons is None:
+            return values.mean(1)
+        chosen = [self.neurons] if isinstance(self.neurons, int) else self.neurons
+        return values[:, _checked(chosen, values.shape[1])].mean(1)
+
+
+@dataclass(frozen=True)
+class Suppress(Increase):
+    """Minus the mean response: its optimum is the most suppressive stimulus."""
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
+        return -super().__call__(responses, stimuli)
+
+
+@dataclass(frozen=True)
+class Each:
+    """Every stimulus of the batch has a neuron of its own: ``neurons[i]`` for stimulus i."""
+
+    neurons: Sequence[int]
+    reduce: Reducer | None = None
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
+        values = per_neuron(responses, self.reduce)
+        if len(self.neurons) != len(values):
+            raise ValueError(f"{len(self.neurons)} neurons for a batch of {len(values)} stimuli")
+        chosen = _checked(self.neurons, values.shape[1])
+        return values[torch.arange(len(values)), torch.as_tensor(chosen)]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One group of neurons against others: the most discriminative stimulus.
+
+    ``on / t - log(mean(exp(all / t)))`` with the mean response of each group, *on* among them
+    (Burg et al. 2024, Most discriminative stimuli for functional cell type clustering).
+
+    Parameters
+    ----------
+    on : sequence of int
+        Neurons that shall respond.
+    off : sequence of sequences of int
+        Groups that shall not.
+    temperature : float
+        In units of the response; low ones look at the strongest rival alone.
+    """
+
+    on: Sequence[int]
+    off: Sequence[Sequence[int]]
+    temperature: float = 1.6
+    reduce: Reducer | None = None
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
+        values = per_neuron(responses, self.reduce)
+        groups = [_checked(group, values.shape[1]) for group in (self.on, *self.off)]
+        scores = torch.stack([values[:, group].mean(1) for group in groups], 1) / self.temperature
+        return scores[:, 0] - scores.logsumexp(1) + log(len(groups))
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a layer (see `layer_output`), in the middle of its map or over all of it.
+
+    Parameters
+    ----------
+    channel : int
+    place : 'centre' or 'mean'
+    reduce : callable, optional
+        Of (batch, [time]) responses, over time; their mean if None.
+    """
+
+    channel: int
+    place: str = "centre"
+    reduce: Reducer | None = None
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
+        if responses.ndim < 4:
+            raise ValueError(f"a layer with maps is needed, got an output of {responses.ndim} axes")
+        (channel,) = _checked([self.channel], responses.shape[1])
+        maps = responses[:, channel]
+        height, width = maps.shape[-2:]
+        centre = self.place == "centre"
+        values = maps[..., height // 2, width // 2] if centre else maps.mean((-2, -1))
+        values = values if self.reduce is None else self.reduce(values)
+        return values.flatten(1).mean(1) if values.ndim > 1 else values
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A weighted sum of objectives; the model is called once for all of them."""
+
+    parts: Sequence[tuple[float, Objective]]
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
+        return torch.stack([w * part(responses, stimuli) for w, part in self.parts]).sum(0)
+
+
+def correlations(stimuli: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Correlation of every pair of stimuli, (batch, batch), over the pixels of `mask`."""
+    flat = stimuli.flatten(1) if mask is None else stimuli[..., mask].flatten(1)
+    flat = flat - flat.mean(1, keepdim=True)
+    flat = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return flat @ flat.T
+
+
+@dataclass(frozen=True)
+class Diverse:
+    """Stimuli of a batch that all excite and look different.
+
+    Each is driven until it reaches `enough` (no further), and away from the one most like it
+    (Cadena et al. 2018; Ding et al. 2023).
+
+    Parameters
+    ----------
+    exciting : Objective
+        Of each stimulus alone.
+    enough : float
+        The value of `exciting` that every stimulus shall reach.
+    strength : float
+        Price of falling short by `enough`, against a correlation of one.
+    mask : Tensor of bool, shape (height, width), optional
+        Where the difference counts.
+    """
+
+    exciting: Objective
+    enough: float
+    strength: float = 10.0
+    mask: Tensor | None = None
+
+    def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
+        short = (self.enough - self.exciting(responses, stimuli)).clamp_min(0) / abs(self.enough)
+        alike = correlations(stimuli, self.mask)
+        others = alike - 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
+        nearest = others.amax(1) if len(stimuli) > 1 else torch.zeros_like(short)
+        return -self.strength * short - nearest
+
+
+def ensemble(models: Sequence[Model]) -> Model:
+    """The mean response of several models."""
+    if not models:
+        raise ValueError("an ensemble needs at least one model")
+
+    class _Ensemble(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleList(m for m in models if isinstance(m, nn.Module))
+
+        def forward(self, stimuli: Tensor) -> Tensor:
+            return torch.stack([model(stimuli) for model in models]).mean(0)
+
+    return _Ensemble()
+
+
+def layer_output(model: nn.Module, layer: str) -> Model:
+    """A model whose responses are the output of an inner layer of `model`.
+
+    Parameters
+    ----------
+    layer : str
+        Its name in ``model.named_modules()``.
+
+    Notes
+    -----
+    The hook is there during a call only: `model` is left as it was.
+    """
+    modules = dict(model.named_modules())
+    if layer not in modules or not layer:
+        names = ", ".join(name for name in modules if name)
+        raise ValueError(f"no layer {layer!r}; there are {names}")
+
+    class _Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, stimuli: Tensor) -> Tensor:
+            with _caught(modules[layer]) as outputs:
+                self.model(stimuli)
+            if not outputs:
+                raise ValueError(f"the model does not use its layer {layer!r}")
+            return outputs[-1]
+
+    return _Layer()
+
+
+@contextmanager
+def _caught(module: nn.Module) -> Iterator[list[Tensor]]:
+    outputs: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _module, _inputs, out: outputs.append(out))
+    try:
+        yield outputs
+    finally:
+        handle.remove()

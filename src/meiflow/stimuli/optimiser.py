@@ -1,0 +1,302 @@
+"""The optimiser: stimuli that make an objective large, for any differentiable model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from meiflow.progress import track
+from meiflow.stimuli.objectives import Increase, Model, Objective
+from meiflow.stimuli.parameterisation import Parameterisation
+from meiflow.stimuli.postprocessors import Postprocessor, apply_all
+from meiflow.stimuli.preconditioning import Preconditioner
+from meiflow.stimuli.projection import statistics
+from meiflow.stimuli.regularisers import Regulariser
+from meiflow.stimuli.stoppers import Iterations, Stopper
+from meiflow.stimuli.updates import Ascent, Update
+
+# Stimuli and step to what the model sees at that step, differentiable.
+Transform = Callable[[Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What happened at every step, the start first; each (steps + 1, batch).
+
+    Parameters
+    ----------
+    objective : ndarray
+        What the objective says of the stimulus at that step, as the model saw it.
+    penalty : ndarray
+        Sum of the regularisers.
+    mean, rms_contrast : ndarray
+        Of all pixels of the stimulus.
+    """
+
+    objective: NDArray[np.float64]
+    penalty: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    rms_contrast: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """Best stimuli of a batch and how they were reached.
+
+    Parameters
+    ----------
+    stimuli : Tensor, shape (batch, [channels, time,] height, width)
+        The best iterate of each start, not the last one.
+    scores : ndarray, shape (batch,)
+        The objective of these very stimuli, evaluated once more on the model without transform.
+    best_steps : ndarray of int, shape (batch,)
+        When they were found.
+    trace : Trace
+    stopped : tuple of str
+        Why each ended: 'iterations', or the name of a stopper.
+    seed : int or None
+        Handed on by the caller who drew the starts.
+    """
+
+    stimuli: Tensor
+    scores: NDArray[np.float64]
+    best_steps: NDArray[np.int64]
+    trace: Trace
+    stopped: tuple[str, ...]
+    seed: int | None
+
+    @property
+    def best(self) -> int:
+        """The start that led to the highest score."""
+        return int(self.scores.argmax())
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """The stimuli as an array."""
+        return self.stimuli.cpu().numpy()
+
+
+@contextmanager
+def _left_alone(model: Model) -> Iterator[None]:
+    """The model in evaluation mode, and every part of it as it was afterwards."""
+    if not isinstance(model, nn.Module):
+        yield
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _check(value: Tensor, stimuli: Tensor, step: int) -> None:
+    if not isinstance(value, Tensor) or value.shape != (len(stimuli),):
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(
+            f"the objective gave {shape} for a batch of {len(stimuli)} stimuli; one number per "
+            "stimulus is needed"
+        )
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"the response is not finite at step {step}")
+
+
+def optimise(
+    model: Model,
+    starts: Tensor,
+    objective: Objective | None = None,
+    *,
+    regularisers: Sequence[Regulariser] = (),
+    preconditioners: Sequence[Preconditioner] = (),
+    update: Update | None = None,
+    postprocessors: Sequence[Postprocessor] = (),
+    transform: Transform | None = None,
+    parameterisation: Parameterisation | None = None,
+    stop: Stopper | Sequence[Stopper] | None = None,
+    project_start: bool = True,
+    seed: int | None = None,
+    label: str = "",
+) -> Optimised:
+    """Maximise an objective of a model's responses over a batch of stimuli.
+
+    Each step calls the model once: the value of a stimulus and the gradient come from the same
+    call, then the gradient is preconditioned, a step made and the stimulus postprocessed.
+
+    Parameters
+    ----------
+    model : callable
+        Stimuli to responses, batch first, differentiable; see `meiflow.stimuli.objectives`. A
+        module is put in evaluation mode meanwhile; neither it nor its gradients are changed.
+    starts : Tensor, shape (batch, [channels, [time,]] height, width)
+        Floating point, on any device. Not modified.
+    objective : Objective
+        The mean response if None.
+    regularisers, preconditioners, postprocessors : sequences
+        See the modules of these names.
+    update : Update
+        Plain ascent by 0.1 times the gradient if None.
+    transform : callable, optional
+        What the model sees at a step, such as `Jitter`; scores are without it.
+    parameterisation : Parameterisation, optional
+        Pixels if None.
+    stop : Stopper or sequence of them
+        100 steps if None. The lowest `maximum` counts, and whichever stops a stimulus first. A
+        stimulus that has stopped stays as it is, so that a batch gives what one at a time would.
+    project_start : bool
+        Whether the starts are postprocessed, too.
+    seed : int, optional
+        Kept in the result.
+    label : str
+        Shown with the progress, of which nothing is shown if empty.
+
+    Returns
+    -------
+    Optimised
+
+    Raises
+    ------
+    ValueError
+        If starts are no batch of images, the objective does not give one finite number per
+        stimulus, or does not depend on the stimuli.
+    """
+    if starts.ndim < 3 or not starts.is_floating_point() or not len(starts):
+        raise ValueError(
+            "starts must be a batch of images (batch, ..., height, width) in floating point, got "
+            f"{tuple(starts.shape)} of {starts.dtype}"
+        )
+    objective = Increase() if objective is None else objective
+    stop = Iterations(100) if stop is None else stop
+    stoppers = [*stop] if isinstance(stop, Sequence) else [stop]
+    steps = min(stopper.maximum for stopper in stoppers)
+    with _left_alone(model), torch.no_grad():
+        stimuli = starts.detach().clone()
+        if project_start:
+            stimuli = apply_all(postprocessors, stimuli, 0, steps)
+        parameters = stimuli if parameterisation is None else parameterisation.encode(stimuli)
+        move = (Ascent(0.1) if update is None else update).begin(parameters)
+        best, stopping = _Best(stimuli), _Stopping(stoppers, len(starts), starts.device)
+        before: Tensor | None = None
+        history: list[Tensor] = []
+        for step in track(range(steps + 1), label, steps + 1) if label else range(steps + 1):
+            value, penalty, gradient = _evaluate(
+                model, stimuli, objective, regularisers, transform, step, step < steps
+            )
+            history.append(torch.stack([value, penalty, *statistics(stimuli)]))
+            best.keep(value - penalty, stimuli, step, stopping.active)
+            stopping.look(value - penalty, stimuli, before)
+            if gradient is None or stopping.all_stopped:
+                break
+            for part in preconditioners:
+                gradient = part(gradient, stimuli)
+            if parameterisation is None:
+                parameters = move(stimuli, gradient, step, steps)
+                changed = parameters
+            else:
+                gradient = _pulled_back(gradient, parameters, parameterisation)
+                parameters = move(parameters, gradient, step, steps)
+                changed = parameterisation.decode(parameters)
+            changed = stopping.hold(apply_all(postprocessors, changed, step, steps), stimuli)
+            if parameterisation is not None:
+                parameters = parameterisation.encode(changed)
+            before, stimuli = stimuli, changed
+        scores = objective(model(best.stimuli), best.stimuli)
+        _check(scores, best.stimuli, len(history) - 1)
+    table = torch.stack(history).cpu().numpy().astype(float)
+    return Optimised(
+        stimuli=best.stimuli,
+        scores=scores.cpu().numpy().astype(float),
+        best_steps=best.steps.cpu().numpy(),
+        trace=Trace(*(table[:, i] for i in range(4))),
+        stopped=tuple(stopping.reasons),
+        seed=seed,
+    )
+
+
+def _as_rows(values: Tensor, stimuli: Tensor) -> Tensor:
+    return values.reshape(-1, *[1] * (stimuli.ndim - 1))
+
+
+class _Best:
+    """The best iterate of every stimulus."""
+
+    def __init__(self, stimuli: Tensor) -> None:
+        self.stimuli = stimuli
+        self.value = stimuli.new_full((len(stimuli),), -torch.inf)
+        self.steps = torch.zeros(len(stimuli), dtype=torch.long, device=stimuli.device)
+
+    def keep(self, value: Tensor, stimuli: Tensor, step: int, active: Tensor) -> None:
+        better = (value > self.value) & active
+        self.value = torch.where(better, value, self.value)
+        self.steps = torch.where(better, step, self.steps)
+        self.stimuli = torch.where(_as_rows(better, stimuli), stimuli, self.stimuli)
+
+
+class _Stopping:
+    """Which stimuli go on, and why the others do not."""
+
+    def __init__(self, stoppers: Sequence[Stopper], n: int, device: torch.device) -> None:
+        self._checks = [(stopper.name, stopper.begin()) for stopper in stoppers]
+        self.active = torch.ones(n, dtype=torch.bool, device=device)
+        self.reasons = ["iterations"] * n
+        self._everyone = True
+
+    @property
+    def all_stopped(self) -> bool:
+        return not self._everyone and not bool(self.active.any())
+
+    def look(self, value: Tensor, stimuli: Tensor, before: Tensor | None) -> None:
+        for name, check in self._checks:
+            done = check(value, stimuli, before) & self.active
+            if bool(done.any()):
+                self._everyone = False
+                self.active = self.active & ~done
+                for i in done.nonzero()[:, 0].tolist():
+                    self.reasons[i] = name
+
+    def hold(self, changed: Tensor, stimuli: Tensor) -> Tensor:
+        """What has stopped stays as it is."""
+        if self._everyone:
+            return changed
+        return torch.where(_as_rows(self.active, stimuli), changed, stimuli)
+
+
+def _evaluate(
+    model: Model,
+    stimuli: Tensor,
+    objective: Objective,
+    regularisers: Sequence[Regulariser],
+    transform: Transform | None,
+    step: int,
+    differentiate: bool,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Objective and penalty (batch,) of each stimulus, and the gradient of their difference."""
+    with torch.set_grad_enabled(differentiate):
+        free = stimuli.detach().requires_grad_(differentiate)
+        shown = free if transform is None else transform(free, step)
+        value = objective(model(shown), shown)
+        _check(value, stimuli, step)
+        total, penalty = value, torch.zeros_like(value)
+        for part in regularisers:
+            penalty = penalty + part(free)
+        if regularisers:
+            total = value - penalty
+        gradient = None
+        if differentiate:
+            if not total.requires_grad:
+                raise ValueError("the response does not depend on the stimuli")
+            (gradient,) = torch.autograd.grad(total.sum(), free)
+    return value.detach(), penalty.detach(), gradient
+
+
+def _pulled_back(gradient: Tensor, parameters: Tensor, how: Parameterisation) -> Tensor:
+    with torch.enable_grad():
+        free = parameters.detach().requires_grad_(True)
+        (pulled,) = torch.autograd.grad(how.decode(free), free, gradient)
+    return pulled

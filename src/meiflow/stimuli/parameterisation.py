@@ -1,0 +1,59 @@
+"""Optimising something else than pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from meiflow.stimuli.preconditioning import frequencies
+
+
+class Parameterisation(Protocol):
+    """Stimuli from free parameters, and back."""
+
+    def encode(self, stimuli: Tensor) -> Tensor:
+        """Parameters (batch, ...) of stimuli."""
+        ...
+
+    def decode(self, parameters: Tensor) -> Tensor:
+        """Stimuli of parameters, differentiable."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """Spectrum of every frame, low frequencies in larger units (Olah, Mordvintsev & Schubert 2017).
+
+    A step in these parameters is one in pixels whose spectrum is multiplied by the squared unit.
+
+    Parameters
+    ----------
+    shape : (height, width)
+    exponent : float
+        The unit of a coefficient is ``1 / f**exponent``.
+    spacing : pair of float
+        As in `meiflow.stimuli.preconditioning.frequencies`.
+    """
+
+    shape: tuple[int, int]
+    exponent: float = 1.0
+    spacing: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def _unit(self) -> Tensor:
+        f = frequencies(self.shape, self.spacing)
+        lowest = 1 / max(n * d for n, d in zip(self.shape, self.spacing, strict=True))
+        return f.clamp_min(lowest) ** -self.exponent
+
+    def encode(self, stimuli: Tensor) -> Tensor:
+        """Real and imaginary parts (..., height, width // 2 + 1, 2)."""
+        spectrum = torch.fft.rfft2(stimuli, norm="ortho") / self._unit.to(stimuli)
+        return torch.view_as_real(spectrum)
+
+    def decode(self, parameters: Tensor) -> Tensor:
+        """Stimuli (..., height, width)."""
+        spectrum = torch.view_as_complex(parameters) * self._unit.to(parameters)
+        return torch.fft.irfft2(spectrum, s=self.shape, norm="ortho")

@@ -1,0 +1,191 @@
+"""What is done to a stimulus after each step: projections and filters.
+
+A postprocessor takes the stimuli (batch, ..., height, width), the step and the number of steps,
+and works on every stimulus alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from meiflow.stimuli.blur import gaussian_blur, low_pass
+from meiflow.stimuli.projection import project
+from meiflow.stimuli.regularisers import Limits, check_channels
+from meiflow.stimuli.schedules import Schedule, as_schedule
+
+
+class Postprocessor(Protocol):
+    """Stimuli to stimuli, without gradient."""
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class MeanContrast:
+    """Hold mean luminance and RMS contrast, exactly, also where pixels are clipped to [0, 1].
+
+    Parameters
+    ----------
+    mean, contrast : float
+        Of the whole stimulus, standard deviation over all its pixels.
+    mask : Tensor of bool, optional
+        The pixels that are free, broadcast over the stimuli: a centre, or a surround. The others
+        are `background`, and count in mean and contrast.
+    background : Tensor or float, optional
+        One stimulus without its batch axis, or one luminance; `mean` if None.
+
+    Raises
+    ------
+    ValueError
+        If the background alone has more contrast, or luminance, than is allowed.
+    """
+
+    mean: float
+    contrast: float
+    mask: Tensor | None = None
+    background: Tensor | float | None = None
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        if self.mask is None:
+            return project(stimuli, self.mean, self.contrast)
+        if self.mask.dtype != torch.bool:
+            raise ValueError(f"the mask must be boolean, got {self.mask.dtype}")
+        free = self.mask.to(stimuli.device).expand(stimuli.shape[1:])
+        grey = self.mean if self.background is None else self.background
+        rest = torch.as_tensor(grey, dtype=stimuli.dtype, device=stimuli.device)
+        rest = rest.expand(stimuli.shape[1:])
+        share = float(free.to(stimuli.dtype).mean())
+        if share == 0:
+            raise ValueError("the mask leaves no pixel free")
+        fixed = rest[~free]
+        sums = (float(fixed.sum()) / free.numel(), float(fixed.pow(2).sum()) / free.numel())
+        mean = (self.mean - sums[0]) / share
+        power = (self.contrast**2 + self.mean**2 - sums[1]) / share - mean**2
+        if not 0 < mean < 1 or power <= 0:
+            raise ValueError(
+                f"mean {self.mean:.3g} and contrast {self.contrast:.3g} of the whole cannot be "
+                "had with this background; raise the contrast or free more pixels"
+            )
+        out = rest.expand(stimuli.shape).clone()
+        out[:, free] = project(stimuli[:, free], mean, power**0.5)
+        return out
+
+
+@dataclass(frozen=True)
+class NormClip:
+    """One norm for all channels together, then limits for each (openretina's).
+
+    Parameters
+    ----------
+    norm : float or None
+        Euclidean, of each stimulus; None leaves it.
+    limits : sequence of (low, high)
+        One pair per channel; None is no limit. Clipping may take from the norm.
+    """
+
+    norm: float | None
+    limits: Limits
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        check_channels(stimuli, self.limits)
+        if self.norm is not None:
+            found = torch.linalg.vector_norm(stimuli.flatten(1), dim=1).clamp_min(1e-20)
+            stimuli = stimuli * (self.norm / found).reshape(-1, *[1] * (stimuli.ndim - 1))
+        if len(set(self.limits)) == 1:
+            return _clipped(stimuli, *self.limits[0])
+        parts = [_clipped(stimuli[:, c], *limit) for c, limit in enumerate(self.limits)]
+        return torch.stack(parts, 1)
+
+
+def _clipped(values: Tensor, low: float | None, high: float | None) -> Tensor:
+    return values if low is None and high is None else values.clamp(low, high)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Limits for all pixels."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        return stimuli.clamp(self.low, self.high)
+
+
+class MinMax:
+    """Stretch every stimulus to [0, 1]: the notebook's scaling. A uniform one becomes 0."""
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        over = tuple(range(1, stimuli.ndim))
+        low, high = stimuli.amin(over, keepdim=True), stimuli.amax(over, keepdim=True)
+        return (stimuli - low) / (high - low).clamp_min(1e-20)
+
+
+@dataclass(frozen=True)
+class SpatialBlur:
+    """Gaussian blur of every frame; `sigma` in pixels, a number, a pair (first, last) or a
+    schedule.
+    """
+
+    sigma: float | tuple[float, float] | Schedule
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        return gaussian_blur(stimuli, as_schedule(self.sigma)(step, steps))
+
+
+@dataclass(frozen=True)
+class TemporalLowPass:
+    """Gaussian low-pass over time; see `meiflow.stimuli.blur.low_pass`."""
+
+    sigma: float
+    size: int
+    zero_padded: bool = False
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        if stimuli.ndim != 5:
+            raise ValueError(
+                f"movies (batch, channels, time, height, width), got {tuple(stimuli.shape)}"
+            )
+        return low_pass(stimuli, self.sigma, self.size, self.zero_padded)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Keep the pixels of `mask` (weights in [0, 1]); the rest is `background`."""
+
+    mask: Tensor
+    background: Tensor | float = 0.5
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        weight = self.mask.to(stimuli)
+        return stimuli * weight + (1 - weight) * self.background
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Shift every stimulus by up to `pixels`, another way at each step, before the model sees it.
+
+    Not a postprocessor but a transform: the gradient passes through, and what is stored is the
+    stimulus that was not shifted. Borders wrap around.
+    """
+
+    pixels: int
+    seed: int = 0
+
+    def __call__(self, stimuli: Tensor, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed((1_000_003 * self.seed + step) % 2**31)
+        n = self.pixels
+        dy, dx = torch.randint(-n, n + 1, (2,), generator=generator).tolist()
+        return torch.roll(stimuli, (dy, dx), (-2, -1))
+
+
+def apply_all(parts: Sequence[Postprocessor], stimuli: Tensor, step: int, steps: int) -> Tensor:
+    """Postprocessors in turn."""
+    for part in parts:
+        stimuli = part(stimuli, step, steps)
+    return stimuli

@@ -1,0 +1,197 @@
+"""What is done to a gradient before it is followed.
+
+A preconditioner takes the gradient and the stimuli, both (batch, ..., height, width), and works
+on every stimulus alone. Several are applied in turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from meiflow.geometry import Geometry
+from meiflow.stimuli.projection import statistics
+
+_TINY = 1e-20
+
+
+class Preconditioner(Protocol):
+    """Gradient and stimuli to the gradient that is followed."""
+
+    def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor: ...
+
+
+def _over(stimuli: Tensor) -> tuple[int, ...]:
+    return tuple(range(1, stimuli.ndim))
+
+
+class Tangent:
+    """The part of the gradient that does not merely scale a stimulus' contrast.
+
+    Smoothing must come after this: with the whole gradient g, ascent and projection come to
+    rest where the image is proportional to the *smoothed* g, which is not a maximum.
+    """
+
+    def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
+        contrast = stimuli - stimuli.mean(_over(stimuli), keepdim=True)
+        along = (gradient * contrast).sum(_over(stimuli), keepdim=True)
+        size = contrast.pow(2).sum(_over(stimuli), keepdim=True).clamp_min(_TINY)
+        return gradient - along / size * contrast
+
+
+@dataclass(frozen=True)
+class UnitStd:
+    """Scale each gradient to a standard deviation of `size`."""
+
+    size: float = 1.0
+
+    def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
+        spread = statistics(gradient)[1].reshape(-1, *[1] * (gradient.ndim - 1))
+        return gradient * (self.size / spread.clamp_min(_TINY))
+
+
+@dataclass(frozen=True)
+class UnitMeanAbs:
+    """Divide each gradient by the mean of its absolute values: Walker et al.'s scaling."""
+
+    size: float = 1.0
+
+    def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
+        mean = gradient.abs().mean(_over(gradient), keepdim=True)
+        return gradient * (self.size / mean.clamp_min(_TINY))
+
+
+@dataclass(frozen=True)
+class UnitNorm:
+    """Scale each gradient to a Euclidean norm of `size`."""
+
+    size: float = 1.0
+
+    def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
+        norm = torch.linalg.vector_norm(gradient, dim=_over(gradient), keepdim=True)
+        return gradient * (self.size / norm.clamp_min(_TINY))
+
+
+@dataclass(frozen=True)
+class FourierFilter:
+    """Multiply the spectrum of every frame by a gain.
+
+    Parameters
+    ----------
+    gain : Tensor, shape (height, width // 2 + 1)
+        In the layout of `torch.fft.rfft2`. See `power_law`, `notebook_gain`, `walker_gain`.
+    """
+
+    gain: Tensor
+
+    def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
+        if gradient.shape[-2:] != (self.gain.shape[0], gradient.shape[-1]) or (
+            gradient.shape[-1] // 2 + 1 != self.gain.shape[1]
+        ):
+            raise ValueError(
+                f"a gain for {tuple(self.gain.shape)} half spectra, frames of "
+                f"{tuple(gradient.shape[-2:])} pixels"
+            )
+        spectrum = torch.fft.rfft2(gradient) * self.gain.to(gradient)
+        return torch.fft.irfft2(spectrum, s=gradient.shape[-2:])
+
+
+def frequencies(shape: tuple[int, int], spacing: tuple[float, float] = (1.0, 1.0)) -> Tensor:
+    """Spatial frequency of every cell of a half spectrum, both axes in the same unit.
+
+    Parameters
+    ----------
+    shape : (height, width)
+    spacing : pair of float
+        Size of a pixel, rows and columns. (1, 1) gives cycles per pixel; degrees per pixel give
+        cycles per degree.
+
+    Returns
+    -------
+    Tensor of float64, shape (height, width // 2 + 1)
+    """
+    fy = torch.fft.fftfreq(shape[0], spacing[0], dtype=torch.float64)
+    fx = torch.fft.rfftfreq(shape[1], spacing[1], dtype=torch.float64)
+    return torch.hypot(fy[:, None], fx[None, :])
+
+
+def _unit_mean(gain: Tensor, width: int) -> Tensor:
+    """Scale a half spectrum so that the mean over the whole spectrum is one."""
+    mirrored = gain[:, 1 : (width + 1) // 2]
+    total = gain.sum() + mirrored.sum()
+    return gain * (len(gain) * width / total)
+
+
+def power_law(
+    shape: tuple[int, int],
+    exponent: float,
+    spacing: tuple[float, float] = (1.0, 1.0),
+    cutoff: float | None = None,
+) -> FourierFilter:
+    """``1 / f**exponent`` with wrapped frequencies: no direction is favoured.
+
+    Parameters
+    ----------
+    shape : (height, width)
+        Pixels.
+    exponent : float
+        0 leaves all but the mean luminance as it is.
+    spacing : pair of float
+        As in `frequencies`; degrees per pixel make the filter isotropic on the screen, also
+        where pixels are not square.
+    cutoff : float, optional
+        Frequencies above it are not passed; in the unit of `frequencies`.
+
+    Notes
+    -----
+    Below one cycle per image the gain is held; the mean (f = 0) is not passed. The mean gain
+    is 1.
+    """
+    f = frequencies(shape, spacing)
+    lowest = 1 / max(n * d for n, d in zip(shape, spacing, strict=True))
+    gain = f.clamp_min(lowest) ** -exponent
+    gain[0, 0] = 0.0
+    if cutoff is not None:
+        gain = torch.where(f <= cutoff, gain, 0.0)
+        if not gain.any():
+            raise ValueError(
+                f"cutoff {cutoff} passes nothing; the lowest frequency is {lowest:.3g}"
+            )
+    return FourierFilter(_unit_mean(gain, shape[1]))
+
+
+def smoothing(geometry: Geometry, exponent: float, cutoff: float | None = None) -> FourierFilter:
+    """`power_law` in cycles per degree of a screen."""
+    return power_law(geometry.shape, exponent, (geometry.dy, geometry.dx), cutoff)
+
+
+def notebook_gain(shape: tuple[int, int], exponent: float = 0.25) -> FourierFilter:
+    """The notebook's filter, at fault: row frequencies are not wrapped.
+
+    ``t / mean(t)``, ``t = 1 / (radius + 1e-8)**exponent``, the radius from the *indices* of the
+    half spectrum's rows and columns. High negative frequencies count as the highest, and the
+    mean luminance is raised by a factor of a hundred. Isotropic neurons get images at 45 degrees.
+    """
+    rows = torch.arange(shape[0], dtype=torch.float64)[:, None]
+    columns = torch.arange(shape[1] // 2 + 1, dtype=torch.float64)[None, :]
+    t = 1 / (torch.sqrt(rows**2 + columns**2) + 1e-8) ** exponent
+    return FourierFilter(t / t.mean())
+
+
+def walker_gain(shape: tuple[int, int], exponent: float = 0.1) -> FourierFilter:
+    """Walker et al. (2019): ``F / mean(F)``, ``F = 1 / max(1, f**2)**exponent``.
+
+    f in cycles per image on each axis, so isotropic on square images alone.
+    """
+    height, width = shape
+    f = frequencies(shape, (1 / height, 1 / width))
+    return FourierFilter(_unit_mean(1 / f.pow(2).clamp_min(1.0) ** exponent, width))
+
+
+def featurevis_gain(shape: tuple[int, int], exponent: float) -> FourierFilter:
+    """Featurevis' `FourierSmoothing`: ``(1 - f / f_max)**exponent``, f in cycles per pixel."""
+    return FourierFilter((1 - frequencies(shape) * np.sqrt(2)).clamp_min(0) ** exponent)

@@ -1,0 +1,103 @@
+"""The procedures of others, to compare with: the notebook's MEI and that of Walker et al."""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import NDArray
+
+from meiflow.geometry import Geometry
+from meiflow.stimuli.objectives import Model
+from meiflow.stimuli.optimiser import Optimised, optimise
+from meiflow.stimuli.postprocessors import Clip, MinMax, SpatialBlur
+from meiflow.stimuli.preconditioning import UnitMeanAbs, notebook_gain, walker_gain
+from meiflow.stimuli.regularisers import ContrastPenalty
+from meiflow.stimuli.schedules import Linear, Recursive
+from meiflow.stimuli.stoppers import Iterations
+from meiflow.stimuli.updates import Ascent
+
+
+def notebook_mei(
+    model: Model, geometry: Geometry, images: NDArray, seed: int, steps: int = 1000
+) -> Optimised:
+    """The notebook's MEI, faults included.
+
+    From white noise stretched to [0, 1]: gradient of response - 2 |c* - c|, its spectrum divided
+    by the fourth root of an unwrapped radius, a step of 0.1, a Gaussian blur whose width falls
+    from 7 pixels by a recursion, and a stretch to [0, 1]. c* is the mean standard deviation of
+    the images. See `meiflow.stimuli.preconditioning.notebook_gain` for what that does.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, height, width)
+
+    Notes
+    -----
+    ``trace`` tells the response apart from the penalised objective, which the notebook calls the
+    response; the result is the best iterate, where the notebook keeps the last with the score of
+    the one before.
+    """
+    noise = torch.randn((1, *geometry.shape), generator=torch.Generator().manual_seed(seed))
+    return optimise(
+        model,
+        MinMax()(noise, 0, 1),
+        regularisers=(ContrastPenalty(_mean_std(images), weight=2.0, correction=1),),
+        preconditioners=(notebook_gain(geometry.shape),),
+        update=Ascent(0.1),
+        postprocessors=(SpatialBlur(Recursive(7.0, 0.001)), MinMax()),
+        stop=Iterations(steps),
+        project_start=False,
+        seed=seed,
+    )
+
+
+def _mean_std(images: NDArray) -> float:
+    flat = torch.as_tensor(images, dtype=torch.float64).flatten(1)
+    return float(flat.std(1, correction=1).mean())
+
+
+def walker_mei(
+    model: Model,
+    geometry: Geometry,
+    images: NDArray,
+    seed: int,
+    steps: int = 1000,
+    step_gain: float = 1.0,
+) -> Optimised:
+    """The MEI of Walker et al. (2019), after their released code.
+
+    From faint noise about the mean: the gradient with its spectrum multiplied by
+    ``1 / max(1, f**2)**0.1``, divided by the mean of its absolute values, a step that falls from
+    3 to 0.125, clipping, and a Gaussian blur that falls from 1.5 to 0.01 pixels, in luminance
+    scaled to zero mean and unit variance over the training images.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, height, width)
+        Training images, for that scaling.
+    step_gain : float
+        Multiplies all steps.
+
+    Notes
+    -----
+    The contrast comes out as it does; they match it afterwards.
+    """
+    mean, std = float(images.mean()), float(images.std())
+    generator = torch.Generator().manual_seed(seed)
+    start = 0.05 * torch.randn((1, *geometry.shape), generator=generator)
+
+    def scaled(stimuli: torch.Tensor) -> torch.Tensor:
+        return model(stimuli * std + mean)
+
+    found = optimise(
+        scaled,
+        start,
+        preconditioners=(walker_gain(geometry.shape), UnitMeanAbs()),
+        update=Ascent(Linear(3.0 * step_gain, 0.125 * step_gain)),
+        postprocessors=(Clip(-mean / std, (1 - mean) / std), SpatialBlur(Linear(1.5, 0.01))),
+        stop=Iterations(steps),
+        project_start=False,
+        seed=seed,
+    )
+    from dataclasses import replace
+
+    return replace(found, stimuli=(found.stimuli * std + mean).clamp(0, 1))

@@ -1,0 +1,72 @@
+"""What a model responds to, to first order."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from meiflow.stimuli.objectives import Increase, Model, Objective
+
+_BATCH = 128
+
+
+def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) -> Tensor:
+    """Gradient of the objective (the response if None) at each stimulus; same shape."""
+    free = stimuli.detach().clone().requires_grad_(True)
+    value = (Increase() if objective is None else objective)(model(free), free)
+    if not value.requires_grad:
+        raise ValueError("the response does not depend on the stimuli")
+    return torch.autograd.grad(value.sum(), free)[0]
+
+
+def gradient_field(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> NDArray[np.float32]:
+    """Gradient of the response at uniform grey, shape `shape`: ([channels, time,] height, width).
+
+    Zero for a neuron whose even and odd parts cancel, a complex cell.
+    """
+    return gradient(model, torch.full((1, *shape), grey))[0].numpy()
+
+
+def linear_field(
+    model: Model,
+    shape: tuple[int, ...],
+    contrast: float,
+    grey: float = 0.5,
+    samples: int = 1024,
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """The linear filter that comes nearest to the model on Gaussian white noise.
+
+    For white noise the regression of the response on the pixels is the mean gradient (Stein
+    1981, behind the spike-triggered average of Chichilnisky 2001), with far less noise than the
+    average of stimuli weighted by responses.
+
+    Parameters
+    ----------
+    contrast : float
+        Standard deviation of the noise. Each sample is used with both signs, so that even
+        nonlinearities cancel exactly.
+    samples : int
+        Even.
+
+    Returns
+    -------
+    ndarray of float32, shape `shape`
+        Response per unit of luminance of each pixel.
+    """
+    if samples < 2 or samples % 2 or contrast <= 0:
+        raise ValueError(
+            f"an even number of samples >= 2 and a contrast > 0 are needed, got {samples} and "
+            f"{contrast}"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros(shape, dtype=torch.float64)
+    done = 0
+    while done < samples:
+        n = min(_BATCH, samples - done) // 2
+        noise = contrast * torch.randn((n, *shape), generator=generator)
+        total += gradient(model, grey + torch.cat([noise, -noise])).double().sum(0)
+        done += 2 * n
+    return (total / samples).float().numpy()

@@ -1,0 +1,195 @@
+"""What a stimulus should not be: penalties, one number per stimulus of a batch.
+
+All take (batch, ..., height, width); channels, where they matter, are axis 1. Subtracted from the
+objective with their `weight`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+from meiflow.stimuli.preconditioning import frequencies
+
+Limits = Sequence[tuple[float | None, float | None]]
+_TINY = 1e-20
+
+
+class Regulariser(Protocol):
+    """Stimuli to one penalty per stimulus (batch,)."""
+
+    def __call__(self, stimuli: Tensor) -> Tensor: ...
+
+
+def check_channels(stimuli: Tensor, limits: Limits) -> None:
+    """Raise ValueError unless there is one pair of limits per channel."""
+    if stimuli.ndim < 4 or stimuli.shape[1] != len(limits):
+        raise ValueError(
+            f"limits for {len(limits)} channels, stimuli of shape {tuple(stimuli.shape)} "
+            "(batch, channels, ..., height, width)"
+        )
+
+
+@dataclass(frozen=True)
+class Range:
+    """How far the pixels of each channel lie outside its limits, summed.
+
+    Parameters
+    ----------
+    limits : sequence of (low, high)
+        One pair per channel; None is no limit.
+    """
+
+    limits: Limits
+    weight: float = 1.0
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        check_channels(stimuli, self.limits)
+        out = torch.zeros(len(stimuli), dtype=stimuli.dtype, device=stimuli.device)
+        for channel, (low, high) in enumerate(self.limits):
+            values = stimuli[:, channel].flatten(1)
+            out = out if low is None else out + relu(low - values).sum(1)
+            out = out if high is None else out + relu(values - high).sum(1)
+        return self.weight * out
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Lp norm of each stimulus beyond `limit`."""
+
+    p: float = 2.0
+    limit: float = 0.0
+    weight: float = 1.0
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        norm = torch.linalg.vector_norm(stimuli.flatten(1), self.p, dim=1)
+        return self.weight * relu(norm - self.limit)
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """Sum of the differences between neighbouring pixels (Rudin, Osher & Fatemi 1992).
+
+    Parameters
+    ----------
+    isotropic : bool
+        Length of the gradient (forward differences, none beyond the border) instead of the sum
+        of its absolute components.
+    """
+
+    isotropic: bool = False
+    weight: float = 1.0
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        dy = stimuli[..., 1:, :] - stimuli[..., :-1, :]
+        dx = stimuli[..., :, 1:] - stimuli[..., :, :-1]
+        if not self.isotropic:
+            total = dy.abs().flatten(1).sum(1) + dx.abs().flatten(1).sum(1)
+        else:
+            pad = torch.nn.functional.pad
+            squared = pad(dy**2, (0, 0, 0, 1)) + pad(dx**2, (0, 1))
+            total = squared.clamp_min(_TINY).sqrt().flatten(1).sum(1)
+        return self.weight * total
+
+
+@dataclass(frozen=True)
+class Laplacian:
+    """Mean squared five-point Laplacian: zero for every ramp."""
+
+    weight: float = 1.0
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        middle = stimuli[..., 1:-1, 1:-1]
+        sides = stimuli[..., :-2, 1:-1] + stimuli[..., 2:, 1:-1]
+        sides = sides + stimuli[..., 1:-1, :-2] + stimuli[..., 1:-1, 2:]
+        return self.weight * (4 * middle - sides).pow(2).flatten(1).mean(1)
+
+
+@dataclass(frozen=True)
+class GreyDistance:
+    """Mean squared distance to grey."""
+
+    grey: float = 0.5
+    weight: float = 1.0
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        return self.weight * (stimuli - self.grey).pow(2).flatten(1).mean(1)
+
+
+@dataclass(frozen=True)
+class ContrastPenalty:
+    """``|c* - c|``, c the standard deviation of the pixels; `correction` 1 is the notebook's."""
+
+    contrast: float
+    weight: float = 1.0
+    correction: int = 0
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        found = stimuli.flatten(1).std(1, correction=self.correction)
+        return self.weight * (self.contrast - found).abs()
+
+
+@dataclass(frozen=True)
+class SpectrumMatch:
+    """Mean squared log ratio of radial power spectra, the stimulus' to a wanted one.
+
+    Both are scaled to unit power, so that contrast does not matter. Build it with
+    `SpectrumMatch.of`.
+    """
+
+    target: Tensor
+    bins: Tensor
+    weight: float = 1.0
+
+    @classmethod
+    def of(
+        cls,
+        stimuli: Tensor,
+        spacing: tuple[float, float] = (1.0, 1.0),
+        bins: int = 16,
+        weight: float = 1.0,
+    ) -> SpectrumMatch:
+        """Match the mean spectrum of `stimuli` (n, ..., height, width).
+
+        Parameters
+        ----------
+        spacing : pair of float
+            Size of a pixel, rows and columns: (1, 1) for cycles per pixel, degrees for cycles
+            per degree.
+        bins : int
+            Rings between zero and the lower of the two Nyquist frequencies.
+        """
+        height, width = stimuli.shape[-2:]
+        radius = frequencies((height, width), spacing)
+        limit = 0.5 / max(spacing)
+        ring = (radius / limit * bins).long()
+        inside = (radius > 0) & (radius <= limit)
+        # A half spectrum: cells off its first and last column stand for two.
+        twice = torch.full_like(radius, 2.0)
+        twice[:, 0] = 1.0
+        if width % 2 == 0:
+            twice[:, -1] = 1.0
+        ring = ring.clamp_max(bins - 1)
+        member = torch.stack([(ring == b) & inside for b in range(bins)]).to(radius)
+        member = (member * twice).flatten(1)
+        member = member[member.sum(1) > 0]
+        shell = member / member.sum(1, keepdim=True)
+        return cls(cls._profile(stimuli, shell.to(stimuli)).mean(0), shell.to(stimuli), weight)
+
+    @staticmethod
+    def _profile(stimuli: Tensor, shell: Tensor) -> Tensor:
+        centred = stimuli - stimuli.mean((-2, -1), keepdim=True)
+        power = torch.fft.rfft2(centred).abs().pow(2)
+        profile = power.flatten(-2) @ shell.T.to(power)
+        profile = profile.reshape(len(stimuli), -1, profile.shape[-1]).mean(1)
+        return profile / profile.sum(1, keepdim=True).clamp_min(_TINY)
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        found = self._profile(stimuli, self.bins)
+        ratio = (found + 1e-12).log() - (self.target + 1e-12).log()
+        return self.weight * ratio.pow(2).mean(1)

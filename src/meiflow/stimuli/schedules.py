@@ -1,0 +1,66 @@
+"""Numbers that change from step to step: step sizes, widths of a blur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    """Value at one step of an optimisation."""
+
+    def __call__(self, step: int, steps: int) -> float:
+        """Value at `step` = 0 .. `steps` - 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always the same value."""
+
+    value: float
+
+    def __call__(self, step: int, steps: int) -> float:
+        """The value."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A straight line from `first`, at the first step, to `last`, at the last."""
+
+    first: float
+    last: float
+
+    def __call__(self, step: int, steps: int) -> float:
+        """Value at `step` = 0 .. `steps` - 1."""
+        return self.first + (self.last - self.first) * step / max(steps - 1, 1)
+
+
+class Recursive:
+    """The notebook's recursion ``s <- s + (last - s) i / steps``, i = 1 .. steps.
+
+    Its report means a straight line; the recursion drops far faster (from 7 to 1.9 at step 50
+    of 1000, to 0.04 at step 100).
+    """
+
+    def __init__(self, first: float, last: float) -> None:
+        self.first, self.last = first, last
+        self._reached: tuple[int, int, float] = (-1, 0, first)
+
+    def __call__(self, step: int, steps: int) -> float:
+        """Value at `step` = 0 .. `steps` - 1."""
+        done, of, value = self._reached
+        if of != steps or done > step:
+            done, value = -1, self.first
+        for i in range(done + 2, step + 2):
+            value += (self.last - value) * i / steps
+        self._reached = (step, steps, value)
+        return value
+
+
+def as_schedule(value: float | tuple[float, float] | Schedule) -> Schedule:
+    """A schedule from a number, a pair (first, last) or a schedule."""
+    if isinstance(value, tuple):
+        return Linear(*value)
+    return Constant(float(value)) if isinstance(value, int | float) else value

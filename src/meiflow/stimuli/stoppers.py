@@ -1,0 +1,122 @@
+"""When an optimisation ends, decided for every stimulus of a batch by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+# Value of the objective (batch,), stimuli, and the stimuli of the step before (None at first),
+# to whether each stimulus is done (batch,).
+Check = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+class Stopper(Protocol):
+    """A rule to stop; `maximum` steps end every optimisation."""
+
+    @property
+    def name(self) -> str:
+        """What the result says when this rule stopped a stimulus."""
+        ...
+
+    @property
+    def maximum(self) -> int:
+        """Steps after which all ends."""
+        ...
+
+    def begin(self) -> Check:
+        """A fresh check, so that a rule can be used again."""
+        ...
+
+
+def _positive(maximum: int) -> None:
+    if maximum < 1:
+        raise ValueError(f"at least one step is needed, got {maximum}")
+
+
+@dataclass(frozen=True)
+class Iterations:
+    """After so many steps."""
+
+    maximum: int
+    name = "iterations"
+
+    def __post_init__(self) -> None:
+        _positive(self.maximum)
+
+    def begin(self) -> Check:
+        """Nothing ends early."""
+        return lambda value, stimuli, before: torch.zeros(
+            len(value), dtype=torch.bool, device=value.device
+        )
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """After `patience` steps in a row none of which beat the best by more than `min_delta`.
+
+    Parameters
+    ----------
+    patience : int
+    min_delta : float
+        In units of the objective, or of its best value if `relative`.
+    relative : bool
+    maximum : int
+    """
+
+    patience: int = 10
+    min_delta: float = 0.0
+    relative: bool = False
+    maximum: int = 1000
+    name = "plateau"
+
+    def __post_init__(self) -> None:
+        _positive(self.maximum)
+        if self.patience < 1 or self.min_delta < 0:
+            raise ValueError(
+                f"patience >= 1 and min_delta >= 0 are needed, got {self.patience}, "
+                f"{self.min_delta}"
+            )
+
+    def begin(self) -> Check:
+        """Count from here."""
+        best: Tensor | None = None
+        waited: Tensor | None = None
+
+        def check(value: Tensor, stimuli: Tensor, before: Tensor | None) -> Tensor:
+            nonlocal best, waited
+            if best is None or waited is None:
+                best, waited = value.clone(), torch.zeros_like(value, dtype=torch.long)
+            else:
+                needed = self.min_delta * (best.abs() if self.relative else 1.0)
+                better = value > best + needed
+                best = torch.where(better, value, best)
+                waited = torch.where(better, 0, waited + 1)
+            return waited >= self.patience
+
+        return check
+
+
+@dataclass(frozen=True)
+class PixelChange:
+    """When no pixel changes by more than `threshold` in a step."""
+
+    threshold: float = 1e-4
+    maximum: int = 1000
+    name = "pixel change"
+
+    def __post_init__(self) -> None:
+        _positive(self.maximum)
+
+    def begin(self) -> Check:
+        """Compare each step with the one before."""
+
+        def check(value: Tensor, stimuli: Tensor, before: Tensor | None) -> Tensor:
+            if before is None:
+                return torch.zeros(len(value), dtype=torch.bool, device=value.device)
+            return (stimuli - before).abs().flatten(1).amax(1) <= self.threshold
+
+        return check

@@ -1,0 +1,77 @@
+"""How a gradient becomes a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from meiflow.stimuli.schedules import Schedule, as_schedule
+
+# Parameters, gradient (uphill), step and number of steps to new parameters.
+Move = Callable[[Tensor, Tensor, int, int], Tensor]
+
+
+class Update(Protocol):
+    """A rule for steps; `begin` starts one optimisation."""
+
+    def begin(self, parameters: Tensor) -> Move: ...
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Plain gradient ascent: step size times gradient.
+
+    Parameters
+    ----------
+    step_size : float, pair (first, last), or schedule
+        With a preconditioner that scales the gradient, in the unit of that.
+    """
+
+    step_size: float | tuple[float, float] | Schedule
+
+    def begin(self, parameters: Tensor) -> Move:
+        """Start."""
+        size = as_schedule(self.step_size)
+        return lambda p, gradient, step, steps: p + size(step, steps) * gradient
+
+
+@dataclass(frozen=True)
+class TorchOptimiser:
+    """Any optimiser of `torch.optim`.
+
+    Parameters
+    ----------
+    factory : callable
+        From a list of parameters, such as ``lambda p: torch.optim.Adam(p, lr=0.05)``.
+    factor : float, pair (first, last), or schedule
+        The learning rates are multiplied by it.
+    """
+
+    factory: Callable[[list[Tensor]], torch.optim.Optimizer]
+    factor: float | tuple[float, float] | Schedule = 1.0
+
+    def begin(self, parameters: Tensor) -> Move:
+        """Start, with an own copy of the parameters."""
+        free = parameters.detach().clone().requires_grad_(True)
+        optimiser = self.factory([free])
+        if any(group.get("max_iter", 1) != 1 for group in optimiser.param_groups):
+            raise ValueError("an optimiser that calls the model itself needs max_iter=1")
+        rates = [group["lr"] for group in optimiser.param_groups]
+        factor = as_schedule(self.factor)
+
+        def move(p: Tensor, gradient: Tensor, step: int, steps: int) -> Tensor:
+            with torch.no_grad():
+                free.copy_(p)  # what a postprocessor made of the last step
+            free.grad = -gradient.detach()
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * factor(step, steps)
+            closure: Any = lambda: -(gradient * p).sum()  # noqa: E731  LBFGS wants one
+            with torch.enable_grad():
+                optimiser.step(closure)
+            return free.detach().clone()
+
+        return move
