@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from meiflow import __version__
+from meiflow.cli_procedures import register
 from meiflow.config import config_schema, load_config
 from meiflow.errors import MeiflowError
 
@@ -253,6 +254,9 @@ def stimuli(
         make_recorded_gabor(parsed, model, images, recorded, neuron, output)
 
 
+register(app)
+
+
 @app.command()
 def compare(
     config: ConfigOption,
@@ -291,7 +295,7 @@ def validate(
     folders = {neuron: results / "neurons" / neuron for neuron in selected_neurons(neurons)}
     parsed = load_config(config)
     images = read_stack(tables, parsed.image.geometry)[1]
-    close_loop(parsed, truth, images, folders, gabors, output)
+    close_loop(parsed, truth, images, folders, gabors, output, results / "stimuli")
 
 
 @app.command()

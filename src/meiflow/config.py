@@ -134,15 +134,19 @@ def check_inputs(config: Config) -> None:
             raise MeiflowError(
                 f"session.{key}: {value} does not exist; give the path of an existing {kind}"
             )
-    custom = config.model.custom
-    if custom is not None:
-        package = custom.partition(":")[0].partition(".")[0]
-        found = importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))
-        if not found:
+    for key, spec in (("model.custom", config.model.custom), ("movie.model", config.movie.model)):
+        package = (spec or "").partition(":")[0].partition(".")[0]
+        if package and not (importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))):
             raise MeiflowError(
-                f"model.custom: no module {package!r} in this folder, nor installed; give "
+                f"{key}: no module {package!r} in this folder, nor installed; give "
                 "module:function that Python can import"
             )
+    further = config.stimuli.natural_images
+    if further is not None and not Path(further).exists():
+        raise MeiflowError(
+            f"stimuli.natural_images: {further} does not exist; give the path of an existing "
+            "folder of pictures or .npy file"
+        )
     core = config.model.network.core
     if core is not None and not Path(core).is_file():
         raise MeiflowError(

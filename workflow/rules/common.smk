@@ -72,10 +72,15 @@ FITTED = [f"model.{key}" for key in type(CONFIG.model).model_fields]
 FITTED = [key for key in FITTED if key not in ("model.custom", "model.learning_curve")]
 
 
-def custom_code():
-    """The file of the user's own model, where it lies in this folder."""
-    name = (CONFIG.model.custom or "").partition(":")[0].replace(".", "/")
+def own_code(spec):
+    """The file of a user's own module:function, where it lies in this folder."""
+    name = (spec or "").partition(":")[0].replace(".", "/")
     return [f"{name}.py"] if name and Path(f"{name}.py").is_file() else []
+
+
+def custom_code():
+    """The file of the user's own model of neurons."""
+    return own_code(CONFIG.model.custom)
 
 
 def fitting_inputs():
@@ -94,6 +99,63 @@ def stimulus_files():
     files = [f"{NEURON}/{name}.{suffix}" for name in names for suffix in ("npy", "png")]
     files += [f"{NEURON}/mei_trace.csv", f"{NEURON}/best_gabor.csv"]
     return files + ([f"{NEURON}/gabor.csv"] if FILES.gabors else [])
+
+
+# The procedures, and what each reads of the configuration.
+NOISE = ["mei"]
+PROCEDURE_KEYS = {
+    "population_mei": NOISE,
+    "suppressive": NOISE,
+    "diverse": [
+        "mei.mean",
+        "mei.contrast",
+        "stimuli.diverse_images",
+        "stimuli.diverse_fraction",
+        "stimuli.diverse_steps",
+    ],
+    "natural": ["mei.mean", "mei.contrast", "stimuli.natural_images"],
+    "regularised_natural": [
+        "mei.mean",
+        "mei.contrast",
+        "stimuli.natural_images",
+        "stimuli.fade_steps",
+    ],
+    "receptive_field": ["mei.mean", "mei.contrast", "stimuli.field_samples"],
+    "notebook_mei": ["mei.mean", "mei.contrast", "stimuli.published_steps"],
+    "walker_mei": ["mei.mean", "mei.contrast", "stimuli.published_steps"],
+}
+PROCEDURES = list(PROCEDURE_KEYS)
+NEEDS_MEI = ("diverse", "suppressive")
+NEEDS_NATURAL = ("natural", "regularised_natural")
+
+
+def natural_images():
+    """The further images that are searched."""
+    return [CONFIG.stimuli.natural_images] if CONFIG.stimuli.natural_images else []
+
+
+def procedure_files(name):
+    """Array, table and picture of one procedure."""
+    return [f"{RESULTS}/stimuli/{name}.{suffix}" for suffix in ("npy", "csv", "png")]
+
+
+def movie_files():
+    """Movies of the user's own spatio-temporal model."""
+    return [f"{RESULTS}/stimuli/movies.{suffix}" for suffix in ("npy", "csv", "png")]
+
+
+def shown_files():
+    """What of these the closed loop shows to the simulated neurons."""
+    from meiflow.stimuli.names import SHOWN_PROCEDURES
+
+    shown = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
+    return [f"{RESULTS}/stimuli/{name}.{s}" for name in shown for s in ("npy", "csv")]
+
+
+def made_stimuli():
+    """What is made by default beside each neuron's own files."""
+    files = [file for name in CONFIG.stimuli.make for file in procedure_files(name)]
+    return files + (movie_files() if CONFIG.movie.model else [])
 
 
 def neuron_files():
@@ -143,5 +205,6 @@ def everything(wildcards):
         f"{RESULTS}/models/folds.csv",
         f"{RESULTS}/models/learning_curve.csv",
         *of_selected(*neuron_files())(wildcards),
+        *made_stimuli(),
         *validation_files(),
     ]

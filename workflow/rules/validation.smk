@@ -6,6 +6,7 @@ if FILES.truth:
     rule closed_loop:
         input:
             of_selected(*stimulus_files()),
+            shown_files(),
             images=f"{TABLES}/images.npy",
             truth=FILES.truth,
             neurons=f"{RESULTS}/selection/neurons.csv",
@@ -22,7 +23,7 @@ if FILES.truth:
             mem_mb=2000,
             runtime=60,
         params:
-            config=resolved(CONFIG, "image", "mei", "seed"),
+            config=resolved(CONFIG, "image", "mei", "stimuli.make", "seed"),
             tables=subpath(input.images, parent=True),
             results=subpath(input.neurons, ancestor=2),
             gabors=GABORS,

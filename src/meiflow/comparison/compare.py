@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from meiflow.comparison.spectrum import (
     power_spectrum,
     symmetry_index,
 )
-from meiflow.files import read_array, write_csv
+from meiflow.errors import MeiflowError
+from meiflow.files import read_array, read_csv, write_csv
 from meiflow.geometry import Geometry
 from meiflow.sections import Config
+from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 # Stimulus name -> file name (without suffix) in the neuron's folder.
 STIMULI = {
@@ -54,6 +57,45 @@ def read_stimuli(folder: Path, gabors: bool) -> list[Stimulus]:
         for name, stem in STIMULI.items()
         if gabors or name != "recorded_gabor"
     ]
+
+
+def read_procedures(
+    folder: Path, made: Sequence[str], neurons: list[str], mean: float, contrast: float
+) -> dict[str, list[Stimulus]]:
+    """What the procedures made to excite each neuron, at the given mean and contrast.
+
+    Parameters
+    ----------
+    folder : path
+        With NAME.npy and NAME.csv of every procedure in `made`.
+    made : sequence of str
+        Those not in `SHOWN_PROCEDURES` are left out.
+    neurons : list of str
+
+    Raises
+    ------
+    MeiflowError
+        If a file is damaged, or made for other neurons.
+    """
+    from meiflow.stimuli.projection import project_array
+
+    found: dict[str, list[Stimulus]] = {neuron: [] for neuron in neurons}
+    for procedure, name in SHOWN_PROCEDURES.items():
+        if procedure not in made:
+            continue
+        table = read_csv(folder / f"{procedure}.csv", ("neuron_id",))
+        images = read_array(folder / f"{procedure}.npy")
+        images = images[:, 0] if images.ndim == 4 else images
+        rows = {str(n): i for i, n in enumerate(table["neuron_id"])}
+        if len(rows) != len(images) or any(n not in rows for n in neurons):
+            raise MeiflowError(
+                f"{folder / procedure}.npy: holds {len(images)} images, its table "
+                f"{len(rows)} neurons; make it again for the neurons now selected"
+            )
+        shown = project_array(images, mean, contrast)
+        for neuron in neurons:
+            found[neuron].append(Stimulus(name, shown[rows[neuron]]))
+    return found
 
 
 def image_metrics(image: NDArray, geometry: Geometry, threshold: float) -> dict[str, float]:

@@ -96,7 +96,7 @@ def closed_loop(table: pd.DataFrame) -> Figure:
     kinds = sorted(table["kind"].unique())
     stimuli = [s for s in STIMULUS_NAMES if (table["stimulus"] == s).any()]
     with style():
-        figure = new_figure(7.0, 2.7)
+        figure = new_figure(max(7.0, 0.75 * len(stimuli)), 3.0)
         ax = figure.subplots()
         width = 0.8 / len(stimuli)
         for i, stimulus in enumerate(stimuli):
@@ -117,5 +117,5 @@ def closed_loop(table: pd.DataFrame) -> Figure:
         labels = [f"{k.replace('_', ' ')}\n(n = {counts[k]})" for k in kinds]
         ax.set_xticks(range(len(kinds)), labels)
         ax.set(ylabel="true drive / best possible", ylim=(0, 1.08))
-        ax.legend(ncols=len(stimuli), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        ax.legend(ncols=min(len(stimuli), 5), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure

@@ -20,6 +20,11 @@ STIMULUS_COLOURS = {
     "recorded_gabor": "#56B4E9",
     "windowed_natural": GREEN,
     "best_natural": "#66A61E",
+    "noise_mei": "#E4A188",
+    "walker_mei": "#CC79A7",
+    "notebook_mei": ORANGE,
+    "regularised_natural": "#8DD3A8",
+    "linear_field": GREY,
 }
 STIMULUS_NAMES = {
     "mei": "MEI",
@@ -27,6 +32,11 @@ STIMULUS_NAMES = {
     "recorded_gabor": "best recorded Gabor",
     "windowed_natural": "best natural, windowed",
     "best_natural": "best natural, whole",
+    "noise_mei": "MEI, from noise alone",
+    "walker_mei": "MEI, Walker et al.",
+    "notebook_mei": "MEI, notebook",
+    "regularised_natural": "best natural, faded",
+    "linear_field": "linear field",
 }
 _RC = {
     "font.size": 8,

@@ -86,20 +86,35 @@ def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:
     geometry : Geometry
     """
     name = f"model.custom {spec} (neuron {neuron})"
+    module = call_function(spec, name, neuron, geometry, what="(neuron, geometry)")
+    return check_module(module, geometry, name)
+
+
+def call_function(spec: str, name: str, *arguments: Any, what: str) -> Any:
+    """Import ``module:function``, from the present folder too, and call it.
+
+    Parameters
+    ----------
+    name, what : str
+        What to call it and its arguments in messages.
+
+    Raises
+    ------
+    MeiflowError
+        If that fails in any way.
+    """
     module_name, _, function_name = spec.partition(":")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-        module = function(neuron, geometry)
+        return getattr(importlib.import_module(module_name), function_name)(*arguments)
     except Exception as error:  # whatever a stranger's code raises
         raise MeiflowError(
             f"{name}: {type(error).__name__}: {error}; give a module:function that Python can "
-            "import and call with (neuron, geometry)"
+            f"import and call with {what}"
         ) from None
     finally:
         sys.path.remove(here)
-    return check_module(module, geometry, name)
 
 
 class CustomMember(nn.Module):

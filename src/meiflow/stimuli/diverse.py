@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.geometry import Geometry
+from meiflow.stimuli.blur import gaussian_blur
 from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.objectives import Diverse, Increase, Model, correlations
 from meiflow.stimuli.projection import project
 
 _BISECTIONS = 20
+_BLUR = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def diverse_images(
     fraction: float = 0.85,
     steps: int = 200,
     seed: int = 0,
-    mask: Tensor | None = None,
+    weights: Tensor | None = None,
+    exponent: float = 1.5,
 ) -> DiverseSet:
     """Images that reach `fraction` of the response to the MEI and are as different as can be.
 
@@ -57,8 +60,11 @@ def diverse_images(
         Of the given mean and contrast.
     fraction : float
         In (0, 1].
-    mask : Tensor of bool, shape (height, width), optional
-        Where the difference counts: outside the receptive field it is cheap.
+    weights : Tensor, shape (height, width), optional
+        How much a difference counts at each place: outside the receptive field it is cheap.
+        The contrast of the MEI (blurred by two pixels) if None.
+    exponent : float
+        Of the smoothing of the gradient; fine noise is a cheap difference, too.
     """
     if not 0 < fraction <= 1 or n < 2:
         raise ValueError(f"0 < fraction <= 1 and n >= 2 are needed, got {fraction} and {n}")
@@ -66,7 +72,9 @@ def diverse_images(
         enough = fraction * float(model(mei[None])[0])
     if enough <= 0:
         raise ValueError("the MEI excites nothing; there is no response to keep")
-    starts = noise_starts(n, geometry, 1.0, mean, contrast, seed)
+    if weights is None:
+        weights = gaussian_blur((mei - mean).abs(), _BLUR)
+    starts = noise_starts(n, geometry, exponent, mean, contrast, seed)
     found = most_exciting(
         model,
         starts,
@@ -74,13 +82,14 @@ def diverse_images(
         mean,
         contrast,
         steps,
-        objective=Diverse(Increase(), enough, mask=mask),
+        exponent=exponent,
+        objective=Diverse(Increase(), enough, weights=weights),
         seed=seed,
     )
     images, blended = _blend(model, found.stimuli, mei, enough, mean, contrast)
     with torch.no_grad():
         responses = model(images).double().numpy()
-        alike = correlations(images, mask) - 3 * torch.eye(n)
+        alike = correlations(images, weights) - 3 * torch.eye(n)
     return DiverseSet(images.numpy(), responses, alike.amax(1).double().numpy(), blended.numpy())
 
 

@@ -10,9 +10,14 @@ from meiflow.stimuli.objectives import Model, Objective
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast
 from meiflow.stimuli.preconditioning import Tangent, UnitStd, smoothing
-from meiflow.stimuli.projection import project
+from meiflow.stimuli.projection import feasible_contrast, project
+from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Iterations, Stopper
 from meiflow.stimuli.updates import Ascent
+
+# Of the largest contrast there is; the first is about that of natural scenes.
+_LOUD = (0.5, 0.95)
+_NO_GRADIENT = 1e-12
 
 
 def noise_starts(
@@ -22,6 +27,33 @@ def noise_starts(
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((n, *geometry.shape), generator=generator)
     return project(smoothing(geometry, exponent)(noise, noise), mean, contrast)
+
+
+def wake(
+    model: Model, starts: Tensor, geometry: Geometry, mean: float, contrast: float, exponent: float
+) -> Tensor:
+    """Replace starts that the model does not see by what it sees in them at higher contrast.
+
+    A rectified neuron has no gradient below its threshold, and noise of low contrast seldom
+    reaches it. The gradient at the same noise with the contrast of a natural scene, or more, or
+    at its negative, mostly tells a direction; where it does not, the start stays.
+    """
+    dead = _is_zero(gradient(model, starts))
+    for share in _LOUD:
+        for sign in (1, -1):
+            if not bool(dead.any()):
+                return starts
+            # the whole batch, in which each image may have a neuron of its own
+            found = gradient(model, project(sign * starts, mean, share * feasible_contrast(mean)))
+            woken = dead & ~_is_zero(found)
+            toward = project(smoothing(geometry, exponent)(found, found), mean, contrast)
+            starts = torch.where(woken.reshape(-1, *[1] * (starts.ndim - 1)), toward, starts)
+            dead = dead & ~woken
+    return starts
+
+
+def _is_zero(found: Tensor) -> Tensor:
+    return found.flatten(1).abs().amax(1) < _NO_GRADIENT
 
 
 def most_exciting(
@@ -42,7 +74,7 @@ def most_exciting(
 
     Every step follows the FFT-smoothed gradient along the sphere of equal contrast, scaled
     to unit contrast, by a step that shrinks linearly, and projects the image back to its
-    mean and contrast.
+    mean and contrast. Starts below the neuron's threshold are woken first (`wake`).
 
     Parameters
     ----------
@@ -65,6 +97,8 @@ def most_exciting(
     seed : int, optional
         The one of the starts, kept in the result.
     """
+    if objective is None:
+        starts = wake(model, starts, geometry, mean, contrast, exponent)
     return optimise(
         model,
         starts,

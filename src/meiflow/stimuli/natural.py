@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.stimuli.objectives import Model
-from meiflow.stimuli.optimiser import Optimised, optimise
+from meiflow.stimuli.optimiser import optimise
 from meiflow.stimuli.postprocessors import Clip
 from meiflow.stimuli.projection import project_array
 from meiflow.stimuli.regularisers import GreyDistance
@@ -57,37 +57,48 @@ def best_of(model: Model, images: NDArray) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Faded:
-    """A natural image without what the neuron does not mind.
+    """Natural images without what the neuron does not mind.
 
     Parameters
     ----------
-    image : ndarray of float32, shape (height, width)
-    response, kept : float
-        The model's response to the whole image, and to this one.
-    contrast_left : float
+    images : ndarray of float32, shape (n, height, width)
+    responses, kept : ndarray, shape (n,)
+        The model's responses to the whole images, and to these.
+    contrast_left : ndarray, shape (n,)
         RMS distance to grey, as a fraction of the whole image's.
     """
 
-    image: NDArray[np.float32]
-    response: float
-    kept: float
-    contrast_left: float
+    images: NDArray[np.float32]
+    responses: NDArray[np.float64]
+    kept: NDArray[np.float64]
+    contrast_left: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _KeepResponse:
-    """``-((r - r0) / r0)**2``: the response to the whole image shall stay."""
+    """``-strength * ((r - r0) / r0)**2``: the response to the whole image shall stay."""
 
-    target: float
+    target: Tensor
     strength: float
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         return -self.strength * (responses / self.target - 1) ** 2
 
 
+@dataclass(frozen=True)
+class _GreyShare:
+    """Squared distance to grey, as a share of that of the whole image."""
+
+    grey: float
+    whole: Tensor
+
+    def __call__(self, stimuli: Tensor) -> Tensor:
+        return GreyDistance(self.grey)(stimuli) / self.whole
+
+
 def fade(
     model: Model,
-    image: NDArray,
+    images: NDArray,
     grey: float = 0.5,
     steps: int = 400,
     learning_rate: float = 0.01,
@@ -96,40 +107,41 @@ def fade(
     """The regularised natural optimum: keep the response, fade the rest to grey.
 
     Minimises ``strength * ((r - r0) / r0)**2 + d / d0`` by Adam, d the mean squared distance to
-    grey, r0 and d0 those of the whole image, pixels within [0, 1] (after
-    `regularized_optimal_stimuli` of flyvis; Lappalainen et al. 2024).
+    grey, r0 and d0 those of the whole image, pixels within [0, 1] (after flyvis' regularised
+    optimal stimuli; Lappalainen et al. 2024).
 
     Parameters
     ----------
     model : callable
-        Images (batch, height, width) to responses (batch,).
-    image : ndarray, shape (height, width)
+        Images (n, height, width) to responses (n,).
+    images : ndarray, shape (n, height, width)
     strength : float
         1 % of the response weighs as much as ``strength * 1e-4`` of the image.
 
     Raises
     ------
     ValueError
-        If the model does not respond to the image, or the image is uniform grey.
+        If the model does not respond to an image, or an image is uniform grey.
     """
-    start = torch.as_tensor(image, dtype=torch.float32)[None]
+    starts = torch.as_tensor(images, dtype=torch.float32)
     with torch.no_grad():
-        response = float(model(start)[0])
-    distance = float(GreyDistance(grey)(start)[0])
-    if response <= 0 or distance <= 0:
+        responses = model(starts)
+    whole = GreyDistance(grey)(starts)
+    if not bool((responses > 0).all() and (whole > 0).all()):
         raise ValueError(
-            f"nothing to keep: response {response:.3g}, distance to grey {distance:.3g}"
+            f"nothing to keep: lowest response {float(responses.min()):.3g}, lowest distance to "
+            f"grey {float(whole.min()):.3g}"
         )
-    found: Optimised = optimise(
+    found = optimise(
         model,
-        start,
-        _KeepResponse(response, strength),
-        regularisers=(GreyDistance(grey, weight=1 / distance),),
+        starts,
+        _KeepResponse(responses, strength),
+        regularisers=(_GreyShare(grey, whole),),
         update=TorchOptimiser(lambda p: torch.optim.Adam(p, lr=learning_rate), (1.0, 0.05)),
         postprocessors=(Clip(),),
         stop=Iterations(steps),
     )
     with torch.no_grad():
-        kept = float(model(found.stimuli)[0])
-    left = float(GreyDistance(grey)(found.stimuli)[0]) / distance
-    return Faded(found.images[0], response, kept, left**0.5)
+        kept = model(found.stimuli)
+        left = (GreyDistance(grey)(found.stimuli) / whole).sqrt()
+    return Faded(found.images, *(t.double().numpy() for t in (responses, kept, left)))

@@ -191,10 +191,20 @@ class Weighted:
         return torch.stack([w * part(responses, stimuli) for w, part in self.parts]).sum(0)
 
 
-def correlations(stimuli: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Correlation of every pair of stimuli, (batch, batch), over the pixels of `mask`."""
-    flat = stimuli.flatten(1) if mask is None else stimuli[..., mask].flatten(1)
-    flat = flat - flat.mean(1, keepdim=True)
+def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Correlation of every pair of stimuli, (batch, batch).
+
+    Parameters
+    ----------
+    weights : Tensor, optional
+        How much each pixel counts, broadcast over the stimuli; a boolean mask will do.
+    """
+    flat = stimuli.flatten(1)
+    weight = torch.ones_like(flat[:1])
+    if weights is not None:
+        weight = weights.to(stimuli).expand(stimuli.shape[1:]).reshape(1, -1)
+    flat = flat - (flat * weight).sum(1, keepdim=True) / weight.sum()
+    flat = flat * weight.sqrt()
     flat = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-12)
     return flat @ flat.T
 
@@ -214,18 +224,18 @@ class Diverse:
         The value of `exciting` that every stimulus shall reach.
     strength : float
         Price of falling short by `enough`, against a correlation of one.
-    mask : Tensor of bool, shape (height, width), optional
-        Where the difference counts.
+    weights : Tensor, shape (height, width), optional
+        How much a difference counts at each place; a boolean mask will do.
     """
 
     exciting: Objective
     enough: float
     strength: float = 10.0
-    mask: Tensor | None = None
+    weights: Tensor | None = None
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         short = (self.enough - self.exciting(responses, stimuli)).clamp_min(0) / abs(self.enough)
-        alike = correlations(stimuli, self.mask)
+        alike = correlations(stimuli, self.weights)
         others = alike - 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
         nearest = others.amax(1) if len(stimuli) > 1 else torch.zeros_like(short)
         return -self.strength * short - nearest

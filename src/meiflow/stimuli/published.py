@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from meiflow.geometry import Geometry
 from meiflow.stimuli.objectives import Model
@@ -17,7 +20,7 @@ from meiflow.stimuli.updates import Ascent
 
 
 def notebook_mei(
-    model: Model, geometry: Geometry, images: NDArray, seed: int, steps: int = 1000
+    model: Model, geometry: Geometry, images: NDArray, seed: int, steps: int = 1000, n: int = 1
 ) -> Optimised:
     """The notebook's MEI, faults included.
 
@@ -29,6 +32,8 @@ def notebook_mei(
     Parameters
     ----------
     images : ndarray, shape (n, height, width)
+    n : int
+        Stimuli of the batch, for models with a neuron for each; all start from the same noise.
 
     Notes
     -----
@@ -39,7 +44,7 @@ def notebook_mei(
     noise = torch.randn((1, *geometry.shape), generator=torch.Generator().manual_seed(seed))
     return optimise(
         model,
-        MinMax()(noise, 0, 1),
+        MinMax()(noise, 0, 1).expand(n, -1, -1),
         regularisers=(ContrastPenalty(_mean_std(images), weight=2.0, correction=1),),
         preconditioners=(notebook_gain(geometry.shape),),
         update=Ascent(0.1),
@@ -47,6 +52,7 @@ def notebook_mei(
         stop=Iterations(steps),
         project_start=False,
         seed=seed,
+        label="the notebook's MEIs",
     )
 
 
@@ -55,27 +61,41 @@ def _mean_std(images: NDArray) -> float:
     return float(flat.std(1, correction=1).mean())
 
 
+class _Scaled(nn.Module):
+    """A model of luminance that takes images of zero mean and unit variance."""
+
+    def __init__(self, model: Model, mean: float, std: float) -> None:
+        super().__init__()
+        self.model, self.mean, self.std = model, mean, std
+
+    def forward(self, stimuli: Tensor) -> Tensor:
+        return self.model(stimuli * self.std + self.mean)
+
+
 def walker_mei(
     model: Model,
     geometry: Geometry,
     images: NDArray,
     seed: int,
     steps: int = 1000,
-    step_gain: float = 1.0,
+    step_gain: float = 0.1,
+    n: int = 1,
 ) -> Optimised:
     """The MEI of Walker et al. (2019), after their released code.
 
     From faint noise about the mean: the gradient with its spectrum multiplied by
-    ``1 / max(1, f**2)**0.1``, divided by the mean of its absolute values, a step that falls from
-    3 to 0.125, clipping, and a Gaussian blur that falls from 1.5 to 0.01 pixels, in luminance
-    scaled to zero mean and unit variance over the training images.
+    ``1 / max(1, f**2)**0.1``, divided by the mean of its absolute values, times ``step_gain /
+    255``, a step that falls from 3 to 0.125, clipping, and a Gaussian blur that falls from 1.5
+    to 0.01 pixels, in luminance scaled to zero mean and unit variance over the training images.
 
     Parameters
     ----------
     images : ndarray, shape (n, height, width)
         Training images, for that scaling.
     step_gain : float
-        Multiplies all steps.
+        0.1 as released; larger values fill the image with noise.
+    n : int
+        Stimuli of the batch, for models with a neuron for each; all start from the same noise.
 
     Notes
     -----
@@ -84,20 +104,16 @@ def walker_mei(
     mean, std = float(images.mean()), float(images.std())
     generator = torch.Generator().manual_seed(seed)
     start = 0.05 * torch.randn((1, *geometry.shape), generator=generator)
-
-    def scaled(stimuli: torch.Tensor) -> torch.Tensor:
-        return model(stimuli * std + mean)
-
+    gain = step_gain / 255
     found = optimise(
-        scaled,
-        start,
+        _Scaled(model, mean, std),
+        start.expand(n, -1, -1),
         preconditioners=(walker_gain(geometry.shape), UnitMeanAbs()),
-        update=Ascent(Linear(3.0 * step_gain, 0.125 * step_gain)),
+        update=Ascent(Linear(3.0 * gain, 0.125 * gain)),
         postprocessors=(Clip(-mean / std, (1 - mean) / std), SpatialBlur(Linear(1.5, 0.01))),
         stop=Iterations(steps),
         project_start=False,
         seed=seed,
+        label="Walker et al.'s MEIs",
     )
-    from dataclasses import replace
-
     return replace(found, stimuli=(found.stimuli * std + mean).clamp(0, 1))

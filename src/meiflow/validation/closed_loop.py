@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.comparison.compare import Stimulus, read_stimuli
+from meiflow.comparison.compare import Stimulus, read_procedures, read_stimuli
 from meiflow.errors import MeiflowError
 from meiflow.files import read_csv, write_csv
 from meiflow.geometry import Geometry
@@ -81,6 +81,7 @@ def close_loop(
     neurons: dict[str, Path],
     gabors: bool,
     output: Path,
+    procedures: Path | None = None,
 ) -> None:
     """Write closed_loop.csv: one row per neuron and stimulus, the optimum included.
 
@@ -94,6 +95,8 @@ def close_loop(
         Folder of every selected neuron.
     gabors : bool
         Whether the session showed Gabors.
+    procedures : path, optional
+        Folder of the procedures' stimuli, those of ``stimuli.make``; none of them if None.
 
     Notes
     -----
@@ -104,12 +107,14 @@ def close_loop(
     table.index = table["neuron_id"].astype(str)
     geometry = config.image.geometry
     mean, contrast = contrast_targets(config.mei, images)
+    made = config.stimuli.make if procedures is not None else []
+    further = read_procedures(procedures or Path(), made, list(neurons), mean, contrast)
     rows = []
     for neuron, folder in track(neurons.items(), "closing the loop", len(neurons)):
         if neuron not in table.index:
             raise MeiflowError(f"{truth}: no truth for neuron {neuron}")
         one = table.loc[[neuron]]
-        stimuli = read_stimuli(folder, gabors)
+        stimuli = read_stimuli(folder, gabors) + further[neuron]
         stack = np.stack([s.image for s in stimuli])
         image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
         shown = [*stimuli, Stimulus("optimum", image)]

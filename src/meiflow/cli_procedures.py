@@ -1,0 +1,74 @@
+"""Commands of the procedures, one for each kind of optimal stimulus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meiflow.config import load_config
+from meiflow.sections import Procedure
+
+_HELP: dict[Procedure, str] = {
+    "population_mei": "MEIs of all neurons in one batch, from noise, and how far restarts agree.",
+    "suppressive": "The images that suppress each neuron most.",
+    "diverse": "Sets of different images that all excite a neuron nearly as much as its MEI.",
+    "natural": "The natural image each neuron responds to most, of the session's and others.",
+    "regularised_natural": "Best natural images with all that the neuron does not mind faded.",
+    "receptive_field": "Linear receptive field of each model, and its gradient at grey.",
+    "notebook_mei": "MEIs by the procedure of the notebook, faults included.",
+    "walker_mei": "MEIs by the procedure of Walker et al. (2019).",
+}
+
+
+def _command(name: Procedure) -> Callable[..., None]:
+    def run(
+        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
+        tables: Annotated[Path, typer.Option("--tables", help="folder of the tables stage")],
+        results: Annotated[Path, typer.Option("--results", help="results folder of the session")],
+        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+        neuron: Annotated[
+            list[str] | None, typer.Option("--neuron", help="neuron id; all selected if none")
+        ] = None,
+    ) -> None:
+        import torch
+
+        from meiflow.selection.select import require_selected, selected_neurons
+        from meiflow.stimuli.procedures import load_population, make_procedure
+        from meiflow.tables.stack import read_stack
+
+        # sums may differ in the last bit between thread counts; results must not
+        torch.set_num_threads(1)
+        parsed = load_config(config)
+        table = results / "selection" / "neurons.csv"
+        for one in neuron or ():
+            require_selected(table, one)
+        neurons = neuron or selected_neurons(table)
+        image_ids, images = read_stack(tables, parsed.image.geometry)
+        population = load_population(parsed, image_ids, images, neurons, results)
+        make_procedure(name, population, output)
+
+    run.__doc__ = _HELP[name]
+    return run
+
+
+def _movie(
+    config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
+    output: Annotated[Path, typer.Option("--output", help="folder to write")],
+) -> None:
+    """Optimal movies of a spatio-temporal model of yours (movie.model)."""
+    import torch
+
+    from meiflow.stimuli.own_movie import make_movies
+
+    torch.set_num_threads(1)
+    make_movies(load_config(config), output)
+
+
+def register(app: typer.Typer) -> None:
+    """Add a command for every procedure."""
+    for name in _HELP:
+        app.command(name.replace("_", "-"))(_command(name))
+    app.command("movie")(_movie)

@@ -1,0 +1,301 @@
+"""The procedures stage: one kind of stimulus for a whole population of neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from meiflow.errors import MeiflowError
+from meiflow.files import read_array, write_array, write_csv
+from meiflow.models.network import NeuronModel, load_model
+from meiflow.models.population import PairedModel
+from meiflow.progress import say, track
+from meiflow.sections import Config, Procedure
+from meiflow.session.images import load_images
+from meiflow.stimuli.diverse import diverse_images
+from meiflow.stimuli.mei import most_exciting, noise_starts
+from meiflow.stimuli.natural import fade, matched_naturals
+from meiflow.stimuli.objectives import Suppress, correlations
+from meiflow.stimuli.projection import contrast_targets, project_array
+from meiflow.stimuli.published import notebook_mei, walker_mei
+from meiflow.stimuli.receptive_field import gradient_field, linear_field
+
+_SAME = 0.95  # of the best restart: counted as having found the same response
+_REACHED = 0.95
+
+
+@dataclass(frozen=True)
+class Population:
+    """Selected neurons, their models, and what all stimuli have in common."""
+
+    config: Config
+    neurons: list[str]
+    models: list[NeuronModel]
+    folders: list[Path]
+    image_ids: NDArray[np.int64]
+    images: NDArray[np.float32]
+    mean: float
+    contrast: float
+
+    @property
+    def paired(self) -> PairedModel:
+        """All models as one, with images of its own for each neuron."""
+        return PairedModel(self.models)
+
+    def matched(self, images: NDArray) -> NDArray[np.float32]:
+        """Images at the common mean and contrast."""
+        return project_array(images, self.mean, self.contrast)
+
+    def predictions(self, images: NDArray) -> NDArray[np.float64]:
+        """Response of each neuron to its own image (neurons, height, width)."""
+        pairs = zip(self.models, images, strict=True)
+        return np.array([model.predict(image[None])[0] for model, image in pairs])
+
+    def mei(self, index: int) -> NDArray[np.float32]:
+        """The MEI that the stimuli stage made."""
+        return read_array(self.folders[index] / "mei.npy")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Images (neurons, [several,] height, width) and a table that begins with neuron_id."""
+
+    images: NDArray[np.float32]
+    table: pd.DataFrame
+
+
+def load_population(
+    config: Config,
+    image_ids: NDArray,
+    images: NDArray,
+    neurons: list[str],
+    results: Path,
+) -> Population:
+    """Read the models of some neurons from ``results/neurons``."""
+    if not neurons:
+        raise MeiflowError("no neuron was selected; there is nothing to make")
+    geometry = config.image.geometry
+    folders = [results / "neurons" / neuron for neuron in neurons]
+    models = [load_model(f / "model.pt", geometry, config.model.custom) for f in folders]
+    mean, contrast = contrast_targets(config.mei, images)
+    return Population(config, neurons, models, folders, image_ids, images, mean, contrast)
+
+
+def _about(p: Population, images: NDArray) -> pd.DataFrame:
+    """Columns that all procedures with one image per neuron share."""
+    return pd.DataFrame(
+        {
+            "neuron_id": p.neurons,
+            "predicted_response": p.predictions(images),
+            "matched_response": p.predictions(p.matched(images)),
+            "mean": images.mean((1, 2)),
+            "rms_contrast": images.std((1, 2)),
+        }
+    )
+
+
+def _restarts(p: Population) -> Tensor:
+    """The same noise for every neuron, (neurons * restarts, height, width)."""
+    mei = p.config.mei
+    noise = noise_starts(
+        mei.restarts,
+        p.config.image.geometry,
+        mei.smoothing_exponent,
+        p.mean,
+        p.contrast,
+        p.config.seed,
+    )
+    return noise.repeat(len(p.models), 1, 1)
+
+
+def _ascend(p: Population, objective: Suppress | None) -> Made:
+    """Best of the restarts of each neuron, and how far the restarts agree."""
+    mei = p.config.mei
+    found = most_exciting(
+        p.paired,
+        _restarts(p),
+        p.config.image.geometry,
+        p.mean,
+        p.contrast,
+        mei.steps,
+        mei.step_size,
+        mei.smoothing_exponent,
+        objective,
+        seed=p.config.seed,
+    )
+    scores = found.scores.reshape(len(p.models), -1)
+    images = found.images.reshape(*scores.shape, *found.images.shape[1:])
+    best = scores.argmax(1)
+    chosen = images[np.arange(len(best)), best]
+    table = _about(p, chosen)
+    top = scores.max(1, keepdims=True)
+    same = scores >= top - (1 - _SAME) * np.abs(top)
+    table["restarts"] = scores.shape[1]
+    table["restarts_agreeing"] = same.mean(1)
+    table["restart_correlation"] = [
+        _mean_correlation(stack[agree]) for stack, agree in zip(images, same, strict=True)
+    ]
+    trace = found.trace.objective.reshape(-1, *scores.shape)[:, np.arange(len(best)), best]
+    # from what it began with
+    gained = (trace - trace[0]) / np.maximum(trace.max(0) - trace[0], 1e-12)
+    table["steps_to_95"] = (gained >= _REACHED).argmax(0)
+    return Made(chosen, table)
+
+
+def _mean_correlation(images: NDArray) -> float:
+    if len(images) < 2:
+        return float("nan")
+    alike = correlations(torch.as_tensor(images)).numpy()
+    return float(alike[np.triu_indices(len(images), 1)].mean())
+
+
+def _population_mei(p: Population) -> Made:
+    return _ascend(p, None)
+
+
+def _suppressive(p: Population) -> Made:
+    made = _ascend(p, Suppress())
+    grey = np.full((len(p.models), *p.images.shape[1:]), p.mean, np.float32)
+    made.table["grey_response"] = p.predictions(grey)
+    made.table["mei_response"] = p.predictions(np.stack([p.mei(i) for i in range(len(grey))]))
+    return made
+
+
+def _diverse(p: Population) -> Made:
+    options = p.config.stimuli
+    images, tables = [], []
+    for i, model in track(list(enumerate(p.models)), "diverse images", len(p.models)):
+        mei = p.mei(i)
+        found = diverse_images(
+            model,
+            torch.as_tensor(mei),
+            p.config.image.geometry,
+            p.mean,
+            p.contrast,
+            options.diverse_images,
+            options.diverse_fraction,
+            options.diverse_steps,
+            p.config.seed,
+        )
+        images.append(found.images)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "neuron_id": p.neurons[i],
+                    "image": np.arange(len(found.images)),
+                    "predicted_response": found.responses,
+                    "fraction_of_mei": found.responses / model.predict(mei[None])[0],
+                    "similarity": found.similarity,
+                    "mei_blended": found.blended,
+                }
+            )
+        )
+    return Made(np.stack(images), pd.concat(tables))
+
+
+def _natural_set(p: Population) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
+    """All natural images there are, their numbers, and whose they are."""
+    images, numbers, sources = p.images, p.image_ids, ["session"] * len(p.images)
+    others = p.config.stimuli.natural_images
+    if others is not None:
+        more_numbers, more = load_images(others, p.config.image.geometry.shape)
+        images, numbers = np.concatenate([images, more]), np.append(numbers, more_numbers)
+        sources = sources + ["natural_images"] * len(more)
+    return images, numbers, sources
+
+
+def _natural(p: Population) -> Made:
+    images, numbers, sources = _natural_set(p)
+    candidates = matched_naturals(images, p.mean, p.contrast)
+    responses = [m.predict(candidates) for m in track(p.models, "natural images", len(p.models))]
+    best = np.array([r.argmax() for r in responses])
+    table = _about(p, candidates[best])
+    table["image_id"], table["source"] = numbers[best], [sources[i] for i in best]
+    table["searched"] = len(candidates)
+    return Made(candidates[best], table)
+
+
+def _regularised_natural(p: Population) -> Made:
+    images, numbers, sources = _natural_set(p)
+    best = np.array([m.predict(images).argmax() for m in p.models])
+    found = fade(p.paired, images[best], p.mean, p.config.stimuli.fade_steps)
+    table = _about(p, found.images)
+    table["image_id"], table["source"] = numbers[best], [sources[i] for i in best]
+    table["natural_response"] = found.responses
+    table["response_kept"] = found.kept / found.responses
+    table["contrast_left"] = found.contrast_left
+    return Made(found.images, table)
+
+
+def _receptive_field(p: Population) -> Made:
+    shape = p.config.image.geometry.shape
+    spread = float(p.images.std(axis=(1, 2)).mean())
+    fields = []
+    for model in track(p.models, "receptive fields", len(p.models)):
+        samples = p.config.stimuli.field_samples
+        linear = linear_field(model, shape, spread, p.mean, samples, p.config.seed)
+        fields.append(np.stack([linear, gradient_field(model, shape, p.mean)]))
+    both = np.stack(fields)
+    table = _about(p, p.matched(both[:, 0])).drop(columns="matched_response")
+    for k, name in enumerate(("linear", "gradient")):
+        table[f"{name}_norm"] = np.linalg.norm(both[:, k].reshape(len(both), -1), axis=1)
+    table["fields_correlation"] = [_mean_correlation(pair) for pair in both]
+    return Made(both, table)
+
+
+def _notebook(p: Population) -> Made:
+    geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
+    found = notebook_mei(p.paired, geometry, p.images, p.config.seed, steps, len(p.models))
+    table = _about(p, found.images)
+    table["last_response"] = found.trace.objective[-1]
+    table["last_objective"] = (found.trace.objective - found.trace.penalty)[-1]
+    return Made(found.images, table)
+
+
+def _walker(p: Population) -> Made:
+    geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
+    found = walker_mei(p.paired, geometry, p.images, p.config.seed, steps, n=len(p.models))
+    return Made(found.images, _about(p, found.images))
+
+
+_MAKERS: dict[Procedure, Callable[[Population], Made]] = {
+    "population_mei": _population_mei,
+    "suppressive": _suppressive,
+    "diverse": _diverse,
+    "natural": _natural,
+    "regularised_natural": _regularised_natural,
+    "receptive_field": _receptive_field,
+    "notebook_mei": _notebook,
+    "walker_mei": _walker,
+}
+
+
+def make_procedure(name: Procedure, population: Population, output: Path) -> None:
+    """Write one kind of stimulus for all neurons: NAME.npy, NAME.csv and NAME.png in a folder.
+
+    Raises
+    ------
+    MeiflowError
+        If the procedure cannot work on a model, with the reason.
+    """
+    from meiflow.figures.stimuli import sheet
+    from meiflow.figures.style import save_figure
+
+    try:
+        made = _MAKERS[name](population)
+    except ValueError as error:
+        raise MeiflowError(f"{name}: {error}") from None
+    write_array(made.images, output / f"{name}.npy")
+    write_csv(made.table, output / f"{name}.csv")
+    geometry = population.config.image.geometry
+    save_figure(sheet(made.images, population.neurons, geometry), output / f"{name}.png")
+    if "predicted_response" in made.table:
+        mean = made.table["predicted_response"].mean()
+        say(f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}")
