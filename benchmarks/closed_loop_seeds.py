@@ -21,6 +21,8 @@ from meiflow.models.fit import fit_models, write_neuron
 from meiflow.selection.select import select_neurons, selected_neurons
 from meiflow.session.simulate import simulate_session
 from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
+from meiflow.stimuli.names import SHOWN_PROCEDURES
+from meiflow.stimuli.procedures import load_population, make_procedure
 from meiflow.tables.build import build_tables
 from meiflow.tables.load import load_responses
 from meiflow.validation.closed_loop import close_loop
@@ -49,7 +51,12 @@ def closed_loop(
         make_stimuli(config, home / "model.pt", responses.images, home)
         recorded = tables / "gabor_responses.csv"
         make_recorded_gabor(config, home / "model.pt", responses.images, recorded, neuron, home)
-    close_loop(config, truth, responses.images, neurons, True, folder / "closed_loop.csv")
+    stimuli = folder / "stimuli"
+    population = load_population(config, responses.image_ids, responses.images, neurons)
+    for name in SHOWN_PROCEDURES:
+        make_procedure(name, population, stimuli)
+    output = folder / "closed_loop.csv"
+    close_loop(config, truth, responses.images, neurons, True, output, stimuli)
     kinds = pd.read_csv(truth)[["neuron_id", "kind"]]
     selection = pd.read_csv(folder / "neurons.csv").merge(kinds, on="neuron_id")
     return pd.read_csv(folder / "closed_loop.csv").assign(seed=seed), selection

@@ -254,7 +254,7 @@ def stimuli(
         make_recorded_gabor(parsed, model, images, recorded, neuron, output)
 
 
-register(app)
+register(app, _one_thread)
 
 
 @app.command()

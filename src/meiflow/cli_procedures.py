@@ -23,7 +23,7 @@ _HELP: dict[Procedure, str] = {
 }
 
 
-def _command(name: Procedure) -> Callable[..., None]:
+def _command(name: Procedure, prepare: Callable[[], None]) -> Callable[..., None]:
     def run(
         config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
         tables: Annotated[Path, typer.Option("--tables", help="folder of the tables stage")],
@@ -33,42 +33,37 @@ def _command(name: Procedure) -> Callable[..., None]:
             list[str] | None, typer.Option("--neuron", help="neuron id; all selected if none")
         ] = None,
     ) -> None:
-        import torch
-
+        prepare()
         from meiflow.selection.select import require_selected, selected_neurons
         from meiflow.stimuli.procedures import load_population, make_procedure
         from meiflow.tables.stack import read_stack
 
-        # sums may differ in the last bit between thread counts; results must not
-        torch.set_num_threads(1)
         parsed = load_config(config)
         table = results / "selection" / "neurons.csv"
         for one in neuron or ():
             require_selected(table, one)
         neurons = neuron or selected_neurons(table)
         image_ids, images = read_stack(tables, parsed.image.geometry)
-        population = load_population(parsed, image_ids, images, neurons, results)
+        folders = {one: results / "neurons" / one for one in neurons}
+        population = load_population(parsed, image_ids, images, folders)
         make_procedure(name, population, output)
 
     run.__doc__ = _HELP[name]
     return run
 
 
-def _movie(
-    config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
-    output: Annotated[Path, typer.Option("--output", help="folder to write")],
-) -> None:
-    """Optimal movies of a spatio-temporal model of yours (movie.model)."""
-    import torch
-
-    from meiflow.stimuli.own_movie import make_movies
-
-    torch.set_num_threads(1)
-    make_movies(load_config(config), output)
-
-
-def register(app: typer.Typer) -> None:
-    """Add a command for every procedure."""
+def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
+    """Add a command for every procedure; each calls `prepare` first."""
     for name in _HELP:
-        app.command(name.replace("_", "-"))(_command(name))
-    app.command("movie")(_movie)
+        app.command(name.replace("_", "-"))(_command(name, prepare))
+
+    @app.command()
+    def movie(
+        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
+        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+    ) -> None:
+        """Optimal movies of a spatio-temporal model of yours (movie.model)."""
+        prepare()
+        from meiflow.stimuli.own_movie import make_movies
+
+        make_movies(load_config(config), output)

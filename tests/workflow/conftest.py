@@ -40,6 +40,13 @@ SMALL = {
     },
     "selection": {"oracle_p_max": 0.01, "shuffles": 200},
     "mei": {"steps": 20, "restarts": 1},
+    "stimuli": {
+        "diverse_images": 2,
+        "diverse_steps": 10,
+        "fade_steps": 10,
+        "field_samples": 8,
+        "published_steps": 10,
+    },
     "gabor": {"offsets": 1, "refine_steps": 5, "wavelengths_deg": [12.0, 20.0]},
 }
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from meiflow.sections import Procedure
+
 pytestmark = pytest.mark.workflow
+PROCEDURES = get_args(Procedure)
 SMALL = ("--configfile", "small.yaml")
 
 COLUMNS = {
@@ -68,7 +72,15 @@ def test_every_file_of_the_contract_is_there(finished):
         np.testing.assert_allclose(stimuli["rms_contrast"], 0.05, atol=1e-4)
         assert stimuli["mean"].std() < 1e-4
         assert stimuli["predicted_response"].idxmax() in ("mei", "best_gabor")
+    for name in PROCEDURES:
+        images = np.load(finished.results / "stimuli" / f"{name}.npy", allow_pickle=False)
+        table = pd.read_csv(finished.results / "stimuli" / f"{name}.csv")
+        assert images.shape[-2:] == (30, 48), name
+        assert len(images) == len(selected), name
+        assert table["neuron_id"].astype(str).drop_duplicates().tolist() == selected, name
+        assert (finished.results / "stimuli" / f"{name}.png").stat().st_size, name
     loop = pd.read_csv(finished.results / "validation" / "closed_loop.csv")
+    assert {"walker_mei", "notebook_mei", "linear_field"} < set(loop["stimulus"])
     assert (loop["fraction_of_optimum"] <= 1 + 1e-6).all()
     assert len(pd.read_csv(finished.results / "summary.csv")) == len(selected)
 
@@ -97,7 +109,16 @@ def test_second_run_does_nothing(finished):
 @pytest.mark.parametrize(
     ("change", "made_again", "left_alone"),
     [
-        ({"mei": {"steps": 21}}, {"stimuli", "comparison", "closed_loop"}, {"model", "search"}),
+        (
+            {"stimuli": {"fade_steps": 11}},
+            {"regularised_natural", "closed_loop", "report"},
+            {"stimuli", "natural", "notebook_mei", "model"},
+        ),
+        (
+            {"mei": {"steps": 21}},
+            {"population_mei", "stimuli", "comparison", "closed_loop"},
+            {"model", "search"},
+        ),
         ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"model", "tables"}),
         ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
         ({"model": {"folds": 4}}, {"search", "model", "learning_curve"}, {"tables", "selection"}),

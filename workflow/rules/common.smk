@@ -25,6 +25,7 @@ def figure_files():
     """Overview figures of the report."""
     names = ["gallery", "scores", "responses"]
     names += ["learning"] if CONFIG.model.learning_curve else []
+    names += ["procedures"] if pictured_files() else []
     return drawn(f"{RESULTS}/figures", names + (["closed_loop"] if FILES.truth else []))
 
 
@@ -150,6 +151,12 @@ def shown_files():
 
     shown = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
     return [f"{RESULTS}/stimuli/{name}.{s}" for name in shown for s in ("npy", "csv")]
+
+
+def pictured_files():
+    """What of these the report shows."""
+    suppressive = "suppressive" in CONFIG.stimuli.make
+    return shown_files() + (procedure_files("suppressive")[:2] if suppressive else [])
 
 
 def made_stimuli():

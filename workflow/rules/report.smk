@@ -32,6 +32,7 @@ rule report:
     input:
         of_selected(f"{NEURON}/comparison.csv"),
         validation_files(),
+        pictured_files(),
         selection_figure_files(),
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/learning_curve.csv",
@@ -62,6 +63,7 @@ rule report:
             "selection",
             "model",
             "mei",
+            "stimuli",
             "gabor",
             "comparison",
             "report",

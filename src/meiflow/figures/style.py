@@ -25,6 +25,7 @@ STIMULUS_COLOURS = {
     "notebook_mei": ORANGE,
     "regularised_natural": "#8DD3A8",
     "linear_field": GREY,
+    "suppressive": "black",
 }
 STIMULUS_NAMES = {
     "mei": "MEI",
@@ -37,6 +38,7 @@ STIMULUS_NAMES = {
     "notebook_mei": "MEI, notebook",
     "regularised_natural": "best natural, faded",
     "linear_field": "linear field",
+    "suppressive": "most suppressive",
 }
 _RC = {
     "font.size": 8,

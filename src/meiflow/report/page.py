@@ -20,10 +20,11 @@ from meiflow.figures.overview import (
     response_ratios,
 )
 from meiflow.figures.style import as_data_uri, save_figure
-from meiflow.files import read_arrays, read_csv, write_text
+from meiflow.files import read_array, read_arrays, read_csv, write_text
 from meiflow.progress import track
 from meiflow.sections import Config
 from meiflow.selection.select import selected_neurons
+from meiflow.stimuli.names import SHOWN_PROCEDURES
 from meiflow.tables.load import load_responses
 
 _GALLERY = 10
@@ -113,6 +114,23 @@ def _neuron_views(
     return views
 
 
+def _further_images(
+    results: Path, made: list[str], neurons: list[str]
+) -> dict[str, dict[str, NDArray]]:
+    """What the procedures made for some neurons, as it was made."""
+    found: dict[str, dict[str, NDArray]] = {neuron: {} for neuron in neurons}
+    for procedure, name in (SHOWN_PROCEDURES | {"suppressive": "suppressive"}).items():
+        if procedure not in made:
+            continue
+        images = read_array(results / "stimuli" / f"{procedure}.npy")
+        table = read_csv(results / "stimuli" / f"{procedure}.csv", ("neuron_id",))
+        rows = {str(n): i for i, n in enumerate(table["neuron_id"])}
+        for neuron in neurons:
+            image = images[rows[neuron]]
+            found[neuron][name] = image[0] if image.ndim == 3 else image
+    return found
+
+
 def _gallery_titles(summary: pd.DataFrame) -> dict[str, str]:
     return {
         str(row["neuron_id"]): f"{row['neuron_id']}\nCC_norm {_number(row['cc_norm_model'])}"
@@ -157,6 +175,10 @@ def write_report(
         "scores": model_scores(scores, neurons),
         "responses": response_ratios(summary),
     }
+    further = _further_images(results, list(config.stimuli.make), best)
+    if any(further.values()):
+        mine = {n: {"mei": shown[n]["mei"]} | further[n] for n in best}
+        drawn["procedures"] = gallery(mine, geometry, _gallery_titles(summary))
     curve = read_csv(results / "models" / "learning_curve.csv")
     if len(curve):
         folds = int(scores["folds"].max())

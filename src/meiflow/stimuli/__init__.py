@@ -21,6 +21,7 @@ _PUBLIC = {
         "SliceMean",
         "Suppress",
         "Weighted",
+        "correlations",
         "ensemble",
         "layer_output",
     ),

@@ -75,17 +75,17 @@ def load_population(
     config: Config,
     image_ids: NDArray,
     images: NDArray,
-    neurons: list[str],
-    results: Path,
+    folders: dict[str, Path],
 ) -> Population:
-    """Read the models of some neurons from ``results/neurons``."""
-    if not neurons:
+    """Read the models of some neurons, each from a folder of its own."""
+    if not folders:
         raise MeiflowError("no neuron was selected; there is nothing to make")
     geometry = config.image.geometry
-    folders = [results / "neurons" / neuron for neuron in neurons]
-    models = [load_model(f / "model.pt", geometry, config.model.custom) for f in folders]
+    custom = config.model.custom
+    models = [load_model(f / "model.pt", geometry, custom) for f in folders.values()]
     mean, contrast = contrast_targets(config.mei, images)
-    return Population(config, neurons, models, folders, image_ids, images, mean, contrast)
+    homes = list(folders.values())
+    return Population(config, list(folders), models, homes, image_ids, images, mean, contrast)
 
 
 def _about(p: Population, images: NDArray) -> pd.DataFrame:

@@ -24,7 +24,8 @@ _STEPS = 300
 _NOISE_STARTS = 4
 
 
-def _as_tensors(filters: TruthFilters) -> TruthFilters:
+def as_tensors(filters: TruthFilters) -> TruthFilters:
+    """The filters as torch tensors in single precision."""
     fields = {
         name: torch.as_tensor(np.asarray(getattr(filters, name)), dtype=torch.float32)
         for name in TruthFilters.__dataclass_fields__
@@ -57,7 +58,7 @@ def true_optimum(
     drive : float
         Hz above baseline.
     """
-    filters = _as_tensors(render_filters(neuron, geometry))
+    filters = as_tensors(render_filters(neuron, geometry))
 
     def drive(images: Tensor) -> Tensor:
         return true_drive(filters, images.reshape(len(images), -1))[:, 0]
