@@ -18,6 +18,7 @@ from meiflow.stimuli.updates import Ascent
 # Of the largest contrast there is; the first is about that of natural scenes.
 _LOUD = (0.5, 0.95)
 _NO_GRADIENT = 1e-12
+_LUMINANCE = (0.0, 1.0)
 
 
 def noise_starts(
@@ -103,7 +104,7 @@ def most_exciting(
         model,
         starts,
         objective,
-        preconditioners=(Tangent(), smoothing(geometry, exponent), UnitStd(contrast)),
+        preconditioners=(Tangent(_LUMINANCE), smoothing(geometry, exponent), UnitStd(contrast)),
         update=Ascent(step_size),
         postprocessors=(MeanContrast(mean, contrast, mask, background),),
         stop=Iterations(stop) if isinstance(stop, int) else stop,

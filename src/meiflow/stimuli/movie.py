@@ -13,6 +13,7 @@ from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import Ascent
 
 _KERNEL_SIGMAS = 6
+_LUMINANCE = (0.0, 1.0)
 
 
 def most_exciting_movie(
@@ -56,7 +57,7 @@ def most_exciting_movie(
     """
     generator = torch.Generator().manual_seed(seed)
     noise = project(torch.randn((restarts, *shape), generator=generator), mean, contrast)
-    preconditioners: list[Preconditioner] = [Tangent(), power_law(shape[-2:], exponent)]
+    preconditioners: list[Preconditioner] = [Tangent(_LUMINANCE), power_law(shape[-2:], exponent)]
     low_pass: tuple[TemporalLowPass, ...] = ()
     if temporal_sigma > 0:
         size = 2 * round(_KERNEL_SIGMAS / 2 * temporal_sigma) + 1

@@ -29,18 +29,42 @@ def _over(stimuli: Tensor) -> tuple[int, ...]:
     return tuple(range(1, stimuli.ndim))
 
 
+@dataclass(frozen=True)
 class Tangent:
-    """The part of the gradient that does not merely scale a stimulus' contrast.
+    """The part of the gradient along which mean and contrast stay as they are.
 
-    Smoothing must come after this: with the whole gradient g, ascent and projection come to
-    rest where the image is proportional to the *smoothed* g, which is not a maximum.
+    What is left is zero just where no image of this mean and contrast is better (Karush, Kuhn &
+    Tucker). Smoothing must come after this: with the whole gradient g, ascent and projection
+    come to rest where the image is proportional to the *smoothed* g, which is not a maximum. The
+    same holds for pixels that are black or white already and that the gradient would have
+    blacker or whiter still: they have no say.
+
+    Parameters
+    ----------
+    limits : (low, high), optional
+        Of the pixels, where the stimuli are clipped.
     """
 
+    limits: tuple[float, float] | None = None
+
     def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
-        contrast = stimuli - stimuli.mean(_over(stimuli), keepdim=True)
-        along = (gradient * contrast).sum(_over(stimuli), keepdim=True)
-        size = contrast.pow(2).sum(_over(stimuli), keepdim=True).clamp_min(_TINY)
-        return gradient - along / size * contrast
+        g, x = gradient.flatten(1), stimuli.flatten(1)
+        if self.limits is None:
+            return _residual(g, x, torch.ones_like(x)).reshape(gradient.shape)
+        low, high = self.limits
+        left = _residual(g, x, ((x > low) & (x < high)).to(x.dtype))
+        stuck = ((x >= high) & (left > 0)) | ((x <= low) & (left < 0))
+        return left.masked_fill(stuck, 0.0).reshape(gradient.shape)
+
+
+def _residual(g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """What a line through g against x, fitted with these weights (batch, pixels), leaves."""
+    total = weight.sum(1, keepdim=True).clamp_min(1.0)
+    x = x - (weight * x).sum(1, keepdim=True) / total
+    g = g - (weight * g).sum(1, keepdim=True) / total
+    weighted = weight * x
+    slope = torch.linalg.vecdot(weighted, g) / torch.linalg.vecdot(weighted, x).clamp_min(_TINY)
+    return g - slope[:, None] * x
 
 
 @dataclass(frozen=True)
