@@ -123,6 +123,7 @@ class PairedModel(nn.Module):
         if any(m.geometry != models[0].geometry for m in models):
             raise ValueError("the neurons' models take images of different sizes")
         self.neurons = len(models)
+        self.geometry = models[0].geometry
         groups: dict[object, list[tuple[int, float, nn.Module]]] = {}
         for i, model in enumerate(models):
             mixture = model.mixture
@@ -134,7 +135,6 @@ class PairedModel(nn.Module):
         )
         self.rows = [torch.tensor([i for i, _, _ in group]) for group in groups.values()]
         self.weights = [torch.tensor([w for _, w, _ in group]) for group in groups.values()]
-        self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Responses (batch,) to images (batch, [1,] height, width).
@@ -142,13 +142,16 @@ class PairedModel(nn.Module):
         The batch holds the same number of images for every neuron, those of the first neuron
         first.
         """
+        if tuple(images.shape[-2:]) != self.geometry.shape:
+            got = tuple(images.shape[-2:])
+            raise ValueError(f"images of {got} pixels; the model takes {self.geometry.shape}")
         if len(images) % self.neurons:
             raise ValueError(f"{len(images)} images cannot be dealt to {self.neurons} neurons")
         contrast = images.reshape(self.neurons, len(images) // self.neurons, -1) - GREY
         total = torch.zeros(contrast.shape[:2], dtype=contrast.dtype, device=contrast.device)
         for stack, rows, weight in zip(self.stacks, self.rows, self.weights, strict=True):
             here = rows.to(contrast.device)
-            whole = len(rows) == self.neurons
+            whole = rows.tolist() == list(range(self.neurons))
             part = stack(contrast if whole else contrast[here])
             part = part * weight.to(part)[:, None]
             total = total + part if whole else total.index_add(0, here, part)

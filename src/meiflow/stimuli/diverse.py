@@ -12,7 +12,7 @@ from torch import Tensor
 from meiflow.geometry import Geometry
 from meiflow.stimuli.blur import gaussian_blur
 from meiflow.stimuli.mei import most_exciting, noise_starts
-from meiflow.stimuli.objectives import Diverse, Increase, Model, correlations
+from meiflow.stimuli.objectives import Diverse, Increase, Model, correlations, evaluated
 from meiflow.stimuli.projection import project
 
 _BISECTIONS = 20
@@ -68,7 +68,7 @@ def diverse_images(
     """
     if not 0 < fraction <= 1 or n < 2:
         raise ValueError(f"0 < fraction <= 1 and n >= 2 are needed, got {fraction} and {n}")
-    with torch.no_grad():
+    with evaluated(model), torch.no_grad():
         enough = fraction * float(model(mei[None])[0])
     if enough <= 0:
         raise ValueError("the MEI excites nothing; there is no response to keep")
@@ -86,8 +86,8 @@ def diverse_images(
         objective=Diverse(Increase(), enough, weights=weights),
         seed=seed,
     )
-    images, blended = _blend(model, found.stimuli, mei, enough, mean, contrast)
-    with torch.no_grad():
+    with evaluated(model), torch.no_grad():
+        images, blended = _blend(model, found.stimuli, mei, enough, mean, contrast)
         responses = model(images).double().numpy()
         alike = correlations(images, weights) - 3 * torch.eye(n)
     return DiverseSet(images.numpy(), responses, alike.amax(1).double().numpy(), blended.numpy())

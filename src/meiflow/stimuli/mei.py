@@ -9,7 +9,7 @@ from meiflow.geometry import Geometry
 from meiflow.stimuli.objectives import Model, Objective
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast
-from meiflow.stimuli.preconditioning import Tangent, UnitStd, smoothing
+from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
 from meiflow.stimuli.projection import feasible_contrast, project
 from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Iterations, Stopper
@@ -31,7 +31,12 @@ def noise_starts(
 
 
 def wake(
-    model: Model, starts: Tensor, geometry: Geometry, mean: float, contrast: float, exponent: float
+    model: Model,
+    starts: Tensor,
+    smooth: Preconditioner,
+    mean: float,
+    contrast: float,
+    objective: Objective | None = None,
 ) -> Tensor:
     """Replace starts that the model does not see by what it sees in them at higher contrast.
 
@@ -39,15 +44,16 @@ def wake(
     reaches it. The gradient at the same noise with the contrast of a natural scene, or more, or
     at its negative, mostly tells a direction; where it does not, the start stays.
     """
-    dead = _is_zero(gradient(model, starts))
+    dead = _is_zero(gradient(model, starts, objective))
     for share in _LOUD:
         for sign in (1, -1):
             if not bool(dead.any()):
                 return starts
             # the whole batch, in which each image may have a neuron of its own
-            found = gradient(model, project(sign * starts, mean, share * feasible_contrast(mean)))
+            loud = project(sign * starts, mean, share * feasible_contrast(mean))
+            found = gradient(model, loud, objective)
             woken = dead & ~_is_zero(found)
-            toward = project(smoothing(geometry, exponent)(found, found), mean, contrast)
+            toward = project(smooth(found, loud), mean, contrast)
             starts = torch.where(woken.reshape(-1, *[1] * (starts.ndim - 1)), toward, starts)
             dead = dead & ~woken
     return starts
@@ -98,13 +104,17 @@ def most_exciting(
     seed : int, optional
         The one of the starts, kept in the result.
     """
-    if objective is None:
-        starts = wake(model, starts, geometry, mean, contrast, exponent)
+    # one channel of one frame has no luminance of its own to change
+    smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
     return optimise(
         model,
-        starts,
+        wake(model, starts, smooth, mean, contrast, objective),
         objective,
-        preconditioners=(Tangent(_LUMINANCE), smoothing(geometry, exponent), UnitStd(contrast)),
+        preconditioners=(
+            Tangent(_LUMINANCE, mask),
+            smooth,
+            UnitStd(contrast),
+        ),
         update=Ascent(step_size),
         postprocessors=(MeanContrast(mean, contrast, mask, background),),
         stop=Iterations(stop) if isinstance(stop, int) else stop,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from meiflow.stimuli.mei import wake
 from meiflow.stimuli.objectives import Model, Objective
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, TemporalLowPass
-from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, power_law
+from meiflow.stimuli.preconditioning import Tangent, UnitStd, power_law
 from meiflow.stimuli.projection import project
 from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import Ascent
@@ -57,7 +58,8 @@ def most_exciting_movie(
     """
     generator = torch.Generator().manual_seed(seed)
     noise = project(torch.randn((restarts, *shape), generator=generator), mean, contrast)
-    preconditioners: list[Preconditioner] = [Tangent(_LUMINANCE), power_law(shape[-2:], exponent)]
+    smooth = power_law(shape[-2:], exponent, keep_mean=True)
+    noise = wake(model, noise, smooth, mean, contrast, objective)
     low_pass: tuple[TemporalLowPass, ...] = ()
     if temporal_sigma > 0:
         size = 2 * round(_KERNEL_SIGMAS / 2 * temporal_sigma) + 1
@@ -66,7 +68,7 @@ def most_exciting_movie(
         model,
         noise,
         objective,
-        preconditioners=(*preconditioners, UnitStd(contrast)),
+        preconditioners=(Tangent(_LUMINANCE), smooth, UnitStd(contrast)),
         update=Ascent(step_size),
         postprocessors=(*low_pass, MeanContrast(mean, contrast)),
         stop=Iterations(steps),

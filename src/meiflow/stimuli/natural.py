@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.stimuli.objectives import Model
+from meiflow.stimuli.objectives import Model, evaluated
 from meiflow.stimuli.optimiser import optimise
 from meiflow.stimuli.postprocessors import Clip
 from meiflow.stimuli.projection import project_array
@@ -40,7 +40,7 @@ def matched_naturals(
 
 def responses_to(model: Model, images: NDArray) -> NDArray[np.float64]:
     """Responses (n,) of a model to any number of stimuli (n, ..., height, width)."""
-    with torch.no_grad():
+    with evaluated(model), torch.no_grad():
         parts = [
             model(torch.as_tensor(images[i : i + _BATCH], dtype=torch.float32))
             for i in range(0, len(images), _BATCH)
@@ -102,7 +102,7 @@ def fade(
     grey: float = 0.5,
     steps: int = 400,
     learning_rate: float = 0.01,
-    strength: float = 100.0,
+    strength: float = 10.0,
 ) -> Faded:
     """The regularised natural optimum: keep the response, fade the rest to grey.
 
@@ -116,7 +116,8 @@ def fade(
         Images (n, height, width) to responses (n,).
     images : ndarray, shape (n, height, width)
     strength : float
-        1 % of the response weighs as much as ``strength * 1e-4`` of the image.
+        1 % of the response weighs as much as ``strength * 1e-4`` of the image's power. Much
+        larger ones keep the response no better and fade more slowly.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def fade(
         If the model does not respond to an image, or an image is uniform grey.
     """
     starts = torch.as_tensor(images, dtype=torch.float32)
-    with torch.no_grad():
+    with evaluated(model), torch.no_grad():
         responses = model(starts)
     whole = GreyDistance(grey)(starts)
     if not bool((responses > 0).all() and (whole > 0).all()):
@@ -141,7 +142,7 @@ def fade(
         postprocessors=(Clip(),),
         stop=Iterations(steps),
     )
-    with torch.no_grad():
+    with evaluated(model), torch.no_grad():
         kept = model(found.stimuli)
         left = (GreyDistance(grey)(found.stimuli) / whole).sqrt()
     return Faded(found.images, *(t.double().numpy() for t in (responses, kept, left)))

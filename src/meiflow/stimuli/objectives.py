@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import log
+from numbers import Integral
 from typing import Protocol
 
 import torch
@@ -97,7 +98,10 @@ class Increase:
         values = per_neuron(responses, self.reduce)
         if self.neurons is None:
             return values.mean(1)
-        chosen = [self.neurons] if isinstance(self.neurons, int) else self.neurons
+        if isinstance(self.neurons, int | Integral):
+            chosen: Sequence[int] = [int(self.neurons)]
+        else:
+            chosen = self.neurons
         return values[:, _checked(chosen, values.shape[1])].mean(1)
 
 
@@ -169,6 +173,10 @@ class Channel:
     place: str = "centre"
     reduce: Reducer | None = None
 
+    def __post_init__(self) -> None:
+        if self.place not in ("centre", "mean"):
+            raise ValueError(f"place is 'centre' or 'mean', got {self.place!r}")
+
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         if responses.ndim < 4:
             raise ValueError(f"a layer with maps is needed, got an output of {responses.ndim} axes")
@@ -239,6 +247,30 @@ class Diverse:
         others = alike - 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
         nearest = others.amax(1) if len(stimuli) > 1 else torch.zeros_like(short)
         return -self.strength * short - nearest
+
+
+def check_depends(value: Tensor, stimuli: Tensor) -> None:
+    """Raise ValueError unless there is a gradient with respect to the stimuli."""
+    found = None
+    if value.requires_grad:
+        (found,) = torch.autograd.grad(value.sum(), stimuli, retain_graph=True, allow_unused=True)
+    if found is None:
+        raise ValueError("the response does not depend on the stimuli")
+
+
+@contextmanager
+def evaluated(model: Model) -> Iterator[None]:
+    """The model in evaluation mode, and every part of it as it was afterwards."""
+    if not isinstance(model, nn.Module):
+        yield
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def ensemble(models: Sequence[Model]) -> Model:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from meiflow.progress import track
-from meiflow.stimuli.objectives import Increase, Model, Objective
+from meiflow.stimuli.objectives import Increase, Model, Objective, check_depends, evaluated
 from meiflow.stimuli.parameterisation import Parameterisation
 from meiflow.stimuli.postprocessors import Postprocessor, apply_all
 from meiflow.stimuli.preconditioning import Preconditioner
@@ -82,30 +81,17 @@ class Optimised:
         return self.stimuli.cpu().numpy()
 
 
-@contextmanager
-def _left_alone(model: Model) -> Iterator[None]:
-    """The model in evaluation mode, and every part of it as it was afterwards."""
-    if not isinstance(model, nn.Module):
-        yield
-        return
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def _check(value: Tensor, stimuli: Tensor, step: int) -> None:
+def _check(
+    value: Tensor, stimuli: Tensor, step: int, who: str = "the objective", what: str = "response"
+) -> None:
     if not isinstance(value, Tensor) or value.shape != (len(stimuli),):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(
-            f"the objective gave {shape} for a batch of {len(stimuli)} stimuli; one number per "
+            f"{who} gave {shape} for a batch of {len(stimuli)} stimuli; one number per "
             "stimulus is needed"
         )
     if not bool(torch.isfinite(value).all()):
-        raise ValueError(f"the response is not finite at step {step}")
+        raise ValueError(f"the {what} is not finite at step {step}")
 
 
 def optimise(
@@ -174,8 +160,10 @@ def optimise(
     objective = Increase() if objective is None else objective
     stop = Iterations(100) if stop is None else stop
     stoppers = [*stop] if isinstance(stop, Sequence) else [stop]
+    if not stoppers:
+        raise ValueError("stop: at least one rule is needed")
     steps = min(stopper.maximum for stopper in stoppers)
-    with _left_alone(model), torch.no_grad():
+    with evaluated(model), torch.no_grad():
         stimuli = starts.detach().clone()
         if project_start:
             stimuli = apply_all(postprocessors, stimuli, 0, steps)
@@ -191,8 +179,10 @@ def optimise(
             history.append(torch.stack([value, penalty, *statistics(stimuli)]))
             best.keep(value - penalty, stimuli, step, stopping.active)
             stopping.look(value - penalty, stimuli, before)
-            if gradient is None or stopping.all_stopped:
+            if stopping.all_stopped:
                 break
+            if gradient is None:
+                continue  # the last
             for part in preconditioners:
                 gradient = part(gradient, stimuli)
             if parameterisation is None:
@@ -283,14 +273,16 @@ def _evaluate(
         value = objective(model(shown), shown)
         _check(value, stimuli, step)
         total, penalty = value, torch.zeros_like(value)
+        if differentiate and step == 0:
+            check_depends(value, free)
         for part in regularisers:
-            penalty = penalty + part(free)
+            more = part(free)
+            _check(more, stimuli, step, "a regulariser", "penalty")
+            penalty = penalty + more
         if regularisers:
             total = value - penalty
         gradient = None
         if differentiate:
-            if not total.requires_grad:
-                raise ValueError("the response does not depend on the stimuli")
             (gradient,) = torch.autograd.grad(total.sum(), free)
     return value.detach(), penalty.detach(), gradient
 

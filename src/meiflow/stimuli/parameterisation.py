@@ -46,7 +46,9 @@ class Fourier:
     def _unit(self) -> Tensor:
         f = frequencies(self.shape, self.spacing)
         lowest = 1 / max(n * d for n, d in zip(self.shape, self.spacing, strict=True))
-        return f.clamp_min(lowest) ** -self.exponent
+        unit = f.clamp_min(lowest) ** -self.exponent
+        unit[:, 1 : (self.shape[1] + 1) // 2] *= 0.5**0.5  # these columns stand for two
+        return unit
 
     def encode(self, stimuli: Tensor) -> Tensor:
         """Real and imaginary parts (..., height, width // 2 + 1, 2)."""

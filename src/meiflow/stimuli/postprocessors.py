@@ -66,7 +66,7 @@ class MeanContrast:
         sums = (float(fixed.sum()) / free.numel(), float(fixed.pow(2).sum()) / free.numel())
         mean = (self.mean - sums[0]) / share
         power = (self.contrast**2 + self.mean**2 - sums[1]) / share - mean**2
-        if not 0 < mean < 1 or power <= 0:
+        if not 0 < mean < 1 or not 0 < power <= mean * (1 - mean):
             raise ValueError(
                 f"mean {self.mean:.3g} and contrast {self.contrast:.3g} of the whole cannot be "
                 "had with this background; raise the contrast or free more pixels"

@@ -43,17 +43,21 @@ class Tangent:
     ----------
     limits : (low, high), optional
         Of the pixels, where the stimuli are clipped.
+    mask : Tensor of bool, optional
+        The pixels that are free, broadcast over the stimuli; the others have no say.
     """
 
     limits: tuple[float, float] | None = None
+    mask: Tensor | None = None
 
     def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
         g, x = gradient.flatten(1), stimuli.flatten(1)
-        if self.limits is None:
-            return _residual(g, x, torch.ones_like(x)).reshape(gradient.shape)
-        low, high = self.limits
-        left = _residual(g, x, ((x > low) & (x < high)).to(x.dtype))
-        stuck = ((x >= high) & (left > 0)) | ((x <= low) & (left < 0))
+        free = torch.ones_like(x, dtype=torch.bool)
+        if self.mask is not None:
+            free = self.mask.to(x.device).expand(stimuli.shape).flatten(1)
+        low, high = (-torch.inf, torch.inf) if self.limits is None else self.limits
+        left = _residual(g, x, (free & (x > low) & (x < high)).to(x.dtype))
+        stuck = ~free | ((x >= high) & (left > 0)) | ((x <= low) & (left < 0))
         return left.masked_fill(stuck, 0.0).reshape(gradient.shape)
 
 
@@ -155,6 +159,7 @@ def power_law(
     exponent: float,
     spacing: tuple[float, float] = (1.0, 1.0),
     cutoff: float | None = None,
+    keep_mean: bool = False,
 ) -> FourierFilter:
     """``1 / f**exponent`` with wrapped frequencies: no direction is favoured.
 
@@ -169,16 +174,19 @@ def power_law(
         where pixels are not square.
     cutoff : float, optional
         Frequencies above it are not passed; in the unit of `frequencies`.
+    keep_mean : bool
+        Pass the mean of each frame (f = 0), with the gain of one cycle per image. Stimuli of
+        several frames or channels need it: their luminance may differ from one to the next.
 
     Notes
     -----
-    Below one cycle per image the gain is held; the mean (f = 0) is not passed. The mean gain
-    is 1.
+    Below one cycle per image the gain is held. The mean gain is 1.
     """
     f = frequencies(shape, spacing)
     lowest = 1 / max(n * d for n, d in zip(shape, spacing, strict=True))
     gain = f.clamp_min(lowest) ** -exponent
-    gain[0, 0] = 0.0
+    if not keep_mean:
+        gain[0, 0] = 0.0
     if cutoff is not None:
         gain = torch.where(f <= cutoff, gain, 0.0)
         if not gain.any():
@@ -188,9 +196,11 @@ def power_law(
     return FourierFilter(_unit_mean(gain, shape[1]))
 
 
-def smoothing(geometry: Geometry, exponent: float, cutoff: float | None = None) -> FourierFilter:
+def smoothing(
+    geometry: Geometry, exponent: float, cutoff: float | None = None, keep_mean: bool = False
+) -> FourierFilter:
     """`power_law` in cycles per degree of a screen."""
-    return power_law(geometry.shape, exponent, (geometry.dy, geometry.dx), cutoff)
+    return power_law(geometry.shape, exponent, (geometry.dy, geometry.dx), cutoff, keep_mean)
 
 
 def notebook_gain(shape: tuple[int, int], exponent: float = 0.25) -> FourierFilter:

@@ -116,4 +116,7 @@ def walker_mei(
         seed=seed,
         label="Walker et al.'s MEIs",
     )
-    return replace(found, stimuli=(found.stimuli * std + mean).clamp(0, 1))
+    trace = replace(
+        found.trace, mean=found.trace.mean * std + mean, rms_contrast=found.trace.rms_contrast * std
+    )
+    return replace(found, stimuli=(found.stimuli * std + mean).clamp(0, 1), trace=trace)

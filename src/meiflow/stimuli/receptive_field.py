@@ -7,18 +7,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.stimuli.objectives import Increase, Model, Objective
+from meiflow.stimuli.objectives import Increase, Model, Objective, evaluated
 
 _BATCH = 128
 
 
 def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) -> Tensor:
     """Gradient of the objective (the response if None) at each stimulus; same shape."""
-    free = stimuli.detach().clone().requires_grad_(True)
-    value = (Increase() if objective is None else objective)(model(free), free)
-    if not value.requires_grad:
+    with evaluated(model), torch.enable_grad():
+        free = stimuli.detach().clone().requires_grad_(True)
+        value = (Increase() if objective is None else objective)(model(free), free)
+        found = None
+        if value.requires_grad:
+            (found,) = torch.autograd.grad(value.sum(), free, allow_unused=True)
+    if found is None:
         raise ValueError("the response does not depend on the stimuli")
-    return torch.autograd.grad(value.sum(), free)[0]
+    return found
 
 
 def gradient_field(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> NDArray[np.float32]:

@@ -93,7 +93,7 @@ class Plateau:
             else:
                 needed = self.min_delta * (best.abs() if self.relative else 1.0)
                 better = value > best + needed
-                best = torch.where(better, value, best)
+                best = torch.maximum(best, value)
                 waited = torch.where(better, 0, waited + 1)
             return waited >= self.patience
 

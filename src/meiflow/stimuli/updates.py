@@ -58,8 +58,19 @@ class TorchOptimiser:
         """Start, with an own copy of the parameters."""
         free = parameters.detach().clone().requires_grad_(True)
         optimiser = self.factory([free])
-        if any(group.get("max_iter", 1) != 1 for group in optimiser.param_groups):
-            raise ValueError("an optimiser that calls the model itself needs max_iter=1")
+        groups = optimiser.param_groups
+        if any(g.get("max_iter", 1) != 1 or g.get("line_search_fn") for g in groups):
+            raise ValueError(
+                "an optimiser that calls the model itself needs max_iter=1 and no line search"
+            )
+        if isinstance(optimiser, torch.optim.LBFGS) and len(parameters) > 1:
+            moves = [self.begin(row[None]) for row in parameters]  # it mixes all it is given
+            return lambda p, gradient, step, steps: torch.cat(
+                [
+                    m(x[None], g[None], step, steps)
+                    for m, x, g in zip(moves, p, gradient, strict=True)
+                ]
+            )
         rates = [group["lr"] for group in optimiser.param_groups]
         factor = as_schedule(self.factor)
 

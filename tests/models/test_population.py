@@ -1,0 +1,227 @@
+"""Many neurons' models in one call, against each of them alone."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from meiflow.geometry import Geometry
+from meiflow.models.front_end import FrontEnd
+from meiflow.models.gabor_energy import NAMES
+from meiflow.models.network import NeuronModel
+from meiflow.models.population import PairedModel
+from meiflow.sections import Model
+from meiflow.stimuli import Iterations, most_exciting, noise_starts
+
+GRID = Geometry(20, 32, 60.0, 40.0)
+FRONT_ENDS = [
+    FrontEnd.from_config(Model(wavelengths_deg=[10.0], orientations=4)),
+    FrontEnd.from_config(Model(wavelengths_deg=[8.0, 16.0], orientations=3)),
+]
+
+
+def v1(seed, which=0, drive=1.0):
+    rng = np.random.default_rng(seed)
+    front_end = FRONT_ENDS[which]
+    weight = drive * rng.exponential(size=front_end.n_channels)
+    return {
+        "kind": "v1",
+        "front_end": front_end.as_document(),
+        "x_deg": rng.uniform(-15, 15),
+        "y_deg": rng.uniform(-10, 10),
+        "floor": rng.uniform(0.1, 0.5),
+        "weight": torch.as_tensor(weight, dtype=torch.float32),
+        "bias": rng.uniform(0, 3) * drive,
+    }
+
+
+def ln(seed):
+    rng = np.random.default_rng(seed)
+    return {
+        "kind": "ln",
+        "filter": torch.as_tensor(rng.normal(size=GRID.shape) / 5, dtype=torch.float32),
+        "offset": rng.normal() / 5,
+        "baseline": rng.normal() - 1,
+        "scale": rng.uniform(0.5, 3),
+    }
+
+
+def gabor_energy(seed, drive=1.0):
+    rng = np.random.default_rng(seed)
+    typical = {
+        "x": rng.uniform(-15, 15),
+        "y": rng.uniform(-10, 10),
+        "log_wavelength": np.log(rng.uniform(8, 20)),
+        "orientation": rng.uniform(0, np.pi),
+        "phase": rng.uniform(0, 2 * np.pi),
+        "log_envelope": np.log(rng.uniform(0.3, 0.6)),
+        "log_aspect": np.log(rng.uniform(0.8, 2)),
+        "threshold": rng.uniform(-0.5, 0.5),
+        "log_semisaturation": np.log(rng.uniform(0.05, 0.3)),
+    }
+    return {
+        "kind": "gabor_energy",
+        "parameters": {name: float(typical[name]) for name in NAMES},
+        "scale": rng.uniform(0.5, 3),
+        "weight": torch.as_tensor(drive * rng.exponential(size=4), dtype=torch.float32),
+        "bias": rng.uniform(0, 2) * drive,
+        "floor": rng.uniform(0.1, 0.5),
+    }
+
+
+def neuron(*states, weights=None, geometry=GRID):
+    weights = [1 / len(states)] * len(states) if weights is None else weights
+    return NeuronModel(geometry, 1.0, 2.0, list(states), weights)
+
+
+MIXTURES = {
+    "v1": [neuron(v1(i)) for i in range(3)],
+    "ln": [neuron(ln(i)) for i in range(3)],
+    "gabor energy": [neuron(gabor_energy(i)) for i in range(3)],
+    "each all": [
+        neuron(v1(i), ln(i), gabor_energy(i), weights=[0.5, 0.2 + 0.1 * i, 0.3]) for i in range(4)
+    ],
+    "each another": [neuron(ln(0)), neuron(v1(1)), neuron(gabor_energy(2)), neuron(v1(3))],
+    "some shared": [
+        neuron(ln(0), v1(0), weights=[0.25, 0.75]),
+        neuron(gabor_energy(1)),
+        neuron(v1(2), gabor_energy(2), weights=[0.9, 0.1]),
+        neuron(gabor_energy(3), ln(3), weights=[0.4, 0.6]),
+    ],
+    "two front ends": [neuron(v1(0, 0)), neuron(v1(1, 1)), neuron(v1(2, 1), ln(2))],
+    "no weight": [neuron(ln(0), v1(0), weights=[0.0, 1.0]), neuron(ln(1), v1(1))],
+    "twice the same kind": [neuron(ln(0), ln(1), v1(0)), neuron(v1(2)), neuron(ln(3), v1(3))],
+    "both by one": [neuron(ln(0), ln(1)), neuron(v1(2))],
+    "below their floors": [neuron(v1(i, 0, 0.003), gabor_energy(i, 0.01)) for i in range(3)],
+    "one neuron": [neuron(v1(0), ln(1), gabor_energy(2))],
+}
+mixtures = pytest.mark.parametrize("name", MIXTURES)
+
+
+def images(n, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return 0.5 + 0.25 * torch.randn(n, *GRID.shape, generator=generator)
+
+
+def one_by_one(models, stimuli):
+    each = len(stimuli) // len(models)
+    return torch.cat([m(stimuli[i * each : (i + 1) * each]) for i, m in enumerate(models)])
+
+
+@mixtures
+@pytest.mark.parametrize("each", [1, 3])
+def test_every_neuron_responds_to_its_own_images_as_it_does_alone(name, each):
+    models = MIXTURES[name]
+    stimuli = images(each * len(models))
+    paired = PairedModel(models).eval()
+    with torch.no_grad():
+        found, expected = paired(stimuli), one_by_one(models, stimuli)
+        assert found.shape == (len(stimuli),)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        assert len(torch.unique(found)) == len(found)
+        torch.testing.assert_close(paired(stimuli[:, None]), found)
+        # the images of one neuron do not matter to the others
+        changed = stimuli.clone()
+        changed[:each] = 1 - changed[:each]
+        after = paired(changed)
+        torch.testing.assert_close(after[each:], found[each:])
+        assert not torch.isclose(after[:each], found[:each]).any()
+
+
+@mixtures
+def test_gradients_are_those_of_each_alone(name):
+    models = MIXTURES[name]
+    pairs = []
+    for model in (PairedModel(models), lambda s: one_by_one(models, s)):
+        stimuli = images(2 * len(models), seed=1).requires_grad_(True)
+        weights = torch.arange(1.0, len(stimuli) + 1)
+        (gradient,) = torch.autograd.grad((model(stimuli) * weights).sum(), stimuli)
+        size = gradient.flatten(1).norm(dim=1)[:, None, None]
+        assert size.min() > 1e-4
+        pairs.append((gradient / size, size))
+    torch.testing.assert_close(*pairs, rtol=1e-3, atol=1e-5)
+
+
+def test_meis_of_a_population_are_those_of_its_neurons():
+    models = MIXTURES["some shared"]
+    starts = noise_starts(2, GRID, 1.0, 0.5, 0.1, seed=0)
+    together = most_exciting(
+        PairedModel(models), starts.repeat(len(models), 1, 1), GRID, 0.5, 0.1, Iterations(8)
+    )
+    for i, model in enumerate(models):
+        alone = most_exciting(model, starts, GRID, 0.5, 0.1, Iterations(8))
+        rows = slice(2 * i, 2 * i + 2)
+        np.testing.assert_allclose(together.scores[rows], alone.scores, rtol=1e-3)
+        np.testing.assert_allclose(together.images[rows], alone.images, atol=2e-3)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 7])
+def test_images_that_cannot_be_dealt_out_are_refused(n):
+    with pytest.raises(ValueError, match=f"{n} images cannot be dealt to 4 neurons"):
+        PairedModel(MIXTURES["some shared"])(images(n))
+
+
+def test_images_of_another_size_are_refused_as_by_each_neuron():
+    """Also where the number of pixels is the same."""
+    models = MIXTURES["ln"]
+    for shape in ((32, 20), (16, 40), (20, 31)):
+        stimuli = torch.rand(3, *shape)
+        with pytest.raises(ValueError, match="the model takes"):
+            models[0](stimuli)
+        with pytest.raises(ValueError, match="takes"):
+            PairedModel(models)(stimuli)
+
+
+def test_no_neurons_and_other_geometries_are_refused():
+    with pytest.raises(ValueError, match="at least one neuron"):
+        PairedModel([])
+    other = dict(ln(1), filter=torch.zeros(20, 30))
+    with pytest.raises(ValueError, match="different sizes"):
+        PairedModel([neuron(ln(0)), neuron(other, geometry=Geometry(20, 30))])
+
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Own(nn.Module):
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.layer = nn.Linear(20 * 32, 1)
+
+    def forward(self, images):
+        return torch.nn.functional.softplus(self.layer(images.flatten(1)))[:, 0]
+
+
+def build(neuron, geometry):
+    return Own(int(neuron)).eval()
+"""
+
+
+def test_modules_of_a_users_own_stand_beside_the_others_and_stay_as_they_are(tmp_path, monkeypatch):
+    (tmp_path / "own_population.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_population", raising=False)
+
+    def own(seed):
+        return {"kind": "custom", "spec": "own_population:build", "neuron": str(seed)}
+
+    models = [neuron(own(1)), neuron(ln(0)), neuron(own(2), ln(5), weights=[0.7, 0.3])]
+    before = [p.requires_grad for m in models for p in m.parameters()]
+    stimuli = images(6)
+    with torch.no_grad():
+        torch.testing.assert_close(PairedModel(models)(stimuli), one_by_one(models, stimuli))
+    assert [p.requires_grad for m in models for p in m.parameters()] == before
+
+
+def test_it_can_be_moved_to_another_precision():
+    """All that the responses need is a buffer or a parameter."""
+    models = MIXTURES["each all"]
+    stimuli = images(4)
+    with torch.no_grad():
+        expected = PairedModel(models)(stimuli)
+        paired = PairedModel(models).double()
+        torch.testing.assert_close(paired(stimuli.double()).float(), expected, rtol=1e-4, atol=1e-5)
