@@ -44,12 +44,14 @@ def low_pass(stimuli: Tensor, sigma: float, size: int, zero_padded: bool = False
     sigma : float
         Standard deviation in frames.
     size : int
-        Frames of the kernel.
+        Frames of the kernel; an even one shifts the movie by half a frame, as openretina's does.
     zero_padded : bool
         Treat what lies before and after the movie as zero, as openretina does, which draws the
         first and last frames towards zero. Otherwise the kernel is rescaled to the frames that
         there are.
     """
+    if sigma <= 0 or size < 1:
+        raise ValueError(f"sigma > 0 and size >= 1 are needed, got {sigma} and {size}")
     frames = stimuli.shape[-3]
     offset = torch.arange(frames)[None, :] - torch.arange(frames)[:, None] + (size - 1) // 2
     kernel = torch.exp(-((torch.arange(size) - size // 2).double() ** 2) / (2 * sigma**2))

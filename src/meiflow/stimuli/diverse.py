@@ -57,7 +57,7 @@ def diverse_images(
     model : callable
         Images (batch, height, width) to responses (batch,).
     mei : Tensor, shape (height, width)
-        Of the given mean and contrast.
+        Brought to the given mean and contrast.
     fraction : float
         In (0, 1].
     weights : Tensor, shape (height, width), optional
@@ -68,6 +68,7 @@ def diverse_images(
     """
     if not 0 < fraction <= 1 or n < 2:
         raise ValueError(f"0 < fraction <= 1 and n >= 2 are needed, got {fraction} and {n}")
+    mei = project(torch.as_tensor(mei, dtype=torch.float32)[None], mean, contrast)[0]
     with evaluated(model), torch.no_grad():
         enough = fraction * float(model(mei[None])[0])
     if enough <= 0:

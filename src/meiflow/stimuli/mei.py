@@ -12,7 +12,7 @@ from meiflow.stimuli.postprocessors import MeanContrast
 from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
 from meiflow.stimuli.projection import feasible_contrast, project
 from meiflow.stimuli.receptive_field import gradient
-from meiflow.stimuli.stoppers import Iterations, Stopper
+from meiflow.stimuli.stoppers import Stopper
 from meiflow.stimuli.updates import Ascent
 
 # Of the largest contrast there is; the first is about that of natural scenes.
@@ -34,8 +34,7 @@ def wake(
     model: Model,
     starts: Tensor,
     smooth: Preconditioner,
-    mean: float,
-    contrast: float,
+    held: MeanContrast,
     objective: Objective | None = None,
 ) -> Tensor:
     """Replace starts that the model does not see by what it sees in them at higher contrast.
@@ -43,17 +42,25 @@ def wake(
     A rectified neuron has no gradient below its threshold, and noise of low contrast seldom
     reaches it. The gradient at the same noise with the contrast of a natural scene, or more, or
     at its negative, mostly tells a direction; where it does not, the start stays.
+
+    Parameters
+    ----------
+    held : MeanContrast
+        What all stimuli are held to; the starts come back so.
     """
+    starts = held(starts, 0, 1)
     dead = _is_zero(gradient(model, starts, objective))
     for share in _LOUD:
         for sign in (1, -1):
             if not bool(dead.any()):
                 return starts
             # the whole batch, in which each image may have a neuron of its own
-            loud = project(sign * starts, mean, share * feasible_contrast(mean))
+            loud = project(sign * starts, held.mean, share * feasible_contrast(held.mean))
+            if held.mask is not None:
+                loud = torch.where(held.mask, loud, held.rest(loud))
             found = gradient(model, loud, objective)
             woken = dead & ~_is_zero(found)
-            toward = project(smooth(found, loud), mean, contrast)
+            toward = held(smooth(found, loud), 0, 1)
             starts = torch.where(woken.reshape(-1, *[1] * (starts.ndim - 1)), toward, starts)
             dead = dead & ~woken
     return starts
@@ -104,11 +111,12 @@ def most_exciting(
     seed : int, optional
         The one of the starts, kept in the result.
     """
+    held = MeanContrast(mean, contrast, mask, background)
     # one channel of one frame has no luminance of its own to change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
     return optimise(
         model,
-        wake(model, starts, smooth, mean, contrast, objective),
+        wake(model, starts, smooth, held, objective),
         objective,
         preconditioners=(
             Tangent(_LUMINANCE, mask),
@@ -116,7 +124,7 @@ def most_exciting(
             UnitStd(contrast),
         ),
         update=Ascent(step_size),
-        postprocessors=(MeanContrast(mean, contrast, mask, background),),
-        stop=Iterations(stop) if isinstance(stop, int) else stop,
+        postprocessors=(held,),
+        stop=stop,
         seed=seed,
     )

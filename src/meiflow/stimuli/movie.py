@@ -9,7 +9,6 @@ from meiflow.stimuli.objectives import Model, Objective
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, TemporalLowPass
 from meiflow.stimuli.preconditioning import Tangent, UnitStd, power_law
-from meiflow.stimuli.projection import project
 from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import Ascent
 
@@ -57,9 +56,10 @@ def most_exciting_movie(
         One movie per restart; ``best`` is the one to take.
     """
     generator = torch.Generator().manual_seed(seed)
-    noise = project(torch.randn((restarts, *shape), generator=generator), mean, contrast)
+    held = MeanContrast(mean, contrast)
+    noise = torch.randn((restarts, *shape), generator=generator)
     smooth = power_law(shape[-2:], exponent, keep_mean=True)
-    noise = wake(model, noise, smooth, mean, contrast, objective)
+    noise = wake(model, noise, smooth, held, objective)
     low_pass: tuple[TemporalLowPass, ...] = ()
     if temporal_sigma > 0:
         size = 2 * round(_KERNEL_SIGMAS / 2 * temporal_sigma) + 1
@@ -70,7 +70,7 @@ def most_exciting_movie(
         objective,
         preconditioners=(Tangent(_LUMINANCE), smooth, UnitStd(contrast)),
         update=Ascent(step_size),
-        postprocessors=(*low_pass, MeanContrast(mean, contrast)),
+        postprocessors=(*low_pass, held),
         stop=Iterations(steps),
         seed=seed,
         label=label,

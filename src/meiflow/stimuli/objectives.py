@@ -14,6 +14,7 @@ from math import log
 from numbers import Integral
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -65,6 +66,16 @@ class Last:
 
 def per_neuron(responses: Tensor, reduce: Reducer | None = None) -> Tensor:
     """Responses as (batch, neurons): reduced, and averaged over axes still between the two."""
+    if not isinstance(responses, Tensor) or not responses.ndim:
+        got = "a single number" if isinstance(responses, Tensor) else type(responses).__name__
+        raise ValueError(
+            f"the model gave {got}; a tensor of responses (batch, [time,] neurons) is needed"
+        )
+    if reduce is not None and responses.ndim < 3:
+        raise ValueError(
+            f"responses of shape {tuple(responses.shape)} have no time to reduce; (batch, time, "
+            "neurons) is needed"
+        )
     if reduce is not None:
         responses = reduce(responses)
     if responses.ndim == 1:
@@ -73,6 +84,10 @@ def per_neuron(responses: Tensor, reduce: Reducer | None = None) -> Tensor:
 
 
 def _checked(chosen: Sequence[int], n: int) -> list[int]:
+    if not len(chosen):
+        raise ValueError("no neuron was named; name at least one")
+    if any(isinstance(i, bool | np.bool_) for i in chosen):
+        raise ValueError("neurons are named by their numbers, not by a mask of true and false")
     wrong = [i for i in chosen if not -n <= i < n]
     if wrong:
         raise ValueError(f"neuron {wrong[0]} of a model with {n} outputs (0 to {n - 1})")
@@ -150,6 +165,12 @@ class Contrast:
     temperature: float = 1.6
     reduce: Reducer | None = None
 
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"a temperature above 0 is needed, got {self.temperature}")
+        if not len(self.off) or any(isinstance(group, Integral) for group in self.off):
+            raise ValueError(f"off: a list of groups of neurons is needed, got {self.off}")
+
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         values = per_neuron(responses, self.reduce)
         groups = [_checked(group, values.shape[1]) for group in (self.on, *self.off)]
@@ -194,6 +215,10 @@ class Weighted:
     """A weighted sum of objectives; the model is called once for all of them."""
 
     parts: Sequence[tuple[float, Objective]]
+
+    def __post_init__(self) -> None:
+        if not self.parts or any(callable(w) or not callable(part) for w, part in self.parts):
+            raise ValueError("pairs (weight, objective) are needed, at least one")
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         return torch.stack([w * part(responses, stimuli) for w, part in self.parts]).sum(0)
@@ -240,6 +265,10 @@ class Diverse:
     enough: float
     strength: float = 10.0
     weights: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not self.enough:
+            raise ValueError("enough: a value other than 0 is needed")
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         short = (self.enough - self.exciting(responses, stimuli)).clamp_min(0) / abs(self.enough)
@@ -324,7 +353,8 @@ def layer_output(model: nn.Module, layer: str) -> Model:
 @contextmanager
 def _caught(module: nn.Module) -> Iterator[list[Tensor]]:
     outputs: list[Tensor] = []
-    handle = module.register_forward_hook(lambda _module, _inputs, out: outputs.append(out))
+    # a clone: the next layer may work in place
+    handle = module.register_forward_hook(lambda _module, _inputs, out: outputs.append(out.clone()))
     try:
         yield outputs
     finally:

@@ -17,7 +17,7 @@ from meiflow.stimuli.postprocessors import Postprocessor, apply_all
 from meiflow.stimuli.preconditioning import Preconditioner
 from meiflow.stimuli.projection import statistics
 from meiflow.stimuli.regularisers import Regulariser
-from meiflow.stimuli.stoppers import Iterations, Stopper
+from meiflow.stimuli.stoppers import Iterations, Stopper, as_stoppers
 from meiflow.stimuli.updates import Ascent, Update
 
 # Stimuli and step to what the model sees at that step, differentiable.
@@ -51,7 +51,8 @@ class Optimised:
     Parameters
     ----------
     stimuli : Tensor, shape (batch, [channels, time,] height, width)
-        The best iterate of each start, not the last one.
+        The best iterate of each start, not the last one. With a transform, the best under it,
+        the start or the end, whichever the model prefers without it.
     scores : ndarray, shape (batch,)
         The objective of these very stimuli, evaluated once more on the model without transform.
     best_steps : ndarray of int, shape (batch,)
@@ -81,6 +82,19 @@ class Optimised:
         return self.stimuli.cpu().numpy()
 
 
+def _check_starts(starts: Tensor) -> None:
+    if not isinstance(starts, Tensor):
+        raise ValueError(
+            f"starts must be a torch tensor, got {type(starts).__name__}; torch.as_tensor(...) "
+            "makes one"
+        )
+    if starts.ndim < 3 or not starts.is_floating_point() or not len(starts):
+        raise ValueError(
+            "starts must be a batch of images (batch, ..., height, width) in floating point, got "
+            f"{tuple(starts.shape)} of {starts.dtype}"
+        )
+
+
 def _check(
     value: Tensor, stimuli: Tensor, step: int, who: str = "the objective", what: str = "response"
 ) -> None:
@@ -105,7 +119,7 @@ def optimise(
     postprocessors: Sequence[Postprocessor] = (),
     transform: Transform | None = None,
     parameterisation: Parameterisation | None = None,
-    stop: Stopper | Sequence[Stopper] | None = None,
+    stop: Stopper | int | Sequence[Stopper] | None = None,
     project_start: bool = True,
     seed: int | None = None,
     label: str = "",
@@ -132,7 +146,7 @@ def optimise(
         What the model sees at a step, such as `Jitter`; scores are without it.
     parameterisation : Parameterisation, optional
         Pixels if None.
-    stop : Stopper or sequence of them
+    stop : Stopper, number of steps, or sequence of stoppers
         100 steps if None. The lowest `maximum` counts, and whichever stops a stimulus first. A
         stimulus that has stopped stays as it is, so that a batch gives what one at a time would.
     project_start : bool
@@ -152,16 +166,14 @@ def optimise(
         If starts are no batch of images, the objective does not give one finite number per
         stimulus, or does not depend on the stimuli.
     """
-    if starts.ndim < 3 or not starts.is_floating_point() or not len(starts):
-        raise ValueError(
-            "starts must be a batch of images (batch, ..., height, width) in floating point, got "
-            f"{tuple(starts.shape)} of {starts.dtype}"
-        )
+    _check_starts(starts)
     objective = Increase() if objective is None else objective
     stop = Iterations(100) if stop is None else stop
-    stoppers = [*stop] if isinstance(stop, Sequence) else [stop]
-    if not stoppers:
-        raise ValueError("stop: at least one rule is needed")
+    stoppers = as_stoppers(stop)
+    if update is not None and not hasattr(update, "begin"):
+        raise ValueError(
+            f"update: an Ascent or a TorchOptimiser is needed, got {type(update).__name__}"
+        )
     steps = min(stopper.maximum for stopper in stoppers)
     with evaluated(model), torch.no_grad():
         stimuli = starts.detach().clone()
@@ -169,6 +181,7 @@ def optimise(
             stimuli = apply_all(postprocessors, stimuli, 0, steps)
         parameters = stimuli if parameterisation is None else parameterisation.encode(stimuli)
         move = (Ascent(0.1) if update is None else update).begin(parameters)
+        first = stimuli
         best, stopping = _Best(stimuli), _Stopping(stoppers, len(starts), starts.device)
         before: Tensor | None = None
         history: list[Tensor] = []
@@ -196,6 +209,12 @@ def optimise(
             if parameterisation is not None:
                 parameters = parameterisation.encode(changed)
             before, stimuli = stimuli, changed
+        if transform is not None:
+            # chosen under luck: the clean model decides between it, the start and the end
+            found, best = best, _Best(first)
+            for seen, steps_of in ((first, 0), (found.stimuli, found.steps), (stimuli, step)):
+                values = _evaluate(model, seen, objective, regularisers, None, step, False)
+                best.keep(values[0] - values[1], seen, steps_of, torch.ones_like(stopping.active))
         scores = objective(model(best.stimuli), best.stimuli)
         _check(scores, best.stimuli, len(history) - 1)
     table = torch.stack(history).cpu().numpy().astype(float)
@@ -221,7 +240,7 @@ class _Best:
         self.value = stimuli.new_full((len(stimuli),), -torch.inf)
         self.steps = torch.zeros(len(stimuli), dtype=torch.long, device=stimuli.device)
 
-    def keep(self, value: Tensor, stimuli: Tensor, step: int, active: Tensor) -> None:
+    def keep(self, value: Tensor, stimuli: Tensor, step: int | Tensor, active: Tensor) -> None:
         better = (value > self.value) & active
         self.value = torch.where(better, value, self.value)
         self.steps = torch.where(better, step, self.steps)

@@ -52,6 +52,9 @@ class Fourier:
 
     def encode(self, stimuli: Tensor) -> Tensor:
         """Real and imaginary parts (..., height, width // 2 + 1, 2)."""
+        if tuple(stimuli.shape[-2:]) != tuple(self.shape):
+            got = tuple(stimuli.shape[-2:])
+            raise ValueError(f"parameters for {tuple(self.shape)} pixels, frames of {got}")
         spectrum = torch.fft.rfft2(stimuli, norm="ortho") / self._unit.to(stimuli)
         return torch.view_as_real(spectrum)
 

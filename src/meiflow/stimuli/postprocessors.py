@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from meiflow.stimuli.blur import gaussian_blur, low_pass
-from meiflow.stimuli.projection import project
+from meiflow.stimuli.projection import check_reachable, project
 from meiflow.stimuli.regularisers import Limits, check_channels
 from meiflow.stimuli.schedules import Schedule, as_schedule
 
@@ -29,6 +29,8 @@ class Postprocessor(Protocol):
 class MeanContrast:
     """Hold mean luminance and RMS contrast, exactly, also where pixels are clipped to [0, 1].
 
+    Stimuli are luminance in [0, 1]; a model of other units is wrapped in one that rescales.
+
     Parameters
     ----------
     mean, contrast : float
@@ -42,7 +44,7 @@ class MeanContrast:
     Raises
     ------
     ValueError
-        If the background alone has more contrast, or luminance, than is allowed.
+        If no stimulus in [0, 1] has this mean and contrast, or none with this background.
     """
 
     mean: float
@@ -50,18 +52,29 @@ class MeanContrast:
     mask: Tensor | None = None
     background: Tensor | float | None = None
 
+    def __post_init__(self) -> None:
+        check_reachable(self.mean, self.contrast)
+        if self.mask is None and self.background is not None:
+            raise ValueError("a background needs a mask that says where it is seen")
+        if self.mask is not None and getattr(self.mask, "dtype", None) != torch.bool:
+            got = getattr(self.mask, "dtype", "no type")
+            kind = type(self.mask).__name__
+            raise ValueError(f"the mask, a torch tensor, must be boolean, got {got} in a {kind}")
+
+    def rest(self, stimuli: Tensor) -> Tensor:
+        """The background, as large as one stimulus."""
+        grey = self.mean if self.background is None else self.background
+        rest = torch.as_tensor(grey, dtype=stimuli.dtype, device=stimuli.device)
+        return rest.expand(stimuli.shape[1:])
+
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         if self.mask is None:
             return project(stimuli, self.mean, self.contrast)
-        if self.mask.dtype != torch.bool:
-            raise ValueError(f"the mask must be boolean, got {self.mask.dtype}")
         free = self.mask.to(stimuli.device).expand(stimuli.shape[1:])
-        grey = self.mean if self.background is None else self.background
-        rest = torch.as_tensor(grey, dtype=stimuli.dtype, device=stimuli.device)
-        rest = rest.expand(stimuli.shape[1:])
+        rest = self.rest(stimuli)
         share = float(free.to(stimuli.dtype).mean())
-        if share == 0:
-            raise ValueError("the mask leaves no pixel free")
+        if int(free.sum()) < 2:
+            raise ValueError("the mask leaves no pixel free, or just one, which has no contrast")
         fixed = rest[~free]
         sums = (float(fixed.sum()) / free.numel(), float(fixed.pow(2).sum()) / free.numel())
         mean = (self.mean - sums[0]) / share
@@ -91,13 +104,21 @@ class NormClip:
     norm: float | None
     limits: Limits
 
+    def __post_init__(self) -> None:
+        if self.norm is not None and self.norm <= 0:
+            raise ValueError(f"a norm above 0 is needed, got {self.norm}")
+        for low, high in self.limits:
+            if low is not None and high is not None and low >= high:
+                raise ValueError(f"limits: low < high is needed, got {low}, {high}")
+
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         check_channels(stimuli, self.limits)
         if self.norm is not None:
             found = torch.linalg.vector_norm(stimuli.flatten(1), dim=1).clamp_min(1e-20)
             stimuli = stimuli * (self.norm / found).reshape(-1, *[1] * (stimuli.ndim - 1))
-        if len(set(self.limits)) == 1:
-            return _clipped(stimuli, *self.limits[0])
+        low, high = self.limits[0]
+        if all(tuple(limit) == (low, high) for limit in self.limits):
+            return _clipped(stimuli, low, high)
         parts = [_clipped(stimuli[:, c], *limit) for c, limit in enumerate(self.limits)]
         return torch.stack(parts, 1)
 
@@ -163,7 +184,8 @@ class Mask:
 
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         weight = self.mask.to(stimuli)
-        return stimuli * weight + (1 - weight) * self.background
+        rest = torch.as_tensor(self.background).to(stimuli)
+        return stimuli * weight + (1 - weight) * rest
 
 
 @dataclass(frozen=True)

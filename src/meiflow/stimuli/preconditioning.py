@@ -54,6 +54,8 @@ class Tangent:
         g, x = gradient.flatten(1), stimuli.flatten(1)
         free = torch.ones_like(x, dtype=torch.bool)
         if self.mask is not None:
+            if self.mask.dtype != torch.bool:
+                raise ValueError(f"the mask must be boolean, got {self.mask.dtype}")
             free = self.mask.to(x.device).expand(stimuli.shape).flatten(1)
         low, high = (-torch.inf, torch.inf) if self.limits is None else self.limits
         left = _residual(g, x, (free & (x > low) & (x < high)).to(x.dtype))

@@ -31,6 +31,15 @@ def feasible_contrast(mean: float) -> float:
     return float(np.sqrt(mean * (1 - mean)))
 
 
+def check_reachable(mean: float, contrast: float) -> None:
+    """Raise ValueError unless some image in [0, 1] has this mean and RMS contrast."""
+    if not 0 < mean < 1 or not 0 < contrast <= feasible_contrast(mean):
+        most = f"; at that mean the most is {feasible_contrast(mean):.3g}" if 0 < mean < 1 else ""
+        raise ValueError(
+            f"no image in [0, 1] has mean {mean:.3g} and RMS contrast {contrast:.3g}{most}"
+        )
+
+
 def project(images: Tensor, mean: float, contrast: float) -> Tensor:
     """Nearest image, along scaling and shifting, with the given mean and RMS contrast.
 

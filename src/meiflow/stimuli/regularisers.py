@@ -104,6 +104,8 @@ class Laplacian:
     weight: float = 1.0
 
     def __call__(self, stimuli: Tensor) -> Tensor:
+        if min(stimuli.shape[-2:]) < 3:
+            raise ValueError(f"at least 3 x 3 pixels are needed, got {tuple(stimuli.shape[-2:])}")
         middle = stimuli[..., 1:-1, 1:-1]
         sides = stimuli[..., :-2, 1:-1] + stimuli[..., 2:, 1:-1]
         sides = sides + stimuli[..., 1:-1, :-2] + stimuli[..., 1:-1, 2:]
@@ -190,6 +192,9 @@ class SpectrumMatch:
         return profile / profile.sum(1, keepdim=True).clamp_min(_TINY)
 
     def __call__(self, stimuli: Tensor) -> Tensor:
-        found = self._profile(stimuli, self.bins)
-        ratio = (found + 1e-12).log() - (self.target + 1e-12).log()
+        height, width = stimuli.shape[-2:]
+        if height * (width // 2 + 1) != self.bins.shape[1]:
+            raise ValueError(f"made for frames of another size than {(height, width)}")
+        found = self._profile(stimuli, self.bins.to(stimuli))
+        ratio = (found + 1e-12).log() - (self.target.to(stimuli) + 1e-12).log()
         return self.weight * ratio.pow(2).mean(1)

@@ -61,6 +61,6 @@ class Recursive:
 
 def as_schedule(value: float | tuple[float, float] | Schedule) -> Schedule:
     """A schedule from a number, a pair (first, last) or a schedule."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return Linear(*value)
-    return Constant(float(value)) if isinstance(value, int | float) else value
+    return value if callable(value) else Constant(float(value))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Protocol
 
 import torch
@@ -120,3 +121,15 @@ class PixelChange:
             return (stimuli - before).abs().flatten(1).amax(1) <= self.threshold
 
         return check
+
+
+def as_stoppers(stop: Stopper | int | Sequence[Stopper]) -> list[Stopper]:
+    """Stoppers from one of them, a number of steps, or several."""
+    if isinstance(stop, int | Integral):
+        return [Iterations(int(stop))]
+    stoppers: list[Stopper] = [*stop] if isinstance(stop, Sequence) else [stop]
+    wrong = [rule for rule in stoppers if not hasattr(rule, "begin")]
+    if wrong or not stoppers:
+        got = type(wrong[0]).__name__ if wrong else "nothing"
+        raise ValueError(f"stop: a number of steps or at least one stopper is needed, got {got}")
+    return stoppers
