@@ -14,6 +14,7 @@ from meiflow import __version__ as VERSION
 from meiflow.config import check_inputs, parse_config, resolved
 from meiflow.errors import MeiflowError
 from meiflow.session.source import session_files
+from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 min_version("9.0")
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from meiflow.comparison.compare import read_procedures
+from meiflow.comparison.compare import read_procedure, read_procedures
 from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_array, write_array
@@ -39,7 +39,7 @@ def filters():
     return [patterns.gabor(GRID, x, y, 18.0, angle, 40.0, 7.0) for x, y, angle in PLACES]
 
 
-def neuron(template, x, y):
+def neuron(template, x, y, scale=1.5):
     state = {
         "kind": "ln",
         "filter": torch.as_tensor(
@@ -47,7 +47,7 @@ def neuron(template, x, y):
         ),
         "offset": -0.1,
         "baseline": -2.0,
-        "scale": 1.5,
+        "scale": scale,
     }
     return NeuronModel(GRID, x, y, [state], [1.0])
 
@@ -113,7 +113,7 @@ def test_natural_is_the_best_of_all_images(population, tmp_path):
     for i, model in enumerate(population.models):
         responses = model.predict(candidates)
         assert table["predicted_response"][i] == pytest.approx(responses.max(), rel=1e-5)
-        assert table["image_id"][i] == 100 + responses.argmax()
+        assert table["image"][i] == 100 + responses.argmax()
         np.testing.assert_allclose(images[i], candidates[responses.argmax()], atol=1e-6)
 
 
@@ -127,7 +127,7 @@ def test_further_images_are_searched(population, tmp_path):
     wide = load_population(parse_config(document), population.image_ids, population.images, folders)
     _, table = made("natural", wide, tmp_path)
     assert (table["source"] == "natural_images").all()
-    assert table["image_id"].tolist() == [0, 1, 2]
+    assert table["image"].tolist() == [0, 1, 2]
     assert (table["searched"] == 23).all()
 
 
@@ -178,6 +178,52 @@ def test_what_excites_is_read_back_at_the_common_contrast(population, tmp_path):
         assert alike(stimulus.image, 2) > 0.95
     with pytest.raises(MeiflowError, match="make it again"):
         read_procedures(tmp_path, ["population_mei"], ["900"], 0.47, 0.05)
+
+
+def test_a_folder_of_photographs_of_any_name_and_size_is_searched(population, tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, (name, scale) in enumerate((("dog.png", 2), ("house.jpg", 4), ("tree 7.tif", 3))):
+        template = filters()[i]
+        pixels = np.uint8(255 * (0.5 + 0.45 * template / np.abs(template).max()))
+        Image.fromarray(np.kron(pixels, np.ones((scale, scale), np.uint8))).save(folder / name)
+    document = CONFIG.model_dump(mode="json")
+    document["stimuli"]["natural_images"] = str(folder)
+    folders = dict(zip(population.neurons, population.folders, strict=True))
+    wide = load_population(parse_config(document), population.image_ids, population.images, folders)
+    _, table = made("natural", wide, tmp_path)
+    assert table["image"].tolist() == ["dog.png", "house.jpg", "tree 7.tif"]
+    (folder / "house.jpg").write_bytes(b"no picture")
+    with pytest.raises(MeiflowError, match=r"stimuli\.natural_images: .*house\.jpg is not a read"):
+        make_procedure("natural", wide, tmp_path)
+
+
+def test_one_silent_neuron_does_not_stop_the_others(population, tmp_path, capsys):
+    """Its images stay grey, its numbers empty, and a message names it."""
+    folders = dict(zip(population.neurons, population.folders, strict=True))
+    folders["001"] = tmp_path / "silent"
+    save_model(neuron(filters()[1], 0.0, 0.0, scale=0.0), folders["001"] / "model.pt")
+    write_array(population.mei(1), folders["001"] / "mei.npy")
+    population = load_population(CONFIG, population.image_ids, population.images, folders)
+    for name in ("regularised_natural", "diverse"):
+        images, table = made(name, population, tmp_path)
+        assert images[1].std() < 1e-6
+        own = table[table["neuron_id"] == "001"]
+        assert own["predicted_response" if name == "diverse" else "response_kept"].isna().all()
+        assert table[table["neuron_id"] == "002"].notna().all(axis=None)
+        assert "neuron 001" in capsys.readouterr().err
+
+
+def test_damaged_files_of_a_procedure_are_named(population, tmp_path):
+    make_procedure("population_mei", population, tmp_path)
+    path = tmp_path / "population_mei.npy"
+    whole = read_array(path)
+    for bad in (np.full_like(whole, np.nan), np.float32(3), whole[:2]):
+        np.save(path, bad)
+        with pytest.raises(MeiflowError, match=r"population_mei\.npy: .*make it again"):
+            read_procedure(tmp_path, "population_mei", ["000"])
 
 
 def test_no_neuron_and_a_silent_model_are_named(population, tmp_path):

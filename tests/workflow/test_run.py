@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from meiflow.sections import Procedure
+from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 pytestmark = pytest.mark.workflow
 PROCEDURES = get_args(Procedure)
+SHOWN = [name for name in SHOWN_PROCEDURES if name != "walker_mei"]
 SMALL = ("--configfile", "small.yaml")
 
 COLUMNS = {
@@ -119,6 +121,8 @@ def test_second_run_does_nothing(finished):
             {"population_mei", "stimuli", "comparison", "closed_loop"},
             {"model", "search"},
         ),
+        # another order, and without what is not shown to the neurons: nothing to do
+        ({"stimuli": {"make": ["walker_mei", *SHOWN]}}, {"report"}, {"closed_loop", "walker_mei"}),
         ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"model", "tables"}),
         ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
         ({"model": {"folds": 4}}, {"search", "model", "learning_curve"}, {"tables", "selection"}),

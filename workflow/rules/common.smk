@@ -147,10 +147,18 @@ def movie_files():
 
 def shown_files():
     """What of these the closed loop shows to the simulated neurons."""
-    from meiflow.stimuli.names import SHOWN_PROCEDURES
-
     shown = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
     return [f"{RESULTS}/stimuli/{name}.{s}" for name in shown for s in ("npy", "csv")]
+
+
+# The procedures as the closed loop is told of them: whatever else is made is nothing to it.
+LOOP_CONFIG = CONFIG.model_copy(
+    update={
+        "stimuli": CONFIG.stimuli.model_copy(
+            update={"make": sorted(set(CONFIG.stimuli.make) & set(SHOWN_PROCEDURES))}
+        )
+    }
+)
 
 
 def pictured_files():

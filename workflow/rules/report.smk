@@ -64,6 +64,7 @@ rule report:
             "model",
             "mei",
             "stimuli",
+            "movie",
             "gabor",
             "comparison",
             "report",

@@ -23,7 +23,7 @@ if FILES.truth:
             mem_mb=2000,
             runtime=60,
         params:
-            config=resolved(CONFIG, "image", "mei", "stimuli.make", "seed"),
+            config=resolved(LOOP_CONFIG, "image", "mei", "stimuli.make", "seed"),
             tables=subpath(input.images, parent=True),
             results=subpath(input.neurons, ancestor=2),
             gabors=GABORS,

@@ -83,19 +83,35 @@ def read_procedures(
     for procedure, name in SHOWN_PROCEDURES.items():
         if procedure not in made:
             continue
-        table = read_csv(folder / f"{procedure}.csv", ("neuron_id",))
-        images = read_array(folder / f"{procedure}.npy")
-        images = images[:, 0] if images.ndim == 4 else images
-        rows = {str(n): i for i, n in enumerate(table["neuron_id"])}
-        if len(rows) != len(images) or any(n not in rows for n in neurons):
-            raise MeiflowError(
-                f"{folder / procedure}.npy: holds {len(images)} images, its table "
-                f"{len(rows)} neurons; make it again for the neurons now selected"
-            )
-        shown = project_array(images, mean, contrast)
-        for neuron in neurons:
-            found[neuron].append(Stimulus(name, shown[rows[neuron]]))
+        shown = project_array(read_procedure(folder, procedure, neurons), mean, contrast)
+        for neuron, image in zip(neurons, shown, strict=True):
+            found[neuron].append(Stimulus(name, image))
     return found
+
+
+def read_procedure(folder: Path, procedure: str, neurons: list[str]) -> NDArray[np.float32]:
+    """What one procedure made for some neurons, as it was made: (neurons, height, width).
+
+    Of several images per neuron the first: of a receptive field, the linear one.
+
+    Raises
+    ------
+    MeiflowError
+        If a file is damaged, or made for other neurons.
+    """
+    table = read_csv(folder / f"{procedure}.csv", ("neuron_id",))
+    path = folder / f"{procedure}.npy"
+    images = read_array(path)
+    rows = {str(n): i for i, n in enumerate(dict.fromkeys(table["neuron_id"]))}
+    if images.ndim not in (3, 4) or not np.isfinite(images).all():
+        raise MeiflowError(f"{path}: holds no images of finite luminance; make it again")
+    if len(rows) != len(images) or any(n not in rows for n in neurons):
+        raise MeiflowError(
+            f"{path}: holds images of {len(images)} neurons, its table has {len(rows)}, not all "
+            "of those now selected among them; make it again"
+        )
+    chosen = images[[rows[n] for n in neurons]]
+    return chosen[:, 0] if chosen.ndim == 4 else chosen
 
 
 def image_metrics(image: NDArray, geometry: Geometry, threshold: float) -> dict[str, float]:

@@ -13,45 +13,63 @@ from meiflow.geometry import Geometry
 _COLUMNS = 8
 _MOST_SHOWN = 160
 _FRAMES = 8
+_MOST_MOVIES = 20
 
 
-def sheet(images: NDArray, neurons: list[str], geometry: Geometry) -> Figure:
+def sheet(
+    images: NDArray, titles: list[str], geometry: Geometry, columns_are: list[str] | None = None
+) -> Figure:
     """Contact sheet of one kind of stimulus.
 
     Parameters
     ----------
     images : ndarray, shape (neurons, [several,] height, width)
         With several, one row per neuron.
-    neurons : list of str
+    titles : list of str
+        Of the neurons.
     geometry : Geometry
+    columns_are : list of str, optional
+        What the several are.
     """
     several = images.ndim == 4
     columns = min(images.shape[1], _COLUMNS) if several else min(len(images), _COLUMNS)
     shown = images[: _MOST_SHOWN // columns] if several else images[:_MOST_SHOWN]
     rows = len(shown) if several else -(-len(shown) // columns)
     with style():
-        figure = new_figure(1.25 * columns + 0.2, 1.12 * rows + 0.3)
+        figure = new_figure(1.25 * columns + 0.2, 1.2 * rows + 0.4)
         axes = figure.subplots(rows, columns, squeeze=False)
         for ax in axes.ravel():
             ax.axis("off")
-        for i, neuron in enumerate(neurons[: len(shown)]):
+        for i, title in enumerate(titles[: len(shown)]):
             stack = shown[i][:columns] if several else shown[i][None]
             for k, image in enumerate(stack):
                 ax = axes[i, k] if several else axes[i // columns, i % columns]
                 show_image(ax, image, geometry)
-                if k == 0:
-                    ax.set_title(neuron, fontsize=6.5)
+                kind = columns_are[k] if columns_are and i == 0 else ""
+                if k == 0 or kind:
+                    ax.set_title(
+                        "\n".join(t for t in (kind, title if k == 0 else "") if t), fontsize=6.5
+                    )
+        cut = f"the first {len(shown)} of {len(images)} neurons" if len(shown) < len(images) else ""
+        fewer = several and columns < images.shape[1]
+        cut += f"{', ' if cut else ''}{columns} of {images.shape[1]} images" if fewer else ""
+        if cut:
+            figure.suptitle(cut, fontsize=7)
     return figure
 
 
 def film_strip(movies: NDArray, names: list[str]) -> Figure:
-    """Frames of movies (n, channels, time, height, width), evenly spaced, first channel."""
+    """Frames of movies (n, channels, time, height, width), evenly spaced, first channel.
+
+    Each movie's grey scale is centred on its mean luminance.
+    """
     frames = np.unique(np.linspace(0, movies.shape[2] - 1, _FRAMES).round().astype(int))
+    shown = movies[:_MOST_MOVIES]
     with style():
-        figure = new_figure(1.1 * len(frames) + 0.4, 1.1 * len(movies) + 0.3)
-        axes = figure.subplots(len(movies), len(frames), squeeze=False)
-        for row, movie in enumerate(movies):
-            grey = float(np.median(movie[0]))
+        figure = new_figure(1.1 * len(frames) + 0.4, 1.1 * len(shown) + 0.4)
+        axes = figure.subplots(len(shown), len(frames), squeeze=False)
+        for row, movie in enumerate(shown):
+            grey = float(movie[0].mean())
             reach = max(float(np.abs(movie[0] - grey).max()), 1e-6)
             for column, frame in enumerate(frames):
                 ax = axes[row, column]
@@ -60,4 +78,8 @@ def film_strip(movies: NDArray, names: list[str]) -> Figure:
                 if row == 0:
                     ax.set_title(f"frame {frame}", fontsize=6.5)
             axes[row, 0].set_ylabel(names[row], fontsize=6.5)
+        notes = [f"the first {len(shown)} of {len(movies)}"] if len(shown) < len(movies) else []
+        notes += [f"channel 0 of {movies.shape[1]}"] if movies.shape[1] > 1 else []
+        if notes:
+            figure.suptitle(", ".join(notes), fontsize=7)
     return figure

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow import __version__
-from meiflow.comparison.compare import read_stimuli
+from meiflow.comparison.compare import read_procedure, read_stimuli
 from meiflow.figures.models import learning_curves, model_scores
 from meiflow.figures.neuron import NeuronView, neuron_figure
 from meiflow.figures.overview import (
@@ -20,7 +20,7 @@ from meiflow.figures.overview import (
     response_ratios,
 )
 from meiflow.figures.style import as_data_uri, save_figure
-from meiflow.files import read_array, read_arrays, read_csv, write_text
+from meiflow.files import read_arrays, read_csv, write_text
 from meiflow.progress import track
 from meiflow.sections import Config
 from meiflow.selection.select import selected_neurons
@@ -122,12 +122,9 @@ def _further_images(
     for procedure, name in (SHOWN_PROCEDURES | {"suppressive": "suppressive"}).items():
         if procedure not in made:
             continue
-        images = read_array(results / "stimuli" / f"{procedure}.npy")
-        table = read_csv(results / "stimuli" / f"{procedure}.csv", ("neuron_id",))
-        rows = {str(n): i for i, n in enumerate(table["neuron_id"])}
-        for neuron in neurons:
-            image = images[rows[neuron]]
-            found[neuron][name] = image[0] if image.ndim == 3 else image
+        images = read_procedure(results / "stimuli", procedure, neurons)
+        for neuron, image in zip(neurons, images, strict=True):
+            found[neuron][name] = image
     return found
 
 

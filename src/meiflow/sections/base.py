@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+
+T = TypeVar("T")
 
 
 class Section(BaseModel):
@@ -17,7 +19,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def each_once(names: list[str]) -> list[str]:
+def each_once(names: list[T]) -> list[T]:
     """The names, if none stands there twice."""
     twice = [name for name in names if names.count(name) > 1]
     if twice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from meiflow.sections.base import Positive, Section, each_once
 
@@ -101,6 +101,21 @@ class Movie(Section):
     temporal_sigma: float = Field(
         default=0.0, ge=0, le=1000, description="frames; low-pass of the movie at each step"
     )
+
+    @field_validator("neurons")
+    @classmethod
+    def _each_once(cls, numbers: list[int]) -> list[int]:
+        return each_once(numbers)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Movie:
+        most = (self.mean * (1 - self.mean)) ** 0.5
+        if self.contrast > most:
+            raise ValueError(
+                f"contrast: {self.contrast} is out of reach at mean luminance {self.mean}; the "
+                f"most is {most:.3g}"
+            )
+        return self
 
 
 class Gabor(Section):

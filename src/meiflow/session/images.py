@@ -13,6 +13,8 @@ from meiflow.files import read_array
 from meiflow.progress import say
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+PHOTO_SUFFIXES = (*PICTURE_SUFFIXES, ".jpg", ".jpeg")
+_CHUNK = 500
 
 
 def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -73,28 +75,27 @@ def frame_files(folder: Path) -> dict[int, Path]:
     return found
 
 
-def _read_picture(path: Path) -> NDArray[np.float64]:
+def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64]:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
             if picture.mode == "I":
                 raise MeiflowError(
-                    f"session.images: {path} holds 32-bit integers; expected 8 or 16 bits a pixel"
+                    f"{key}: {path} holds 32-bit integers; expected 8 or 16 bits a pixel"
                 )
             if picture.mode.startswith("I;16"):
                 pixels = np.asarray(picture, dtype=float) / 65535
             elif picture.mode == "F":
-                pixels = _as_luminance(np.asarray(picture)[None], path)[0]
+                pixels = _as_luminance(np.asarray(picture)[None], path, key)[0]
             elif "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < 255:
                 raise MeiflowError(
-                    f"session.images: {path} is partly transparent; put it on the background "
-                    "that was shown"
+                    f"{key}: {path} is partly transparent; put it on the background that was shown"
                 )
             else:
                 pixels = np.asarray(picture.convert("L"), dtype=float) / 255
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise MeiflowError(f"session.images: {path} is not a readable picture ({error})") from None
+        raise MeiflowError(f"{key}: {path} is not a readable picture ({error})") from None
     return pixels
 
 
@@ -129,12 +130,7 @@ def load_images(
         files = frame_files(path)
         numbers = sorted(files)
     elif path.suffix == ".npy":
-        stack = read_array(path)
-        if stack.ndim != 3 or 0 in stack.shape:
-            raise MeiflowError(
-                f"session.images: {path} has shape {stack.shape}; expected (frames, height, width)"
-            )
-        stack = _as_luminance(stack, path)
+        stack = _as_luminance(_read_stack(path, "session.images"), path)
         numbers = list(range(len(stack)))
     else:
         raise MeiflowError(
@@ -165,21 +161,72 @@ def load_images(
     return np.array(numbers), resize(stack[numbers], shape)
 
 
-def _as_luminance(stack: NDArray, path: Path) -> NDArray[np.float64]:
+def _read_stack(path: Path, key: str) -> NDArray:
+    stack = read_array(path)
+    if stack.ndim != 3 or 0 in stack.shape:
+        raise MeiflowError(
+            f"{key}: {path} has shape {stack.shape}; expected (frames, height, width)"
+        )
+    return stack
+
+
+def _as_luminance(stack: NDArray, path: Path, key: str = "session.images") -> NDArray[np.float64]:
     if stack.dtype == np.uint16 and stack.max() <= 255:
         say(
-            f"session.images: {path} holds 16-bit pixels but none above 255: nearly black; if "
+            f"{key}: {path} holds 16-bit pixels but none above 255: nearly black; if "
             "they are 8-bit pixels, save them as uint8"
         )
     if stack.dtype in (np.uint8, np.uint16):
         return stack / float(np.iinfo(stack.dtype).max)
     if stack.dtype.kind != "f":
         raise MeiflowError(
-            f"session.images: {path} holds {stack.dtype}; expected uint8, uint16, or floats in 0..1"
+            f"{key}: {path} holds {stack.dtype}; expected uint8, uint16, or floats in 0..1"
         )
-    if not np.isfinite(stack).all() or stack.min() < 0 or stack.max() > 1:
+    if not np.isfinite(stack).all():
+        raise MeiflowError(f"{key}: {path} holds values that are not finite")
+    if stack.min() < 0 or stack.max() > 1:
         raise MeiflowError(
-            f"session.images: {path} has luminances outside 0..1 "
-            f"(from {np.nanmin(stack):.4g} to {np.nanmax(stack):.4g}); rescale them"
+            f"{key}: {path} has luminances outside 0..1 "
+            f"(from {stack.min():.4g} to {stack.max():.4g}); rescale them"
         )
     return stack.astype(float)
+
+
+def load_image_set(
+    source: str | Path, shape: tuple[int, int], key: str
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Any set of natural images, as luminance in [0, 1], each resized by itself.
+
+    Parameters
+    ----------
+    source : path
+        Folder of pictures of any names and sizes (PNG, TIFF, JPEG), or one ``.npy`` stack
+        (images, height, width) as in `load_images`.
+    shape : tuple of int
+        (height, width) of the result.
+    key : str
+        Of the configuration, for messages.
+
+    Returns
+    -------
+    names : list of str
+        File names, or places in the stack from 0.
+    images : ndarray of float32, shape (n, height, width)
+    """
+    path = Path(source)
+    if path.is_dir():
+        suffixes = PHOTO_SUFFIXES
+        files = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+        files = [p for p in files if not p.name.startswith(".")]
+        if not files:
+            raise MeiflowError(f"{key}: {path} holds no {', '.join(suffixes)} file")
+        pictures = (_read_picture(file, key) for file in files)
+        images = np.stack([resize(pixels[None], shape)[0] for pixels in pictures])
+        return [file.name for file in files], images
+    if path.suffix != ".npy":
+        raise MeiflowError(f"{key}: {path} is neither a folder of pictures nor a .npy stack")
+    stack = _read_stack(path, key)
+    images = np.empty((len(stack), *shape), np.float32)
+    for i in range(0, len(stack), _CHUNK):  # in double precision a large set is too large
+        images[i : i + _CHUNK] = resize(_as_luminance(stack[i : i + _CHUNK], path, key), shape)
+    return [str(i) for i in range(len(stack))], images

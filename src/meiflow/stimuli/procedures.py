@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,10 @@ from meiflow.models.network import NeuronModel, load_model
 from meiflow.models.population import PairedModel
 from meiflow.progress import say, track
 from meiflow.sections import Config, Procedure
-from meiflow.session.images import load_images
+from meiflow.session.images import load_image_set
 from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import most_exciting, noise_starts
-from meiflow.stimuli.natural import fade, matched_naturals
+from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
 from meiflow.stimuli.projection import contrast_targets, project_array
 from meiflow.stimuli.published import notebook_mei, walker_mei
@@ -29,6 +29,8 @@ from meiflow.stimuli.receptive_field import gradient_field, linear_field
 
 _SAME = 0.95  # of the best restart: counted as having found the same response
 _REACHED = 0.95
+_BATCH = 240  # images: what a batch of convolutional networks of one's own can take
+_CHUNK = 1000
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,21 @@ class Population:
     def paired(self) -> PairedModel:
         """All models as one, with images of its own for each neuron."""
         return PairedModel(self.models)
+
+    def part(self, chosen: list[int]) -> Population:
+        """Some of the neurons."""
+        return replace(
+            self,
+            neurons=[self.neurons[i] for i in chosen],
+            models=[self.models[i] for i in chosen],
+            folders=[self.folders[i] for i in chosen],
+        )
+
+    def groups(self, images: int) -> list[Population]:
+        """Neuron by neuron in order, as many at once as a batch can take with so many images."""
+        size = max(1, _BATCH // images)
+        rows = list(range(len(self.neurons)))
+        return [self.part(rows[i : i + size]) for i in range(0, len(rows), size)]
 
     def matched(self, images: NDArray) -> NDArray[np.float32]:
         """Images at the common mean and contrast."""
@@ -115,8 +132,19 @@ def _restarts(p: Population) -> Tensor:
     return noise.repeat(len(p.models), 1, 1)
 
 
+def _joined(parts: list[Made]) -> Made:
+    """Several groups of neurons as one."""
+    tables = pd.concat([part.table for part in parts], ignore_index=True)
+    return Made(np.concatenate([part.images for part in parts]), tables)
+
+
 def _ascend(p: Population, objective: Suppress | None) -> Made:
     """Best of the restarts of each neuron, and how far the restarts agree."""
+    groups = p.groups(p.config.mei.restarts)
+    return _joined([_ascend_together(g, objective) for g in track(groups, "groups", len(groups))])
+
+
+def _ascend_together(p: Population, objective: Suppress | None) -> Made:
     mei = p.config.mei
     found = most_exciting(
         p.paired,
@@ -164,6 +192,7 @@ def _suppressive(p: Population) -> Made:
     made = _ascend(p, Suppress())
     grey = np.full((len(p.models), *p.images.shape[1:]), p.mean, np.float32)
     made.table["grey_response"] = p.predictions(grey)
+    made.table["share_of_grey"] = made.table["predicted_response"] / made.table["grey_response"]
     made.table["mei_response"] = p.predictions(np.stack([p.mei(i) for i in range(len(grey))]))
     return made
 
@@ -171,15 +200,22 @@ def _suppressive(p: Population) -> Made:
 def _diverse(p: Population) -> Made:
     options = p.config.stimuli
     images, tables = [], []
+    n = options.diverse_images
     for i, model in track(list(enumerate(p.models)), "diverse images", len(p.models)):
         mei = p.mei(i)
+        best = model.predict(mei[None])[0]
+        if best <= 0:
+            say(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
+            images.append(np.full((n, *mei.shape), p.mean, np.float32))
+            tables.append(pd.DataFrame({"neuron_id": p.neurons[i], "image": np.arange(n)}))
+            continue
         found = diverse_images(
             model,
             torch.as_tensor(mei),
             p.config.image.geometry,
             p.mean,
             p.contrast,
-            options.diverse_images,
+            n,
             options.diverse_fraction,
             options.diverse_steps,
             p.config.seed,
@@ -189,49 +225,89 @@ def _diverse(p: Population) -> Made:
             pd.DataFrame(
                 {
                     "neuron_id": p.neurons[i],
-                    "image": np.arange(len(found.images)),
+                    "image": np.arange(n),
                     "predicted_response": found.responses,
-                    "fraction_of_mei": found.responses / model.predict(mei[None])[0],
+                    "fraction_of_mei": found.responses / best,
                     "similarity": found.similarity,
                     "mei_blended": found.blended,
                 }
             )
         )
-    return Made(np.stack(images), pd.concat(tables))
+    columns = ["neuron_id", "image", "predicted_response", "fraction_of_mei", "similarity"]
+    return Made(np.stack(images), pd.concat(tables).reindex(columns=[*columns, "mei_blended"]))
 
 
-def _natural_set(p: Population) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
-    """All natural images there are, their numbers, and whose they are."""
-    images, numbers, sources = p.images, p.image_ids, ["session"] * len(p.images)
-    others = p.config.stimuli.natural_images
-    if others is not None:
-        more_numbers, more = load_images(others, p.config.image.geometry.shape)
-        images, numbers = np.concatenate([images, more]), np.append(numbers, more_numbers)
-        sources = sources + ["natural_images"] * len(more)
-    return images, numbers, sources
+@dataclass(frozen=True)
+class _Naturals:
+    """All natural images there are, what they are called, and whose they are."""
+
+    images: NDArray[np.float32]
+    names: list[str]
+    sources: list[str]
+
+    @classmethod
+    def of(cls, p: Population) -> _Naturals:
+        images, names = p.images, [str(i) for i in p.image_ids]
+        sources = ["session"] * len(images)
+        others = p.config.stimuli.natural_images
+        if others is not None:
+            shape = p.config.image.geometry.shape
+            more_names, more = load_image_set(others, shape, "stimuli.natural_images")
+            images, names = np.concatenate([images, more]), names + more_names
+            sources += ["natural_images"] * len(more)
+        return cls(images, names, sources)
+
+    def best(self, p: Population, matched: bool) -> NDArray[np.int64]:
+        """The image each neuron's model responds to most, as it is or at the common contrast."""
+        top = np.full(len(p.models), -np.inf)
+        best = np.zeros(len(p.models), int)
+        starts = range(0, len(self.images), _CHUNK)
+        for start in track(starts, "natural images", len(starts)):
+            part = self.images[start : start + _CHUNK]
+            part = p.matched(part) if matched else part
+            for i, model in enumerate(p.models):
+                responses = model.predict(part)
+                if responses.max() > top[i]:
+                    top[i], best[i] = responses.max(), start + responses.argmax()
+        return best
+
+    def label(self, table: pd.DataFrame, chosen: NDArray[np.int64]) -> None:
+        """Say which images these are."""
+        table["image"] = [self.names[i] for i in chosen]
+        table["source"] = [self.sources[i] for i in chosen]
+        table["searched"] = len(self.images)
 
 
 def _natural(p: Population) -> Made:
-    images, numbers, sources = _natural_set(p)
-    candidates = matched_naturals(images, p.mean, p.contrast)
-    responses = [m.predict(candidates) for m in track(p.models, "natural images", len(p.models))]
-    best = np.array([r.argmax() for r in responses])
-    table = _about(p, candidates[best])
-    table["image_id"], table["source"] = numbers[best], [sources[i] for i in best]
-    table["searched"] = len(candidates)
-    return Made(candidates[best], table)
+    naturals = _Naturals.of(p)
+    best = naturals.best(p, matched=True)
+    images = p.matched(naturals.images[best])
+    table = _about(p, images)
+    naturals.label(table, best)
+    return Made(images, table)
 
 
 def _regularised_natural(p: Population) -> Made:
-    images, numbers, sources = _natural_set(p)
-    best = np.array([m.predict(images).argmax() for m in p.models])
-    found = fade(p.paired, images[best], p.mean, p.config.stimuli.fade_steps)
-    table = _about(p, found.images)
-    table["image_id"], table["source"] = numbers[best], [sources[i] for i in best]
-    table["natural_response"] = found.responses
-    table["response_kept"] = found.kept / found.responses
-    table["contrast_left"] = found.contrast_left
-    return Made(found.images, table)
+    naturals = _Naturals.of(p)
+    best = naturals.best(p, matched=False)
+    whole = naturals.images[best]
+    responses = p.predictions(whole)
+    images = np.full(whole.shape, p.mean, np.float32)
+    kept, left = np.full(len(best), np.nan), np.full(len(best), np.nan)
+    for silent in np.flatnonzero(responses <= 0):
+        say(f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey")
+    rows = np.flatnonzero(responses > 0)
+    for i in range(0, len(rows), _BATCH):
+        group = rows[i : i + _BATCH]
+        paired = p.part(group.tolist()).paired
+        found = fade(paired, whole[group], p.mean, p.config.stimuli.fade_steps)
+        images[group], left[group] = found.images, found.contrast_left
+        kept[group] = found.kept / found.responses
+    table = _about(p, images)
+    naturals.label(table, best)
+    table["natural_response"], table["response_kept"] = responses, kept
+    table["contrast_left"] = left
+    return Made(images, table)
 
 
 def _receptive_field(p: Population) -> Made:
@@ -252,17 +328,23 @@ def _receptive_field(p: Population) -> Made:
 
 def _notebook(p: Population) -> Made:
     geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
-    found = notebook_mei(p.paired, geometry, p.images, p.config.seed, steps, len(p.models))
-    table = _about(p, found.images)
-    table["last_response"] = found.trace.objective[-1]
-    table["last_objective"] = (found.trace.objective - found.trace.penalty)[-1]
-    return Made(found.images, table)
+    parts = []
+    for g in p.groups(1):
+        found = notebook_mei(g.paired, geometry, p.images, p.config.seed, steps, len(g.models))
+        table = _about(g, found.images)
+        table["last_response"] = found.trace.objective[-1]
+        table["last_objective"] = (found.trace.objective - found.trace.penalty)[-1]
+        parts.append(Made(found.images, table))
+    return _joined(parts)
 
 
 def _walker(p: Population) -> Made:
     geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
-    found = walker_mei(p.paired, geometry, p.images, p.config.seed, steps, n=len(p.models))
-    return Made(found.images, _about(p, found.images))
+    parts = []
+    for g in p.groups(1):
+        found = walker_mei(g.paired, geometry, p.images, p.config.seed, steps, n=len(g.models))
+        parts.append(Made(found.images, _about(g, found.images)))
+    return _joined(parts)
 
 
 _MAKERS: dict[Procedure, Callable[[Population], Made]] = {
@@ -275,6 +357,21 @@ _MAKERS: dict[Procedure, Callable[[Population], Made]] = {
     "notebook_mei": _notebook,
     "walker_mei": _walker,
 }
+
+
+_COLUMNS = {"receptive_field": ["linear field", "gradient at grey"]}
+
+
+def _titles(name: Procedure, neurons: list[str], table: pd.DataFrame) -> list[str]:
+    """What stands over each neuron's pictures."""
+    if name == "suppressive":
+        notes = [f"{share:.2f} of grey" for share in table["share_of_grey"]]
+    elif name == "receptive_field":
+        pairs = zip(table["linear_norm"], table["gradient_norm"], strict=True)
+        notes = [f"norms {linear:.2g}, {gradient:.2g}" for linear, gradient in pairs]
+    else:
+        return neurons
+    return [f"{neuron}\n{note}" for neuron, note in zip(neurons, notes, strict=True)]
 
 
 def make_procedure(name: Procedure, population: Population, output: Path) -> None:
@@ -295,7 +392,8 @@ def make_procedure(name: Procedure, population: Population, output: Path) -> Non
     write_array(made.images, output / f"{name}.npy")
     write_csv(made.table, output / f"{name}.csv")
     geometry = population.config.image.geometry
-    save_figure(sheet(made.images, population.neurons, geometry), output / f"{name}.png")
+    titles = _titles(name, population.neurons, made.table)
+    save_figure(sheet(made.images, titles, geometry, _COLUMNS.get(name)), output / f"{name}.png")
     if "predicted_response" in made.table:
         mean = made.table["predicted_response"].mean()
         say(f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}")
