@@ -33,6 +33,7 @@ rule report:
         of_selected(f"{NEURON}/comparison.csv"),
         validation_files(),
         pictured_files(),
+        movie_files() if CONFIG.movie.model else [],
         selection_figure_files(),
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/learning_curve.csv",

@@ -216,6 +216,7 @@ def write_report(
         session=config.session.model_dump(),
         headline=_headline(summary, table, loop is not None),
         figures={name: _picture(figures / f"{name}.png") for name in drawn},
+        movies=_picture(results / "stimuli" / "movies.png") if config.movie.model else "",
         selection={
             name: _picture(results / "selection" / f"{name}.png")
             for name in ("oracle", "measures", "rastermap")

@@ -67,14 +67,15 @@ _PUBLIC = {
     "receptive_field": ("gradient", "gradient_field", "linear_field"),
     "movie": ("most_exciting_movie",),
 }
-_MODULE = {name: module for module, names in _PUBLIC.items() for name in names}
+_MODULE = {name: f"{__name__}.{module}" for module, names in _PUBLIC.items() for name in names}
+_MODULE["Geometry"] = "meiflow.geometry"
 __all__ = sorted(_MODULE)  # noqa: PLE0605  made from the table above
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+    return getattr(import_module(_MODULE[name]), name)
 
 
 def __dir__() -> list[str]:
