@@ -91,7 +91,7 @@ def _checked(chosen: Sequence[int], n: int) -> list[int]:
     wrong = [i for i in chosen if not -n <= i < n]
     if wrong:
         raise ValueError(f"neuron {wrong[0]} of a model with {n} outputs (0 to {n - 1})")
-    return list(chosen)
+    return [int(i) for i in chosen]
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,8 @@ class Increase:
         if self.neurons is None:
             return values.mean(1)
         if isinstance(self.neurons, int | Integral):
-            chosen: Sequence[int] = [int(self.neurons)]
-        else:
-            chosen = self.neurons
-        return values[:, _checked(chosen, values.shape[1])].mean(1)
+            return values.select(1, *_checked([self.neurons], values.shape[1]))
+        return values[:, _checked(self.neurons, values.shape[1])].mean(1)
 
 
 @dataclass(frozen=True)
@@ -139,8 +137,8 @@ class Each:
         values = per_neuron(responses, self.reduce)
         if len(self.neurons) != len(values):
             raise ValueError(f"{len(self.neurons)} neurons for a batch of {len(values)} stimuli")
-        chosen = _checked(self.neurons, values.shape[1])
-        return values[torch.arange(len(values)), torch.as_tensor(chosen)]
+        chosen = torch.as_tensor(_checked(self.neurons, values.shape[1]), device=values.device)
+        return values.gather(1, chosen.remainder(values.shape[1])[:, None])[:, 0]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import torch
@@ -104,7 +105,8 @@ def _check(
             f"{who} gave {shape} for a batch of {len(stimuli)} stimuli; one number per "
             "stimulus is needed"
         )
-    if not bool(torch.isfinite(value).all()):
+    # one number that is not finite makes the sum so
+    if not isfinite(float(value.detach().sum())) and not bool(torch.isfinite(value).all()):
         raise ValueError(f"the {what} is not finite at step {step}")
 
 
@@ -190,8 +192,9 @@ def optimise(
                 model, stimuli, objective, regularisers, transform, step, step < steps
             )
             history.append(torch.stack([value, penalty, *statistics(stimuli)]))
-            best.keep(value - penalty, stimuli, step, stopping.active)
-            stopping.look(value - penalty, stimuli, before)
+            total = value - penalty if regularisers else value
+            best.keep(total, stimuli, step, stopping.active)
+            stopping.look(total, stimuli, before)
             if stopping.all_stopped:
                 break
             if gradient is None:
@@ -242,6 +245,10 @@ class _Best:
 
     def keep(self, value: Tensor, stimuli: Tensor, step: int | Tensor, active: Tensor) -> None:
         better = (value > self.value) & active
+        if bool(better.all()):  # no copy: stimuli are never changed in place
+            self.value, self.stimuli = value, stimuli
+            self.steps = torch.zeros_like(self.steps) + step
+            return
         self.value = torch.where(better, value, self.value)
         self.steps = torch.where(better, step, self.steps)
         self.stimuli = torch.where(_as_rows(better, stimuli), stimuli, self.stimuli)
@@ -251,7 +258,8 @@ class _Stopping:
     """Which stimuli go on, and why the others do not."""
 
     def __init__(self, stoppers: Sequence[Stopper], n: int, device: torch.device) -> None:
-        self._checks = [(stopper.name, stopper.begin()) for stopper in stoppers]
+        early = [stopper for stopper in stoppers if not isinstance(stopper, Iterations)]
+        self._checks = [(stopper.name, stopper.begin()) for stopper in early]
         self.active = torch.ones(n, dtype=torch.bool, device=device)
         self.reasons = ["iterations"] * n
         self._everyone = True
@@ -302,7 +310,7 @@ def _evaluate(
             total = value - penalty
         gradient = None
         if differentiate:
-            (gradient,) = torch.autograd.grad(total.sum(), free)
+            (gradient,) = torch.autograd.grad(total, free, torch.ones_like(total))
     return value.detach(), penalty.detach(), gradient
 
 

@@ -36,7 +36,7 @@ class Ascent:
     def begin(self, parameters: Tensor) -> Move:
         """Start."""
         size = as_schedule(self.step_size)
-        return lambda p, gradient, step, steps: p + size(step, steps) * gradient
+        return lambda p, gradient, step, steps: torch.add(p, gradient, alpha=size(step, steps))
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ class TorchOptimiser:
         rates = [group["lr"] for group in optimiser.param_groups]
         factor = as_schedule(self.factor)
 
+        nothing = torch.zeros(())
+        closure: Any = lambda: nothing  # noqa: E731  LBFGS wants one, whatever it says
+
         def move(p: Tensor, gradient: Tensor, step: int, steps: int) -> Tensor:
-            with torch.no_grad():
-                free.copy_(p)  # what a postprocessor made of the last step
+            free.data = p.detach().clone()  # what a postprocessor made of the last step
             free.grad = -gradient.detach()
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor(step, steps)
-            closure: Any = lambda: -(gradient * p).sum()  # noqa: E731  LBFGS wants one
-            with torch.enable_grad():
-                optimiser.step(closure)
-            return free.detach().clone()
+            optimiser.step(closure)
+            return free.data
 
         return move
