@@ -85,8 +85,10 @@ def main() -> None:
     table = pd.concat(loops)
     print(
         table.pivot_table(
-            index="kind", columns="stimulus", values="fraction_of_optimum", margins=True
-        ).round(3)
+            index="stimulus", columns="kind", values="fraction_of_optimum", margins=True
+        )
+        .round(3)
+        .to_string()
     )
 
 

@@ -70,8 +70,10 @@ def main() -> None:
             }
         )
     table = pd.DataFrame(rows)
+    worst = table.pop("contrast_error").max()
     print(table.groupby("kind", sort=False).mean().round(4).to_string())
     print(table.drop(columns="kind").agg(["mean", "min", "max"]).round(4).to_string())
+    print(f"largest error of the contrast at any step: {worst:.1e}")
 
 
 if __name__ == "__main__":
