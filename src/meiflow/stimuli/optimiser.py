@@ -299,19 +299,19 @@ def _evaluate(
         shown = free if transform is None else transform(free, step)
         value = objective(model(shown), shown)
         _check(value, stimuli, step)
-        total, penalty = value, torch.zeros_like(value)
+        penalty: Tensor | None = None
         if differentiate and step == 0:
             check_depends(value, free)
         for part in regularisers:
             more = part(free)
             _check(more, stimuli, step, "a regulariser", "penalty")
-            penalty = penalty + more
-        if regularisers:
-            total = value - penalty
+            penalty = more if penalty is None else penalty + more
+        total = value if penalty is None else value - penalty
         gradient = None
         if differentiate:
             (gradient,) = torch.autograd.grad(total, free, torch.ones_like(total))
-    return value.detach(), penalty.detach(), gradient
+    priced = torch.zeros_like(value) if penalty is None else penalty.detach()
+    return value.detach(), priced, gradient
 
 
 def _pulled_back(gradient: Tensor, parameters: Tensor, how: Parameterisation) -> Tensor:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from meiflow.geometry import Geometry
-from meiflow.stimuli.projection import statistics
 
 _TINY = 1e-20
 
@@ -80,7 +79,10 @@ class UnitStd:
     size: float = 1.0
 
     def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
-        spread = statistics(gradient)[1].reshape(-1, *[1] * (gradient.ndim - 1))
+        flat = gradient.flatten(1)
+        centred = flat - flat.mean(1, keepdim=True)
+        spread = torch.linalg.vector_norm(centred, dim=1) / flat.shape[1] ** 0.5
+        spread = spread.reshape(-1, *[1] * (gradient.ndim - 1))
         return gradient * (self.size / spread.clamp_min(_TINY))
 
 

@@ -22,8 +22,8 @@ def statistics(stimuli: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over all pixels of each stimulus, both (batch,)."""
     flat = stimuli.flatten(1)
     mean = flat.mean(1)
-    spread = torch.linalg.vector_norm(flat - mean[:, None], dim=1)
-    return mean, spread / flat.shape[1] ** 0.5
+    power = torch.linalg.vector_norm(flat, dim=1).pow(2) / flat.shape[1]
+    return mean, (power - mean.pow(2)).clamp_min(0).sqrt()
 
 
 def feasible_contrast(mean: float) -> float:

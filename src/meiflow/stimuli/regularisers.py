@@ -35,6 +35,14 @@ def check_channels(stimuli: Tensor, limits: Limits) -> None:
         )
 
 
+def _beyond(values: Tensor, low: float | None, high: float | None) -> Tensor:
+    """How far values (batch, ...) lie outside the limits, summed."""
+    if low is None and high is None:
+        return torch.zeros(len(values), dtype=values.dtype, device=values.device)
+    # what is clamped has no gradient, and the rest has that of its distance
+    return (values - values.detach().clamp(low, high)).abs().flatten(1).sum(1)
+
+
 @dataclass(frozen=True)
 class Range:
     """How far the pixels of each channel lie outside its limits, summed.
@@ -50,12 +58,8 @@ class Range:
 
     def __call__(self, stimuli: Tensor) -> Tensor:
         check_channels(stimuli, self.limits)
-        out = torch.zeros(len(stimuli), dtype=stimuli.dtype, device=stimuli.device)
-        for channel, (low, high) in enumerate(self.limits):
-            values = stimuli[:, channel].flatten(1)
-            out = out if low is None else out + relu(low - values).sum(1)
-            out = out if high is None else out + relu(values - high).sum(1)
-        return self.weight * out
+        parts = [_beyond(stimuli[:, c], *limit) for c, limit in enumerate(self.limits)]
+        return self.weight * (parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,9 @@ class TorchOptimiser:
                     for m, x, g in zip(moves, p, gradient, strict=True)
                 ]
             )
+        for group in groups:  # one pass over the parameters instead of a dozen, where there is one
+            if group.get("fused", True) is None and not group.get("foreach"):
+                group["fused"] = True
         rates = [group["lr"] for group in optimiser.param_groups]
         factor = as_schedule(self.factor)
 
