@@ -134,6 +134,7 @@ class PairedModel(nn.Module):
             for group in groups.values()
         )
         self.rows = [torch.tensor([i for i, _, _ in group]) for group in groups.values()]
+        self.whole = [rows.tolist() == list(range(self.neurons)) for rows in self.rows]
         self.weights = [torch.tensor([w for _, w, _ in group]) for group in groups.values()]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -149,9 +150,9 @@ class PairedModel(nn.Module):
             raise ValueError(f"{len(images)} images cannot be dealt to {self.neurons} neurons")
         contrast = images.reshape(self.neurons, len(images) // self.neurons, -1) - GREY
         total = torch.zeros(contrast.shape[:2], dtype=contrast.dtype, device=contrast.device)
-        for stack, rows, weight in zip(self.stacks, self.rows, self.weights, strict=True):
+        groups = zip(self.stacks, self.rows, self.weights, self.whole, strict=True)
+        for stack, rows, weight, whole in groups:
             here = rows.to(contrast.device)
-            whole = rows.tolist() == list(range(self.neurons))
             part = stack(contrast if whole else contrast[here])
             part = part * weight.to(part)[:, None]
             total = total + part if whole else total.index_add(0, here, part)

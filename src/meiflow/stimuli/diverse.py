@@ -12,7 +12,7 @@ from torch import Tensor
 from meiflow.geometry import Geometry
 from meiflow.stimuli.blur import gaussian_blur
 from meiflow.stimuli.mei import most_exciting, noise_starts
-from meiflow.stimuli.objectives import Diverse, Increase, Model, correlations, evaluated
+from meiflow.stimuli.objectives import Diverse, Increase, Model, evaluated, nearest_correlation
 from meiflow.stimuli.projection import project
 
 _BISECTIONS = 20
@@ -90,8 +90,8 @@ def diverse_images(
     with evaluated(model), torch.no_grad():
         images, blended = _blend(model, found.stimuli, mei, enough, mean, contrast)
         responses = model(images).double().numpy()
-        alike = correlations(images, weights) - 3 * torch.eye(n)
-    return DiverseSet(images.numpy(), responses, alike.amax(1).double().numpy(), blended.numpy())
+        alike = nearest_correlation(images, weights).double().numpy()
+    return DiverseSet(images.numpy(), responses, alike, blended.numpy())
 
 
 @torch.no_grad()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from meiflow.geometry import Geometry
 from meiflow.stimuli.objectives import Model, Objective
 from meiflow.stimuli.optimiser import Optimised, optimise
-from meiflow.stimuli.postprocessors import MeanContrast
+from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
 from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
 from meiflow.stimuli.projection import feasible_contrast, project
 from meiflow.stimuli.receptive_field import gradient
@@ -70,6 +72,41 @@ def _is_zero(found: Tensor) -> Tensor:
     return found.flatten(1).abs().amax(1) < _NO_GRADIENT
 
 
+def climb(
+    model: Model,
+    starts: Tensor,
+    smooth: Preconditioner,
+    held: MeanContrast,
+    objective: Objective | None,
+    step_size: tuple[float, float],
+    stop: Stopper | int,
+    filters: Sequence[Postprocessor] = (),
+    seed: int | None = None,
+    label: str = "",
+) -> Optimised:
+    """Ascent over images or movies held to one mean and contrast, from starts that are woken.
+
+    Parameters
+    ----------
+    smooth : Preconditioner
+        Of the gradient, once mean and contrast cannot change along it.
+    held : MeanContrast
+    filters : sequence of Postprocessor
+        Before each projection.
+    """
+    return optimise(
+        model,
+        wake(model, starts, smooth, held, objective),
+        objective,
+        preconditioners=(Tangent(_LUMINANCE, held.mask), smooth, UnitStd(held.contrast)),
+        update=Ascent(step_size),
+        postprocessors=(*filters, held),
+        stop=stop,
+        seed=seed,
+        label=label,
+    )
+
+
 def most_exciting(
     model: Model,
     starts: Tensor,
@@ -114,17 +151,4 @@ def most_exciting(
     held = MeanContrast(mean, contrast, mask, background)
     # one channel of one frame has no luminance of its own to change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
-    return optimise(
-        model,
-        wake(model, starts, smooth, held, objective),
-        objective,
-        preconditioners=(
-            Tangent(_LUMINANCE, mask),
-            smooth,
-            UnitStd(contrast),
-        ),
-        update=Ascent(step_size),
-        postprocessors=(held,),
-        stop=stop,
-        seed=seed,
-    )
+    return climb(model, starts, smooth, held, objective, step_size, stop, seed=seed)

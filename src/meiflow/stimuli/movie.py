@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from meiflow.stimuli.mei import wake
+from meiflow.stimuli.mei import climb
 from meiflow.stimuli.objectives import Model, Objective
-from meiflow.stimuli.optimiser import Optimised, optimise
+from meiflow.stimuli.optimiser import Optimised
 from meiflow.stimuli.postprocessors import MeanContrast, TemporalLowPass
-from meiflow.stimuli.preconditioning import Tangent, UnitStd, power_law
-from meiflow.stimuli.stoppers import Iterations
-from meiflow.stimuli.updates import Ascent
+from meiflow.stimuli.preconditioning import power_law
 
 _KERNEL_SIGMAS = 6
-_LUMINANCE = (0.0, 1.0)
 
 
 def most_exciting_movie(
@@ -59,19 +56,10 @@ def most_exciting_movie(
     held = MeanContrast(mean, contrast)
     noise = torch.randn((restarts, *shape), generator=generator)
     smooth = power_law(shape[-2:], exponent, keep_mean=True)
-    noise = wake(model, noise, smooth, held, objective)
     low_pass: tuple[TemporalLowPass, ...] = ()
     if temporal_sigma > 0:
         size = 2 * round(_KERNEL_SIGMAS / 2 * temporal_sigma) + 1
         low_pass = (TemporalLowPass(temporal_sigma, size),)
-    return optimise(
-        model,
-        noise,
-        objective,
-        preconditioners=(Tangent(_LUMINANCE), smooth, UnitStd(contrast)),
-        update=Ascent(step_size),
-        postprocessors=(*low_pass, held),
-        stop=Iterations(steps),
-        seed=seed,
-        label=label,
+    return climb(
+        model, noise, smooth, held, objective, step_size, steps, low_pass, seed=seed, label=label
     )

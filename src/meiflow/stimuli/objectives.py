@@ -240,6 +240,13 @@ def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
     return flat @ flat.T
 
 
+def nearest_correlation(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Correlation of each stimulus with the one most like it (batch,); see `correlations`."""
+    alike = correlations(stimuli, weights)
+    itself = 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
+    return (alike - itself).amax(1)
+
+
 @dataclass(frozen=True)
 class Diverse:
     """Stimuli of a batch that all excite and look different.
@@ -270,9 +277,8 @@ class Diverse:
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         short = (self.enough - self.exciting(responses, stimuli)).clamp_min(0) / abs(self.enough)
-        alike = correlations(stimuli, self.weights)
-        others = alike - 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
-        nearest = others.amax(1) if len(stimuli) > 1 else torch.zeros_like(short)
+        alone = len(stimuli) == 1
+        nearest = torch.zeros_like(short) if alone else nearest_correlation(stimuli, self.weights)
         return -self.strength * short - nearest
 
 

@@ -118,11 +118,7 @@ class NormClip:
             stimuli = stimuli * (self.norm / found).reshape(-1, *[1] * (stimuli.ndim - 1))
         low, high = self.limits[0]
         if all(tuple(limit) == (low, high) for limit in self.limits):
-            own = self.norm is not None and (low, high) != (
-                None,
-                None,
-            )  # a product, not the caller's
-            return stimuli.clamp_(low, high) if own else _clipped(stimuli, low, high)
+            return _clipped(stimuli, low, high)
         parts = [_clipped(stimuli[:, c], *limit) for c, limit in enumerate(self.limits)]
         return torch.stack(parts, 1)
 
