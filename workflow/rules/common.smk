@@ -103,27 +103,25 @@ def stimulus_files():
 
 
 # The procedures, and what each reads of the configuration.
-NOISE = ["mei"]
+MATCHED = ["mei.mean", "mei.contrast"]
 PROCEDURE_KEYS = {
-    "population_mei": NOISE,
-    "suppressive": NOISE,
+    "population_mei": ["mei"],
+    "suppressive": ["mei"],
     "diverse": [
-        "mei.mean",
-        "mei.contrast",
+        *MATCHED,
         "stimuli.diverse_images",
         "stimuli.diverse_fraction",
         "stimuli.diverse_steps",
     ],
-    "natural": ["mei.mean", "mei.contrast", "stimuli.natural_images"],
+    "natural": [*MATCHED, "stimuli.natural_images"],
     "regularised_natural": [
-        "mei.mean",
-        "mei.contrast",
+        *MATCHED,
         "stimuli.natural_images",
         "stimuli.fade_steps",
     ],
-    "receptive_field": ["mei.mean", "mei.contrast", "stimuli.field_samples"],
-    "notebook_mei": ["mei.mean", "mei.contrast", "stimuli.published_steps"],
-    "walker_mei": ["mei.mean", "mei.contrast", "stimuli.published_steps"],
+    "receptive_field": [*MATCHED, "stimuli.field_samples"],
+    "notebook_mei": [*MATCHED, "stimuli.published_steps"],
+    "walker_mei": [*MATCHED, "stimuli.published_steps"],
 }
 PROCEDURES = list(PROCEDURE_KEYS)
 NEEDS_MEI = ("diverse", "suppressive")

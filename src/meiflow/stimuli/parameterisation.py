@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from meiflow.stimuli.preconditioning import frequencies
+from meiflow.stimuli.preconditioning import falling
 
 
 class Parameterisation(Protocol):
@@ -44,9 +44,7 @@ class Fourier:
 
     @property
     def _unit(self) -> Tensor:
-        f = frequencies(self.shape, self.spacing)
-        lowest = 1 / max(n * d for n, d in zip(self.shape, self.spacing, strict=True))
-        unit = f.clamp_min(lowest) ** -self.exponent
+        unit = falling(self.shape, self.exponent, self.spacing)
         unit[:, 1 : (self.shape[1] + 1) // 2] *= 0.5**0.5  # these columns stand for two
         return unit
 

@@ -158,6 +158,15 @@ def _unit_mean(gain: Tensor, width: int) -> Tensor:
     return gain * (len(gain) * width / total)
 
 
+def _lowest(shape: tuple[int, int], spacing: tuple[float, float]) -> float:
+    return 1 / max(n * d for n, d in zip(shape, spacing, strict=True))
+
+
+def falling(shape: tuple[int, int], exponent: float, spacing: tuple[float, float]) -> Tensor:
+    """``1 / f**exponent`` on a half spectrum, held below one cycle per image."""
+    return frequencies(shape, spacing).clamp_min(_lowest(shape, spacing)) ** -exponent
+
+
 def power_law(
     shape: tuple[int, int],
     exponent: float,
@@ -187,8 +196,8 @@ def power_law(
     Below one cycle per image the gain is held. The mean gain is 1.
     """
     f = frequencies(shape, spacing)
-    lowest = 1 / max(n * d for n, d in zip(shape, spacing, strict=True))
-    gain = f.clamp_min(lowest) ** -exponent
+    lowest = _lowest(shape, spacing)
+    gain = falling(shape, exponent, spacing)
     if not keep_mean:
         gain[0, 0] = 0.0
     if cutoff is not None:
