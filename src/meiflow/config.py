@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from meiflow.errors import MeiflowError, closest
-from meiflow.sections import Config
+from meiflow.sections import Config, Session
 
 
 def _allowed_keys(path: tuple[Any, ...]) -> list[str]:
@@ -112,6 +112,20 @@ def load_config(source: str | Path) -> Config:
         raise MeiflowError(f"{text}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
+def _check_conditions(session: Session) -> None:
+    for key in ("gabors", "static_gratings"):
+        value = getattr(session, key)
+        if value is not None and session.source != "tables":
+            raise MeiflowError(
+                f"session.{key}: only source tables takes a CSV here; source {session.source} has "
+                "its own"
+            )
+        if value is not None and not Path(value).is_file():
+            raise MeiflowError(
+                f"session.{key}: {value} does not exist; give the path of an existing file"
+            )
+
+
 def check_inputs(config: Config) -> None:
     """Make sure that the session can be made or found; no file is opened.
 
@@ -134,6 +148,7 @@ def check_inputs(config: Config) -> None:
             raise MeiflowError(
                 f"session.{key}: {value} does not exist; give the path of an existing {kind}"
             )
+    _check_conditions(config.session)
     for key, spec in (("model.custom", config.model.custom), ("movie.model", config.movie.model)):
         package = (spec or "").partition(":")[0].partition(".")[0]
         if package and not (importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))):

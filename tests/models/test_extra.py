@@ -36,7 +36,8 @@ def session(small_tables):
 
 def test_blanks_are_one_grey_image_with_their_trials(session, small_tables):
     config, responses, trials = session
-    extra = read_extra(small_tables, ["blank"], config.image.geometry, trials, responses.neuron_ids)
+    drawn = config.image.geometry, config.session.shown
+    extra = read_extra(small_tables, ["blank"], *drawn, trials, responses.neuron_ids)
     assert extra.images.shape == (1, *config.image.geometry.shape)
     assert (extra.images == 0.5).all()
     blank = read_csv(small_tables / "blank_responses.csv")
@@ -50,7 +51,9 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
     geometry = config.image.geometry
     if not (small_tables / "grating_responses.csv").exists():
         pytest.skip("the small session shows no gratings")
-    extra = read_extra(small_tables, ["gratings"], geometry, trials, responses.neuron_ids)
+    extra = read_extra(
+        small_tables, ["gratings"], geometry, config.session.shown, trials, responses.neuron_ids
+    )
     table = read_csv(small_tables / "grating_responses.csv")
     assert len(extra.images) == len(table)
     assert extra.images.min() >= 0.1 - 1e-6
@@ -70,8 +73,9 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
 
 def test_gratings_that_were_not_shown_are_missed(session, tmp_path):
     config, responses, trials = session
+    drawn = config.image.geometry, config.session.shown
     with pytest.raises(MeiflowError, match=r"model.extra: gratings were asked for"):
-        read_extra(tmp_path, ["gratings"], config.image.geometry, trials, responses.neuron_ids)
+        read_extra(tmp_path, ["gratings"], *drawn, trials, responses.neuron_ids)
 
 
 def test_extra_stimuli_teach_and_are_not_scored(session, rng):

@@ -8,7 +8,6 @@ from meiflow.errors import MeiflowError
 from meiflow.tables.counts import (
     BLANK,
     Trials,
-    condition_table,
     count_spikes,
     counting_windows,
     mean_responses,
@@ -98,27 +97,6 @@ def test_means_with_unequal_repeats():
     image_ids, means = mean_responses(trials)
     assert image_ids.tolist() == [1, 3]
     assert means[:, 0].tolist() == [5, 3]
-
-
-def test_gabor_conditions():
-    shown = pd.DataFrame(
-        {"x_position": [0, 0, -10], "y_position": [5, 5, 5], "orientation": [45, 45, 0]}
-    )
-    keys = ["x_position", "y_position", "orientation"]
-    table = condition_table(shown, keys, np.array([[1], [2], [7]]), ["n"])
-    assert table.columns.tolist() == [
-        "condition_id",
-        "x_position",
-        "y_position",
-        "orientation",
-        "repeats",
-        "n",
-    ]
-    assert table["n"].tolist() == [7, 1.5]
-    assert table["repeats"].tolist() == [1, 2]
-    empty = condition_table(shown.iloc[:0], keys, np.empty((0, 1)), ["n"])
-    assert empty.empty
-    assert "n" in empty
 
 
 def test_window_may_end_with_each_presentation():

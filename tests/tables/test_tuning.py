@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from meiflow.sections import Quality
-from meiflow.session.recording import PARAMETRIC, read_session
+from meiflow.session.recording import read_session
+from meiflow.session.schedule import PARAMETRIC
 from meiflow.session.sdk import _restore_numpy_names
-from meiflow.tables.counts import condition_table, count_spikes, counting_windows
+from meiflow.tables.conditions import Conditions
+from meiflow.tables.counts import count_spikes, counting_windows
 from meiflow.tables.tuning import COLUMNS, field_centre, receptive_fields, tuning_table
 from tests.allen_gabors import DATA, KEYS, visam_units
 
@@ -25,7 +27,7 @@ def table_of(recording, stimulus, window):
     shown = recording.conditions[stimulus]
     counts = count_spikes(recording.spike_times, *counting_windows(shown, window))
     names = [str(i) for i in recording.units.index]
-    return condition_table(shown, PARAMETRIC[stimulus], counts, names), names
+    return Conditions.of(shown[PARAMETRIC[stimulus]], counts, names).mean_table(), names
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ def test_recorded_fields_are_where_allen_released_them():
     first = counts[shown["stimulus_presentation_id"].to_numpy() == 1]
     assert first[0, list(units).index(951092369)] == 3
     names = [str(u) for u in units]
-    table = condition_table(shown, KEYS, counts, names)
+    table = Conditions.of(shown[KEYS], counts, names).mean_table()
     assert len(table) == 243
     assert set(table["repeats"]) == {15}
     released = released.loc[units]

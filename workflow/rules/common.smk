@@ -41,7 +41,11 @@ def session_inputs():
         return [FILES.download]
     if SOURCE == "simulated":
         return [FILES.nwb, *scene_files()]
-    return [FILES.nwb if FILES.nwb else CONFIG.session.trials, FILES.images]
+    if FILES.nwb:
+        return [FILES.nwb, FILES.images]
+    session = CONFIG.session
+    shown = [session.trials, session.gabors, session.static_gratings]
+    return [path for path in shown if path] + [FILES.images]
 
 
 def session_made():
@@ -62,8 +66,8 @@ def table_files():
         "raster.npz",
     ]
     names += ["presentations.csv"] if FILES.nwb else []
-    names += ["gabor_responses.csv"] if FILES.gabors else []
-    names += ["grating_responses.csv"] if FILES.gratings else []
+    names += ["gabor_responses.csv", "gabor_trials.csv"] if FILES.gabors else []
+    names += ["grating_responses.csv", "grating_trials.csv"] if FILES.gratings else []
     names += ["tuning.csv"] if FILES.gabors or FILES.gratings else []
     return [f"{TABLES}/{name}" for name in names]
 

@@ -20,7 +20,7 @@ rule search:
         mem_mb=6000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "image", *FITTED, "seed"),
+        config=resolved(CONFIG, "session.shown", "image", *FITTED, "seed"),
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
         version=VERSION,
@@ -84,7 +84,7 @@ rule learning_curve:
         mem_mb=6000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "image", "model", "seed"),
+        config=resolved(CONFIG, "session.shown", "image", "model", "seed"),
         tables=subpath(input[0], parent=True),
         version=VERSION,
     message:

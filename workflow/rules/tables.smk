@@ -24,6 +24,8 @@ rule tables:
             "session.area",
             "session.quality",
             "session.trials",
+            "session.gabors",
+            "session.static_gratings",
             "session.window_s",
             "image",
         ),

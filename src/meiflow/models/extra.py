@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,10 @@ from meiflow.errors import MeiflowError
 from meiflow.files import read_csv
 from meiflow.geometry import Geometry
 from meiflow.models.front_end import GREY
-from meiflow.stimuli import patterns
+from meiflow.sections import Shown
+from meiflow.session.schedule import PARAMETRIC
+from meiflow.stimuli.recorded import grating_images
 from meiflow.tables.counts import Trials
-
-# Luminance about grey; the Brain Observatory's static gratings have a contrast of 0.8.
-_GRATING_AMPLITUDE = 0.4
-_FINER = 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,12 @@ class Extra:
 
 
 def read_extra(
-    tables: Path, kinds: list[str], geometry: Geometry, trials: Trials, neurons: list[str]
+    tables: Path,
+    kinds: Sequence[str],
+    geometry: Geometry,
+    shown: Shown,
+    trials: Trials,
+    neurons: list[str],
 ) -> Extra:
     """Read further stimuli of a session.
 
@@ -58,8 +62,10 @@ def read_extra(
     ----------
     tables : Path
         Folder of the tables stage.
-    kinds : list of str
+    kinds : sequence of str
         ``blank``: grey screens between the images; ``gratings``: static gratings, drawn in degrees.
+    shown : Shown
+        What the gratings looked like.
     trials : Trials
         Of the images and blanks.
     neurons : list of str
@@ -67,7 +73,10 @@ def read_extra(
     """
     found = Extra.nothing(geometry, len(neurons))
     for kind in kinds:
-        part = (_blank if kind == "blank" else _gratings)(tables, geometry, trials, neurons)
+        if kind == "blank":
+            part = _blank(geometry, trials, neurons)
+        else:
+            part = _gratings(tables, geometry, shown, neurons)
         found = Extra(
             np.concatenate([found.images, part.images]),
             np.concatenate([found.means, part.means]),
@@ -77,34 +86,27 @@ def read_extra(
     return Extra(found.images, found.means, found.weights / per_image)
 
 
-def _blank(tables: Path, geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
-    shown = trials.image_ids < 0
-    if not shown.any():
+def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
+    grey_trials = trials.image_ids < 0
+    if not grey_trials.any():
         return Extra.nothing(geometry, len(neurons))
     columns = [list(trials.neuron_ids).index(neuron) for neuron in neurons]
-    means = trials.counts[shown][:, columns].mean(axis=0)
+    means = trials.counts[grey_trials][:, columns].mean(axis=0)
     grey = np.full((1, *geometry.shape), GREY, np.float32)
-    return Extra(grey, means[None], np.array([float(shown.sum())]))
+    return Extra(grey, means[None], np.array([float(grey_trials.sum())]))
 
 
-def _gratings(tables: Path, geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
+def _gratings(tables: Path, geometry: Geometry, shown: Shown, neurons: list[str]) -> Extra:
     path = tables / "grating_responses.csv"
     if not path.exists():
         raise MeiflowError(
             "model.extra: gratings were asked for, but this session has no static gratings "
             f"({path} is not there); leave them out"
         )
-    table = read_csv(path, ("orientation", "spatial_frequency", "phase", "repeats", *neurons))
-    table = table.dropna(subset=["orientation", "spatial_frequency", "phase", *neurons])
-    columns = (table[c].to_numpy(float) for c in ("orientation", "spatial_frequency", "phase"))
-    orientation, frequency, phase = columns
-    # pixels average over their area, as those of the images do
-    height, width = geometry.shape
-    fine = Geometry(_FINER * height, _FINER * width, geometry.width_deg, geometry.height_deg)
-    drawn = patterns.grating(fine, 1 / frequency, orientation, 360 * phase)
-    drawn = drawn.reshape(-1, height, _FINER, width, _FINER).mean(axis=(2, 4))
+    keys = PARAMETRIC["static_gratings"]
+    table = read_csv(path, (*keys, "repeats", *neurons)).dropna(subset=[*keys, *neurons])
     return Extra(
-        (GREY + _GRATING_AMPLITUDE * drawn).astype(np.float32),
+        grating_images(geometry, table, shown),
         table[neurons].to_numpy(float),
         table["repeats"].to_numpy(float),
     )

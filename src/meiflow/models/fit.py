@@ -31,7 +31,8 @@ def _image_weights(repeats: NDArray) -> NDArray[np.float64]:
 
 
 def _extra(config: Config, tables: Path, trials: Trials, neurons: list[str]) -> Extra:
-    return read_extra(tables, list(config.model.extra), config.image.geometry, trials, neurons)
+    geometry, shown = config.image.geometry, config.session.shown
+    return read_extra(tables, config.model.extra, geometry, shown, trials, neurons)
 
 
 def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from meiflow.sections.base import Positive, Section
 from meiflow.sections.model import GaborEnergy, LinearNonlinear, Model, Network
-from meiflow.sections.recording import Image, Quality, Selection, Session, Simulation
+from meiflow.sections.recording import Image, Quality, Selection, Session, Shown, Simulation
 from meiflow.sections.stimuli import Gabor, Mei, Movie, Procedure, Stimuli
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Report",
     "Selection",
     "Session",
+    "Shown",
     "Simulation",
     "Stimuli",
 ]

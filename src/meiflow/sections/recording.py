@@ -67,6 +67,22 @@ class Simulation(Section):
     )
 
 
+class Shown(Section):
+    """What the recorded Gabors and static gratings looked like; the defaults are Allen's."""
+
+    gabor_frequency_cpd: Positive = Field(default=0.08, description="cycles per degree")
+    gabor_diameter_deg: Positive = Field(default=20.0, description="of the circular patch")
+    gabor_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.8, description="Michelson, about mid-grey"
+    )
+    gabor_drifts: bool = Field(
+        default=True, description="through whole cycles, so that phase carries nothing"
+    )
+    grating_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.8, description="Michelson, about mid-grey"
+    )
+
+
 class Session(Section):
     """Where the recording comes from."""
 
@@ -87,6 +103,16 @@ class Session(Section):
     trials: str | None = Field(
         default=None, description="source tables: CSV trial_id, neuron_id, spike_count, image_id"
     )
+    gabors: str | None = Field(
+        default=None,
+        description="source tables: CSV trial_id, neuron_id, spike_count, x_position, y_position, "
+        "orientation (degrees) of recorded Gabors",
+    )
+    static_gratings: str | None = Field(
+        default=None,
+        description="source tables: CSV trial_id, neuron_id, spike_count, orientation (degrees), "
+        "spatial_frequency (cycles/degree), phase (cycles) of recorded gratings",
+    )
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=r"^https?://[^/\s]+$",
@@ -103,6 +129,7 @@ class Session(Section):
         "presentation's own",
     )
     quality: Quality = Quality()
+    shown: Shown = Shown()
     simulation: Simulation = Simulation()
 
     @field_validator("id", mode="before")

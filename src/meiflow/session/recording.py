@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import say
 from meiflow.sections import Quality
+from meiflow.session.schedule import PARAMETRIC
 
 UNIT_COLUMNS = {
     "ecephys_structure_acronym": "area",
@@ -52,12 +53,6 @@ FURTHER_METRICS = (
     "dorsal_ventral_ccf_coordinate",
     "left_right_ccf_coordinate",
 )
-
-# Stimuli with parameters, and what makes a condition of each.
-PARAMETRIC = {
-    "gabors": ["x_position", "y_position", "orientation"],
-    "static_gratings": ["orientation", "spatial_frequency", "phase"],
-}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,11 @@ import numpy as np
 import pandas as pd
 
 PRESENTATION_S = 0.25
+# Stimuli with parameters, and what makes a condition of each.
+PARAMETRIC = {
+    "gabors": ["x_position", "y_position", "orientation"],
+    "static_gratings": ["orientation", "spatial_frequency", "phase"],
+}
 GABOR_POSITIONS = tuple(float(v) for v in range(-40, 41, 10))
 GABOR_ORIENTATIONS = (0.0, 45.0, 90.0)
 GABOR_CYCLES_PER_DEG = 0.08

@@ -74,4 +74,5 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             nwb = Path(str(session.nwb))
             return SessionFiles(nwb, Path(str(session.images)), None, *_shows(nwb))
         case _:
-            return SessionFiles(None, Path(str(session.images)), None, False, False)
+            shown = (session.gabors is not None, session.static_gratings is not None)
+            return SessionFiles(None, Path(str(session.images)), None, *shown)

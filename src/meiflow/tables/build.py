@@ -13,11 +13,12 @@ from meiflow.files import read_csv, write_csv
 from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.session.images import load_images
+from meiflow.session.schedule import PARAMETRIC
+from meiflow.tables.conditions import STEMS, Conditions, conditions_from_table
 from meiflow.tables.counts import (
     BLANK,
     TRIAL_COLUMNS,
     Trials,
-    condition_table,
     count_spikes,
     counting_windows,
     mean_responses,
@@ -29,7 +30,7 @@ from meiflow.tables.raster import Raster
 from meiflow.tables.stack import write_stack
 from meiflow.tables.tuning import tuning_table
 
-CONDITION_FILES = {"gabors": "gabor_responses", "static_gratings": "grating_responses"}
+_CONDITION_FILES = [f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")]
 
 
 def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -> None:
@@ -45,10 +46,11 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         Session file; None takes the trial CSV of ``session.trials``.
     output : path
         Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
-        images.npy, images.json and raster.npz; from an NWB also presentations.csv and, where
-        they were shown, gabor_responses.csv, grating_responses.csv and tuning.csv.
+        images.npy, images.json and raster.npz; from an NWB also presentations.csv; where they
+        were shown, gabor_ and grating_responses.csv, gabor_ and grating_trials.csv, tuning.csv.
     """
     further: dict[str, pd.DataFrame] = {}
+    conditions: dict[str, Conditions] = {}
     if (nwb is None) != (config.session.source == "tables"):
         wrong = "needs a session file (--nwb)" if nwb is None else "takes session.trials, no --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
@@ -57,8 +59,13 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
         raster = Raster.of_trials(trials)
         units = pd.DataFrame({"neuron_id": trials.neuron_ids})
+        for name in PARAMETRIC:
+            path = getattr(config.session, name)
+            if path is not None:
+                option = f"session.{name}"
+                conditions[name] = conditions_from_table(path, name, trials.neuron_ids, option)
     else:
-        from meiflow.session.recording import PARAMETRIC, read_session
+        from meiflow.session.recording import read_session
 
         recording = read_session(nwb, config.session.areas, config.session.quality)
         window = config.session.window_s
@@ -81,15 +88,11 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
             .rename(columns={"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"})
         )
         for name, presented in recording.conditions.items():
-            shown = valid(presented, name)
-            further[CONDITION_FILES[name]] = condition_table(
-                shown, PARAMETRIC[name], counts(shown), neuron_ids
-            )
-        if recording.conditions:
-            conditions = [further.get(CONDITION_FILES[name]) for name in PARAMETRIC]
-            further["tuning"] = tuning_table(neuron_ids, *conditions)
+            shown = valid(presented, name).sort_values("start_time", kind="stable")
+            conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
         units = recording.units.rename_axis("neuron_id").reset_index()
 
+    further |= _condition_tables(conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
     if seen.sum() < 4:
@@ -110,7 +113,7 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
     write_csv(units, output / "units.csv")
     write_stack(stack, image_ids[seen], config.image.geometry, output)
     raster.write(output / "raster.npz")
-    for name in ("presentations", *CONDITION_FILES.values(), "tuning"):
+    for name in ("presentations", *_CONDITION_FILES, "tuning"):
         if name in further:
             write_csv(further[name], output / f"{name}.csv")
         else:  # another session's, left by an earlier run in this folder
@@ -120,3 +123,16 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
         f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
     )
+
+
+def _condition_tables(
+    conditions: dict[str, Conditions], neuron_ids: list[str]
+) -> dict[str, pd.DataFrame]:
+    tables: dict[str, pd.DataFrame] = {}
+    for name, recorded in conditions.items():
+        tables[f"{STEMS[name]}_responses"] = recorded.mean_table()
+        tables[f"{STEMS[name]}_trials"] = recorded.trial_table()
+    if conditions:
+        responses = [tables.get(f"{stem}_responses") for stem in STEMS.values()]
+        tables["tuning"] = tuning_table(neuron_ids, *responses)
+    return tables

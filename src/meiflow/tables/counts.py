@@ -16,6 +16,7 @@ BLANK = -1
 TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
 # Columns that share a table with one column per neuron.
 RESERVED = {
+    "trial_id",
     "image_id",
     "condition_id",
     "repeats",
@@ -255,27 +256,3 @@ def responses_table(image_ids: NDArray, means: NDArray, neuron_ids: list[str]) -
     return pd.concat(
         [pd.Series(image_ids, name="image_id"), pd.DataFrame(means, columns=neuron_ids)], axis=1
     )
-
-
-def condition_table(
-    presentations: pd.DataFrame, keys: list[str], counts: NDArray, neuron_ids: list[str]
-) -> pd.DataFrame:
-    """Mean count per stimulus condition, wide; conditions ordered by `keys`.
-
-    Parameters
-    ----------
-    presentations : DataFrame
-        One row per presentation, with the columns `keys`.
-    keys : list of str
-        Stimulus parameters that make a condition.
-    counts : ndarray, shape (presentations, neurons)
-    neuron_ids : list of str
-    """
-    table = pd.concat(
-        [presentations[keys].reset_index(drop=True), pd.DataFrame(counts, columns=neuron_ids)],
-        axis=1,
-    )
-    groups = table.groupby(keys, sort=True)
-    means = groups.mean()
-    means.insert(0, "repeats", groups.size())
-    return means.reset_index().rename_axis("condition_id").reset_index()

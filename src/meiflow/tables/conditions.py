@@ -1,0 +1,172 @@
+"""Responses to stimuli with parameters (Gabors, static gratings): trials, conditions, errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError, shorten
+from meiflow.files import read_csv
+from meiflow.progress import say
+from meiflow.session.schedule import PARAMETRIC
+from meiflow.tables.counts import TRIAL_COLUMNS, Trials, trials_from_table
+
+# The first word of the tables of each stimulus.
+STEMS = {"gabors": "gabor", "static_gratings": "grating"}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Counts of every presentation of a stimulus with parameters.
+
+    Parameters
+    ----------
+    parameters : DataFrame, one row per condition
+        The columns `PARAMETRIC` of the stimulus, ordered by them.
+    trial_ids : ndarray, shape (trials,)
+        In order of presentation.
+    condition : ndarray of int, shape (trials,)
+        Row of `parameters` that each trial showed.
+    neuron_ids : list of str
+    counts : ndarray, shape (trials, neurons)
+    """
+
+    parameters: pd.DataFrame
+    trial_ids: NDArray
+    condition: NDArray[np.int64]
+    neuron_ids: list[str]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, presentations: pd.DataFrame, counts: NDArray, neuron_ids: list[str]) -> Conditions:
+        """From presentations whose columns are the stimulus parameters, indexed by trial id."""
+        keys = list(presentations.columns)
+        parameters = presentations.drop_duplicates().sort_values(keys).reset_index(drop=True)
+        code = presentations.groupby(keys, sort=True).ngroup().to_numpy()
+        return cls(parameters, presentations.index.to_numpy(), code, neuron_ids, counts)
+
+    @property
+    def repeats(self) -> NDArray[np.int64]:
+        """Trials of every condition, shape (conditions,)."""
+        return np.bincount(self.condition, minlength=len(self.parameters))
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Mean counts, shape (conditions, neurons)."""
+        return self._sums(self.counts) / self.repeats[:, None]
+
+    @property
+    def errors(self) -> NDArray[np.float64]:
+        """Standard errors of `means`; NaN for a condition with a single trial."""
+        n = self.repeats[:, None]
+        squares = self._sums((self.counts - self.means[self.condition]) ** 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(n > 1, np.sqrt(squares / (n - 1) / n), np.nan)
+
+    def _sums(self, values: NDArray) -> NDArray[np.float64]:
+        sums = np.zeros((len(self.parameters), values.shape[1]))
+        np.add.at(sums, self.condition, values)
+        return sums
+
+    def of_neuron(self, neuron: str) -> int:
+        """Column of a neuron.
+
+        Raises
+        ------
+        MeiflowError
+            If it is not among them.
+        """
+        if neuron not in self.neuron_ids:
+            raise MeiflowError(f"no counts of neuron {neuron} to the Gabors or gratings")
+        return self.neuron_ids.index(neuron)
+
+    def mean_table(self) -> pd.DataFrame:
+        """condition_id, parameters, repeats, then one column of mean counts per neuron."""
+        table = self.parameters.assign(repeats=self.repeats)
+        table.insert(0, "condition_id", np.arange(len(table)))
+        return pd.concat([table, pd.DataFrame(self.means, columns=self.neuron_ids)], axis=1)
+
+    def trial_table(self) -> pd.DataFrame:
+        """trial_id, condition_id, parameters, then one column of counts per neuron."""
+        table = self.parameters.iloc[self.condition].reset_index(drop=True)
+        table.insert(0, "condition_id", self.condition)
+        table.insert(0, "trial_id", self.trial_ids)
+        return pd.concat([table, pd.DataFrame(self.counts, columns=self.neuron_ids)], axis=1)
+
+
+def read_conditions(folder: str | Path, stimulus: str) -> Conditions:
+    """Read the trials of a stimulus (gabors or static_gratings) from a tables folder."""
+    keys = PARAMETRIC[stimulus]
+    path = Path(folder) / f"{STEMS[stimulus]}_trials.csv"
+    table = read_csv(path, ("trial_id", "condition_id", *keys))
+    neurons = [c for c in table.columns if c not in ("trial_id", "condition_id", *keys)]
+    shown = table[keys].set_axis(table["trial_id"].to_numpy(), axis=0)
+    return Conditions.of(shown, table[neurons].to_numpy(np.int64), neurons)
+
+
+def conditions_from_table(
+    path: str | Path, stimulus: str, neuron_ids: list[str], option: str
+) -> Conditions:
+    """Check and zero-fill a user's long table of trials with stimulus parameters.
+
+    Parameters
+    ----------
+    path : path
+        CSV with trial_id, neuron_id, spike_count and the columns `PARAMETRIC` of the stimulus.
+    stimulus : str
+        gabors or static_gratings.
+    neuron_ids : list of str
+        Neurons of the session; one that is absent here never fired.
+    option : str
+        Configuration key, for messages.
+
+    Raises
+    ------
+    MeiflowError
+        As `trials_from_table`; also for parameters that are no numbers, for a trial with two
+        stimuli and for neurons that the session does not have.
+    """
+    keys = PARAMETRIC[stimulus]
+    table = read_csv(path, ("trial_id", "neuron_id", "spike_count", *keys))
+    for key in keys:
+        numbers = pd.to_numeric(table[key], errors="coerce")
+        wrong = ~np.isfinite(numbers.to_numpy(float))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise MeiflowError(
+                f"{option}: {key} is {str(table[key].iloc[row])!r} in row {row + 2} of {path}; "
+                "expected a number"
+            )
+        table[key] = numbers.astype(float)
+    parameters = table[keys].drop_duplicates().sort_values(keys).reset_index(drop=True)
+    table["image_id"] = table.groupby(keys, sort=True).ngroup()
+    several = table.groupby("trial_id", observed=True)["image_id"].nunique() > 1
+    if several.any():
+        raise MeiflowError(
+            f"{option}: trial {shorten(several.index[several], 3)} of {path} shows more than one "
+            "stimulus"
+        )
+    trials = trials_from_table(table[list(TRIAL_COLUMNS)], str(path))
+    unknown = [n for n in trials.neuron_ids if n not in neuron_ids]
+    if unknown:
+        raise MeiflowError(
+            f"{option}: {path} has neuron {shorten(unknown, 3)}, which session.trials lacks; give "
+            "the same neurons"
+        )
+    return Conditions(
+        parameters, trials.trial_ids, trials.image_ids, neuron_ids, _of_all(trials, neuron_ids)
+    )
+
+
+def _of_all(trials: Trials, neuron_ids: list[str]) -> NDArray[np.int64]:
+    """Counts with a column for every neuron; those that are absent have none."""
+    counts = np.zeros((len(trials.trial_ids), len(neuron_ids)), np.int64)
+    counts[:, [neuron_ids.index(n) for n in trials.neuron_ids]] = trials.counts
+    silent = len(neuron_ids) - len(trials.neuron_ids)
+    if silent:
+        say(f"{silent} of {len(neuron_ids)} neurons have no row there: counted as silent")
+    return counts

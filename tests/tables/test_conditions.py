@@ -1,0 +1,130 @@
+"""Gabor and grating trials: means, errors, and the tables of a user."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import sem
+
+from meiflow.config import check_inputs, parse_config
+from meiflow.errors import MeiflowError
+from meiflow.tables.build import build_tables
+from meiflow.tables.conditions import Conditions, conditions_from_table, read_conditions
+
+KEYS = ["x_position", "y_position", "orientation"]
+
+
+def presentations(rows, ids=None):
+    return pd.DataFrame(rows, columns=KEYS, index=ids)
+
+
+def test_means_errors_and_tables():
+    shown = presentations([(0, 5, 45), (0, 5, 45), (-10, 5, 0)], [7, 8, 9])
+    found = Conditions.of(shown, np.array([[1], [2], [7]]), ["n"])
+    table = found.mean_table()
+    assert table.columns.tolist() == ["condition_id", *KEYS, "repeats", "n"]
+    assert table["n"].tolist() == [7, 1.5]
+    assert table["repeats"].tolist() == [1, 2]
+    assert found.errors[1, 0] == pytest.approx(0.5)
+    assert np.isnan(found.errors[0, 0])
+    trials = found.trial_table()
+    assert trials["trial_id"].tolist() == [7, 8, 9]
+    assert trials["condition_id"].tolist() == [1, 1, 0]
+    assert trials["x_position"].tolist() == [0, 0, -10]
+    empty = Conditions.of(shown.iloc[:0], np.empty((0, 1), int), ["n"]).mean_table()
+    assert empty.empty
+    assert "n" in empty
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=40))
+def test_errors_are_scipys(trials):
+    condition, counts = np.array(trials).T
+    shown = pd.DataFrame({"orientation": condition * 30.0})
+    found = Conditions.of(shown, counts[:, None], ["n"])
+    for row, orientation in enumerate(found.parameters["orientation"]):
+        own = counts[condition * 30.0 == orientation]
+        assert found.means[row, 0] == pytest.approx(own.mean())
+        if len(own) > 1:
+            assert found.errors[row, 0] == pytest.approx(sem(own))
+        else:
+            assert np.isnan(found.errors[row, 0])
+
+
+def test_the_trials_of_a_session_make_its_means(small_tables):
+    for stimulus, stem in (("gabors", "gabor"), ("static_gratings", "grating")):
+        means = pd.read_csv(small_tables / f"{stem}_responses.csv")
+        found = read_conditions(small_tables, stimulus)
+        assert found.neuron_ids == list(means.columns[5:])
+        np.testing.assert_allclose(found.means, means[found.neuron_ids], atol=1e-7)
+        assert (np.diff(found.trial_ids.astype(int)) > 0).all()
+    with pytest.raises(MeiflowError, match="no counts of neuron nobody"):
+        found.of_neuron("nobody")
+
+
+def own_session(folder, gabors):
+    rng = np.random.default_rng(0)
+    np.save(folder / "images.npy", rng.random((5, 8, 12)))
+    rows = [(t, n, t % 3, t % 5) for t in range(10) for n in ("a", "b")]
+    trials = pd.DataFrame(rows, columns=["trial_id", "neuron_id", "spike_count", "image_id"])
+    trials.to_csv(folder / "trials.csv", index=False)
+    gabors.to_csv(folder / "gabors.csv", index=False)
+    return parse_config(
+        {
+            "session": {
+                "source": "tables",
+                "trials": str(folder / "trials.csv"),
+                "gabors": str(folder / "gabors.csv"),
+                "images": str(folder / "images.npy"),
+            },
+            "image": {"height": 8, "width": 12},
+        }
+    )
+
+
+def gabor_rows(**changed):
+    rows = [
+        {"trial_id": t, "neuron_id": "b", "spike_count": t, "x_position": 10 * (t % 2),
+         "y_position": 0, "orientation": 45} for t in range(4)
+    ]  # fmt: skip
+    rows[1] |= changed
+    return pd.DataFrame(rows)
+
+
+def test_own_gabors_become_tables(tmp_path, capsys):
+    config = own_session(tmp_path, gabor_rows())
+    check_inputs(config)
+    build_tables(config, tmp_path / "images.npy", None, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "gabor_responses.csv")
+    assert table["a"].tolist() == [0, 0]
+    assert table["b"].tolist() == [1, 2]
+    assert (tmp_path / "out" / "tuning.csv").exists()
+    assert not (tmp_path / "out" / "grating_responses.csv").exists()
+    assert "1 of 2 neurons have no row there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"x_position": "left"}, "x_position is 'left' in row 3"),
+        ({"orientation": None}, "orientation is 'nan' in row 3"),
+        ({"neuron_id": "c"}, "has neuron c, which session.trials lacks"),
+        ({"trial_id": 0, "neuron_id": "a"}, "trial 0 of .* shows more than one stimulus"),
+        ({"spike_count": -1}, "spike_count is '-1' in row 3"),
+        ({"spike_count": 1.5}, "spike_count is '1.5' in row 3"),
+    ],
+)
+def test_wrong_own_gabors(tmp_path, changed, message):
+    gabor_rows(**changed).to_csv(tmp_path / "g.csv", index=False)
+    with pytest.raises(MeiflowError, match=message):
+        conditions_from_table(tmp_path / "g.csv", "gabors", ["a", "b"], "session.gabors")
+
+
+def test_paths_are_checked_before_anything_runs(tmp_path):
+    config = own_session(tmp_path, gabor_rows())
+    (tmp_path / "gabors.csv").unlink()
+    with pytest.raises(MeiflowError, match=r"session.gabors: .* does not exist"):
+        check_inputs(config)
+    config = parse_config({"session": {"source": "simulated", "gabors": "g.csv"}})
+    with pytest.raises(MeiflowError, match="only source tables takes a CSV"):
+        check_inputs(config)
