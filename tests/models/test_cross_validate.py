@@ -94,6 +94,17 @@ def test_every_module_predicts_what_its_fit_did(images, found):
     assert (result.weights >= 0).all()
 
 
+def test_models_of_the_folds_predict_the_images_they_have_not_seen(images, found):
+    result = found[2]
+    assert len(result.fold_states) == len(result.held_out)
+    names = result.members
+    for fold, test in enumerate(result.held_out):
+        for state, name in zip(result.fold_states[fold][0], names, strict=True):
+            own = NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).predict(images[test])
+            # ln and gabor_energy were fitted on other sums of single precision
+            np.testing.assert_allclose(own, result.predictions[name][test, 0], rtol=1e-3, atol=1e-3)
+
+
 def test_members_left_out_get_no_weight(images, found):
     means = found[1]
     only = CONFIG.model_copy(update={"members": ["ln"]})

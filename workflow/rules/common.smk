@@ -97,6 +97,14 @@ def fitting_inputs():
     return [f"{TABLES}/{name}" for name in names] + ([core] if core else [])
 
 
+def model_files():
+    """A neuron's model, those of the folds, and scores; an own module has no folds."""
+    names = ["model.pt", "scores.csv"] + (
+        [] if CONFIG.model.custom else ["ensemble.pt"]
+    )
+    return [f"{NEURON}/{name}" for name in names]
+
+
 def stimulus_files():
     """Every stimulus file of one neuron, with the wildcard."""
     names = ["mei", "best_gabor", "best_natural", "windowed_natural"]
@@ -178,8 +186,7 @@ def made_stimuli():
 def neuron_files():
     """Every file of one neuron, with the wildcard."""
     return [
-        f"{NEURON}/model.pt",
-        f"{NEURON}/scores.csv",
+        *model_files(),
         *stimulus_files(),
         f"{NEURON}/comparison.csv",
     ]

@@ -8,6 +8,7 @@ rule search:
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/cross_validation.csv",
         f"{RESULTS}/models/models.pt",
+        f"{RESULTS}/models/ensemble.pt",
         f"{RESULTS}/models/folds.csv",
     log:
         f"{LOGS}/search.log",
@@ -37,12 +38,12 @@ rule model:
         f"{TABLES}/responses.csv",
         f"{TABLES}/images.npy",
         custom_code(),
+        f"{RESULTS}/models/ensemble.pt",
         search=f"{RESULTS}/models/models.pt",
         # ancient: a changed selection trains the neurons it adds and no other again
         neurons=ancient(f"{RESULTS}/selection/neurons.csv"),
     output:
-        f"{NEURON}/model.pt",
-        f"{NEURON}/scores.csv",
+        model_files(),
     log:
         f"{LOGS}/neurons/{{neuron}}/model.log",
     benchmark:

@@ -46,6 +46,8 @@ class Fitted:
         Their names, in the order of `states` and `weights`.
     states : list of list of dict
         For every neuron its members, fitted on all images.
+    fold_states : list of list of list of dict
+        For every fold the same, fitted on its training images.
     weights : ndarray, shape (neurons, members)
         Of the members in the model.
     """
@@ -56,6 +58,7 @@ class Fitted:
     places: Places
     members: tuple[str, ...]
     states: list[list[State]]
+    fold_states: list[list[list[State]]]
     weights: NDArray[np.float64]
 
 
@@ -110,9 +113,12 @@ def fit_all(
     predictions = {"model": mixed[:, :n_neurons], "model_shuffled": mixed[:, n_neurons:]}
     predictions |= {name: members[:, :n_neurons, i] for i, name in enumerate(fits)}
     predictions |= dict(zip(BASELINES, (ridge, average), strict=True))
-    last = len(training) * 2 * n_neurons
-    states = [[fit.states[last + n] for fit in fits.values()] for n in range(n_neurons)]
-    return Fitted(predictions, shuffled, held_out, places, tuple(fits), states, final[:n_neurons])
+    *fold_states, states = (
+        [[fit.states[first + n] for fit in fits.values()] for n in range(n_neurons)]
+        for first in range(0, len(places.x) * 2 * n_neurons, 2 * n_neurons)
+    )
+    names, mixture = tuple(fits), final[:n_neurons]
+    return Fitted(predictions, shuffled, held_out, places, names, states, fold_states, mixture)
 
 
 def learning_curve(

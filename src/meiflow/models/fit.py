@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic, read_csv, write_arrays, write_csv
-from meiflow.models.cross_validate import fit_all, learning_curve
+from meiflow.geometry import Geometry
+from meiflow.models.cross_validate import Fitted, fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
+from meiflow.models.members import State
 from meiflow.models.table import CONSTANT, Scorer, fold_scores
 from meiflow.progress import say
 from meiflow.sections import Config
@@ -39,12 +41,11 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Writes ``search.npz`` (place_x, place_y, x, y, place_score, weights, predictions by model),
-    ``models.pt`` (all neurons' members), ``cross_validation.csv`` (one row per neuron and
-    model) and ``folds.csv`` (per fold) under `output`. Finished parts wait there in ``parts``
+    ``models.pt`` (all neurons' members), ``ensemble.pt`` (the same, fitted on the training images
+    of each fold), ``cross_validation.csv`` (one row per neuron and model) and ``folds.csv`` (per
+    fold) under `output`. Finished parts wait there in ``parts``
     until all are done, so that a killed run goes on.
     """
-    import torch
-
     from meiflow.models.parts import Parts
 
     responses, trials = load_responses(tables, config.image.geometry), load_trials(tables)
@@ -104,17 +105,37 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
         | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
         output / "search.npz",
     )
-    document = {
-        neuron: {"x_deg": float(x), "y_deg": float(y), "members": states, "weights": w.tolist()}
-        for neuron, x, y, states, w in zip(
-            responses.neuron_ids, *last, fitted.states, fitted.weights, strict=True
-        )
-    }
-    with atomic(output / "models.pt") as temporary:
-        torch.save({"geometry": asdict(config.image.geometry), "neurons": document}, temporary)
+    _write_models(config, responses.neuron_ids, fitted, output)
     parts.clear()
     mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
     say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
+
+
+def _write_models(config: Config, neurons: list[str], fitted: Fitted, output: Path) -> None:
+    """Write models.pt, and ensemble.pt with those of the folds."""
+    import torch
+
+    geometry = asdict(config.image.geometry)
+
+    def documents(subset: int, states: list[list[State]]) -> dict[str, Any]:
+        places = fitted.places.x[subset], fitted.places.y[subset]
+        return {
+            neuron: {
+                "x_deg": float(places[0][i]),
+                "y_deg": float(places[1][i]),
+                "members": states[i],
+                "weights": fitted.weights[i].tolist(),
+            }
+            for i, neuron in enumerate(neurons)
+        }
+
+    folds = [documents(k, states) for k, states in enumerate(fitted.fold_states)]
+    for name, content in (
+        ("models", documents(-1, fitted.states)),
+        ("ensemble", {neuron: [fold[neuron] for fold in folds] for neuron in neurons}),
+    ):
+        with atomic(output / f"{name}.pt") as temporary:
+            torch.save({"geometry": geometry, "neurons": content}, temporary)
 
 
 def _sizes(
@@ -179,30 +200,27 @@ def fit_learning_curve(
 
 
 def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output: Path) -> None:
-    """Write one neuron's model.pt and scores.csv from what `fit_models` wrote.
+    """Write one neuron's model.pt, ensemble.pt and scores.csv from what `fit_models` wrote.
 
     With ``model.custom`` the user's module takes the place of ours, which then is the row
-    ``mixture``; its own row has 0 folds, since nobody here knows what it was trained on.
+    ``mixture``; its own row has 0 folds, since nobody here knows what it was trained on, and it
+    has no ensemble.
     """
-    from meiflow.models.documents import read_document
-    from meiflow.models.network import NeuronModel, save_model
+    from meiflow.models.network import NeuronModel, save_ensemble, save_model
 
-    path = models / "models.pt"
-    document = read_document(path)
     geometry = config.image.geometry
-    if document.get("geometry") != asdict(geometry) or neuron not in document["neurons"]:
-        raise MeiflowError(
-            f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
-        )
-    own = document["neurons"][neuron]
+
+    def model_of(document: dict[str, Any]) -> NeuronModel:
+        place = document["x_deg"], document["y_deg"]
+        return NeuronModel(geometry, *place, document["members"], document["weights"])
+
+    own = _own_document(models / "models.pt", neuron, geometry)
     scores = read_csv(models / "cross_validation.csv")
     rows = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")
-    members, weights = own["members"], own["weights"]
     spec = config.model.custom
     if spec is not None:
-        members, weights = [{"kind": "custom", "spec": spec, "neuron": neuron}], [1.0]
-    model = NeuronModel(geometry, own["x_deg"], own["y_deg"], members, weights)
-    if spec is not None:
+        custom = {"kind": "custom", "spec": spec, "neuron": neuron}
+        model = model_of(own | {"members": [custom], "weights": [1.0]})
         responses, trials = load_responses(tables, geometry), load_trials(tables)
         column = responses.column(neuron)
         scorer = Scorer.of(trials.of_images(), config.seed)
@@ -211,5 +229,21 @@ def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output
         first = scorer.row(column, "model", predicted, responses.means[:, column], 0, size)
         rows = rows.replace({"model": {"model": "mixture"}})
         rows = pd.concat([pd.DataFrame([first]), rows], ignore_index=True)
+    else:
+        model = model_of(own)
+        folds = _own_document(models / "ensemble.pt", neuron, geometry)
+        save_ensemble([model_of(fold) for fold in folds], output / "ensemble.pt")
     save_model(model, output / "model.pt")
     write_csv(rows, output / "scores.csv")
+
+
+def _own_document(path: Path, neuron: str, geometry: Geometry) -> Any:
+    """What a file of all neurons holds of one of them."""
+    from meiflow.models.documents import read_document
+
+    document = read_document(path)
+    if document.get("geometry") != asdict(geometry) or neuron not in document["neurons"]:
+        raise MeiflowError(
+            f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
+        )
+    return document["neurons"][neuron]

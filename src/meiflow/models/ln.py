@@ -158,9 +158,6 @@ class LnFitter:
     def _state(self, jobs: Jobs, i: int, width: float, dual: NDArray) -> dict[str, Any]:
         """Filter in pixels of a weight on each (centred) training image, and its offset."""
         train = jobs.train[i]
-        if not train.all():
-            # only fits on all images become models
-            return {"kind": "ln", "offset": 0.0}
         centre = self._contrast[train].mean(axis=0)
         image = np.tensordot(dual, self._contrast[train] - centre, axes=1)
         pixels = self._prior(float(jobs.x[i]), float(jobs.y[i]), width).times(image)

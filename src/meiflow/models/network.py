@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,24 @@ class NeuronModel(nn.Module):
 
 def save_model(model: NeuronModel, path: str | Path) -> None:
     """Write a model; `load_model` and ``torch.load(weights_only=True)`` read it."""
-    document: dict[str, Any] = {
-        "format": _FORMAT,
+    with atomic(path) as temporary:
+        torch.save({"format": _FORMAT} | _document(model), temporary)
+
+
+def save_ensemble(models: list[NeuronModel], path: str | Path) -> None:
+    """Write several models of one neuron, for `load_ensemble`."""
+    with atomic(path) as temporary:
+        torch.save({"format": _FORMAT, "models": [_document(m) for m in models]}, temporary)
+
+
+def _document(model: NeuronModel) -> dict[str, Any]:
+    return {
         "geometry": asdict(model.geometry),
         "x_deg": model.x,
         "y_deg": model.y,
         "members": model.mixture.states,
         "weights": model.mixture.weights,
     }
-    with atomic(path) as temporary:
-        torch.save(document, temporary)
 
 
 def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) -> NeuronModel:
@@ -101,30 +110,49 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
     MeiflowError
         If the file is missing, damaged, of another format, or for images of another size.
     """
-    document = read_document(path)
+    return _read(path, lambda document: [document], geometry, custom)[0]
+
+
+def load_ensemble(path: str | Path, geometry: Geometry) -> list[NeuronModel]:
+    """Read what `save_ensemble` wrote; fails as `load_model` does."""
+    return _read(path, lambda document: document["models"], geometry, None)
+
+
+def _read(
+    path: str | Path,
+    documents: Callable[[dict[str, Any]], list[dict[str, Any]]],
+    geometry: Geometry,
+    custom: str | None,
+) -> list[NeuronModel]:
+    whole = read_document(path)
     try:
-        if document["format"] != _FORMAT:
+        if whole["format"] != _FORMAT:
             raise KeyError("format")
-        named = {s["spec"] for s in document["members"] if s["kind"] == "custom"}
-        if named - {custom}:
-            raise MeiflowError(
-                f"{path}: was made with model.custom {', '.join(sorted(named))}, but the "
-                f"configuration has {custom}; fit the models again"
-            )
-        model = NeuronModel(
-            Geometry(**document["geometry"]),
-            document["x_deg"],
-            document["y_deg"],
-            document["members"],
-            document["weights"],
-        )
+        models = [_model(document, path, custom) for document in documents(whole)]
     except MeiflowError:
         raise
     except Exception as error:  # a wrong document fails in many ways
         raise damaged(path, error) from None
-    if model.geometry != geometry:
+    for model in models:
+        if model.geometry != geometry:
+            raise MeiflowError(
+                f"{path}: is for images of {model.geometry}, not {geometry}; fit it anew with the "
+                "present configuration"
+            )
+    return models
+
+
+def _model(document: dict[str, Any], path: str | Path, custom: str | None) -> NeuronModel:
+    named = {s["spec"] for s in document["members"] if s["kind"] == "custom"}
+    if named - {custom}:
         raise MeiflowError(
-            f"{path}: is for images of {model.geometry}, not {geometry}; fit it anew with the "
-            "present configuration"
+            f"{path}: was made with model.custom {', '.join(sorted(named))}, but the "
+            f"configuration has {custom}; fit the models again"
         )
-    return model.eval()
+    return NeuronModel(
+        Geometry(**document["geometry"]),
+        document["x_deg"],
+        document["y_deg"],
+        document["members"],
+        document["weights"],
+    ).eval()
