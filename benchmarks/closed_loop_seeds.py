@@ -49,8 +49,7 @@ def closed_loop(
     for neuron, home in neurons.items():
         write_neuron(config, tables, models, neuron, home)
         make_stimuli(config, home / "model.pt", responses.images, home)
-        recorded = tables / "gabor_responses.csv"
-        make_recorded_gabor(config, home / "model.pt", responses.images, recorded, neuron, home)
+        make_recorded_gabor(config, home / "model.pt", responses.images, tables, neuron, home)
     stimuli = folder / "stimuli"
     population = load_population(config, responses.image_ids, responses.images, neurons)
     for name in SHOWN_PROCEDURES:

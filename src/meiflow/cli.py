@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from meiflow import __version__
+from meiflow import __version__, cli_validation
 from meiflow.cli_procedures import register
 from meiflow.config import config_schema, load_config
 from meiflow.errors import MeiflowError
@@ -29,6 +29,9 @@ ModelOption = Annotated[Path, typer.Option("--model", help="model.pt of the neur
 OutputOption = Annotated[Path, typer.Option("--output", help="file or folder to write")]
 ClosedLoopOption = Annotated[
     Path | None, typer.Option(help="closed_loop.csv; none for a recorded session")
+]
+RecordedOption = Annotated[
+    bool, typer.Option(help="whether recorded tuning was compared with the predicted")
 ]
 GaborsOption = Annotated[bool, typer.Option(help="whether the session showed Gabors")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
@@ -250,11 +253,11 @@ def stimuli(
     images = read_stack(tables, parsed.image.geometry)[1]
     make_stimuli(parsed, model, images, output)
     if gabors:
-        recorded = tables / "gabor_responses.csv"
-        make_recorded_gabor(parsed, model, images, recorded, neuron, output)
+        make_recorded_gabor(parsed, model, images, tables, neuron, output)
 
 
 register(app, _one_thread)
+cli_validation.register(app, _one_thread)
 
 
 @app.command()
@@ -303,12 +306,13 @@ def summary(
     results: Annotated[Path, typer.Option(help="results folder of the session")],
     output: OutputOption,
     closed_loop: ClosedLoopOption = None,
+    recorded: RecordedOption = False,
 ) -> None:
     """Write one row per selected neuron."""
     from meiflow.files import write_csv
     from meiflow.report.summary import summarise
 
-    write_csv(summarise(results, closed_loop), output)
+    write_csv(summarise(results, closed_loop, recorded), output)
 
 
 @app.command()
@@ -318,11 +322,12 @@ def report(
     figures: Annotated[Path, typer.Option(help="folder for the figures")],
     output: OutputOption,
     closed_loop: ClosedLoopOption = None,
+    recorded: RecordedOption = False,
 ) -> None:
     """Write the figures and the HTML report."""
     from meiflow.report.page import write_report
 
-    write_report(load_config(config), results, closed_loop, figures, output)
+    write_report(load_config(config), results, closed_loop, recorded, figures, output)
 
 
 def main() -> None:

@@ -66,10 +66,23 @@ def table_files():
         "raster.npz",
     ]
     names += ["presentations.csv"] if FILES.nwb else []
-    names += ["gabor_responses.csv", "gabor_trials.csv"] if FILES.gabors else []
-    names += ["grating_responses.csv", "grating_trials.csv"] if FILES.gratings else []
     names += ["tuning.csv"] if FILES.gabors or FILES.gratings else []
-    return [f"{TABLES}/{name}" for name in names]
+    files = [f"{TABLES}/{name}" for name in names]
+    return files + condition_files("responses") + condition_files("trials")
+
+
+def condition_files(kind):
+    """Tables of the Gabors and gratings that the session showed."""
+    stems = ["gabor"] * FILES.gabors + ["grating"] * FILES.gratings
+    return [f"{TABLES}/{stem}_{kind}.csv" for stem in stems]
+
+
+def recorded_files():
+    """Recorded against predicted tuning, where there is any."""
+    stems = ["gabor"] * FILES.gabors + ["grating"] * FILES.gratings
+    names = [f"predicted_{stem}s.csv" for stem in stems]
+    names += ["recorded.csv", "preferences.csv", "recorded.png", "recorded.svg"]
+    return [f"{RESULTS}/validation/{name}" for name in names if stems]
 
 
 # What fitting reads of the section `model`; a change of the rest fits nothing again.
@@ -200,6 +213,7 @@ def validation_files():
 # What the stages are told about the session, so that nothing an earlier run left is read.
 GABORS = "--gabors" if FILES.gabors else "--no-gabors"
 LOOP = f"--closed-loop {RESULTS}/validation/closed_loop.csv" if FILES.truth else ""
+RECORDED = "--recorded" if FILES.gabors or FILES.gratings else "--no-recorded"
 
 
 def of_selected(*patterns):
@@ -231,4 +245,5 @@ def everything(wildcards):
         *of_selected(*neuron_files())(wildcards),
         *made_stimuli(),
         *validation_files(),
+        *recorded_files(),
     ]

@@ -5,6 +5,7 @@ rule summary:
     input:
         of_selected(f"{NEURON}/comparison.csv", f"{NEURON}/scores.csv"),
         validation_files(),
+        recorded_files(),
         f"{RESULTS}/selection/neurons.csv",
     output:
         f"{RESULTS}/summary.csv",
@@ -21,17 +22,19 @@ rule summary:
     params:
         results=subpath(output[0], parent=True),
         loop=LOOP,
+        recorded=RECORDED,
         version=VERSION,
     message:
         "Gathering one row per neuron"
     shell:
-        "meiflow summary --results {params.results:q} {params.loop} --output {output:q} > {log:q} 2>&1"
+        "meiflow summary --results {params.results:q} {params.loop} {params.recorded} --output {output:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
         of_selected(f"{NEURON}/comparison.csv"),
         validation_files(),
+        recorded_files(),
         pictured_files(),
         movie_files() if CONFIG.movie.model else [],
         selection_figure_files(),
@@ -74,9 +77,10 @@ rule report:
         results=subpath(output[0], parent=True),
         figures=subpath(output[1], parent=True),
         loop=LOOP,
+        recorded=RECORDED,
         version=VERSION,
     message:
         "Writing the report"
     shell:
         "meiflow report --config {params.config:q} --results {params.results:q}"
-        " --figures {params.figures:q} {params.loop} --output {output.page:q} > {log:q} 2>&1"
+        " --figures {params.figures:q} {params.loop} {params.recorded} --output {output.page:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 
 rule stimuli:
     input:
-        f"{TABLES}/gabor_responses.csv" if FILES.gabors else [],
+        f"{TABLES}/gabor_trials.csv" if FILES.gabors else [],
         custom_code(),
         images=f"{TABLES}/images.npy",
         model=f"{NEURON}/model.pt",
@@ -21,7 +21,14 @@ rule stimuli:
         runtime=15,
     params:
         config=resolved(
-            CONFIG, "image", "model.custom", "mei", "gabor", "comparison", "seed"
+            CONFIG,
+            "session.shown",
+            "image",
+            "model.custom",
+            "mei",
+            "gabor",
+            "comparison",
+            "seed",
         ),
         tables=subpath(input.images, parent=True),
         folder=subpath(input.model, parent=True),

@@ -1,4 +1,5 @@
-# The closed loop: simulated neurons are shown what the pipeline believes they want to see.
+# The closed loop: simulated neurons are shown what the pipeline believes they want to see. And the
+# models are shown what the session showed beside its images: recorded against predicted tuning.
 
 
 if FILES.truth:
@@ -34,3 +35,38 @@ if FILES.truth:
             "meiflow validate --config {params.config:q} --tables {params.tables:q}"
             " --truth {input.truth:q} --neurons {input.neurons:q} --results {params.results:q}"
             " {params.gabors} --output {output:q} > {log:q} 2>&1"
+
+
+if FILES.gabors or FILES.gratings:
+
+    rule recorded:
+        input:
+            of_selected(f"{NEURON}/model.pt"),
+            condition_files("trials"),
+            custom_code(),
+            neurons=f"{RESULTS}/selection/neurons.csv",
+        output:
+            recorded_files(),
+        log:
+            f"{LOGS}/recorded.log",
+        benchmark:
+            f"{TIMES}/recorded.tsv"
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        params:
+            config=resolved(
+                CONFIG, "session.shown", "image", "model.custom", "model.extra", "seed"
+            ),
+            tables=TABLES,
+            results=subpath(input.neurons, ancestor=2),
+            folder=subpath(output[0], parent=True),
+            version=VERSION,
+        message:
+            "Predicting the recorded tuning"
+        shell:
+            "meiflow recorded --config {params.config:q} --tables {params.tables:q}"
+            " --results {params.results:q} --output {params.folder:q} > {log:q} 2>&1"

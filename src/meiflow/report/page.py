@@ -19,6 +19,7 @@ from meiflow.figures.overview import (
     gallery,
     response_ratios,
 )
+from meiflow.figures.recorded import tuning_figure
 from meiflow.figures.style import as_data_uri, save_figure
 from meiflow.files import read_arrays, read_csv, write_text
 from meiflow.progress import track
@@ -26,6 +27,7 @@ from meiflow.sections import Config
 from meiflow.selection.select import selected_neurons
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 from meiflow.tables.load import load_responses
+from meiflow.validation.views import tuning_views
 
 _GALLERY = 10
 
@@ -136,8 +138,42 @@ def _gallery_titles(summary: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def _agreement_line(results: Path) -> str:
+    """How well the recorded tuning is predicted, in a sentence."""
+    table = read_csv(results / "validation" / "recorded.csv")
+    errors = read_csv(results / "validation" / "preferences.csv")
+    parts = []
+    for curve, name, error, unit in (
+        ("position", "Gabor positions", "field_error_deg", "degrees"),
+        ("orientation", "grating orientations", "orientation_error_deg", "degrees"),
+        ("spatial_frequency", "spatial frequencies", "frequency_error_octaves", "octaves"),
+    ):
+        rows = table[(table["curve"] == curve) & table["tuned"]]
+        if len(rows):
+            parts.append(
+                f"{name} {_number(rows['cc_abs'].mean())} (ceiling "
+                f"{_number(rows['cc_max'].mean())}, models of other neurons "
+                f"{_number(rows['cc_others'].mean())}; preferences a median "
+                f"{_number(errors[error].median())} {unit} apart, "
+                f"{_number(errors[f'{error}_others'].median())} with other neurons' models; "
+                f"{len(rows)} neurons)"
+            )
+    if not parts:
+        return "No neuron has significant recorded tuning to compare the predictions with."
+    seen = " and the gratings: no prediction of these" if table["learned"].any() else ""
+    return (
+        "Recorded against predicted, over neurons with significant recorded tuning: mean "
+        f"correlation for {', '.join(parts)}. The models were fitted to the natural images{seen}."
+    )
+
+
 def write_report(
-    config: Config, results: Path, loop_path: Path | None, figures: Path, output: Path
+    config: Config,
+    results: Path,
+    loop_path: Path | None,
+    recorded: bool,
+    figures: Path,
+    output: Path,
 ) -> None:
     """Write ``report.html`` and the overview figures (PNG and SVG).
 
@@ -149,6 +185,8 @@ def write_report(
         Results folder of the session, complete.
     loop_path : path or None
         closed_loop.csv of a simulated session.
+    recorded : bool
+        Whether recorded tuning was compared with what the models predict.
     figures : path
         Folder for the figures.
     output : path
@@ -187,6 +225,12 @@ def write_report(
         for suffix in ("png", "svg"):
             save_figure(figure, figures / f"{name}.{suffix}")
 
+    headline = _headline(summary, table, loop is not None)
+    tuning: dict[str, str] = {}
+    if recorded:
+        headline.append(_agreement_line(results))
+        views_of = tuning_views(results / "tables", results / "validation", neurons)
+        tuning = {n: as_data_uri(tuning_figure(v)) for n, v in views_of.items()}
     holds = dict(zip(summary["neuron_id"].astype(str), summary["model_holds"], strict=True))
     gabor = results / "tables" / "gabor_responses.csv"
     repeats = int(read_csv(gabor)["repeats"].median()) if "recorded_gabor" in shown[best[0]] else 0
@@ -198,6 +242,7 @@ def write_report(
                 {k: _number(v, 3) for k, v in row.items()}
                 for row in view.comparison.to_dict("records")
             ],
+            "tuning": tuning.get(neuron, ""),
             "target": f"{results}/neurons/{neuron}/comparison.csv",
             "holds": bool(holds[neuron]),
         }
@@ -214,7 +259,8 @@ def write_report(
         title=config.report.title or f"meiflow: session {config.session.id}",
         simulated=loop is not None,
         session=config.session.model_dump(),
-        headline=_headline(summary, table, loop is not None),
+        headline=headline,
+        tuning=_picture(results / "validation" / "recorded.png") if recorded else "",
         figures={name: _picture(figures / f"{name}.png") for name in drawn},
         movies=_picture(results / "stimuli" / "movies.png") if config.movie.model else "",
         selection={
@@ -231,6 +277,7 @@ def write_report(
         ],
         cards=cards,
         config=config.model_dump_json(indent=2),
+        config_extra=config.model.extra,
         version=__version__,
         gallery_size=len(best),
         gabor_repeats=repeats,

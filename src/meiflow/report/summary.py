@@ -22,7 +22,10 @@ _FROM_MEI = {
 }
 
 
-def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
+_ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
+
+
+def summarise(results: Path, closed_loop: Path | None, recorded: bool) -> pd.DataFrame:
     """Gather selection, scores, comparison and, if simulated, closed loop of every neuron.
 
     The response to a stimulus that could not be matched in mean and contrast is left empty.
@@ -33,6 +36,7 @@ def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
     measures = read_csv(selection)
     measures.index = measures["neuron_id"].astype(str)
     loop = read_csv(closed_loop) if closed_loop is not None else None
+    tuning = _recorded_tuning(results / "validation") if recorded else {}
     control = read_csv(results / "models" / "cross_validation.csv")
     control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
     limit = control.quantile(0.95) if len(control) else 0.0
@@ -53,6 +57,7 @@ def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
         if "best_gabor" in stimuli.index:
             row["mei_gabor_similarity"] = stimuli.loc["best_gabor", "similarity_to_mei"]
+        row |= tuning.get(neuron, {})
         if loop is not None:
             own = loop[loop["neuron_id"].astype(str) == neuron].set_index("stimulus")
             row["kind"] = own["kind"].iloc[0]
@@ -63,3 +68,17 @@ def summarise(results: Path, closed_loop: Path | None) -> pd.DataFrame:
             }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _recorded_tuning(folder: Path) -> dict[str, dict[str, object]]:
+    """Agreement of recorded with predicted tuning, by neuron."""
+    curves = read_csv(folder / "recorded.csv", ("neuron_id", "curve", "tuned", "cc_abs"))
+    found: dict[str, dict[str, object]] = {}
+    for _, row in curves.iterrows():
+        own = found.setdefault(str(row["neuron_id"]), {})
+        own[f"{row['curve']}_tuned"] = row["tuned"]
+        own[f"{row['curve']}_cc_abs"] = row["cc_abs"]
+    differences = read_csv(folder / "preferences.csv", ("neuron_id",))
+    for _, row in differences.iterrows():
+        found[str(row["neuron_id"])] |= {name: row[name] for name in _ERRORS if name in row}
+    return found

@@ -132,3 +132,6 @@ class Gabor(Section):
     offsets: int = Field(default=3, ge=1, le=15, description="positions per axis about the field")
     refine_steps: int = Field(default=80, ge=0, le=5000, description="of gradient refinement")
     refine_top: int = Field(default=16, ge=1, le=256, description="best of the grid refined")
+    merge_top: int = Field(
+        default=1, ge=1, le=243, description="best recorded conditions that are averaged"
+    )

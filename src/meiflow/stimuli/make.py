@@ -10,16 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from meiflow.comparison.masks import pattern_mask, soft_mask
-from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_array, write_csv, write_picture
+from meiflow.files import write_array, write_csv, write_picture
 from meiflow.models.network import load_model
 from meiflow.sections import Config
-from meiflow.session.schedule import DRIFT_PHASES, GABOR_CYCLES_PER_DEG, GABOR_DIAMETER_DEG
-from meiflow.stimuli import patterns
 from meiflow.stimuli.gabor_search import best_gabor
 from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.natural import matched_naturals
 from meiflow.stimuli.projection import contrast_targets, project_array
+from meiflow.stimuli.recorded import gabor_images, gabor_phases
+from meiflow.tables.conditions import read_conditions
 
 
 def _write_image(image: NDArray, folder: Path, name: str) -> None:
@@ -76,53 +75,50 @@ def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path
 
 
 def make_recorded_gabor(
-    config: Config,
-    model_path: Path,
-    images: NDArray,
-    gabor_responses: Path,
-    neuron: str,
-    folder: Path,
+    config: Config, model_path: Path, images: NDArray, tables: Path, neuron: str, folder: Path
 ) -> None:
     """Write the recorded Gabor condition with the highest mean count: gabor.npy, .png, .csv.
 
     The stimulus drifted through a whole cycle, so its phase carries nothing; the image
-    shows the phase to which the model responds most, the kindest choice for the Gabor.
+    shows the phase to which the model responds most, the kindest choice for the Gabor. With
+    ``gabor.merge_top`` above 1 it is the mean of so many conditions, each at its own such phase.
     """
-    table = read_csv(
-        gabor_responses, ("condition_id", "x_position", "y_position", "orientation", "repeats")
-    )
-    if neuron not in table.columns:
-        raise MeiflowError(f"{gabor_responses}: no column for neuron {neuron}")
-    best = table.loc[table[neuron].idxmax()]
-    geometry = config.image.geometry
+    recorded = read_conditions(tables, "gabors")
+    column = recorded.of_neuron(neuron)
+    counts, errors = recorded.means[:, column], recorded.errors[:, column]
+    top = np.argsort(-counts, kind="stable")[: config.gabor.merge_top]
+    geometry, shown = config.image.geometry, config.session.shown
     model = load_model(model_path, geometry, config.model.custom)
     mean, contrast = contrast_targets(config.mei, images)
-    phases = np.array(DRIFT_PHASES)
-    patches = patterns.grating_patch(
-        geometry,
-        best["x_position"],
-        best["y_position"],
-        1 / GABOR_CYCLES_PER_DEG,
-        best["orientation"],
-        phases,
-        GABOR_DIAMETER_DEG,
+    phases = gabor_phases(shown)
+    patches = np.stack(
+        [gabor_images(geometry, recorded.parameters.iloc[top], shown, phase) for phase in phases]
     )
-    shown = project_array(patches, mean, contrast)
-    predicted = model.predict(shown)
-    chosen = int(predicted.argmax())
-    _write_image(shown[chosen], folder, "gabor")
-    row = {
-        "condition_id": int(best["condition_id"]),
-        "x_deg": best["x_position"],
-        "y_deg": best["y_position"],
-        "orientation_deg": best["orientation"],
-        "frequency_cpd": GABOR_CYCLES_PER_DEG,
-        "diameter_deg": GABOR_DIAMETER_DEG,
-        "phase_deg": phases[chosen],
-        "repeats": int(best["repeats"]),
-        "recorded_count": best[neuron],
-        "recorded_mean_count": table[neuron].mean(),
-        "predicted_response": predicted[chosen],
-        "predicted_phase_mean": predicted.mean(),
-    }
-    write_csv(pd.DataFrame([row]), folder / "gabor.csv")
+    shape = (len(phases), len(top), *geometry.shape)
+    matched = project_array(patches.reshape(-1, *geometry.shape), mean, contrast).reshape(shape)
+    predicted = np.stack([model.predict(at_phase) for at_phase in matched])
+    chosen = predicted.argmax(axis=0)
+    best = matched[chosen, np.arange(len(top))]
+    image = best[0] if len(top) == 1 else project_array(best.mean(0)[None], mean, contrast)[0]
+    _write_image(image, folder, "gabor")
+    table = recorded.parameters.iloc[top].reset_index(drop=True)
+    table = table.rename(columns={"x_position": "x_deg", "y_position": "y_deg"})
+    table = table.rename(columns={"orientation": "orientation_deg"})
+    table.insert(0, "condition_id", top)
+    # conditions whose mean is less than two standard errors of the difference below the best
+    apart = (counts[top[0]] - counts) / np.hypot(errors[top[0]], errors)
+    write_csv(
+        table.assign(
+            frequency_cpd=shown.gabor_frequency_cpd,
+            diameter_deg=shown.gabor_diameter_deg,
+            phase_deg=phases[chosen],
+            repeats=recorded.repeats[top],
+            recorded_count=counts[top],
+            recorded_sem=errors[top],
+            recorded_mean_count=counts.mean(),
+            rivals=int((apart < 2).sum()) - 1 if np.isfinite(errors).all() else np.nan,
+            predicted_response=float(model.predict(image[None])[0]),
+            predicted_phase_mean=predicted.mean(axis=0),
+        ),
+        folder / "gabor.csv",
+    )

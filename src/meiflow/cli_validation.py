@@ -1,0 +1,35 @@
+"""Commands of validation on recorded data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meiflow.config import load_config
+
+
+def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
+    """Add the command; it calls `prepare` first."""
+
+    @app.command()
+    def recorded(
+        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
+        tables: Annotated[Path, typer.Option("--tables", help="folder of the tables stage")],
+        results: Annotated[Path, typer.Option("--results", help="results folder of the session")],
+        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+    ) -> None:
+        """Predict the recorded Gabor and grating tuning, and compare."""
+        prepare()
+        from meiflow.figures.recorded import recorded_overview
+        from meiflow.figures.style import save_figure
+        from meiflow.selection.select import selected_neurons
+        from meiflow.validation.predict import compare_recorded
+
+        neurons = selected_neurons(results / "selection" / "neurons.csv")
+        folders = {neuron: results / "neurons" / neuron for neuron in neurons}
+        found = compare_recorded(load_config(config), tables, folders, output)
+        for suffix in ("png", "svg"):
+            save_figure(recorded_overview(*found), output / f"recorded.{suffix}")
