@@ -127,6 +127,12 @@ def stimulus_files():
     return files + ([f"{NEURON}/gabor.csv"] if FILES.gabors else [])
 
 
+def comparison_files():
+    """What the comparison writes of one neuron, its table first."""
+    names = ["comparison.csv", "spectra.csv", "mei_mask.npy", "mei_mask.png"]
+    return [f"{NEURON}/{name}" for name in names] + drawn(NEURON, ["spectra"])
+
+
 # The procedures, and what each reads of the configuration.
 MATCHED = ["mei.mean", "mei.contrast"]
 PROCEDURE_KEYS = {
@@ -201,7 +207,7 @@ def neuron_files():
     return [
         *model_files(),
         *stimulus_files(),
-        f"{NEURON}/comparison.csv",
+        *comparison_files(),
     ]
 
 

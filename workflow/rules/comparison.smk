@@ -7,7 +7,8 @@ rule comparison:
         images=f"{TABLES}/images.npy",
         model=f"{NEURON}/model.pt",
     output:
-        f"{NEURON}/comparison.csv",
+        comparison_files()[1:],
+        table=comparison_files()[0],
     log:
         f"{LOGS}/neurons/{{neuron}}/comparison.log",
     benchmark:
@@ -28,4 +29,4 @@ rule comparison:
         "Comparing the stimuli of neuron {wildcards.neuron}"
     shell:
         "meiflow compare --config {params.config:q} --model {input.model:q}"
-        " --tables {params.tables:q} --stimuli {params.folder:q} {params.gabors} --output {output:q} > {log:q} 2>&1"
+        " --tables {params.tables:q} --stimuli {params.folder:q} {params.gabors} --output {output.table:q} > {log:q} 2>&1"

@@ -27,7 +27,7 @@ rule stimuli:
             "model.custom",
             "mei",
             "gabor",
-            "comparison",
+            "comparison.mask_threshold",
             "seed",
         ),
         tables=subpath(input.images, parent=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +10,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.comparison.masks import equivalent_diameter, pattern_centre, pattern_mask
+from meiflow.comparison.gabor_fit import fit_gabor
+from meiflow.comparison.masks import (
+    disc_mask,
+    equivalent_diameter,
+    pattern_centre,
+    pattern_mask,
+    tight_mask,
+)
+from meiflow.comparison.similarity import best_shift, image_similarity
 from meiflow.comparison.spectrum import (
+    Spectrum,
+    axial_profile,
+    bandwidth_octaves,
     dominant_orientation,
+    orientation_halfwidth,
     peak_frequency,
     power_spectrum,
+    radial_profile,
     symmetry_index,
 )
 from meiflow.errors import MeiflowError
-from meiflow.files import read_array, read_csv, write_csv
+from meiflow.files import read_array, read_csv, write_array, write_csv, write_picture
 from meiflow.geometry import Geometry
-from meiflow.sections import Config
+from meiflow.sections import Comparison, Config
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 # Stimulus name -> file name (without suffix) in the neuron's folder.
@@ -114,9 +127,21 @@ def read_procedure(folder: Path, procedure: str, neurons: list[str]) -> NDArray[
     return chosen[:, 0] if chosen.ndim == 4 else chosen
 
 
-def image_metrics(image: NDArray, geometry: Geometry, threshold: float) -> dict[str, float]:
-    """All metrics of one image; see the columns of comparison.csv in the documentation."""
-    mask = pattern_mask(image, threshold)
+def image_metrics(
+    image: NDArray, geometry: Geometry, threshold: float, mask: NDArray[np.bool_] | None = None
+) -> dict[str, float]:
+    """Metrics of one image alone; see the columns of comparison.csv in the documentation.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width)
+    geometry : Geometry
+    threshold : float
+        Of the automatic mask, in standard deviations.
+    mask : ndarray of bool, shape (height, width), optional
+        In which to measure instead of the automatic one.
+    """
+    mask = pattern_mask(image, threshold) if mask is None else mask
     spectrum = power_spectrum(image, geometry)
     x, y = pattern_centre(image, mask, geometry)
     return {
@@ -134,34 +159,107 @@ def image_metrics(image: NDArray, geometry: Geometry, threshold: float) -> dict[
     }
 
 
-def image_similarity(a: NDArray, b: NDArray) -> float:
-    """Pearson correlation of two images' pixels; NaN if one is uniform."""
-    p, q = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((p**2).sum() * (q**2).sum()))
-    return float((p * q).sum() / norm) if norm > 1e-12 else float("nan")
+def shape_metrics(image: NDArray, mei: NDArray, geometry: Geometry) -> dict[str, float]:
+    """Bandwidths, the place at which an image is most like the MEI, and its Gabor."""
+    spectrum = power_spectrum(image, geometry)
+    shift = best_shift(image, mei, geometry)
+    gabor = fit_gabor(image, geometry)
+    return {
+        "bandwidth_octaves": bandwidth_octaves(spectrum),
+        "orientation_halfwidth_deg": orientation_halfwidth(spectrum),
+        "shifted_similarity_to_mei": shift.similarity,
+        "shift_x_deg": shift.x,
+        "shift_y_deg": shift.y,
+        "gabor_r2": gabor.r2,
+        "gabor_x_deg": gabor.x,
+        "gabor_y_deg": gabor.y,
+        "gabor_wavelength_deg": gabor.wavelength,
+        "gabor_orientation_deg": gabor.orientation,
+        "gabor_phase_deg": gabor.phase,
+        "gabor_sigma_deg": gabor.sigma,
+        "gabor_aspect": gabor.aspect,
+    }
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Of one image: the tight mask, the response it holds, and the one that is measured in."""
+
+    tight: NDArray[np.bool_]
+    held: float
+    measured: NDArray[np.bool_]
+
+
+def image_masks(
+    image: NDArray,
+    geometry: Geometry,
+    config: Comparison,
+    respond: Callable[[NDArray], NDArray],
+) -> Masks:
+    """The masks of an image (height, width), `respond` as in `tight_mask`."""
+    auto = pattern_mask(image, config.mask_threshold)
+    tight, held = tight_mask(image, auto, respond, config.tight_fraction)
+    measured = {"auto": auto, "tight": tight}.get(config.mask)
+    if measured is None:
+        x, y = pattern_centre(image, auto, geometry)
+        measured = disc_mask(geometry, x, y, config.disc_diameter_deg)
+    return Masks(tight, held, measured)
+
+
+def spectra_table(spectra: dict[str, Spectrum]) -> pd.DataFrame:
+    """Radial and axial profile of each stimulus: stimulus, profile, value, power."""
+    parts = []
+    for stimulus, spectrum in spectra.items():
+        profiles = {"radial": radial_profile(spectrum), "axial": axial_profile(spectrum)}
+        for name, profile in profiles.items():
+            part = pd.DataFrame({"value": profile.value, "power": profile.power})
+            part.insert(0, "stimulus", stimulus)
+            part.insert(1, "profile", name)
+            parts.append(part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def compare_neuron(
     config: Config, model_path: Path, images: NDArray, folder: Path, gabors: bool, output: Path
 ) -> None:
-    """Write comparison.csv: one row per stimulus in the neuron's `folder`."""
+    """Write comparison.csv: one row per stimulus in the neuron's `folder`.
+
+    Beside it mei_mask.npy and .png (the MEI's tight mask), spectra.csv and spectra.png, .svg.
+    """
+    from meiflow.figures.spectrum import SpectrumView, spectrum_figure
+    from meiflow.figures.style import save_figure
     from meiflow.models.network import load_model
     from meiflow.stimuli.projection import contrast_targets, is_matched
 
-    model = load_model(model_path, config.image.geometry, config.model.custom)
+    geometry = config.image.geometry
+    model = load_model(model_path, geometry, config.model.custom)
     mean, contrast = contrast_targets(config.mei, images)
     stimuli = read_stimuli(folder, gabors)
     predicted = model.predict(np.stack([s.image for s in stimuli]))
-    mei = stimuli[0].image
-    rows = [
-        {"stimulus": s.name, "predicted_response": float(value)}
-        | image_metrics(
-            s.image.astype(float), config.image.geometry, config.comparison.mask_threshold
+    mei = stimuli[0].image.astype(float)
+    rows, views = [], []
+    for stimulus, response in zip(stimuli, predicted, strict=True):
+        image = stimulus.image.astype(float)
+        masks = image_masks(image, geometry, config.comparison, model.predict)
+        if stimulus.name == "mei":
+            write_array(masks.tight, output.parent / "mei_mask.npy")
+            write_picture(masks.tight, output.parent / "mei_mask.png")
+        rows.append(
+            {"stimulus": stimulus.name, "predicted_response": float(response)}
+            | image_metrics(image, geometry, config.comparison.mask_threshold, masks.measured)
+            | {
+                "similarity_to_mei": image_similarity(image, mei),
+                "matched": is_matched(image, mean, contrast),
+                "tight_size_deg": equivalent_diameter(masks.tight, geometry),
+                "tight_fraction": masks.held,
+            }
+            | shape_metrics(image, mei, geometry)
         )
-        | {
-            "similarity_to_mei": image_similarity(s.image, mei),
-            "matched": is_matched(s.image, mean, contrast),
-        }
-        for s, value in zip(stimuli, predicted, strict=True)
-    ]
+        spectrum = power_spectrum(image, geometry)
+        views.append(SpectrumView(stimulus.name, image, masks.measured, spectrum))
+    table = spectra_table({view.name: view.spectrum for view in views})
+    write_csv(table, output.with_name("spectra.csv"))
+    figure = spectrum_figure(views, geometry)
+    for suffix in ("png", "svg"):
+        save_figure(figure, output.with_name(f"spectra.{suffix}"))
     write_csv(pd.DataFrame(rows), output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from meiflow.geometry import Geometry
 
 _BLUR_PX = 1.5
 _CLOSING = 2
+_PEEL_PX = 0.5
 
 
 def pattern_mask(image: NDArray, threshold: float = 1.5) -> NDArray[np.bool_]:
@@ -45,6 +48,70 @@ def pattern_mask(image: NDArray, threshold: float = 1.5) -> NDArray[np.bool_]:
     return convex_hull_image(blob)
 
 
+def disc_mask(
+    geometry: Geometry, x_deg: float, y_deg: float, diameter_deg: float
+) -> NDArray[np.bool_]:
+    """Pixels whose centres lie in a disc, round in degrees; the nearest one if none does."""
+    distance = np.hypot(geometry.x[None, :] - x_deg, geometry.y[:, None] - y_deg)
+    inside = distance <= diameter_deg / 2
+    return inside if inside.any() else distance == distance.min()
+
+
+def tight_mask(
+    image: NDArray,
+    mask: NDArray[np.bool_],
+    respond: Callable[[NDArray], NDArray],
+    fraction: float = 0.9,
+) -> tuple[NDArray[np.bool_], float]:
+    """The smallest mask through which a neuron still responds: `mask`, eroded.
+
+    After Walker et al. (2019): the mask is peeled, half a pixel at a time, until the response
+    to the image seen through it falls below `fraction` of the response to the whole image. A
+    mask that holds too little to begin with is grown until it holds enough. Outside the mask,
+    whose edge is soft, lies the image's own background.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width)
+    mask : ndarray of bool, shape (height, width)
+        Where to begin.
+    respond : callable
+        Images (n, height, width) to responses (n,).
+    fraction : float
+        In (0, 1].
+
+    Returns
+    -------
+    mask : ndarray of bool
+        The last one before the response falls; the whole image if none smaller holds it.
+    held : float
+        The share of the response that it holds. NaN, with `mask` itself, if the whole image
+        drives no response.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    grey = background(image, mask)
+    full = float(respond(image[None])[0])
+    if not full > 0:
+        return mask, float("nan")
+
+    def shares(masks: list[NDArray[np.bool_]]) -> NDArray[np.float64]:
+        seen = [grey + (image - grey) * soft_mask(m) for m in masks]
+        return np.asarray(respond(np.stack(seen))) / full
+
+    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    masks = [depth > peeled for peeled in np.arange(0, depth.max(), _PEEL_PX)]
+    held = shares(masks)
+    if held[0] >= fraction:
+        last = int(np.argmax(np.append(held, -np.inf) < fraction)) - 1
+    else:
+        away = distance_transform_edt(~mask)
+        masks = [away <= grown for grown in np.arange(1, away.max() + 1)]
+        held = shares(masks)
+        last = int(np.argmax(np.append(held[:-1], np.inf) >= fraction))
+    return masks[last], float(held[last])
+
+
 def soft_mask(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The mask with its edge blurred by 1.5 pixels, in [0, 1]."""
     from scipy.ndimage import gaussian_filter
@@ -52,10 +119,21 @@ def soft_mask(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return gaussian_filter(mask.astype(float), _BLUR_PX)
 
 
+def background(image: NDArray, mask: NDArray[np.bool_]) -> float:
+    """Mean luminance outside the mask; of the whole image if the mask covers it."""
+    outside = image[~mask]
+    return float(outside.mean() if outside.size else image.mean())
+
+
 def pattern_centre(image: NDArray, mask: NDArray, geometry: Geometry) -> tuple[float, float]:
-    """Centre of contrast energy within `mask`, (x, y) in degrees."""
-    energy = (image - image[~mask].mean() if (~mask).any() else image - image.mean()) ** 2 * mask
-    total = max(float(energy.sum()), 1e-30)
+    """Centre of contrast energy within `mask`, (x, y) in degrees.
+
+    That of the mask where there is no contrast.
+    """
+    energy = (image - background(image, mask)) ** 2 * mask
+    total = float(energy.sum())
+    if total < 1e-20:
+        energy, total = mask.astype(float), float(mask.sum())
     x = float((energy.sum(0) * geometry.x).sum() / total)
     y = float((energy.sum(1) * geometry.y).sum() / total)
     return x, y

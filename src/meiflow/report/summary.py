@@ -19,6 +19,10 @@ _FROM_MEI = {
     "size_deg": "mei_size_deg",
     "symmetry_1": "mei_symmetry_1",
     "symmetry_2": "mei_symmetry_2",
+    "bandwidth_octaves": "mei_bandwidth_octaves",
+    "gabor_r2": "mei_gabor_r2",
+    "gabor_wavelength_deg": "mei_gabor_wavelength_deg",
+    "gabor_orientation_deg": "mei_gabor_orientation_deg",
 }
 
 
@@ -56,7 +60,9 @@ def summarise(results: Path, closed_loop: Path | None, recorded: bool) -> pd.Dat
         row |= {f"{s}_response": r for s, r in fair.items()}
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
         if "best_gabor" in stimuli.index:
-            row["mei_gabor_similarity"] = stimuli.loc["best_gabor", "similarity_to_mei"]
+            gabor = stimuli.loc["best_gabor"]
+            row["mei_gabor_similarity"] = gabor["similarity_to_mei"]
+            row["mei_gabor_shifted_similarity"] = gabor["shifted_similarity_to_mei"]
         row |= tuning.get(neuron, {})
         if loop is not None:
             own = loop[loop["neuron_id"].astype(str) == neuron].set_index("stimulus")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from meiflow.sections.base import Positive, Section
@@ -35,6 +37,17 @@ class Comparison(Section):
     """Image metrics."""
 
     mask_threshold: Positive = Field(default=1.5, description="|z-score| that starts the mask")
+    mask: Literal["auto", "tight", "disc"] = Field(
+        default="auto",
+        description="in which luminance, contrast, centre and size are measured: what stands "
+        "out, the part of it that drives the model, or a disc",
+    )
+    tight_fraction: float = Field(
+        default=0.9, gt=0, le=1, description="of the response that the tight mask must hold"
+    )
+    disc_diameter_deg: Positive = Field(
+        default=30.0, description="of the disc, about the pattern's centre"
+    )
 
 
 class Report(Section):
