@@ -268,6 +268,7 @@ def compare(
     stimuli: Annotated[Path, typer.Option(help="folder of the neuron's stimuli")],
     output: OutputOption,
     gabors: GaborsOption = True,
+    folds: Annotated[Path | None, typer.Option(help="ensemble.pt of the neuron")] = None,
 ) -> None:
     """Measure one neuron's stimuli and write comparison.csv."""
     _one_thread()
@@ -276,7 +277,7 @@ def compare(
 
     parsed = load_config(config)
     images = read_stack(tables, parsed.image.geometry)[1]
-    compare_neuron(parsed, model, images, stimuli, gabors, output)
+    compare_neuron(parsed, model, folds, images, stimuli, gabors, output)
 
 
 @app.command()

@@ -23,6 +23,19 @@ class Linear:
         return np.maximum(((images - 0.5) * self.field).sum((1, 2)), 0)
 
 
+class Fold(Linear):
+    """One that responds to all else, too, to some degree of its own."""
+
+    def __init__(self, offset):
+        self.offset = offset
+
+    def predict(self, images):
+        return super().predict(images) + self.offset
+
+
+FOLDS = [Fold(offset) for offset in (1.0, 2.0, 3.0)]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     moved = MEI | {"x": MEI["x"] + 4 * GRID.dx, "y": MEI["y"] - 3 * GRID.dy}
@@ -43,7 +56,10 @@ def compared(folder, output, **comparison):
     stack = np.random.default_rng(0).random((3, *GRID.shape)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("meiflow.models.network.load_model", lambda *_: Linear())
-        compare_neuron(config, folder / "model.pt", stack, folder, False, output)
+        patch.setattr("meiflow.models.network.load_ensemble", lambda *_: FOLDS)
+        compare_neuron(
+            config, folder / "model.pt", folder / "ensemble.pt", stack, folder, False, output
+        )
     return pd.read_csv(output).set_index("stimulus")
 
 
@@ -65,7 +81,12 @@ def test_every_stimulus_is_measured(table):
     shift = gabor[["shift_x_deg", "shift_y_deg"]].tolist()
     assert shift == pytest.approx([-4 * GRID.dx, 3 * GRID.dy])
     assert mei["tight_fraction"] >= 0.9
+    assert (mei["mei_ratio"], mei["mei_ratio_low"], mei["mei_ratio_high"]) == (1, 1, 1)
+    responses = table["predicted_response"]
+    assert gabor["mei_ratio"] == pytest.approx(responses["mei"] / responses["best_gabor"])
+    assert 1 < gabor["mei_ratio_low"] < gabor["mei_ratio"] < gabor["mei_ratio_high"]
     uniform = table.loc["windowed_natural"]
+    assert np.isnan(uniform["mei_ratio"])  # no response
     assert uniform[["gabor_r2", "shifted_similarity_to_mei", "bandwidth_octaves"]].isna().all()
     assert uniform["luminance"] == pytest.approx(0.5)
 

@@ -4,6 +4,7 @@
 rule comparison:
     input:
         stimulus_files(),
+        [] if CONFIG.model.custom else f"{NEURON}/ensemble.pt",
         images=f"{TABLES}/images.npy",
         model=f"{NEURON}/model.pt",
     output:
@@ -24,9 +25,11 @@ rule comparison:
         tables=subpath(input.images, parent=True),
         gabors=GABORS,
         folder=subpath(input.model, parent=True),
+        folds="" if CONFIG.model.custom else f"--folds {NEURON}/ensemble.pt",
         version=VERSION,
     message:
         "Comparing the stimuli of neuron {wildcards.neuron}"
     shell:
         "meiflow compare --config {params.config:q} --model {input.model:q}"
-        " --tables {params.tables:q} --stimuli {params.folder:q} {params.gabors} --output {output.table:q} > {log:q} 2>&1"
+        " --tables {params.tables:q} --stimuli {params.folder:q} {params.gabors} {params.folds}"
+        " --output {output.table:q} > {log:q} 2>&1"

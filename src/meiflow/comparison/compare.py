@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.comparison.ensemble import ratio_interval
 from meiflow.comparison.gabor_fit import fit_gabor
 from meiflow.comparison.masks import (
     disc_mask,
@@ -219,33 +220,68 @@ def spectra_table(spectra: dict[str, Spectrum]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _over(responses: NDArray, folds: NDArray) -> dict[str, float]:
+    """The response to the MEI over that to another stimulus."""
+    names = ("mei_ratio", "mei_ratio_low", "mei_ratio_high")
+    return dict(
+        zip(names, ratio_interval(float(responses[0]), float(responses[1]), folds), strict=True)
+    )
+
+
 def compare_neuron(
-    config: Config, model_path: Path, images: NDArray, folder: Path, gabors: bool, output: Path
+    config: Config,
+    model_path: Path,
+    folds_path: Path | None,
+    images: NDArray,
+    folder: Path,
+    gabors: bool,
+    output: Path,
 ) -> None:
     """Write comparison.csv: one row per stimulus in the neuron's `folder`.
 
     Beside it mei_mask.npy and .png (the MEI's tight mask), spectra.csv and spectra.png, .svg.
+
+    Parameters
+    ----------
+    model_path : path
+    folds_path : path or None
+        ensemble.pt, for intervals; None if there is none.
+    images : ndarray, shape (n, height, width)
+        The image stack, for the contrast targets.
+    folder : path
+        Of the neuron's stimuli.
+    gabors : bool
+        Whether the session showed Gabors.
+    output : path
+        comparison.csv.
     """
     from meiflow.figures.spectrum import SpectrumView, spectrum_figure
     from meiflow.figures.style import save_figure
-    from meiflow.models.network import load_model
+    from meiflow.models.network import load_ensemble, load_model
     from meiflow.stimuli.projection import contrast_targets, is_matched
 
     geometry = config.image.geometry
     model = load_model(model_path, geometry, config.model.custom)
     mean, contrast = contrast_targets(config.mei, images)
     stimuli = read_stimuli(folder, gabors)
-    predicted = model.predict(np.stack([s.image for s in stimuli]))
+    stack = np.stack([s.image for s in stimuli])
+    predicted = model.predict(stack)
+    # by models of the folds; an own module has none
+    folds = (
+        np.stack([fold.predict(stack) for fold in load_ensemble(folds_path, geometry)])
+        if folds_path is not None
+        else np.empty((0, len(stimuli)))
+    )
     mei = stimuli[0].image.astype(float)
     rows, views = [], []
-    for stimulus, response in zip(stimuli, predicted, strict=True):
+    for i, stimulus in enumerate(stimuli):
         image = stimulus.image.astype(float)
         masks = image_masks(image, geometry, config.comparison, model.predict)
         if stimulus.name == "mei":
             write_array(masks.tight, output.parent / "mei_mask.npy")
             write_picture(masks.tight, output.parent / "mei_mask.png")
         rows.append(
-            {"stimulus": stimulus.name, "predicted_response": float(response)}
+            {"stimulus": stimulus.name, "predicted_response": float(predicted[i])}
             | image_metrics(image, geometry, config.comparison.mask_threshold, masks.measured)
             | {
                 "similarity_to_mei": image_similarity(image, mei),
@@ -253,6 +289,7 @@ def compare_neuron(
                 "tight_size_deg": equivalent_diameter(masks.tight, geometry),
                 "tight_fraction": masks.held,
             }
+            | _over(predicted[[0, i]], folds[:, [0, i]])
             | shape_metrics(image, mei, geometry)
         )
         spectrum = power_spectrum(image, geometry)

@@ -26,6 +26,8 @@ _FROM_MEI = {
 }
 
 
+_COMPARED = ("best_gabor", "best_natural")
+_ENDS = ("", "_low", "_high")
 _ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
 
 
@@ -59,6 +61,10 @@ def summarise(results: Path, closed_loop: Path | None, recorded: bool) -> pd.Dat
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
+        for other in _COMPARED:
+            if other in stimuli.index and stimuli.loc[other, "matched"]:
+                ratio = stimuli.loc[other]
+                row |= {f"mei_over_{other}{end}": ratio[f"mei_ratio{end}"] for end in _ENDS}
         if "best_gabor" in stimuli.index:
             gabor = stimuli.loc["best_gabor"]
             row["mei_gabor_similarity"] = gabor["similarity_to_mei"]
