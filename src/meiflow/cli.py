@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from meiflow import __version__
+from meiflow.cli_experiments import register as register_experiments
 from meiflow.cli_procedures import register
 from meiflow.config import config_schema, load_config
 from meiflow.errors import MeiflowError
@@ -255,6 +256,7 @@ def stimuli(
 
 
 register(app, _one_thread)
+register_experiments(app, _one_thread)
 
 
 @app.command()
