@@ -14,6 +14,7 @@ _PUBLIC = {
     "analysis": (
         "field_of_map",
         "frequency_tuning",
+        "half_contrast",
         "naka_rushton",
         "opponency",
         "orientation_tuning",

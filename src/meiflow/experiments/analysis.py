@@ -113,14 +113,16 @@ class PhaseTuning:
         return "simple" if self.ratio > _SIMPLE else "complex"
 
 
-def phase_tuning(phase_deg: ArrayLike, response: ArrayLike) -> PhaseTuning:
+def phase_tuning(phase_deg: ArrayLike, response: ArrayLike, grey: float = 0.0) -> PhaseTuning:
     """Modulation over the phase of a grating (Skottun et al. 1991).
 
     Parameters
     ----------
     phase_deg, response : array_like, shape (n,)
-        Evenly spaced over a whole turn, less the response to grey: Skottun et al. take the
-        spontaneous rate away from F0, too. F1 does not change with it.
+        Evenly spaced over a whole turn.
+    grey : float
+        Response to grey, taken away from F0 as Skottun et al. do with the spontaneous rate: what
+        a neuron does anyway would make every cell complex. F1 does not change with it.
 
     Returns
     -------
@@ -131,7 +133,7 @@ def phase_tuning(phase_deg: ArrayLike, response: ArrayLike) -> PhaseTuning:
         is the lowest over the highest response, below zero taken as zero.
     """
     _same_length(phase_deg, response, 3)
-    r = np.asarray(response, dtype=float)
+    r = np.asarray(response, dtype=float) - grey
     f0 = float(r.mean())
     f1 = float(abs(2 * (r * np.exp(-1j * np.deg2rad(np.asarray(phase_deg, float)))).mean()))
     if max(abs(f0), f1) <= _TINY:
@@ -220,6 +222,16 @@ def naka_rushton(contrast: ArrayLike, response: ArrayLike) -> ContrastResponse:
     spread = float(((r / top - (r / top).mean()) ** 2).sum())
     r2 = 1 - 2 * best.cost / spread if spread > 0 else NAN
     return ContrastResponse(float(rmax * top), float(c50), float(exponent), float(r2))
+
+
+def half_contrast(contrast: ArrayLike, response: ArrayLike) -> float:
+    """Lowest contrast at which the response reaches half of its highest, interpolated.
+
+    Unlike c50 it needs no extrapolation: 0.5 for a linear neuron shown contrasts up to 1.
+    """
+    _same_length(contrast, response, 2)
+    c, r = np.asarray(contrast, dtype=float), np.maximum.accumulate(_driven(response))
+    return float(np.interp(0.5 * r[-1], np.append(0, r), np.append(0, c))) if r[-1] > 0 else NAN
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from meiflow.experiments.analysis import (
     NAN,
     field_of_map,
     frequency_tuning,
+    half_contrast,
     naka_rushton,
     opponency,
     orientation_tuning,
@@ -31,10 +32,12 @@ SUMMARY_COLUMNS = (
     "preferred_frequency_cpd",
     "frequency_bandwidth_octaves",
     "f1_f0",
+    "f1_f0_with_grey",
     "cell_type",
     "phase_invariance",
     "preferred_size_deg",
     "suppression_index",
+    "half_contrast",
     "c50",
     "contrast_exponent",
     "rmax",
@@ -162,9 +165,11 @@ def _frequency(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _phase(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    found = phase_tuning(*_xy(curve(table, PHASE, grey)))
+    phase, response = _xy(curve(table, PHASE, 0.0))
+    found = phase_tuning(phase, response, grey)
     return {
         "f1_f0": found.ratio,
+        "f1_f0_with_grey": phase_tuning(phase, response).ratio,
         "cell_type": found.cell_type,
         "phase_invariance": found.invariance,
     }
@@ -176,8 +181,10 @@ def _size(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _contrast(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    fit = naka_rushton(*_xy(curve(table, "contrast", grey)))
+    drive = curve(table, "contrast", grey)
+    fit = naka_rushton(*_xy(drive))
     return {
+        "half_contrast": half_contrast(*_xy(drive)),
         "c50": fit.c50,
         "contrast_exponent": fit.exponent,
         "rmax": fit.rmax,

@@ -200,7 +200,7 @@ def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) 
             arrays[name] = np.stack(stack).astype(np.float32)
     write_arrays(arrays, output / "maps.npz")
     figures = {
-        name: population_figure(name, results.tables, results.maps, results.summary)
+        str(name): population_figure(name, results.tables, results.maps, results.summary)
         for name in config.experiments.make
     }
     if config.experiments.own:

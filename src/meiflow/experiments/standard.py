@@ -98,19 +98,16 @@ def _turn(whole: float, n: int) -> Array:
     return whole * np.arange(n) / n
 
 
-def _logarithmic(low: float, high: float, n: int) -> NDArray[np.float64]:
-    return np.geomspace(low, high, n).astype(float)
-
-
-def frequency_ladder(geometry: Geometry, n: int) -> NDArray[np.float64]:
+def frequency_ladder(geometry: Geometry, n: int) -> Array:
     """Spatial frequencies, logarithmic, from 0.01 cycles per degree to 4 pixels per cycle."""
-    return _logarithmic(_LOWEST_CPD, 1 / (_PIXELS_PER_CYCLE * max(geometry.dx, geometry.dy)), n)
+    highest = 1 / (_PIXELS_PER_CYCLE * max(geometry.dx, geometry.dy))
+    return np.asarray(np.geomspace(_LOWEST_CPD, highest, n), dtype=float)
 
 
 def map_grid(geometry: Geometry, step: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Columns (increasing) and rows (decreasing, as pictures are) of the maps, degrees.
 
-    The grid is centred on the screen and stays half a step inside it.
+    The grid is centred on the screen; its places are squares of one step that fit on it.
     """
 
     def line(width: float) -> NDArray[np.float64]:
@@ -148,7 +145,7 @@ def _size(e: _Setup) -> Experiment:
         return e.lit(e.patch(diameter=diameter_deg, phase=phase_deg))
 
     screen = e.p.geometry
-    ladder = _logarithmic(2 * max(screen.dx, screen.dy), screen.height_deg, e.s.sizes)
+    ladder = np.geomspace(2 * max(screen.dx, screen.dy), screen.height_deg, e.s.sizes)
     return Experiment("size", render, {"diameter_deg": ladder, "phase_deg": e.phases})
 
 
@@ -156,7 +153,7 @@ def _contrast(e: _Setup) -> Experiment:
     def render(contrast: Array, phase_deg: Array) -> Array:
         return GREY + GREY * contrast[:, None, None] * e.patch(phase=phase_deg)
 
-    ladder = _logarithmic(_LOWEST_CONTRAST, 1.0, e.s.contrasts)
+    ladder = np.geomspace(_LOWEST_CONTRAST, 1.0, e.s.contrasts)
     return Experiment("contrast", render, {"contrast": ladder, "phase_deg": e.phases})
 
 
@@ -178,7 +175,7 @@ def _mei_contrast(e: _Setup) -> Experiment:
     def render(rms_contrast: Array) -> Array:
         return mean + rms_contrast[:, None, None] * pattern
 
-    ladder = _logarithmic(_LOWEST_CONTRAST * top, top, e.s.contrasts)
+    ladder = np.geomspace(_LOWEST_CONTRAST * top, top, e.s.contrasts)
     return Experiment("mei_contrast", render, {"rms_contrast": ladder})
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from meiflow.experiments.measures import PHASE, curve
 from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
@@ -19,6 +20,7 @@ _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
 _RATIO_TOP = 2.0
 _OWN_PANELS = 12
 _OWN_COLUMNS = 4
+_BOTH = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -29,66 +31,90 @@ class _Curve:
     label: str
     index: str
     index_label: str
+    short: str
     log: bool = False
-    index_log: bool = False
     index_range: tuple[float, float] | None = None
 
 
 _CURVES = {
     "orientation": _Curve(
-        "orientation_deg", "orientation (deg)", "osi", "selectivity (OSI)", index_range=(0, 1)
+        "orientation_deg", "orientation (deg)", "osi", "selectivity (OSI)", "OSI", False, (0, 1)
     ),
     "frequency": _Curve(
         "frequency_cpd",
         "frequency (cycles/deg)",
         "preferred_frequency_cpd",
         "preferred frequency (cycles/deg)",
-        log=True,
-        index_log=True,
+        "preferred",
+        True,
     ),
-    "phase": _Curve("phase_deg", "phase (deg)", "f1_f0", "F1 / F0", index_range=(0, _RATIO_TOP)),
+    "phase": _Curve(
+        "phase_deg", "phase (deg)", "f1_f0", "F1 / F0", "F1/F0", False, (0, _RATIO_TOP)
+    ),
     "size": _Curve(
         "diameter_deg",
         "diameter (deg)",
         "suppression_index",
-        "suppression index",
-        log=True,
-        index_range=(0, 1),
+        "suppression by size",
+        "suppression",
+        True,
+        (0, 1),
     ),
-    "contrast": _Curve("contrast", "Michelson contrast", "c50", "c50", log=True, index_log=True),
+    "contrast": _Curve(
+        "contrast",
+        "Michelson contrast",
+        "half_contrast",
+        "contrast of half the highest response",
+        "half at",
+        True,
+        (0, 1),
+    ),
     "mei_contrast": _Curve(
         "rms_contrast",
         "RMS contrast of the MEI",
-        "mei_c50_rms",
-        "c50 (RMS)",
-        log=True,
-        index_log=True,
+        "mei_contrast_exponent",
+        "exponent over contrast",
+        "exponent",
+        True,
     ),
     "surround": _Curve(
         "surround",
         "surround",
         "surround_iso_index",
         "iso-oriented suppression",
-        index_range=(-1, 1),
+        "iso",
+        False,
+        _BOTH,
     ),
     "plaid": _Curve(
         "mask_contrast",
         "contrast of the mask",
         "cross_orientation_index",
         "cross-orientation suppression",
-        index_range=(-1, 1),
+        "suppression",
+        False,
+        _BOTH,
     ),
     "bars": _Curve(
         "orientation_deg",
         "orientation of the bar (deg)",
         "bar_on_off_index",
         "bright less dark",
-        index_range=(-1, 1),
+        "bright less dark",
+        False,
+        _BOTH,
     ),
     "shift": _Curve(
-        "shift_deg", "shift (deg)", "shift_invariance", "mean / highest", index_range=(0, 1)
+        "shift_deg",
+        "shift (deg)",
+        "shift_invariance",
+        "mean / highest",
+        "invariance",
+        False,
+        (0, 1),
     ),
 }
+_PREFERRED = {"orientation": "preferred_orientation_deg", "bars": "bar_orientation_deg"}
 
 
 def _reduced(name: str, table: pd.DataFrame, grey: float) -> pd.Series:
@@ -128,8 +154,11 @@ def population_figure(
                 drive = _reduced(name, tables[str(neuron)][name], row["grey_response"])
                 top = max(float(drive.max()), 1e-9)
                 colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
+                if name in _PREFERRED:
+                    drive = _aligned(drive, float(row[_PREFERRED[name]]))
                 left.plot(drive.index, drive / top, color=colour, lw=0.8, alpha=0.7)
-            left.set(xlabel=look.label, ylabel="response / highest", ylim=(-0.2, 1.05))
+            label = f"{look.label}, from preferred" if name in _PREFERRED else look.label
+            left.set(xlabel=label, ylabel="response / highest", ylim=(-0.2, 1.05))
             if look.log:
                 _log_axis(left, next(iter(tables.values()))[name][look.axis])
             _histogram(right, rows, look)
@@ -140,19 +169,25 @@ def population_figure(
             right.set(xlabel="diameter of the field (deg)", ylabel="neurons")
         else:
             _opponents(left, maps, rows)
-            _stacked(right, rows, rows["on_off_index"], np.linspace(-1, 1, 13))
+            _stacked(right, rows, rows["on_off_index"], np.linspace(*_BOTH, 13))
+            right.set_xticks(np.linspace(*_BOTH, 5))
             right.set(xlabel="bright less dark (ON-OFF index)", ylabel="neurons")
         _legend(right, rows)
         figure.suptitle(f"{name}: {len(rows)} neurons", fontsize=8)
     return figure
 
 
-def _log_axis(ax: Any, values: pd.Series) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def _aligned(drive: pd.Series, preferred: float) -> pd.Series:
+    """A curve over orientation as one over the distance from the preferred one."""
+    away = (drive.index.to_numpy(float) - preferred + 90) % 180 - 90
+    return drive.set_axis(away).sort_index()
 
+
+def _log_axis(ax: Any, values: pd.Series) -> None:
     ax.set_xscale("log")
-    ax.set_xlim(float(values.min()) / 1.1, float(values.max()) * 1.1)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = float(values.min()), float(values.max())
+    ax.set_xlim(low / 1.1, high * 1.1)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1, 3)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
@@ -163,33 +198,26 @@ def _stacked(ax: Any, rows: pd.DataFrame, values: pd.Series, bins: Any) -> None:
     colours = [_TYPE_COLOURS.get(kind, GREY) for kind in kinds]
     if sum(map(len, parts)):
         ax.hist(parts, bins=bins, stacked=True, color=colours)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _histogram(ax: Any, rows: pd.DataFrame, look: _Curve) -> None:
     values = rows[look.index].astype(float)
+    bins: Any = 12
     note = ""
     if look.index_range is not None:
         low, high = look.index_range
-        if (values > high).any():
-            note = f" (last: {high:g} and more)"
+        note = f" ({high:g}: and more)" if (values > high).any() else ""
         values = values.clip(low, high)
-        bins: Any = np.linspace(low, high, 13)
-    elif look.index_log and values.notna().any():
-        bins = np.geomspace(values.min() / 1.05, values.max() * 1.05, 13)
-        ax.set_xscale("log")
-    else:
-        bins = 12
+        bins = np.linspace(low, high, 13)
+        ax.set_xticks(np.linspace(low, high, 5))
     _stacked(ax, rows, values, bins)
     if look.index == "f1_f0":
         ax.axvline(1, color="black", lw=0.8, ls="--")
-    if look.index_log and values.notna().any():
-        _log_axis(ax, values.dropna())
     ax.set(xlabel=look.index_label + note, ylabel="neurons")
 
 
 def _legend(ax: Any, rows: pd.DataFrame) -> None:
-    from matplotlib.patches import Patch
-
     shown = [kind for kind in _TYPE_COLOURS if (rows["cell_type"] == kind).any()]
     if shown:
         ax.legend(handles=[Patch(color=_TYPE_COLOURS[kind], label=kind) for kind in shown])
@@ -262,16 +290,18 @@ def _neuron_curve(ax: Any, name: str, table: pd.DataFrame, row: pd.Series) -> No
     drive = _reduced(name, table, grey)
     colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
     ax.axhline(0, color=GREY, lw=0.6)
-    ax.plot(drive.index, drive, ".-", color=colour, lw=1, ms=3)
     if name == "bars":
         _bar_lines(ax, table, grey)
+    else:
+        ax.plot(drive.index, drive, ".-", color=colour, lw=1, ms=3)
     if look.log:
         _log_axis(ax, table[look.axis])
     value = float(row[look.index])
     ax.set_xlabel(look.label)
-    ax.set_title(f"{name}: {look.index_label} {value:.2g}", fontsize=6.5)
+    shown = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+    ax.set_title(f"{name}: {look.short} {shown}", fontsize=7)
     marks = {"orientation": "preferred_orientation_deg", "size": "preferred_size_deg"}
-    marks |= {"frequency": "preferred_frequency_cpd"}
+    marks |= {"frequency": "preferred_frequency_cpd", "contrast": "half_contrast"}
     if name in marks and np.isfinite(row[marks[name]]):
         ax.axvline(row[marks[name]], color="black", lw=0.6, ls="--")
 
@@ -291,7 +321,7 @@ def _neuron_map(ax: Any, name: str, field: pd.DataFrame, top: float, row: pd.Ser
     ax.set_aspect("equal")
     ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
     names = {"position": "small Gabors", "on": "bright spots", "off": "dark spots"}
-    ax.set_title(f"{names[name]}: up to {float(field.to_numpy().max()):.2g}", fontsize=6.5)
+    ax.set_title(f"{names[name]}: up to {float(field.to_numpy().max()):.2g}", fontsize=7)
     if name == "position":
         ax.plot(row["field_x_deg"], row["field_y_deg"], "+", color="white")
 
@@ -300,7 +330,7 @@ def _own(ax: Any, name: str, table: pd.DataFrame, grey: float) -> None:
     """An own experiment: a curve over its first axis, or a picture over its first two."""
     axes = [c for c in table.columns if c != "response" and table[c].nunique() > 1]
     axes = [c for c in axes if c != PHASE] or axes or [str(table.columns[0])]
-    ax.set_title(name, fontsize=6.5)
+    ax.set_title(name, fontsize=7)
     two = [c for c in axes if pd.api.types.is_numeric_dtype(table[c])][:2]
     if len(two) == 2:
         field = curve(table, two, grey).unstack().sort_index()
@@ -325,54 +355,8 @@ def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
             for line, name in enumerate(names):
                 table = tables[str(row["neuron_id"])][name]
                 _own(axes[line, column], name, table, float(row["grey_response"]))
-                axes[line, column].set_title(f"{row['neuron_id']}: {name}", fontsize=6.5)
+                axes[line, column].set_title(f"{row['neuron_id']}: {name}", fontsize=7)
         left = len(summary) - len(shown)
         more = f" ({left} more in tuning.csv)" if left else ""
         figure.suptitle(f"own experiments{more}", fontsize=8)
-    return figure
-
-
-def gradient_figure(
-    contrasts: tuple[NDArray, ...], responses: NDArray, gradients: NDArray
-) -> Figure:
-    """Response and gradient over channel contrasts: a curve, arrows, or slices of arrows.
-
-    Parameters
-    ----------
-    contrasts, responses, gradients
-        As in ``GradientGrid``. With three channels and more, a panel per combination of all but
-        the first two, at most 12 of them evenly spaced.
-    """
-    with style():
-        if len(contrasts) == 1:
-            figure = new_figure(3.2, 2.6)
-            ax = figure.subplots()
-            ax.plot(contrasts[0], responses, color=BLUE, label="response")
-            ax.plot(contrasts[0], gradients[:, 0], color=VERMILION, ls="--", label="gradient")
-            ax.set_xlabel("contrast")
-            ax.legend()
-            return figure
-        first, second, *others = contrasts
-        shape = tuple(len(axis) for axis in others)
-        every = np.arange(int(np.prod(shape)))
-        chosen = np.unique(np.linspace(0, len(every) - 1, min(len(every), _OWN_PANELS)).astype(int))
-        columns = min(len(chosen), 4)
-        lines = -(-len(chosen) // columns)
-        figure = new_figure(2.9 * columns + 0.6, 2.7 * lines)
-        axes = figure.subplots(lines, columns, squeeze=False).ravel()
-        for ax in axes[len(chosen) :]:
-            ax.axis("off")
-        low, high = float(responses.min()), float(responses.max())
-        picture: Any = None
-        for ax, one in zip(axes, chosen, strict=False):
-            at = np.unravel_index(int(one), shape) if shape else ()
-            field = responses[(slice(None), slice(None), *at)]
-            arrows = gradients[(slice(None), slice(None), *at)]
-            picture = ax.pcolormesh(first, second, field.T, vmin=low, vmax=high, cmap="viridis")
-            ax.quiver(first, second, arrows[..., 0].T, arrows[..., 1].T, color="white")
-            ax.set(xlabel="contrast of channel 0", ylabel="contrast of channel 1")
-            if shape:
-                fixed = (f"{k + 2}: {axis[i]:.2g}" for k, (axis, i) in enumerate(zip(others, at)))
-                ax.set_title("channel " + ", ".join(fixed))
-        figure.colorbar(picture, ax=list(axes[: len(chosen)]), label="response", shrink=0.8)
     return figure
