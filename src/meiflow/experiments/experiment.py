@@ -149,7 +149,7 @@ def _checked(
                 f"{experiment.name}: stimuli from {low:.4g} to {high:.4g}; luminance from "
                 f"{limits[0]:g} to {limits[1]:g} is needed, nothing is clipped"
             )
-    return stimuli
+    return np.require(stimuli, requirements="W")  # what was broadcast cannot become a tensor
 
 
 def _responses(

@@ -101,16 +101,16 @@ def _turn(whole: float, n: int) -> Array:
 def frequency_ladder(geometry: Geometry, n: int) -> Array:
     """Spatial frequencies, logarithmic, from 0.01 cycles per degree to 4 pixels per cycle."""
     highest = 1 / (_PIXELS_PER_CYCLE * max(geometry.dx, geometry.dy))
-    return np.asarray(np.geomspace(_LOWEST_CPD, highest, n), dtype=float)
+    return np.geomspace(_LOWEST_CPD, highest, n)
 
 
-def map_grid(geometry: Geometry, step: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def map_grid(geometry: Geometry, step: float) -> tuple[Array, Array]:
     """Columns (increasing) and rows (decreasing, as pictures are) of the maps, degrees.
 
     The grid is centred on the screen; its places are squares of one step that fit on it.
     """
 
-    def line(width: float) -> NDArray[np.float64]:
+    def line(width: float) -> Array:
         n = max(int(width / step), 2)
         return (np.arange(n) - (n - 1) / 2) * step
 
