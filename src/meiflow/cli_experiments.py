@@ -42,6 +42,6 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
         output: Annotated[Path, typer.Option("--output", help="folder to write")],
     ) -> None:
         """Draw the experiments on one neuron's model."""
-        from meiflow.experiments.stage import draw_neuron
+        from meiflow.experiments.draw import draw_neuron
 
         draw_neuron(experiments, neuron, output)

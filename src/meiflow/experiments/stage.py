@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.errors import MeiflowError, shorten
+from meiflow.errors import MeiflowError
 from meiflow.experiments.experiment import RESERVED, Experiment, run
-from meiflow.experiments.measures import MAPS, SUMMARY_COLUMNS, maps, summarise
+from meiflow.experiments.measures import MAPS, maps, summarise
 from meiflow.experiments.standard import GREY, Preferred, map_grid, standard_experiments
-from meiflow.files import read_array, read_arrays, read_csv, write_arrays, write_csv
+from meiflow.files import read_array, read_csv, write_arrays, write_csv
 from meiflow.geometry import Geometry
 from meiflow.models.custom import call_function
 from meiflow.models.network import NeuronModel, load_model
@@ -176,14 +176,6 @@ def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
     return whole[["neuron_id", "experiment", *axes, "response"]]
 
 
-def untidy(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The experiments of one neuron, each with its own parameters alone."""
-    return {
-        str(name): part.drop(columns=["neuron_id", "experiment"]).dropna(axis=1, how="all")
-        for name, part in table.groupby("experiment", sort=False)
-    }
-
-
 def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) -> None:
     """Write tuning.csv, summary.csv, maps.npz and a figure of the population per experiment."""
     from meiflow.figures.experiments import own_sheet, population_figure
@@ -208,34 +200,3 @@ def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) 
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
             save_figure(figure, output / f"{name}.{suffix}")
-
-
-def draw_neuron(folder: Path, neuron: str, output: Path) -> None:
-    """Draw experiments.png and .svg of one neuron from the files of the stage.
-
-    Raises
-    ------
-    MeiflowError
-        If the neuron is not there.
-    """
-    from meiflow.figures.experiments import neuron_figure
-    from meiflow.figures.style import save_figure
-
-    summary = read_csv(folder / "summary.csv", ("neuron_id", *SUMMARY_COLUMNS))
-    found = summary[summary["neuron_id"] == neuron]
-    if len(found) != 1:
-        raise MeiflowError(
-            f"{folder / 'summary.csv'}: no neuron {neuron}; there are "
-            f"{shorten(summary['neuron_id'])}"
-        )
-    table = read_csv(folder / "tuning.csv", ("neuron_id", "experiment", "response"))
-    arrays = read_arrays(folder / "maps.npz")
-    row = int(np.flatnonzero(arrays["neuron_id"] == neuron)[0])
-    fields = {
-        name: pd.DataFrame(arrays[name][row], arrays["y_deg"], arrays["x_deg"])
-        for name in MAPS
-        if name in arrays
-    }
-    figure = neuron_figure(untidy(table[table["neuron_id"] == neuron]), fields, found.iloc[0])
-    for suffix in ("png", "svg"):
-        save_figure(figure, output / f"experiments.{suffix}")
