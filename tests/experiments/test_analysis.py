@@ -83,6 +83,9 @@ def test_phase_of_energy_linear_and_silent_neurons():
     silent = ex.phase_tuning(TURN, np.full(16, 2.0), 2.0)
     assert np.isnan(silent.ratio)
     assert silent.cell_type == ""
+    suppressed = ex.phase_tuning(TURN, 2 + 0.1 * np.cos(np.deg2rad(TURN)), 3.0)
+    assert np.isnan(suppressed.ratio)
+    assert suppressed.cell_type == ""
     # a modulation of the energy by a half: F1 / F0 is the depth of modulation
     assert ex.phase_tuning(TURN, 2 + np.cos(np.deg2rad(TURN))).ratio == pytest.approx(0.5)
 

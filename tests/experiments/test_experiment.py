@@ -15,6 +15,7 @@ from torch import nn
 
 import meiflow.experiments
 from meiflow import experiments as ex
+from meiflow.experiments.measures import spread
 from meiflow.sections import Experiments
 from meiflow.sections.experiments import STANDARD
 from meiflow.stimuli import Increase, Last, Mean, SliceMean, patterns
@@ -222,6 +223,27 @@ def test_rectified_linear_and_energy_models_by_all_means():
         assert row["preferred_orientation_deg"] == pytest.approx(60, abs=0.5)
         assert row["preferred_frequency_cpd"] == pytest.approx(1 / 12, rel=0.03)
         assert row["grey_response"] == pytest.approx(3)
+
+
+@pytest.mark.parametrize("names", [("phase_deg", "b", "a"), ("a", "phase_deg", "b"), ("b", "a")])
+def test_curves_do_not_depend_on_the_order_of_the_axes(names):
+    values = {"a": [2.0, 1.0, 3.0], "b": ["y", "x"], "phase_deg": [0.0, 90.0, 180.0, 270.0]}
+
+    def render(a, b, phase_deg=0.0):
+        level = a / 10 + (b == "x") / 20 + (1 + np.cos(np.deg2rad(phase_deg))) / 4
+        return flat(level)
+
+    experiment = ex.Experiment("x", render, {name: values[name] for name in names})
+    table = ex.run(experiment, lambda x: x[:, 0, 0])
+    offset = 0.25 if "phase_deg" in names else 0.5
+    found = ex.curve(table, ["b", "a"], 0.0)
+    assert found.index.names == ["b", "a"]
+    for (b, a), value in found.items():
+        assert value == pytest.approx(a / 10 + (b == "x") / 20 + offset)
+    square = spread(found, "a")
+    assert list(square.index) == ["y", "x"]
+    assert list(square.columns) == [2.0, 1.0, 3.0]
+    np.testing.assert_allclose(square, offset + np.array([[0.2, 0.1, 0.3], [0.25, 0.15, 0.35]]))
 
 
 # What can be imported, and the examples of the documentation.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from meiflow import experiments as ex
+from meiflow.figures.experiments import neuron_figure
+from meiflow.sections import Experiments
 from meiflow.truth import GABOR_KINDS
-from tests.experiments.truth import experiments_on_truth, neurons
+from tests.experiments.truth import GRID, experiments_on_truth, nearly, neurons
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,26 @@ def test_size_surround_and_masks_suppress_normalised_neurons_alone():
     away = (found["bar_orientation_deg"] - found["orientation_deg"] + 90) % 180 - 90
     assert away.abs().max() < 10
     assert found.loc[complex_, "bar_on_off_index"].abs().max() < 0.05
+
+
+@pytest.mark.parametrize("slope", [0.0, -1.0])
+def test_neurons_that_nothing_drives_have_no_tuning(slope):
+    """One that does not respond, and one that every contrast suppresses: no number is made up."""
+    preferred = nearly(neurons(1, seed=9).iloc[0], np.random.default_rng(0))
+    mei = 0.5 + 0.1 * np.sin(np.arange(GRID.height * GRID.width)).reshape(GRID.shape)
+
+    def respond(images):
+        return 3 + slope * np.abs(images - 0.5).mean((1, 2))
+
+    made = ex.standard_experiments(preferred, Experiments(phases=4, map_step_deg=15.0), mei)
+    tables = {name: ex.run(experiment, respond) for name, experiment in made.items()}
+    row = ex.summarise(tables, 3.0)
+    assert row.pop("cell_type") == ""
+    assert row.pop("grey_response") == 3
+    row.pop("f1_f0_with_grey")
+    assert np.isnan(list(row.values())).all(), row
+    curves = {"cell_type": "", "grey_response": 3.0, "neuron_id": "x"} | row
+    neuron_figure(tables, ex.maps(tables, 3.0), pd.Series(curves))
 
 
 def test_fields_are_found_where_they_are():

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 NAN = float("nan")
 _FINE = 2000
-_TINY = 1e-9
+_TINY = 1e-6  # what single precision leaves of nothing
 _NEAR = 0.95  # of the peak: where a size tuning curve counts as having arrived
 _SIMPLE = 1.0  # F1 / F0 above it: simple
 _LOWEST_C50, _HIGHEST_C50 = 1e-3, 10.0
@@ -129,14 +129,15 @@ def phase_tuning(phase_deg: ArrayLike, response: ArrayLike, grey: float = 0.0) -
     PhaseTuning
         ``f0`` is the mean, ``f1 = |2 mean(r exp(-i phase))|``. A half-wave rectified cosine has a
         ratio of pi / 2, a cell that does not mind the phase 0; above 1 it is simple. Infinite
-        where f0 is not above zero, as for a linear neuron without rectification. `invariance`
-        is the lowest over the highest response, below zero taken as zero.
+        where f0 is not above zero, as for a linear neuron without rectification; NaN where the
+        grating does nothing or suppresses more than it modulates. `invariance` is the lowest
+        over the highest response, below zero taken as zero.
     """
     _same_length(phase_deg, response, 3)
     r = np.asarray(response, dtype=float) - grey
     f0 = float(r.mean())
     f1 = float(abs(2 * (r * np.exp(-1j * np.deg2rad(np.asarray(phase_deg, float)))).mean()))
-    if max(abs(f0), f1) <= _TINY:
+    if max(abs(f0), f1) <= _TINY or f1 < -f0:
         return PhaseTuning(f0, f1, NAN, NAN)
     driven = _driven(r)
     invariance = float(driven.min() / driven.max()) if driven.max() > _TINY else NAN
@@ -231,7 +232,7 @@ def half_contrast(contrast: ArrayLike, response: ArrayLike) -> float:
     """
     _same_length(contrast, response, 2)
     c, r = np.asarray(contrast, dtype=float), np.maximum.accumulate(_driven(response))
-    return float(np.interp(0.5 * r[-1], np.append(0, r), np.append(0, c))) if r[-1] > 0 else NAN
+    return float(np.interp(0.5 * r[-1], np.append(0, r), np.append(0, c))) if r[-1] > _TINY else NAN
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,19 @@ def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
     keys = [by] if isinstance(by, str) else list(by)
     if PHASE not in table or PHASE in keys:
         return table.groupby(keys, sort=False)["response"].mean() - grey
-    wide = table.groupby([*keys, PHASE], sort=False)["response"].mean().unstack(PHASE, sort=False)
+    wide = spread(table.groupby([*keys, PHASE], sort=False)["response"].mean(), PHASE)
     values = phase_measure(wide.to_numpy(), wide.columns.to_numpy(dtype=float), grey)
     return pd.Series(values, index=wide.index, name="response")
+
+
+def spread(series: pd.Series, by: str) -> pd.DataFrame:
+    """One level of the index as columns; rows and columns in the order in which they come.
+
+    ``unstack(sort=False)`` of pandas 2.3 puts values into wrong cells unless the levels come in
+    the order of a product.
+    """
+    rows, columns = series.index.droplevel(by).unique(), series.index.unique(by)
+    return series.unstack(by).reindex(index=rows, columns=columns)
 
 
 def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFrame]:
@@ -102,12 +112,12 @@ def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFr
     found: dict[str, pd.DataFrame] = {}
     places = ["y_deg", "x_deg"]
     if "position" in tables:
-        found["position"] = curve(tables["position"], places, grey).unstack(sort=False)
+        found["position"] = spread(curve(tables["position"], places, grey), "x_deg")
     if "spots" in tables:
         for name, polarity in (("on", 1), ("off", -1)):
             spots = tables["spots"]
             spots = spots[spots["polarity"] == polarity]
-            found[name] = curve(spots, places, grey).unstack(sort=False)
+            found[name] = spread(curve(spots, places, grey), "x_deg")
     return found
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from meiflow.experiments.measures import PHASE, curve
+from meiflow.experiments.measures import PHASE, curve, spread
 from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
 
 Tables = Mapping[str, pd.DataFrame]
@@ -20,6 +20,7 @@ _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
 _RATIO_TOP = 2.0
 _OWN_PANELS = 12
 _OWN_COLUMNS = 4
+_OWN_LINES = 6
 _BOTH = (-1.0, 1.0)
 
 
@@ -326,21 +327,36 @@ def _neuron_map(ax: Any, name: str, field: pd.DataFrame, top: float, row: pd.Ser
         ax.plot(row["field_x_deg"], row["field_y_deg"], "+", color="white")
 
 
-def _own(ax: Any, name: str, table: pd.DataFrame, grey: float) -> None:
-    """An own experiment: a curve over its first axis, or a picture over its first two."""
-    axes = [c for c in table.columns if c != "response" and table[c].nunique() > 1]
-    axes = [c for c in axes if c != PHASE] or axes or [str(table.columns[0])]
-    ax.set_title(name, fontsize=7)
-    two = [c for c in axes if pd.api.types.is_numeric_dtype(table[c])][:2]
-    if len(two) == 2:
-        field = curve(table, two, grey).unstack().sort_index()
-        ax.pcolormesh(field.columns, field.index, field.to_numpy(), cmap="viridis")
-        ax.set(xlabel=two[1], ylabel=two[0])
-        return
-    drive = curve(table, axes[0], grey)
-    ax.axhline(0, color=GREY, lw=0.6)
-    ax.plot(drive.index, drive, ".-", color=BLUE, lw=1, ms=3)
-    ax.set_xlabel(axes[0])
+def _own(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
+    """An own experiment over its two longest axes: lines for few values, else a picture."""
+    axes = [c for c in table.columns if c != "response" and (c != PHASE or len(table.columns) < 3)]
+    counts = {c: table[c].nunique() for c in sorted(axes, key=lambda c: -table[c].nunique())[:2]}
+    along, *other = counts
+    ax.set(xlabel=along)
+    if other and counts[other[0]] > _OWN_LINES:
+        field = spread(curve(table, [other[0], along], grey), along)
+        ax.pcolormesh(*map(_places, (field.columns, field.index)), field.to_numpy(), cmap="viridis")
+        ax.set(ylabel=other[0])
+        title += f", up to {float(field.to_numpy().max()):.2g}"
+    else:
+        ax.axhline(0, color=GREY, lw=0.6)
+        several = other and counts[other[0]] > 1
+        drive = curve(table, list(counts) if several else [along], grey)
+        lines = spread(drive, other[0]) if several else drive.to_frame("")
+        for value in lines:
+            ax.plot(_places(lines.index), lines[value], ".-", lw=1, ms=3, label=_label(value))
+        if several:
+            ax.legend(title=other[0], fontsize=5.5, title_fontsize=5.5)
+    ax.set_title(title, fontsize=7)
+
+
+def _label(value: Any) -> str:
+    return str(value) if isinstance(value, str) else f"{value:.3g}"
+
+
+def _places(values: pd.Index) -> Any:
+    """Numbers as they are; texts as they are written."""
+    return values.to_numpy(float) if pd.api.types.is_numeric_dtype(values) else values.astype(str)
 
 
 def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
@@ -354,8 +370,8 @@ def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
         for column, (_, row) in enumerate(shown.iterrows()):
             for line, name in enumerate(names):
                 table = tables[str(row["neuron_id"])][name]
-                _own(axes[line, column], name, table, float(row["grey_response"]))
-                axes[line, column].set_title(f"{row['neuron_id']}: {name}", fontsize=7)
+                title = f"{row['neuron_id']}: {name}"
+                _own(axes[line, column], title, table, float(row["grey_response"]))
         left = len(summary) - len(shown)
         more = f" ({left} more in tuning.csv)" if left else ""
         figure.suptitle(f"own experiments{more}", fontsize=8)

@@ -8,10 +8,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.figures.style import BLUE, VERMILION, new_figure, style
+from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
 
 _PANELS = 12
 _COLUMNS = 4
+_ARROWS: dict[str, Any] = {
+    "angles": "xy",
+    "scale_units": "xy",
+    "pivot": "mid",
+    "color": "white",
+    "edgecolor": "black",
+    "linewidth": 0.4,
+    "width": 0.012,
+}
 
 
 def gradient_figure(
@@ -32,6 +41,8 @@ def gradient_figure(
             ax.plot(contrasts[0], responses, color=BLUE, label="response")
             ax.plot(contrasts[0], gradients[:, 0], color=VERMILION, ls="--", label="gradient")
             ax.set_xlabel("contrast")
+            ax.axhline(0, color=GREY, lw=0.6)
+            ax.locator_params(axis="x", nbins=5)
             ax.legend()
             return figure
         first, second, *others = contrasts
@@ -45,12 +56,19 @@ def gradient_figure(
         for ax in axes[len(chosen) :]:
             ax.axis("off")
         low, high = float(responses.min()), float(responses.max())
+        # one scale for all panels: the longest arrow is as long as the smaller grid step
+        longest = max(float(np.hypot(gradients[..., 0], gradients[..., 1]).max()), 1e-12)
+        step = min(float(np.ptp(axis)) / max(len(axis) - 1, 1) or 1.0 for axis in (first, second))
         picture: Any = None
         for ax, one in zip(axes, chosen, strict=False):
             field = responses.reshape(len(first), len(second), -1)[:, :, one]
             arrows = gradients.reshape(len(first), len(second), len(every), -1)[:, :, one]
             picture = ax.pcolormesh(first, second, field.T, vmin=low, vmax=high, cmap="viridis")
-            ax.quiver(first, second, arrows[..., 0].T, arrows[..., 1].T, color="white")
+            ax.quiver(
+                *(first, second, arrows[..., 0].T, arrows[..., 1].T),
+                **_ARROWS,
+                scale=longest / step,
+            )
             ax.set(xlabel="contrast of channel 0", ylabel="contrast of channel 1")
             if shape:
                 at = zip(others, np.unravel_index(int(one), shape), strict=True)

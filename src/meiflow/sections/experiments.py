@@ -52,7 +52,9 @@ class Experiments(Section):
     sizes: int = Field(default=16, ge=4, le=200, description="diameters, logarithmic")
     contrasts: int = Field(default=10, ge=4, le=200, description="logarithmic, 0.02 to 1")
     positions: int = Field(default=15, ge=3, le=200, description="of a bar or the best stimulus")
-    map_step_deg: Positive = Field(default=5.0, description="grid of the receptive-field maps")
+    map_step_deg: float = Field(
+        default=5.0, gt=0, le=40, description="grid of the receptive-field maps"
+    )
 
     @field_validator("make", "own")
     @classmethod
