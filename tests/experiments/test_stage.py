@@ -64,6 +64,11 @@ def two(geometry, gabor):
             "level_again": levels(geometry, gabor)}
 
 
+def only_left(geometry, gabor):
+    one = {"left_level": levels(geometry, gabor)}
+    return one if gabor["x_deg"] < 0 else two(geometry, gabor)
+
+
 def taken(geometry, gabor):
     return {"orientation": levels(geometry, gabor)}
 
@@ -194,6 +199,16 @@ def test_some_experiments_leave_the_other_columns_empty(folders, tmp_path):
     make_experiments(config(make=[]), folders, tmp_path / "none")
     assert not list((tmp_path / "none").glob("*.png"))
     assert len(read_csv(tmp_path / "none" / "tuning.csv")) == 0
+
+
+def test_neurons_may_be_shown_different_experiments(folders, own_code):
+    parsed = config(make=["phase"], own=["ownexperiments:only_left"])
+    make_experiments(parsed, folders, own_code / "out")
+    tuning = read_csv(own_code / "out" / "tuning.csv")
+    shown = tuning.groupby("neuron_id")["experiment"].unique()
+    assert list(shown["007"]) == ["phase", "left_level"]
+    assert list(shown["b"]) == ["phase", "swept", "level_again"]
+    assert (own_code / "out" / "own.png").stat().st_size
 
 
 def test_a_table_of_many_experiments_comes_apart_again():

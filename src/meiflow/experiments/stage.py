@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +22,7 @@ from meiflow.progress import track
 from meiflow.sections import Config
 from meiflow.sections.experiments import MAP_EXPERIMENTS, STANDARD
 
-GABOR_COLUMNS = (
-    "x_deg",
-    "y_deg",
-    "wavelength_deg",
-    "orientation_deg",
-    "phase_deg",
-    "sigma_deg",
-    "aspect",
-)
+GABOR_COLUMNS = tuple(field.name for field in fields(Preferred) if field.name != "geometry")
 _HINT = (
     "it must return an Experiment, or a dict of name to Experiment or to (render, axes); "
     "docs/experiments.md has an example"
@@ -146,7 +138,7 @@ def run_population(config: Config, folders: Mapping[str, Path]) -> Results:
     if not folders:
         raise MeiflowError("no neuron was selected; there is nothing to make")
     geometry = config.image.geometry
-    tables, fields, rows = {}, {}, []
+    tables, found, rows = {}, {}, []
     grey_image = np.full((1, *geometry.shape), GREY, np.float32)
     for neuron, folder in track(list(folders.items()), "experiments", len(folders)):
         model = load_model(folder / "model.pt", geometry, config.model.custom)
@@ -158,9 +150,9 @@ def run_population(config: Config, folders: Mapping[str, Path]) -> Results:
             raise MeiflowError(f"experiments: neuron {neuron}: {error}") from None
         tables[neuron] = _shown(experiments, model, neuron)
         grey = float(model.predict(grey_image)[0])
-        fields[neuron] = maps(tables[neuron], grey)
+        found[neuron] = maps(tables[neuron], grey)
         rows.append({"neuron_id": neuron} | summarise(tables[neuron], grey))
-    return Results(tables, fields, pd.DataFrame(rows))
+    return Results(tables, found, pd.DataFrame(rows))
 
 
 def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:

@@ -73,9 +73,9 @@ class _Setup:
     def phases(self) -> Array:
         return _turn(360.0, self.s.phases)
 
-    def lit(self, pattern: NDArray, contrast: float = np.nan) -> NDArray[np.float64]:
+    def lit(self, pattern: NDArray) -> NDArray[np.float64]:
         """A pattern of amplitude one as luminance, at the contrast of the settings."""
-        return GREY + GREY * (self.s.contrast if np.isnan(contrast) else contrast) * pattern
+        return GREY + GREY * self.s.contrast * pattern
 
     def patch(
         self,

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from meiflow.experiments.measures import PHASE, curve, spread
 from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
+from meiflow.sections.experiments import STANDARD
 
 Tables = Mapping[str, pd.DataFrame]
 _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
@@ -362,14 +363,17 @@ def _places(values: pd.Index) -> Any:
 def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
     """The own experiments, a row each; the first neurons, a column each."""
     shown = summary.iloc[:_OWN_COLUMNS]
-    first = tables[str(shown["neuron_id"].iloc[0])]
-    names = [name for name in first if name not in (*_CURVES, "position", "spots")][:_OWN_PANELS]
+    every = [name for neuron in shown["neuron_id"] for name in tables[str(neuron)]]
+    names = [name for name in dict.fromkeys(every) if name not in STANDARD][:_OWN_PANELS]
     with style():
         figure = new_figure(2.3 * len(shown) + 0.2, 1.9 * len(names) + 0.3)
         axes = figure.subplots(len(names), len(shown), squeeze=False)
         for column, (_, row) in enumerate(shown.iterrows()):
             for line, name in enumerate(names):
-                table = tables[str(row["neuron_id"])][name]
+                table = tables[str(row["neuron_id"])].get(name)
+                if table is None:  # not shown to this neuron
+                    axes[line, column].axis("off")
+                    continue
                 title = f"{row['neuron_id']}: {name}"
                 _own(axes[line, column], title, table, float(row["grey_response"]))
         left = len(summary) - len(shown)
