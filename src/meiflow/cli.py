@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from meiflow import __version__, cli_validation
-from meiflow.cli_procedures import register
+from meiflow import __version__, cli_experiments, cli_procedures, cli_validation
 from meiflow.config import config_schema, load_config
 from meiflow.errors import MeiflowError
 
@@ -256,7 +255,8 @@ def stimuli(
         make_recorded_gabor(parsed, model, images, tables, neuron, output)
 
 
-register(app, _one_thread)
+cli_procedures.register(app, _one_thread)
+cli_experiments.register(app, _one_thread)
 cli_validation.register(app, _one_thread)
 
 

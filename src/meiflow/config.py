@@ -149,7 +149,9 @@ def check_inputs(config: Config) -> None:
                 f"session.{key}: {value} does not exist; give the path of an existing {kind}"
             )
     _check_conditions(config.session)
-    for key, spec in (("model.custom", config.model.custom), ("movie.model", config.movie.model)):
+    own = [("experiments.own", spec) for spec in config.experiments.own]
+    models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
+    for key, spec in models + own:
         package = (spec or "").partition(":")[0].partition(".")[0]
         if package and not (importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))):
             raise MeiflowError(

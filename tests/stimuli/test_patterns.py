@@ -80,3 +80,90 @@ def test_balanced_centre_surround_ignores_luminance():
     profile = patterns.difference_of_gaussians(fine, 0.0, 0.0, 4.0, 10.0, 1.0)
     assert abs(profile.sum() * fine.pixel_area) < 1e-3
     assert profile[100, 100] > 0 > profile[100, 115]
+
+
+# Bars, discs, rings and plaids.
+
+FINE = Geometry(120, 140, 70, 60)
+
+
+def integral(pattern):
+    return pattern.sum() * FINE.pixel_area
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.floats(-8, 8),
+    st.floats(-8, 8),
+    st.floats(0.1, 12),
+    st.floats(5, 40),
+    st.sampled_from([0.0, 90.0, 180.0]),
+)
+def test_bars_have_their_area_also_when_narrower_than_a_pixel(x, y, width, length, orientation):
+    bright = patterns.bar(FINE, x, y, width, length, orientation)
+    assert integral(bright) == pytest.approx(width * length, rel=1e-6)
+    assert bright.min() >= 0
+    assert bright.max() <= 1 + 1e-12
+    np.testing.assert_array_equal(patterns.bar(FINE, x, y, width, length, orientation, -1), -bright)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 180), st.floats(2, 10), st.floats(10, 40))
+def test_bars_stand_across_their_modulation_axis(orientation, width, length):
+    image = patterns.bar(FINE, 3, -4, width, length, orientation)
+    assert integral(image) == pytest.approx(width * length, rel=0.02)
+    x, y = FINE.x[None, :] - 3, FINE.y[:, None] + 4
+    theta = np.deg2rad(orientation)
+    u, v = x * np.cos(theta) + y * np.sin(theta), -x * np.sin(theta) + y * np.cos(theta)
+    # second moments of a rectangle
+    spread_u, spread_v = ((image * w**2).sum() / image.sum() for w in (u, v))
+    assert spread_u == pytest.approx(width**2 / 12, rel=0.1, abs=0.05)
+    assert spread_v == pytest.approx(length**2 / 12, rel=0.1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-5, 5), st.floats(-5, 5), st.floats(3, 20), st.floats(1.2, 2))
+def test_discs_and_their_rings(x, y, diameter, factor):
+    alone = patterns.disc(FINE, x, y, diameter)
+    assert integral(alone) == pytest.approx(np.pi * diameter**2 / 4, rel=0.02, abs=0.3)
+    outer = factor * diameter
+    both = patterns.disc(FINE, x, y, diameter, -1, 1, outer)
+    np.testing.assert_allclose(both + 2 * alone, patterns.disc(FINE, x, y, outer), atol=1e-12)
+    assert np.abs(both).max() <= 1 + 1e-12
+    no_ring = patterns.disc(FINE, x, y, diameter, 1, -1, diameter / 2)
+    np.testing.assert_array_equal(no_ring, alone)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 360), st.floats(0, 180), st.floats(5, 30), st.floats(1, 3))
+def test_a_ring_of_grating_closes_around_its_patch(phase, orientation, inner, factor):
+    here = (FINE, 5.0, -3.0, 14.0, orientation, phase)
+    ring = patterns.annular_grating(*here, inner, factor * inner)
+    whole = patterns.grating_patch(*here, factor * inner)
+    np.testing.assert_allclose(ring + patterns.grating_patch(*here, inner), whole, atol=1e-12)
+    u, v = patterns.rotated_axes(FINE, 5.0, -3.0, 0.0)
+    assert np.abs(ring[np.hypot(u, v) < inner / 2 - 0.5]).max(initial=0) == 0
+
+
+def test_a_plaid_is_the_sum_of_its_gratings():
+    both = patterns.plaid(FINE, 0, 0, 12.0, 20.0, 30.0, 60.0, 110.0, 0.3, 0.6)
+    test = patterns.grating(FINE, 12.0, 20.0, 30.0)
+    mask = patterns.grating(FINE, 12.0, 80.0, 110.0)
+    np.testing.assert_allclose(both, 0.3 * test + 0.6 * mask, atol=1e-12)
+    window = patterns.disc(FINE, 0, 0, 30)
+    small = patterns.plaid(FINE, 0, 0, 12.0, 20.0, 30.0, 60.0, 110.0, 0.3, 0.6, 30)
+    np.testing.assert_allclose(small, both * window, atol=1e-12)
+    fx, fy = FINE.frequencies()
+    power = np.abs(np.fft.fft2(both)) ** 2
+    row, column = np.unravel_index(power.argmax(), power.shape)
+    angle = np.rad2deg(np.arctan2(fy[row], fx[column])) % 180
+    assert angle == pytest.approx(80, abs=5)
+
+
+def test_new_patterns_broadcast_over_their_parameters():
+    ones = np.ones((3, 1))
+    two = np.array([1.0, 2.0])
+    assert patterns.bar(FINE, 0, 0, two, 3, 0, ones).shape == (3, 2, 120, 140)
+    assert patterns.disc(FINE, two, 0, 3, ones).shape == (3, 2, 120, 140)
+    assert patterns.annular_grating(FINE, two, 0, 3, 0, ones, 4, 5).shape == (3, 2, 120, 140)
+    assert patterns.plaid(FINE, two, 0, 3, 0, ones, two, 4, 0.5, 0.5).shape == (3, 2, 120, 140)

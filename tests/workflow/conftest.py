@@ -47,6 +47,7 @@ SMALL = {
         "field_samples": 8,
         "published_steps": 10,
     },
+    "experiments": {"phases": 4, "orientations": 8, "map_step_deg": 12.0},
     "gabor": {"offsets": 1, "refine_steps": 5, "wavelengths_deg": [12.0, 20.0]},
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from meiflow.truth import GABOR_KINDS
 from tests.workflow.conftest import make_project
 
 pytestmark = pytest.mark.workflow
@@ -43,6 +44,19 @@ def test_the_model_beats_its_baselines_and_the_control_is_at_zero(results):
     assert summary["cc_norm_model"].mean() > summary["cc_norm_pixel_ridge"].mean() + 0.3
     assert abs(summary["cc_norm_model_shuffled"].mean()) < 0.15
     assert (summary["mei_response"] >= summary["best_gabor_response"] - 1e-4).all()
+
+
+def test_experiments_say_what_is_true(results):
+    """Simple and complex told apart; orientation and frequency of Gabor-like neurons."""
+    summary = pd.read_csv(results / "experiments" / "summary.csv")
+    both = summary.merge(pd.read_csv(results / "session" / "truth.csv"), on="neuron_id")
+    complex_ = both["kind"].str.startswith("complex")
+    assert ((both["cell_type"] == "complex") == complex_).mean() >= 0.9
+    gabors = both[both["kind"].isin(GABOR_KINDS)]
+    away = (gabors["preferred_orientation_deg"] - gabors["orientation_deg"] + 90) % 180 - 90
+    assert (away.abs() < 10).mean() >= 0.9
+    ratio = gabors["preferred_frequency_cpd"] * gabors["wavelength_deg"]
+    assert ratio.between(1 / 1.2, 1.2).mean() >= 0.9
 
 
 def test_the_report_is_small_enough_to_send(results):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from meiflow.sections import Procedure
+from meiflow.sections.experiments import STANDARD
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 pytestmark = pytest.mark.workflow
@@ -85,6 +86,14 @@ def test_every_file_of_the_contract_is_there(finished):
     assert {"walker_mei", "notebook_mei", "linear_field"} < set(loop["stimulus"])
     assert (loop["fraction_of_optimum"] <= 1 + 1e-6).all()
     assert len(pd.read_csv(finished.results / "summary.csv")) == len(selected)
+    experiments = finished.results / "experiments"
+    summary = pd.read_csv(experiments / "summary.csv", dtype={"neuron_id": str})
+    assert summary["neuron_id"].tolist() == selected
+    assert set(pd.read_csv(experiments / "tuning.csv")["neuron_id"].astype(str)) == set(selected)
+    for name in STANDARD:
+        assert (experiments / f"{name}.svg").stat().st_size, name
+    for neuron in selected:
+        assert (finished.results / "neurons" / neuron / "experiments.png").stat().st_size
 
 
 def test_nothing_half_written_is_left(finished):
@@ -125,6 +134,7 @@ def test_second_run_does_nothing(finished):
         ({"stimuli": {"make": ["walker_mei", *SHOWN]}}, {"report"}, {"closed_loop", "walker_mei"}),
         ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"model", "tables"}),
         ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
+        ({"experiments": {"contrast": 0.7}}, {"experiments", "neuron_experiments"}, {"stimuli"}),
         ({"model": {"folds": 4}}, {"search", "model", "learning_curve"}, {"tables", "selection"}),
         ({"session": {"window_s": [0.0, 0.2]}}, {"tables", "selection"}, {"simulate"}),
         ({"session": {"quality": {"isi_violations_max": 0.4}}}, {"tables"}, {"simulate"}),

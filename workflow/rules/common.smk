@@ -202,6 +202,20 @@ def made_stimuli():
     return files + (movie_files() if CONFIG.movie.model else [])
 
 
+def experiment_files():
+    """Tables, maps and figures of the experiments on all models."""
+    folder = f"{RESULTS}/experiments"
+    tables = [f"{folder}/{name}" for name in ("tuning.csv", "summary.csv", "maps.npz")]
+    own = ["own"] if CONFIG.experiments.own else []
+    return tables + drawn(folder, CONFIG.experiments.make + own)
+
+
+def experiments_made():
+    """The same and each neuron's figure, with the wildcard; none if there is no experiment."""
+    wanted = CONFIG.experiments.make or CONFIG.experiments.own
+    return experiment_files() + drawn(NEURON, ["experiments"]) if wanted else []
+
+
 def neuron_files():
     """Every file of one neuron, with the wildcard."""
     return [
@@ -248,7 +262,7 @@ def everything(wildcards):
         f"{RESULTS}/models/cross_validation.csv",
         f"{RESULTS}/models/folds.csv",
         f"{RESULTS}/models/learning_curve.csv",
-        *of_selected(*neuron_files())(wildcards),
+        *of_selected(*neuron_files(), *experiments_made())(wildcards),
         *made_stimuli(),
         *validation_files(),
         *recorded_files(),

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from meiflow.sections.base import Positive, Section
+from meiflow.sections.experiments import Experiments
 from meiflow.sections.model import GaborEnergy, LinearNonlinear, Model, Network
 from meiflow.sections.recording import Image, Quality, Selection, Session, Shown, Simulation
 from meiflow.sections.stimuli import Gabor, Mei, Movie, Procedure, Stimuli
@@ -14,6 +15,7 @@ from meiflow.sections.stimuli import Gabor, Mei, Movie, Procedure, Stimuli
 __all__ = [
     "Comparison",
     "Config",
+    "Experiments",
     "Gabor",
     "GaborEnergy",
     "Image",
@@ -68,5 +70,6 @@ class Config(Section):
     movie: Movie = Movie()
     gabor: Gabor = Gabor()
     comparison: Comparison = Comparison()
+    experiments: Experiments = Experiments()
     report: Report = Report()
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything random")

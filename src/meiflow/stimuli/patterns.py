@@ -45,6 +45,15 @@ def rotated_axes(
     )
 
 
+def _inside(geometry: Geometry, depth: NDArray) -> Patterns:
+    """How much of a pixel lies inside an edge that is `depth` degrees away."""
+    return np.clip(depth / np.sqrt(geometry.pixel_area) + 0.5, 0, 1)
+
+
+def _ring(geometry: Geometry, radius: NDArray, inner: NDArray, outer: NDArray) -> Patterns:
+    return _inside(geometry, outer / 2 - radius) - _inside(geometry, inner / 2 - radius)
+
+
 def gabor(
     geometry: Geometry,
     x: Parameter,
@@ -113,9 +122,114 @@ def grating_patch(
     """
     u, v = rotated_axes(geometry, x, y, orientation)
     wavelength, phase, diameter = _expand(wavelength, phase, diameter)
-    edge = np.sqrt(geometry.pixel_area)
-    aperture = np.clip((diameter / 2 - np.hypot(u, v)) / edge + 0.5, 0, 1)
+    aperture = _inside(geometry, diameter / 2 - np.hypot(u, v))
     return np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase)) * aperture
+
+
+def annular_grating(
+    geometry: Geometry,
+    x: Parameter,
+    y: Parameter,
+    wavelength: Parameter,
+    orientation: Parameter,
+    phase: Parameter,
+    inner: Parameter,
+    outer: Parameter,
+) -> Patterns:
+    """Gratings in a ring: the surround of a `grating_patch` whose diameter is `inner`.
+
+    Parameters as in `gabor`, with the inner and outer diameter in degrees. Patch and ring of one
+    grating add up to the patch of diameter `outer`.
+    """
+    u, v = rotated_axes(geometry, x, y, orientation)
+    wavelength, phase, inner, outer = _expand(wavelength, phase, inner, outer)
+    return np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase)) * _ring(
+        geometry, np.hypot(u, v), inner, outer
+    )
+
+
+def plaid(
+    geometry: Geometry,
+    x: Parameter,
+    y: Parameter,
+    wavelength: Parameter,
+    orientation: Parameter,
+    phase: Parameter,
+    angle: Parameter = 90.0,
+    mask_phase: Parameter = 0.0,
+    contrast: Parameter = 0.5,
+    mask_contrast: Parameter = 0.5,
+    diameter: Parameter = np.inf,
+) -> Patterns:
+    """Sums of two gratings in a circular aperture: a test and a mask.
+
+    Parameters as in `grating_patch`; the mask's orientation is that of the test plus `angle`
+    degrees. The amplitude is at most `contrast` + `mask_contrast`.
+    """
+    contrast, mask_contrast = _expand(contrast, mask_contrast)
+    test = grating_patch(geometry, x, y, wavelength, orientation, phase, diameter)
+    turned = np.asarray(orientation, dtype=float) + angle
+    mask = grating_patch(geometry, x, y, wavelength, turned, mask_phase, diameter)
+    return contrast * test + mask_contrast * mask
+
+
+def bar(
+    geometry: Geometry,
+    x: Parameter,
+    y: Parameter,
+    width: Parameter,
+    length: Parameter,
+    orientation: Parameter,
+    polarity: Parameter = 1.0,
+) -> Patterns:
+    """Uniform bars, anti-aliased over one pixel.
+
+    Parameters
+    ----------
+    x, y : array_like
+        Centre, degrees.
+    width, length : array_like
+        Degrees along and across the modulation axis; a bar narrower than a pixel is fainter
+        instead.
+    orientation : array_like
+        Degrees, of the modulation axis as everywhere here: a bar of orientation 0 stands upright.
+    polarity : array_like
+        Value of the bar: 1 is bright, -1 dark.
+    """
+    u, v = rotated_axes(geometry, x, y, orientation)
+    width, length, polarity = _expand(width, length, polarity)
+
+    def slab(along: NDArray, size: NDArray) -> NDArray:
+        return _inside(geometry, along + size / 2) - _inside(geometry, along - size / 2)
+
+    return polarity * slab(u, width) * slab(v, length)
+
+
+def disc(
+    geometry: Geometry,
+    x: Parameter,
+    y: Parameter,
+    diameter: Parameter,
+    polarity: Parameter = 1.0,
+    surround: Parameter = 0.0,
+    surround_diameter: Parameter = 0.0,
+) -> Patterns:
+    """Uniform discs, alone or in a ring of another value, anti-aliased over one pixel.
+
+    Parameters
+    ----------
+    x, y, diameter : array_like
+        Degrees.
+    polarity, surround : array_like
+        Value of the disc and of the ring around it; 1 and -1 are a bright disc in a dark ring.
+    surround_diameter : array_like
+        Outer diameter of the ring, degrees; no ring if it is less than that of the disc.
+    """
+    u, v = rotated_axes(geometry, x, y, 0.0)
+    diameter, polarity, surround, outer = _expand(diameter, polarity, surround, surround_diameter)
+    radius = np.hypot(u, v)
+    ring = _ring(geometry, radius, diameter, np.maximum(diameter, outer))
+    return polarity * _inside(geometry, diameter / 2 - radius) + surround * ring
 
 
 def difference_of_gaussians(

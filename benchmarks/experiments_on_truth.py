@@ -1,0 +1,103 @@
+"""Do experiments on fitted models say what is true of the neurons?
+
+``python -m benchmarks.experiments_on_truth`` simulates a session with more neurons than the
+default one, fits their models, searches their best Gabors, does the experiments and compares with
+the truth: cell type, orientation (within 10 degrees) and spatial frequency (within 20 %) of
+Gabor-like neurons, and the place of the field. ``--results results/demo`` compares a finished run
+instead. About six minutes on two cores for 48 neurons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from meiflow.config import load_config, parse_config
+from meiflow.experiments.stage import run_population
+from meiflow.models.fit import fit_models, write_neuron
+from meiflow.progress import track
+from meiflow.selection.select import select_neurons, selected_neurons
+from meiflow.session.simulate import simulate_session
+from meiflow.stimuli.make import make_stimuli
+from meiflow.tables.build import build_tables
+from meiflow.tables.load import load_responses
+from meiflow.truth import GABOR_KINDS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def session(units: int, seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """summary.csv and truth.csv of a simulated session."""
+    document = load_config(ROOT / "config.yaml").model_dump(mode="json") | {"seed": seed}
+    document["session"]["simulation"]["units"] = {"VISam": units}
+    document["mei"] |= {"restarts": 1, "steps": 10}  # the best Gabor is what matters here
+    config = parse_config(document)
+    nwb, frames, truth = folder / "session.nwb", folder / "frames", folder / "truth.csv"
+    tables, models = folder / "tables", folder / "models"
+    simulate_session(config, nwb, frames, truth)
+    build_tables(config, frames, nwb, tables)
+    select_neurons(config, tables, tables / "presentations.csv", folder)
+    images = load_responses(tables).images
+    fit_models(config, tables, models, threads=2)
+    homes = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}
+    for neuron, home in track(list(homes.items()), "stimuli", len(homes)):
+        write_neuron(config, tables, models, neuron, home)
+        make_stimuli(config, home / "model.pt", images, home)
+    return run_population(config, homes).summary, pd.read_csv(truth, dtype={"neuron_id": str})
+
+
+def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """Errors of every neuron; empty where the truth has no such property."""
+    both = summary.merge(truth, on="neuron_id")
+    gabor = both["kind"].isin(GABOR_KINDS)
+    true_type = np.where(both["kind"].str.startswith("complex"), "complex", "simple")
+    away = (both["preferred_orientation_deg"] - both["orientation_deg"] + 90) % 180 - 90
+    ratio = both["preferred_frequency_cpd"] * both["wavelength_deg"]
+    far = np.hypot(both["field_x_deg"] - both["x_deg"], both["field_y_deg"] - both["y_deg"])
+    return pd.DataFrame(
+        {
+            "kind": both["kind"],
+            "type_right": (both["cell_type"] == true_type).astype(float),
+            "type_right_with_grey": (
+                (both["f1_f0_with_grey"] > 1) == (true_type == "simple")
+            ).astype(float),
+            "orientation_error": away.abs().where(gabor),
+            "orientation_right": (away.abs() < 10).astype(float).where(gabor),
+            "frequency_ratio": ratio.where(gabor),
+            "frequency_right": ratio.between(1 / 1.2, 1.2).astype(float).where(gabor),
+            "field_error_deg": far,
+        }
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--units", type=int, default=48)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--results", type=Path, help="of a finished simulated session")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.results:
+        summary, truth = (
+            pd.read_csv(arguments.results / name, dtype={"neuron_id": str})
+            for name in ("experiments/summary.csv", "session/truth.csv")
+        )
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            summary, truth = session(arguments.units, arguments.seed, Path(folder))
+    table = compared(summary, truth)
+    print(f"{len(table)} neurons selected")
+    means = table.groupby("kind", sort=False).mean()
+    means.loc["all"] = table.drop(columns="kind").mean()
+    print(means.round(3).to_string())
+    worst = table[["orientation_error", "field_error_deg"]].max().round(2).to_dict()
+    print(f"largest errors: {worst}")
+
+
+if __name__ == "__main__":
+    main()

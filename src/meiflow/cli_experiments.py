@@ -1,0 +1,47 @@
+"""Commands of the experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meiflow.config import load_config
+
+
+def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
+    """Add the commands; those that use models call `prepare` first."""
+
+    @app.command()
+    def experiments(
+        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
+        results: Annotated[Path, typer.Option("--results", help="results folder of the session")],
+        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+        neuron: Annotated[
+            list[str] | None, typer.Option("--neuron", help="neuron id; all selected if none")
+        ] = None,
+    ) -> None:
+        """Tuning curves, maps and their measures, of every neuron's model."""
+        prepare()
+        from meiflow.experiments.stage import make_experiments
+        from meiflow.selection.select import require_selected, selected_neurons
+
+        table = results / "selection" / "neurons.csv"
+        for one in neuron or ():
+            require_selected(table, one)
+        neurons = neuron or selected_neurons(table)
+        folders = {one: results / "neurons" / one for one in neurons}
+        make_experiments(load_config(config), folders, output)
+
+    @app.command("draw-experiments")
+    def draw_experiments(
+        experiments: Annotated[Path, typer.Option("--experiments", help="folder of that stage")],
+        neuron: Annotated[str, typer.Option("--neuron", help="neuron id")],
+        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+    ) -> None:
+        """Draw the experiments on one neuron's model."""
+        from meiflow.experiments.draw import draw_neuron
+
+        draw_neuron(experiments, neuron, output)

@@ -1,0 +1,318 @@
+"""Numbers that describe tuning curves, each by a published definition.
+
+Responses are those less the response to grey, unless it says otherwise: a spike that falls without
+a stimulus is not driven by it. What lies below grey counts as no drive (zero).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+NAN = float("nan")
+_FINE = 2000
+_TINY = 1e-6  # what single precision leaves of nothing
+_NEAR = 0.95  # of the peak: where a size tuning curve counts as having arrived
+_SIMPLE = 1.0  # F1 / F0 above it: simple
+_LOWEST_C50, _HIGHEST_C50 = 1e-3, 10.0
+_EXPONENTS = (0.1, 10.0)
+
+
+def _driven(response: ArrayLike) -> NDArray[np.float64]:
+    return np.clip(np.asarray(response, dtype=float), 0, None)
+
+
+def _same_length(axis: ArrayLike, response: ArrayLike, least: int) -> None:
+    x, r = np.asarray(axis), np.asarray(response)
+    if x.ndim != 1 or x.shape != r.shape or len(x) < least:
+        raise ValueError(
+            f"an axis of shape {x.shape} and responses of {r.shape}; two of the same length, at "
+            f"least {least}, are needed"
+        )
+
+
+@dataclass(frozen=True)
+class OrientationTuning:
+    """`preferred_deg` in [0, 180), `osi` 0 to 1, `halfwidth_deg` (NaN: never half the peak)."""
+
+    preferred_deg: float
+    osi: float
+    halfwidth_deg: float
+
+
+def orientation_tuning(orientation_deg: ArrayLike, response: ArrayLike) -> OrientationTuning:
+    """Preferred orientation, selectivity and half-width.
+
+    Parameters
+    ----------
+    orientation_deg, response : array_like, shape (n,)
+        Evenly spaced over half a turn.
+
+    Returns
+    -------
+    OrientationTuning
+        With ``R = sum(r exp(2 i theta)) / sum(r)``: the preferred orientation is half the angle
+        of R, ``osi = |R|`` is one minus the circular variance (Ringach et al. 2002). The
+        half-width is half the width at half height of the curve, by periodic cubic
+        interpolation. All NaN without drive.
+    """
+    _same_length(orientation_deg, response, 4)
+    theta, r = np.asarray(orientation_deg, dtype=float), _driven(response)
+    if r.sum() <= _TINY:
+        return OrientationTuning(NAN, NAN, NAN)
+    vector = (r * np.exp(2j * np.deg2rad(theta))).sum() / r.sum()
+    preferred = float(np.rad2deg(np.angle(vector)) / 2 % 180) % 180  # -1e-17 % 180 is 180
+    order = np.argsort(theta % 180)
+    around, heights = theta[order] % 180, r[order]
+    around, heights = np.append(around, around[0] + 180), np.append(heights, heights[0])
+    fine, curve = _interpolated(around, heights, periodic=True)
+    turned = int(curve[:-1].argmax())
+    curve = np.roll(curve[:-1], len(curve) // 2 - turned)
+    low, high = _half_height(fine[:-1], curve)
+    return OrientationTuning(preferred, float(abs(vector)), (high - low) / 2)
+
+
+@dataclass(frozen=True)
+class FrequencyTuning:
+    """Preferred spatial frequency and full bandwidth at half height in octaves.
+
+    The bandwidth is NaN where the curve does not fall to half on both sides.
+    """
+
+    preferred_cpd: float
+    bandwidth_octaves: float
+
+
+def frequency_tuning(frequency_cpd: ArrayLike, response: ArrayLike) -> FrequencyTuning:
+    """Peak of the curve over log frequency, by cubic interpolation, and bandwidth."""
+    _same_length(frequency_cpd, response, 4)
+    r = _driven(response)
+    if r.max() <= _TINY:
+        return FrequencyTuning(NAN, NAN)
+    octaves, curve = _interpolated(np.log2(np.asarray(frequency_cpd, dtype=float)), r)
+    low, high = _half_height(octaves, curve)
+    return FrequencyTuning(float(2 ** octaves[curve.argmax()]), high - low)
+
+
+@dataclass(frozen=True)
+class PhaseTuning:
+    """Mean `f0`, amplitude of the first harmonic `f1`, their `ratio`, and `invariance`."""
+
+    f0: float
+    f1: float
+    ratio: float
+    invariance: float
+
+    @property
+    def cell_type(self) -> str:
+        """``simple`` or ``complex``; empty without drive."""
+        if np.isnan(self.ratio):
+            return ""
+        return "simple" if self.ratio > _SIMPLE else "complex"
+
+
+def phase_tuning(phase_deg: ArrayLike, response: ArrayLike, grey: float = 0.0) -> PhaseTuning:
+    """Modulation over the phase of a grating (Skottun et al. 1991).
+
+    Parameters
+    ----------
+    phase_deg, response : array_like, shape (n,)
+        Evenly spaced over a whole turn.
+    grey : float
+        Response to grey, taken away from F0 as Skottun et al. do with the spontaneous rate: what
+        a neuron does anyway would make every cell complex. F1 does not change with it.
+
+    Returns
+    -------
+    PhaseTuning
+        ``f0`` is the mean, ``f1 = |2 mean(r exp(-i phase))|``. A half-wave rectified cosine has a
+        ratio of pi / 2, a cell that does not mind the phase 0; above 1 it is simple. Infinite
+        where f0 is not above zero, as for a linear neuron without rectification; NaN where the
+        grating does nothing or suppresses more than it modulates. `invariance` is the lowest
+        over the highest response, below zero taken as zero.
+    """
+    _same_length(phase_deg, response, 3)
+    r = np.asarray(response, dtype=float) - grey
+    f0 = float(r.mean())
+    f1 = float(abs(2 * (r * np.exp(-1j * np.deg2rad(np.asarray(phase_deg, float)))).mean()))
+    if max(abs(f0), f1) <= _TINY or f1 < -f0:
+        return PhaseTuning(f0, f1, NAN, NAN)
+    driven = _driven(r)
+    invariance = float(driven.min() / driven.max()) if driven.max() > _TINY else NAN
+    return PhaseTuning(f0, f1, f1 / f0 if f0 > _TINY else float("inf"), invariance)
+
+
+@dataclass(frozen=True)
+class SizeTuning:
+    """Preferred diameter in degrees, and suppression index 0 to 1."""
+
+    preferred_deg: float
+    suppression_index: float
+
+
+def size_tuning(diameter_deg: ArrayLike, response: ArrayLike) -> SizeTuning:
+    """The smallest diameter that gives 95 % of the peak, and the loss at the largest.
+
+    The suppression index is ``1 - r(largest) / r(peak)`` (Jones et al. 2001; Cavanaugh et al.
+    2002). A curve that levels off has no peak to speak of; 95 % of it are well defined.
+    """
+    _same_length(diameter_deg, response, 4)
+    d, r = np.asarray(diameter_deg, dtype=float), _driven(response)
+    if r.max() <= _TINY:
+        return SizeTuning(NAN, NAN)
+    octaves, curve = _interpolated(np.log2(d), r)
+    first = int(np.argmax(curve >= _NEAR * curve.max()))
+    return SizeTuning(float(2 ** octaves[first]), float(1 - r[d.argmax()] / curve.max()))
+
+
+@dataclass(frozen=True)
+class ContrastResponse:
+    """``rmax c^n / (c^n + c50^n)``, and the share of variance that this fit explains."""
+
+    rmax: float
+    c50: float
+    exponent: float
+    r2: float
+
+    def __call__(self, contrast: ArrayLike) -> NDArray[np.float64]:
+        """Response to contrasts above zero."""
+        c = np.asarray(contrast, dtype=float)
+        return np.asarray(self.rmax / (1 + (self.c50 / c) ** self.exponent))
+
+
+def naka_rushton(contrast: ArrayLike, response: ArrayLike) -> ContrastResponse:
+    """Fit the contrast response (Naka & Rushton 1966; Albrecht & Hamilton 1982).
+
+    Parameters
+    ----------
+    contrast, response : array_like, shape (n,)
+        Contrasts above zero; less the response to grey.
+
+    Returns
+    -------
+    ContrastResponse
+        By least squares with the exponent in 0.1 to 10 and c50 in 0.001 to 10. A c50 above the
+        highest contrast says that the response has not begun to saturate. NaN without drive.
+    """
+    from scipy.optimize import least_squares
+
+    _same_length(contrast, response, 4)
+    c, r = np.asarray(contrast, dtype=float), _driven(response)
+    if not (c > 0).all():
+        raise ValueError("contrasts above 0 are needed")
+    top = r.max()
+    if top <= _TINY:
+        return ContrastResponse(NAN, NAN, NAN, NAN)
+
+    def missed(p: NDArray) -> NDArray[np.float64]:
+        rmax, c50, exponent = np.exp(p)
+        return np.asarray(rmax / (1 + (c50 / c) ** exponent) - r / top)
+
+    low = np.log([1e-2, _LOWEST_C50, _EXPONENTS[0]])
+    high = np.log([1e3, _HIGHEST_C50, _EXPONENTS[1]])
+    middle = float(np.interp(0.5, np.maximum.accumulate(r / top), c))
+    starts = [np.log([1.1, c50, n]) for c50 in (middle, c.max()) for n in (1.5, 4.0)]
+    fits = [
+        least_squares(missed, np.clip(s, low + 1e-6, high - 1e-6), bounds=(low, high), xtol=1e-12)
+        for s in starts
+    ]
+    best = min(fits, key=lambda fit: fit.cost)
+    rmax, c50, exponent = np.exp(best.x)
+    spread = float(((r / top - (r / top).mean()) ** 2).sum())
+    r2 = 1 - 2 * best.cost / spread if spread > 0 else NAN
+    return ContrastResponse(float(rmax * top), float(c50), float(exponent), float(r2))
+
+
+def half_contrast(contrast: ArrayLike, response: ArrayLike) -> float:
+    """Lowest contrast at which the response reaches half of its highest, interpolated.
+
+    Unlike c50 it needs no extrapolation: 0.5 for a linear neuron shown contrasts up to 1.
+    """
+    _same_length(contrast, response, 2)
+    c, r = np.asarray(contrast, dtype=float), np.maximum.accumulate(_driven(response))
+    return float(np.interp(0.5 * r[-1], np.append(0, r), np.append(0, c))) if r[-1] > _TINY else NAN
+
+
+@dataclass(frozen=True)
+class Field:
+    """Centre of a receptive field in degrees and its area in square degrees."""
+
+    x_deg: float
+    y_deg: float
+    area_deg2: float
+
+
+def field_of_map(drive: NDArray, x: NDArray, y: NDArray) -> Field:
+    """Centre and area of the part of a map about its peak that reaches half of it.
+
+    Parameters
+    ----------
+    drive : ndarray, shape (rows, columns)
+        Without noise; `meiflow.tables.tuning.field_centre` is for counted spikes.
+    x, y : ndarray
+        Degrees of the columns and rows, evenly spaced.
+
+    Returns
+    -------
+    Field
+        The centre weighs every place by its drive; NaN without drive.
+    """
+    from scipy import ndimage
+
+    r = _driven(drive)
+    if r.shape != (len(y), len(x)) or min(r.shape) < 2:
+        raise ValueError(f"a map of shape {r.shape} for {len(y)} rows and {len(x)} columns")
+    if r.max() <= _TINY:
+        return Field(NAN, NAN, NAN)
+    regions, _ = ndimage.label(r >= 0.5 * r.max())
+    weight = np.where(regions == regions[np.unravel_index(r.argmax(), r.shape)], r, 0.0)
+    cx, cy = weight.sum(0) @ x / weight.sum(), weight.sum(1) @ y / weight.sum()
+    area = (weight > 0).sum() * abs((x[1] - x[0]) * (y[1] - y[0]))
+    return Field(float(cx), float(cy), float(area))
+
+
+def suppression(alone: float, together: float) -> float:
+    """``1 - together / alone``: 1 is silenced, 0 as before, negative helped; NaN without drive."""
+    return 1 - max(together, 0.0) / alone if alone > _TINY else NAN
+
+
+def opponency(on: float, off: float) -> float:
+    """``(on - off) / (on + off)`` of two drives: 1 is bright only, -1 dark only."""
+    on, off = max(on, 0.0), max(off, 0.0)
+    return (on - off) / (on + off) if on + off > _TINY else NAN
+
+
+def shift_invariance(response: ArrayLike) -> float:
+    """Mean over highest response while the stimulus moves over one cycle.
+
+    1 for a neuron that does not mind, 1 / pi for a half-wave rectified linear one under an endless
+    grating.
+    """
+    r = _driven(response)
+    return float(r.mean() / r.max()) if r.max() > _TINY else NAN
+
+
+def _interpolated(
+    x: NDArray, y: NDArray, periodic: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from scipy.interpolate import CubicSpline
+
+    fine = np.linspace(x[0], x[-1], _FINE + 1)
+    curve = CubicSpline(x, y, bc_type="periodic" if periodic else "not-a-knot")
+    return fine, curve(fine)
+
+
+def _half_height(x: NDArray, curve: NDArray) -> tuple[float, float]:
+    """Where the curve falls to half of its peak on either side; NaN where it does not."""
+    peak, half = int(curve.argmax()), curve.max() / 2
+    left, right = np.flatnonzero(curve[:peak] < half), np.flatnonzero(curve[peak:] < half)
+
+    def crossing(i: int) -> float:
+        return float(x[i] + (half - curve[i]) / (curve[i + 1] - curve[i]) * (x[i + 1] - x[i]))
+
+    return (
+        crossing(left[-1]) if len(left) else NAN,
+        crossing(peak + right[0] - 1) if len(right) else NAN,
+    )

@@ -1,0 +1,196 @@
+"""An experiment: a function of parameters to stimuli, and the values the parameters take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from meiflow.stimuli.objectives import Model, Objective, Reducer
+
+Stimuli = NDArray[np.floating]
+Respond = Callable[[Stimuli], ArrayLike]
+RESERVED = ("neuron_id", "experiment", "response")
+_ROUNDING = 1e-6  # of single precision
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A function of parameters to stimuli, and the values that each parameter takes.
+
+    Parameters
+    ----------
+    name : str
+        Letters, digits and underscores.
+    render : callable
+        Called with one array of length n by name for every axis. It returns n stimuli: luminance
+        images (n, height, width), or (n, channels, height, width), or movies (n, channels, frames,
+        height, width).
+    axes : mapping of str to sequence
+        Name of each parameter and its values; numbers or texts. All combinations are shown.
+
+    Raises
+    ------
+    ValueError
+        If a name or an axis cannot be used.
+
+    Examples
+    --------
+    >>> from meiflow.geometry import Geometry
+    >>> from meiflow.stimuli.patterns import disc
+    >>> screen = Geometry(60, 96)
+    >>> spots = Experiment(
+    ...     "spots",
+    ...     lambda diameter_deg: 0.5 + 0.4 * disc(screen, 0, 0, diameter_deg),
+    ...     {"diameter_deg": [5, 10, 20]},
+    ... )
+    >>> run(spots, lambda images: images.mean((1, 2))).round(3)
+       diameter_deg  response
+    0             5     0.501
+    1            10     0.503
+    2            20     0.511
+    """
+
+    name: str
+    render: Callable[..., Any]
+    axes: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise ValueError(f"an experiment called {self.name!r}; use letters, digits and _")
+        if not callable(self.render):
+            raise ValueError(f"{self.name}: render is a {type(self.render).__name__}, no function")
+        if not isinstance(self.axes, Mapping) or not self.axes:
+            raise ValueError(f"{self.name}: axes is to be a dict of parameter name to values")
+        for name, values in self.axes.items():
+            if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
+                raise ValueError(
+                    f"{self.name}: an axis called {name!r}; a name of letters, digits and _ is "
+                    f"needed, other than {', '.join(RESERVED)}"
+                )
+            array = np.asarray(values)
+            if array.ndim != 1 or not len(array) or array.dtype.kind not in "biufUO":
+                raise ValueError(
+                    f"{self.name}: axis {name} of shape {array.shape}; a list of numbers or texts "
+                    "is needed, at least one"
+                )
+
+    def conditions(self) -> pd.DataFrame:
+        """All combinations of the values, one row each; the last axis changes fastest."""
+        axes = {name: np.asarray(values) for name, values in self.axes.items()}
+        grids = np.meshgrid(*[np.arange(len(v)) for v in axes.values()], indexing="ij")
+        pairs = zip(axes.items(), grids, strict=True)
+        return pd.DataFrame({name: values[grid.ravel()] for (name, values), grid in pairs})
+
+
+def run(
+    experiment: Experiment,
+    respond: Respond,
+    reduce: Reducer | None = None,
+    *,
+    limits: tuple[float, float] | None = (0.0, 1.0),
+    batch: int = 256,
+) -> pd.DataFrame:
+    """Show an experiment and write down the responses.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    respond : callable
+        Stimuli (n, ...) to responses (n,), or (n, time) with `reduce`. ``NeuronModel.predict`` is
+        one; `responder` makes one of a torch module.
+    reduce : callable, optional
+        What is done over time: ``Mean()``, ``SliceMean(start, length)`` or ``Last()`` of
+        `meiflow.stimuli`.
+    limits : (float, float) or None
+        Allowed range of the stimuli. They are never clipped.
+    batch : int
+        Stimuli rendered and shown at once.
+
+    Returns
+    -------
+    DataFrame
+        A column per axis and ``response``, one row per condition.
+
+    Raises
+    ------
+    ValueError
+        If stimuli or responses are not of the right shape, not finite or out of range.
+    """
+    table = experiment.conditions()
+    parts = []
+    for start in range(0, len(table), batch):
+        part = table.iloc[start : start + batch]
+        values = {str(name): part[name].to_numpy() for name in part}
+        stimuli = _checked(experiment, np.asarray(experiment.render(**values)), len(part), limits)
+        parts.append(_responses(experiment, respond(stimuli), len(part), reduce))
+    return table.assign(response=np.concatenate(parts))
+
+
+def _checked(
+    experiment: Experiment, stimuli: NDArray, n: int, limits: tuple[float, float] | None
+) -> Stimuli:
+    if stimuli.dtype.kind not in "biuf" or stimuli.ndim not in (3, 4, 5) or len(stimuli) != n:
+        raise ValueError(
+            f"{experiment.name}: render gave {stimuli.dtype} of shape {stimuli.shape} for {n} "
+            "conditions; (n, [channels, [frames,]] height, width) is needed"
+        )
+    if not np.isfinite(stimuli).all():
+        raise ValueError(f"{experiment.name}: render gave stimuli that are not finite")
+    if limits is not None:
+        low, high = float(stimuli.min()), float(stimuli.max())
+        if low < limits[0] - _ROUNDING or high > limits[1] + _ROUNDING:
+            raise ValueError(
+                f"{experiment.name}: stimuli from {low:.4g} to {high:.4g}; luminance from "
+                f"{limits[0]:g} to {limits[1]:g} is needed, nothing is clipped"
+            )
+    return np.require(stimuli, requirements="W")  # what was broadcast cannot become a tensor
+
+
+def _responses(
+    experiment: Experiment, given: ArrayLike, n: int, reduce: Reducer | None
+) -> NDArray[np.float64]:
+    responses = np.asarray(given, dtype=float)
+    if reduce is not None:
+        import torch
+
+        from meiflow.stimuli.objectives import per_neuron
+
+        responses = per_neuron(torch.as_tensor(responses)[..., None], reduce)[:, 0].numpy()
+    if responses.shape != (n,):
+        raise ValueError(
+            f"{experiment.name}: responses of shape {responses.shape} to {n} stimuli; (n,) is "
+            "needed, or (n, time) and a reducer"
+        )
+    if not np.isfinite(responses).all():
+        raise ValueError(f"{experiment.name}: the model gave responses that are not finite")
+    return responses
+
+
+def responder(model: Model, objective: Objective | None = None) -> Respond:
+    """A torch model as a function of arrays, in evaluation mode and without gradients.
+
+    Parameters
+    ----------
+    model : callable
+        Stimuli to responses (batch, [time,] neurons).
+    objective : callable, optional
+        Which of them, and what over time: ``Increase(neuron, Last())``. The mean of all if None.
+    """
+    import torch
+
+    from meiflow.stimuli.objectives import Increase, evaluated
+
+    chosen = objective if objective is not None else Increase()
+
+    def respond(stimuli: Stimuli) -> ArrayLike:
+        with evaluated(model), torch.no_grad():
+            x = torch.as_tensor(stimuli, dtype=torch.float32)
+            return np.asarray(chosen(model(x), x).numpy(), dtype=float)
+
+    return respond

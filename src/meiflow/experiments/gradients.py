@@ -1,0 +1,203 @@
+"""How a response changes with the contrast of each channel of a stimulus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from meiflow.stimuli.objectives import (
+    Increase,
+    Model,
+    Objective,
+    SliceMean,
+    check_depends,
+    evaluated,
+)
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class GradientGrid:
+    """Responses and their gradients on a grid of channel contrasts.
+
+    Parameters
+    ----------
+    contrasts : tuple of ndarray
+        Values of each channel, one array per channel.
+    responses : ndarray, shape (values of channel 0, values of channel 1, ...)
+    gradients : ndarray, shape (values of channel 0, values of channel 1, ..., channels)
+        Of the response with respect to each channel's contrast.
+    """
+
+    contrasts: tuple[NDArray[np.float64], ...]
+    responses: NDArray[np.float64]
+    gradients: NDArray[np.float64]
+
+    def table(self) -> pd.DataFrame:
+        """Columns contrast_0, ..., response, gradient_0, ...; one row per point of the grid."""
+        points = np.stack(np.meshgrid(*self.contrasts, indexing="ij"), -1)
+        channels = range(len(self.contrasts))
+        flat = points.reshape(-1, len(channels)), self.gradients.reshape(-1, len(channels))
+        columns = {f"contrast_{k}": flat[0][:, k] for k in channels}
+        columns["response"] = self.responses.ravel()
+        return pd.DataFrame(columns | {f"gradient_{k}": flat[1][:, k] for k in channels})
+
+
+def response_gradient_grid(
+    model: Model,
+    patterns: Tensor | ArrayLike,
+    contrasts: Sequence[float] | NDArray | Sequence[Sequence[float]],
+    neuron: int | Sequence[int] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    *,
+    mean: float | ArrayLike = 0.5,
+    objective: Objective | None = None,
+    limits: tuple[float, float] | None = (0.0, 1.0),
+    batch: int = 64,
+) -> GradientGrid:
+    """Response and its gradient for every combination of channel contrasts.
+
+    The stimulus is ``mean + contrast * pattern``, channel by channel.
+
+    Parameters
+    ----------
+    model : callable
+        Stimuli (batch, channels, [frames,] height, width) to responses (batch, [time,] neurons).
+    patterns : array_like, shape (channels, [frames,] height, width)
+        About zero: for an optimal stimulus, what it differs by from its mean.
+    contrasts : sequence of float, or one such sequence per channel
+        What the patterns are multiplied with; may be negative.
+    neuron : int, sequence of int or None
+        As in `meiflow.stimuli.Increase`.
+    start, stop : int, optional
+        Frames of the response to average, `stop` excluded; all from the first to the last if None.
+    mean : float or array_like, shape (channels,)
+        Value of the stimulus where the pattern is zero.
+    objective : callable, optional
+        Another number than the mean response of `neuron` between `start` and `stop`.
+    limits : (float, float) or None
+        Allowed range of the stimuli. They are never clipped.
+    batch : int
+        Stimuli shown at once.
+
+    Returns
+    -------
+    GradientGrid
+
+    Raises
+    ------
+    ValueError
+        If shapes, frames or range do not fit, or the response does not depend on the stimuli.
+
+    Notes
+    -----
+    openretina's ``get_gradient_grid`` does this for two channels, over contrasts -1 to 1 whatever
+    range it is given.
+    """
+    pattern = torch.as_tensor(patterns, dtype=torch.float32)
+    if pattern.ndim not in (3, 4) or not bool(torch.isfinite(pattern).all()):
+        raise ValueError(
+            f"patterns of shape {tuple(pattern.shape)}; finite ones (channels, [frames,] height, "
+            "width) are needed"
+        )
+    axes = _axes(contrasts, len(pattern))
+    grey = torch.as_tensor(mean, dtype=torch.float32)
+    if grey.ndim and grey.shape != (len(pattern),):
+        raise ValueError(f"mean of shape {tuple(grey.shape)} for {len(pattern)} channels")
+    grey = grey.expand(len(pattern)).reshape(-1, *[1] * (pattern.ndim - 1))
+    chosen = objective if objective is not None else Increase(neuron, _between(start, stop))
+    if objective is not None and (neuron is not None or start is not None or stop is not None):
+        raise ValueError("objective: leave out neuron, start and stop, or say them there")
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+    points = torch.as_tensor(grid, dtype=torch.float32)
+    responses, gradients = [], []
+    with evaluated(model), torch.enable_grad():
+        for part in points.split(batch):
+            factors = part.clone().requires_grad_(True)
+            stimuli = grey + factors.reshape(*factors.shape, *[1] * (pattern.ndim - 1)) * pattern
+            _check_range(stimuli.detach(), limits)
+            value = chosen(model(stimuli), stimuli)
+            if value.shape != (len(part),):
+                raise ValueError(
+                    f"{tuple(value.shape)} values for {len(part)} stimuli; (batch,) is needed"
+                )
+            check_depends(value, stimuli)
+            (gradient,) = torch.autograd.grad(value.sum(), factors)
+            responses.append(value.detach())
+            gradients.append(gradient)
+    shape = tuple(len(axis) for axis in axes)
+    return GradientGrid(
+        axes,
+        torch.cat(responses).numpy().astype(float).reshape(shape),
+        torch.cat(gradients).numpy().astype(float).reshape(*shape, len(axes)),
+    )
+
+
+def _axes(contrasts: object, channels: int) -> tuple[NDArray[np.float64], ...]:
+    one_ladder = f"one list of contrasts, or {channels} of them for {channels} channels, is needed"
+    try:
+        given = [np.asarray(c, dtype=float) for c in contrasts]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise ValueError(f"contrasts: {one_ladder}") from None
+    if given and all(c.ndim == 0 for c in given):
+        given = [np.stack(given)] * channels
+    if len(given) != channels or any(c.ndim != 1 or not len(c) for c in given):
+        raise ValueError(f"contrasts: {one_ladder}")
+    if not all(np.isfinite(c).all() for c in given):
+        raise ValueError("contrasts: not finite")
+    return tuple(given)
+
+
+def _between(start: int | None, stop: int | None) -> SliceMean | None:
+    if start is None and stop is None:
+        return None
+    first = start or 0
+    return SliceMean(first, None if stop is None else stop - first)
+
+
+def _check_range(stimuli: Tensor, limits: tuple[float, float] | None) -> None:
+    low, high = float(stimuli.min()), float(stimuli.max())
+    if limits is not None and not limits[0] - _ROUNDING <= low <= high <= limits[1] + _ROUNDING:
+        raise ValueError(
+            f"stimuli from {low:.4g} to {high:.4g}; {limits[0]:g} to {limits[1]:g} is allowed, "
+            "nothing is clipped: give lower contrasts, or limits=None"
+        )
+
+
+def equalise_channels(pattern: Tensor, flip: Sequence[int] = ()) -> Tensor:
+    """A pattern whose channels all have the same norm, and which has the norm it had.
+
+    Parameters
+    ----------
+    pattern : Tensor, shape (batch, channels, [frames,] height, width)
+        About zero.
+    flip : sequence of int
+        Channels whose sign is turned.
+
+    Raises
+    ------
+    ValueError
+        If a channel is zero everywhere, or there is no such channel.
+    """
+    if pattern.ndim not in (4, 5):
+        raise ValueError(
+            f"a pattern of shape {tuple(pattern.shape)}; (batch, channels, [frames,] height, "
+            "width) is needed"
+        )
+    channels = pattern.shape[1]
+    if any(not 0 <= k < channels for k in flip):
+        raise ValueError(f"flip: {list(flip)}; the channels are 0 to {channels - 1}")
+    norms = pattern.flatten(2).norm(dim=2)
+    if not bool((norms > 0).all()):
+        raise ValueError("a channel is zero everywhere; no factor gives it a contrast")
+    factors = norms.norm(dim=1, keepdim=True) / channels**0.5 / norms
+    factors[:, list(flip)] *= -1
+    return pattern * factors.reshape(*factors.shape, *[1] * (pattern.ndim - 2))

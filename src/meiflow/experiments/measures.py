@@ -1,0 +1,248 @@
+"""From the tables of the built-in experiments to curves, maps and one row per neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.experiments.analysis import (
+    NAN,
+    field_of_map,
+    frequency_tuning,
+    half_contrast,
+    naka_rushton,
+    opponency,
+    orientation_tuning,
+    phase_tuning,
+    shift_invariance,
+    size_tuning,
+    suppression,
+)
+
+PHASE = "phase_deg"
+MAPS = ("position", "on", "off")
+SUMMARY_COLUMNS = (
+    "grey_response",
+    "preferred_orientation_deg",
+    "osi",
+    "orientation_halfwidth_deg",
+    "preferred_frequency_cpd",
+    "frequency_bandwidth_octaves",
+    "f1_f0",
+    "f1_f0_with_grey",
+    "cell_type",
+    "phase_invariance",
+    "preferred_size_deg",
+    "suppression_index",
+    "half_contrast",
+    "c50",
+    "contrast_exponent",
+    "rmax",
+    "contrast_r2",
+    "mei_c50_rms",
+    "mei_contrast_exponent",
+    "mei_rmax",
+    "field_x_deg",
+    "field_y_deg",
+    "field_area_deg2",
+    "on_off_index",
+    "surround_iso_index",
+    "surround_cross_index",
+    "cross_orientation_index",
+    "bar_orientation_deg",
+    "bar_on_off_index",
+    "shift_invariance",
+)
+
+
+def phase_measure(responses: NDArray, phase_deg: NDArray, grey: float) -> NDArray[np.float64]:
+    """One number per condition from its responses to all phases.
+
+    Parameters
+    ----------
+    responses : ndarray, shape (conditions, phases)
+    phase_deg : ndarray, shape (phases,)
+    grey : float
+        Response to grey.
+
+    Returns
+    -------
+    ndarray, shape (conditions,)
+        Of mean less grey (F0) and first harmonic (F1), that which is the larger at the condition
+        that drives the neuron most, as is the custom for gratings (Skottun et al. 1991).
+    """
+    f0 = responses.mean(1) - grey
+    f1 = np.abs(2 * (responses * np.exp(-1j * np.deg2rad(phase_deg))).mean(1))
+    best = np.maximum(f0, f1).argmax()
+    return f1 if f1[best] > f0[best] else f0
+
+
+def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
+    """Response over one axis or several, without the phases and less that to grey.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of one experiment, as `run` gave it. Gratings are condensed by `phase_measure`; over all
+        other axes the mean is taken.
+    """
+    keys = [by] if isinstance(by, str) else list(by)
+    if PHASE not in table or PHASE in keys:
+        return table.groupby(keys, sort=False)["response"].mean() - grey
+    wide = spread(table.groupby([*keys, PHASE], sort=False)["response"].mean(), PHASE)
+    values = phase_measure(wide.to_numpy(), wide.columns.to_numpy(dtype=float), grey)
+    return pd.Series(values, index=wide.index, name="response")
+
+
+def spread(series: pd.Series, by: str) -> pd.DataFrame:
+    """One level of the index as columns; rows and columns in the order in which they come.
+
+    ``unstack(sort=False)`` of pandas 2.3 puts values into wrong cells unless the levels come in
+    the order of a product.
+    """
+    rows, columns = series.index.droplevel(by).unique(), series.index.unique(by)
+    return series.unstack(by).reindex(index=rows, columns=columns)
+
+
+def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFrame]:
+    """Receptive-field maps: rows are y (decreasing), columns x, values response less grey."""
+    found: dict[str, pd.DataFrame] = {}
+    places = ["y_deg", "x_deg"]
+    if "position" in tables:
+        found["position"] = spread(curve(tables["position"], places, grey), "x_deg")
+    if "spots" in tables:
+        for name, polarity in (("on", 1), ("off", -1)):
+            spots = tables["spots"]
+            spots = spots[spots["polarity"] == polarity]
+            found[name] = spread(curve(spots, places, grey), "x_deg")
+    return found
+
+
+def summarise(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, object]:
+    """One row: what the experiments say of a neuron.
+
+    Parameters
+    ----------
+    tables : mapping of experiment name to DataFrame
+        Any of the built-in experiments, as `run` gave them.
+    grey : float
+        Response to mid-grey.
+
+    Returns
+    -------
+    dict
+        `SUMMARY_COLUMNS`; NaN for experiments that were not made and where nothing is defined.
+    """
+    row: dict[str, object] = dict.fromkeys(SUMMARY_COLUMNS, NAN)
+    row["cell_type"] = ""
+    row["grey_response"] = grey
+    for name, table in tables.items():
+        if name in _MEASURES:
+            row |= _MEASURES[name](table, grey)
+    fields = maps(tables, grey)
+    if "position" in fields:
+        at = fields["position"]
+        field = field_of_map(at.to_numpy(), at.columns.to_numpy(), at.index.to_numpy())
+        row |= {"field_x_deg": field.x_deg, "field_y_deg": field.y_deg}
+        row["field_area_deg2"] = field.area_deg2
+    if "on" in fields:
+        row["on_off_index"] = opponency(*(fields[k].to_numpy().max() for k in ("on", "off")))
+    return row
+
+
+def _xy(series: pd.Series) -> tuple[NDArray, NDArray]:
+    return series.index.to_numpy(dtype=float), series.to_numpy()
+
+
+def _orientation(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    found = orientation_tuning(*_xy(curve(table, "orientation_deg", grey)))
+    return {
+        "preferred_orientation_deg": found.preferred_deg,
+        "osi": found.osi,
+        "orientation_halfwidth_deg": found.halfwidth_deg,
+    }
+
+
+def _frequency(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    found = frequency_tuning(*_xy(curve(table, "frequency_cpd", grey)))
+    return {
+        "preferred_frequency_cpd": found.preferred_cpd,
+        "frequency_bandwidth_octaves": found.bandwidth_octaves,
+    }
+
+
+def _phase(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    phase, response = _xy(curve(table, PHASE, 0.0))
+    found = phase_tuning(phase, response, grey)
+    return {
+        "f1_f0": found.ratio,
+        "f1_f0_with_grey": phase_tuning(phase, response).ratio,
+        "cell_type": found.cell_type,
+        "phase_invariance": found.invariance,
+    }
+
+
+def _size(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    found = size_tuning(*_xy(curve(table, "diameter_deg", grey)))
+    return {"preferred_size_deg": found.preferred_deg, "suppression_index": found.suppression_index}
+
+
+def _contrast(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    drive = curve(table, "contrast", grey)
+    fit = naka_rushton(*_xy(drive))
+    return {
+        "half_contrast": half_contrast(*_xy(drive)),
+        "c50": fit.c50,
+        "contrast_exponent": fit.exponent,
+        "rmax": fit.rmax,
+        "contrast_r2": fit.r2,
+    }
+
+
+def _mei_contrast(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    fit = naka_rushton(*_xy(curve(table, "rms_contrast", grey)))
+    return {"mei_c50_rms": fit.c50, "mei_contrast_exponent": fit.exponent, "mei_rmax": fit.rmax}
+
+
+def _surround(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    drive = curve(table, "surround", grey)
+    return {
+        f"surround_{kind}_index": suppression(drive["none"], drive[kind])
+        for kind in ("iso", "cross")
+    }
+
+
+def _plaid(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    drive = curve(table, "mask_contrast", grey)
+    return {"cross_orientation_index": suppression(drive.iloc[0], drive.iloc[-1])}
+
+
+def _bars(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    drive = curve(table, ["orientation_deg", "polarity", "offset_deg"], grey)
+    by_angle = drive.groupby("orientation_deg").max()
+    by_polarity = drive.groupby("polarity").max()
+    return {
+        "bar_orientation_deg": orientation_tuning(*_xy(by_angle)).preferred_deg,
+        "bar_on_off_index": opponency(by_polarity.loc[1], by_polarity.loc[-1]),
+    }
+
+
+def _shift(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    return {"shift_invariance": shift_invariance(curve(table, "shift_deg", grey))}
+
+
+_MEASURES = {
+    "orientation": _orientation,
+    "frequency": _frequency,
+    "phase": _phase,
+    "size": _size,
+    "contrast": _contrast,
+    "mei_contrast": _mei_contrast,
+    "surround": _surround,
+    "plaid": _plaid,
+    "bars": _bars,
+    "shift": _shift,
+}

@@ -1,0 +1,382 @@
+"""Figures of the experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from meiflow.experiments.measures import PHASE, curve, spread
+from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
+from meiflow.sections.experiments import STANDARD
+
+Tables = Mapping[str, pd.DataFrame]
+_TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
+_RATIO_TOP = 2.0
+_OWN_PANELS = 12
+_OWN_COLUMNS = 4
+_OWN_LINES = 6
+_BOTH = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """How a one-dimensional experiment is drawn."""
+
+    axis: str
+    label: str
+    index: str
+    index_label: str
+    short: str
+    log: bool = False
+    index_range: tuple[float, float] | None = None
+
+
+_CURVES = {
+    "orientation": _Curve(
+        "orientation_deg", "orientation (deg)", "osi", "selectivity (OSI)", "OSI", False, (0, 1)
+    ),
+    "frequency": _Curve(
+        "frequency_cpd",
+        "frequency (cycles/deg)",
+        "preferred_frequency_cpd",
+        "preferred frequency (cycles/deg)",
+        "preferred",
+        True,
+    ),
+    "phase": _Curve(
+        "phase_deg", "phase (deg)", "f1_f0", "F1 / F0", "F1/F0", False, (0, _RATIO_TOP)
+    ),
+    "size": _Curve(
+        "diameter_deg",
+        "diameter (deg)",
+        "suppression_index",
+        "suppression by size",
+        "suppression",
+        True,
+        (0, 1),
+    ),
+    "contrast": _Curve(
+        "contrast",
+        "Michelson contrast",
+        "half_contrast",
+        "contrast of half the highest response",
+        "half at",
+        True,
+        (0, 1),
+    ),
+    "mei_contrast": _Curve(
+        "rms_contrast",
+        "RMS contrast of the MEI",
+        "mei_contrast_exponent",
+        "exponent over contrast",
+        "exponent",
+        True,
+    ),
+    "surround": _Curve(
+        "surround",
+        "surround",
+        "surround_iso_index",
+        "iso-oriented suppression",
+        "iso",
+        False,
+        _BOTH,
+    ),
+    "plaid": _Curve(
+        "mask_contrast",
+        "contrast of the mask",
+        "cross_orientation_index",
+        "cross-orientation suppression",
+        "suppression",
+        False,
+        _BOTH,
+    ),
+    "bars": _Curve(
+        "orientation_deg",
+        "orientation of the bar (deg)",
+        "bar_on_off_index",
+        "bright less dark",
+        "bright less dark",
+        False,
+        _BOTH,
+    ),
+    "shift": _Curve(
+        "shift_deg",
+        "shift (deg)",
+        "shift_invariance",
+        "mean / highest",
+        "invariance",
+        False,
+        (0, 1),
+    ),
+}
+_PREFERRED = {"orientation": "preferred_orientation_deg", "bars": "bar_orientation_deg"}
+
+
+def _reduced(name: str, table: pd.DataFrame, grey: float) -> pd.Series:
+    """The curve of a one-dimensional experiment."""
+    axis = _CURVES[name].axis
+    if name == "bars":
+        every = curve(table, [axis, "polarity", "offset_deg"], grey)
+        return every.groupby(axis, sort=False).max()
+    return curve(table, axis, grey)
+
+
+def population_figure(
+    name: str,
+    tables: Mapping[str, Tables],
+    maps: Mapping[str, Tables],
+    summary: pd.DataFrame,
+) -> Figure:
+    """All neurons in one built-in experiment: their curves or maps, and the index it gives.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+    tables : mapping of neuron id to mapping of experiment name to DataFrame
+    maps : mapping of neuron id to mapping of map name to DataFrame
+        Rows are y, columns x.
+    summary : DataFrame
+        One row per neuron, with neuron_id.
+    """
+    rows = summary.set_index("neuron_id")
+    with style():
+        figure = new_figure(6.4, 2.6)
+        left, right = figure.subplots(1, 2)
+        if name in _CURVES:
+            look = _CURVES[name]
+            for neuron, row in rows.iterrows():
+                drive = _reduced(name, tables[str(neuron)][name], row["grey_response"])
+                top = max(float(drive.max()), 1e-9)
+                colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
+                if name in _PREFERRED:
+                    drive = _aligned(drive, float(row[_PREFERRED[name]]))
+                left.plot(drive.index, drive / top, color=colour, lw=0.8, alpha=0.7)
+            label = f"{look.label}, from preferred" if name in _PREFERRED else look.label
+            left.set(xlabel=label, ylabel="response / highest", ylim=(-0.2, 1.05))
+            if look.log:
+                _log_axis(left, next(iter(tables.values()))[name][look.axis])
+            _histogram(right, rows, look)
+        elif name == "position":
+            _contours(left, maps, rows)
+            size = np.sqrt(4 / np.pi * rows["field_area_deg2"])
+            _stacked(right, rows, size, 12)
+            right.set(xlabel="diameter of the field (deg)", ylabel="neurons")
+        else:
+            _opponents(left, maps, rows)
+            _stacked(right, rows, rows["on_off_index"], np.linspace(*_BOTH, 13))
+            right.set_xticks(np.linspace(*_BOTH, 5))
+            right.set(xlabel="bright less dark (ON-OFF index)", ylabel="neurons")
+        _legend(right, rows)
+        figure.suptitle(f"{name}: {len(rows)} neurons", fontsize=8)
+    return figure
+
+
+def _aligned(drive: pd.Series, preferred: float) -> pd.Series:
+    """A curve over orientation as one over the distance from the preferred one."""
+    away = (drive.index.to_numpy(float) - preferred + 90) % 180 - 90
+    return drive.set_axis(away).sort_index()
+
+
+def _log_axis(ax: Any, values: pd.Series) -> None:
+    ax.set_xscale("log")
+    low, high = float(values.min()), float(values.max())
+    ax.set_xlim(low / 1.1, high * 1.1)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1, 3)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _stacked(ax: Any, rows: pd.DataFrame, values: pd.Series, bins: Any) -> None:
+    kinds = [kind for kind in (*_TYPE_COLOURS, "") if (rows["cell_type"].fillna("") == kind).any()]
+    parts = [values[rows["cell_type"].fillna("") == kind].dropna() for kind in kinds]
+    colours = [_TYPE_COLOURS.get(kind, GREY) for kind in kinds]
+    if sum(map(len, parts)):
+        ax.hist(parts, bins=bins, stacked=True, color=colours)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _histogram(ax: Any, rows: pd.DataFrame, look: _Curve) -> None:
+    values = rows[look.index].astype(float)
+    bins: Any = 12
+    note = ""
+    if look.index_range is not None:
+        low, high = look.index_range
+        note = f" ({high:g}: and more)" if (values > high).any() else ""
+        values = values.clip(low, high)
+        bins = np.linspace(low, high, 13)
+        ax.set_xticks(np.linspace(low, high, 5))
+    _stacked(ax, rows, values, bins)
+    if look.index == "f1_f0":
+        ax.axvline(1, color="black", lw=0.8, ls="--")
+    ax.set(xlabel=look.index_label + note, ylabel="neurons")
+
+
+def _legend(ax: Any, rows: pd.DataFrame) -> None:
+    shown = [kind for kind in _TYPE_COLOURS if (rows["cell_type"] == kind).any()]
+    if shown:
+        ax.legend(handles=[Patch(color=_TYPE_COLOURS[kind], label=kind) for kind in shown])
+
+
+def _contours(ax: Any, maps: Mapping[str, Tables], rows: pd.DataFrame) -> None:
+    for neuron, row in rows.iterrows():
+        field = maps[str(neuron)]["position"]
+        top = float(field.to_numpy().max())
+        colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
+        if top > 0:
+            x, y = field.columns.to_numpy(float), field.index.to_numpy(float)
+            ax.contour(x, y, field.to_numpy(), levels=[top / 2], colors=colour, linewidths=0.8)
+            ax.plot(row["field_x_deg"], row["field_y_deg"], ".", color=colour, ms=4)
+    ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)", title="fields at half height")
+    ax.set_aspect("equal")
+
+
+def _opponents(ax: Any, maps: Mapping[str, Tables], rows: pd.DataFrame) -> None:
+    for neuron, row in rows.iterrows():
+        on, off = (max(float(maps[str(neuron)][k].to_numpy().max()), 0) for k in ("on", "off"))
+        ax.plot(on, off, "o", ms=4, color=_TYPE_COLOURS.get(row["cell_type"], GREY))
+    top = max(*ax.get_xlim(), *ax.get_ylim())
+    ax.plot([0, top], [0, top], color=GREY, lw=0.8)
+    ax.set(xlabel="best bright spot (count)", ylabel="best dark spot (count)")
+
+
+def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
+    """Every experiment on one neuron, a panel each; own ones at the end.
+
+    Parameters
+    ----------
+    tables : mapping of experiment name to DataFrame
+        Axes and response.
+    maps : mapping of map name to DataFrame
+    row : Series
+        Of summary.csv.
+    """
+    grey = float(row["grey_response"])
+    panels: list[Callable[[Any], None]] = []
+    for name, table in tables.items():
+        if name in _CURVES:
+            panels.append(lambda ax, n=name, t=table: _neuron_curve(ax, n, t, row))  # type: ignore[misc]
+    top = max([float(m.to_numpy().max()) for k, m in maps.items() if k != "position"], default=0.0)
+    for name, field in maps.items():
+        reach = float(field.to_numpy().max()) if name == "position" else top
+        panels.append(lambda ax, n=name, f=field, t=reach: _neuron_map(ax, n, f, t, row))  # type: ignore[misc]
+    for name, table in tables.items():
+        if name not in _CURVES:
+            panels.append(lambda ax, n=name, t=table: _own(ax, n, t, grey))  # type: ignore[misc]
+    with style():
+        columns = 4
+        lines = max(-(-len(panels) // columns), 1)
+        figure = new_figure(9.0, 1.9 * lines + 0.3)
+        axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        for ax in axes[len(panels) :]:
+            ax.axis("off")
+        for ax, panel in zip(axes, panels, strict=False):
+            panel(ax)
+        kind = f", {row['cell_type']}" if row["cell_type"] in _TYPE_COLOURS else ""
+        figure.suptitle(
+            f"neuron {row['neuron_id']}{kind}: predicted count less that to grey ({grey:.2g})",
+            fontsize=8,
+        )
+    return figure
+
+
+def _neuron_curve(ax: Any, name: str, table: pd.DataFrame, row: pd.Series) -> None:
+    look, grey = _CURVES[name], float(row["grey_response"])
+    drive = _reduced(name, table, grey)
+    colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
+    ax.axhline(0, color=GREY, lw=0.6)
+    if name == "bars":
+        _bar_lines(ax, table, grey)
+    else:
+        ax.plot(drive.index, drive, ".-", color=colour, lw=1, ms=3)
+    if look.log:
+        _log_axis(ax, table[look.axis])
+    value = float(row[look.index])
+    ax.set_xlabel(look.label)
+    shown = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+    ax.set_title(f"{name}: {look.short} {shown}", fontsize=7)
+    marks = {"orientation": "preferred_orientation_deg", "size": "preferred_size_deg"}
+    marks |= {"frequency": "preferred_frequency_cpd", "contrast": "half_contrast"}
+    if name in marks and np.isfinite(row[marks[name]]):
+        ax.axvline(row[marks[name]], color="black", lw=0.6, ls="--")
+
+
+def _bar_lines(ax: Any, table: pd.DataFrame, grey: float) -> None:
+    """Bright and dark bars apart."""
+    for polarity, colour, label in ((1, "#E69F00", "bright"), (-1, "black", "dark")):
+        part = table[table["polarity"] == polarity]
+        drive = _reduced("bars", part, grey)
+        ax.plot(drive.index, drive, color=colour, lw=0.8, label=label)
+    ax.legend(fontsize=5.5)
+
+
+def _neuron_map(ax: Any, name: str, field: pd.DataFrame, top: float, row: pd.Series) -> None:
+    x, y = field.columns.to_numpy(float), field.index.to_numpy(float)
+    ax.pcolormesh(x, y, field.to_numpy(), vmin=0, vmax=max(top, 1e-9), cmap="viridis")
+    ax.set_aspect("equal")
+    ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
+    names = {"position": "small Gabors", "on": "bright spots", "off": "dark spots"}
+    ax.set_title(f"{names[name]}: up to {float(field.to_numpy().max()):.2g}", fontsize=7)
+    if name == "position":
+        ax.plot(row["field_x_deg"], row["field_y_deg"], "+", color="white")
+
+
+def _own(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
+    """An own experiment over its two longest axes: lines for few values, else a picture."""
+    axes = [c for c in table.columns if c != "response" and (c != PHASE or len(table.columns) < 3)]
+    counts = {c: table[c].nunique() for c in sorted(axes, key=lambda c: -table[c].nunique())[:2]}
+    along, *other = counts
+    ax.set(xlabel=along)
+    if other and counts[other[0]] > _OWN_LINES:
+        field = spread(curve(table, [other[0], along], grey), along)
+        ax.pcolormesh(*map(_places, (field.columns, field.index)), field.to_numpy(), cmap="viridis")
+        ax.set(ylabel=other[0])
+        title += f", up to {float(field.to_numpy().max()):.2g}"
+    else:
+        ax.axhline(0, color=GREY, lw=0.6)
+        several = other and counts[other[0]] > 1
+        drive = curve(table, list(counts) if several else [along], grey)
+        lines = spread(drive, other[0]) if several else drive.to_frame("")
+        for value in lines:
+            ax.plot(_places(lines.index), lines[value], ".-", lw=1, ms=3, label=_label(value))
+        if several:
+            ax.legend(title=other[0], fontsize=5.5, title_fontsize=5.5)
+    ax.set_title(title, fontsize=7)
+
+
+def _label(value: Any) -> str:
+    return str(value) if isinstance(value, str) else f"{value:.3g}"
+
+
+def _places(values: pd.Index) -> Any:
+    """Numbers as they are; texts as they are written."""
+    return values.to_numpy(float) if pd.api.types.is_numeric_dtype(values) else values.astype(str)
+
+
+def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
+    """The own experiments, a row each; the first neurons, a column each."""
+    shown = summary.iloc[:_OWN_COLUMNS]
+    every = [name for neuron in shown["neuron_id"] for name in tables[str(neuron)]]
+    names = [name for name in dict.fromkeys(every) if name not in STANDARD][:_OWN_PANELS]
+    with style():
+        figure = new_figure(2.3 * len(shown) + 0.2, 1.9 * len(names) + 0.3)
+        axes = figure.subplots(len(names), len(shown), squeeze=False)
+        for column, (_, row) in enumerate(shown.iterrows()):
+            for line, name in enumerate(names):
+                table = tables[str(row["neuron_id"])].get(name)
+                if table is None:  # not shown to this neuron
+                    axes[line, column].axis("off")
+                    continue
+                title = f"{row['neuron_id']}: {name}"
+                _own(axes[line, column], title, table, float(row["grey_response"]))
+        left = len(summary) - len(shown)
+        more = f" ({left} more in tuning.csv)" if left else ""
+        figure.suptitle(f"own experiments{more}", fontsize=8)
+    return figure
