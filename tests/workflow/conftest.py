@@ -47,7 +47,13 @@ SMALL = {
         "field_samples": 8,
         "published_steps": 10,
     },
-    "gabor": {"offsets": 1, "refine_steps": 5, "wavelengths_deg": [12.0, 20.0]},
+    "gabor": {
+        "wavelengths_deg": [12.0, 20.0],
+        "orientations": 6,
+        "spacing": 1.0,
+        "refine_steps": 10,
+        "refine_top": 3,
+    },
 }
 
 

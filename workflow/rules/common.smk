@@ -218,6 +218,7 @@ def everything(wildcards):
         f"{RESULTS}/models/folds.csv",
         f"{RESULTS}/models/learning_curve.csv",
         *of_selected(*neuron_files())(wildcards),
+        *procedure_files("best_gabors"),
         *made_stimuli(),
         *validation_files(),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import load_responses, load_trials
+
+if TYPE_CHECKING:
+    from meiflow.models.network import NeuronModel
 
 # Keys of the section `model` that this fit does not depend on.
 _LATER = {"custom", "learning_curve"}
@@ -177,32 +180,50 @@ def fit_learning_curve(
     write_csv(table.sort_values(["neuron_id", "images"], kind="stable"), output)
 
 
+def stored_models(config: Config, path: Path, neurons: list[str]) -> list[NeuronModel]:
+    """Models of some neurons from the models.pt that `fit_models` wrote.
+
+    With ``model.custom`` these are the user's modules, at the places of ours.
+
+    Raises
+    ------
+    MeiflowError
+        If a neuron is not there, or the models are for images of another size.
+    """
+    from meiflow.models.documents import read_document
+    from meiflow.models.network import NeuronModel
+
+    document = read_document(path)
+    geometry, spec = config.image.geometry, config.model.custom
+    models = []
+    for neuron in neurons:
+        if document.get("geometry") != asdict(geometry) or neuron not in document["neurons"]:
+            raise MeiflowError(
+                f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
+            )
+        own = document["neurons"][neuron]
+        members, weights = own["members"], own["weights"]
+        if spec is not None:
+            members, weights = [{"kind": "custom", "spec": spec, "neuron": neuron}], [1.0]
+        model = NeuronModel(geometry, own["x_deg"], own["y_deg"], members, weights)
+        models.append(model.eval())
+    return models
+
+
 def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output: Path) -> None:
     """Write one neuron's model.pt and scores.csv from what `fit_models` wrote.
 
     With ``model.custom`` the user's module takes the place of ours, which then is the row
     ``mixture``; its own row has 0 folds, since nobody here knows what it was trained on.
     """
-    from meiflow.models.documents import read_document
-    from meiflow.models.network import NeuronModel, save_model
+    from meiflow.models.network import save_model
 
-    path = models / "models.pt"
-    document = read_document(path)
-    geometry = config.image.geometry
-    if document.get("geometry") != asdict(geometry) or neuron not in document["neurons"]:
-        raise MeiflowError(
-            f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
-        )
-    own = document["neurons"][neuron]
+    (model,) = stored_models(config, models / "models.pt", [neuron])
     scores = read_csv(models / "cross_validation.csv")
     rows = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")
-    members, weights = own["members"], own["weights"]
     spec = config.model.custom
     if spec is not None:
-        members, weights = [{"kind": "custom", "spec": spec, "neuron": neuron}], [1.0]
-    model = NeuronModel(geometry, own["x_deg"], own["y_deg"], members, weights)
-    if spec is not None:
-        responses, trials = load_responses(tables, geometry), load_trials(tables)
+        responses, trials = load_responses(tables, model.geometry), load_trials(tables)
         column = responses.column(neuron)
         scorer = Scorer.of(trials.of_images(), config.seed)
         predicted = model.predict(responses.images)
