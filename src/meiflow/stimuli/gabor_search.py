@@ -95,6 +95,7 @@ def best_gabors(
     contrast: float,
     config: Gabor,
     threads: int = 1,
+    grid: NDArray | None = None,
 ) -> list[GaborFit]:
     """Gabors of the highest response at matched mean and contrast, one for each neuron.
 
@@ -112,21 +113,24 @@ def best_gabors(
     threads : int
         Batches are searched in parallel; the result does not depend on it, as long as torch
         itself has one thread.
+    grid : ndarray, shape (candidates, 7), optional
+        Gabors to search in place of `gabor_grid`, in its order.
 
     Raises
     ------
     MeiflowError
         If no Gabor of the grid can have this contrast.
     """
-    grid = torch.as_tensor(gabor_grid(config, geometry), dtype=torch.float32)
-    searched = _Search(geometry, mean, contrast, threads)
-    rows, values = searched.candidates(models, grid, config.refine_top)
+    rows = gabor_grid(config, geometry) if grid is None else grid
+    gabors = torch.as_tensor(rows, dtype=torch.float32)
+    search = _Search(geometry, mean, contrast, threads)
+    starts, values = search.candidates(models, gabors, config.refine_top)
     if not bool(torch.isfinite(values[:, 0]).all()):
         raise MeiflowError(
-            f"gabor: none of the {len(grid)} Gabors reaches RMS contrast {contrast:.3g} at mean "
+            f"gabor: none of the {len(gabors)} Gabors reaches RMS contrast {contrast:.3g} at mean "
             f"luminance {mean:.3g}; lower mei.contrast or add longer wavelengths"
         )
-    best = searched.refined(models, grid[rows], values, config.refine_steps)
+    best = search.refined(models, starts, values, config.refine_steps)
     with torch.no_grad():
         images = render(best, geometry, mean, contrast).numpy()
     return [
@@ -134,7 +138,7 @@ def best_gabors(
             _canonical(parameters),
             image,
             float(model.predict(image[None])[0]),
-            len(grid),
+            len(gabors),
             float(value),
         )
         for model, parameters, image, value in zip(models, best, images, values[:, 0], strict=True)
@@ -160,7 +164,7 @@ class _Search:
     def candidates(
         self, models: Sequence[NeuronModel], grid: Tensor, number: int
     ) -> tuple[Tensor, Tensor]:
-        """Rows of the grid and responses, both (neurons, candidates), the best first.
+        """Candidates (neurons, candidates, 7) and responses (neurons, candidates), best first.
 
         One of each wavelength and orientation at most, so that candidates differ.
         """
@@ -192,7 +196,7 @@ class _Search:
             rows[kind] = torch.where(value > values[kind], row, rows[kind])
             values[kind] = torch.maximum(value, values[kind])
         order = values.argsort(dim=0, descending=True, stable=True)[:number]
-        return rows.gather(0, order).T, values.gather(0, order).T
+        return grid[rows.gather(0, order).T], values.gather(0, order).T
 
     def refined(
         self, models: Sequence[NeuronModel], starts: Tensor, values: Tensor, steps: int
