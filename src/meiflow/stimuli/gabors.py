@@ -65,7 +65,7 @@ def make_gabors(
     shown = np.stack([fit.image for fit in fits])
     write_array(shown, output / f"{_NAME}.npy")
     write_csv(pd.DataFrame(rows), output / f"{_NAME}.csv")
-    titles = [f"{row['neuron_id']}\n{row['wavelength_deg']:.0f}° wave" for row in rows]
+    titles = [f"{row['neuron_id']}\nresponse {row['predicted_response']:.2g}" for row in rows]
     save_figure(sheet(shown, titles, geometry), output / f"{_NAME}.png")
     gain = np.mean([fit.response / max(fit.grid_response, 1e-12) for fit in fits])
     say(
