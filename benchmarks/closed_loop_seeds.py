@@ -20,6 +20,7 @@ from meiflow.config import load_config, parse_config
 from meiflow.models.fit import fit_models, write_neuron
 from meiflow.selection.select import select_neurons, selected_neurons
 from meiflow.session.simulate import simulate_session
+from meiflow.stimuli.gabors import make_gabors
 from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 from meiflow.stimuli.procedures import load_population, make_procedure
@@ -45,12 +46,13 @@ def closed_loop(
     select_neurons(config, tables, tables / "presentations.csv", folder)
     responses = load_responses(tables)
     fit_models(config, tables, models, threads=2)
+    stimuli = folder / "stimuli"
     neurons = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}
+    make_gabors(config, models / "models.pt", list(neurons), responses.images, stimuli, threads=2)
     for neuron, home in neurons.items():
         write_neuron(config, tables, models, neuron, home)
-        make_stimuli(config, home / "model.pt", responses.images, home)
+        make_stimuli(config, home / "model.pt", responses.images, stimuli, neuron, home)
         make_recorded_gabor(config, home / "model.pt", responses.images, tables, neuron, home)
-    stimuli = folder / "stimuli"
     population = load_population(config, responses.image_ids, responses.images, neurons)
     for name in SHOWN_PROCEDURES:
         make_procedure(name, population, stimuli)

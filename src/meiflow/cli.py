@@ -234,12 +234,33 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@app.command("gabor-search")
+def gabors_of_all(
+    config: ConfigOption,
+    tables: TablesOption,
+    models: Annotated[Path, typer.Option(help="models.pt of the search")],
+    neurons: Annotated[Path, typer.Option(help="neurons.csv")],
+    output: OutputOption,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Search the best Gabors in silico of all selected neurons."""
+    _one_thread()
+    from meiflow.selection.select import selected_neurons
+    from meiflow.stimuli.gabors import make_gabors
+    from meiflow.tables.stack import read_stack
+
+    parsed = load_config(config)
+    images = read_stack(tables, parsed.image.geometry)[1]
+    make_gabors(parsed, models, selected_neurons(neurons), images, output, threads)
+
+
 @app.command()
 def stimuli(
     config: ConfigOption,
     tables: TablesOption,
     model: ModelOption,
     neuron: NeuronOption,
+    best_gabors: Annotated[Path, typer.Option(help="folder of best_gabors.npy and .csv")],
     output: OutputOption,
     gabors: GaborsOption = True,
 ) -> None:
@@ -250,7 +271,7 @@ def stimuli(
 
     parsed = load_config(config)
     images = read_stack(tables, parsed.image.geometry)[1]
-    make_stimuli(parsed, model, images, output)
+    make_stimuli(parsed, model, images, best_gabors, neuron, output)
     if gabors:
         make_recorded_gabor(parsed, model, images, tables, neuron, output)
 

@@ -10,7 +10,7 @@ from meiflow.geometry import Geometry
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.gabor_energy import NAMES
 from meiflow.models.network import NeuronModel
-from meiflow.models.population import PairedModel
+from meiflow.models.population import PairedModel, SharedModel
 from meiflow.sections import Model
 from meiflow.stimuli import Iterations, most_exciting, noise_starts
 
@@ -130,6 +130,35 @@ def test_every_neuron_responds_to_its_own_images_as_it_does_alone(name, each):
 
 
 @mixtures
+def test_all_neurons_respond_to_the_same_images_as_each_does_alone(name):
+    models = MIXTURES[name]
+    stimuli = images(7)
+    with torch.no_grad():
+        found = SharedModel(models).eval()(stimuli)
+        assert found.shape == (7, len(models))
+        torch.testing.assert_close(
+            found, torch.stack([m(stimuli) for m in models], 1), rtol=1e-5, atol=1e-5
+        )
+        torch.testing.assert_close(SharedModel(models)(stimuli[:, None]), found)
+        paired = PairedModel(models)(stimuli.repeat(len(models), 1, 1))
+        torch.testing.assert_close(paired.reshape(len(models), 7).T, found, rtol=1e-5, atol=1e-5)
+
+
+def test_filters_that_fade_out_hold_no_subnormal_numbers():
+    """They would make every product many times slower."""
+    geometry = Geometry(60, 96)
+    state = dict(v1(1), x_deg=-40.0, y_deg=30.0)
+    faded = np.exp(-np.linspace(0, 120, 60 * 96)).reshape(60, 96).astype(np.float32)
+    linear = dict(ln(1), filter=torch.as_tensor(faded))
+    models = [neuron(state, linear, gabor_energy(1), geometry=geometry) for _ in range(2)]
+    tiny = torch.finfo(torch.float32).tiny
+    for module in (*models, PairedModel(models)):
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.is_floating_point():
+                assert not ((tensor != 0) & (tensor.abs() < tiny)).any()
+
+
+@mixtures
 def test_gradients_are_those_of_each_alone(name):
     models = MIXTURES[name]
     pairs = []
@@ -169,8 +198,9 @@ def test_images_of_another_size_are_refused_as_by_each_neuron():
         stimuli = torch.rand(3, *shape)
         with pytest.raises(ValueError, match="the model takes"):
             models[0](stimuli)
-        with pytest.raises(ValueError, match="takes"):
-            PairedModel(models)(stimuli)
+        for together in (PairedModel(models), SharedModel(models)):
+            with pytest.raises(ValueError, match="takes"):
+                together(stimuli)
 
 
 def test_no_neurons_and_other_geometries_are_refused():
@@ -214,6 +244,8 @@ def test_modules_of_a_users_own_stand_beside_the_others_and_stay_as_they_are(tmp
     stimuli = images(6)
     with torch.no_grad():
         torch.testing.assert_close(PairedModel(models)(stimuli), one_by_one(models, stimuli))
+        alone = torch.stack([m(stimuli) for m in models], 1)
+        torch.testing.assert_close(SharedModel(models)(stimuli), alone)
     assert [p.requires_grad for m in models for p in m.parameters()] == before
 
 

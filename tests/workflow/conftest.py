@@ -48,7 +48,13 @@ SMALL = {
         "published_steps": 10,
     },
     "experiments": {"phases": 4, "orientations": 8, "map_step_deg": 12.0},
-    "gabor": {"offsets": 1, "refine_steps": 5, "wavelengths_deg": [12.0, 20.0]},
+    "gabor": {
+        "wavelengths_deg": [12.0, 20.0],
+        "orientations": 6,
+        "spacing": 1.0,
+        "refine_steps": 10,
+        "refine_top": 3,
+    },
 }
 
 

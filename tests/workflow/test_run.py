@@ -82,6 +82,16 @@ def test_every_file_of_the_contract_is_there(finished):
         assert len(images) == len(selected), name
         assert table["neuron_id"].astype(str).drop_duplicates().tolist() == selected, name
         assert (finished.results / "stimuli" / f"{name}.png").stat().st_size, name
+    gabors = pd.read_csv(finished.results / "stimuli" / "best_gabors.csv", dtype={"neuron_id": str})
+    assert gabors["neuron_id"].tolist() == selected
+    shown = np.load(finished.results / "stimuli" / "best_gabors.npy", allow_pickle=False)
+    for image, (_, row) in zip(shown, gabors.iterrows(), strict=True):
+        folder = finished.results / "neurons" / row["neuron_id"]
+        np.testing.assert_array_equal(np.load(folder / "best_gabor.npy"), image)
+        own = pd.read_csv(folder / "best_gabor.csv").iloc[0]
+        pd.testing.assert_series_equal(
+            own, row.drop("neuron_id").astype(float), check_names=False, check_index_type=False
+        )
     loop = pd.read_csv(finished.results / "validation" / "closed_loop.csv")
     assert {"walker_mei", "notebook_mei", "linear_field"} < set(loop["stimulus"])
     assert (loop["fraction_of_optimum"] <= 1 + 1e-6).all()
@@ -129,6 +139,11 @@ def test_second_run_does_nothing(finished):
             {"mei": {"steps": 21}},
             {"population_mei", "stimuli", "comparison", "closed_loop"},
             {"model", "search"},
+        ),
+        (
+            {"gabor": {"refine_steps": 11}},
+            {"gabor_search", "stimuli", "comparison", "closed_loop"},
+            {"model", "search", "natural"},
         ),
         # another order, and without what is not shown to the neurons: nothing to do
         ({"stimuli": {"make": ["walker_mei", *SHOWN]}}, {"report"}, {"closed_loop", "walker_mei"}),
@@ -198,6 +213,26 @@ def test_a_single_neuron_is_a_target(finished, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:]
     assert [p.name for p in (single.results / "neurons").iterdir()] == [chosen]
     assert others
+
+
+def test_a_neuron_added_later_gets_its_gabor_and_the_others_stay(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(".snakemake"))
+    project = type(finished)(folder)
+    table = pd.read_csv(project.results / "selection" / "neurons.csv", dtype={"neuron_id": str})
+    new = table.loc[~table["selected"], "neuron_id"].iloc[0]
+    old = neurons(project)[0]
+    project.configure("more.yaml", {"selection": {"include": [new]}})
+    before = (project.results / "neurons" / old / "mei.npy").stat().st_mtime_ns
+    targets = [f"results/small/neurons/{neuron}/comparison.csv" for neuron in (old, new)]
+    done = project.snakemake("--cores", "2", *SMALL, "more.yaml", "--", *targets)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (project.results / "neurons" / old / "mei.npy").stat().st_mtime_ns == before
+    gabors = pd.read_csv(project.results / "stimuli" / "best_gabors.csv", dtype={"neuron_id": str})
+    assert {old, new} < set(gabors["neuron_id"])
+    row = gabors.set_index("neuron_id").loc[new]
+    own = pd.read_csv(project.results / "neurons" / new / "best_gabor.csv").iloc[0]
+    assert own["predicted_response"] == row["predicted_response"]
 
 
 OWN = """

@@ -90,6 +90,12 @@ FITTED = [f"model.{key}" for key in type(CONFIG.model).model_fields]
 FITTED = [key for key in FITTED if key not in ("model.custom", "model.learning_curve")]
 
 
+# What the search of Gabors reads of the section `gabor`.
+SEARCHED = [
+    f"gabor.{key}" for key in type(CONFIG.gabor).model_fields if key != "merge_top"
+]
+
+
 def own_code(spec):
     """The file of a user's own module:function, where it lies in this folder."""
     name = (spec or "").partition(":")[0].replace(".", "/")
@@ -263,6 +269,7 @@ def everything(wildcards):
         f"{RESULTS}/models/folds.csv",
         f"{RESULTS}/models/learning_curve.csv",
         *of_selected(*neuron_files(), *experiments_made())(wildcards),
+        *procedure_files("best_gabors"),
         *made_stimuli(),
         *validation_files(),
         *recorded_files(),

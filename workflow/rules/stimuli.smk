@@ -1,12 +1,46 @@
 # What each neuron's model wants to see.
 
 
+rule gabor_search:
+    input:
+        custom_code(),
+        images=f"{TABLES}/images.npy",
+        models=f"{RESULTS}/models/models.pt",
+        neurons=f"{RESULTS}/selection/neurons.csv",
+    output:
+        procedure_files("best_gabors"),
+    log:
+        f"{LOGS}/stimuli/gabor_search.log",
+    benchmark:
+        f"{TIMES}/stimuli/gabor_search.tsv"
+    conda:
+        CONDA
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=resolved(CONFIG, "image", "model.custom", *MATCHED, *SEARCHED),
+        tables=subpath(input.images, parent=True),
+        folder=subpath(output[0], parent=True),
+        version=VERSION,
+    message:
+        "Searching the best Gabors of all neurons"
+    shell:
+        "meiflow gabor-search --config {params.config:q} --tables {params.tables:q}"
+        " --models {input.models:q} --neurons {input.neurons:q}"
+        " --output {params.folder:q} --threads {threads} > {log:q} 2>&1"
+
+
 rule stimuli:
     input:
         f"{TABLES}/gabor_trials.csv" if FILES.gabors else [],
         custom_code(),
         images=f"{TABLES}/images.npy",
         model=f"{NEURON}/model.pt",
+        # ancient: a changed selection searches again, with the same result for those that stay
+        best_gabors=ancient(f"{RESULTS}/stimuli/best_gabors.npy"),
+        best_gabors_table=ancient(f"{RESULTS}/stimuli/best_gabors.csv"),
     output:
         stimulus_files(),
     log:
@@ -32,13 +66,15 @@ rule stimuli:
         ),
         tables=subpath(input.images, parent=True),
         folder=subpath(input.model, parent=True),
+        best_gabors=subpath(input.best_gabors, parent=True),
         gabors=GABORS,
         version=VERSION,
     message:
         "Making the stimuli of neuron {wildcards.neuron}"
     shell:
         "meiflow stimuli --config {params.config:q} --tables {params.tables:q}"
-        " --model {input.model:q} --neuron {wildcards.neuron:q} {params.gabors}"
+        " --model {input.model:q} --neuron {wildcards.neuron:q}"
+        " --best-gabors {params.best_gabors:q} {params.gabors}"
         " --output {params.folder:q} > {log:q} 2>&1"
 
 

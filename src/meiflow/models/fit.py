@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.errors import MeiflowError
 from meiflow.files import atomic, read_csv, write_arrays, write_csv
-from meiflow.geometry import Geometry
 from meiflow.models.cross_validate import Fitted, fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
@@ -23,6 +21,9 @@ from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import load_responses, load_trials
+
+if TYPE_CHECKING:
+    pass
 
 # Keys of the section `model` that this fit does not depend on.
 _LATER = {"custom", "learning_curve"}
@@ -206,22 +207,14 @@ def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output
     ``mixture``; its own row has 0 folds, since nobody here knows what it was trained on, and it
     has no ensemble.
     """
-    from meiflow.models.network import NeuronModel, save_ensemble, save_model
+    from meiflow.models.network import save_ensemble, save_model
+    from meiflow.models.stored import stored_ensemble, stored_models
 
-    geometry = config.image.geometry
-
-    def model_of(document: dict[str, Any]) -> NeuronModel:
-        place = document["x_deg"], document["y_deg"]
-        return NeuronModel(geometry, *place, document["members"], document["weights"])
-
-    own = _own_document(models / "models.pt", neuron, geometry)
+    (model,) = stored_models(config, models / "models.pt", [neuron])
     scores = read_csv(models / "cross_validation.csv")
     rows = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")
-    spec = config.model.custom
-    if spec is not None:
-        custom = {"kind": "custom", "spec": spec, "neuron": neuron}
-        model = model_of(own | {"members": [custom], "weights": [1.0]})
-        responses, trials = load_responses(tables, geometry), load_trials(tables)
+    if config.model.custom is not None:
+        responses, trials = load_responses(tables, model.geometry), load_trials(tables)
         column = responses.column(neuron)
         scorer = Scorer.of(trials.of_images(), config.seed)
         predicted = model.predict(responses.images)
@@ -230,20 +223,7 @@ def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output
         rows = rows.replace({"model": {"model": "mixture"}})
         rows = pd.concat([pd.DataFrame([first]), rows], ignore_index=True)
     else:
-        model = model_of(own)
-        folds = _own_document(models / "ensemble.pt", neuron, geometry)
-        save_ensemble([model_of(fold) for fold in folds], output / "ensemble.pt")
+        folds = stored_ensemble(config, models / "ensemble.pt", neuron)
+        save_ensemble(folds, output / "ensemble.pt")
     save_model(model, output / "model.pt")
     write_csv(rows, output / "scores.csv")
-
-
-def _own_document(path: Path, neuron: str, geometry: Geometry) -> Any:
-    """What a file of all neurons holds of one of them."""
-    from meiflow.models.documents import read_document
-
-    document = read_document(path)
-    if document.get("geometry") != asdict(geometry) or neuron not in document["neurons"]:
-        raise MeiflowError(
-            f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
-        )
-    return document["neurons"][neuron]

@@ -16,6 +16,12 @@ from meiflow.models.network_member import NetworkMember
 from meiflow.models.nonlinearity import positive
 
 State = dict[str, Any]
+_FADED = 1e-30
+
+
+def without_subnormals(filters: Tensor) -> Tensor:
+    """The same filters, with zeros where they fade out: subnormal numbers slow every product."""
+    return torch.where(filters.abs() < _FADED, 0.0, filters)
 
 
 class V1Member(nn.Module):
@@ -33,7 +39,7 @@ class V1Member(nn.Module):
         stacks = self.front_end.filters(geometry, state["x_deg"], state["y_deg"])
         for name, stack in stacks.items():
             flat = torch.as_tensor(stack.reshape(len(stack), -1), dtype=torch.float32)
-            self.register_buffer(name, flat, persistent=False)
+            self.register_buffer(name, without_subnormals(flat), persistent=False)
         self.weight = nn.Parameter(state["weight"].clone())
         self.bias = nn.Parameter(torch.tensor(float(state["bias"])))
 
@@ -60,7 +66,7 @@ class LnMember(nn.Module):
         pixels = state["filter"]
         if tuple(pixels.shape) != geometry.shape:
             raise ValueError("filter and images differ in size")
-        self.filter = nn.Parameter(pixels.reshape(-1).clone())
+        self.filter = nn.Parameter(without_subnormals(pixels.reshape(-1)))
         for name in ("offset", "baseline", "scale"):
             setattr(self, name, nn.Parameter(torch.tensor(float(state[name]))))
 

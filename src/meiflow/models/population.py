@@ -1,4 +1,4 @@
-"""Many neurons' models as one: stimuli of their own for each, in one call."""
+"""Many neurons' models as one, each shown stimuli of its own or all shown the same."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ from torch import Tensor, nn
 from meiflow.models import gabor_energy
 from meiflow.models.front_end import GREY
 from meiflow.models.ln import rectified
-from meiflow.models.members import GaborEnergyMember, LnMember, V1Member
+from meiflow.models.members import GaborEnergyMember, LnMember, V1Member, without_subnormals
 from meiflow.models.network import NeuronModel
 from meiflow.models.nonlinearity import positive
+
+
+def _filtered(contrast: Tensor, filters: Tensor) -> Tensor:
+    """Outputs (neurons, batch, filters) of filters (neurons, filters, pixels).
+
+    Contrast is (neurons, batch, pixels), or (1, batch, pixels) where all see the same.
+    """
+    if len(contrast) == 1:
+        outputs = contrast[0] @ filters.flatten(0, 1).T
+        return outputs.unflatten(1, filters.shape[:2]).transpose(0, 1)
+    return torch.bmm(contrast, filters.transpose(1, 2))
 
 
 class _V1Stack(nn.Module):
@@ -22,8 +33,8 @@ class _V1Stack(nn.Module):
         self.names = ("even", "odd", "centre", "pool")
         self.sizes = [len(getattr(members[0], name)) for name in self.names]
         linear = [torch.cat([m.even, m.odd, m.centre]) for m in members]
-        self.register_buffer("linear", torch.stack(linear).transpose(1, 2).contiguous())
-        self.register_buffer("pool", torch.stack([m.pool for m in members]).transpose(1, 2))
+        self.register_buffer("linear", torch.stack(linear))
+        self.register_buffer("pool", torch.stack([m.pool for m in members]))
         self.register_buffer("weight", torch.stack([m.weight.detach() for m in members]))
         self.register_buffer("bias", torch.stack([m.bias.detach() for m in members]))
         self.register_buffer("floor", torch.tensor([m.floor for m in members]))
@@ -35,8 +46,9 @@ class _V1Stack(nn.Module):
     floor: Tensor
 
     def forward(self, contrast: Tensor) -> Tensor:
-        even, odd, centre = torch.bmm(contrast, self.linear).split(self.sizes[:3], -1)
-        channels = self.front_end.channels(even, odd, centre, torch.bmm(contrast**2, self.pool))
+        even, odd, centre = _filtered(contrast, self.linear).split(self.sizes[:3], -1)
+        power = _filtered(contrast**2, self.pool)
+        channels = self.front_end.channels(even, odd, centre, power)
         z = torch.bmm(channels, self.weight[:, :, None])[..., 0] + self.bias[:, None]
         return torch.as_tensor(positive(z, self.floor[:, None]))
 
@@ -51,10 +63,10 @@ class _LnStack(nn.Module):
         super().__init__()
         for name in ("filter", "offset", "baseline", "scale"):
             stacked = torch.stack([getattr(m, name).detach() for m in members])
-            self.register_buffer(name, stacked[..., None])
+            self.register_buffer(name, stacked[:, None])
 
     def forward(self, contrast: Tensor) -> Tensor:
-        drive = torch.bmm(contrast, self.filter)[..., 0] + self.offset
+        drive = _filtered(contrast, self.filter)[..., 0] + self.offset
         return rectified(drive, self.baseline, self.scale)
 
 
@@ -72,16 +84,16 @@ class _GaborEnergyStack(nn.Module):
         names = members[0].p.keys()
         self.p = {n: torch.cat([m.p[n].detach() for m in members]) for n in names}
         even, odd, window = gabor_energy.filters(self.p, grid)
-        self.register_buffer("filters", torch.stack([even, odd], -1))
-        self.register_buffer("window", window[..., None])
+        self.register_buffer("filters", without_subnormals(torch.stack([even, odd], 1)))
+        self.register_buffer("window", without_subnormals(window[:, None]))
         self.register_buffer("weight", torch.stack([m.weight.detach() for m in members]))
         self.register_buffer("bias", torch.stack([m.bias.detach() for m in members]))
         self.register_buffer("floor", torch.tensor([m.floor for m in members]))
         self.register_buffer("scale", torch.cat([m.scale.detach() for m in members]))
 
     def forward(self, contrast: Tensor) -> Tensor:
-        even, odd = torch.bmm(contrast, self.filters).unbind(-1)
-        power = torch.bmm(contrast**2, self.window)[..., 0]
+        even, odd = _filtered(contrast, self.filters).unbind(-1)
+        power = _filtered(contrast**2, self.window)[..., 0]
         p = {name: value.to(contrast.device) for name, value in self.p.items()}
         x = gabor_energy.outputs(p, even.T, odd.T, power.T, self.scale)
         z = (x * self.weight).sum(-1).T + self.bias[:, None]
@@ -96,7 +108,8 @@ class _Loop(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, contrast: Tensor) -> Tensor:
-        return torch.stack([m(c) for m, c in zip(self.members, contrast, strict=True)])
+        each = contrast.expand(len(self.members), -1, -1)
+        return torch.stack([m(c) for m, c in zip(self.members, each, strict=True)])
 
 
 _STACKS = {V1Member: _V1Stack, LnMember: _LnStack, GaborEnergyMember: _GaborEnergyStack}
@@ -107,8 +120,8 @@ def _key(member: nn.Module) -> object:
     return type(member), front_end
 
 
-class PairedModel(nn.Module):
-    """Neuron i responds to its own stimuli: the MEIs of a population in one batch.
+class _Population(nn.Module):
+    """Members of all neurons, those of a kind stacked, and their weights.
 
     Parameters
     ----------
@@ -137,23 +150,55 @@ class PairedModel(nn.Module):
         self.whole = [rows.tolist() == list(range(self.neurons)) for rows in self.rows]
         self.weights = [torch.tensor([w for _, w, _ in group]) for group in groups.values()]
 
+    def _contrast(self, images: Tensor, sets: int) -> Tensor:
+        """Luminance less grey (sets, images of a set, pixels); the first set comes first."""
+        if tuple(images.shape[-2:]) != self.geometry.shape:
+            got = tuple(images.shape[-2:])
+            raise ValueError(f"images of {got} pixels; the model takes {self.geometry.shape}")
+        if len(images) % sets:
+            raise ValueError(f"{len(images)} images cannot be dealt to {sets} neurons")
+        return images.reshape(sets, len(images) // sets, -1) - GREY
+
+    def _responses(self, contrast: Tensor) -> Tensor:
+        """Of each neuron to its set, or all to the only set, (neurons, batch)."""
+        shape = (self.neurons, contrast.shape[1])
+        total = torch.zeros(shape, dtype=contrast.dtype, device=contrast.device)
+        groups = zip(self.stacks, self.rows, self.weights, self.whole, strict=True)
+        for stack, rows, weight, whole in groups:
+            here = rows.to(contrast.device)
+            part = stack(contrast if whole or len(contrast) == 1 else contrast[here])
+            part = part * weight.to(part)[:, None]
+            total = total + part if whole else total.index_add(0, here, part)
+        return total
+
+
+class PairedModel(_Population):
+    """Neuron i responds to its own stimuli: the MEIs of a population in one batch.
+
+    Parameters
+    ----------
+    models : sequence of NeuronModel
+        All on the same geometry.
+    """
+
     def forward(self, images: Tensor) -> Tensor:
         """Responses (batch,) to images (batch, [1,] height, width).
 
         The batch holds the same number of images for every neuron, those of the first neuron
         first.
         """
-        if tuple(images.shape[-2:]) != self.geometry.shape:
-            got = tuple(images.shape[-2:])
-            raise ValueError(f"images of {got} pixels; the model takes {self.geometry.shape}")
-        if len(images) % self.neurons:
-            raise ValueError(f"{len(images)} images cannot be dealt to {self.neurons} neurons")
-        contrast = images.reshape(self.neurons, len(images) // self.neurons, -1) - GREY
-        total = torch.zeros(contrast.shape[:2], dtype=contrast.dtype, device=contrast.device)
-        groups = zip(self.stacks, self.rows, self.weights, self.whole, strict=True)
-        for stack, rows, weight, whole in groups:
-            here = rows.to(contrast.device)
-            part = stack(contrast if whole else contrast[here])
-            part = part * weight.to(part)[:, None]
-            total = total + part if whole else total.index_add(0, here, part)
-        return total.reshape(-1)
+        return self._responses(self._contrast(images, self.neurons)).reshape(-1)
+
+
+class SharedModel(_Population):
+    """All neurons respond to the same stimuli: a search through images, once for all.
+
+    Parameters
+    ----------
+    models : sequence of NeuronModel
+        All on the same geometry.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Responses (batch, neurons) to images (batch, [1,] height, width)."""
+        return self._responses(self._contrast(images, 1)).T

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from meiflow.sections.base import Positive, Section
 from meiflow.sections.experiments import Experiments
@@ -33,6 +33,8 @@ __all__ = [
     "Simulation",
     "Stimuli",
 ]
+
+_MOST_GABORS = 5_000_000
 
 
 class Comparison(Section):
@@ -73,3 +75,13 @@ class Config(Section):
     experiments: Experiments = Experiments()
     report: Report = Report()
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything random")
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Config:
+        gabors = self.gabor.size(self.image.width_deg, self.image.height_deg)
+        if gabors > _MOST_GABORS:
+            raise ValueError(
+                f"gabor: the grid has {gabors:,} Gabors, more than {_MOST_GABORS:,}; give fewer "
+                "wavelengths, orientations, phases, envelopes or aspects, or more spacing"
+            )
+        return self

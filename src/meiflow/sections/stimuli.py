@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -119,19 +120,45 @@ class Movie(Section):
 
 
 class Gabor(Section):
-    """Search of the best Gabor in silico."""
+    """Search of the best Gabor in silico: one grid over the screen, then refinement."""
 
     wavelengths_deg: list[Positive] = Field(
-        default=[8.0, 11.3, 16.0, 22.6, 32.0], min_length=1, description="of the grid"
+        default=[8.0, 11.3, 16.0, 22.6, 32.0, 45.3], min_length=1, description="of the grid"
     )
     orientations: int = Field(default=8, ge=1, le=36, description="of the grid")
     phases: int = Field(default=4, ge=1, le=36, description="of the grid")
-    envelopes: list[Positive] = Field(
-        default=[0.3, 0.5], min_length=1, description="envelope sigma / wavelength"
+    envelopes: list[Annotated[float, Field(ge=0.1, le=5)]] = Field(
+        default=[0.3, 0.5], min_length=1, description="envelope sigma / wavelength, of the grid"
     )
-    offsets: int = Field(default=3, ge=1, le=15, description="positions per axis about the field")
-    refine_steps: int = Field(default=80, ge=0, le=5000, description="of gradient refinement")
-    refine_top: int = Field(default=16, ge=1, le=256, description="best of the grid refined")
+    aspects: list[Annotated[float, Field(ge=0.5, le=3)]] = Field(
+        default=[1.0, 1.6],
+        min_length=1,
+        description="envelope across / along the modulation, of the grid",
+    )
+    spacing: float = Field(
+        default=0.75, ge=0.05, le=10, description="of the grid's positions, in wavelengths"
+    )
+    refine_steps: int = Field(default=150, ge=0, le=5000, description="of gradient refinement")
+    refine_top: int = Field(
+        default=12, ge=1, le=256, description="candidates refined per neuron, the best of the grid"
+    )
     merge_top: int = Field(
         default=1, ge=1, le=243, description="best recorded conditions that are averaged"
     )
+
+    @field_validator("wavelengths_deg", "envelopes", "aspects")
+    @classmethod
+    def _each_once(cls, numbers: list[float]) -> list[float]:
+        return each_once(numbers)
+
+    def places(self, extent_deg: float, wavelength_deg: float) -> int:
+        """Number of positions along one side of the screen."""
+        return ceil(extent_deg / (self.spacing * wavelength_deg))
+
+    def size(self, width_deg: float, height_deg: float) -> int:
+        """Number of Gabors of the grid on a screen."""
+        shapes = self.orientations * self.phases * len(self.envelopes) * len(self.aspects)
+        return shapes * sum(
+            self.places(width_deg, wavelength) * self.places(height_deg, wavelength)
+            for wavelength in self.wavelengths_deg
+        )

@@ -13,7 +13,7 @@ from meiflow.comparison.masks import pattern_mask, soft_mask
 from meiflow.files import write_array, write_csv, write_picture
 from meiflow.models.network import load_model
 from meiflow.sections import Config
-from meiflow.stimuli.gabor_search import best_gabor
+from meiflow.stimuli.gabors import read_gabor
 from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.natural import matched_naturals
 from meiflow.stimuli.projection import contrast_targets, project_array
@@ -26,29 +26,27 @@ def _write_image(image: NDArray, folder: Path, name: str) -> None:
     write_picture(image, folder / f"{name}.png")
 
 
-def make_stimuli(config: Config, model_path: Path, images: NDArray, folder: Path) -> None:
+def make_stimuli(
+    config: Config, model_path: Path, images: NDArray, gabors: Path, neuron: str, folder: Path
+) -> None:
     """Write the MEI, the best Gabor in silico and the best natural images of one neuron.
 
-    All have the same mean luminance and RMS contrast. Files: mei, best_gabor, best_natural
-    and windowed_natural as .npy and .png, mei_trace.csv and best_gabor.csv.
+    All have the same mean luminance and RMS contrast. The Gabor is that which `make_gabors`
+    wrote in the folder `gabors`. Files: mei, best_gabor, best_natural and windowed_natural as
+    .npy and .png, mei_trace.csv and best_gabor.csv.
     """
     geometry = config.image.geometry
     model = load_model(model_path, geometry, config.model.custom)
     mean, contrast = contrast_targets(config.mei, images)
-    gabor = best_gabor(model, geometry, model.x, model.y, mean, contrast, config.gabor)
-    _write_image(gabor.image, folder, "best_gabor")
-    names = {"x": "x_deg", "y": "y_deg", "wavelength": "wavelength_deg", "sigma": "sigma_deg"}
-    names |= {"orientation": "orientation_deg", "phase": "phase_deg"}
-    row = {names.get(k, k): v for k, v in gabor.parameters.items()}
-    write_csv(
-        pd.DataFrame([row | {"predicted_response": gabor.response}]), folder / "best_gabor.csv"
-    )
+    gabor, row = read_gabor(gabors, neuron)
+    _write_image(gabor, folder, "best_gabor")
+    write_csv(row, folder / "best_gabor.csv")
 
     mei_config = config.mei
     exponent = mei_config.smoothing_exponent
     noise = noise_starts(mei_config.restarts, geometry, exponent, mean, contrast, config.seed)
     # The Gabor is one start among many: an MEI below it would be a failure to optimise.
-    starts = torch.cat([noise, torch.as_tensor(gabor.image)[None]])
+    starts = torch.cat([noise, torch.as_tensor(gabor)[None]])
     result = most_exciting(
         model, starts, geometry, mean, contrast, mei_config.steps, mei_config.step_size, exponent
     )
