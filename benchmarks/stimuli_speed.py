@@ -239,7 +239,9 @@ def steps_needed(theirs: Worker, ours: Worker) -> pd.DataFrame:
 
     algorithms = {
         "ours, default": default,
-        "notebook": lambda model, seed: notebook_mei(model, GEOMETRY, images, seed),
+        "notebook": lambda model, seed: notebook_mei(
+            model, GEOMETRY, images, seed, keep_last=False
+        ),
         "Walker et al.": lambda model, seed: walker_mei(model, GEOMETRY, images, seed),
     }
     rows = []

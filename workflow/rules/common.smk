@@ -77,6 +77,11 @@ FITTED = [f"model.{key}" for key in type(CONFIG.model).model_fields]
 FITTED = [key for key in FITTED if key not in ("model.custom", "model.learning_curve")]
 
 
+# What measuring reads of the section `comparison`; a change of the rest measures nothing again.
+MEASURED = [f"comparison.{key}" for key in type(CONFIG.comparison).model_fields]
+MEASURED.remove("comparison.notebook")
+
+
 def own_code(spec):
     """The file of a user's own module:function, where it lies in this folder."""
     name = (spec or "").partition(":")[0].replace(".", "/")
@@ -183,12 +188,20 @@ def made_stimuli():
     return files + (movie_files() if CONFIG.movie.model else [])
 
 
+def notebook_files():
+    """What one neuron looks like in the notebook's way, with the wildcard."""
+    names = ["notebook.csv", "notebook.png", "notebook.svg"]
+    names += ["notebook_gabor.npy", "notebook_gabor.png"] if FILES.gabors else []
+    return [f"{NEURON}/{name}" for name in names]
+
+
 def neuron_files():
     """Every file of one neuron, with the wildcard."""
     return [
         *model_files(),
         *stimulus_files(),
         f"{NEURON}/comparison.csv",
+        *(notebook_files() if CONFIG.comparison.notebook else []),
     ]
 
 

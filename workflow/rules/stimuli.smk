@@ -21,7 +21,7 @@ rule stimuli:
         runtime=15,
     params:
         config=resolved(
-            CONFIG, "image", "model.custom", "mei", "gabor", "comparison", "seed"
+            CONFIG, "image", "model.custom", "mei", "gabor", *MEASURED, "seed"
         ),
         tables=subpath(input.images, parent=True),
         folder=subpath(input.model, parent=True),

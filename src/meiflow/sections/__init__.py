@@ -35,6 +35,9 @@ class Comparison(Section):
     """Image metrics."""
 
     mask_threshold: Positive = Field(default=1.5, description="|z-score| that starts the mask")
+    notebook: bool = Field(
+        default=False, description="measure each neuron as the notebook did, too, faults included"
+    )
 
 
 class Report(Section):
