@@ -98,8 +98,8 @@ def compare_with_notebook(
     stimuli.append(Stimulus("mei", read_array(folder / "mei.npy")))
     if gabors:
         stimuli.append(Stimulus("recorded_gabor", read_array(folder / "gabor.npy")))
-    metrics = measured_twice(stimuli, geometry, config.comparison.mask_threshold)
     shown = _stack(stimuli, geometry)
+    metrics = measured_twice(stimuli, geometry, config.comparison.mask_threshold)
     responses = model.predict(shown)
     matched = model.predict(project_array(shown, *contrast_targets(config.mei, images)))
     logged = _logged_response(results / "stimuli", neuron)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from meiflow.comparison.notebook import RADIUS_PX
 from meiflow.comparison.spectrum import power_spectrum
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, style
@@ -44,12 +45,14 @@ def notebook_figure(images: dict[str, NDArray], table: pd.DataFrame, geometry: G
     geometry : Geometry
     """
     with style():
-        figure = new_figure(9.6, 4.4)
-        left, right = figure.subfigures(1, 2, width_ratios=[2.0, 1.1])
+        figure = new_figure(10.2, 4.2)
+        left, right = figure.subfigures(1, 2, width_ratios=[1.8, 1.0])
         axes = left.subplots(2, 3)
         for row, names in enumerate(_ROWS):
             for ax, name in zip(axes[row], names, strict=False):
                 _draw_image(ax, images.get(name), _NAMES[name], geometry)
+                if row == 0 and name in images:
+                    _draw_disc(ax, geometry)
             _draw_spectrum(axes[row, 2], images[names[0]], geometry)
             axes[row, 0].set_ylabel("elevation (deg)")
         for ax in axes[1]:
@@ -70,6 +73,15 @@ def _draw_image(ax: Any, image: NDArray | None, title: str, geometry: Geometry) 
     ax.set_title(f"{title}\n{image.min():.2f} to {image.max():.2f}")
 
 
+def _draw_disc(ax: Any, geometry: Geometry) -> None:
+    """The circle in which the notebook measured, round in pixels."""
+    from matplotlib.patches import Ellipse
+
+    centre = geometry.to_degrees(geometry.height // 2, geometry.width // 2)
+    width, height = 2 * RADIUS_PX * geometry.dx, 2 * RADIUS_PX * geometry.dy
+    ax.add_patch(Ellipse(centre, width, height, fill=False, ec=ORANGE, lw=1.0))
+
+
 def _draw_spectrum(ax: Any, image: NDArray, geometry: Geometry) -> None:
     spectrum = power_spectrum(image.astype(float), geometry)
     power = spectrum.power / spectrum.power.max()
@@ -81,7 +93,7 @@ def _draw_spectrum(ax: Any, image: NDArray, geometry: Geometry) -> None:
         vmax=0,
     )
     ax.set(xlim=(-_REACH_CPD, _REACH_CPD), ylim=(-_REACH_CPD, _REACH_CPD))
-    ax.set_title("power of the MEI, log,\nwithout its mean")
+    ax.set_title("power of the MEI\n(log, no mean)")
     ax.set_xlabel("cycles/deg")
 
 
@@ -93,20 +105,21 @@ def _draw_responses(ax: Any, table: pd.DataFrame) -> None:
     ax.barh(places, values, color=[ORANGE if "notebook" in n else VERMILION for n in names])
     ax.set_yticks(places, [_NAMES[n] for n in names])
     ax.invert_yaxis()
-    ax.set(xlabel="count", title="predicted response, same mean and contrast")
+    ax.set(xlabel="count", title="model response, all at one contrast")
 
 
 def _draw_numbers(ax: Any, table: pd.DataFrame) -> None:
     own = table[table["stimulus"] == "notebook_mei"].set_index("measured")
     places = np.arange(len(_MEASURES))
     for measured, colour, label in (
-        ("notebook", ORANGE, "measured its way"),
-        ("right", BLUE, "measured right"),
+        ("notebook", ORANGE, "in its disc, its way"),
+        ("right", BLUE, "in the mask, right"),
     ):
         values = [own.loc[measured, key] for key in _MEASURES]
-        ax.plot(values, places, "o", color=colour, label=label, ms=5)
+        size = 8 if measured == "notebook" else 4  # both can be seen where they agree
+        ax.plot(values, places, "o", color=colour, label=label, ms=size)
     ax.set_yticks(places, list(_MEASURES.values()))
     ax.invert_yaxis()
-    ax.set(xlim=(-0.03, 1.03), title="the notebook's MEI")
+    ax.set(xlim=(-0.03, 1.03), title="numbers of the notebook's MEI")
     ax.grid(axis="x", color="#DDDDDD", lw=0.6)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, -0.48), ncols=2)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.12), ncols=2, columnspacing=1.0)
