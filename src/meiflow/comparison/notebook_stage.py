@@ -106,14 +106,19 @@ def compare_with_notebook(
     rows = []
     for i, stimulus in enumerate(stimuli):
         for measured, values in metrics[stimulus.name].items():
-            row = {"stimulus": stimulus.name, "measured": measured} | values
-            row |= {"predicted_response": responses[i], "matched_response": matched[i]}
             own = stimulus.name == "notebook_mei" and measured == "notebook"
-            row["logged_response"] = logged if own else None
             gabor = drawn.get(stimulus.name)
-            row["trial_ids"] = _listed(gabor.trial_ids) if gabor else None
-            row["orientations"] = _listed(gabor.orientations) if gabor else None
-            rows.append(row)
+            rows.append(
+                {"stimulus": stimulus.name, "measured": measured}
+                | values
+                | {
+                    "predicted_response": responses[i],
+                    "matched_response": matched[i],
+                    "logged_response": logged if own else None,
+                    "trial_ids": _listed(gabor.trial_ids) if gabor else None,
+                    "orientations": _listed(gabor.orientations) if gabor else None,
+                }
+            )
     table = pd.DataFrame(rows)
     if drawn:
         write_array(drawn["notebook_gabor"].image, output / "notebook_gabor.npy")

@@ -46,7 +46,7 @@ def notebook_figure(images: dict[str, NDArray], table: pd.DataFrame, geometry: G
     """
     with style():
         figure = new_figure(10.2, 4.2)
-        left, right = figure.subfigures(1, 2, width_ratios=[1.8, 1.0])
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.8, 1.0])[0]
         axes = left.subplots(2, 3)
         for row, names in enumerate(_ROWS):
             for ax, name in zip(axes[row], names, strict=False):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
@@ -75,12 +75,14 @@ def map_shape(geometry: Geometry) -> tuple[int, int]:
     return -(-geometry.height // 2), -(-geometry.width // 2)
 
 
-def places_on_maps(x: ArrayLike, y: ArrayLike, geometry: Geometry, offset: float) -> Tensor:
+def places_on_maps(
+    x: Iterable[float], y: Iterable[float], geometry: Geometry, offset: float
+) -> Tensor:
     """Places in degrees as readouts take them: -1 to 1, the outermost pixels of a feature map.
 
     Parameters
     ----------
-    x, y : array_like, shape (neurons,)
+    x, y : iterable of float
         Degrees, y up.
     offset : float
         Of the core (`StackedCore.offset`).
@@ -90,7 +92,7 @@ def places_on_maps(x: ArrayLike, y: ArrayLike, geometry: Geometry, offset: float
     Tensor, shape (neurons, 2)
         x first, y downwards.
     """
-    row, column = geometry.to_pixels(np.asarray(x), np.asarray(y))
+    row, column = np.array([geometry.to_pixels(*at) for at in zip(x, y, strict=True)]).T
     height, width = map_shape(geometry)
     # pixel i of a map is the mean of pixels 2 i and 2 i + 1 of the image, and lies `offset` beside
     place = [
