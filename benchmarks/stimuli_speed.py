@@ -239,9 +239,7 @@ def steps_needed(theirs: Worker, ours: Worker) -> pd.DataFrame:
 
     algorithms = {
         "ours, default": default,
-        "notebook": lambda model, seed: notebook_mei(
-            model, GEOMETRY, images, seed, keep_last=False
-        ),
+        "notebook": lambda model, seed: notebook_mei(model, GEOMETRY, images, seed),
         "Walker et al.": lambda model, seed: walker_mei(model, GEOMETRY, images, seed),
     }
     rows = []
