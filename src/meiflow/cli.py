@@ -302,6 +302,22 @@ def compare(
 
 
 @app.command()
+def notebook(
+    config: ConfigOption,
+    tables: TablesOption,
+    results: Annotated[Path, typer.Option(help="results folder of the session")],
+    neuron: NeuronOption,
+    output: OutputOption,
+    gabors: GaborsOption = True,
+) -> None:
+    """Draw and measure one neuron's stimuli as the notebook did, beside ours."""
+    _one_thread()
+    from meiflow.comparison.notebook_stage import compare_with_notebook
+
+    compare_with_notebook(load_config(config), tables, results, neuron, gabors, output)
+
+
+@app.command()
 def validate(
     config: ConfigOption,
     tables: TablesOption,

@@ -11,9 +11,14 @@ from meiflow.models.cores import StackedCore
 from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Jobs, fit_in_chunks
 from meiflow.models.members import build_member
-from meiflow.models.network_member import NeuronNetwork, build_readout, map_shape
+from meiflow.models.network_member import (
+    NeuronNetwork,
+    build_readout,
+    map_shape,
+    places_on_maps,
+)
 from meiflow.models.readouts import PyramidReadout
-from meiflow.models.training import correlation, poisson_loss, train
+from meiflow.models.training import correlation, poisson_loss, squared_error, train
 from meiflow.sections import Network
 
 GRID = Geometry(16, 24, 48.0, 32.0)
@@ -188,3 +193,62 @@ def test_trainings_that_cannot_work_are_explained(problem):
     tiny = Jobs(jobs.responses, few, jobs.x, jobs.y, jobs.starts)
     with pytest.raises(MeiflowError, match="cannot learn from 1 image"):
         NetworkFitter(images, np.ones(60), GRID, SMALL, 0, "scratch")(tiny)
+
+
+@pytest.mark.parametrize("side", ["after", "before"])
+@pytest.mark.parametrize("kernel", [1, 3, 4, 6])
+def test_a_readout_looks_at_the_place_in_degrees_whatever_the_kernel(kernel, side):
+    """Centre of what one map's flat kernel sees through its pool, read at a place."""
+    config = Network(channels=1, layers=1, input_kernel=kernel, even_kernels=side, scales=1)
+    core = StackedCore.from_config(config).eval()
+    core.convolutions[0].weight.data.fill_(1.0)
+    place = GRID.to_degrees(7.3, 13.6)
+    readout = PyramidReadout(1, 1, scales=1)
+    readout.place.data = places_on_maps([place[0]], [place[1]], GRID, core.offset)
+    image = torch.zeros(1, 1, *GRID.shape, requires_grad=True)
+    maps = core(image)
+    assert maps.shape[2:] == map_shape(GRID)
+    at = torch.nn.functional.grid_sample(maps, readout.place[None, :, None], align_corners=True)
+    at.sum().backward()
+    seen = image.grad[0, 0].double()
+    rows, columns = torch.meshgrid(*(torch.arange(n) for n in GRID.shape), indexing="ij")
+    found = [float((seen * grid).sum() / seen.sum()) for grid in (rows, columns)]
+    assert found == pytest.approx([7.3, 13.6], abs=1e-4)
+    assert core.offset == (0 if kernel % 2 else 0.5 if side == "after" else -0.5)
+
+
+def test_maps_of_the_notebooks_side_are_those_of_half_a_kernel_all_around(rng):
+    """Padding by kernel // 2 on all sides and pooling what fits, as its convolution did."""
+    config = Network(channels=3, layers=1, input_kernel=4, even_kernels="before")
+    core = StackedCore.from_config(config).eval()
+    images = torch.as_tensor(rng.normal(size=(2, 1, 16, 24)), dtype=torch.float32)
+    wide = torch.nn.functional.conv2d(images, core.convolutions[0].weight, padding=2)
+    expected = torch.nn.functional.avg_pool2d(torch.nn.functional.elu(core.norms[0](wide)), 2)
+    torch.testing.assert_close(core(images), expected)
+
+
+def test_squared_error_has_the_curvature_of_the_poisson_loss(rng):
+    """About the mean count both rise alike, in the same unit."""
+    mean = torch.tensor([0.5, 3.0], dtype=torch.double)
+    response, weight = mean.expand(40, 2), torch.ones(40, dtype=torch.double)
+    for loss in (poisson_loss, squared_error):
+        at, off = (loss(mean * k + 0 * response, response, weight, mean) for k in (1.0, 1.02))
+        assert float(off - at) == pytest.approx(0.02**2 / 2, rel=0.03)
+    one = torch.ones(1, 1)
+    assert float(squared_error(-2 * one, one, one[0], one[0])) == pytest.approx(4.5)
+
+
+def test_a_linear_output_may_be_negative_and_comes_back_from_its_file(problem):
+    images, jobs = problem
+    contrast = torch.as_tensor(images, dtype=torch.float32).reshape(60, -1) - GREY
+    lowest = {}
+    for output in ("linear", "elu_plus_one"):
+        config = SMALL.model_copy(update={"output": output, "even_kernels": "before"})
+        fits = NetworkFitter(images, np.ones(60), GRID, config, 0, "shared")(jobs)
+        member = build_member(fits.states[0], GRID).eval()
+        with torch.no_grad():
+            again = member(contrast).numpy()
+            lowest[output] = float(member(torch.cat([-30 * contrast, 30 * contrast])).min())
+        np.testing.assert_allclose(again, fits.predictions[0], rtol=1e-4, atol=1e-5)
+    assert lowest["linear"] < -0.1
+    assert lowest["elu_plus_one"] >= 0

@@ -6,9 +6,16 @@ import pytest
 from scipy.stats import entropy
 from sklearn.ensemble import IsolationForest
 
-from meiflow.selection.notebook import COLUMNS, notebook_measures, random_trial_oracle
+from meiflow.selection.notebook import (
+    COLUMNS,
+    notebook_measures,
+    notebook_raster_place,
+    random_trial_oracle,
+    with_gaps,
+)
 from meiflow.selection.reliability import Groups
 from meiflow.tables.counts import Trials
+from meiflow.tables.raster import Raster
 
 
 def procedure(counts, ids, choose):
@@ -55,6 +62,29 @@ def test_the_average_is_the_procedures(trials):
         error = 4 * np.std(theirs) * np.sqrt(1 / 300 + 1 / 1500)
         assert ours[neuron] == pytest.approx(np.mean(theirs), abs=error)
     assert np.isnan(ours[5]) or ours[5] == 0
+
+
+def test_the_notebooks_raster_is_silent_between_the_blocks():
+    """It binned from the first spike to the last, with spikes of scenes alone."""
+    start = np.concatenate([10 + 0.1 * np.arange(30), 20 + 0.1 * np.arange(30)])
+    counts = np.random.default_rng(0).poisson(1.0, (60, 4))
+    raster = Raster(counts, start, np.repeat([0, 1], 30), 0.1, np.array(list("abcd")))
+    filled = with_gaps(raster)
+    assert filled.shape == (130, 4)
+    np.testing.assert_array_equal(filled[:30], counts[:30])
+    np.testing.assert_array_equal(filled[100:], counts[30:])
+    assert (filled[30:100] == 0).all()
+    # what is silent together is alike
+    pairs = np.triu_indices(4, 1)
+    own, gaps = (np.corrcoef(c.T)[pairs].mean() for c in (counts, filled))
+    assert gaps > own + 0.2
+    assert sorted(notebook_raster_place(raster)) == [0, 1, 2, 3]
+
+
+def test_bins_that_are_trials_have_no_gaps():
+    counts = np.ones((5, 2), int)
+    raster = Raster(counts, np.arange(5.0), np.zeros(5, int), np.nan, np.array(["a", "b"]))
+    assert with_gaps(raster) is counts
 
 
 def test_entropy_variance_and_forest_are_the_notebooks(trials):

@@ -8,6 +8,7 @@ from torch import nn
 
 from meiflow.geometry import Geometry
 from meiflow.stimuli import notebook_mei, walker_mei
+from meiflow.stimuli.published import logged_response
 
 GRID = Geometry(13, 16)
 RNG = np.random.default_rng(5)
@@ -59,7 +60,7 @@ def notebook_step(image, neuron, wanted, sigma):
 @pytest.mark.parametrize("contrast", [0.05, 0.6])  # below and above that of the noise
 def test_the_notebooks_mei_step_by_step(power, contrast):
     neuron, shown = Neuron(power), images(contrast)
-    result = notebook_mei(neuron, GRID, shown, seed=3, steps=STEPS)
+    result = notebook_mei(neuron, GRID, shown, seed=3, steps=STEPS, keep_last=False)
     wanted = shown.reshape(6, -1).std(1, ddof=1).mean()
     assert len(neuron.shown) == STEPS + 2
     path, sigma = [neuron.shown[0]], 7.0
@@ -77,6 +78,12 @@ def test_the_notebooks_mei_step_by_step(power, contrast):
     assert result.best_steps.tolist() == [best]
     np.testing.assert_allclose(result.images[0], path[best], atol=1e-4)
     np.testing.assert_allclose(result.scores, neuron.response(path[best]), rtol=1e-3, atol=1e-3)
+    kept = notebook_mei(neuron, GRID, shown, seed=3, steps=STEPS)
+    np.testing.assert_allclose(kept.images[0], path[-1], atol=1e-4)
+    assert kept.best_steps.tolist() == [STEPS]
+    np.testing.assert_allclose(kept.scores, responses[-1], rtol=1e-3, atol=1e-3)
+    logged = responses[-2] - penalties[-2]
+    np.testing.assert_allclose(logged_response(kept), logged, rtol=1e-3, atol=1e-3)
 
 
 def test_the_notebook_keeps_the_penalty_out_of_the_response():
@@ -149,6 +156,8 @@ def test_walker_starts_from_faint_noise_and_returns_luminance():
     assert result.images.max() <= 1
     assert np.corrcoef(result.images.ravel(), WEIGHTS.ravel())[0, 1] > 0.6
     assert result.scores[0] == pytest.approx(neuron.response(result.images[0]), rel=1e-4)
+    assert result.last.min() >= 0
+    assert result.last.max() <= 1
 
 
 def test_walkers_trace_is_of_the_luminance_that_is_returned():

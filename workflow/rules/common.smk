@@ -96,6 +96,11 @@ SEARCHED = [
 ]
 
 
+# What measuring reads of the section `comparison`; a change of the rest measures nothing again.
+MEASURED = [f"comparison.{key}" for key in type(CONFIG.comparison).model_fields]
+MEASURED.remove("comparison.notebook")
+
+
 def own_code(spec):
     """The file of a user's own module:function, where it lies in this folder."""
     name = (spec or "").partition(":")[0].replace(".", "/")
@@ -222,12 +227,20 @@ def experiments_made():
     return experiment_files() + drawn(NEURON, ["experiments"]) if wanted else []
 
 
+def notebook_files():
+    """What one neuron looks like in the notebook's way, with the wildcard."""
+    names = ["notebook.csv", "notebook.png", "notebook.svg"]
+    names += ["notebook_gabor.npy", "notebook_gabor.png"] if FILES.gabors else []
+    return [f"{NEURON}/{name}" for name in names]
+
+
 def neuron_files():
     """Every file of one neuron, with the wildcard."""
     return [
         *model_files(),
         *stimulus_files(),
         *comparison_files(),
+        *(notebook_files() if CONFIG.comparison.notebook else []),
     ]
 
 

@@ -21,7 +21,7 @@ rule comparison:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "model.custom", "mei", "comparison"),
+        config=resolved(CONFIG, "image", "model.custom", "mei", *MEASURED),
         tables=subpath(input.images, parent=True),
         gabors=GABORS,
         folder=subpath(input.model, parent=True),
@@ -33,3 +33,38 @@ rule comparison:
         "meiflow compare --config {params.config:q} --model {input.model:q}"
         " --tables {params.tables:q} --stimuli {params.folder:q} {params.gabors} {params.folds}"
         " --output {output.table:q} > {log:q} 2>&1"
+
+
+rule notebook:
+    input:
+        f"{NEURON}/mei.npy",
+        f"{NEURON}/gabor.npy" if FILES.gabors else [],
+        f"{TABLES}/gabor_trials.csv" if FILES.gabors else [],
+        procedure_files("notebook_mei")[:2],
+        images=f"{TABLES}/images.npy",
+        model=f"{NEURON}/model.pt",
+    output:
+        notebook_files(),
+    log:
+        f"{LOGS}/neurons/{{neuron}}/notebook.log",
+    benchmark:
+        f"{TIMES}/neurons/{{neuron}}/notebook.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        config=resolved(CONFIG, "image", "model.custom", "mei", *MEASURED),
+        tables=subpath(input.images, parent=True),
+        results=subpath(input.model, ancestor=3),
+        gabors=GABORS,
+        folder=subpath(output[0], parent=True),
+        version=VERSION,
+    message:
+        "Measuring neuron {wildcards.neuron} as the notebook did"
+    shell:
+        "meiflow notebook --config {params.config:q} --tables {params.tables:q}"
+        " --results {params.results:q} --neuron {wildcards.neuron:q} {params.gabors}"
+        " --output {params.folder:q} > {log:q} 2>&1"

@@ -24,6 +24,7 @@ from meiflow.models.network_member import (
     build_readout,
     map_shape,
     network_state,
+    places_on_maps,
 )
 from meiflow.models.readouts import FactorisedReadout
 from meiflow.models.ridge import Spectrum, Standardiser
@@ -124,24 +125,16 @@ class NetworkFitter:
         readout = build_readout(self._config, core.out_channels, len(jobs), shape)
         if self._core is not None:
             core.load_state_dict(self._core)
-        place = self._relative(jobs)
+        place = places_on_maps(jobs.x, jobs.y, self._geometry, core.offset)
         readout.place.data = place
         if isinstance(readout, FactorisedReadout):
             readout.start_at(place)
         mean = responses.mean(0) + 1e-3
-        network = NeuronNetwork(core, readout, mean, float(contrast.std()))
+        linear = self._config.output == "linear"
+        network = NeuronNetwork(core, readout, mean, float(contrast.std()), linear)
         if self._core is not None:
             _start_readout(network, contrast, responses)
         return network
-
-    def _relative(self, jobs: Jobs) -> Tensor:
-        """Places from -1 to 1, the outermost pixels of a feature map, x first, y downwards."""
-        places = [self._geometry.to_pixels(x, y) for x, y in zip(jobs.x, jobs.y, strict=True)]
-        row, column = np.array(places).T
-        height, width = map_shape(self._geometry)
-        # pixel i of a map is the mean of pixels 2 i and 2 i + 1 of the image
-        place = [(column - 0.5) / max(width - 1, 1) - 1, (row - 0.5) / max(height - 1, 1) - 1]
-        return torch.as_tensor(np.stack(place, axis=1).clip(-1, 1), dtype=torch.float32)
 
 
 def _start_readout(network: NeuronNetwork, contrast: Tensor, responses: Tensor) -> None:

@@ -22,6 +22,8 @@ class StackedCore(nn.Module):
     channels, layers : int
     input_kernel, hidden_kernel : int
         Pixels.
+    even_kernels : {'after', 'before'}
+        Side to which an even kernel reaches a pixel further: right and down, or left and up.
     laplace, group_sparsity : float
         Weights of the two parts of `regulariser`.
     """
@@ -36,12 +38,12 @@ class StackedCore(nn.Module):
         hidden_kernel: int = 3,
         laplace: float = 0.1,
         group_sparsity: float = 0.1,
+        even_kernels: str = "after",
     ) -> None:
         super().__init__()
         self.laplace, self.group_sparsity = laplace, group_sparsity
         kernels = [input_kernel] + [hidden_kernel] * (layers - 1)
-        # an even kernel reaches one pixel further to the right and down
-        reach = [(k - 1) // 2 for k in kernels]
+        reach = [(k - 1) // 2 if even_kernels == "after" else k // 2 for k in kernels]
         self.margins = [(r, k - 1 - r, r, k - 1 - r) for r, k in zip(reach, kernels, strict=True)]
         self.out_channels = channels * layers
         self.convolutions = nn.ModuleList(
@@ -69,7 +71,18 @@ class StackedCore(nn.Module):
             network.hidden_kernel,
             network.laplace,
             network.group_sparsity,
+            network.even_kernels,
         )
+
+    @property
+    def offset(self) -> float:
+        """Pixels of the image by which the maps lie right of and below their place.
+
+        Half a pixel either way for an even first kernel; further blocks with even kernels are
+        not looked at.
+        """
+        before, after = self.margins[0][:2]
+        return (after - before) / 2
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature maps (batch, channels x layers, height / 2, width / 2) of (batch, 1, h, w)."""

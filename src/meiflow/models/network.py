@@ -55,7 +55,7 @@ class NeuronModel(nn.Module):
         Returns
         -------
         Tensor, shape (batch,)
-            Never negative, unless an own module's are.
+            Never negative, unless those of an own module or of a linear network are.
         """
         if tuple(images.shape[-2:]) != self.geometry.shape:
             got = tuple(images.shape[-2:])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
@@ -32,7 +34,7 @@ def build_readout(network: Network, channels: int, neurons: int, shape: tuple[in
 
 
 class NeuronNetwork(nn.Module):
-    """Core, readout and ``mean * (ELU + 1)``.
+    """Core, readout and ``mean * (ELU + 1)``, or ``mean * (readout + 1)`` where linear.
 
     Parameters
     ----------
@@ -42,24 +44,62 @@ class NeuronNetwork(nn.Module):
         Mean training counts.
     contrast : float
         RMS contrast of the training images, the unit of the input.
+    linear : bool
+        Leave out the ELU, as the notebook's code did: counts may be negative.
     """
 
     mean: Tensor
 
-    def __init__(self, core: StackedCore, readout: Readout, mean: Tensor, contrast: float) -> None:
+    def __init__(
+        self,
+        core: StackedCore,
+        readout: Readout,
+        mean: Tensor,
+        contrast: float,
+        linear: bool = False,
+    ) -> None:
         super().__init__()
         self.core, self.readout, self.contrast = core, readout, float(contrast)
+        self.linear = linear
         self.register_buffer("mean", mean)
 
     def forward(self, contrast: Tensor) -> Tensor:
         """Expected counts (batch, neurons) of luminance less grey (batch, height, width)."""
         maps = self.core(contrast[:, None] / self.contrast)
-        return self.mean * (elu(self.readout(maps)) + 1)
+        drive = self.readout(maps)
+        return self.mean * ((drive if self.linear else elu(drive)) + 1)
 
 
 def map_shape(geometry: Geometry) -> tuple[int, int]:
     """Size of a core's feature maps for images of a geometry."""
     return -(-geometry.height // 2), -(-geometry.width // 2)
+
+
+def places_on_maps(
+    x: Iterable[float], y: Iterable[float], geometry: Geometry, offset: float
+) -> Tensor:
+    """Places in degrees as readouts take them: -1 to 1, the outermost pixels of a feature map.
+
+    Parameters
+    ----------
+    x, y : iterable of float
+        Degrees, y up.
+    offset : float
+        Of the core (`StackedCore.offset`).
+
+    Returns
+    -------
+    Tensor, shape (neurons, 2)
+        x first, y downwards.
+    """
+    row, column = np.array([geometry.to_pixels(*at) for at in zip(x, y, strict=True)]).T
+    height, width = map_shape(geometry)
+    # pixel i of a map is the mean of pixels 2 i and 2 i + 1 of the image, and lies `offset` beside
+    place = [
+        (pixel - 0.5 - offset) / max(size - 1, 1) - 1
+        for pixel, size in ((column, width), (row, height))
+    ]
+    return torch.as_tensor(np.stack(place, axis=1).clip(-1, 1), dtype=torch.float32)
 
 
 def network_state(network: NeuronNetwork, neuron: int, config: Network) -> dict[str, Any]:
@@ -98,4 +138,5 @@ def _rebuild(state: dict[str, Any], geometry: Geometry) -> NeuronNetwork:
     core.load_state_dict(state["core"])
     readout = build_readout(config, core.out_channels, 1, map_shape(geometry))
     readout.load_state_dict(state["readout"])
-    return NeuronNetwork(core, readout, state["mean"], state["contrast"]).eval()
+    linear = config.output == "linear"
+    return NeuronNetwork(core, readout, state["mean"], state["contrast"], linear).eval()

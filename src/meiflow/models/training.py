@@ -1,4 +1,6 @@
-"""Train a network by gradient: Poisson loss, early stopping on images held out."""
+"""Train a network by gradient: Poisson loss (squared error if its output is linear), early
+stopping on images held out.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Trace:
     Parameters
     ----------
     loss : ndarray, shape (epochs,)
-        Poisson loss on the training images, per trial and neuron, in units of the mean count.
+        Poisson loss on the training images, per trial and neuron, in units of the mean count; of
+        a network with linear output the squared error.
     correlation : ndarray, shape (epochs,)
         With the responses to the images held out for stopping, mean over neurons.
     best : int
@@ -61,6 +64,15 @@ def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -
         Scalar; it depends neither on the size of the batch nor on the number of neurons.
     """
     loss = (rate - response * (rate + _TINY).log()) / mean.clamp(min=_LEAST)
+    return (weight[:, None] * loss).mean(1).sum() / weight.sum()
+
+
+def squared_error(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
+    """Half the squared error in units of each neuron's mean count, for rates of any sign.
+
+    Parameters as of `poisson_loss`, whose curvature at the mean count it has.
+    """
+    loss = ((rate - response) / mean.clamp(min=_LEAST)) ** 2 / 2
     return (weight[:, None] * loss).mean(1).sum() / weight.sum()
 
 
@@ -160,7 +172,8 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     core_rate: float,
 ) -> float:
-    """Learn from every batch once; return the mean Poisson loss."""
+    """Learn from every batch once; return the mean loss."""
+    loss_of = squared_error if network.linear else poisson_loss
     network.train()
     if core_rate < 1:
         # what a pretrained core knows of the mean and spread of its features stays
@@ -168,9 +181,7 @@ def _epoch(
     total = 0.0
     for batch in batches:
         optimiser.zero_grad()
-        loss = poisson_loss(
-            network(contrast[batch]), responses[batch], weights[batch], network.mean
-        )
+        loss = loss_of(network(contrast[batch]), responses[batch], weights[batch], network.mean)
         penalty = network.core.regulariser() if core_rate > 0 else 0.0
         (loss + penalty).backward()
         optimiser.step()

@@ -52,6 +52,9 @@ class Comparison(Section):
     disc_diameter_deg: Positive = Field(
         default=30.0, description="of the disc, about the pattern's centre"
     )
+    notebook: bool = Field(
+        default=False, description="measure each neuron as the notebook did, too, faults included"
+    )
 
 
 class Report(Section):

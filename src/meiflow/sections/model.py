@@ -40,8 +40,18 @@ class Network(Section):
     layers: int = Field(default=3, ge=1, le=8, description="blocks, all of which are read")
     input_kernel: int = Field(default=4, ge=1, le=25, description="pixels")
     hidden_kernel: int = Field(default=3, ge=1, le=15, description="pixels")
+    even_kernels: Literal["after", "before"] = Field(
+        default="after",
+        description="side to which they reach a pixel further: right and down, or left and up as "
+        "the notebook's",
+    )
     scales: int = Field(default=3, ge=1, le=5, description="levels of the readout's pyramid")
     positive_weights: bool = Field(default=False, description="of the readout")
+    output: Literal["elu_plus_one", "linear"] = Field(
+        default="elu_plus_one",
+        description="what keeps counts positive; linear (the notebook's code) does not, and is "
+        "fitted by squared error instead of Poisson loss",
+    )
     laplace: float = Field(default=0.1, ge=0, description="smoothness of the first kernels")
     group_sparsity: float = Field(default=0.1, ge=0, description="of the other kernels")
     epochs: int = Field(default=100, ge=1, description="at most so many")

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.selection.raster import raster_order
 from meiflow.selection.reliability import Groups
 from meiflow.tables.counts import Trials, mean_responses
+from meiflow.tables.raster import Raster
 
 COLUMNS = (
     "notebook_oracle",
@@ -72,6 +74,27 @@ def _varies(values: NDArray, use: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether the used values of a column differ; their variance may be rounding alone."""
     low = np.where(use, values, np.inf).min(axis=0)
     return np.where(use, values, -np.inf).max(axis=0) > low
+
+
+def with_gaps(raster: Raster) -> NDArray[np.int64]:
+    """Counts (bins, neurons) from the first to the last bin, zero in the gaps between blocks.
+
+    The notebook binned a list of spikes during scenes from its first to its last time. Every
+    neuron is silent in the gaps, which makes all of them alike.
+    """
+    if not np.isfinite(raster.bin_s):  # bins are trials: there is no time
+        return raster.counts
+    bins = np.rint((raster.start_s - raster.start_s.min()) / raster.bin_s).astype(int)
+    counts = np.zeros((bins.max() + 1, raster.counts.shape[1]), dtype=np.int64)
+    np.add.at(counts, bins, raster.counts)
+    return counts
+
+
+def notebook_raster_place(raster: Raster) -> NDArray[np.int64]:
+    """Place of every neuron in the raster order, the gaps between blocks included."""
+    place = np.empty(raster.counts.shape[1], dtype=np.int64)
+    place[raster_order(with_gaps(raster))] = np.arange(len(place))
+    return place
 
 
 def notebook_measures(trials: Trials, seed: int) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from meiflow.selection.activity import (
     residuals,
     response_entropy,
 )
-from meiflow.selection.notebook import notebook_measures
+from meiflow.selection.notebook import notebook_measures, notebook_raster_place
 from meiflow.selection.raster import raster_order
 from meiflow.selection.reliability import (
     Groups,
@@ -192,6 +192,7 @@ def select_neurons(config: Config, tables: Path, presentations: Path | None, out
     table["raster_place"] = place
     if config.selection.notebook_measures:
         table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
+        table["notebook_raster_place"] = notebook_raster_place(raster)
     table = apply_rule(table, config.selection)
     write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, output / "correlations.npz")
     write_csv(table, output / "neurons.csv")

@@ -63,6 +63,8 @@ class Optimised:
         Why each ended: 'iterations', or the name of a stopper.
     seed : int or None
         Handed on by the caller who drew the starts.
+    last : Tensor, shape of `stimuli`
+        Where each start ended, which some procedures keep.
     """
 
     stimuli: Tensor
@@ -71,6 +73,7 @@ class Optimised:
     trace: Trace
     stopped: tuple[str, ...]
     seed: int | None
+    last: Tensor
 
     @property
     def best(self) -> int:
@@ -228,6 +231,7 @@ def optimise(
         trace=Trace(*(table[:, i] for i in range(4))),
         stopped=tuple(stopping.reasons),
         seed=seed,
+        last=stimuli,
     )
 
 

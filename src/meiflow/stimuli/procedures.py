@@ -24,7 +24,7 @@ from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
 from meiflow.stimuli.projection import contrast_targets, project_array
-from meiflow.stimuli.published import notebook_mei, walker_mei
+from meiflow.stimuli.published import logged_response, notebook_mei, walker_mei
 from meiflow.stimuli.receptive_field import gradient_field, linear_field
 
 _SAME = 0.95  # of the best restart: counted as having found the same response
@@ -332,8 +332,8 @@ def _notebook(p: Population) -> Made:
     for g in p.groups(1):
         found = notebook_mei(g.paired, geometry, p.images, p.config.seed, steps, len(g.models))
         table = _about(g, found.images)
-        table["last_response"] = found.trace.objective[-1]
-        table["last_objective"] = (found.trace.objective - found.trace.penalty)[-1]
+        table["logged_response"] = logged_response(found)
+        table["best_response"] = found.trace.objective.max(axis=0)
         parts.append(Made(found.images, table))
     return _joined(parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -20,7 +21,13 @@ from meiflow.stimuli.updates import Ascent
 
 
 def notebook_mei(
-    model: Model, geometry: Geometry, images: NDArray, seed: int, steps: int = 1000, n: int = 1
+    model: Model,
+    geometry: Geometry,
+    images: NDArray,
+    seed: int,
+    steps: int = 1000,
+    n: int = 1,
+    keep_last: bool = True,
 ) -> Optimised:
     """The notebook's MEI, faults included.
 
@@ -34,15 +41,17 @@ def notebook_mei(
     images : ndarray, shape (n, height, width)
     n : int
         Stimuli of the batch, for models with a neuron for each; all start from the same noise.
+    keep_last : bool
+        As the notebook: the result is the last iterate. Otherwise it is the best one.
 
     Notes
     -----
     ``trace`` tells the response apart from the penalised objective, which the notebook calls the
-    response; the result is the best iterate, where the notebook keeps the last with the score of
-    the one before.
+    response, and gives its last image that of the one before (`logged_response`). Here ``scores``
+    are the responses to the images returned.
     """
     noise = torch.randn((1, *geometry.shape), generator=torch.Generator().manual_seed(seed))
-    return optimise(
+    found = optimise(
         model,
         MinMax()(noise, 0, 1).expand(n, -1, -1),
         regularisers=(ContrastPenalty(_mean_std(images), weight=2.0, correction=1),),
@@ -54,6 +63,22 @@ def notebook_mei(
         seed=seed,
         label="the notebook's MEIs",
     )
+    if not keep_last:
+        return found
+    return replace(
+        found,
+        stimuli=found.last,
+        scores=found.trace.objective[-1],
+        best_steps=np.full(n, len(found.trace.objective) - 1),
+    )
+
+
+def logged_response(found: Optimised) -> NDArray[np.float64]:
+    """What the notebook prints as the response to its MEIs, shape (batch,).
+
+    The penalised objective, not the response, and of the image before the last.
+    """
+    return found.trace.objective[-2] - found.trace.penalty[-2]
 
 
 def _mean_std(images: NDArray) -> float:
@@ -119,4 +144,5 @@ def walker_mei(
     trace = replace(
         found.trace, mean=found.trace.mean * std + mean, rms_contrast=found.trace.rms_contrast * std
     )
-    return replace(found, stimuli=(found.stimuli * std + mean).clamp(0, 1), trace=trace)
+    stimuli, last = ((x * std + mean).clamp(0, 1) for x in (found.stimuli, found.last))
+    return replace(found, stimuli=stimuli, last=last, trace=trace)
