@@ -1,7 +1,9 @@
 # What each neuron's model wants to see.
 
 
-rule gabor_search:
+# A checkpoint, although its files are known: behind a plain rule that runs, Snakemake would take
+# the neurons' jobs for up to date, whose inputs from here are ancient, without looking at them.
+checkpoint gabor_search:
     input:
         custom_code(),
         images=f"{TABLES}/images.npy",
