@@ -345,12 +345,15 @@ def summary(
     output: OutputOption,
     closed_loop: ClosedLoopOption = None,
     recorded: RecordedOption = False,
+    experiments: Annotated[
+        bool, typer.Option(help="whether experiments were done with the models")
+    ] = False,
 ) -> None:
     """Write one row per selected neuron."""
     from meiflow.files import write_csv
     from meiflow.report.summary import summarise
 
-    write_csv(summarise(results, closed_loop, recorded), output)
+    write_csv(summarise(results, closed_loop, recorded, experiments), output)
 
 
 @app.command()

@@ -221,10 +221,17 @@ def experiment_files():
     return tables + drawn(folder, CONFIG.experiments.make + own)
 
 
+EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.own)
+
+
+def experiment_pictures():
+    """Each neuron's figure, with the wildcard."""
+    return drawn(NEURON, ["experiments"]) if EXPERIMENTS else []
+
+
 def experiments_made():
-    """The same and each neuron's figure, with the wildcard; none if there is no experiment."""
-    wanted = CONFIG.experiments.make or CONFIG.experiments.own
-    return experiment_files() + drawn(NEURON, ["experiments"]) if wanted else []
+    """All of the experiments, with the wildcard; none if there is no experiment."""
+    return experiment_files() + experiment_pictures() if EXPERIMENTS else []
 
 
 def notebook_files():

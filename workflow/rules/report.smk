@@ -6,6 +6,7 @@ rule summary:
         of_selected(f"{NEURON}/comparison.csv", f"{NEURON}/scores.csv"),
         validation_files(),
         recorded_files(),
+        experiment_files()[1:2] if EXPERIMENTS else [],
         f"{RESULTS}/selection/neurons.csv",
     output:
         f"{RESULTS}/summary.csv",
@@ -23,16 +24,22 @@ rule summary:
         results=subpath(output[0], parent=True),
         loop=LOOP,
         recorded=RECORDED,
+        experiments="--experiments" if EXPERIMENTS else "--no-experiments",
         version=VERSION,
     message:
         "Gathering one row per neuron"
     shell:
-        "meiflow summary --results {params.results:q} {params.loop} {params.recorded} --output {output:q} > {log:q} 2>&1"
+        "meiflow summary --results {params.results:q} {params.loop} {params.recorded}"
+        " {params.experiments} --output {output:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
-        of_selected(f"{NEURON}/comparison.csv"),
+        of_selected(
+            f"{NEURON}/comparison.csv",
+            *experiment_pictures(),
+            *([f"{NEURON}/notebook.png"] if CONFIG.comparison.notebook else []),
+        ),
         validation_files(),
         recorded_files(),
         pictured_files(),
@@ -71,6 +78,7 @@ rule report:
             "movie",
             "gabor",
             "comparison",
+            "experiments",
             "report",
             "seed",
         ),

@@ -278,6 +278,8 @@ def write_report(
         cards=cards,
         config=config.model_dump_json(indent=2),
         config_extra=config.model.extra,
+        experiments=bool(config.experiments.make or config.experiments.own),
+        notebook=config.comparison.notebook,
         version=__version__,
         gallery_size=len(best),
         gabor_repeats=repeats,

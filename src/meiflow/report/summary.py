@@ -31,7 +31,20 @@ _ENDS = ("", "_low", "_high")
 _ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
 
 
-def summarise(results: Path, closed_loop: Path | None, recorded: bool) -> pd.DataFrame:
+_FROM_EXPERIMENTS = (
+    "cell_type",
+    "f1_f0",
+    "preferred_orientation_deg",
+    "osi",
+    "preferred_frequency_cpd",
+    "preferred_size_deg",
+    "suppression_index",
+)
+
+
+def summarise(
+    results: Path, closed_loop: Path | None, recorded: bool, experiments: bool
+) -> pd.DataFrame:
     """Gather selection, scores, comparison and, if simulated, closed loop of every neuron.
 
     The response to a stimulus that could not be matched in mean and contrast is left empty.
@@ -43,6 +56,7 @@ def summarise(results: Path, closed_loop: Path | None, recorded: bool) -> pd.Dat
     measures.index = measures["neuron_id"].astype(str)
     loop = read_csv(closed_loop) if closed_loop is not None else None
     tuning = _recorded_tuning(results / "validation") if recorded else {}
+    measured = _experiments(results / "experiments") if experiments else {}
     control = read_csv(results / "models" / "cross_validation.csv")
     control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
     limit = control.quantile(0.95) if len(control) else 0.0
@@ -69,7 +83,7 @@ def summarise(results: Path, closed_loop: Path | None, recorded: bool) -> pd.Dat
             gabor = stimuli.loc["best_gabor"]
             row["mei_gabor_similarity"] = gabor["similarity_to_mei"]
             row["mei_gabor_shifted_similarity"] = gabor["shifted_similarity_to_mei"]
-        row |= tuning.get(neuron, {})
+        row |= measured.get(neuron, {}) | tuning.get(neuron, {})
         if loop is not None:
             own = loop[loop["neuron_id"].astype(str) == neuron].set_index("stimulus")
             row["kind"] = own["kind"].iloc[0]
@@ -94,3 +108,10 @@ def _recorded_tuning(folder: Path) -> dict[str, dict[str, object]]:
     for _, row in differences.iterrows():
         found[str(row["neuron_id"])] |= {name: row[name] for name in _ERRORS if name in row}
     return found
+
+
+def _experiments(folder: Path) -> dict[str, dict[str, object]]:
+    """What the experiments measured on each model, by neuron."""
+    table = read_csv(folder / "summary.csv", ("neuron_id",)).set_index("neuron_id")
+    kept = table[[name for name in _FROM_EXPERIMENTS if name in table]]
+    return {str(neuron): row.to_dict() for neuron, row in kept.iterrows()}
