@@ -33,7 +33,7 @@ def visam_units(folder: Path) -> pd.Index:
 
 
 def convert(folder: Path, output: Path, geometry: Geometry) -> None:
-    """Write trials.csv and images.npy; image_id is the Gabor condition."""
+    """Write trials.csv and images.npy, where image_id is the Gabor condition, and gabors.csv."""
     presentations = pd.read_csv(folder / "gabor_presentations.csv")
     archive = np.load(folder / "gabor_spike_counts.npz", allow_pickle=False)
     ids = presentations["stimulus_presentation_id"].to_numpy()
@@ -45,14 +45,18 @@ def convert(folder: Path, output: Path, geometry: Geometry) -> None:
     rows = pd.Index(archive["unit_ids"]).get_indexer(units)
     counts = next(archive[k] for k in archive.files if archive[k].ndim == 2)[rows]
     output.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(
+    trials = pd.DataFrame(
         {
             "trial_id": np.tile(ids, len(units)),
             "neuron_id": np.repeat(units.to_numpy(), len(ids)),
             "spike_count": counts.ravel(),
-            "image_id": np.tile(image_ids, len(units)),
         }
-    ).to_csv(output / "trials.csv", index=False)
+    )
+    trials.assign(image_id=np.tile(image_ids, len(units))).to_csv(
+        output / "trials.csv", index=False
+    )
+    shown = {key: np.tile(presentations[key], len(units)) for key in KEYS}
+    trials.assign(**shown).to_csv(output / "gabors.csv", index=False)
     patches = grating_patch(
         geometry,
         conditions["x_position"],
