@@ -9,6 +9,18 @@ from typing import Annotated
 import typer
 
 from meiflow import __version__, cli_experiments, cli_procedures, cli_validation
+from meiflow.cli_options import (
+    ClosedLoopOption,
+    ConfigOption,
+    GaborsOption,
+    ModelOption,
+    NeuronOption,
+    OutputOption,
+    RecordedOption,
+    ResultsOption,
+    TablesOption,
+    ThreadsOption,
+)
 from meiflow.config import config_schema, load_config
 from meiflow.errors import MeiflowError
 
@@ -18,22 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ConfigOption = Annotated[
-    str, typer.Option("--config", help="YAML file, or JSON text: whole or only the sections used")
-]
-TablesOption = Annotated[Path, typer.Option("--tables", help="folder of the tables stage")]
-NeuronOption = Annotated[str, typer.Option("--neuron", help="neuron id")]
-ModelOption = Annotated[Path, typer.Option("--model", help="model.pt of the neuron")]
-OutputOption = Annotated[Path, typer.Option("--output", help="file or folder to write")]
-ClosedLoopOption = Annotated[
-    Path | None, typer.Option(help="closed_loop.csv; none for a recorded session")
-]
-RecordedOption = Annotated[
-    bool, typer.Option(help="whether recorded tuning was compared with the predicted")
-]
-GaborsOption = Annotated[bool, typer.Option(help="whether the session showed Gabors")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
 
 
 def _print_version(wanted: bool) -> None:
@@ -305,7 +301,7 @@ def compare(
 def notebook(
     config: ConfigOption,
     tables: TablesOption,
-    results: Annotated[Path, typer.Option(help="results folder of the session")],
+    results: ResultsOption,
     neuron: NeuronOption,
     output: OutputOption,
     gabors: GaborsOption = True,
@@ -323,7 +319,7 @@ def validate(
     tables: TablesOption,
     truth: Annotated[Path, typer.Option(help="truth of the simulated session")],
     neurons: Annotated[Path, typer.Option(help="neurons.csv")],
-    results: Annotated[Path, typer.Option(help="results folder of the session")],
+    results: ResultsOption,
     output: OutputOption,
     gabors: GaborsOption = True,
 ) -> None:
@@ -341,7 +337,7 @@ def validate(
 
 @app.command()
 def summary(
-    results: Annotated[Path, typer.Option(help="results folder of the session")],
+    results: ResultsOption,
     output: OutputOption,
     closed_loop: ClosedLoopOption = None,
     recorded: RecordedOption = False,
@@ -359,7 +355,7 @@ def summary(
 @app.command()
 def report(
     config: ConfigOption,
-    results: Annotated[Path, typer.Option(help="results folder of the session")],
+    results: ResultsOption,
     figures: Annotated[Path, typer.Option(help="folder for the figures")],
     output: OutputOption,
     closed_loop: ClosedLoopOption = None,

@@ -8,6 +8,13 @@ from typing import Annotated
 
 import typer
 
+from meiflow.cli_options import (
+    ConfigOption,
+    NeuronOption,
+    NeuronsOption,
+    OutputOption,
+    ResultsOption,
+)
 from meiflow.config import load_config
 
 
@@ -16,12 +23,10 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
 
     @app.command()
     def experiments(
-        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
-        results: Annotated[Path, typer.Option("--results", help="results folder of the session")],
-        output: Annotated[Path, typer.Option("--output", help="folder to write")],
-        neuron: Annotated[
-            list[str] | None, typer.Option("--neuron", help="neuron id; all selected if none")
-        ] = None,
+        config: ConfigOption,
+        results: ResultsOption,
+        output: OutputOption,
+        neuron: NeuronsOption = None,
     ) -> None:
         """Tuning curves, maps and their measures, of every neuron's model."""
         prepare()
@@ -38,8 +43,8 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
     @app.command("draw-experiments")
     def draw_experiments(
         experiments: Annotated[Path, typer.Option("--experiments", help="folder of that stage")],
-        neuron: Annotated[str, typer.Option("--neuron", help="neuron id")],
-        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+        neuron: NeuronOption,
+        output: OutputOption,
     ) -> None:
         """Draw the experiments on one neuron's model."""
         from meiflow.experiments.draw import draw_neuron

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from meiflow.cli_options import (
+    ConfigOption,
+    NeuronsOption,
+    OutputOption,
+    ResultsOption,
+    TablesOption,
+)
 from meiflow.config import load_config
 from meiflow.sections import Procedure
 
@@ -25,13 +30,11 @@ _HELP: dict[Procedure, str] = {
 
 def _command(name: Procedure, prepare: Callable[[], None]) -> Callable[..., None]:
     def run(
-        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
-        tables: Annotated[Path, typer.Option("--tables", help="folder of the tables stage")],
-        results: Annotated[Path, typer.Option("--results", help="results folder of the session")],
-        output: Annotated[Path, typer.Option("--output", help="folder to write")],
-        neuron: Annotated[
-            list[str] | None, typer.Option("--neuron", help="neuron id; all selected if none")
-        ] = None,
+        config: ConfigOption,
+        tables: TablesOption,
+        results: ResultsOption,
+        output: OutputOption,
+        neuron: NeuronsOption = None,
     ) -> None:
         prepare()
         from meiflow.selection.select import require_selected, selected_neurons
@@ -59,8 +62,8 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
 
     @app.command()
     def movie(
-        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
-        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+        config: ConfigOption,
+        output: OutputOption,
     ) -> None:
         """Optimal movies of a spatio-temporal model of yours (movie.model)."""
         prepare()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from meiflow.cli_options import ConfigOption, OutputOption, ResultsOption, TablesOption
 from meiflow.config import load_config
 
 
@@ -16,10 +15,10 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
 
     @app.command()
     def recorded(
-        config: Annotated[str, typer.Option("--config", help="YAML file, or JSON text")],
-        tables: Annotated[Path, typer.Option("--tables", help="folder of the tables stage")],
-        results: Annotated[Path, typer.Option("--results", help="results folder of the session")],
-        output: Annotated[Path, typer.Option("--output", help="folder to write")],
+        config: ConfigOption,
+        tables: TablesOption,
+        results: ResultsOption,
+        output: OutputOption,
     ) -> None:
         """Predict the recorded Gabor and grating tuning, and compare."""
         prepare()

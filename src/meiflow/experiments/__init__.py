@@ -5,8 +5,7 @@ Everything public can be imported from here; nothing heavy is imported before it
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from meiflow.lazy import lazy_exports
 
 _PUBLIC = {
     "experiment": ("Experiment", "responder", "run"),
@@ -26,16 +25,4 @@ _PUBLIC = {
     "measures": ("curve", "maps", "phase_measure", "summarise"),
     "gradients": ("GradientGrid", "equalise_channels", "response_gradient_grid"),
 }
-_MODULE = {name: f"{__name__}.{module}" for module, names in _PUBLIC.items() for name in names}
-_MODULE["Geometry"] = "meiflow.geometry"
-__all__ = sorted(_MODULE)  # noqa: PLE0605  made from the table above
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULE[name]), name)
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__all__, __getattr__, __dir__ = lazy_exports(__name__, _PUBLIC)

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", help="YAML file, or JSON text: whole or only the sections used")
+]
+TablesOption = Annotated[Path, typer.Option("--tables", help="folder of the tables stage")]
+ResultsOption = Annotated[Path, typer.Option("--results", help="results folder of the session")]
+NeuronOption = Annotated[str, typer.Option("--neuron", help="neuron id")]
+NeuronsOption = Annotated[
+    list[str] | None, typer.Option("--neuron", help="neuron id; all selected if none")
+]
+ModelOption = Annotated[Path, typer.Option("--model", help="model.pt of the neuron")]
+OutputOption = Annotated[Path, typer.Option("--output", help="file or folder to write")]
+ClosedLoopOption = Annotated[
+    Path | None, typer.Option(help="closed_loop.csv; none for a recorded session")
+]
+RecordedOption = Annotated[
+    bool, typer.Option(help="whether recorded tuning was compared with the predicted")
+]
+GaborsOption = Annotated[bool, typer.Option(help="whether the session showed Gabors")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
