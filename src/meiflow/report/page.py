@@ -30,6 +30,7 @@ from meiflow.tables.load import load_responses
 from meiflow.validation.views import tuning_views
 
 _GALLERY = 10
+_MORE = 1.02  # times the best Gabor's response: less is no difference worth telling
 
 
 def _number(value: object, digits: int = 2) -> str:
@@ -43,6 +44,19 @@ def _number(value: object, digits: int = 2) -> str:
 
 def _picture(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _sure(summary: pd.DataFrame) -> str:
+    """In how many neurons the models of the folds agree that the MEI excites more."""
+    if "mei_over_best_gabor_low" not in summary:
+        return ""
+    low = summary["mei_over_best_gabor_low"].dropna()
+    return (
+        f" (in {int((low > _MORE).sum())} of {len(low)} neurons less than 1/{_MORE} of it, with "
+        "95 % confidence over the models of the folds)"
+        if len(low)
+        else ""
+    )
 
 
 def _headline(summary: pd.DataFrame, table: pd.DataFrame, simulated: bool) -> list[str]:
@@ -65,7 +79,7 @@ def _headline(summary: pd.DataFrame, table: pd.DataFrame, simulated: bool) -> li
         f"The model predicts more spikes for the MEI than for the best natural image in {beaten} "
         f"of {len(summary)} neurons, at equal mean and contrast; the best Gabor in silico reaches "
         f"{_number((summary['best_gabor_response'] / summary['mei_response']).mean())} of the "
-        "MEI's predicted response on average. A prediction alone proves nothing."
+        f"MEI's predicted response on average{_sure(summary)}. A prediction alone proves nothing."
     )
     if simulated:
         mei = summary["mei_true_fraction"]
