@@ -52,8 +52,8 @@ def _sure(summary: pd.DataFrame) -> str:
         return ""
     low = summary["mei_over_best_gabor_low"].dropna()
     return (
-        f" (in {int((low > _MORE).sum())} of {len(low)} neurons less than 1/{_MORE} of it, with "
-        "95 % confidence over the models of the folds)"
+        f" (in {int((low > _MORE).sum())} of {len(low)} neurons it falls short by {_MORE - 1:.0%} "
+        "or more, with 95 % confidence over the models of the folds)"
         if len(low)
         else ""
     )
