@@ -22,8 +22,12 @@ GABOR_KINDS = ("simple", "complex", "simple_normalised", "complex_normalised")
 CENTRED_KINDS = ("on_centre", "off_centre")
 # What no Gabor and no disc describes: two lines that meet, an arc, two bars that do not touch.
 SHAPE_KINDS = ("corner", "curved", "two_bars")
+# What one place alone does not describe: energy pooled over places (and over orientations), and a
+# surround that suppresses.
+POOLED_KINDS = ("pooled", "texture")
+CONTEXT_KINDS = (*POOLED_KINDS, "surround_suppressed")
 DEFAULT_KINDS = GABOR_KINDS + CENTRED_KINDS
-KINDS = (*DEFAULT_KINDS, *SHAPE_KINDS, "untuned")
+KINDS = (*DEFAULT_KINDS, *SHAPE_KINDS, *CONTEXT_KINDS, "untuned")
 TRUTH_COLUMNS = (
     "kind",
     "x_deg",
@@ -38,22 +42,30 @@ TRUTH_COLUMNS = (
     "gain_hz",
     "baseline_hz",
 )
+_PAIR_COLUMNS = ("x_deg", "y_deg", "wavelength_deg", "orientation_deg", "sigma_deg", "aspect")
 _GREY = 0.5
 _TINY = 1e-9
+_SUPPRESSION = 15.0  # halves the response at a surround contrast of 0.07
 
 
 @dataclass(frozen=True)
 class TruthFilters:
     """Filters of simulated neurons on one grid, ready to be multiplied with flat images.
 
-    ``even``, ``odd`` and ``window`` have shape (neurons, height * width); ``even`` and
-    ``odd`` integrate luminance over square degrees, ``window`` sums to one. The other
-    fields have shape (neurons,).
+    ``even``, ``odd``, ``window`` and ``surround`` have shape (neurons, height * width); ``even``
+    and ``odd`` integrate luminance over square degrees, the windows sum to one. ``pooled_even`` and
+    ``pooled_odd`` (subunits, height * width) are further quadrature pairs, whose energies
+    ``pool`` (neurons, subunits) adds to a neuron's own. The other fields have shape (neurons,).
     """
 
     even: Any
     odd: Any
     window: Any
+    surround: Any
+    pooled_even: Any
+    pooled_odd: Any
+    pool: Any
+    suppression: Any
     is_complex: Any
     threshold: Any
     semisaturation: Any
@@ -127,24 +139,81 @@ def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
     # A pool half as wide again as the filter measures local contrast.
     u, v = patterns.rotated_axes(geometry, p["x_deg"], p["y_deg"], p["orientation_deg"])
     sigma = p["sigma_deg"][:, None, None]
-    window = np.exp(-0.5 * (u**2 + (v / p["aspect"][:, None, None]) ** 2) / (1.5 * sigma) ** 2)
+    radius = (u**2 + (v / p["aspect"][:, None, None]) ** 2) / sigma**2
+    window = np.exp(-0.5 * radius / 1.5**2)
+    surround = np.exp(-0.5 * radius / 4.0**2) * (radius > 2.5**2)
 
     def flat(stack: NDArray) -> NDArray[np.float64]:
-        return stack.reshape(len(neurons), -1)
+        return stack.reshape(len(stack), geometry.height * geometry.width)
 
     area = geometry.pixel_area
     energy = np.sqrt((flat(even) ** 2).sum(1, keepdims=True) * area)
     normalised = np.char.endswith(kind, "_normalised")
+    subunits = _subunits(neurons)
+    owner = subunits["owner"].to_numpy()
+    part = {c: subunits[c].to_numpy(dtype=float) for c in _PAIR_COLUMNS}
+
+    def pair(phase: float) -> NDArray[np.float64]:
+        return flat(
+            patterns.gabor(
+                geometry,
+                part["x_deg"],
+                part["y_deg"],
+                part["wavelength_deg"],
+                part["orientation_deg"],
+                phase,
+                part["sigma_deg"],
+                part["aspect"],
+            )
+        )
+
+    pooled_even, pooled_odd = pair(0.0), pair(90.0)
+    # a pool's own pair and its subunits count the same, and together as one
+    size = 1.0 + np.bincount(owner, minlength=len(kind))
+    pool = np.zeros((len(kind), len(owner)))
+    pool[owner, np.arange(len(owner))] = 1 / size[owner]
+    whole = np.sqrt((pooled_even**2).sum(1, keepdims=True) * area)
+    share = np.sqrt(1 / size)[:, None]
     return TruthFilters(
-        even=flat(even) * area / energy,
-        odd=flat(odd) * area / energy,
+        even=share * flat(even) * area / energy,
+        odd=share * flat(odd) * area / energy,
         window=flat(window) / flat(window).sum(1, keepdims=True),
-        is_complex=np.char.startswith(kind, "complex").astype(float),
+        surround=flat(surround) / np.maximum(flat(surround).sum(1, keepdims=True), _TINY),
+        pooled_even=pooled_even * area / whole,
+        pooled_odd=pooled_odd * area / whole,
+        pool=pool,
+        suppression=np.where(kind == "surround_suppressed", _SUPPRESSION, 0.0),
+        is_complex=(np.char.startswith(kind, "complex") | np.isin(kind, POOLED_KINDS)).astype(
+            float
+        ),
         threshold=np.where(normalised, 0.0, p["threshold"]),
         # An infinite semi-saturation switches normalisation off (see `true_drive`).
         semisaturation=np.where(normalised, p["semisaturation"], np.inf),
         gain=p["gain_hz"],
     )
+
+
+def _subunits(neurons: pd.DataFrame) -> pd.DataFrame:
+    """Further Gabor pairs of the neurons that pool, one row each; ``owner`` is the neuron's row.
+
+    Six places on a ring of 0.7 wavelengths about the centre; for ``texture`` all seven places
+    also at the orthogonal orientation.
+    """
+    rows = []
+    for owner, (_, neuron) in enumerate(neurons.iterrows()):
+        if neuron["kind"] not in POOLED_KINDS:
+            continue
+        ring = 0.7 * neuron["wavelength_deg"] * np.exp(1j * np.pi / 3 * np.arange(6))
+        places = [(offset, 0.0) for offset in ring]
+        if neuron["kind"] == "texture":
+            places += [(offset, 90.0) for offset in (0.0, *ring)]
+        for offset, turn in places:
+            shifted = neuron[list(_PAIR_COLUMNS)].to_dict()
+            shifted["x_deg"] += float(np.real(offset))
+            shifted["y_deg"] += float(np.imag(offset))
+            shifted["orientation_deg"] += turn
+            rows.append({"owner": owner} | shifted)
+    return pd.DataFrame(rows, columns=["owner", *_PAIR_COLUMNS]).astype({"owner": int})
 
 
 def true_drive(filters: TruthFilters, images: Any) -> Any:
@@ -163,15 +232,21 @@ def true_drive(filters: TruthFilters, images: Any) -> Any:
         Drive in Hz, never negative. Simple cells are half-wave rectified above a
         threshold, complex cells take the energy of a quadrature pair (Adelson & Bergen
         1985), normalised ones are divided by ``1 + local RMS contrast / semisaturation``
-        (Heeger 1992; Carandini & Heeger 2012).
+        (Heeger 1992; Carandini & Heeger 2012). Pools add the energies of pairs at several places
+        (Hubel & Wiesel 1962; Freeman & Simoncelli 2011), and a suppressive surround divides by one
+        plus its RMS contrast times the suppression (Cavanaugh et al. 2002).
     """
     contrast = images - _GREY
     even, odd = contrast @ filters.even.T, contrast @ filters.odd.T
     linear = (even - filters.threshold).clip(0)
-    energy = ((even**2 + odd**2 + _TINY) ** 0.5 - filters.threshold).clip(0)
+    pooled = (contrast @ filters.pooled_even.T) ** 2 + (contrast @ filters.pooled_odd.T) ** 2
+    total = even**2 + odd**2 + pooled @ filters.pool.T
+    energy = ((total + _TINY) ** 0.5 - filters.threshold).clip(0)
     local = ((contrast**2) @ filters.window.T + _TINY) ** 0.5
+    around = ((contrast**2) @ filters.surround.T + _TINY) ** 0.5
     response = (1 - filters.is_complex) * linear + filters.is_complex * energy
-    return filters.gain * response / (1 + local / filters.semisaturation)
+    divisor = 1 + local / filters.semisaturation + filters.suppression * around
+    return filters.gain * response / divisor
 
 
 def calibrate_gain(

@@ -4,6 +4,7 @@ import torch
 
 from meiflow.geometry import Geometry
 from meiflow.session.simulate import DISPLAY
+from meiflow.stimuli import patterns
 from meiflow.truth import (
     KINDS,
     TruthFilters,
@@ -86,3 +87,37 @@ def test_drive_hardly_depends_on_the_grid(neurons):
 def test_unknown_kind_is_named():
     with pytest.raises(ValueError, match="unknown neuron kind 'hyper'"):
         draw_neurons(["hyper"], np.random.default_rng(0), GRID)
+
+
+def drives_of(kind, images):
+    """Drives of a neuron of known parameters in the middle of the screen."""
+    table = draw_neurons([kind], np.random.default_rng(0), GRID).assign(
+        x_deg=0.0, y_deg=0.0, wavelength_deg=16.0, orientation_deg=30.0, sigma_deg=6.0, aspect=1.0,
+        threshold=0.0, phase_deg=0.0,
+    )  # fmt: skip
+    return true_drive(render_filters(table, GRID), np.stack(images).reshape(len(images), -1))[:, 0]
+
+
+def gabor_at(x, orientation):
+    return 0.5 + 0.3 * patterns.gabor(GRID, x, 0.0, 16.0, orientation, 70.0, 6.0)
+
+
+def test_pools_forgive_a_shift_that_complex_cells_do_not():
+    images = [gabor_at(0.0, 30.0), gabor_at(14.0, 30.0), gabor_at(0.0, 120.0)]
+    one, moved, turned = drives_of("complex", images)
+    assert moved < 0.4 * one
+    one, moved, turned = drives_of("pooled", images)
+    assert moved > 0.7 * one
+    assert turned < 0.3 * one
+    one, moved, turned = drives_of("texture", images)
+    assert moved > 0.7 * one
+    assert turned == pytest.approx(one, rel=0.02)
+
+
+def test_a_surround_suppresses_and_does_not_excite():
+    wide = 0.5 + 0.3 * patterns.grating_patch(GRID, 0.0, 0.0, 16.0, 30.0, 0.0, 90.0)
+    patch = 0.5 + 0.3 * patterns.grating_patch(GRID, 0.0, 0.0, 16.0, 30.0, 0.0, 24.0)
+    small, large = drives_of("surround_suppressed", [patch, wide])
+    assert 0 < large < 0.5 * small
+    small, large = drives_of("simple", [patch, wide])
+    assert large > 0.9 * small

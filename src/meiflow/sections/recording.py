@@ -41,6 +41,9 @@ class Simulation(Section):
             "corner",
             "curved",
             "two_bars",
+            "pooled",
+            "texture",
+            "surround_suppressed",
         ]
     ] = Field(
         default=[
