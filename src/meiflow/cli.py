@@ -49,7 +49,7 @@ def _options(
 
 @app.command()
 def check(config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml") -> None:
-    """Validate a configuration and the input files it names; print what will be run."""
+    """Validate a configuration, and that the inputs it names exist; print what will be run."""
     from meiflow.config import check_inputs
 
     parsed = load_config(config)

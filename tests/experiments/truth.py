@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from meiflow.experiments import Preferred, run, standard_experiments, summarise
+from meiflow.experiments import (
+    Preferred,
+    at_preferred_frequency,
+    run,
+    standard_experiments,
+    summarise,
+)
 from meiflow.geometry import Geometry
 from meiflow.sections import Experiments
 from meiflow.truth import GABOR_KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
@@ -57,7 +63,8 @@ def experiments_on_truth(table: pd.DataFrame, make: list[str], seed: int) -> pd.
     rows = []
     for i in range(len(table)):
         respond = model_of(table.iloc[[i]])
-        made = standard_experiments(nearly(table.iloc[i], rng), options)
+        scaled = at_preferred_frequency(nearly(table.iloc[i], rng), respond, options)
+        made = standard_experiments(scaled, options)
         tables = {name: run(experiment, respond) for name, experiment in made.items()}
         grey = float(respond(np.full((1, *GRID.shape), 0.5))[0])
         rows.append(summarise(tables, grey))

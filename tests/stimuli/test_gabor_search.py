@@ -137,7 +137,7 @@ def test_gabors_too_small_for_the_contrast_are_left_out():
 
 
 def test_a_contrast_that_no_gabor_has_is_told():
-    config = Gabor(wavelengths_deg=[5.0], orientations=1, aspects=[1.0], spacing=4.0)
+    config = Gabor(wavelengths_deg=[7.0], orientations=1, aspects=[1.0], spacing=4.0)
     with pytest.raises(MeiflowError, match=r"none of the \d+ Gabors reaches RMS contrast 0.4 at"):
         best_gabors(gabor_neurons()[:1], GRID, MEAN, 0.4, config)
 
@@ -155,3 +155,13 @@ def test_a_contrast_that_no_gabor_has_is_told():
 def test_grids_that_cannot_be_searched_are_refused(keys, message):
     with pytest.raises(MeiflowError, match=message):
         parse_config({"gabor": keys})
+
+
+def test_wavelengths_that_alias_are_not_searched():
+    coarse = Geometry(8, 12)  # pixels of 10 and 12 degrees
+    grid = gabor_grid(Gabor(wavelengths_deg=[8.0, 32.0]), coarse)
+    assert set(grid[:, 2]) == {32.0}
+    with pytest.raises(
+        MeiflowError, match=r"none is as long as two pixels of image \(23.7 degrees"
+    ):
+        gabor_grid(Gabor(wavelengths_deg=[8.0, 16.0]), coarse)

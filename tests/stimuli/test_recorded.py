@@ -111,3 +111,10 @@ def test_best_conditions_can_be_merged(neuron):
     assert table["predicted_response"].nunique() == 1
     assert np.corrcoef(alone.ravel(), image.ravel())[0, 1] < 0.95
     assert image.std() == pytest.approx(alone.std(), abs=1e-3)
+
+
+def test_a_neuron_that_no_gabor_drives_has_nothing_but_rivals(neuron):
+    folder, _, _ = neuron
+    path = folder / "tables" / "gabor_trials.csv"
+    write_csv(pd.read_csv(path).assign(n=0), path)
+    assert made(folder)[0]["rivals"].tolist() == [242]

@@ -9,9 +9,11 @@ from scipy.stats import sem
 
 from meiflow.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
+from meiflow.geometry import Geometry
 from meiflow.tables.build import build_tables
 from meiflow.tables.conditions import Conditions, conditions_from_table, read_conditions
 
+GRID = Geometry(60, 96)
 KEYS = ["x_position", "y_position", "orientation"]
 
 
@@ -112,12 +114,43 @@ def test_own_gabors_become_tables(tmp_path, capsys):
         ({"trial_id": 0, "neuron_id": "a"}, "trial 0 of .* shows more than one stimulus"),
         ({"spike_count": -1}, "spike_count is '-1' in row 3"),
         ({"spike_count": 1.5}, "spike_count is '1.5' in row 3"),
+        ({"x_position": 200}, "x_position is 200 in row 3 .* expected -60.62 to 60.62 degrees"),
+        ({"orientation": 1045}, "orientation is 1045 in row 3 .* expected -360 to 360"),
     ],
 )
 def test_wrong_own_gabors(tmp_path, changed, message):
     gabor_rows(**changed).to_csv(tmp_path / "g.csv", index=False)
     with pytest.raises(MeiflowError, match=message):
-        conditions_from_table(tmp_path / "g.csv", "gabors", ["a", "b"], "session.gabors")
+        conditions_from_table(tmp_path / "g.csv", "gabors", ["a", "b"], GRID, "session.gabors")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"phase": 90}, "phase is 90 in row 3 .* expected -1 to 1 cycles"),
+        ({"spatial_frequency": 0}, "spatial_frequency is 0 in row 3"),
+        ({"spatial_frequency": -0.04}, "spatial_frequency is -0.04 in row 3"),
+        ({"spatial_frequency": 16}, "spatial_frequency is 16 in row 3 .* to 10 cycles per degree"),
+    ],
+)
+def test_gratings_in_other_units_are_refused(tmp_path, changed, message):
+    rows = [
+        {"trial_id": t, "neuron_id": "a", "spike_count": 1, "orientation": 30 * t,
+         "spatial_frequency": 0.04, "phase": 0.25} for t in range(4)
+    ]  # fmt: skip
+    rows[1] |= changed
+    pd.DataFrame(rows).to_csv(tmp_path / "g.csv", index=False)
+    with pytest.raises(MeiflowError, match=message):
+        conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
+
+
+def test_frequencies_beyond_the_pixels_are_told(tmp_path, capsys):
+    row = {"trial_id": 0, "neuron_id": "a", "spike_count": 1, "orientation": 0}
+    pd.DataFrame([row | {"spatial_frequency": 2.0, "phase": 0}]).to_csv(
+        tmp_path / "g.csv", index=False
+    )
+    conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
+    assert "above 0.396 cycles per degree are beyond the pixels" in capsys.readouterr().err
 
 
 def test_paths_are_checked_before_anything_runs(tmp_path):

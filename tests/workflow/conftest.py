@@ -79,7 +79,7 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=900,
+            timeout=1800,
         )
 
     def configure(self, name: str, document: dict) -> str:

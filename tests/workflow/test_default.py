@@ -14,7 +14,10 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("default"))
-    done = project.snakemake("--cores", "2")
+    # less what no test here looks at, and what the small session does, too
+    spared = {"model": {"learning_curve": []}, "stimuli": {"make": ["population_mei"]}}
+    project.configure("spared.yaml", spared)
+    done = project.snakemake("--cores", "2", "--configfile", "spared.yaml")
     assert done.returncode == 0, done.stdout[-5000:]
     return project.folder / "results" / "demo"
 

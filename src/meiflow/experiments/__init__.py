@@ -9,6 +9,7 @@ from meiflow.lazy import lazy_exports
 
 _PUBLIC = {
     "experiment": ("Experiment", "responder", "run"),
+    "scale": ("at_preferred_frequency",),
     "standard": ("Preferred", "standard_experiments"),
     "analysis": (
         "field_of_map",

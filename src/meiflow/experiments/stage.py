@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError
 from meiflow.experiments.experiment import RESERVED, Experiment, run
 from meiflow.experiments.measures import MAPS, maps, summarise
+from meiflow.experiments.scale import at_preferred_frequency
 from meiflow.experiments.standard import GREY, Preferred, map_grid, standard_experiments
 from meiflow.files import read_array, read_csv, write_arrays, write_csv
 from meiflow.geometry import Geometry
@@ -99,8 +100,11 @@ def own_experiments(spec: str, preferred: Preferred) -> dict[str, Experiment]:
     return found
 
 
-def _all_experiments(config: Config, preferred: Preferred, mei: NDArray) -> dict[str, Experiment]:
-    found = dict(standard_experiments(preferred, config.experiments, mei))
+def _all_experiments(
+    config: Config, preferred: Preferred, mei: NDArray, model: NeuronModel
+) -> dict[str, Experiment]:
+    scaled = at_preferred_frequency(preferred, model.predict, config.experiments)
+    found = dict(standard_experiments(scaled, config.experiments, mei))
     for spec in config.experiments.own:
         for name, experiment in own_experiments(spec, preferred).items():
             if name in found or name in STANDARD:
@@ -145,7 +149,7 @@ def run_population(config: Config, folders: Mapping[str, Path]) -> Results:
         preferred = read_preferred(folder / "best_gabor.csv", geometry)
         mei = read_array(folder / "mei.npy")
         try:
-            experiments = _all_experiments(config, preferred, mei)
+            experiments = _all_experiments(config, preferred, mei, model)
         except ValueError as error:
             raise MeiflowError(f"experiments: neuron {neuron}: {error}") from None
         tables[neuron] = _shown(experiments, model, neuron)

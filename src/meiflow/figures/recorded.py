@@ -116,10 +116,10 @@ def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:
     shown = [
         (names, unit)
         for names, unit in (
-            (("x_deg", "field_error_deg"), "azimuth of the field (deg)"),
-            (("y_deg", "field_error_deg"), "elevation of the field (deg)"),
-            (("orientation_deg", "orientation_error_deg"), "orientation (deg)"),
-            (("frequency_cpd", "frequency_error_octaves"), "spatial frequency (cycles/deg)"),
+            (("x_deg", "field_error_deg"), "azimuth of the field\n(deg"),
+            (("y_deg", "field_error_deg"), "elevation of the field\n(deg"),
+            (("orientation_deg", "orientation_error_deg"), "orientation\n(deg, nearest turn"),
+            (("frequency_cpd", "frequency_error_octaves"), "spatial frequency\n(cycles/deg"),
         )
         if names[1] in preferences and preferences[names[1]].notna().any()
     ]
@@ -137,9 +137,17 @@ def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:
 
 
 def _draw_agreement(ax: Any, table: pd.DataFrame) -> None:
+    usable = table[table["tuned"] & table["cc_abs"].notna()]
     curves = [c for c in CURVE_NAMES if (table["curve"] == c).any()]
+    named: set[str] = set()
+
+    def once(label: str) -> str | None:
+        first = label not in named
+        named.add(label)
+        return label if first else None
+
     for position, curve in enumerate(curves):
-        rows = table[(table["curve"] == curve) & table["tuned"]]
+        rows = usable[usable["curve"] == curve]
         for offset, column, colour, label in (
             (-0.22, "cc_abs", BLUE, "own model"),
             (0.0, "cc_max", "black", "noise ceiling"),
@@ -148,18 +156,19 @@ def _draw_agreement(ax: Any, table: pd.DataFrame) -> None:
             values = rows[column].dropna().to_numpy()
             spread = np.linspace(-0.06, 0.06, len(values)) if len(values) > 1 else np.zeros(1)
             at = position + offset + spread[: len(values)]
-            name = label if position == 0 else None
-            ax.scatter(at, np.sort(values), s=8, c=colour, alpha=0.8, label=name)
+            if len(values):
+                ax.scatter(at, np.sort(values), s=8, c=colour, alpha=0.8, label=once(label))
         limit = rows["cc_shuffled_95"].median()
         if np.isfinite(limit):
-            chance = "95 % of shuffled" if position == 0 else None
+            chance = once("95 % of shuffled")
             ax.hlines(limit, position - 0.35, position + 0.35, VERMILION, lw=1.2, label=chance)
-    counts = [int(((table["curve"] == c) & table["tuned"]).sum()) for c in curves]
+    counts = [int((usable["curve"] == c).sum()) for c in curves]
     labels = [f"{CURVE_NAMES[c]}\n(n = {n})" for c, n in zip(curves, counts, strict=True)]
     ax.axhline(0, color=GREY, lw=0.6)
     ax.set_xticks(range(len(curves)), labels)
     ax.set(ylabel="correlation, recorded with predicted", ylim=(None, 1.05))
-    ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    if named:
+        ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw_preference(ax: Any, rows: pd.DataFrame, name: str, label: str) -> None:
@@ -170,5 +179,7 @@ def _draw_preference(ax: Any, rows: pd.DataFrame, name: str, label: str) -> None
     high = float(max(recorded.max(), predicted.max()))
     ax.plot([low, high], [low, high], color=GREY, lw=0.8)
     ax.scatter(recorded, predicted, s=14, c=BLUE, alpha=0.8)
+    margin = 0.06 * (high - low) + 1e-6
+    ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
     ax.set_aspect("equal")
-    ax.set(xlabel="recorded", ylabel="predicted", title=label)
+    ax.set(xlabel="recorded", ylabel="predicted", title=f"{label}; n = {len(rows)})")

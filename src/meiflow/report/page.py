@@ -162,12 +162,12 @@ def _agreement_line(results: Path) -> str:
         ("orientation", "grating orientations", "orientation_error_deg", "degrees"),
         ("spatial_frequency", "spatial frequencies", "frequency_error_octaves", "octaves"),
     ):
-        rows = table[(table["curve"] == curve) & table["tuned"]]
+        rows = table[(table["curve"] == curve) & table["tuned"] & table["cc_abs"].notna()]
         if len(rows):
             parts.append(
                 f"{name} {_number(rows['cc_abs'].mean())} (ceiling "
                 f"{_number(rows['cc_max'].mean())}, models of other neurons "
-                f"{_number(rows['cc_others'].mean())}; preferences a median "
+                f"{rows['cc_others'].mean():.2f}; preferences a median "
                 f"{_number(errors[error].median())} {unit} apart, "
                 f"{_number(errors[f'{error}_others'].median())} with other neurons' models; "
                 f"{len(rows)} neurons)"

@@ -122,8 +122,10 @@ class Movie(Section):
 class Gabor(Section):
     """Search of the best Gabor in silico: one grid over the screen, then refinement."""
 
-    wavelengths_deg: list[Positive] = Field(
-        default=[8.0, 11.3, 16.0, 22.6, 32.0, 45.3], min_length=1, description="of the grid"
+    wavelengths_deg: list[Annotated[float, Field(gt=0, le=80)]] = Field(
+        default=[8.0, 11.3, 16.0, 22.6, 32.0, 45.3],
+        min_length=1,
+        description="of the grid; those below two pixels are left out, and refinement ends at 80",
     )
     orientations: int = Field(default=8, ge=1, le=36, description="of the grid")
     phases: int = Field(default=4, ge=1, le=36, description="of the grid")

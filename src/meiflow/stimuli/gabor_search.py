@@ -57,15 +57,28 @@ def gabor_grid(config: Gabor, geometry: Geometry) -> NDArray[np.float64]:
     """All Gabors that are searched, shape (candidates, 7) in the order of `PARAMETERS`.
 
     Their centres cover the whole screen, those of short wavelengths more finely. Gabors of the
-    same wavelength and orientation stand together.
+    same wavelength and orientation stand together. Wavelengths below two pixels, which alias, are
+    left out.
+
+    Raises
+    ------
+    MeiflowError
+        If none is left.
     """
+    shortest = 2 * max(geometry.dx, geometry.dy)
+    wavelengths = [w for w in config.wavelengths_deg if w >= shortest]
+    if not wavelengths:
+        raise MeiflowError(
+            f"gabor.wavelengths_deg: none is as long as two pixels of image ({shortest:.3g} "
+            "degrees); give longer ones, or image more pixels"
+        )
 
     def places(extent: float, wavelength: float) -> NDArray[np.float64]:
         n = config.places(extent, wavelength)
         return (np.arange(n) - (n - 1) / 2) * extent / n
 
     parts = []
-    for wavelength in config.wavelengths_deg:
+    for wavelength in wavelengths:
         axes = np.meshgrid(
             180.0 * np.arange(config.orientations) / config.orientations,
             np.asarray(config.envelopes) * wavelength,

@@ -104,7 +104,7 @@ def make_recorded_gabor(
     table = table.rename(columns={"orientation": "orientation_deg"})
     table.insert(0, "condition_id", top)
     # conditions whose mean is less than two standard errors of the difference below the best
-    apart = (counts[top[0]] - counts) / np.hypot(errors[top[0]], errors)
+    rivals = counts[top[0]] - counts <= 2 * np.hypot(errors[top[0]], errors)
     write_csv(
         table.assign(
             frequency_cpd=shown.gabor_frequency_cpd,
@@ -114,7 +114,7 @@ def make_recorded_gabor(
             recorded_count=counts[top],
             recorded_sem=errors[top],
             recorded_mean_count=counts.mean(),
-            rivals=int((apart < 2).sum()) - 1 if np.isfinite(errors).all() else np.nan,
+            rivals=int(rivals.sum()) - 1 if np.isfinite(errors).all() else np.nan,
             predicted_response=float(model.predict(image[None])[0]),
             predicted_phase_mean=predicted.mean(axis=0),
         ),

@@ -63,7 +63,10 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
             path = getattr(config.session, name)
             if path is not None:
                 option = f"session.{name}"
-                conditions[name] = conditions_from_table(path, name, trials.neuron_ids, option)
+                geometry = config.image.geometry
+                conditions[name] = conditions_from_table(
+                    path, name, trials.neuron_ids, geometry, option
+                )
     else:
         from meiflow.session.recording import read_session
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.files import read_csv
+from meiflow.geometry import Geometry
 from meiflow.progress import say
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, trials_from_table
@@ -109,7 +110,7 @@ def read_conditions(folder: str | Path, stimulus: str) -> Conditions:
 
 
 def conditions_from_table(
-    path: str | Path, stimulus: str, neuron_ids: list[str], option: str
+    path: str | Path, stimulus: str, neuron_ids: list[str], geometry: Geometry, option: str
 ) -> Conditions:
     """Check and zero-fill a user's long table of trials with stimulus parameters.
 
@@ -121,14 +122,16 @@ def conditions_from_table(
         gabors or static_gratings.
     neuron_ids : list of str
         Neurons of the session; one that is absent here never fired.
+    geometry : Geometry
+        Of the screen, on which Gabors must lie.
     option : str
         Configuration key, for messages.
 
     Raises
     ------
     MeiflowError
-        As `trials_from_table`; also for parameters that are no numbers, for a trial with two
-        stimuli and for neurons that the session does not have.
+        As `trials_from_table`; also for parameters that are no numbers or out of range, for a trial
+        with two stimuli and for neurons that the session does not have.
     """
     keys = PARAMETRIC[stimulus]
     table = read_csv(path, ("trial_id", "neuron_id", "spike_count", *keys))
@@ -142,6 +145,7 @@ def conditions_from_table(
                 "expected a number"
             )
         table[key] = numbers.astype(float)
+    _check_range(table, keys, geometry, f"{option}: ", path)
     parameters = table[keys].drop_duplicates().sort_values(keys).reset_index(drop=True)
     table["image_id"] = table.groupby(keys, sort=True).ngroup()
     several = table.groupby("trial_id", observed=True)["image_id"].nunique() > 1
@@ -160,6 +164,34 @@ def conditions_from_table(
     return Conditions(
         parameters, trials.trial_ids, trials.image_ids, neuron_ids, _of_all(trials, neuron_ids)
     )
+
+
+def _check_range(
+    table: pd.DataFrame, keys: list[str], geometry: Geometry, option: str, path: str | Path
+) -> None:
+    """Refuse parameters that can only be meant otherwise."""
+    ranges = {
+        "x_position": (-geometry.width_deg / 2, geometry.width_deg / 2, "degrees, on the screen"),
+        "y_position": (-geometry.height_deg / 2, geometry.height_deg / 2, "degrees, on the screen"),
+        "orientation": (-360.0, 360.0, "degrees"),
+        "spatial_frequency": (1e-4, 10.0, "cycles per degree"),
+        "phase": (-1.0, 1.0, "cycles"),
+    }
+    for key in keys:
+        low, high, unit = ranges[key]
+        wrong = ~table[key].between(low, high).to_numpy()
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise MeiflowError(
+                f"{option}{key} is {table[key].iloc[row]:g} in row {row + 2} of {path}; expected "
+                f"{low:g} to {high:g} {unit}"
+            )
+    limit = 0.5 / min(geometry.dx, geometry.dy)
+    if "spatial_frequency" in keys and (table["spatial_frequency"] > limit).any():
+        say(
+            f"{option}spatial frequencies above {limit:.3g} cycles per degree are beyond the "
+            "pixels of image: they look uniform to the models"
+        )
 
 
 def _of_all(trials: Trials, neuron_ids: list[str]) -> NDArray[np.int64]:

@@ -1,0 +1,57 @@
+"""How often does the interval of a response ratio hold the truth?
+
+``python -m benchmarks.ratio_coverage results/demo`` reads a finished simulated session and
+compares mei_ratio of every neuron and stimulus with the ratio of the true neurons' counts.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from meiflow.config import load_config
+from meiflow.selection.select import selected_neurons
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def true_counts(results: Path) -> pd.Series:
+    """Counts that the true neurons expect, by neuron and stimulus.
+
+    The response begins with a latency, before which a neuron fires at its baseline.
+    """
+    session = load_config(ROOT / "config.yaml").session
+    window = (session.window_s[1] or 0.25) - session.window_s[0]
+    loop = pd.read_csv(results / "validation" / "closed_loop.csv", dtype={"neuron_id": str})
+    truth = pd.read_csv(results / "session" / "truth.csv", dtype={"neuron_id": str})
+    baseline = loop["neuron_id"].map(truth.set_index("neuron_id")["baseline_hz"])
+    driven = window - session.simulation.latency_s
+    counts = loop["true_drive"] * driven + baseline * window
+    counts.index = pd.MultiIndex.from_frame(loop[["neuron_id", "stimulus"]])
+    return counts
+
+
+def main() -> None:
+    """Print how many intervals hold the true ratio."""
+    results = Path(sys.argv[1])
+    counts = true_counts(results)
+    rows = []
+    for neuron in selected_neurons(results / "selection" / "neurons.csv"):
+        table = pd.read_csv(results / "neurons" / neuron / "comparison.csv")
+        for _, row in table[table["stimulus"] != "mei"].iterrows():
+            true = counts[neuron, "mei"] / counts[neuron, row["stimulus"]]
+            held = row["mei_ratio_low"] <= true <= row["mei_ratio_high"]
+            rows.append((row["stimulus"], held, row["mei_ratio"] / true))
+    found = pd.DataFrame(rows, columns=["stimulus", "held", "over_truth"])
+    grouped = found.groupby("stimulus")
+    table = (
+        grouped["held"].agg(["sum", "size"]).join(grouped["over_truth"].agg(["min", "mean", "max"]))
+    )
+    print("intervals (nominal 95 %) that hold the true ratio, and the estimate over the truth")
+    print(table.round(2).to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The scale at which a neuron is studied: the frequency that it prefers in gratings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from meiflow.experiments.analysis import frequency_tuning
+from meiflow.experiments.experiment import Respond, run
+from meiflow.experiments.measures import curve
+from meiflow.experiments.standard import GREY, Preferred, standard_experiments
+from meiflow.sections.experiments import Experiments
+
+
+def at_preferred_frequency(
+    preferred: Preferred, respond: Respond, settings: Experiments | None = None
+) -> Preferred:
+    """The neuron's Gabor with the wavelength that it prefers in gratings.
+
+    The wavelength of a best Gabor means nothing where its envelope holds less than half a cycle,
+    as with the blobs that round fields like: what is scaled by it (apertures, spots, rings, bars)
+    would be out of all proportion.
+
+    Parameters
+    ----------
+    preferred : Preferred
+        The best Gabor.
+    respond : callable
+        Images (n, height, width) to responses (n,).
+    settings : Experiments, optional
+        The section of the configuration; its defaults if None.
+
+    Returns
+    -------
+    Preferred
+        With one over the preferred frequency as wavelength; as it was, if gratings drive nothing.
+    """
+    options = settings if settings is not None else Experiments()
+    widest = options.aperture * preferred.sigma_deg * max(1.0, preferred.aspect)
+    start = replace(preferred, wavelength_deg=min(preferred.wavelength_deg, widest))
+    shown = standard_experiments(start, options.model_copy(update={"make": ["frequency"]}))
+    table = run(shown["frequency"], respond)
+    grey = np.asarray(respond(np.full((1, *preferred.geometry.shape), GREY, np.float32))).item()
+    tuning = curve(table, "frequency_cpd", grey)
+    best = frequency_tuning(tuning.index.to_numpy(dtype=float), tuning.to_numpy())
+    if not np.isfinite(best.preferred_cpd):
+        return preferred
+    return replace(preferred, wavelength_deg=1 / best.preferred_cpd)
