@@ -1,5 +1,7 @@
 """Recorded against predicted tuning: closed forms, controls, and a session of known neurons."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from scipy.stats import kstest
 
 from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
+from meiflow.figures.recorded import recorded_overview, tuning_figure
 from meiflow.files import write_csv
 from meiflow.geometry import Geometry
 from meiflow.models.network import NeuronModel, save_model
@@ -235,3 +238,21 @@ def test_preferences_of_untuned_neurons_have_no_error(rng):
     found = preferences({"orientation": curve}, {"orientation": np.array([False, True])})
     assert np.isnan(found["orientation_error_deg"][0])
     assert np.isnan(found["orientation_error_deg_others"][0])
+
+
+def test_one_place_or_one_orientation_is_no_tuning(tmp_path):
+    """Sessions with few conditions get empty cells, and a figure all the same."""
+    rng = np.random.default_rng(0)
+    config = parse_config({"image": {"height": 30, "width": 48}})
+    linear_neuron(tmp_path / "0", 0.0, 0.0, 0.0, 12.5)
+    conditions = pd.DataFrame({"x_position": [0.0] * 2, "y_position": 0.0, "orientation": [0, 90]})
+    recorded = poisson(np.array([[3.0], [1.0]]), 20, rng, conditions)
+    write_csv(recorded.trial_table(), tmp_path / "tables" / "gabor_trials.csv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = compare_recorded(config, tmp_path / "tables", {"0": tmp_path / "0"}, tmp_path / "v")
+        recorded_overview(*found)
+        view = tuning_views(tmp_path / "tables", tmp_path / "v", ["0"])["0"]
+        tuning_figure(view)
+    assert found[0]["cc_abs"].isna().all()
+    assert not found[0]["tuned"].any()

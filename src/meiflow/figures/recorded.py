@@ -70,8 +70,13 @@ def tuning_figure(view: TuningView) -> Figure:
     return figure
 
 
+def _step(places: NDArray) -> float:
+    """Distance of the positions; any, where there is one alone."""
+    return float(abs(places[1] - places[0])) if len(places) > 1 else 10.0
+
+
 def _draw_map(ax: Any, kind: str, field: NDArray, view: TuningView) -> None:
-    step_x, step_y = view.x[1] - view.x[0], view.y[0] - view.y[1]
+    step_x, step_y = _step(view.x), _step(view.y)
     box = (
         view.x[0] - step_x / 2,
         view.x[-1] + step_x / 2,

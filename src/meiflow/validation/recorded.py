@@ -27,6 +27,7 @@ CURVES = {
 }
 _DRAWS = 1000
 _SIGNIFICANT = 0.001
+_FEWEST_POINTS = 3  # two points correlate perfectly, whatever they are
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,10 @@ class Agreement:
     tuned: bool
 
 
+_NAN = float("nan")
+_UNDEFINED = Agreement(_NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, False)
+
+
 def _standardised(curves: NDArray) -> NDArray[np.float64]:
     """Columns with zero mean and unit length; NaN for a flat one."""
     centred = curves - curves.mean(axis=0)
@@ -140,6 +145,8 @@ def agreement(curve: Curve, seed: int) -> list[Agreement]:
     from scipy.stats import f as f_distribution
 
     points, neurons = curve.recorded.shape
+    if points < _FEWEST_POINTS:
+        return [_UNDEFINED] * neurons
     r, p = _standardised(curve.recorded), _standardised(curve.predicted)
     correlations = r.T @ p  # recorded neuron x predicted neuron
     own = np.diag(correlations)
