@@ -170,7 +170,8 @@ def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
 
 def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) -> None:
     """Write tuning.csv, summary.csv, maps.npz and a figure of the population per experiment."""
-    from meiflow.figures.experiments import own_sheet, population_figure
+    from meiflow.figures.experiments import population_figure
+    from meiflow.figures.own_experiments import own_sheet
     from meiflow.figures.style import save_figure
 
     results = run_population(config, folders)
