@@ -203,6 +203,17 @@ def test_some_experiments_leave_the_other_columns_empty(folders, tmp_path):
     assert len(read_csv(tmp_path / "none" / "tuning.csv")) == 0
 
 
+def test_figures_of_experiments_no_longer_made_are_removed(folders, own_code):
+    output = own_code / "out"
+    own = ["ownexperiments:levels"]
+    make_experiments(config(make=["phase", "shift", "spots"], own=own), folders, output)
+    (output / "mine.png").write_text("a user's")
+    draw_neuron(output, "b", output)
+    make_experiments(config(make=["phase"]), folders, output)
+    left = {p.name for p in output.iterdir() if p.suffix in (".png", ".svg")}
+    assert left == {"phase.png", "phase.svg", "experiments.png", "experiments.svg", "mine.png"}
+
+
 def _drawn(name, heights, cell_types, top):
     """The population in one experiment whose highest contrast differs between neurons."""
     levels = np.geomspace(0.01, 1, 5)
