@@ -23,6 +23,8 @@ from meiflow.experiments.stage import (
     read_preferred,
     tidy,
 )
+from meiflow.figures.experiments import neuron_figure, population_figure
+from meiflow.figures.own_experiments import own_sheet
 from meiflow.files import read_arrays, read_csv, write_array, write_csv
 from meiflow.geometry import Geometry
 from meiflow.models.network import NeuronModel, save_model
@@ -199,6 +201,74 @@ def test_some_experiments_leave_the_other_columns_empty(folders, tmp_path):
     make_experiments(config(make=[]), folders, tmp_path / "none")
     assert not list((tmp_path / "none").glob("*.png"))
     assert len(read_csv(tmp_path / "none" / "tuning.csv")) == 0
+
+
+def test_figures_of_experiments_no_longer_made_are_removed(folders, own_code):
+    output = own_code / "out"
+    own = ["ownexperiments:levels"]
+    make_experiments(config(make=["phase", "shift", "spots"], own=own), folders, output)
+    (output / "mine.png").write_text("a user's")
+    draw_neuron(output, "b", output)
+    make_experiments(config(make=["phase"]), folders, output)
+    left = {p.name for p in output.iterdir() if p.suffix in (".png", ".svg")}
+    assert left == {"phase.png", "phase.svg", "experiments.png", "experiments.svg", "mine.png"}
+
+
+def _drawn(name, heights, cell_types, top):
+    """The population in one experiment whose highest contrast differs between neurons."""
+    levels = np.geomspace(0.01, 1, 5)
+    tables, rows = {}, []
+    for i, (height, kind) in enumerate(zip(heights, cell_types, strict=True)):
+        table = pd.DataFrame({"rms_contrast": levels * top[i], "response": height * levels})
+        tables[str(i)] = {name: table}
+        row = dict.fromkeys(SUMMARY_COLUMNS, np.nan)
+        rows.append(row | {"neuron_id": str(i), "grey_response": 0.0, "cell_type": kind})
+    figure = population_figure(name, tables, {}, pd.DataFrame(rows))
+    return figure, [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_axes_hold_the_curves_of_all_neurons():
+    figure, names = _drawn("mei_contrast", [1, 2, -3], ["simple", "complex", ""], [0.03, 0.2, 0.1])
+    ax = figure.axes[0]
+    (low, high), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    for line in ax.lines:
+        x, y = line.get_data()
+        assert low <= min(x) <= max(x) <= high
+        assert bottom <= min(y) <= max(y) <= top
+    assert names == ["simple", "complex", "cell type unknown without phase"]
+    assert not any(ax.get_legend() for ax in figure.axes)
+
+
+def test_panels_say_what_of_the_response_they_show():
+    phases = np.arange(8) * 45.0
+    angle, phase = (a.ravel() for a in np.meshgrid([0.0, 45.0, 90.0, 135.0], phases))
+    row = pd.Series(dict.fromkeys(SUMMARY_COLUMNS, 0.5))
+    row["neuron_id"], row["grey_response"], row["cell_type"] = "n", 0.0, "simple"
+    gain = 1 + np.cos(2 * np.deg2rad(angle))
+    for response, label in (
+        (gain * np.cos(np.deg2rad(phase)), "F1 of the count"),
+        (gain, "F0 (less grey)"),
+    ):
+        table = pd.DataFrame({"orientation_deg": angle, "phase_deg": phase, "response": response})
+        maps = {k: pd.DataFrame(np.eye(2) * n, [1, 0], [0, 1]) for k, n in (("on", 1), ("off", 3))}
+        figure = neuron_figure({"orientation": table}, maps, row)
+        assert figure.axes[0].get_ylabel() == label
+        scales = [mesh.get_clim() for ax in figure.axes[4:6] for mesh in ax.collections]
+        assert scales == [(0, 3), (0, 3)]
+        bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+        assert len(bars) == 2
+
+
+def test_the_sheet_of_own_experiments_says_what_it_leaves_out():
+    whole = pd.DataFrame(
+        [(a, b, c, a + b + c) for a in range(5) for b in range(3) for c in (1, 2)],
+        columns=["angle", "level", "polarity", "response"],
+    )
+    neurons = [str(i) for i in range(5)]
+    summary = pd.DataFrame({"neuron_id": neurons, "grey_response": 0.0})
+    figure = own_sheet({n: {"crossed": whole} for n in neurons}, summary)
+    assert figure.get_suptitle() == "own experiments (1 more neuron in tuning.csv)"
+    assert figure.axes[0].get_title() == "0: crossed\nmean over polarity"
 
 
 def test_neurons_may_be_shown_different_experiments(folders, own_code):

@@ -74,10 +74,16 @@ def phase_measure(responses: NDArray, phase_deg: NDArray, grey: float) -> NDArra
         Of mean less grey (F0) and first harmonic (F1), that which is the larger at the condition
         that drives the neuron most, as is the custom for gratings (Skottun et al. 1991).
     """
+    return _named_phase_measure(responses, phase_deg, grey)[1]
+
+
+def _named_phase_measure(
+    responses: NDArray, phase_deg: NDArray, grey: float
+) -> tuple[str, NDArray[np.float64]]:
     f0 = responses.mean(1) - grey
     f1 = np.abs(2 * (responses * np.exp(-1j * np.deg2rad(phase_deg))).mean(1))
     best = np.maximum(f0, f1).argmax()
-    return f1 if f1[best] > f0[best] else f0
+    return ("f1", f1) if f1[best] > f0[best] else ("f0", f0)
 
 
 def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
@@ -88,13 +94,19 @@ def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
     table : DataFrame
         Of one experiment, as `run` gave it. Gratings are condensed by `phase_measure`; over all
         other axes the mean is taken.
+
+    Returns
+    -------
+    Series
+        Named after what it is: ``f1`` or ``f0`` over phases, else ``response``.
     """
     keys = [by] if isinstance(by, str) else list(by)
     if PHASE not in table or PHASE in keys:
         return table.groupby(keys, sort=False)["response"].mean() - grey
     wide = spread(table.groupby([*keys, PHASE], sort=False)["response"].mean(), PHASE)
-    values = phase_measure(wide.to_numpy(), wide.columns.to_numpy(dtype=float), grey)
-    return pd.Series(values, index=wide.index, name="response")
+    phases = wide.columns.to_numpy(dtype=float)
+    name, values = _named_phase_measure(wide.to_numpy(), phases, grey)
+    return pd.Series(values, index=wide.index, name=name)
 
 
 def spread(series: pd.Series, by: str) -> pd.DataFrame:

@@ -173,8 +173,13 @@ def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
 
 
 def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) -> None:
-    """Write tuning.csv, summary.csv, maps.npz and a figure of the population per experiment."""
-    from meiflow.figures.experiments import own_sheet, population_figure
+    """Write tuning.csv, summary.csv, maps.npz and a figure of the population per experiment.
+
+    Figures of experiments that an earlier run made in this folder and this one does not are
+    removed.
+    """
+    from meiflow.figures.experiments import population_figure
+    from meiflow.figures.own_experiments import own_sheet
     from meiflow.figures.style import save_figure
 
     results = run_population(config, folders)
@@ -193,6 +198,10 @@ def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) 
     }
     if config.experiments.own:
         figures["own"] = own_sheet(results.tables, results.summary)
-    for name, figure in figures.items():
+    for name in (*STANDARD, "own"):
         for suffix in ("png", "svg"):
-            save_figure(figure, output / f"{name}.{suffix}")
+            path = output / f"{name}.{suffix}"
+            if name in figures:
+                save_figure(figures[name], path)
+            else:  # an earlier run's, beside the tables of this one
+                path.unlink(missing_ok=True)

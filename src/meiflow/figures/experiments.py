@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from meiflow.experiments.measures import PHASE, curve, spread
+from meiflow.experiments.measures import curve
+from meiflow.figures.own_experiments import COUNTS, Tables, draw_own
 from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
-from meiflow.sections.experiments import STANDARD
 
-Tables = Mapping[str, pd.DataFrame]
 _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
 _RATIO_TOP = 2.0
-_OWN_PANELS = 12
-_OWN_COLUMNS = 4
-_OWN_LINES = 6
 _BOTH = (-1.0, 1.0)
 
 
@@ -148,22 +145,11 @@ def population_figure(
     """
     rows = summary.set_index("neuron_id")
     with style():
-        figure = new_figure(6.4, 2.6)
+        figure = new_figure(6.4, 2.8)
         left, right = figure.subplots(1, 2)
         if name in _CURVES:
-            look = _CURVES[name]
-            for neuron, row in rows.iterrows():
-                drive = _reduced(name, tables[str(neuron)][name], row["grey_response"])
-                top = max(float(drive.max()), 1e-9)
-                colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
-                if name in _PREFERRED:
-                    drive = _aligned(drive, float(row[_PREFERRED[name]]))
-                left.plot(drive.index, drive / top, color=colour, lw=0.8, alpha=0.7)
-            label = f"{look.label}, from preferred" if name in _PREFERRED else look.label
-            left.set(xlabel=label, ylabel="response / highest", ylim=(-0.2, 1.05))
-            if look.log:
-                _log_axis(left, next(iter(tables.values()))[name][look.axis])
-            _histogram(right, rows, look)
+            _curves(left, name, tables, rows)
+            _histogram(right, rows, _CURVES[name])
         elif name == "position":
             _contours(left, maps, rows)
             size = np.sqrt(4 / np.pi * rows["field_area_deg2"])
@@ -174,9 +160,29 @@ def population_figure(
             _stacked(right, rows, rows["on_off_index"], np.linspace(*_BOTH, 13))
             right.set_xticks(np.linspace(*_BOTH, 5))
             right.set(xlabel="bright less dark (ON-OFF index)", ylabel="neurons")
-        _legend(right, rows)
+        made = any("phase" in of_neuron for of_neuron in tables.values())
+        _legend(figure, rows, "" if made else " without phase")
         figure.suptitle(f"{name}: {len(rows)} neurons", fontsize=8)
     return figure
+
+
+def _curves(ax: Any, name: str, tables: Mapping[str, Tables], rows: pd.DataFrame) -> None:
+    look = _CURVES[name]
+    lowest, measure = 0.0, ""
+    for neuron, row in rows.iterrows():
+        drive = _reduced(name, tables[str(neuron)][name], row["grey_response"])
+        measure = str(drive.name)
+        drive = drive / max(float(drive.abs().max()), 1e-9)
+        lowest = min(lowest, float(drive.min()))
+        if name in _PREFERRED:
+            drive = _aligned(drive, float(row[_PREFERRED[name]]))
+        colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
+        ax.plot(drive.index, drive, color=colour, lw=0.8, alpha=0.7)
+    what = "response" if measure == "response" else "F1 or F0"
+    label = f"{look.label}, from preferred" if name in _PREFERRED else look.label
+    ax.set(xlabel=label, ylabel=f"{what} / largest", ylim=(min(-0.2, lowest - 0.05), 1.05))
+    if look.log:  # each neuron's MEI reaches another contrast
+        _log_axis(ax, pd.concat([table[name][look.axis] for table in tables.values()]))
 
 
 def _aligned(drive: pd.Series, preferred: float) -> pd.Series:
@@ -210,6 +216,7 @@ def _histogram(ax: Any, rows: pd.DataFrame, look: _Curve) -> None:
     if look.index_range is not None:
         low, high = look.index_range
         note = f" ({high:g}: and more)" if (values > high).any() else ""
+        note += f" ({low:g}: and less)" if (values < low).any() else ""
         values = values.clip(low, high)
         bins = np.linspace(low, high, 13)
         ax.set_xticks(np.linspace(low, high, 5))
@@ -219,10 +226,13 @@ def _histogram(ax: Any, rows: pd.DataFrame, look: _Curve) -> None:
     ax.set(xlabel=look.index_label + note, ylabel="neurons")
 
 
-def _legend(ax: Any, rows: pd.DataFrame) -> None:
+def _legend(figure: Figure, rows: pd.DataFrame, why_unknown: str) -> None:
+    """Below the axes, where it hides nothing."""
     shown = [kind for kind in _TYPE_COLOURS if (rows["cell_type"] == kind).any()]
-    if shown:
-        ax.legend(handles=[Patch(color=_TYPE_COLOURS[kind], label=kind) for kind in shown])
+    handles = [Patch(color=_TYPE_COLOURS[kind], label=kind) for kind in shown]
+    if not rows["cell_type"].isin(_TYPE_COLOURS).all():
+        handles.append(Patch(color=GREY, label=f"cell type unknown{why_unknown}"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
 def _contours(ax: Any, maps: Mapping[str, Tables], rows: pd.DataFrame) -> None:
@@ -259,29 +269,33 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
         Of summary.csv.
     """
     grey = float(row["grey_response"])
-    panels: list[Callable[[Any], None]] = []
+    columns = 4
+    panels: list[Callable[[Any], None] | None] = []
     for name, table in tables.items():
         if name in _CURVES:
             panels.append(lambda ax, n=name, t=table: _neuron_curve(ax, n, t, row))  # type: ignore[misc]
+    if maps:  # in a line of their own: their colour bars make columns wider
+        panels += [None] * (-len(panels) % columns)
     top = max([float(m.to_numpy().max()) for k, m in maps.items() if k != "position"], default=0.0)
     for name, field in maps.items():
         reach = float(field.to_numpy().max()) if name == "position" else top
         panels.append(lambda ax, n=name, f=field, t=reach: _neuron_map(ax, n, f, t, row))  # type: ignore[misc]
     for name, table in tables.items():
         if name not in _CURVES:
-            panels.append(lambda ax, n=name, t=table: _own(ax, n, t, grey))  # type: ignore[misc]
+            panels.append(lambda ax, n=name, t=table: draw_own(ax, n, t, grey))  # type: ignore[misc]
     with style():
-        columns = 4
         lines = max(-(-len(panels) // columns), 1)
         figure = new_figure(9.0, 1.9 * lines + 0.3)
         axes = figure.subplots(lines, columns, squeeze=False).ravel()
-        for ax in axes[len(panels) :]:
-            ax.axis("off")
-        for ax, panel in zip(axes, panels, strict=False):
-            panel(ax)
-        kind = f", {row['cell_type']}" if row["cell_type"] in _TYPE_COLOURS else ""
+        for ax, panel in zip_longest(axes, panels):
+            if panel is None:
+                ax.axis("off")
+            else:
+                panel(ax)
+        kind = row["cell_type"] if row["cell_type"] in _TYPE_COLOURS else "cell type unknown"
         figure.suptitle(
-            f"neuron {row['neuron_id']}{kind}: predicted count less that to grey ({grey:.2g})",
+            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} to grey); over phases "
+            "its amplitude (F1) or its mean less grey (F0), as marked",
             fontsize=8,
         )
     return figure
@@ -299,7 +313,8 @@ def _neuron_curve(ax: Any, name: str, table: pd.DataFrame, row: pd.Series) -> No
     if look.log:
         _log_axis(ax, table[look.axis])
     value = float(row[look.index])
-    ax.set_xlabel(look.label)
+    best = "best " if name == "bars" else ""
+    ax.set(xlabel=look.label, ylabel=best + COUNTS[str(drive.name)])
     shown = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
     ax.set_title(f"{name}: {look.short} {shown}", fontsize=7)
     marks = {"orientation": "preferred_orientation_deg", "size": "preferred_size_deg"}
@@ -319,64 +334,13 @@ def _bar_lines(ax: Any, table: pd.DataFrame, grey: float) -> None:
 
 def _neuron_map(ax: Any, name: str, field: pd.DataFrame, top: float, row: pd.Series) -> None:
     x, y = field.columns.to_numpy(float), field.index.to_numpy(float)
-    ax.pcolormesh(x, y, field.to_numpy(), vmin=0, vmax=max(top, 1e-9), cmap="viridis")
+    picture = ax.pcolormesh(x, y, field.to_numpy(), vmin=0, vmax=max(top, 1e-9), cmap="viridis")
+    label = "F1 or F0" if name == "position" else COUNTS["response"]
+    below = "min" if (field.to_numpy() < 0).any() else "neither"
+    ax.figure.colorbar(picture, ax=ax, shrink=0.7, label=label, extend=below)
     ax.set_aspect("equal")
     ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
     names = {"position": "small Gabors", "on": "bright spots", "off": "dark spots"}
     ax.set_title(f"{names[name]}: up to {float(field.to_numpy().max()):.2g}", fontsize=7)
     if name == "position":
         ax.plot(row["field_x_deg"], row["field_y_deg"], "+", color="white")
-
-
-def _own(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
-    """An own experiment over its two longest axes: lines for few values, else a picture."""
-    axes = [c for c in table.columns if c != "response" and (c != PHASE or len(table.columns) < 3)]
-    counts = {c: table[c].nunique() for c in sorted(axes, key=lambda c: -table[c].nunique())[:2]}
-    along, *other = counts
-    ax.set(xlabel=along)
-    if other and counts[other[0]] > _OWN_LINES:
-        field = spread(curve(table, [other[0], along], grey), along)
-        ax.pcolormesh(*map(_places, (field.columns, field.index)), field.to_numpy(), cmap="viridis")
-        ax.set(ylabel=other[0])
-        title += f", up to {float(field.to_numpy().max()):.2g}"
-    else:
-        ax.axhline(0, color=GREY, lw=0.6)
-        several = other and counts[other[0]] > 1
-        drive = curve(table, list(counts) if several else [along], grey)
-        lines = spread(drive, other[0]) if several else drive.to_frame("")
-        for value in lines:
-            ax.plot(_places(lines.index), lines[value], ".-", lw=1, ms=3, label=_label(value))
-        if several:
-            ax.legend(title=other[0], fontsize=5.5, title_fontsize=5.5)
-    ax.set_title(title, fontsize=7)
-
-
-def _label(value: Any) -> str:
-    return str(value) if isinstance(value, str) else f"{value:.3g}"
-
-
-def _places(values: pd.Index) -> Any:
-    """Numbers as they are; texts as they are written."""
-    return values.to_numpy(float) if pd.api.types.is_numeric_dtype(values) else values.astype(str)
-
-
-def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
-    """The own experiments, a row each; the first neurons, a column each."""
-    shown = summary.iloc[:_OWN_COLUMNS]
-    every = [name for neuron in shown["neuron_id"] for name in tables[str(neuron)]]
-    names = [name for name in dict.fromkeys(every) if name not in STANDARD][:_OWN_PANELS]
-    with style():
-        figure = new_figure(2.3 * len(shown) + 0.2, 1.9 * len(names) + 0.3)
-        axes = figure.subplots(len(names), len(shown), squeeze=False)
-        for column, (_, row) in enumerate(shown.iterrows()):
-            for line, name in enumerate(names):
-                table = tables[str(row["neuron_id"])].get(name)
-                if table is None:  # not shown to this neuron
-                    axes[line, column].axis("off")
-                    continue
-                title = f"{row['neuron_id']}: {name}"
-                _own(axes[line, column], title, table, float(row["grey_response"]))
-        left = len(summary) - len(shown)
-        more = f" ({left} more in tuning.csv)" if left else ""
-        figure.suptitle(f"own experiments{more}", fontsize=8)
-    return figure

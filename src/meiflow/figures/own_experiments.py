@@ -1,0 +1,102 @@
+"""Figures of a user's own experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from meiflow.experiments.measures import PHASE, curve, spread
+from meiflow.figures.style import GREY, new_figure, style
+from meiflow.sections.experiments import STANDARD
+
+Tables = Mapping[str, pd.DataFrame]
+COUNTS = {"response": "count less grey", "f0": "F0 (less grey)", "f1": "F1 of the count"}
+_PANELS = 12
+_COLUMNS = 4
+_LINES = 6
+
+
+def draw_own(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
+    """An experiment over its two longest axes: lines for few values, else a picture.
+
+    Parameters
+    ----------
+    ax : Axes
+    title : str
+        Followed by the axes over which the mean is taken, if any.
+    table : DataFrame
+        Of one experiment, as `meiflow.experiments.run` gave it.
+    grey : float
+        Response to grey.
+    """
+    axes = [c for c in table.columns if c != "response" and (c != PHASE or len(table.columns) < 3)]
+    counts = {c: table[c].nunique() for c in sorted(axes, key=lambda c: -table[c].nunique())}
+    along, *other = list(counts)[:2]
+    averaged = [c for c in list(counts)[2:] if counts[c] > 1]
+    ax.set(xlabel=along)
+    if other and counts[other[0]] > _LINES:
+        drive = curve(table, [other[0], along], grey)
+        field = spread(drive, along)
+        places = map(_places, (field.columns, field.index))
+        picture = ax.pcolormesh(*places, field.to_numpy(), cmap="viridis")
+        ax.figure.colorbar(picture, ax=ax, shrink=0.7, label=COUNTS[str(drive.name)])
+        ax.set(ylabel=other[0])
+        title += f", up to {float(field.to_numpy().max()):.2g}"
+    else:
+        ax.axhline(0, color=GREY, lw=0.6)
+        several = other and counts[other[0]] > 1
+        drive = curve(table, [other[0], along] if several else [along], grey)
+        lines = spread(drive, other[0]) if several else drive.to_frame("")
+        for value in lines:
+            ax.plot(_places(lines.index), lines[value], ".-", lw=1, ms=3, label=_label(value))
+        if several:
+            low, high = ax.get_ylim()
+            ax.set_ylim(low, high + 0.4 * (high - low))  # room for the legend above the lines
+            ax.legend(title=other[0], fontsize=5.5, title_fontsize=5.5, loc="upper center", ncols=3)
+        ax.set(ylabel=COUNTS[str(drive.name)])
+    if averaged:
+        title += f"\nmean over {', '.join(averaged)}"
+    ax.set_title(title, fontsize=7)
+
+
+def _label(value: Any) -> str:
+    return str(value) if isinstance(value, str) else f"{value:.3g}"
+
+
+def _places(values: pd.Index) -> Any:
+    """Numbers as they are; texts as they are written."""
+    return values.to_numpy(float) if pd.api.types.is_numeric_dtype(values) else values.astype(str)
+
+
+def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
+    """The own experiments, a row each; the first neurons, a column each.
+
+    Parameters
+    ----------
+    tables : mapping of neuron id to mapping of experiment name to DataFrame
+    summary : DataFrame
+        One row per neuron, with neuron_id and grey_response.
+    """
+    shown = summary.iloc[:_COLUMNS]
+    every = [name for neuron in shown["neuron_id"] for name in tables[str(neuron)]]
+    found = [name for name in dict.fromkeys(every) if name not in STANDARD]
+    names = found[:_PANELS]
+    with style():
+        figure = new_figure(2.3 * len(shown) + 0.2, 1.9 * len(names) + 0.3)
+        axes = figure.subplots(len(names), len(shown), squeeze=False)
+        for column, (_, row) in enumerate(shown.iterrows()):
+            for line, name in enumerate(names):
+                table = tables[str(row["neuron_id"])].get(name)
+                if table is None:  # not shown to this neuron
+                    axes[line, column].axis("off")
+                    continue
+                title = f"{row['neuron_id']}: {name}"
+                draw_own(axes[line, column], title, table, float(row["grey_response"]))
+        rest = {"experiment": len(found) - len(names), "neuron": len(summary) - len(shown)}
+        more = [f"{n} more {what}{'s' * (n > 1)}" for what, n in rest.items() if n]
+        note = f" ({' and '.join(more)} in tuning.csv)" if more else ""
+        figure.suptitle(f"own experiments{note}", fontsize=8)
+    return figure
