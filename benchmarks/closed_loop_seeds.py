@@ -15,51 +15,33 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from benchmarks.sessions import default_document, fitted_session
 
-from meiflow.config import load_config, parse_config
-from meiflow.models.fit import fit_models, write_neuron
-from meiflow.selection.select import select_neurons, selected_neurons
-from meiflow.session.simulate import simulate_session
-from meiflow.stimuli.gabors import make_gabors
-from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
+from meiflow.stimuli.make import make_recorded_gabor
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 from meiflow.stimuli.procedures import load_population, make_procedure
-from meiflow.tables.build import build_tables
-from meiflow.tables.load import load_responses
 from meiflow.validation.closed_loop import close_loop
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def closed_loop(
     seed: int, kinds: list[str] | None, folder: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """closed_loop.csv and neurons.csv (with true kinds) of the default session."""
-    document = load_config(ROOT / "config.yaml").model_dump(mode="json") | {"seed": seed}
+    document = default_document(seed)
     if kinds:
         document["session"]["simulation"]["kinds"] = kinds
-    config = parse_config(document)
-    nwb, frames, truth = folder / "session.nwb", folder / "frames", folder / "truth.csv"
-    tables, models = folder / "tables", folder / "models"
-    simulate_session(config, nwb, frames, truth)
-    build_tables(config, frames, nwb, tables)
-    select_neurons(config, tables, tables / "presentations.csv", folder)
-    responses = load_responses(tables)
-    fit_models(config, tables, models, threads=2)
-    stimuli = folder / "stimuli"
-    neurons = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}
-    make_gabors(config, models / "models.pt", list(neurons), responses.images, stimuli, threads=2)
+    made = fitted_session(document, folder)
+    config, responses, neurons = made.config, made.responses, made.neurons
     for neuron, home in neurons.items():
-        write_neuron(config, tables, models, neuron, home)
-        make_stimuli(config, home / "model.pt", responses.images, stimuli, neuron, home)
-        make_recorded_gabor(config, home / "model.pt", responses.images, tables, neuron, home)
+        model = home / "model.pt"
+        make_recorded_gabor(config, model, responses.images, made.tables, neuron, home)
     population = load_population(config, responses.image_ids, responses.images, neurons)
     for name in SHOWN_PROCEDURES:
-        make_procedure(name, population, stimuli)
+        make_procedure(name, population, made.stimuli)
     output = folder / "closed_loop.csv"
-    close_loop(config, truth, responses.images, neurons, True, output, stimuli)
-    kinds = pd.read_csv(truth)[["neuron_id", "kind"]]
-    selection = pd.read_csv(folder / "neurons.csv").merge(kinds, on="neuron_id")
+    close_loop(config, made.truth, responses.images, neurons, True, output, made.stimuli)
+    kinds = pd.read_csv(made.truth)[["neuron_id", "kind"]]
+    selection = pd.read_csv(made.selection).merge(kinds, on="neuron_id")
     return pd.read_csv(folder / "closed_loop.csv").assign(seed=seed), selection
 
 

@@ -16,39 +16,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from benchmarks.sessions import default_document, fitted_session
 
-from meiflow.config import load_config, parse_config
 from meiflow.experiments.stage import run_population
-from meiflow.models.fit import fit_models, write_neuron
-from meiflow.progress import track
-from meiflow.selection.select import select_neurons, selected_neurons
-from meiflow.session.simulate import simulate_session
-from meiflow.stimuli.make import make_stimuli
-from meiflow.tables.build import build_tables
-from meiflow.tables.load import load_responses
 from meiflow.truth import GABOR_KINDS
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def session(units: int, seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """summary.csv and truth.csv of a simulated session."""
-    document = load_config(ROOT / "config.yaml").model_dump(mode="json") | {"seed": seed}
+    document = default_document(seed)
     document["session"]["simulation"]["units"] = {"VISam": units}
     document["mei"] |= {"restarts": 1, "steps": 10}  # the best Gabor is what matters here
-    config = parse_config(document)
-    nwb, frames, truth = folder / "session.nwb", folder / "frames", folder / "truth.csv"
-    tables, models = folder / "tables", folder / "models"
-    simulate_session(config, nwb, frames, truth)
-    build_tables(config, frames, nwb, tables)
-    select_neurons(config, tables, tables / "presentations.csv", folder)
-    images = load_responses(tables).images
-    fit_models(config, tables, models, threads=2)
-    homes = {n: folder / n for n in selected_neurons(folder / "neurons.csv")}
-    for neuron, home in track(list(homes.items()), "stimuli", len(homes)):
-        write_neuron(config, tables, models, neuron, home)
-        make_stimuli(config, home / "model.pt", images, home)
-    return run_population(config, homes).summary, pd.read_csv(truth, dtype={"neuron_id": str})
+    made = fitted_session(document, folder)
+    summary = run_population(made.config, made.neurons).summary
+    return summary, pd.read_csv(made.truth, dtype={"neuron_id": str})
 
 
 def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
