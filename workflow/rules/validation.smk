@@ -41,8 +41,8 @@ if FILES.gabors or FILES.gratings:
 
     rule recorded:
         input:
-            of_selected(f"{NEURON}/model.pt"),
             condition_files("trials"),
+            of_selected(f"{NEURON}/model.pt"),
             custom_code(),
             neurons=f"{RESULTS}/selection/neurons.csv",
         output:
@@ -61,7 +61,7 @@ if FILES.gabors or FILES.gratings:
             config=resolved(
                 CONFIG, "session.shown", "image", "model.custom", "model.extra", "seed"
             ),
-            tables=TABLES,
+            tables=subpath(input[0], parent=True),
             results=subpath(input.neurons, ancestor=2),
             folder=subpath(output[0], parent=True),
             version=VERSION,
