@@ -155,7 +155,8 @@ def agreement(curve: Curve, seed: int) -> list[Agreement]:
     turned = np.full(neurons, np.nan) if mirror is None else (r * p[mirror]).sum(axis=0)
     rng = np.random.default_rng([seed, 5])
     deals = rng.permuted(np.tile(np.arange(points), (_DRAWS, 1)), axis=1)
-    shuffled = np.einsum("dpn,pn->dn", r[deals], p)
+    # one deal after the other: all at once would take gigabytes for a whole dataset
+    shuffled = np.stack([(r[deal] * p).sum(axis=0) for deal in deals])
     variance = curve.recorded.var(axis=0, ddof=1)
     noise = (curve.error**2).mean(axis=0)
     signal = variance - noise
