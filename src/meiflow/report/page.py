@@ -118,7 +118,7 @@ def _neuron_views(
                 comparison=comparison,
                 trace=read_csv(folder / "mei_trace.csv"),
                 measured=responses.means[:, column],
-                predicted=search["prediction_v1"][:, column],
+                predicted=search["prediction_model"][:, column],
                 place_score=search["place_score"][..., column],
                 place_x=search["place_x"],
                 place_y=search["place_y"],
