@@ -160,9 +160,10 @@ def image_metrics(
     }
 
 
-def shape_metrics(image: NDArray, mei: NDArray, geometry: Geometry) -> dict[str, float]:
+def shape_metrics(
+    image: NDArray, spectrum: Spectrum, mei: NDArray, geometry: Geometry
+) -> dict[str, float]:
     """Bandwidths, the place at which an image is most like the MEI, and its Gabor."""
-    spectrum = power_spectrum(image, geometry)
     shift = best_shift(image, mei, geometry)
     gabor = fit_gabor(image, geometry)
     return {
@@ -276,6 +277,7 @@ def compare_neuron(
     rows, views = [], []
     for i, stimulus in enumerate(stimuli):
         image = stimulus.image.astype(float)
+        spectrum = power_spectrum(image, geometry)
         masks = image_masks(image, geometry, config.comparison, model.predict)
         if stimulus.name == "mei":
             write_array(masks.tight, output.parent / "mei_mask.npy")
@@ -290,9 +292,8 @@ def compare_neuron(
                 "tight_fraction": masks.held,
             }
             | _over(predicted[[0, i]], folds[:, [0, i]])
-            | shape_metrics(image, mei, geometry)
+            | shape_metrics(image, spectrum, mei, geometry)
         )
-        spectrum = power_spectrum(image, geometry)
         views.append(SpectrumView(stimulus.name, image, masks.measured, spectrum))
     table = spectra_table({view.name: view.spectrum for view in views})
     write_csv(table, output.with_name("spectra.csv"))

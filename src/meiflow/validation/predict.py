@@ -20,8 +20,8 @@ from meiflow.validation.recorded import (
     CURVES,
     Curve,
     agreement,
+    curves_of,
     preferences,
-    tuning_curve,
 )
 from meiflow.validation.views import of_neurons
 
@@ -87,11 +87,7 @@ def compare_recorded(
         recorded = of_neurons(read_conditions(tables, stimulus), neurons)
         predicted = predict_conditions(models, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
-        curves |= {
-            name: tuning_curve(recorded, predicted, keys)
-            for name, (of, keys) in CURVES.items()
-            if of == stimulus
-        }
+        curves |= curves_of(stimulus, recorded, predicted)
     table = agreements(curves, neurons, config.model.extra, config.seed)
     write_csv(table, output / "recorded.csv")
     tuned = {name: rows["tuned"].to_numpy() for name, rows in table.groupby("curve", sort=False)}

@@ -75,6 +75,15 @@ def tuning_curve(recorded: Conditions, predicted: NDArray, keys: tuple[str, ...]
     )
 
 
+def curves_of(stimulus: str, recorded: Conditions, predicted: NDArray) -> dict[str, Curve]:
+    """All of `CURVES` that are of one stimulus; parameters as of `tuning_curve`."""
+    return {
+        name: tuning_curve(recorded, predicted, keys)
+        for name, (of, keys) in CURVES.items()
+        if of == stimulus
+    }
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How well one neuron's predicted curve agrees with the recorded one.

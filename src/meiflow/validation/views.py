@@ -10,7 +10,7 @@ from meiflow.figures.recorded import TuningView
 from meiflow.files import read_csv
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.conditions import STEMS, Conditions, read_conditions
-from meiflow.validation.recorded import CURVES, Curve, position_maps, tuning_curve
+from meiflow.validation.recorded import Curve, curves_of, position_maps
 
 _NOTHING = (np.empty(0), np.empty(0))
 
@@ -57,9 +57,5 @@ def read_curves(tables: Path, output: Path, neurons: list[str]) -> dict[str, Cur
             continue
         recorded = of_neurons(read_conditions(tables, stimulus), neurons)
         predicted = read_csv(path, (*PARAMETRIC[stimulus], *neurons))[neurons].to_numpy(float)
-        curves |= {
-            name: tuning_curve(recorded, predicted, keys)
-            for name, (of, keys) in CURVES.items()
-            if of == stimulus
-        }
+        curves |= curves_of(stimulus, recorded, predicted)
     return curves
