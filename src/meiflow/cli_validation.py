@@ -23,12 +23,11 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
         """Predict the recorded Gabor and grating tuning, and compare."""
         prepare()
         from meiflow.figures.recorded import recorded_overview
-        from meiflow.figures.style import save_figure
+        from meiflow.figures.style import save_both
         from meiflow.selection.select import selected_neurons
         from meiflow.validation.predict import compare_recorded
 
         neurons = selected_neurons(results / "selection" / "neurons.csv")
         folders = {neuron: results / "neurons" / neuron for neuron in neurons}
         found = compare_recorded(load_config(config), tables, folders, output)
-        for suffix in ("png", "svg"):
-            save_figure(recorded_overview(*found), output / f"recorded.{suffix}")
+        save_both(recorded_overview(*found), output, "recorded")

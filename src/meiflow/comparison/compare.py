@@ -257,7 +257,7 @@ def compare_neuron(
         comparison.csv.
     """
     from meiflow.figures.spectrum import SpectrumView, spectrum_figure
-    from meiflow.figures.style import save_figure
+    from meiflow.figures.style import save_both
     from meiflow.models.network import load_ensemble, load_model
     from meiflow.stimuli.projection import contrast_targets, is_matched
 
@@ -297,7 +297,5 @@ def compare_neuron(
         views.append(SpectrumView(stimulus.name, image, masks.measured, spectrum))
     table = spectra_table({view.name: view.spectrum for view in views})
     write_csv(table, output.with_name("spectra.csv"))
-    figure = spectrum_figure(views, geometry)
-    for suffix in ("png", "svg"):
-        save_figure(figure, output.with_name(f"spectra.{suffix}"))
+    save_both(spectrum_figure(views, geometry), output.parent, "spectra")
     write_csv(pd.DataFrame(rows), output)

@@ -82,7 +82,7 @@ def compare_with_notebook(
         notebook_gabor.npy and .png.
     """
     from meiflow.figures.notebook import notebook_figure
-    from meiflow.figures.style import save_figure
+    from meiflow.figures.style import save_both
     from meiflow.models.network import load_model
     from meiflow.stimuli.projection import contrast_targets, project_array
     from meiflow.tables.stack import read_stack
@@ -125,8 +125,7 @@ def compare_with_notebook(
         write_picture(drawn["notebook_gabor"].image, output / "notebook_gabor.png")
     pictures = {stimulus.name: stimulus.image for stimulus in stimuli}
     figure = notebook_figure(pictures, table, geometry)
-    for suffix in ("png", "svg"):
-        save_figure(figure, output / f"notebook.{suffix}")
+    save_both(figure, output, "notebook")
     write_csv(table, output / "notebook.csv")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from meiflow.errors import MeiflowError, shorten
 from meiflow.experiments.measures import MAPS, SUMMARY_COLUMNS
 from meiflow.figures.experiments import neuron_figure
-from meiflow.figures.style import save_figure
+from meiflow.figures.style import save_both
 from meiflow.files import read_arrays, read_csv
 
 
@@ -46,5 +46,4 @@ def draw_neuron(folder: Path, neuron: str, output: Path) -> None:
         if name in arrays
     }
     figure = neuron_figure(untidy(table[table["neuron_id"] == neuron]), fields, found.iloc[0])
-    for suffix in ("png", "svg"):
-        save_figure(figure, output / f"experiments.{suffix}")
+    save_both(figure, output, "experiments")

@@ -78,6 +78,12 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, metadata=metadata, dpi=150)
 
 
+def save_both(figure: Figure, folder: Path, name: str) -> None:
+    """Save as a picture and as vector graphics: NAME.png and NAME.svg."""
+    for suffix in ("png", "svg"):
+        save_figure(figure, folder / f"{name}.{suffix}")
+
+
 def as_data_uri(figure: Figure) -> str:
     """The figure as a PNG inside a ``data:`` address."""
     buffer = io.BytesIO()

@@ -20,7 +20,7 @@ from meiflow.figures.overview import (
     response_ratios,
 )
 from meiflow.figures.recorded import tuning_figure
-from meiflow.figures.style import as_data_uri, save_figure
+from meiflow.figures.style import as_data_uri, save_both
 from meiflow.files import read_arrays, read_csv, write_text
 from meiflow.progress import track
 from meiflow.sections import Config
@@ -236,8 +236,7 @@ def write_report(
     if loop is not None:
         drawn["closed_loop"] = closed_loop(loop)
     for name, figure in drawn.items():
-        for suffix in ("png", "svg"):
-            save_figure(figure, figures / f"{name}.{suffix}")
+        save_both(figure, figures, name)
 
     headline = _headline(summary, table, loop is not None)
     tuning: dict[str, str] = {}

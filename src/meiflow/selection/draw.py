@@ -15,7 +15,7 @@ from meiflow.figures.selection import (
     rastermap,
     rastermap_blocks,
 )
-from meiflow.figures.style import save_figure
+from meiflow.figures.style import save_both
 from meiflow.files import read_arrays, read_csv
 from meiflow.selection.raster import leaf_order
 from meiflow.tables.raster import read_raster
@@ -59,5 +59,4 @@ def draw_selection(tables: Path, selection: Path, probes: bool, output: Path) ->
     if probes:
         figures["probes"] = probe_places(table, units)
     for name, figure in figures.items():
-        for suffix in ("png", "svg"):
-            save_figure(figure, output / f"{name}.{suffix}")
+        save_both(figure, output, name)
