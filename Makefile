@@ -5,6 +5,7 @@
 # make lock   resolve requirements.lock anew (needs uv)
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
 VENV := .venv
