@@ -61,11 +61,12 @@ def table_files():
         "responses.csv",
         "blank_responses.csv",
         "units.csv",
+        "units.json",
         "images.npy",
         "images.json",
         "raster.npz",
     ]
-    names += ["presentations.csv"] if FILES.nwb else []
+    names += ["presentations.csv", "image_spikes.npz"] if FILES.nwb else []
     names += ["tuning.csv"] if FILES.gabors or FILES.gratings else []
     files = [f"{TABLES}/{name}" for name in names]
     return files + condition_files("responses") + condition_files("trials")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_csv
+from meiflow.files import read_csv, write_csv, write_text
 from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.session.images import load_images
@@ -26,6 +27,7 @@ from meiflow.tables.counts import (
     responses_table,
     trials_from_table,
 )
+from meiflow.tables.image_spikes import ImageSpikes
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import write_stack
 from meiflow.tables.tuning import tuning_table
@@ -46,9 +48,11 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         Session file; None takes the trial CSV of ``session.trials``.
     output : path
         Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
-        images.npy, images.json and raster.npz; from an NWB also presentations.csv; where they
-        were shown, gabor_ and grating_responses.csv, gabor_ and grating_trials.csv, tuning.csv.
+        images.npy, images.json, units.json and raster.npz; from an NWB also presentations.csv
+        and image_spikes.npz; where they were shown, gabor_ and grating_responses.csv, gabor_
+        and grating_trials.csv, tuning.csv.
     """
+    spikes: ImageSpikes | None = None
     further: dict[str, pd.DataFrame] = {}
     conditions: dict[str, Conditions] = {}
     if (nwb is None) != (config.session.source == "tables"):
@@ -59,6 +63,7 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
         raster = Raster.of_trials(trials)
         units = pd.DataFrame({"neuron_id": trials.neuron_ids})
+        known = {"in_file": len(units), "in_areas": len(units), "passed": len(units)}
         for name in PARAMETRIC:
             path = getattr(config.session, name)
             if path is not None:
@@ -85,6 +90,9 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
             scenes.index.to_numpy(), neuron_ids, scenes["frame"].to_numpy(), counts(scenes)
         )
         raster = Raster.of_blocks(recording.spike_times, scenes, neuron_ids)
+        spikes = ImageSpikes.of(
+            recording.spike_times, scenes["start_time"], trials.image_ids, neuron_ids
+        )
         further["presentations"] = (
             scenes.rename_axis("trial_id")
             .reset_index()
@@ -94,6 +102,8 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
             shown = valid(presented, name).sort_values("start_time", kind="stable")
             conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
         units = recording.units.rename_axis("neuron_id").reset_index()
+        known = dict(zip(("in_file", "in_areas"), recording.found, strict=True))
+        known["passed"] = len(units)
 
     further |= _condition_tables(conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
@@ -115,11 +125,16 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
     )
     write_csv(units, output / "units.csv")
     write_stack(stack, image_ids[seen], config.image.geometry, output)
+    write_text(json.dumps(known, indent=1) + "\n", output / "units.json")
     raster.write(output / "raster.npz")
+    if spikes is not None:
+        spikes.write(output / "image_spikes.npz")
+    else:  # another session's, left by an earlier run in this folder
+        (output / "image_spikes.npz").unlink(missing_ok=True)
     for name in ("presentations", *_CONDITION_FILES, "tuning"):
         if name in further:
             write_csv(further[name], output / f"{name}.csv")
-        else:  # another session's, left by an earlier run in this folder
+        else:
             (output / f"{name}.csv").unlink(missing_ok=True)
     repeats = np.unique(trials.image_ids, return_counts=True)[1]
     say(
