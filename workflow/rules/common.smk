@@ -48,6 +48,21 @@ def session_inputs():
     return [path for path in shown if path] + [FILES.images]
 
 
+def hashed_inputs():
+    """What the results come from, and the tables made of it. The simulated session file holds
+    the time at which it was made: its images and its tables stand for it."""
+    if SOURCE == "simulated":
+        given = [FILES.images]
+    elif FILES.nwb:
+        given = [FILES.nwb, FILES.images]
+    else:
+        given = session_inputs()
+    own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
+    own += own_code(CONFIG.movie.model) + custom_code() + natural_images()
+    tables = [f"{TABLES}/trials.csv", f"{TABLES}/images.npy"]
+    return [*given, *own, *tables]
+
+
 def session_made():
     """Files of the session that the workflow itself makes and a user may open."""
     made = [FILES.nwb, FILES.truth, *scene_files()]
@@ -282,6 +297,7 @@ def everything(wildcards):
     return [
         f"{RESULTS}/report.html",
         f"{RESULTS}/summary.csv",
+        f"{RESULTS}/provenance.json",
         *figure_files(),
         *selection_figure_files(),
         *table_files(),

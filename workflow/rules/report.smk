@@ -33,6 +33,34 @@ rule summary:
         " {params.experiments} --output {output:q} > {log:q} 2>&1"
 
 
+rule provenance:
+    input:
+        session_inputs(),
+        custom_code(),
+        natural_images(),
+        f"{TABLES}/trials.csv",
+        f"{TABLES}/images.npy",
+    output:
+        f"{RESULTS}/provenance.json",
+    log:
+        f"{LOGS}/provenance.log",
+    benchmark:
+        f"{TIMES}/provenance.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        inputs=hashed_inputs(),
+        version=VERSION,
+    message:
+        "Hashing what the results come from"
+    shell:
+        "meiflow provenance {params.inputs:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule report:
     input:
         of_selected(
@@ -49,6 +77,9 @@ rule report:
         f"{RESULTS}/models/learning_curve.csv",
         f"{RESULTS}/selection/neurons.csv",
         f"{RESULTS}/summary.csv",
+        f"{RESULTS}/provenance.json",
+        f"{TABLES}/units.json",
+        f"{TABLES}/image_spikes.npz" if FILES.nwb else [],
     output:
         page=report(
             f"{RESULTS}/report.html",

@@ -70,7 +70,8 @@ def mei_figure(
         _degrees(ax)
         bar = figure.colorbar(picture, ax=ax, label="luminance", shrink=0.8, aspect=18)
         # the scale is centred on grey and may reach beyond what a screen can show
-        bar.ax.set_ylim(max(0.0, picture.norm.vmin), min(1.0, picture.norm.vmax))
+        low, high = picture.get_clim()
+        bar.ax.set_ylim(max(0.0, float(low or 0.0)), min(1.0, float(high or 1.0)))
     return figure
 
 
@@ -222,6 +223,7 @@ def reliability_figure(halves: NDArray, mean: NDArray, sem: NDArray) -> Figure:
         Mean counts over all trials and their standard errors.
     """
     order = np.argsort(mean, kind="stable")
+    sem = np.nan_to_num(sem)  # no error of a single trial
     with style():
         figure = new_figure(COLUMN, 1.9)
         split, ranked = figure.subplots(1, 2)
@@ -238,6 +240,6 @@ def reliability_figure(halves: NDArray, mean: NDArray, sem: NDArray) -> Figure:
         ranked.fill_between(rank, low, high, color=BLUE, alpha=0.3, lw=0)
         ranked.plot(rank, mean[order], color=BLUE, lw=1)
         ranked.set(
-            xlabel="image, ranked", ylabel="count ± s.e.m.", ylim=(min(0, np.nanmin(low)), None)
+            xlabel="image, ranked", ylabel="count ± s.e.m.", ylim=(min(0.0, float(low.min())), None)
         )
     return figure

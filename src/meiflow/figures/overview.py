@@ -45,7 +45,7 @@ def show_image(ax: Any, image: NDArray, geometry: Geometry) -> None:
 def _two_lines(stimulus: str) -> str:
     """Name of a stimulus, broken where it is long."""
     name = STIMULUS_NAMES[stimulus]
-    for at in (" (", ", ", " recorded "):
+    for at in (" (", ", ", " recorded ", "most "):
         name = name.replace(at, at.rstrip() + "\n" if at != " (" else "\n(")
     return name
 

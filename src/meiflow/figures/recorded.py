@@ -113,7 +113,8 @@ def _draw_curve(
     values, recorded, error, predicted = curve
     ax.errorbar(values, recorded, error, color="black", marker="o", ms=3, lw=1, label="recorded")
     ax.plot(values, predicted, color=VERMILION, marker="s", ms=3, lw=1, label="predicted")
-    ax.set_ylim(0, 1.08 * max(float((recorded + error).max()), float(predicted.max()), 1e-3))
+    top = (recorded + np.nan_to_num(error)).max()  # no error of a single trial
+    ax.set_ylim(0, 1.08 * max(float(top), float(predicted.max()), 1e-3))
     frequency = name == "spatial_frequency"
     if frequency:
         ax.set_xscale("log")

@@ -143,7 +143,8 @@ def strip_figure(shown: Sequence[Shown], mean: float, grid: Geometry) -> Figure:
     """
     with style():
         figure = new_figure(COLUMN, 2.6)
-        pictures, strip = figure.subfigures(2, 1, height_ratios=[0.8, 1.5])
+        parts = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.8, 1.5])
+        pictures, strip = parts[:, 0]
         for ax, one in zip(pictures.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
             _picture(ax, one, grid)
         ax = strip.subplots()

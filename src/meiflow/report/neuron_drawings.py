@@ -56,9 +56,9 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
     truth = data.true_fraction(neuron)
     mei = comparison.set_index("stimulus").loc["mei"]
     x, y = float(mei["x_deg"]), float(mei["y_deg"])
+    share = float(mei["tight_fraction"])
     where = (
         f"centred {number(x, 0)} degrees right and {number(y, 0)} up of the screen's centre, "
-        f"orientation {number(mei['orientation_deg'], 0)} degrees, "
         f"{number(mei['peak_frequency_cpd'], 3)} cycles per degree, "
         f"{number(mei['size_deg'], 0)} degrees wide"
     )
@@ -75,8 +75,8 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
             "mei",
             "Most exciting input",
             f"Most exciting input of neuron {neuron}: {where}.",
-            "The image that the model wants most, at the common mean and contrast. Yellow: the tight "
-            "mask, which holds nine tenths of the response, and its centre.",
+            "The image that the model wants most, at the common mean and contrast. Yellow: the "
+            f"tight mask, which holds {share:.0%} of the response, and its centre.",
             mei_figure(images["mei"], mask_of(data, neuron), (x, y), grid),
             image_table(images["mei"], grid.x, grid.y),
         ),
@@ -164,17 +164,17 @@ def _spikes_table(shown: list[Shown]) -> pd.DataFrame:
 def _reliability(data: SessionData, neuron: str) -> Drawing:
     table = data.by_image(neuron)
     own = data.table.set_index(data.table["neuron_id"].astype(str)).loc[neuron]
-    text = f"oracle correlation {number(own['oracle'])}"
+    text = f"Oracle correlation {number(own['oracle'])}"
     if np.isfinite(own["oracle_low"]):
         text += f" (95 % interval {number(own['oracle_low'])} to {number(own['oracle_high'])})"
     text += f", against {number(own['oracle_null_95'])} when trials are dealt out at random"
     return drawing(
         "reliability",
         "Reliability",
-        f"Counts of neuron {neuron} over odd against even trials, and images ranked by mean count; "
+        f"Counts of neuron {neuron} over odd against even trials, and images ranked by mean count. "
         f"{text}.",
-        f"Left: one dot per image. Right: mean counts with their standard error. In numbers: {text}; "
-        f"a perfect model can reach a correlation of {number(own['cc_max'])}.",
+        f"Left: one dot per image. Right: mean counts with their standard error. {text}; a "
+        f"perfect model can reach a correlation of {number(own['cc_max'])}.",
         reliability_figure(
             table[["odd", "even"]].to_numpy().T, table["mean"].to_numpy(), table["sem"].to_numpy()
         ),

@@ -9,7 +9,6 @@ from typing import Any
 
 from meiflow import __version__
 from meiflow.files import write_text
-
 from meiflow.report.provenance import hash_of_text, read_provenance, versions
 from meiflow.report.session_data import read_session_data
 from meiflow.report.trust import Calibration

@@ -34,6 +34,7 @@ _COMPARED = {
     "symmetry_1": "symmetry 1",
     "symmetry_2": "symmetry 2",
 }
+ORIENTED = 0.3  # symmetry index below which a direction means nothing
 _CARD = ("mei", "best_gabor", "best_natural")
 
 
@@ -41,8 +42,9 @@ _CARD = ("mei", "best_gabor", "best_natural")
 class NeuronPage:
     """All that is shown of one neuron.
 
-    ``store`` is the packed text of its figures; ``drawings`` names them without their data in
-    the page. ``pictures`` are small ones by stimulus, for the gallery.
+    ``card`` stands below its pictures in the gallery, ``pictures`` are the small ones there, by
+    stimulus, each with its alternative text; ``store`` is the packed text of its figures, whose
+    names and words are in ``drawings``.
     """
 
     id: str
@@ -55,6 +57,7 @@ class NeuronPage:
     pictures: dict[str, tuple[str, str]]
     comparison: tuple[list[str], list[list[str]]]
     command: str
+    card: str
     cells: list[Cell]
 
 
@@ -160,6 +163,8 @@ def _page(
         comparison=_comparison(read_csv(data.folder(neuron) / "comparison.csv")),
         command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun model -- "
         f"{quote(target)}",
+        card=f"CC norm {number(row['cc_norm_model'])}; {_times(row, 'best_gabor')} its Gabor, "
+        f"{_times(row, 'best_natural')} its image",
         cells=[cell(column.name, row[column.name]) for column in columns],
     )
 
@@ -171,9 +176,22 @@ def _said(name: str, neuron: str, row: dict[Any, Any]) -> str:
         return f"Best natural image of neuron {neuron}"
     return (
         f"MEI of neuron {neuron}: {number(row['mei_peak_frequency_cpd'], 3)} cycles per degree, "
-        f"orientation {number(row['mei_orientation_deg'], 0)} degrees, at "
+        f"{_orientation(row)}, at "
         f"{number(row['mei_x_deg'], 0)}, {number(row['mei_y_deg'], 0)} degrees"
     )
+
+
+def _times(row: dict[Any, Any], other: str) -> str:
+    value = row.get(f"mei_over_{other}", math.nan)
+    return "–" if pd.isna(value) else f"{value:.2f}×"
+
+
+def _orientation(row: dict[Any, Any]) -> str:
+    """The MEI's orientation, where it has one."""
+    symmetry = row["mei_symmetry_1"]
+    if pd.isna(symmetry) or symmetry < ORIENTED:
+        return f"no single orientation (symmetry {number(symmetry)})"
+    return f"orientation {number(row['mei_orientation_deg'], 0)}°"
 
 
 def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[str, str]]:
@@ -187,7 +205,7 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
         ("mean rate", f"{number(row['mean_rate_hz'], 1)} Hz"),
         ("MEI / best Gabor", _interval(row, "mei_over_best_gabor")),
         ("MEI / best natural", _interval(row, "mei_over_best_natural")),
-        ("orientation", f"{number(row['mei_orientation_deg'], 0)}°"),
+        ("orientation", _orientation(row).removeprefix("orientation ")),
         ("frequency", f"{number(row['mei_peak_frequency_cpd'], 3)} cycles/deg"),
         ("size", f"{number(row['mei_size_deg'], 0)}°"),
         ("place", f"{number(row['mei_x_deg'], 0)}°, {number(row['mei_y_deg'], 0)}°"),

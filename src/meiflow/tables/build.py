@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,67 @@ from meiflow.tables.tuning import tuning_table
 _CONDITION_FILES = [f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")]
 
 
+@dataclass(frozen=True)
+class _Session:
+    """What a session gives, before it is written; ``found`` counts its units."""
+
+    trials: Trials
+    raster: Raster
+    spikes: ImageSpikes | None
+    units: pd.DataFrame
+    found: dict[str, int]
+    conditions: dict[str, Conditions]
+    further: dict[str, pd.DataFrame]
+
+
+def _of_table(config: Config) -> _Session:
+    origin = str(config.session.trials)
+    trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
+    units = pd.DataFrame({"neuron_id": trials.neuron_ids})
+    found = dict.fromkeys(("in_file", "in_areas", "passed"), len(units))
+    conditions = {}
+    for name in PARAMETRIC:
+        path = getattr(config.session, name)
+        if path is not None:
+            geometry, option = config.image.geometry, f"session.{name}"
+            conditions[name] = conditions_from_table(
+                path, name, trials.neuron_ids, geometry, option
+            )
+    return _Session(trials, Raster.of_trials(trials), None, units, found, conditions, {})
+
+
+def _of_recording(config: Config, nwb: Path) -> _Session:
+    from meiflow.session.recording import read_session
+
+    recording = read_session(nwb, config.session.areas, config.session.quality)
+    window, trains = config.session.window_s, recording.spike_times
+    neuron_ids = [str(i) for i in recording.units.index]
+
+    def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
+        return count_spikes(trains, *counting_windows(presentations, window))
+
+    def valid(presentations: pd.DataFrame, name: str) -> pd.DataFrame:
+        return outside(presentations, window, recording.lost, name)
+
+    scenes = valid(recording.scenes, "natural_scenes")
+    frames = scenes["frame"].to_numpy()
+    names = {"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"}
+    conditions = {}
+    for name, presented in recording.conditions.items():
+        shown = valid(presented, name).sort_values("start_time", kind="stable")
+        conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
+    in_file, in_areas = recording.found
+    return _Session(
+        Trials(scenes.index.to_numpy(), neuron_ids, frames, counts(scenes)),
+        Raster.of_blocks(trains, scenes, neuron_ids),
+        ImageSpikes.of(trains, scenes["start_time"], frames, neuron_ids),
+        recording.units.rename_axis("neuron_id").reset_index(),
+        {"in_file": in_file, "in_areas": in_areas, "passed": len(neuron_ids)},
+        conditions,
+        {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
+    )
+
+
 def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -> None:
     """Write every table of the session under `output`.
 
@@ -52,60 +114,12 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         and image_spikes.npz; where they were shown, gabor_ and grating_responses.csv, gabor_
         and grating_trials.csv, tuning.csv.
     """
-    spikes: ImageSpikes | None = None
-    further: dict[str, pd.DataFrame] = {}
-    conditions: dict[str, Conditions] = {}
     if (nwb is None) != (config.session.source == "tables"):
         wrong = "needs a session file (--nwb)" if nwb is None else "takes session.trials, no --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
-    if nwb is None:
-        origin = str(config.session.trials)
-        trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
-        raster = Raster.of_trials(trials)
-        units = pd.DataFrame({"neuron_id": trials.neuron_ids})
-        known = {"in_file": len(units), "in_areas": len(units), "passed": len(units)}
-        for name in PARAMETRIC:
-            path = getattr(config.session, name)
-            if path is not None:
-                option = f"session.{name}"
-                geometry = config.image.geometry
-                conditions[name] = conditions_from_table(
-                    path, name, trials.neuron_ids, geometry, option
-                )
-    else:
-        from meiflow.session.recording import read_session
-
-        recording = read_session(nwb, config.session.areas, config.session.quality)
-        window = config.session.window_s
-        neuron_ids = [str(i) for i in recording.units.index]
-
-        def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
-            return count_spikes(recording.spike_times, *counting_windows(presentations, window))
-
-        def valid(presentations: pd.DataFrame, name: str) -> pd.DataFrame:
-            return outside(presentations, window, recording.lost, name)
-
-        scenes = valid(recording.scenes, "natural_scenes")
-        trials = Trials(
-            scenes.index.to_numpy(), neuron_ids, scenes["frame"].to_numpy(), counts(scenes)
-        )
-        raster = Raster.of_blocks(recording.spike_times, scenes, neuron_ids)
-        spikes = ImageSpikes.of(
-            recording.spike_times, scenes["start_time"], trials.image_ids, neuron_ids
-        )
-        further["presentations"] = (
-            scenes.rename_axis("trial_id")
-            .reset_index()
-            .rename(columns={"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"})
-        )
-        for name, presented in recording.conditions.items():
-            shown = valid(presented, name).sort_values("start_time", kind="stable")
-            conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
-        units = recording.units.rename_axis("neuron_id").reset_index()
-        known = dict(zip(("in_file", "in_areas"), recording.found, strict=True))
-        known["passed"] = len(units)
-
-    further |= _condition_tables(conditions, trials.neuron_ids)
+    session = _of_table(config) if nwb is None else _of_recording(config, nwb)
+    trials = session.trials
+    further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
     if seen.sum() < 4:
@@ -123,12 +137,12 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         responses_table(image_ids[~seen], means[~seen], trials.neuron_ids),
         output / "blank_responses.csv",
     )
-    write_csv(units, output / "units.csv")
+    write_csv(session.units, output / "units.csv")
     write_stack(stack, image_ids[seen], config.image.geometry, output)
-    write_text(json.dumps(known, indent=1) + "\n", output / "units.json")
-    raster.write(output / "raster.npz")
-    if spikes is not None:
-        spikes.write(output / "image_spikes.npz")
+    write_text(json.dumps(session.found, indent=1) + "\n", output / "units.json")
+    session.raster.write(output / "raster.npz")
+    if session.spikes is not None:
+        session.spikes.write(output / "image_spikes.npz")
     else:  # another session's, left by an earlier run in this folder
         (output / "image_spikes.npz").unlink(missing_ok=True)
     for name in ("presentations", *_CONDITION_FILES, "tuning"):

@@ -88,17 +88,25 @@ class ImageSpikes:
         ends = start + np.cumsum(self.counts[rows[0]])
         starts = ends - self.counts[rows[0]]
         return [
-            self.ticks[starts[trial] : ends[trial]] * TICK_S
+            self.ticks[starts[trial] : ends[trial]].astype(np.float64) * TICK_S
             for trial in np.flatnonzero(self.image_ids == image)
         ]
 
     def write(self, path: Path) -> None:
         """Write ticks, counts, neuron_ids, image_ids and the window as a compressed archive."""
         narrow = np.min_scalar_type(int(self.counts.max(initial=0)))
-        window = {"tick_s": TICK_S, "before_s": BEFORE_S, "after_s": AFTER_S}
-        arrays = {"ticks": self.ticks, "counts": self.counts.astype(narrow)}
-        ids = {"neuron_ids": self.neuron_ids, "image_ids": self.image_ids}
-        write_arrays(arrays | ids | window, path)
+        write_arrays(
+            {
+                "ticks": self.ticks,
+                "counts": self.counts.astype(narrow),
+                "neuron_ids": self.neuron_ids,
+                "image_ids": self.image_ids,
+                "tick_s": TICK_S,
+                "before_s": BEFORE_S,
+                "after_s": AFTER_S,
+            },
+            path,
+        )
 
 
 def read_image_spikes(path: Path) -> ImageSpikes:
