@@ -9,8 +9,10 @@
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
     link.download = name.replace(/[^\w.-]+/g, "_");
+    document.body.append(link);
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   };
   const SAVED = {
     config: () => [one("[data-save=config]").textContent.replace(/^Save as /, ""), json("data-config"), "application/json"],
