@@ -12,8 +12,6 @@ import pandas as pd
 
 from meiflow.comparison.compare import spectra_table
 from meiflow.comparison.spectrum import power_spectrum
-from meiflow.figures.recorded import recorded_overview
-from meiflow.figures.style import save_both
 from meiflow.files import (
     read_csv,
     write_array,
@@ -27,7 +25,6 @@ from meiflow.report.session_data import read_session_data
 from meiflow.report.summary import summarise
 from meiflow.report.view import NeuronPage, ReportView, build_view
 from meiflow.sections import Config
-from meiflow.selection.draw import draw_selection
 from meiflow.selection.select import select_neurons
 from meiflow.stimuli.patterns import gabor
 from meiflow.tables.load import load_responses
@@ -42,6 +39,10 @@ SCORED = {
 }
 STIMULI = ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")
 NAMES = ("mei", "recorded_gabor", "best_gabor", "best_natural", "windowed_natural")
+STUB = (  # a figure that another stage draws
+    '<svg xmlns="http://www.w3.org/2000/svg" width="504pt" height="100pt" viewBox="0 0 504 100">'
+    '<path d="M0 0L504 100" stroke="black"/></svg>'
+)
 CURVES = ("gabors", "position", "gratings", "orientation", "spatial_frequency")
 
 
@@ -69,7 +70,8 @@ def make_results(config: Config, tables: Path, folder: Path, neurons: list[str])
         table.assign(selected=table["neuron_id"].isin(neurons)),
         folder / "selection" / "neurons.csv",
     )
-    draw_selection(folder / "tables", folder / "selection", spikes.exists(), folder / "selection")
+    for name in ("oracle", "measures", "rastermap"):
+        write_text(STUB, folder / "selection" / f"{name}.svg")
     _models(folder, table["neuron_id"].tolist(), rng)
     for i, neuron in enumerate(neurons):
         _neuron(config, folder, neuron, i, rng)
@@ -215,7 +217,7 @@ def _recorded(folder: Path, neurons: list[str], rng: np.random.Generator) -> Non
         values = np.linspace(0.1, 1, len(neurons))
         found = found.assign(**{f"recorded_{name}": values, f"predicted_{name}": values})
     write_csv(found, out / "preferences.csv")
-    save_both(recorded_overview(table, found), out, "recorded")
+    write_text(STUB, out / "recorded.svg")
 
 
 def _experiments(folder: Path, neurons: list[str]) -> None:
@@ -225,12 +227,7 @@ def _experiments(folder: Path, neurons: list[str]) -> None:
         tuning = {"orientation_deg": angle, "response": 1 + np.cos(np.deg2rad(2 * angle))}
         part = pd.DataFrame({"neuron_id": neuron, "experiment": "orientation"} | tuning)
         parts.append(part)
-        svg = folder / "neurons" / neuron / "experiments.svg"
-        write_text(
-            '<svg xmlns="http://www.w3.org/2000/svg" width="504pt" height="100pt" '
-            'viewBox="0 0 504 100"><path d="M0 0L504 100" stroke="black"/></svg>',
-            svg,
-        )
+        write_text(STUB, folder / "neurons" / neuron / "experiments.svg")
     write_csv(pd.concat(parts), folder / "experiments" / "tuning.csv")
     summary = pd.DataFrame({"neuron_id": neurons, "cell_type": "simple", "f1_f0": 1.5})
     write_csv(summary, folder / "experiments" / "summary.csv")

@@ -21,6 +21,17 @@ def drawn(folder, names):
     return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("png", "svg")]
 
 
+def reported(files, category, caption, **more):
+    """The same files; the vector graphics among them are shown by `snakemake --report`."""
+    more |= {"category": category, "caption": f"../report/{caption}.rst"}
+    marked = []
+    for file in map(str, files):
+        labels = {"figure": Path(file).stem.replace("_", " ")}
+        shown = file.endswith(".svg")
+        marked.append(report(file, labels=labels, **more) if shown else file)
+    return marked
+
+
 def figure_files():
     """Overview figures of the report."""
     names = ["gallery", "scores", "responses"]

@@ -9,7 +9,12 @@ rule summary:
         experiment_files()[1:2] if EXPERIMENTS else [],
         f"{RESULTS}/selection/neurons.csv",
     output:
-        f"{RESULTS}/summary.csv",
+        table=report(
+            f"{RESULTS}/summary.csv",
+            caption="../report/summary.rst",
+            category="Report",
+            labels={"figure": "one row per neuron"},
+        ),
     log:
         f"{LOGS}/summary.log",
     benchmark:
@@ -85,8 +90,9 @@ rule report:
             f"{RESULTS}/report.html",
             caption="../report/report.rst",
             category="Report",
+            labels={"figure": "the whole report"},
         ),
-        figures=figure_files(),
+        figures=reported(figure_files(), "All neurons", "overview"),
     log:
         f"{LOGS}/report.log",
     benchmark:
