@@ -132,12 +132,13 @@ def test_the_funnel_narrows(view, results):
 
 def test_trust_is_said_in_words_with_its_measured_precision(view, big_page):
     assert [page.trust.kind for page in view.pages] == ["yes", "yes", "no"]
-    assert "Of 214 simulated neurons marked as trusted, 93% had an MEI" in view.precision
-    assert "(95 % interval from 87%)" in view.precision
-    assert any("its Gabor disagrees" in line for line in view.believe)
+    assert "right for 93% (at least 87%) of 214 simulated neurons" in view.precision
+    assert any(view.pages[2].id in line for line in view.believe)
     text = Tags(big_page.read_text(encoding="utf-8")).text
     assert "not trusted" in text
     assert "Measured on simulated sessions." in text
+    assert "Not trusted: its Gabor disagrees." in text
+    assert " ".join(text.split()).count(view.precision) == MANY + 1  # beside every neuron's mark
     assert "✗ not trusted" in view.drawings["gallery"].svg
 
 

@@ -42,7 +42,7 @@ def show_image(ax: Any, image: NDArray, geometry: Geometry) -> None:
     )
 
 
-def _two_lines(stimulus: str) -> str:
+def two_lines(stimulus: str) -> str:
     """Name of a stimulus, broken where it is long."""
     name = STIMULUS_NAMES[stimulus]
     for at in (" (", ", ", " recorded ", "most "):
@@ -79,7 +79,7 @@ def gallery(
                     show_image(ax, images[neuron][stimulus], geometry)
                 if row == 0:
                     ax.set_title(titles.get(neuron, neuron), fontsize=6)
-            axes[row, 0].set_ylabel(_two_lines(stimulus), fontsize=6)
+            axes[row, 0].set_ylabel(two_lines(stimulus), fontsize=6)
     return figure
 
 
@@ -109,8 +109,8 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
                 middle = np.nanmedian(ratio)
                 ax.vlines(middle, position - 0.38, position + 0.38, color="black", lw=1.2)
         ax.axvline(1, color=VERMILION, lw=0.8)
-        ax.text(1, -0.55, "MEI ", color=VERMILION, va="center", ha="right", fontsize=7)
-        ax.set_yticks(range(len(names)), [_two_lines(s) for s in names])
+        ax.text(0.98, -0.55, "MEI", color=VERMILION, va="center", ha="right", fontsize=7)
+        ax.set_yticks(range(len(names)), [two_lines(s) for s in names])
         ax.set(xlabel="predicted count / that to the MEI", xlim=(0, None))
         ax.set_ylim(len(names) - 0.45, -0.7)
     return figure

@@ -10,7 +10,7 @@ import pandas as pd
 from meiflow.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import Calibration, precision_text, trust_of
+from meiflow.report.trust import Calibration, trust_of
 
 _MORE = 1.02  # times the best Gabor's response: less is no difference worth telling
 _ORACLE_P = 0.001
@@ -64,14 +64,15 @@ def believe(data: SessionData, calibration: Calibration | None) -> list[str]:
     weak = [str(row["neuron_id"]) for row in rows if row["model_holds"] is False]
     lines = []
     if judged:
-        bad = {n: v.reason for n, v in judged.items() if v is not None and v.kind == "no"}
-        lines.append(
-            f"Those marked ✓ trusted: {len(judged) - len(bad)} of {len(judged)}. "
-            f"{precision_text(calibration)}".strip()
-        )
+        bad = [n for n, v in judged.items() if v.kind == "no"]
+        lines.append(f"Those marked ✓ trusted: {len(judged) - len(bad)} of {len(judged)}.")
+        if calibration is not None:
+            lines.append(calibration.source)
         if bad:
-            named = [f"{n} ({why})" if why else n for n, why in list(bad.items())[:_NAMED]]
-            lines.append(f"Not trusted (✗): {_listed(named, len(bad))}.")
+            lines.append(
+                f"Not trusted (✗): {_listed(bad[:_NAMED], len(bad))}. The reason stands on the "
+                "neuron's page."
+            )
     elif data.config.model.custom:
         lines.append(
             "That is yours to say: the models are your own module, and nobody here knows which "

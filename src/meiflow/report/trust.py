@@ -73,11 +73,11 @@ def trust_of(row: Mapping[Any, Any]) -> Trust | None:
 
 
 def precision_text(calibration: Calibration | None) -> str:
-    """What a mark is worth, in a sentence; empty where nothing was measured."""
+    """What a mark is worth, to stand beside marks; empty where nothing was measured."""
     if calibration is None:
         return ""
     return (
-        f"Of {calibration.neurons} simulated neurons marked as trusted, "
-        f"{calibration.precision:.0%} had an MEI that reaches {calibration.level:.0%} of the best "
-        f"possible drive (95 % interval from {calibration.precision_low:.0%})."
+        f"✓ trusted: right for {calibration.precision:.0%} (at least "
+        f"{calibration.precision_low:.0%}) of {calibration.neurons} simulated neurons, whose MEI "
+        f"had to reach {calibration.level:.0%} of the best possible drive."
     )

@@ -74,7 +74,6 @@ class ReportView:
     want: list[str]
     findings: list[str]
     precision: str
-    precision_source: str
     columns: list[Column]
     kinds: list[str]
     kind_column: str
@@ -124,7 +123,6 @@ def build_view(data: SessionData, figures: Path, calibration: Calibration | None
         want=want(data),
         findings=findings(data),
         precision=precision_text(calibration),
-        precision_source=calibration.source if calibration is not None else "",
         columns=columns,
         kinds=sorted(set(kinds)),
         kind_column=kind_column,
@@ -163,8 +161,8 @@ def _page(
         comparison=_comparison(read_csv(data.folder(neuron) / "comparison.csv")),
         command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun model -- "
         f"{quote(target)}",
-        card=f"CC norm {number(row['cc_norm_model'])}; {_times(row, 'best_gabor')} its Gabor, "
-        f"{_times(row, 'best_natural')} its image",
+        card=f"CC norm {number(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
+        f"MEI/natural {_times(row, 'best_natural')}",
         cells=[cell(column.name, row[column.name]) for column in columns],
     )
 
@@ -182,8 +180,7 @@ def _said(name: str, neuron: str, row: dict[Any, Any]) -> str:
 
 
 def _times(row: dict[Any, Any], other: str) -> str:
-    value = row.get(f"mei_over_{other}", math.nan)
-    return "–" if pd.isna(value) else f"{value:.2f}×"
+    return number(row.get(f"mei_over_{other}", math.nan))
 
 
 def _orientation(row: dict[Any, Any]) -> str:
