@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from meiflow.config import parse_config
+from meiflow.errors import MeiflowError
 from meiflow.files import write_array, write_csv
 from meiflow.geometry import Geometry
 from meiflow.models.network import NeuronModel, save_ensemble
@@ -83,8 +84,7 @@ def test_confidence_of_a_neuron_comes_from_its_files(tmp_path):
 def rule(**changes):
     values = dict(
         level=0.8,
-        cc_norm_low_min=0.7,
-        fold_agreement_min=0.9,
+        expected_min=0.8,
         intercept=-4.0,
         slopes=(3.0, 4.0),
         precision=0.97,
@@ -108,13 +108,12 @@ def test_judgement_names_what_is_missing():
     assert judged["trusted"].tolist() == [True, False, False, False]
     first, low, torn, unknown = judged["trust_reason"]
     assert first == ""
-    assert "0.50" in low
-    assert "cc_norm_low" in low
-    assert "fold_agreement" not in low
+    assert "at least 0.50, and the MEI is worth 0.95" in low
+    assert "(0.8 needed)" in low
     assert "0.60" in torn
-    assert "not known" in unknown
-    assert "fold_agreement" in unknown
-    assert judged["expected_fraction"].between(0, 1).all()
+    assert "(not known)" in unknown
+    # logistic(-4 + 3 x 0.9 + 4 x 0.95) in closed form
+    assert judged["expected_fraction"].iloc[0] == pytest.approx(1 / (1 + np.exp(-2.5)))
     assert judged["expected_fraction"].iloc[-1] == 0
 
 
@@ -140,27 +139,28 @@ def recordings(n=400, seed=0):
 def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
     table = recordings()
     found = choose_rule(table)
-    assert found.untuned_trusted == 0
-    assert 0.75 < found.fold_agreement_min < 0.9
-    assert found.precision > 0.85
     other = table[table["session"] >= 4]
-    trusted = (other["cc_norm_low"] >= found.cc_norm_low_min) & (
-        other["fold_agreement"] >= found.fold_agreement_min
-    )
-    assert found.neurons == trusted.sum()
-    right = (other["fraction_of_optimum"] >= 0.8)[trusted]
-    assert found.precision == pytest.approx(right.mean(), abs=1e-4)
+    judged = found.judge(other)
+    assert found.neurons == judged["trusted"].sum() > 10
+    right = other["fraction_of_optimum"] >= 0.8
+    assert found.precision == pytest.approx(right[judged["trusted"]].mean(), abs=1e-4)
+    assert found.precision > 0.9
     assert found.precision_low < found.precision
+    assert found.recall == pytest.approx(judged["trusted"][right].mean(), abs=1e-4)
+    assert found.untuned_trusted == 0
     # what happens in the sessions to measure on does not change the rule
-    spoilt = table.assign(
-        fraction_of_optimum=table["fraction_of_optimum"].where(table["session"] < 4, 0.0)
-    )
-    again = choose_rule(spoilt)
-    assert (again.cc_norm_low_min, again.fold_agreement_min) == (
-        found.cc_norm_low_min,
-        found.fold_agreement_min,
-    )
+    spoilt = table["fraction_of_optimum"].where(table["session"] < 4, 0.0)
+    again = choose_rule(table.assign(fraction_of_optimum=spoilt))
+    assert again.expected_min == found.expected_min
+    assert again.slopes == found.slopes
     assert again.precision == 0
+
+
+def test_where_confidence_says_nothing_no_rule_is_made():
+    table = recordings()
+    luck = np.random.default_rng(1).permutation(table["fraction_of_optimum"])
+    with pytest.raises(MeiflowError, match="nothing can be trusted"):
+        choose_rule(table.assign(fraction_of_optimum=luck))
 
 
 def test_precision_counts_trusted_untuned_neurons_as_wrong():

@@ -27,11 +27,11 @@ class Calibration:
     ----------
     level : float
         Fraction of the true optimum that a trusted MEI is to reach.
-    cc_norm_low_min, fold_agreement_min : float
-        What a trusted neuron has at least.
+    expected_min : float
+        A neuron is trusted if its expected fraction of the optimum is at least so much.
     intercept, slopes : float, tuple of float
-        The expected fraction of the optimum is the logistic function of the intercept plus slopes
-        times the two features.
+        The expected fraction is the logistic function of the intercept plus slopes times
+        `FEATURES`.
     precision : float
         Share of the trusted neurons whose MEI reached `level`.
     precision_low : float
@@ -47,8 +47,7 @@ class Calibration:
     """
 
     level: float
-    cc_norm_low_min: float
-    fold_agreement_min: float
+    expected_min: float
     intercept: float
     slopes: tuple[float, float]
     precision: float
@@ -83,31 +82,23 @@ class Calibration:
         table : DataFrame
             As `meiflow.validation.confidence.measure_confidence` makes it.
         """
-        scored = table["cc_norm_low"] >= self.cc_norm_low_min
-        agreed = table["fold_agreement"] >= self.fold_agreement_min
-        reasons = []
-        for low, one in zip(table["cc_norm_low"], table["fold_agreement"], strict=True):
-            why = []
-            if not low >= self.cc_norm_low_min:
-                shown = f"{low:.2f}" if np.isfinite(low) else "not known"
-                why.append(
-                    f"the model's held-out score may be as low as {shown} (cc_norm_low; "
-                    f"{self.cc_norm_low_min:g} needed)"
-                )
-            if not one >= self.fold_agreement_min:
-                why.append(
-                    f"for models of other images the MEI is worth {one:.2f} of their own "
-                    f"(fold_agreement; {self.fold_agreement_min:g} needed)"
-                )
-            reasons.append("; ".join(why))
-        return pd.DataFrame(
-            {
-                "trusted": scored & agreed,
-                "expected_fraction": self.expected(table),
-                "trust_reason": reasons,
-            },
-            index=table.index,
-        )
+        expected = self.expected(table)
+        trusted = expected >= self.expected_min
+        lows, agreements = (table[name] for name in FEATURES)
+        reasons = [
+            ""
+            if fine
+            else f"expected to reach {share:.2f} of the best possible ({self.expected_min:g} "
+            f"needed): held-out CC_norm at least {_shown(low)}, and the MEI is worth "
+            f"{_shown(agreement)} of the best to models of other images"
+            for fine, share, low, agreement in zip(trusted, expected, lows, agreements, strict=True)
+        ]
+        columns = {"trusted": trusted, "expected_fraction": expected, "trust_reason": reasons}
+        return pd.DataFrame(columns, index=table.index)
+
+
+def _shown(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "(not known)"
 
 
 @cache

@@ -6,7 +6,6 @@ from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from meiflow.errors import MeiflowError
@@ -121,10 +120,13 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
     judged = pd.concat([confidence, rule.judge(confidence)], axis=1)
     judged["right"] = judged[tables.FRACTION] >= rule.level
     main = tables.at_main(loop)
+    measured_on = judged[judged["session"].isin(MEASURING)]
     found = {
         "by_stimulus": tables.by_stimulus(main),
         "by_model": tables.by_model(main),
         "by_data": tables.by_data(judged).set_index(["noise", "images", "repeats"]),
+        "by_confidence": tables.by_confidence(measured_on),
+        "foretelling": tables.foretelling(measured_on, (*FEATURES, "cc_norm", "expected_fraction")),
     }
     kept = loop[[*_SAME[:4], "kind", *_SAME[4:], tables.FRACTION]]
     write_csv(kept.round({tables.FRACTION: 4}), folder / "published_fractions.csv")
@@ -135,17 +137,13 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
         write_csv(table.reset_index(), folder / f"{name}.csv")
         _print(name, table)
     write_rule(rule, folder / "calibration.json")
-    measured_on = judged[judged["session"].isin(MEASURING)]
     save_both(fractions_by_kind(found["by_stimulus"]), folder, "by_stimulus")
     usual = found["by_data"].reset_index()
     usual = usual[usual["noise"] == tables.USUAL_NOISE]
     save_both(fraction_against_data(usual), folder, "by_data")
     save_both(trust_calibration(measured_on, rule.level), folder, "calibration")
-    known = measured_on[np.isfinite(measured_on["cc_norm_low"])]
-    alike = known[[tables.FRACTION, "expected_fraction"]].corr("spearman").iloc[0, 1]
     print(
-        f"\nTrust: CC_norm at least {rule.cc_norm_low_min:g} at its lower end, folds agreeing to "
-        f"{rule.fold_agreement_min:g}. {rule.source} Expected against true fraction: rank "
-        f"correlation {alike:.2f}. The rule that comes with this version: {calibration()}"
+        f"\nTrust: expected fraction at least {rule.expected_min:g}. {rule.source}\n"
+        f"The rule that comes with this version: {calibration()}"
     )
     return rule

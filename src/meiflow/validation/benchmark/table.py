@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -108,3 +110,51 @@ def by_model(loop: pd.DataFrame) -> pd.DataFrame:
         if len(part)
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kind")
+
+
+def by_confidence(judged: pd.DataFrame) -> pd.DataFrame:
+    """Does the confidence foretell the closed loop? Neurons in bins of what was expected.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        One row per neuron and cell: expected_fraction, fraction_of_optimum (0 of untuned neurons),
+        right, kind.
+
+    Returns
+    -------
+    DataFrame
+        One row per bin: neurons, untuned ones among them, mean expected and true fraction, and the
+        share of neurons that reach the level.
+    """
+    edges = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0]
+    names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    bins = pd.cut(judged["expected_fraction"], edges, labels=names, include_lowest=True)
+    groups = judged.assign(untuned=judged["kind"] == "untuned").groupby(bins, observed=True)
+    found = groups.agg(
+        neurons=("right", "size"),
+        untuned=("untuned", "sum"),
+        expected=("expected_fraction", "mean"),
+        true=(FRACTION, "mean"),
+        right=("right", "mean"),
+    )
+    return found.rename_axis("expected_fraction")
+
+
+def foretelling(judged: pd.DataFrame, features: tuple[str, ...]) -> pd.DataFrame:
+    """Spearman correlation of each feature with the true fraction, over tuned neurons.
+
+    The column ``area`` is the area under the ROC curve for telling neurons that reach the level
+    from those that do not, untuned ones included; 0.5 is chance.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    tuned = judged[judged["kind"] != "untuned"]
+    rows = {}
+    for feature in features:
+        known = judged[feature].fillna(-1)
+        rows[feature] = {
+            "spearman": tuned[[feature, FRACTION]].corr("spearman").iloc[0, 1],
+            "area": roc_auc_score(judged["right"], known),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("feature")
