@@ -144,7 +144,7 @@ def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
     assert found.neurons == judged["trusted"].sum() > 10
     right = other["fraction_of_optimum"] >= 0.8
     assert found.precision == pytest.approx(right[judged["trusted"]].mean(), abs=1e-4)
-    assert found.precision > 0.9
+    assert found.precision > right.mean() + 0.4
     assert found.precision_low < found.precision
     assert found.recall == pytest.approx(judged["trusted"][right].mean(), abs=1e-4)
     assert found.untuned_trusted == 0

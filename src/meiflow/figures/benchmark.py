@@ -63,8 +63,8 @@ def fraction_against_data(table: pd.DataFrame) -> Figure:
     """
     panels = {
         "gabor_like": ("Gabor-like neurons", "true drive of the MEI / best possible"),
-        "breaking": ("neurons that no Gabor describes", "true drive of the MEI / best possible"),
-        "trusted": ("flagged as trusted", "share of the tuned neurons"),
+        "breaking": ("all other kinds", "true drive of the MEI / best possible"),
+        "trusted": ("trusted", "share of the tuned neurons"),
     }
     with style():
         figure = new_figure(7.1, 2.6)
@@ -101,9 +101,9 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
         Fraction that a trusted MEI is to reach.
     """
     panels = {
-        "expected_fraction": "expected fraction of the best possible",
-        "cc_norm_low": "lower end of CC_norm on held-out images",
-        "fold_agreement": "agreement of the folds' models",
+        "expected_fraction": "expected fraction\nof the best possible",
+        "cc_norm_low": "CC_norm on held-out images,\nlower end of its interval",
+        "fold_agreement": "share of the best response\nin models of other images",
     }
     untuned = table["kind"] == "untuned"
     groups = (
@@ -123,5 +123,5 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
             ax.set(xlabel=label, ylim=(-0.03, 1.05))
         axes[0].plot([0, 1], [0, 1], color=GREY, lw=0.8)
         axes[0].set_ylabel("true drive of the MEI / best possible")
-        axes[0].legend(loc="upper left")
+        axes[0].legend(loc="upper left", bbox_to_anchor=(0.0, 0.75))
     return figure

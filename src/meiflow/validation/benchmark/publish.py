@@ -16,11 +16,12 @@ from meiflow.validation.benchmark.calibrate import (
     with_fractions,
     write_rule,
 )
-from meiflow.validation.benchmark.design import MEASURING, Cell, full_design, quick_design
+from meiflow.validation.benchmark.design import MEASURING, TUNED, Cell, full_design, quick_design
 from meiflow.validation.benchmark.run import read_cells, run_cells
 from meiflow.validation.trust import FEATURES, Calibration, calibration
 
 DIGITS = 2
+_KEPT = 4
 _SAME = ["session", "images", "repeats", "noise", "neuron_id", "model", "stimulus"]
 
 
@@ -54,7 +55,8 @@ def compare_with_published(loop: pd.DataFrame) -> pd.DataFrame:
     MeiflowError
         If a cell was never published.
     """
-    both = loop.merge(
+    tuned = loop[loop[tables.FRACTION].notna()]
+    both = tuned.merge(
         published("fractions"), on=_SAME, how="left", suffixes=("", "_published"), indicator=True
     )
     if (both["_merge"] != "both").any():
@@ -63,10 +65,10 @@ def compare_with_published(loop: pd.DataFrame) -> pd.DataFrame:
             f"{int((both['_merge'] != 'both').sum())} of the rows just made; this version changed "
             "the design without running it anew"
         )
-    own = both[tables.FRACTION].round(DIGITS)
+    # what is published has four digits, and is rounded from these
+    own = both[tables.FRACTION].round(_KEPT).round(DIGITS)
     theirs = both[f"{tables.FRACTION}_published"].round(DIGITS)
-    same = (own == theirs) | (own.isna() & theirs.isna())
-    return both.loc[~same, [*_SAME, tables.FRACTION, f"{tables.FRACTION}_published"]]
+    return both.loc[own != theirs, [*_SAME, tables.FRACTION, f"{tables.FRACTION}_published"]]
 
 
 def _print(title: str, table: pd.DataFrame) -> None:
@@ -128,16 +130,17 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
         "by_confidence": tables.by_confidence(measured_on),
         "foretelling": tables.foretelling(measured_on, (*FEATURES, "cc_norm", "expected_fraction")),
     }
-    kept = loop[[*_SAME[:4], "kind", *_SAME[4:], tables.FRACTION]]
-    write_csv(kept.round({tables.FRACTION: 4}), folder / "published_fractions.csv")
+    kept = loop[[*_SAME, tables.FRACTION]].dropna()
+    write_csv(kept.round({tables.FRACTION: _KEPT}), folder / "published_fractions.csv")
     write_csv(judged, folder / "confidence.csv")
     short = [*tables.KEYS, "kind", "selected", *FEATURES, tables.FRACTION]
     write_csv(confidence[short], folder / "published_confidence.csv")
     for name, table in found.items():
-        write_csv(table.reset_index(), folder / f"{name}.csv")
+        write_csv(table.round(DIGITS).reset_index(), folder / f"{name}.csv")
         _print(name, table)
     write_rule(rule, folder / "calibration.json")
-    save_both(fractions_by_kind(found["by_stimulus"]), folder, "by_stimulus")
+    drawn = found["by_stimulus"].loc[[*TUNED, *tables.WHOLE]]
+    save_both(fractions_by_kind(drawn), folder, "by_stimulus")
     usual = found["by_data"].reset_index()
     usual = usual[usual["noise"] == tables.USUAL_NOISE]
     save_both(fraction_against_data(usual), folder, "by_data")

@@ -21,7 +21,7 @@ FRACTION = "fraction_of_optimum"
 MIXTURE = "mixture"
 # Kinds that are reported together; those from the second on break the Gabor assumption.
 GROUPS = {
-    "simple and complex Gabors": GABOR_LIKE,
+    "Gabor-like": GABOR_LIKE,
     "contrast gain": CONTRAST_GAIN,
     "centre-surround": CENTRED_KINDS,
     "corner, curve, two bars": SHAPE_KINDS,
@@ -29,6 +29,7 @@ GROUPS = {
     "surround suppression": ("surround_suppressed",),
 }
 ALL_BREAKING = "all that break the Gabor assumption"
+WHOLE = ("Gabor-like", ALL_BREAKING)
 
 
 def _groups(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
