@@ -314,33 +314,12 @@ def notebook(
 
 
 @app.command()
-def validate(
-    config: ConfigOption,
-    tables: TablesOption,
-    truth: Annotated[Path, typer.Option(help="truth of the simulated session")],
-    neurons: Annotated[Path, typer.Option(help="neurons.csv")],
-    results: ResultsOption,
-    output: OutputOption,
-    gabors: GaborsOption = True,
-) -> None:
-    """Show the stimuli to the simulated neurons: the closed loop."""
-    _one_thread()
-    from meiflow.selection.select import selected_neurons
-    from meiflow.tables.stack import read_stack
-    from meiflow.validation.closed_loop import close_loop
-
-    folders = {neuron: results / "neurons" / neuron for neuron in selected_neurons(neurons)}
-    parsed = load_config(config)
-    images = read_stack(tables, parsed.image.geometry)[1]
-    close_loop(parsed, truth, images, folders, gabors, output, results / "stimuli")
-
-
-@app.command()
 def summary(
     results: ResultsOption,
     output: OutputOption,
     closed_loop: ClosedLoopOption = None,
     recorded: RecordedOption = False,
+    trust: Annotated[bool, typer.Option(help="whether confidence was measured")] = False,
     experiments: Annotated[
         bool, typer.Option(help="whether experiments were done with the models")
     ] = False,
@@ -349,7 +328,7 @@ def summary(
     from meiflow.files import write_csv
     from meiflow.report.summary import summarise
 
-    write_csv(summarise(results, closed_loop, recorded, experiments), output)
+    write_csv(summarise(results, closed_loop, recorded, experiments, trust), output)
 
 
 cli_report.register(app)

@@ -88,6 +88,7 @@ def make_results(config: Config, tables: Path, folder: Path, neurons: list[str])
         folder / "validation" / "closed_loop.csv" if loop else None,
         recorded,
         bool(config.experiments.make),
+        trust=False,
     )
     write_csv(summary, folder / "summary.csv")
     write_provenance([folder / "tables" / "images.npy"], folder / "provenance.json")

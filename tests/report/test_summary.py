@@ -55,13 +55,18 @@ def results(tmp_path):
     others = {f"{name}_others": [30.0, 40.0] for name in errors}
     found = pd.DataFrame({"neuron_id": neurons, **errors, **others})
     write_csv(found, tmp_path / "validation" / "preferences.csv")
+    judged = {"trusted": [True, False], "expected_fraction": [0.97, 0.4]}
+    judged = pd.DataFrame({"neuron_id": neurons, **judged, "trust_reason": ["", "too low"]})
+    write_csv(judged, tmp_path / "validation" / "trust.csv")
     measured = pd.DataFrame({"neuron_id": neurons, "cell_type": ["simple", "complex"], "osi": 0.5})
     write_csv(measured, tmp_path / "experiments" / "summary.csv")
     return tmp_path
 
 
 def test_a_row_holds_what_every_stage_found(results):
-    table = summarise(results, None, recorded=True, experiments=True).set_index("neuron_id")
+    table = summarise(results, None, recorded=True, experiments=True, trust=True).set_index(
+        "neuron_id"
+    )
     assert table.index.tolist() == ["7", "8"]
     row = table.loc["7"]
     assert row["mei_over_best_gabor"] == 1.25
@@ -79,7 +84,7 @@ def test_a_row_holds_what_every_stage_found(results):
 
 def test_what_was_not_done_is_not_read(results):
     """Folders that an earlier run left behind do not enter."""
-    table = summarise(results, None, recorded=False, experiments=False)
+    table = summarise(results, None, recorded=False, experiments=False, trust=False)
     assert not {"cell_type", "osi", "position_cc_abs", "field_error_deg"} & set(table.columns)
 
 
@@ -99,7 +104,7 @@ def test_the_report_says_how_recorded_and_predicted_agree(results):
 
 
 def test_the_report_says_how_sure_the_lead_over_the_gabor_is(results):
-    table = summarise(results, None, recorded=True, experiments=True)
+    table = summarise(results, None, recorded=True, experiments=True, trust=True)
     assert "in 2 of 2 neurons it falls short by 2% or more" in sure(table)
     assert sure(table.assign(mei_over_best_gabor_low=1.0)).startswith(" (in 0 of 2")
     assert sure(table.assign(mei_over_best_gabor_low=np.nan)) == ""

@@ -283,6 +283,11 @@ def validation_files():
     return [f"{RESULTS}/validation/closed_loop.csv"] if FILES.truth else []
 
 
+def trust_files():
+    """How far each MEI can be believed; nothing is known of an own module."""
+    return [] if CONFIG.model.custom else [f"{RESULTS}/validation/trust.csv"]
+
+
 # What the stages are told about the session, so that nothing an earlier run left is read.
 GABORS = "--gabors" if FILES.gabors else "--no-gabors"
 LOOP = f"--closed-loop {RESULTS}/validation/closed_loop.csv" if FILES.truth else ""
@@ -320,5 +325,6 @@ def everything(wildcards):
         *procedure_files("best_gabors"),
         *made_stimuli(),
         *validation_files(),
+        *trust_files(),
         *recorded_files(),
     ]

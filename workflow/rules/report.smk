@@ -5,6 +5,7 @@ rule summary:
     input:
         of_selected(f"{NEURON}/comparison.csv", f"{NEURON}/scores.csv"),
         validation_files(),
+        trust_files(),
         recorded_files(),
         experiment_files()[1:2] if EXPERIMENTS else [],
         f"{RESULTS}/selection/neurons.csv",
@@ -29,13 +30,14 @@ rule summary:
         results=subpath(output[0], parent=True),
         loop=LOOP,
         recorded=RECORDED,
+        trust="" if CONFIG.model.custom else "--trust",
         experiments="--experiments" if EXPERIMENTS else "--no-experiments",
         version=VERSION,
     message:
         "Gathering one row per neuron"
     shell:
         "meiflow summary --results {params.results:q} {params.loop} {params.recorded}"
-        " {params.experiments} --output {output:q} > {log:q} 2>&1"
+        " {params.trust} {params.experiments} --output {output:q} > {log:q} 2>&1"
 
 
 rule provenance:

@@ -1,4 +1,5 @@
-# The closed loop: simulated neurons are shown what the pipeline believes they want to see. And the
+# The closed loop: simulated neurons are shown what the pipeline believes they want to see. Without
+# truth, the models of a neuron are asked how far they agree on its MEI. And the
 # models are shown what the session showed beside its images: recorded against predicted tuning.
 
 
@@ -32,9 +33,45 @@ if FILES.truth:
         message:
             "Showing the stimuli to the simulated neurons"
         shell:
-            "meiflow validate --config {params.config:q} --tables {params.tables:q}"
-            " --truth {input.truth:q} --neurons {input.neurons:q} --results {params.results:q}"
+            "meiflow closed-loop --config {params.config:q} --tables {params.tables:q}"
+            " --truth {input.truth:q} --results {params.results:q}"
             " {params.gabors} --output {output:q} > {log:q} 2>&1"
+
+
+if not CONFIG.model.custom:
+
+    rule trust:
+        input:
+            of_selected(
+                *(
+                    f"{NEURON}/{name}"
+                    for name in ("ensemble.pt", "scores.csv", "mei.npy")
+                )
+            ),
+            images=f"{TABLES}/images.npy",
+            neurons=f"{RESULTS}/selection/neurons.csv",
+        output:
+            trust_files(),
+        log:
+            f"{LOGS}/trust.log",
+        benchmark:
+            f"{TIMES}/trust.tsv"
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        params:
+            config=resolved(CONFIG, "image", "mei", "seed"),
+            tables=subpath(input.images, parent=True),
+            results=subpath(input.neurons, ancestor=2),
+            version=VERSION,
+        message:
+            "Judging how far the MEIs can be believed"
+        shell:
+            "meiflow trust --config {params.config:q} --tables {params.tables:q}"
+            " --results {params.results:q} --output {output:q} > {log:q} 2>&1"
 
 
 if FILES.gabors or FILES.gratings:

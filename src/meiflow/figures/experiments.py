@@ -295,12 +295,12 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
         for ax in figure.axes:
             ax.tick_params(labelsize=6)
             for label in (ax.xaxis.label, ax.yaxis.label):
-                label.set_size(6.5)
-            ax.title.set_size(6.5)
+                label.set_fontsize(6.5)
+            ax.title.set_fontsize(6.5)
         kind = row["cell_type"] if row["cell_type"] in _TYPE_COLOURS else "cell type unknown"
         figure.suptitle(
-            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} to grey);\nover phases "
-            "its amplitude (F1) or its mean less grey (F0), as marked",
+            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} to grey);\n"
+            "over phases its amplitude (F1) or its mean less grey (F0), as marked",
             fontsize=8,
         )
     return figure

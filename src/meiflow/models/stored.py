@@ -34,6 +34,18 @@ def stored_models(config: Config, path: Path, neurons: list[str]) -> list[Neuron
     return models
 
 
+def stored_members(
+    config: Config, path: Path, neurons: list[str], member: str
+) -> list[NeuronModel]:
+    """One member of the mixture of each neuron, alone; fails as `stored_models` does."""
+    geometry = config.image.geometry
+    found = []
+    for document in _documents(path, neurons, geometry):
+        (state,) = (s for s in document["members"] if s["kind"] == member)
+        found.append(_model(document | {"members": [state], "weights": [1.0]}, geometry))
+    return found
+
+
 def stored_ensemble(config: Config, path: Path, neuron: str) -> list[NeuronModel]:
     """The models of one neuron's folds from ensemble.pt; fails as `stored_models` does."""
     geometry = config.image.geometry

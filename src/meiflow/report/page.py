@@ -42,7 +42,8 @@ def write_report(
     output : path
         The page: one file that opens without a network.
     calibration : Calibration, optional
-        What a trust mark is worth, measured on simulated neurons.
+        What a trust mark is worth; by default, where the summary has marks, as it was measured
+        for this version.
 
     Raises
     ------
@@ -50,6 +51,10 @@ def write_report(
         If a result is missing or damaged.
     """
     data = read_session_data(config, results, loop_path, recorded)
+    if calibration is None and "trusted" in data.summary:
+        from meiflow.validation import trust
+
+        calibration = trust.calibration()
     view = build_view(data, figures, calibration)
     inputs = read_provenance(results / "provenance.json")
     movies = results / "stimuli" / "movies.png" if config.movie.model else None

@@ -26,6 +26,7 @@ _FROM_MEI = {
 }
 
 
+_FROM_TRUST = ("trusted", "expected_fraction", "trust_reason")
 _COMPARED = ("best_gabor", "best_natural")
 _ENDS = ("", "_low", "_high")
 _ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
@@ -43,7 +44,7 @@ _FROM_EXPERIMENTS = (
 
 
 def summarise(
-    results: Path, closed_loop: Path | None, recorded: bool, experiments: bool
+    results: Path, closed_loop: Path | None, recorded: bool, experiments: bool, trust: bool
 ) -> pd.DataFrame:
     """Gather selection, scores, comparison and, if simulated, closed loop of every neuron.
 
@@ -57,6 +58,7 @@ def summarise(
     loop = read_csv(closed_loop) if closed_loop is not None else None
     tuning = _recorded_tuning(results / "validation") if recorded else {}
     measured = _experiments(results / "experiments") if experiments else {}
+    judged = _trust(results / "validation" / "trust.csv") if trust else {}
     control = read_csv(results / "models" / "cross_validation.csv")
     control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
     limit = control.quantile(0.95) if len(control) else 0.0
@@ -72,6 +74,7 @@ def summarise(
         own = all_scores.loc["model"]
         # of an own module nobody here knows which images it has seen
         row["model_holds"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
+        row |= judged.get(neuron, {})
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
@@ -115,3 +118,9 @@ def _experiments(folder: Path) -> dict[str, dict[str, object]]:
     table = read_csv(folder / "summary.csv", ("neuron_id",)).set_index("neuron_id")
     kept = table[[name for name in _FROM_EXPERIMENTS if name in table]]
     return {str(neuron): row.to_dict() for neuron, row in kept.iterrows()}
+
+
+def _trust(path: Path) -> dict[str, dict[str, object]]:
+    """How far each MEI can be believed, by neuron."""
+    table = read_csv(path, ("neuron_id", *_FROM_TRUST)).set_index("neuron_id")
+    return {str(neuron): row.to_dict() for neuron, row in table[[*_FROM_TRUST]].iterrows()}

@@ -121,26 +121,31 @@ def make_units(config: Simulation, streams: _Streams) -> tuple[pd.DataFrame, pd.
     return pd.concat(unit_tables), pd.concat(channel_tables)
 
 
-def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[np.float64]]:
-    """Rate in Hz of every unit to every stimulus condition.
+def _rates(units: pd.DataFrame, images: NDArray) -> NDArray[np.float64]:
+    drive = true_drive(render_filters(units, DISPLAY), images.reshape(len(images), -1))
+    return np.asarray(drive + units["baseline_hz"].to_numpy())
+
+
+def image_rates(units: pd.DataFrame, frames: NDArray) -> NDArray[np.float64]:
+    """Rate in Hz of every unit to the blank, which comes first, and to every frame.
 
     Returns
     -------
-    dict of str to ndarray, shape (conditions, units)
-        ``natural_scenes`` has the blank first, then the frames in order; ``gabors`` and
-        ``static_gratings`` follow `schedule.gabor_conditions` and `grating_conditions`.
-        A Gabor drifts through whole cycles, so its rate is the mean over phases.
+    ndarray, shape (1 + frames, units)
     """
-    filters = render_filters(units, DISPLAY)
-    baseline = units["baseline_hz"].to_numpy()
-
-    def drive(images: NDArray) -> NDArray:
-        return true_drive(filters, images.reshape(len(images), -1))
-
     grey = np.full((1, *DISPLAY.shape), 0.5)
+    return np.concatenate([_rates(units, grey), _rates(units, frames)])
+
+
+def gabor_rates(units: pd.DataFrame) -> NDArray[np.float64]:
+    """Rate in Hz of every unit to `schedule.gabor_conditions`: (conditions, units).
+
+    A Gabor drifts through whole cycles, so its rate is the mean over phases.
+    """
     gabors = plan.gabor_conditions()
-    moving = sum(
-        drive(
+    moving = [
+        _rates(
+            units,
             0.5
             + 0.5
             * plan.GABOR_CONTRAST
@@ -152,18 +157,28 @@ def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[n
                 gabors["orientation"],
                 phase,
                 plan.GABOR_DIAMETER_DEG,
-            )
+            ),
         )
         for phase in plan.DRIFT_PHASES
-    )
+    ]
+    return np.mean(moving, axis=0)
+
+
+def grating_rates(units: pd.DataFrame) -> NDArray[np.float64]:
+    """Rate in Hz of every unit to `schedule.grating_conditions`: (conditions, units)."""
     g = plan.grating_conditions()
     gratings = 0.5 + 0.4 * patterns.grating(
         DISPLAY, 1 / g["spatial_frequency"], g["orientation"], 360 * g["phase"]
     )
+    return _rates(units, gratings)
+
+
+def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[np.float64]]:
+    """Rates of every unit to all that a session shows, by stimulus."""
     return {
-        "natural_scenes": np.concatenate([drive(grey), drive(frames)]) + baseline,
-        "gabors": moving / len(plan.DRIFT_PHASES) + baseline,
-        "static_gratings": drive(gratings) + baseline,
+        "natural_scenes": image_rates(units, frames),
+        "gabors": gabor_rates(units),
+        "static_gratings": grating_rates(units),
     }
 
 

@@ -21,7 +21,6 @@ from meiflow.stimuli.projection import contrast_targets, is_matched, project
 from meiflow.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
 
 _STEPS = 300
-_NOISE_STARTS = 4
 
 
 def as_tensors(filters: TruthFilters) -> TruthFilters:
@@ -40,6 +39,7 @@ def true_optimum(
     contrast: float,
     others: NDArray,
     seed: int,
+    restarts: int = 4,
 ) -> tuple[NDArray[np.float32], float]:
     """The image of given mean and contrast that drives one true neuron most.
 
@@ -51,6 +51,10 @@ def true_optimum(
     neuron : DataFrame
         One row of truth.
     others : ndarray, shape (n, height, width)
+    seed : int
+        Of the noise.
+    restarts : int
+        Noise images to start from.
 
     Returns
     -------
@@ -67,12 +71,18 @@ def true_optimum(
     starts = torch.cat(
         [
             project(shapes.reshape(4, *geometry.shape), mean, contrast),
-            noise_starts(_NOISE_STARTS, geometry, 1.0, mean, contrast, seed),
+            noise_starts(restarts, geometry, 1.0, mean, contrast, seed),
             torch.as_tensor(others, dtype=torch.float32),
         ]
     )
     result = most_exciting(drive, starts, geometry, mean, contrast, _STEPS, (0.5, 0.01))
     return result.images[result.best], float(result.scores[result.best])
+
+
+def drives_to(neuron: pd.DataFrame, geometry: Geometry, images: NDArray) -> NDArray[np.float64]:
+    """Drive in Hz of one true neuron (one row of truth) by images (n, height, width)."""
+    flat = images.reshape(len(images), -1).astype(float)
+    return np.asarray(true_drive(render_filters(neuron, geometry), flat)[:, 0])
 
 
 def close_loop(
@@ -119,8 +129,7 @@ def close_loop(
         stack = np.stack([s.image for s in stimuli])
         image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
         shown = [*stimuli, Stimulus("optimum", image)]
-        flat = np.stack([s.image for s in shown]).reshape(len(shown), -1).astype(float)
-        drives = true_drive(render_filters(one, geometry), flat)[:, 0]
+        drives = drives_to(one, geometry, np.stack([s.image for s in shown]))
         matched = np.array([is_matched(s.image, mean, contrast) for s in shown])
         optimum = drives[matched].max()
         rows += [

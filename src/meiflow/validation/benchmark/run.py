@@ -1,0 +1,55 @@
+"""Run cells of the benchmark; what is done is kept, so that a killed run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from meiflow.files import read_csv, write_csv
+from meiflow.progress import say
+from meiflow.validation.benchmark.design import Cell
+from meiflow.validation.benchmark.recording import SimulatedSession
+
+PARTS = ("loop", "confidence")
+
+
+def cell_file(folder: Path, part: str, cell: Cell) -> Path:
+    """Where a part of a cell's results lies."""
+    return folder / "cells" / f"{cell.name}_{part}.csv"
+
+
+def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
+    """Run those cells that are not done; each leaves two files in the folder ``cells``."""
+    from meiflow.validation.benchmark.cell import run_cell, true_optima
+
+    session: SimulatedSession | None = None
+    for number, cell in enumerate(cells, 1):
+        paths = [cell_file(folder, part, cell) for part in PARTS]
+        if all(path.exists() for path in paths):
+            continue
+        say(f"benchmark: cell {number} of {len(cells)}, {cell.name}")
+        if session is None or session.seed != cell.session:
+            session = SimulatedSession(cell.session)
+        best = folder / "cells" / f"session{cell.session:02d}_optima.csv"
+        if not best.exists():
+            found = true_optima(session)
+            write_csv(pd.DataFrame({"neuron_id": list(found), "drive": found.values()}), best)
+        optima = read_csv(best).set_index("neuron_id")["drive"]
+        for part, path in zip(
+            run_cell(cell, session, optima.to_dict(), threads), paths, strict=True
+        ):
+            write_csv(part, path)
+
+
+def read_cells(cells: Sequence[Cell], folder: Path, part: str) -> pd.DataFrame:
+    """One part of all cells as one table; session, images, repeats and noise come first."""
+    tables = []
+    for cell in cells:
+        table = read_csv(cell_file(folder, part, cell), ("neuron_id",))
+        keys = {"session": cell.session, "images": cell.images, "repeats": cell.repeats}
+        for place, (name, value) in enumerate((keys | {"noise": cell.noise}).items()):
+            table.insert(place, name, value)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
