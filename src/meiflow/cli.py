@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from meiflow import __version__, cli_experiments, cli_procedures, cli_validation
+from meiflow import __version__, cli_experiments, cli_procedures, cli_report, cli_validation
 from meiflow.cli_options import (
     ClosedLoopOption,
     ConfigOption,
@@ -331,19 +331,7 @@ def summary(
     write_csv(summarise(results, closed_loop, recorded, experiments, trust), output)
 
 
-@app.command()
-def report(
-    config: ConfigOption,
-    results: ResultsOption,
-    figures: Annotated[Path, typer.Option(help="folder for the figures")],
-    output: OutputOption,
-    closed_loop: ClosedLoopOption = None,
-    recorded: RecordedOption = False,
-) -> None:
-    """Write the figures and the HTML report."""
-    from meiflow.report.page import write_report
-
-    write_report(load_config(config), results, closed_loop, recorded, figures, output)
+cli_report.register(app)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from meiflow.files import write_csv
-from meiflow.report.page import _agreement_line, _sure
+from meiflow.report.headline import agreement_line, sure
 from meiflow.report.summary import summarise
 
 
@@ -89,7 +89,7 @@ def test_what_was_not_done_is_not_read(results):
 
 
 def test_the_report_says_how_recorded_and_predicted_agree(results):
-    line = _agreement_line(results)
+    line = agreement_line(results)
     assert "Gabor positions 0.80 (ceiling 0.90" in line
     assert "median 4.00 degrees apart" in line
     assert "1 neurons" in line
@@ -98,14 +98,14 @@ def test_the_report_says_how_recorded_and_predicted_agree(results):
     path = results / "validation" / "recorded.csv"
     curves = pd.read_csv(path)
     write_csv(curves.assign(learned=True), path)
-    assert "no prediction of these" in _agreement_line(results)
+    assert "no prediction of these" in agreement_line(results)
     write_csv(curves.assign(tuned=False), path)
-    assert "No neuron has significant recorded tuning" in _agreement_line(results)
+    assert "No neuron has significant recorded tuning" in agreement_line(results)
 
 
 def test_the_report_says_how_sure_the_lead_over_the_gabor_is(results):
     table = summarise(results, None, recorded=True, experiments=True, trust=True)
-    assert "in 2 of 2 neurons it falls short by 2% or more" in _sure(table)
-    assert _sure(table.assign(mei_over_best_gabor_low=1.0)).startswith(" (in 0 of 2")
-    assert _sure(table.assign(mei_over_best_gabor_low=np.nan)) == ""
-    assert _sure(table[["neuron_id"]]) == ""
+    assert "in 2 of 2 neurons it falls short by 2% or more" in sure(table)
+    assert sure(table.assign(mei_over_best_gabor_low=1.0)).startswith(" (in 0 of 2")
+    assert sure(table.assign(mei_over_best_gabor_low=np.nan)) == ""
+    assert sure(table[["neuron_id"]]) == ""

@@ -32,6 +32,10 @@ def test_tables_of_a_session(small_tables, small_config):
     assert len(gabors) == 243
     assert set(pd.read_csv(small_tables / "units.csv")["area"]) == {"VISam"}
     assert load_trials(small_tables).neuron_ids == responses.neuron_ids
+    known = json.loads((small_tables / "units.json").read_text())
+    # the simulated file holds units of other areas, and some that fail a filter each
+    assert sizes.units["VISam"] == known["passed"] < known["in_areas"]
+    assert known["in_file"] >= known["in_areas"] + sizes.units["VISp"]
     gratings = pd.read_csv(small_tables / "grating_responses.csv")
     assert len(gratings) == 120
     shown = pd.read_csv(small_tables / "presentations.csv")

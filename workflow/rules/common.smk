@@ -21,6 +21,17 @@ def drawn(folder, names):
     return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("png", "svg")]
 
 
+def reported(files, category, caption, **more):
+    """The same files; the vector graphics among them are shown by `snakemake --report`."""
+    more |= {"category": category, "caption": f"../report/{caption}.rst"}
+    marked = []
+    for file in map(str, files):
+        labels = {"figure": Path(file).stem.replace("_", " ")}
+        shown = file.endswith(".svg")
+        marked.append(report(file, labels=labels, **more) if shown else file)
+    return marked
+
+
 def figure_files():
     """Overview figures of the report."""
     names = ["gallery", "scores", "responses"]
@@ -48,6 +59,21 @@ def session_inputs():
     return [path for path in shown if path] + [FILES.images]
 
 
+def hashed_inputs():
+    """What the results come from, and the tables made of it. The simulated session file holds
+    the time at which it was made: its images and its tables stand for it."""
+    if SOURCE == "simulated":
+        given = [FILES.images]
+    elif FILES.nwb:
+        given = [FILES.nwb, FILES.images]
+    else:
+        given = session_inputs()
+    own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
+    own += own_code(CONFIG.movie.model) + custom_code() + natural_images()
+    tables = [f"{TABLES}/trials.csv", f"{TABLES}/images.npy"]
+    return [*given, *own, *tables]
+
+
 def session_made():
     """Files of the session that the workflow itself makes and a user may open."""
     made = [FILES.nwb, FILES.truth, *scene_files()]
@@ -61,11 +87,12 @@ def table_files():
         "responses.csv",
         "blank_responses.csv",
         "units.csv",
+        "units.json",
         "images.npy",
         "images.json",
         "raster.npz",
     ]
-    names += ["presentations.csv"] if FILES.nwb else []
+    names += ["presentations.csv", "image_spikes.npz"] if FILES.nwb else []
     names += ["tuning.csv"] if FILES.gabors or FILES.gratings else []
     files = [f"{TABLES}/{name}" for name in names]
     return files + condition_files("responses") + condition_files("trials")
@@ -286,6 +313,7 @@ def everything(wildcards):
     return [
         f"{RESULTS}/report.html",
         f"{RESULTS}/summary.csv",
+        f"{RESULTS}/provenance.json",
         *figure_files(),
         *selection_figure_files(),
         *table_files(),

@@ -8,7 +8,7 @@ rule comparison:
         images=f"{TABLES}/images.npy",
         model=f"{NEURON}/model.pt",
     output:
-        comparison_files()[1:],
+        reported(comparison_files()[1:], "Neurons", "spectra", subcategory="{neuron}"),
         table=comparison_files()[0],
     log:
         f"{LOGS}/neurons/{{neuron}}/comparison.log",

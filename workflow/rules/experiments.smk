@@ -10,7 +10,7 @@ rule experiments:
         ),
         neurons=f"{RESULTS}/selection/neurons.csv",
     output:
-        experiment_files(),
+        reported(experiment_files(), "Experiments", "experiments"),
     log:
         f"{LOGS}/experiments.log",
     benchmark:
@@ -39,7 +39,12 @@ rule neuron_experiments:
         summary=f"{RESULTS}/experiments/summary.csv",
         maps=f"{RESULTS}/experiments/maps.npz",
     output:
-        drawn(NEURON, ["experiments"]),
+        reported(
+            drawn(NEURON, ["experiments"]),
+            "Neurons",
+            "experiments",
+            subcategory="{neuron}",
+        ),
     log:
         f"{LOGS}/neurons/{{neuron}}/experiments.log",
     benchmark:

@@ -10,7 +10,12 @@ rule summary:
         experiment_files()[1:2] if EXPERIMENTS else [],
         f"{RESULTS}/selection/neurons.csv",
     output:
-        f"{RESULTS}/summary.csv",
+        table=report(
+            f"{RESULTS}/summary.csv",
+            caption="../report/summary.rst",
+            category="Report",
+            labels={"figure": "one row per neuron"},
+        ),
     log:
         f"{LOGS}/summary.log",
     benchmark:
@@ -35,6 +40,34 @@ rule summary:
         " {params.trust} {params.experiments} --output {output:q} > {log:q} 2>&1"
 
 
+rule provenance:
+    input:
+        session_inputs(),
+        custom_code(),
+        natural_images(),
+        f"{TABLES}/trials.csv",
+        f"{TABLES}/images.npy",
+    output:
+        f"{RESULTS}/provenance.json",
+    log:
+        f"{LOGS}/provenance.log",
+    benchmark:
+        f"{TIMES}/provenance.tsv"
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        inputs=hashed_inputs(),
+        version=VERSION,
+    message:
+        "Hashing what the results come from"
+    shell:
+        "meiflow provenance {params.inputs:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule report:
     input:
         of_selected(
@@ -51,13 +84,17 @@ rule report:
         f"{RESULTS}/models/learning_curve.csv",
         f"{RESULTS}/selection/neurons.csv",
         f"{RESULTS}/summary.csv",
+        f"{RESULTS}/provenance.json",
+        f"{TABLES}/units.json",
+        f"{TABLES}/image_spikes.npz" if FILES.nwb else [],
     output:
         page=report(
             f"{RESULTS}/report.html",
             caption="../report/report.rst",
             category="Report",
+            labels={"figure": "the whole report"},
         ),
-        figures=figure_files(),
+        figures=reported(figure_files(), "All neurons", "overview"),
     log:
         f"{LOGS}/report.log",
     benchmark:

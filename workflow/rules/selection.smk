@@ -39,7 +39,7 @@ rule selection_figures:
         f"{RESULTS}/selection/neurons.csv",
         f"{RESULTS}/selection/correlations.npz",
     output:
-        selection_figure_files(),
+        reported(selection_figure_files(), "Selection", "selection"),
     log:
         f"{LOGS}/selection_figures.log",
     benchmark:

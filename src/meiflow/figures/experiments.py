@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from meiflow.experiments.measures import curve
 from meiflow.figures.own_experiments import COUNTS, Tables, draw_own
-from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
+from meiflow.figures.style import BLUE, GREY, PAGE, VERMILION, new_figure, style
 
 _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
 _RATIO_TOP = 2.0
@@ -195,7 +195,7 @@ def _log_axis(ax: Any, values: pd.Series) -> None:
     ax.set_xscale("log")
     low, high = float(values.min()), float(values.max())
     ax.set_xlim(low / 1.1, high * 1.1)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1, 3)))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 8 * low else (1, 3)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
@@ -285,17 +285,22 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
             panels.append(lambda ax, n=name, t=table: draw_own(ax, n, t, grey))  # type: ignore[misc]
     with style():
         lines = max(-(-len(panels) // columns), 1)
-        figure = new_figure(9.0, 1.9 * lines + 0.3)
+        figure = new_figure(PAGE, 1.6 * lines + 0.4)
         axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for ax, panel in zip_longest(axes, panels):
             if panel is None:
                 ax.axis("off")
             else:
                 panel(ax)
+        for ax in figure.axes:
+            ax.tick_params(labelsize=6)
+            for label in (ax.xaxis.label, ax.yaxis.label):
+                label.set_fontsize(6.5)
+            ax.title.set_fontsize(6.5)
         kind = row["cell_type"] if row["cell_type"] in _TYPE_COLOURS else "cell type unknown"
         figure.suptitle(
-            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} to grey); over phases "
-            "its amplitude (F1) or its mean less grey (F0), as marked",
+            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} to grey);\n"
+            "over phases its amplitude (F1) or its mean less grey (F0), as marked",
             fontsize=8,
         )
     return figure

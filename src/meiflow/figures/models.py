@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from meiflow.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure, style
+from meiflow.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, VERMILION, new_figure, style
 
 _KINDS = (
     ("model", "model", BLUE),
+    ("mixture", "our mixture", BLUE),
+    ("scratch", "own network", GREEN),
+    ("shared", "shared network", GREEN),
+    ("pretrained", "pretrained network", GREEN),
     ("v1", "V1 front end", GREEN),
     ("gabor_energy", "Gabor energy", GREEN),
     ("ln", "rectified LN", GREEN),
@@ -71,3 +77,46 @@ def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> F
         ax.set_xlim(0, None)
         ax.legend(loc="lower right")
     return figure
+
+
+def neuron_scores(scores: pd.DataFrame, curve: pd.DataFrame, images: int) -> Figure:
+    """One neuron's models against baselines and control, and its learning curve.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        scores.csv, with 95 % intervals of cc_norm.
+    curve : DataFrame
+        The neuron's rows of learning_curve.csv; with none, only the scores are drawn.
+    images : int
+        Images that the model itself learned from, in each fold.
+    """
+    rows = scores.set_index("model")
+    kinds = [kind for kind in _KINDS if kind[0] in rows.index]
+    with style():
+        figure = new_figure(COLUMN, 1.9)
+        axes = figure.subplots(1, 2 if len(curve) else 1, squeeze=False)[0]
+        for place, (model, _, colour) in enumerate(kinds):
+            row = rows.loc[model]
+            axes[0].plot(row[["cc_norm_low", "cc_norm_high"]], [place, place], color=colour, lw=1.2)
+            axes[0].plot(row["cc_norm"], place, "o", ms=4, color=colour)
+        axes[0].axvline(0, color=GREY, lw=0.6)
+        axes[0].axvline(1, color=VERMILION, lw=0.6, ls=":")
+        axes[0].set_yticks(range(len(kinds)), [name for _, name, _ in kinds])
+        axes[0].invert_yaxis()
+        axes[0].set(xlabel="CC_norm, held out")
+        axes[0].tick_params(axis="y", labelsize=6.5)
+        if len(curve):
+            _neuron_curve(axes[1], curve, rows.loc["model"], images)
+    return figure
+
+
+def _neuron_curve(ax: Any, curve: pd.DataFrame, whole: pd.Series, images: int) -> None:
+    columns = ["images", "cc_norm", "cc_norm_low", "cc_norm_high"]
+    last = pd.DataFrame([[images, *whole[columns[1:]]]], columns=columns)
+    table = pd.concat([curve[columns], last]).sort_values("images")
+    ends = table["cc_norm_low"].astype(float), table["cc_norm_high"].astype(float)
+    ax.fill_between(table["images"], *ends, color=BLUE, alpha=0.2, lw=0)
+    ax.plot(table["images"], table["cc_norm"], "o-", ms=3, lw=1.2, color=BLUE)
+    ax.axhline(1, color=VERMILION, lw=0.6, ls=":")
+    ax.set(xlabel="training images", ylabel="CC_norm", xlim=(0, None))

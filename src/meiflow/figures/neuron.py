@@ -1,118 +1,245 @@
-"""The figure of one neuron."""
+"""Figures of one neuron: what it wants, and how far the model may be believed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from meiflow.figures.overview import show_image
-from meiflow.figures.style import BLUE, GREY, STIMULUS_COLOURS, STIMULUS_NAMES, new_figure, style
+from meiflow.figures.style import (
+    BLUE,
+    COLUMN,
+    GREY,
+    STIMULUS_COLOURS,
+    STIMULUS_NAMES,
+    new_figure,
+    style,
+)
 from meiflow.geometry import Geometry
 
+MASK_COLOUR = "#F0E442"
+_SHORT = {
+    "mei": "MEI",
+    "best_gabor": "best Gabor",
+    "recorded_gabor": "recorded Gabor",
+    "windowed_natural": "natural, windowed",
+    "best_natural": "natural, whole",
+}
 
-@dataclass(frozen=True)
-class NeuronView:
-    """All that `neuron_figure` shows.
+
+def _degrees(ax: Any, left: bool = True, below: bool = True) -> None:
+    """Axes in degrees of visual angle; labels where they are asked for."""
+    ax.set(xticks=[-40, 0, 40], yticks=[-40, 0, 40])
+    ax.set(xlabel="azimuth (deg)" if below else "", ylabel="elevation (deg)" if left else "")
+    if not left:
+        ax.set_yticklabels([])
+    if not below:
+        ax.set_xticklabels([])
+
+
+def mei_figure(
+    image: NDArray, mask: NDArray, centre: tuple[float, float], grid: Geometry
+) -> Figure:
+    """The MEI with its tight mask, in degrees.
 
     Parameters
     ----------
-    images : dict of str to ndarray, shape (height, width)
-        By stimulus name.
-    comparison, trace : DataFrame
-        comparison.csv and mei_trace.csv.
-    measured, predicted : ndarray, shape (images,)
-        Mean counts and their cross-validated prediction.
-    place_score : ndarray, shape (rows, columns)
-        Leave-one-out R2 by place.
-    place_x, place_y : ndarray
-        Degrees of its columns and rows.
-    x, y : float
-        Place chosen.
-    true_fraction : dict of str to float
-        Fraction of the optimum by stimulus; empty for a recorded session.
+    image : ndarray, shape (height, width)
+        Luminance in [0, 1].
+    mask : ndarray, shape (height, width)
+        1 inside.
+    centre : tuple of float
+        Of the MEI, degrees right and up.
+    grid : Geometry
     """
-
-    images: dict[str, NDArray]
-    comparison: pd.DataFrame
-    trace: pd.DataFrame
-    measured: NDArray
-    predicted: NDArray
-    place_score: NDArray
-    place_x: NDArray
-    place_y: NDArray
-    x: float
-    y: float
-    true_fraction: dict[str, float]
-
-
-def neuron_figure(view: NeuronView, geometry: Geometry) -> Figure:
-    """Stimuli in the upper row; place, prediction, ascent and responses in the lower."""
-    names = [s for s in STIMULUS_NAMES if s in view.images]
     with style():
-        figure = new_figure(9.0, 4.6)
-        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.0, 1.2])[:, 0]
-        for ax, name in zip(upper.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            show_image(ax, view.images[name], geometry)
-            ax.set_title(STIMULUS_NAMES[name], color=STIMULUS_COLOURS[name])
-            ax.set(xticks=[-40, 0, 40], yticks=[-40, 0, 40])
-            ax.set_xlabel("azimuth (deg)")
-            if name == names[0]:
-                ax.set_ylabel("elevation (deg)")
-            else:
-                ax.set_yticklabels([])
-        place, scatter, ascent, bars = lower.subplots(1, 4)
-        _draw_place(place, view, geometry)
-        _draw_prediction(scatter, view)
-        ascent.plot(view.trace["step"], view.trace["response"], color=STIMULUS_COLOURS["mei"])
-        ascent.set(xlabel="step", ylabel="predicted count", title="MEI ascent")
-        _draw_responses(bars, view, names)
+        figure = new_figure(COLUMN, 2.3)
+        ax = figure.subplots()
+        show_image(ax, image, grid)
+        picture = ax.images[0]
+        if 0 < np.count_nonzero(mask) < mask.size:
+            inside = mask.astype(float)
+            ax.contour(grid.x, grid.y, inside, [0.5], colors=[MASK_COLOUR], linewidths=1.0)
+        ax.plot(*centre, "+", color=MASK_COLOUR, ms=5)
+        _degrees(ax)
+        bar = figure.colorbar(picture, ax=ax, label="luminance", shrink=0.8, aspect=18)
+        # the scale is centred on grey and may reach beyond what a screen can show
+        low, high = picture.get_clim()
+        bar.ax.set_ylim(max(0.0, float(low or 0.0)), min(1.0, float(high or 1.0)))
     return figure
 
 
-def _draw_place(ax: Any, view: NeuronView, geometry: Geometry) -> None:
-    top = max(float(view.place_score.max()), 0.05)
-    step_x = float(np.ptp(view.place_x)) / max(len(view.place_x) - 1, 1) or geometry.width_deg
-    step_y = float(np.ptp(view.place_y)) / max(len(view.place_y) - 1, 1) or geometry.height_deg
-    box = (
-        view.place_x[0] - step_x / 2,
-        view.place_x[-1] + step_x / 2,
-        view.place_y[-1] - step_y / 2,
-        view.place_y[0] + step_y / 2,
+def ascent_figure(trace: pd.DataFrame) -> Figure:
+    """The predicted count while the MEI was climbed.
+
+    Parameters
+    ----------
+    trace : DataFrame
+        mei_trace.csv.
+    """
+    with style():
+        figure = new_figure(COLUMN, 1.4)
+        ax = figure.subplots()
+        ax.plot(trace["step"], trace["response"], color=STIMULUS_COLOURS["mei"], lw=1.2)
+        ax.set(xlabel="step of the ascent", ylabel="predicted count", ylim=(0, None))
+    return figure
+
+
+def rivals_figure(
+    images: Mapping[str, NDArray], comparison: pd.DataFrame, grid: Geometry
+) -> Figure:
+    """MEI, Gabors and natural images of one neuron, each with the count the model predicts.
+
+    Parameters
+    ----------
+    images : mapping of stimulus name to ndarray, shape (height, width)
+    comparison : DataFrame
+        comparison.csv.
+    grid : Geometry
+    """
+    names = [name for name in STIMULUS_NAMES if name in images]
+    rows = comparison.set_index("stimulus")
+    lines = -(-len(names) // 2)
+    with style():
+        figure = new_figure(COLUMN, 1.38 * lines + 0.35)
+        axes = figure.subplots(lines, 2, squeeze=False)
+        for place, ax in enumerate(axes.ravel()):
+            if place >= len(names):
+                ax.axis("off")
+                continue
+            name = names[place]
+            show_image(ax, images[name], grid)
+            fair = "" if rows.loc[name, "matched"] else " (less contrast)"
+            count = rows.loc[name, "predicted_response"]
+            ax.set_title(f"{_SHORT[name]}: {count:.2f}{fair}", color=_dark(name), fontsize=7)
+            _degrees(ax, place % 2 == 0, place + 2 >= len(names))
+    return figure
+
+
+def _dark(name: str) -> str:
+    """A stimulus' colour for text; light ones would not read on white."""
+    return {"recorded_gabor": "#2A7FA8", "best_natural": "#4E7D1A"}.get(
+        name, STIMULUS_COLOURS[name]
     )
-    picture = ax.imshow(view.place_score, vmin=0, vmax=top, cmap="viridis", extent=box)
-    ax.plot(view.x, view.y, "o", mfc="none", mec="white", ms=9)
-    ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)", title="place: leave-one-out R²")
-    ax.figure.colorbar(picture, ax=ax, shrink=0.6)
 
 
-def _draw_prediction(ax: Any, view: NeuronView) -> None:
-    ax.scatter(view.predicted, view.measured, s=6, c=BLUE)
-    reach = [
-        float(min(view.predicted.min(), view.measured.min())),
-        float(max(view.predicted.max(), view.measured.max())),
-    ]
-    ax.plot(reach, reach, color=GREY, lw=0.8)
-    ax.set(xlabel="predicted count (held out)", ylabel="measured count", title="cross-validation")
+def responses_figure(comparison: pd.DataFrame, true_fraction: Mapping[str, float]) -> Figure:
+    """What each stimulus does to the neuron, as a share of the MEI's predicted count.
+
+    Bars are predictions, with 95 % intervals over the models of the folds; diamonds, where
+    there are any, are drives of the simulated neuron as a share of the best possible.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        comparison.csv.
+    true_fraction : mapping of str to float
+        By stimulus; empty for a recorded session.
+    """
+    rows = comparison.set_index("stimulus")
+    names = [name for name in STIMULUS_NAMES if name in rows.index]
+    with style():
+        figure = new_figure(COLUMN, 0.27 * len(names) + 0.9)
+        ax = figure.subplots()
+        for place, name in enumerate(names):
+            row = rows.loc[name]
+            share = 1 / row["mei_ratio"] if row["mei_ratio"] else np.nan
+            ax.barh(place, share, 0.6, color=STIMULUS_COLOURS[name], alpha=0.85)
+            low, high = 1 / row["mei_ratio_high"], 1 / row["mei_ratio_low"]
+            if name != "mei" and np.isfinite([low, high]).all():
+                ax.plot([low, high], [place, place], color="black", lw=1)
+        if true_fraction:
+            truth = [true_fraction.get(name, np.nan) for name in names]
+            ax.plot(truth, range(len(names)), "D", color="black", mfc="white", ms=4.5, zorder=3)
+        ax.axvline(1, color=GREY, lw=0.8)
+        ax.set_yticks(range(len(names)), [_SHORT[name] for name in names])
+        ax.invert_yaxis()
+        label = "predicted count / that to the MEI"
+        if true_fraction:
+            label += "\n(◇ true drive / best possible)"
+        ax.set(xlabel=label, xlim=(0, None))
+    return figure
 
 
-def _draw_responses(ax: Any, view: NeuronView, names: list[str]) -> None:
-    by_name = view.comparison.set_index("stimulus")["predicted_response"]
-    values = [by_name[n] / by_name["mei"] for n in names]
-    positions = np.arange(len(names))
-    colours = [STIMULUS_COLOURS[n] for n in names]
-    ax.barh(positions, values, color=colours, height=0.6)
-    if view.true_fraction:
-        truth = [view.true_fraction.get(n, np.nan) for n in names]
-        ax.plot(truth, positions, "D", color="black", ms=4)
-    short = {"best_gabor": "best Gabor", "recorded_gabor": "rec. Gabor", "mei": "MEI"}
-    short |= {"windowed_natural": "nat. windowed", "best_natural": "natural"}
-    ax.set_yticks(positions, [short[n] for n in names])
-    ax.invert_yaxis()
-    title = "prediction (bars), truth (◆)" if view.true_fraction else "prediction"
-    label = "relative to MEI (◆ to optimum)" if view.true_fraction else "relative to MEI"
-    ax.set(xlabel=label, title=title)
+def prediction_figure(
+    measured: NDArray,
+    predicted: NDArray,
+    place_score: NDArray,
+    places: tuple[NDArray, NDArray],
+    chosen: tuple[float, float],
+) -> Figure:
+    """Held-out predictions against measured counts, and where on the screen the model looks.
+
+    Parameters
+    ----------
+    measured, predicted : ndarray, shape (images,)
+        Mean counts, and their prediction by models that have not seen the image.
+    place_score : ndarray, shape (rows, columns)
+        Leave-one-out R² by place.
+    places : tuple of ndarray
+        Degrees of its columns and of its rows.
+    chosen : tuple of float
+        Place of the readout, degrees.
+    """
+    with style():
+        figure = new_figure(COLUMN, 1.9)
+        scatter, field = figure.subplots(1, 2, width_ratios=[1.0, 1.15])
+        both = np.concatenate([measured, predicted])
+        reach = [float(both.min()), float(both.max())]
+        scatter.plot(reach, reach, color=GREY, lw=0.8)
+        scatter.plot(predicted, measured, "o", ms=2.2, color=BLUE, alpha=0.7, mew=0)
+        scatter.set(xlabel="predicted (held out)", ylabel="measured (count)")
+        for axis in (scatter.xaxis, scatter.yaxis):
+            axis.set_major_locator(MaxNLocator(4, integer=reach[1] > 4))
+        _draw_place(field, place_score, *places)
+        field.plot(*chosen, "o", mfc="none", mec="white", ms=8)
+        _degrees(field)
+    return figure
+
+
+def _draw_place(ax: Any, score: NDArray, x: NDArray, y: NDArray) -> None:
+    step_x = float(np.ptp(x)) / max(len(x) - 1, 1) or 1.0
+    step_y = float(np.ptp(y)) / max(len(y) - 1, 1) or 1.0
+    box = (x[0] - step_x / 2, x[-1] + step_x / 2, y[-1] - step_y / 2, y[0] + step_y / 2)
+    top = max(float(score.max()), 0.05)
+    picture = ax.imshow(score, vmin=0, vmax=top, cmap="viridis", extent=box, interpolation="none")
+    ax.figure.colorbar(picture, ax=ax, location="top", label="leave-one-out R²", aspect=14)
+
+
+def reliability_figure(halves: NDArray, mean: NDArray, sem: NDArray) -> Figure:
+    """Whether the same images drive the neuron again, and how much they differ.
+
+    Parameters
+    ----------
+    halves : ndarray, shape (2, images)
+        Mean counts over odd and over even trials.
+    mean, sem : ndarray, shape (images,)
+        Mean counts over all trials and their standard errors.
+    """
+    order = np.argsort(mean, kind="stable")
+    sem = np.nan_to_num(sem)  # no error of a single trial
+    with style():
+        figure = new_figure(COLUMN, 1.9)
+        split, ranked = figure.subplots(1, 2)
+        reach = [float(np.nanmin(halves)), float(np.nanmax(halves))]
+        split.plot(reach, reach, color=GREY, lw=0.8)
+        split.plot(halves[0], halves[1], "o", ms=2.2, color=BLUE, alpha=0.7, mew=0)
+        split.set(xlabel="odd trials (count)", ylabel="even trials (count)")
+        good = np.isfinite(halves).all(0)
+        if good.sum() > 2 and halves[:, good].std(1).min() > 0:
+            r = float(np.corrcoef(halves[:, good])[0, 1])
+            split.set_title(f"r = {r:.2f}, {int(good.sum())} images")
+        rank = np.arange(1, len(mean) + 1)
+        low, high = (mean - sem)[order], (mean + sem)[order]
+        ranked.fill_between(rank, low, high, color=BLUE, alpha=0.3, lw=0)
+        ranked.plot(rank, mean[order], color=BLUE, lw=1)
+        ranked.set(
+            xlabel="image, ranked", ylabel="count ± s.e.m.", ylim=(min(0.0, float(low.min())), None)
+        )
+    return figure

@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meiflow.figures.style import (
+    COLUMN,
     GREY,
+    PAGE,
     STIMULUS_COLOURS,
     STIMULUS_NAMES,
     VERMILION,
@@ -30,13 +32,20 @@ def show_image(ax: Any, image: NDArray, geometry: Geometry) -> None:
     """Draw an image in degrees, its scale centred on its own grey: light and dark alike."""
     grey = float(np.median(image))
     reach = max(float(np.abs(image - grey).max()), 1e-6)
-    ax.imshow(image, cmap="gray", vmin=grey - reach, vmax=grey + reach, extent=extent(geometry))
+    ax.imshow(
+        image,
+        cmap="gray",
+        vmin=grey - reach,
+        vmax=grey + reach,
+        extent=extent(geometry),
+        interpolation="none",  # the pixels the model sees, which also keeps vector files small
+    )
 
 
-def _two_lines(stimulus: str) -> str:
+def two_lines(stimulus: str) -> str:
     """Name of a stimulus, broken where it is long."""
     name = STIMULUS_NAMES[stimulus]
-    for at in (" (", ", ", " recorded "):
+    for at in (" (", ", ", " recorded ", "most "):
         name = name.replace(at, at.rstrip() + "\n" if at != " (" else "\n(")
     return name
 
@@ -56,7 +65,9 @@ def gallery(
     neurons = list(images)
     stimuli = [s for s in STIMULUS_NAMES if any(s in images[n] for n in neurons)]
     with style():
-        figure = new_figure(1.25 * len(neurons) + 0.9, 0.98 * len(stimuli) + 0.5)
+        wide = (PAGE - 0.55) / max(len(neurons), 4)
+        tall = 0.8 * wide * geometry.height_deg / geometry.width_deg * 1.25
+        figure = new_figure(wide * len(neurons) + 0.55, tall * len(stimuli) + 0.5)
         axes = figure.subplots(len(stimuli), len(neurons), squeeze=False)
         for row, stimulus in enumerate(stimuli):
             for column, neuron in enumerate(neurons):
@@ -67,27 +78,41 @@ def gallery(
                 if stimulus in images[neuron]:
                     show_image(ax, images[neuron][stimulus], geometry)
                 if row == 0:
-                    ax.set_title(titles.get(neuron, neuron), fontsize=6.5)
-            axes[row, 0].set_ylabel(_two_lines(stimulus), fontsize=7)
+                    ax.set_title(titles.get(neuron, neuron), fontsize=6)
+            axes[row, 0].set_ylabel(two_lines(stimulus), fontsize=6)
     return figure
 
 
 def response_ratios(summary: pd.DataFrame) -> Figure:
-    """Predicted response to every stimulus relative to the MEI's, one dot per neuron."""
+    """MEI against Gabor against natural: predicted counts relative to the MEI's, by neuron.
+
+    Neurons whose model is not better than chance are drawn open.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        summary.csv.
+    """
+    names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
+    holds = ~summary["model_holds"].isin([False]).to_numpy()
     with style():
-        figure = new_figure(3.4, 2.7)
+        figure = new_figure(COLUMN, 0.42 * len(names) + 0.85)
         ax = figure.subplots()
-        names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
         for position, stimulus in enumerate(names):
             ratio = (summary[f"{stimulus}_response"] / summary["mei_response"]).to_numpy()
-            spread = np.linspace(-0.25, 0.25, len(ratio)) if len(ratio) > 1 else np.zeros(1)
-            order = np.argsort(np.argsort(ratio))
-            ax.scatter(position + spread[order], ratio, s=12, c=STIMULUS_COLOURS[stimulus])
-            ax.hlines(np.nanmean(ratio), position - 0.35, position + 0.35, color="black", lw=1.2)
-        ax.axhline(1, color=VERMILION, lw=0.8)
-        ax.text(len(names) - 0.55, 1.01, "MEI", color=VERMILION, va="bottom", ha="right")
-        ax.set_xticks(range(len(names)), [_two_lines(s) for s in names], fontsize=6)
-        ax.set(ylabel="predicted response / that to the MEI", ylim=(0, None))
+            spread = np.linspace(-0.28, 0.28, len(ratio)) if len(ratio) > 1 else np.zeros(1)
+            at = position + spread[np.argsort(np.argsort(ratio, kind="stable"))]
+            colour = STIMULUS_COLOURS[stimulus]
+            ax.plot(ratio[holds], at[holds], "o", ms=3, color=colour)
+            ax.plot(ratio[~holds], at[~holds], "o", ms=3, mec=colour, mfc="white")
+            if np.isfinite(ratio).any():
+                middle = np.nanmedian(ratio)
+                ax.vlines(middle, position - 0.38, position + 0.38, color="black", lw=1.2)
+        ax.axvline(1, color=VERMILION, lw=0.8)
+        ax.text(0.98, -0.55, "MEI", color=VERMILION, va="center", ha="right", fontsize=7)
+        ax.set_yticks(range(len(names)), [two_lines(s) for s in names])
+        ax.set(xlabel="predicted count / that to the MEI", xlim=(0, None))
+        ax.set_ylim(len(names) - 0.45, -0.7)
     return figure
 
 
@@ -96,7 +121,7 @@ def closed_loop(table: pd.DataFrame) -> Figure:
     kinds = sorted(table["kind"].unique())
     stimuli = [s for s in STIMULUS_NAMES if (table["stimulus"] == s).any()]
     with style():
-        figure = new_figure(max(7.0, 0.75 * len(stimuli)), 3.0)
+        figure = new_figure(PAGE, 3.2)
         ax = figure.subplots()
         width = 0.8 / len(stimuli)
         for i, stimulus in enumerate(stimuli):
@@ -117,5 +142,5 @@ def closed_loop(table: pd.DataFrame) -> Figure:
         labels = [f"{k.replace('_', ' ')}\n(n = {counts[k]})" for k in kinds]
         ax.set_xticks(range(len(kinds)), labels)
         ax.set(ylabel="true drive / best possible", ylim=(0, 1.08))
-        ax.legend(ncols=min(len(stimuli), 5), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        figure.legend(ncols=min(len(stimuli), 4), loc="outside upper center")
     return figure

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.figures.style import BLUE, GREY, VERMILION, new_figure, style
+from meiflow.figures.style import BLUE, COLUMN, GREY, PAGE, VERMILION, new_figure, style
 
 CURVE_NAMES = {
     "gabors": "Gabors:\nall conditions",
@@ -51,22 +51,30 @@ def _verdict(scores: pd.DataFrame, curve: str) -> str:
     row = scores.loc[curve]
     text = f"r {row['cc_abs']:.2f}"
     if np.isfinite(row["cc_max"]):
-        text += f", ceiling {row['cc_max']:.2f}"
+        text += f" (ceiling {row['cc_max']:.2f})"
     if not row["tuned"]:
-        return f"{text}\nrecorded: no significant tuning"
-    return f"{text}\n95 % of shuffled below {row['cc_shuffled_95']:.2f}"
+        return f"{text}\nrecording not tuned"
+    return f"{text}\nshuffled 95 %: {row['cc_shuffled_95']:.2f}"
 
 
 def tuning_figure(view: TuningView) -> Figure:
-    """Recorded and predicted position map, orientation and frequency tuning, side by side."""
-    panels = (2 if view.maps else 0) + len(view.curves)
+    """Recorded and predicted: position maps above, orientation and frequency tuning below."""
+    lines = bool(view.maps) + bool(view.curves)
     with style():
-        figure = new_figure(2.25 * panels, 2.3)
-        axes = list(figure.subplots(1, panels, squeeze=False)[0])
-        for kind, field in view.maps.items():
-            _draw_map(axes.pop(0), kind, field, view)
-        for name, curve in view.curves.items():
-            _draw_curve(axes.pop(0), name, curve, view.scores)
+        figure = new_figure(COLUMN, 2.15 * lines)
+        parts = list(figure.subfigures(lines, 1, squeeze=False)[:, 0])
+        if view.maps:
+            axes = parts.pop(0).subplots(1, 2)
+            top = max(float(field.max()) for field in view.maps.values())
+            for ax, (kind, field) in zip(axes, view.maps.items(), strict=True):
+                picture = _draw_map(ax, kind, field, view, top)
+            axes[0].figure.colorbar(picture, ax=list(axes), shrink=0.6, aspect=14, label="count")
+        if view.curves:
+            axes = parts[0].subplots(1, len(view.curves), squeeze=False)[0]
+            for ax, (name, curve) in zip(axes, view.curves.items(), strict=True):
+                _draw_curve(ax, name, curve, view.scores, first=ax is axes[0])
+            handles, labels = axes[0].get_legend_handles_labels()
+            parts[0].legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -75,7 +83,7 @@ def _step(places: NDArray) -> float:
     return float(abs(places[1] - places[0])) if len(places) > 1 else 10.0
 
 
-def _draw_map(ax: Any, kind: str, field: NDArray, view: TuningView) -> None:
+def _draw_map(ax: Any, kind: str, field: NDArray, view: TuningView, top: float) -> Any:
     step_x, step_y = _step(view.x), _step(view.y)
     box = (
         view.x[0] - step_x / 2,
@@ -83,31 +91,40 @@ def _draw_map(ax: Any, kind: str, field: NDArray, view: TuningView) -> None:
         view.y[-1] - step_y / 2,
         view.y[0] + step_y / 2,
     )
-    picture = ax.imshow(field, cmap="viridis", extent=box)
-    ax.figure.colorbar(picture, ax=ax, shrink=0.55, label="count" if kind == "predicted" else None)
-    ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)" if kind == "recorded" else "")
-    below = "\n\n" if kind == "recorded" else f"\n{_verdict(view.scores, 'position')}"
-    ax.set_title(f"Gabor position, {kind}{below}", fontsize=7.5)
+    picture = ax.imshow(field, cmap="viridis", vmin=0, vmax=max(top, 1e-9), extent=box,
+                        interpolation="none")  # fmt: skip
+    ax.set(xlabel="azimuth (deg)")
+    if kind == "recorded":
+        ax.set_ylabel("elevation (deg)")
+        ax.set_title("Gabor positions,\nrecorded\n", fontsize=7)
+    else:
+        ax.set_title(f"predicted\n{_verdict(view.scores, 'position')}", fontsize=7)
+        ax.set_yticklabels([])
+    return picture
 
 
 def _draw_curve(
-    ax: Any, name: str, curve: tuple[NDArray, NDArray, NDArray, NDArray], scores: pd.DataFrame
+    ax: Any,
+    name: str,
+    curve: tuple[NDArray, NDArray, NDArray, NDArray],
+    scores: pd.DataFrame,
+    first: bool,
 ) -> None:
     values, recorded, error, predicted = curve
     ax.errorbar(values, recorded, error, color="black", marker="o", ms=3, lw=1, label="recorded")
     ax.plot(values, predicted, color=VERMILION, marker="s", ms=3, lw=1, label="predicted")
-    ax.set_ylim(0, 1.25 * max(float(recorded.max()), float(predicted.max()), 1e-3))
+    top = (recorded + np.nan_to_num(error)).max()  # no error of a single trial
+    ax.set_ylim(0, 1.08 * max(float(top), float(predicted.max()), 1e-3))
     frequency = name == "spatial_frequency"
     if frequency:
         ax.set_xscale("log")
-        ax.set_xticks(values, [f"{v:g}" for v in values])
+        ax.set_xticks(values, [f"{v:g}".removeprefix("0") for v in values])
         ax.minorticks_off()
     else:
-        ax.set_xticks(values)
-    label = "spatial frequency (cycles/deg)" if frequency else "orientation (deg)"
-    ax.set(xlabel=label, ylabel="" if frequency else "count")
-    ax.set_title(f"static gratings\n{_verdict(scores, name)}", fontsize=7.5)
-    ax.legend(loc="upper right", ncols=2, columnspacing=0.8, handlelength=1.2)
+        ax.set_xticks(values[::2] if len(values) > 4 else values)
+    label = "frequency (cycles/deg)" if frequency else "orientation (deg)"
+    ax.set(xlabel=label, ylabel="count" if first else "")
+    ax.set_title(_verdict(scores, name), fontsize=7)
 
 
 def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:
@@ -129,7 +146,7 @@ def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:
         if names[1] in preferences and preferences[names[1]].notna().any()
     ]
     with style():
-        figure = new_figure(max(4.6, 2.1 * len(shown)), 5.2 if shown else 2.7)
+        figure = new_figure(PAGE, 4.8 if shown else 2.6)
         upper, lower = figure.subfigures(2 if shown else 1, 1, squeeze=False)[:, 0].tolist() + (
             [] if shown else [None]
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -16,8 +18,8 @@ from meiflow.comparison.spectrum import (
     radial_profile,
     spectral_peak,
 )
-from meiflow.figures.overview import extent, show_image
-from meiflow.figures.style import STIMULUS_COLOURS, STIMULUS_NAMES, new_figure, style
+from meiflow.figures.overview import extent, show_image, two_lines
+from meiflow.figures.style import COLUMN, PAGE, STIMULUS_COLOURS, STIMULUS_NAMES, new_figure, style
 from meiflow.geometry import Geometry
 
 _DEPTH = 1e-5  # of the highest power, where the radial profiles are cut off
@@ -41,7 +43,7 @@ def spectrum_figure(views: list[SpectrumView], geometry: Geometry) -> Figure:
     """
     top = max(float(np.log1p(view.spectrum.power).max()) for view in views)
     with style():
-        figure = new_figure(9.0, 6.2)
+        figure = new_figure(PAGE, 5.0)
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.7, 1.0])[:, 0]
         axes = upper.subplots(2, len(views), squeeze=False, height_ratios=[0.85, 1.0])
         for column, view in enumerate(views):
@@ -63,7 +65,7 @@ def _draw_stimulus(ax: Any, view: SpectrumView, geometry: Geometry, first: bool)
     )
     left, right, bottom, top = extent(geometry)
     ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[-40, 0, 40], yticks=[-40, 0, 40])
-    ax.set_title(STIMULUS_NAMES[view.name], color=STIMULUS_COLOURS[view.name])
+    ax.set_title(two_lines(view.name), color=STIMULUS_COLOURS[view.name], fontsize=7)
     ax.set_xlabel("azimuth (deg)")
     _label_first(ax, "elevation (deg)", first)
 
@@ -120,7 +122,45 @@ def _draw_profiles(lower: Any, views: list[SpectrumView]) -> None:
     if highest > 0:
         radial.set(yscale="log", ylim=(highest * _DEPTH, highest * 2))
     radial.set(ylabel="mean power", title="radial profile (▼ peak of the spectrum)")
-    radial.legend(loc="upper right")
+    radial.legend(loc="upper right", fontsize=6)
     axial.set(xlim=(0, 180), xticks=range(0, 181, 45), ylim=(0, None))
     axial.set(xlabel="direction of modulation (deg)", ylabel="mean power")
     axial.set_title("axial profile (▼ peak of the spectrum)")
+
+
+def profiles_figure(table: pd.DataFrame, stimuli: Sequence[str]) -> Figure:
+    """Power of a neuron's stimuli over spatial frequency and over direction, at column width.
+
+    Parameters
+    ----------
+    table : DataFrame
+        spectra.csv: stimulus, profile, value, power.
+    stimuli : sequence of str
+        Those to draw, the most important one last.
+    """
+    with style():
+        figure = new_figure(COLUMN, 2.15)
+        radial, axial = figure.subplots(1, 2)
+        highest = 0.0
+        for name in stimuli:
+            for ax, profile in ((radial, "radial"), (axial, "axial")):
+                rows = table[(table["stimulus"] == name) & (table["profile"] == profile)]
+                width = 2.2 if name == "mei" else 1.0
+                label = STIMULUS_NAMES[name] if profile == "radial" else None
+                ax.plot(
+                    rows["value"],
+                    rows["power"],
+                    lw=width,
+                    color=STIMULUS_COLOURS[name],
+                    label=label,
+                )
+                if profile == "radial":
+                    highest = max(highest, float(rows["power"].max()))
+        radial.set(xlabel="frequency (cycles/deg)", ylabel="mean power", xlim=(0, None))
+        if highest > 0:
+            radial.set(yscale="log", ylim=(highest * _DEPTH, highest * 2))
+        axial.set(xlim=(0, 180), xticks=range(0, 181, 45), ylim=(0, None))
+        axial.set(xlabel="direction (deg)", ylabel="mean power")
+        axial.ticklabel_format(axis="y", style="sci", scilimits=(0, 4))
+        figure.legend(loc="outside upper center", ncols=2, columnspacing=1.0, handlelength=1.2)
+    return figure

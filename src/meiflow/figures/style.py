@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 
 from meiflow.files import atomic
 
+# Inches: one and two columns of a journal (85 and 180 mm).
+COLUMN, PAGE = 3.35, 7.08
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 STIMULUS_COLOURS = {
     "mei": VERMILION,
@@ -52,7 +55,10 @@ _RC = {
     "legend.frameon": False,
     "figure.dpi": 110,
     "savefig.dpi": 110,
+    # Verdana is as wide as DejaVu: labels fit also where only that one is installed.
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "svg.hashsalt": "meiflow",
+    "svg.fonttype": "none",  # text stays text: editable, searchable, and half the size
     "figure.constrained_layout.use": True,
 }
 
@@ -84,9 +90,22 @@ def save_both(figure: Figure, folder: Path, name: str) -> None:
         save_figure(figure, folder / f"{name}.{suffix}")
 
 
-def as_data_uri(figure: Figure) -> str:
-    """The figure as a PNG inside a ``data:`` address."""
-    buffer = io.BytesIO()
+def as_svg(figure: Figure) -> str:
+    """The figure as SVG text, without a date; grey pictures in it are stored as grey ones."""
+    buffer = io.StringIO()
     with style():
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return re.sub(r"(?<=data:image/png;base64,)[^\"]+", _as_grey, buffer.getvalue())
+
+
+def _as_grey(found: re.Match[str]) -> str:
+    """A picture of matplotlib's (RGBA) with one channel instead of four, if it is grey."""
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(base64.b64decode(found[0])))
+    bands = [band.tobytes() for band in picture.convert("RGBA").split()]
+    if not bands[0] == bands[1] == bands[2] or set(bands[3]) != {255}:
+        return found[0]
+    smaller = io.BytesIO()
+    picture.convert("L").save(smaller, "png", optimize=True)
+    return base64.b64encode(smaller.getvalue()).decode()

@@ -73,6 +73,8 @@ class RecordedSession:
         stop_time and their parameters.
     lost : ndarray, shape (n, 2)
         Seconds between which a probe of these units missed spikes.
+    found : tuple of int
+        Units in the file, and those of them in the areas asked for, before any filter.
     """
 
     units: pd.DataFrame
@@ -80,6 +82,7 @@ class RecordedSession:
     scenes: pd.DataFrame
     conditions: dict[str, pd.DataFrame]
     lost: NDArray[np.float64]
+    found: tuple[int, int]
 
 
 def _reason(error: Exception) -> str:
@@ -230,6 +233,7 @@ def read_session(
                 if name in names
             },
             lost=_lost_intervals(session, units),
+            found=_found(session.api.nwbfile, areas),
         )
 
 
@@ -253,6 +257,14 @@ def _units_of(session: Any, areas: tuple[str, ...] | None, path: Path) -> pd.Dat
     if units.empty:
         raise MeiflowError(f"session.quality: no unit of {path.name} passes the filters")
     return units.sort_index()
+
+
+def _found(nwbfile: Any, areas: tuple[str, ...] | None) -> tuple[int, int]:
+    """How many units the file holds, and how many of them lie in the areas."""
+    channels = pd.Series(nwbfile.units["peak_channel_id"][:])
+    places = dict(zip(nwbfile.electrodes.id[:], nwbfile.electrodes["location"][:], strict=True))
+    here = channels.map(places).isin(areas) if areas is not None else channels.notna()
+    return len(channels), int(here.sum())
 
 
 def _unit_table(units: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_csv
+from meiflow.files import read_csv, write_csv, write_text
 from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.session.images import load_images
@@ -26,11 +28,73 @@ from meiflow.tables.counts import (
     responses_table,
     trials_from_table,
 )
+from meiflow.tables.image_spikes import ImageSpikes
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import write_stack
 from meiflow.tables.tuning import tuning_table
 
 _CONDITION_FILES = [f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")]
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What a session gives, before it is written; ``found`` counts its units."""
+
+    trials: Trials
+    raster: Raster
+    spikes: ImageSpikes | None
+    units: pd.DataFrame
+    found: dict[str, int]
+    conditions: dict[str, Conditions]
+    further: dict[str, pd.DataFrame]
+
+
+def _of_table(config: Config) -> _Session:
+    origin = str(config.session.trials)
+    trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
+    units = pd.DataFrame({"neuron_id": trials.neuron_ids})
+    found = dict.fromkeys(("in_file", "in_areas", "passed"), len(units))
+    conditions = {}
+    for name in PARAMETRIC:
+        path = getattr(config.session, name)
+        if path is not None:
+            geometry, option = config.image.geometry, f"session.{name}"
+            conditions[name] = conditions_from_table(
+                path, name, trials.neuron_ids, geometry, option
+            )
+    return _Session(trials, Raster.of_trials(trials), None, units, found, conditions, {})
+
+
+def _of_recording(config: Config, nwb: Path) -> _Session:
+    from meiflow.session.recording import read_session
+
+    recording = read_session(nwb, config.session.areas, config.session.quality)
+    window, trains = config.session.window_s, recording.spike_times
+    neuron_ids = [str(i) for i in recording.units.index]
+
+    def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
+        return count_spikes(trains, *counting_windows(presentations, window))
+
+    def valid(presentations: pd.DataFrame, name: str) -> pd.DataFrame:
+        return outside(presentations, window, recording.lost, name)
+
+    scenes = valid(recording.scenes, "natural_scenes")
+    frames = scenes["frame"].to_numpy()
+    names = {"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"}
+    conditions = {}
+    for name, presented in recording.conditions.items():
+        shown = valid(presented, name).sort_values("start_time", kind="stable")
+        conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
+    in_file, in_areas = recording.found
+    return _Session(
+        Trials(scenes.index.to_numpy(), neuron_ids, frames, counts(scenes)),
+        Raster.of_blocks(trains, scenes, neuron_ids),
+        ImageSpikes.of(trains, scenes["start_time"], frames, neuron_ids),
+        recording.units.rename_axis("neuron_id").reset_index(),
+        {"in_file": in_file, "in_areas": in_areas, "passed": len(neuron_ids)},
+        conditions,
+        {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
+    )
 
 
 def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -> None:
@@ -46,56 +110,16 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         Session file; None takes the trial CSV of ``session.trials``.
     output : path
         Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
-        images.npy, images.json and raster.npz; from an NWB also presentations.csv; where they
-        were shown, gabor_ and grating_responses.csv, gabor_ and grating_trials.csv, tuning.csv.
+        images.npy, images.json, units.json and raster.npz; from an NWB also presentations.csv
+        and image_spikes.npz; where they were shown, gabor_ and grating_responses.csv, gabor_
+        and grating_trials.csv, tuning.csv.
     """
-    further: dict[str, pd.DataFrame] = {}
-    conditions: dict[str, Conditions] = {}
     if (nwb is None) != (config.session.source == "tables"):
         wrong = "needs a session file (--nwb)" if nwb is None else "takes session.trials, no --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
-    if nwb is None:
-        origin = str(config.session.trials)
-        trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
-        raster = Raster.of_trials(trials)
-        units = pd.DataFrame({"neuron_id": trials.neuron_ids})
-        for name in PARAMETRIC:
-            path = getattr(config.session, name)
-            if path is not None:
-                option = f"session.{name}"
-                geometry = config.image.geometry
-                conditions[name] = conditions_from_table(
-                    path, name, trials.neuron_ids, geometry, option
-                )
-    else:
-        from meiflow.session.recording import read_session
-
-        recording = read_session(nwb, config.session.areas, config.session.quality)
-        window = config.session.window_s
-        neuron_ids = [str(i) for i in recording.units.index]
-
-        def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
-            return count_spikes(recording.spike_times, *counting_windows(presentations, window))
-
-        def valid(presentations: pd.DataFrame, name: str) -> pd.DataFrame:
-            return outside(presentations, window, recording.lost, name)
-
-        scenes = valid(recording.scenes, "natural_scenes")
-        trials = Trials(
-            scenes.index.to_numpy(), neuron_ids, scenes["frame"].to_numpy(), counts(scenes)
-        )
-        raster = Raster.of_blocks(recording.spike_times, scenes, neuron_ids)
-        further["presentations"] = (
-            scenes.rename_axis("trial_id")
-            .reset_index()
-            .rename(columns={"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"})
-        )
-        for name, presented in recording.conditions.items():
-            shown = valid(presented, name).sort_values("start_time", kind="stable")
-            conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
-        units = recording.units.rename_axis("neuron_id").reset_index()
-
-    further |= _condition_tables(conditions, trials.neuron_ids)
+    session = _of_table(config) if nwb is None else _of_recording(config, nwb)
+    trials = session.trials
+    further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
     if seen.sum() < 4:
@@ -113,13 +137,18 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         responses_table(image_ids[~seen], means[~seen], trials.neuron_ids),
         output / "blank_responses.csv",
     )
-    write_csv(units, output / "units.csv")
+    write_csv(session.units, output / "units.csv")
     write_stack(stack, image_ids[seen], config.image.geometry, output)
-    raster.write(output / "raster.npz")
+    write_text(json.dumps(session.found, indent=1) + "\n", output / "units.json")
+    session.raster.write(output / "raster.npz")
+    if session.spikes is not None:
+        session.spikes.write(output / "image_spikes.npz")
+    else:  # another session's, left by an earlier run in this folder
+        (output / "image_spikes.npz").unlink(missing_ok=True)
     for name in ("presentations", *_CONDITION_FILES, "tuning"):
         if name in further:
             write_csv(further[name], output / f"{name}.csv")
-        else:  # another session's, left by an earlier run in this folder
+        else:
             (output / f"{name}.csv").unlink(missing_ok=True)
     repeats = np.unique(trials.image_ids, return_counts=True)[1]
     say(

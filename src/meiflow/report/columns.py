@@ -1,0 +1,75 @@
+"""The columns of summary.csv as a reader wants them named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+# Shown first, in this order, where the summary has them; the rest on demand.
+_FIRST = {
+    "neuron_id": ("neuron", "unit id"),
+    "trusted": ("trust", "whether the MEI can be believed"),
+    "expected_fraction": ("expected drive", "expected drive of the MEI over the best possible"),
+    "model_holds": ("model holds", "held-out correlation above the shuffled controls"),
+    "cc_norm_model": ("CC norm", "of the model on held-out images, noise removed"),
+    "oracle": ("oracle", "reliability: jackknife oracle correlation"),
+    "mei_over_best_gabor": ("MEI / Gabor", "predicted count over that to the best Gabor"),
+    "mei_over_best_natural": ("MEI / natural", "predicted count over that to the best image"),
+    "mei_orientation_deg": ("orientation (deg)", "of the MEI, direction of modulation"),
+    "mei_peak_frequency_cpd": ("frequency (c/deg)", "spatial frequency of the MEI"),
+    "mei_size_deg": ("size (deg)", "diameter of a disc as large as the MEI's mask"),
+    "cell_type": ("cell type", "simple or complex, of the model, by F1/F0"),
+    "kind": ("simulated as", "kind of the simulated neuron"),
+    "mei_true_fraction": ("true drive", "of the MEI over the best possible, closed loop"),
+}
+KINDS = ("kind", "cell_type")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its name in summary.csv, its heading, what it is."""
+
+    name: str
+    label: str
+    meaning: str
+    first: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown, what is sorted by, and whether that is a number."""
+
+    text: str
+    value: str
+
+
+def columns_of(summary: pd.DataFrame) -> list[Column]:
+    """The columns to show first, then all others in the order of the summary."""
+    first = [Column(n, *_FIRST[n], first=True) for n in _FIRST if n in summary.columns]
+    rest = [Column(str(n), str(n), "", first=False) for n in summary.columns if n not in _FIRST]
+    return first + rest
+
+
+def number(value: object, digits: int = 2) -> str:
+    """A value as text: a dash if missing, yes or no, numbers with few digits."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        small = 0 < abs(float(value)) < 0.5 * 10**-digits
+        large = abs(float(value)) >= 1000
+        return f"{value:.1e}" if small else f"{value:.0f}" if large else f"{value:.{digits}f}"
+    return str(value)
+
+
+def cell(name: str, value: object) -> Cell:
+    """One cell: text for people, a value for the sorting."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return Cell("–", "")
+    if isinstance(value, bool | np.bool_):
+        return Cell("yes" if value else "no", str(int(value)))
+    digits = 3 if name.endswith("_cpd") else 1 if name.endswith("_deg") else 2
+    return Cell(number(value, digits), str(value))

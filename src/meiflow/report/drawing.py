@@ -1,0 +1,128 @@
+"""A figure as the report holds it: vector graphics, words, and the numbers behind it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError
+from meiflow.figures.style import as_svg
+
+_PIXELS_PER_POINT = 4 / 3
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of the page.
+
+    Parameters
+    ----------
+    key : str
+        Unique within its neuron, or among the overview's.
+    title, alt, caption : str
+        Heading, what a reader who cannot see it is told, what a reader who can should know.
+    svg : str
+    data : str
+        CSV text.
+    """
+
+    key: str
+    title: str
+    alt: str
+    caption: str
+    svg: str
+    data: str
+
+    @property
+    def uri(self) -> str:
+        """The SVG as a ``data:`` address."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels."""
+        found = (
+            re.search(r'\bwidth="([\d.]+)pt"', self.svg),
+            re.search(r'\bheight="([\d.]+)pt"', self.svg),
+        )
+        width, height = (float(m[1]) if m else 480.0 for m in found)
+        return round(width * _PIXELS_PER_POINT), round(height * _PIXELS_PER_POINT)
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs both columns."""
+        return self.size[0] > 400
+
+
+def drawing(
+    key: str, title: str, alt: str, caption: str, figure: Figure, data: pd.DataFrame
+) -> Drawing:
+    """A figure made here."""
+    return Drawing(key, title, alt, caption, as_svg(figure), csv_text(data))
+
+
+def drawing_of_file(
+    key: str, title: str, alt: str, caption: str, path: Path, data: pd.DataFrame
+) -> Drawing:
+    """A figure that another stage has drawn.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is missing.
+    """
+    try:
+        svg = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MeiflowError(f"{path}: cannot be read ({error.strerror})") from None
+    return Drawing(key, title, alt, caption, svg, csv_text(data))
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The table as CSV, five significant digits."""
+    return table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+
+
+def image_table(image: NDArray, x: NDArray, y: NDArray) -> pd.DataFrame:
+    """An image as a table: one row per elevation, one column per azimuth, in degrees."""
+    columns = [f"{value:.2f}" for value in x]
+    table = pd.DataFrame(np.round(image, 4), columns=columns)
+    table.insert(0, "y_deg \\ x_deg", np.round(y, 2))
+    return table
+
+
+def picture_uri(image: NDArray, reach: float | None = None) -> str:
+    """A small grey picture (height, width) as a ``data:`` address, its scale centred on its grey.
+
+    Parameters
+    ----------
+    image : ndarray
+        Luminance.
+    reach : float, optional
+        Luminance from grey to white; by default what the image needs.
+    """
+    from PIL import Image
+
+    grey = float(np.median(image))
+    span = max(float(np.abs(image - grey).max()), 1e-6) if reach is None else reach
+    pixels = np.rint(255 * np.clip(0.5 + (image - grey) / (2 * span), 0, 1)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def packed(drawings: Sequence[Drawing]) -> str:
+    """SVG and CSV of each figure, deflated, as base64 text: what a neuron's page unpacks."""
+    document = {d.key: {"svg": d.svg, "csv": d.data} for d in drawings}
+    return base64.b64encode(zlib.compress(json.dumps(document).encode(), 9)).decode()

@@ -1,0 +1,189 @@
+"""The figures about all neurons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from meiflow.comparison.compare import read_procedure
+from meiflow.figures.models import learning_curves, model_scores
+from meiflow.figures.overview import closed_loop, gallery, response_ratios
+from meiflow.figures.style import save_both
+from meiflow.files import read_csv
+from meiflow.report.columns import number
+from meiflow.report.drawing import Drawing, drawing, drawing_of_file
+from meiflow.report.session_data import SessionData
+from meiflow.report.trust import trust_of
+from meiflow.stimuli.names import SHOWN_PROCEDURES
+
+_GALLERY = 8
+
+
+def ranked(data: SessionData) -> list[str]:
+    """Neurons in the order in which they are shown: trusted ones first, then by score."""
+    rows = data.summary.assign(neuron_id=data.summary["neuron_id"].astype(str))
+    verdicts = [trust_of(row) for row in rows.to_dict("records")]
+    order = {"yes": 0, "unknown": 1, "no": 2}
+    rows["_trust"] = [order[v.kind] if v is not None else 0 for v in verdicts]
+    rows["_weak"] = rows["model_holds"].isin([False])
+    by = ["_trust", "_weak", "cc_norm_model"]
+    return list(rows.sort_values(by, ascending=[True, True, False], kind="stable")["neuron_id"])
+
+
+def _titles(data: SessionData) -> dict[str, str]:
+    titles = {}
+    for row in data.summary.to_dict("records"):
+        trust = trust_of(row)
+        verdict = f"\n{trust.mark} {trust.text}" if trust is not None else ""
+        neuron = str(row["neuron_id"])
+        titles[neuron] = f"{neuron}{verdict}\nCC_norm {number(row['cc_norm_model'])}"
+    return titles
+
+
+def overview_drawings(data: SessionData, figures: Path) -> dict[str, Drawing]:
+    """All figures of the overview by name; those made here are also saved under `figures`."""
+    made = _made(data)
+    for name, (figure, _) in made.items():
+        save_both(figure, figures, name)
+    words = _WORDS | {"gallery": _gallery_words(data)}
+    found = {
+        name: drawing(name, *words[name], figure, numbers)
+        for name, (figure, numbers) in made.items()
+    }
+    return found | _from_files(data)
+
+
+def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
+    geometry = data.config.image.geometry
+    best = ranked(data)[:_GALLERY]
+    shown = {neuron: data.images(neuron) for neuron in best}
+    titles = _titles(data)
+    summary = data.summary
+    rows = summary[summary["neuron_id"].astype(str).isin(best)]
+    chosen = data.scores[data.scores["neuron_id"].astype(str).isin(data.neurons)]
+    counts = [c for c in summary.columns if c.endswith("_response")]
+    made = {
+        "gallery": (gallery(shown, geometry, titles), rows),
+        "responses": (response_ratios(summary), summary[["neuron_id", *counts, "model_holds"]]),
+        "scores": (model_scores(data.scores, data.neurons), chosen),
+    }
+    further = _further_images(data, best)
+    if any(further.values()):
+        mine = {n: {"mei": shown[n]["mei"]} | further[n] for n in best}
+        made["procedures"] = (gallery(mine, geometry, titles), rows)
+    if len(data.curve):
+        figure = learning_curves(data.curve, data.scores, data.training_images)
+        made["learning"] = (figure, data.curve)
+    if data.loop is not None:
+        made["closed_loop"] = (closed_loop(data.loop), data.loop)
+    return made
+
+
+def _further_images(data: SessionData, neurons: list[str]) -> dict[str, dict[str, NDArray]]:
+    """What the procedures made for some neurons, as it was made."""
+    found: dict[str, dict[str, NDArray]] = {neuron: {} for neuron in neurons}
+    for procedure, name in (SHOWN_PROCEDURES | {"suppressive": "suppressive"}).items():
+        if procedure not in data.config.stimuli.make:
+            continue
+        images = read_procedure(data.results / "stimuli", procedure, neurons)
+        for neuron, image in zip(neurons, images, strict=True):
+            found[neuron][name] = image
+    return found
+
+
+def _from_files(data: SessionData) -> dict[str, Drawing]:
+    """Figures that other stages have drawn."""
+    folder = data.results / "selection"
+    found = {
+        name: drawing_of_file(name, *_WORDS[name], folder / f"{name}.svg", data.table)
+        for name in ("oracle", "measures", "rastermap")
+    }
+    if data.tuning:
+        folder = data.results / "validation"
+        numbers = read_csv(folder / "recorded.csv")
+        found["recorded"] = drawing_of_file(
+            "recorded", *_WORDS["recorded"], folder / "recorded.svg", numbers
+        )
+    return found
+
+
+def _gallery_words(data: SessionData) -> tuple[str, str, str]:
+    luck = ""
+    path = data.results / "tables" / "gabor_responses.csv"
+    if "recorded_gabor_response" in data.summary and path.exists():
+        repeats = int(read_csv(path, ("repeats",))["repeats"].median())
+        luck = (
+            f" The best recorded Gabor is the highest of many conditions, shown {repeats} times "
+            "each: with few repeats, luck has its part in it."
+        )
+    return (
+        "MEI, Gabors and natural images side by side",
+        "Most exciting inputs, best Gabors and best natural images of the first neurons",
+        "All images of a neuron have the same mean luminance and RMS contrast; each picture's grey "
+        "scale is stretched to its own range." + luck,
+    )
+
+
+# Title, alternative text, caption.
+_WORDS = {
+    "responses": (
+        "MEI against Gabor against natural image",
+        "Predicted counts for Gabors and natural images relative to the MEI, one dot per neuron",
+        "What the models predict for each stimulus at the same mean and contrast; bar: median. A "
+        "dot beyond the line would beat the MEI. Open: the model is not better than chance.",
+    ),
+    "closed_loop": (
+        "Closed loop",
+        "True drive as a fraction of the best possible, by kind of neuron and stimulus",
+        "Each stimulus shown to the simulated neuron. Bars: mean; dots: neurons. The best possible "
+        "is found by gradient ascent on the truth itself, at the same mean and contrast.",
+    ),
+    "procedures": (
+        "By other procedures",
+        "The same neurons' stimuli by other procedures: from noise alone, Walker et al., the "
+        "notebook, faded natural images, linear fields, suppressive images",
+        "Images as each procedure left them, whatever their contrast. A suppressive image must "
+        "spend its contrast somewhere: what lies far from the field says nothing. Linear fields of "
+        "complex cells are faint, whatever they look like here.",
+    ),
+    "scores": (
+        "Models",
+        "Cross-validated correlation of the model, its members, the pixel ridge and the control",
+        "Held-out images; place and penalty are chosen inside each fold. One dot per selected "
+        "neuron; line: mean.",
+    ),
+    "learning": (
+        "Would more images help?",
+        "Score on held-out images against the number of images learned from",
+        "The same models fitted with a part of the training images; grey: neurons. A curve that "
+        "still rises at its right end says yes.",
+    ),
+    "oracle": (
+        "Reliability",
+        "Oracle correlation of every neuron with its interval, ranked, over the shuffled null",
+        "Correlation of single trials with the mean of the other trials of the same image. Bars: "
+        "95 % bootstrap interval over images. Grey: trials dealt to images at random.",
+    ),
+    "measures": (
+        "Measures of the selection",
+        "Entropy, variance and oracle correlation of all neurons against each other",
+        "Crosses: outliers of an isolation forest.",
+    ),
+    "rastermap": (
+        "Activity during the images",
+        "Binned activity of all neurons, similar ones side by side",
+        "Similar neurons side by side; triangles mark the selected ones.",
+    ),
+    "recorded": (
+        "Recorded against predicted tuning",
+        "Correlation of recorded with predicted tuning to Gabors and gratings, with ceilings and "
+        "controls, and recorded against predicted preferences",
+        "The session showed Gabors and static gratings to the same neurons; the models, fitted to "
+        "natural images, predict the responses. Neurons whose recorded tuning is significant "
+        "(p ≤ 0.001), one dot each. Controls: the models of the other neurons, and the 95th "
+        "percentile when the points of the curve are dealt out anew.",
+    ),
+}

@@ -1,0 +1,100 @@
+"""What a result was made from: hashes of the inputs, versions of the software."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from meiflow import __version__
+from meiflow.errors import MeiflowError
+from meiflow.files import write_text
+from meiflow.session.transfer import read_record, sha256_of
+
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "torch",
+    "pandas",
+    "scikit-learn",
+    "matplotlib",
+    "snakemake",
+    "allensdk",
+    "pynwb",
+    "h5py",
+)
+
+
+def hash_of(path: Path) -> dict[str, Any]:
+    """Name, bytes, SHA-256 of a file, or of a folder's files, and how it was got.
+
+    A folder's hash is that of the lines ``SHA-256, two spaces, name`` of its files in order of
+    their names (as ``sha256sum * | sha256sum`` gives). The one recorded when a file was
+    downloaded is taken where the file still has the recorded size.
+
+    Raises
+    ------
+    MeiflowError
+        If there is no such file or folder.
+    """
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(f"{sha256_of(file)}  {file.name}\n".encode())
+        size = sum(file.stat().st_size for file in files)
+        found = {
+            "bytes": size,
+            "sha256": digest.hexdigest(),
+            "how": f"folder of {len(files)} files",
+        }
+        return {"path": str(path)} | found
+    if not path.is_file():
+        raise MeiflowError(f"{path}: no such file or folder; nothing to hash")
+    size = path.stat().st_size
+    record = read_record(path)
+    if record is not None and record.size == size:
+        how = f"recorded when it was fetched from {record.url}"
+        return {"path": str(path), "bytes": size, "sha256": record.sha256, "how": how}
+    return {"path": str(path), "bytes": size, "sha256": sha256_of(path), "how": "file"}
+
+
+def write_provenance(inputs: Sequence[Path], output: Path) -> None:
+    """Write provenance.json: `hash_of` every input."""
+    document = {"inputs": [hash_of(path) for path in inputs]}
+    write_text(json.dumps(document, indent=1) + "\n", output)
+
+
+def read_provenance(path: Path) -> list[dict[str, Any]]:
+    """The inputs that `write_provenance` wrote.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is missing or damaged.
+    """
+    try:
+        inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+        return [{k: one[k] for k in ("path", "bytes", "sha256", "how")} for one in inputs]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MeiflowError(f"{path}: missing or not readable; run meiflow provenance") from None
+
+
+def versions() -> dict[str, str]:
+    """Version of meiflow, Python and the packages that results depend on."""
+    found = {"meiflow": __version__, "Python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def hash_of_text(text: str) -> str:
+    """SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,209 @@
+"""Everything the report reads, read once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.comparison.compare import read_stimuli
+from meiflow.errors import MeiflowError
+from meiflow.figures.recorded import TuningView
+from meiflow.figures.trials import Shown
+from meiflow.files import read_array, read_arrays, read_csv
+from meiflow.sections import Config
+from meiflow.selection.select import selected_neurons
+from meiflow.tables.counts import Trials
+from meiflow.tables.image_spikes import ImageSpikes, read_image_spikes
+from meiflow.tables.load import Responses, load_responses, load_trials
+from meiflow.validation.views import tuning_views
+
+_BEST_AND_WORST = 2
+
+
+@dataclass(frozen=True)
+class SessionData:
+    """Tables and arrays of a finished session, as the report's figures need them.
+
+    Parameters
+    ----------
+    config : Config
+    results : path
+    summary, table, scores, curve : DataFrame
+        summary.csv, selection/neurons.csv, models/cross_validation.csv and learning_curve.csv.
+    loop : DataFrame or None
+        closed_loop.csv of a simulated session.
+    neurons : list of str
+        The selected ones.
+    responses : Responses
+    trials : Trials
+        Without the blank.
+    spikes : ImageSpikes or None
+        None for source tables, which have no spike times.
+    search : dict of str to ndarray
+        models/search.npz.
+    tuning : dict of str to TuningView
+        By neuron; empty where nothing but images was shown.
+    experiments : DataFrame
+        experiments/tuning.csv; empty where none were made.
+    units : dict of str to int
+        Units ``in_file``, ``in_areas``, and those that ``passed`` the quality filters.
+    """
+
+    config: Config
+    results: Path
+    summary: pd.DataFrame
+    table: pd.DataFrame
+    scores: pd.DataFrame
+    curve: pd.DataFrame
+    loop: pd.DataFrame | None
+    neurons: list[str]
+    responses: Responses
+    trials: Trials
+    spikes: ImageSpikes | None
+    search: dict[str, NDArray]
+    tuning: dict[str, TuningView]
+    experiments: pd.DataFrame
+    units: dict[str, int]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the truth is known."""
+        return self.loop is not None
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Counting window, seconds after onset; to the usual end where it is each trial's own."""
+        start, stop = self.config.session.window_s
+        return start, 0.25 if stop is None else stop
+
+    @property
+    def training_images(self) -> int:
+        """How many images a model learns from in each fold."""
+        folds = max(int(self.scores["folds"].max()), 2)
+        return round(len(self.responses.image_ids) * (1 - 1 / folds))
+
+    def row(self, neuron: str) -> pd.Series:
+        """The neuron's row of the summary."""
+        return self.summary.loc[self.summary["neuron_id"].astype(str) == neuron].iloc[0]
+
+    def folder(self, neuron: str) -> Path:
+        """Where the neuron's files lie."""
+        return self.results / "neurons" / neuron
+
+    def images(self, neuron: str) -> dict[str, NDArray]:
+        """The neuron's stimuli by name."""
+        comparison = read_csv(self.folder(neuron) / "comparison.csv", ("stimulus",))
+        gabors = "recorded_gabor" in set(comparison["stimulus"])
+        return {s.name: s.image for s in read_stimuli(self.folder(neuron), gabors)}
+
+    def true_fraction(self, neuron: str) -> dict[str, float]:
+        """Drive as a share of the best possible by stimulus; empty for a recorded session."""
+        if self.loop is None:
+            return {}
+        own = self.loop[self.loop["neuron_id"].astype(str) == neuron]
+        return dict(zip(own["stimulus"], own["fraction_of_optimum"], strict=True))
+
+    def by_image(self, neuron: str) -> pd.DataFrame:
+        """Mean and standard error over all trials of each image, means over odd and even ones."""
+        column = self.trials.neuron_ids.index(neuron)
+        counts = pd.Series(self.trials.counts[:, column], name="count")
+        grouped = counts.groupby(self.trials.image_ids)
+        odd = grouped.cumcount() % 2 == 0
+        table = pd.DataFrame({"mean": grouped.mean(), "sem": grouped.sem()})
+        for name, part in (("odd", odd), ("even", ~odd)):
+            table[name] = counts[part].groupby(self.trials.image_ids[part]).mean()
+        return table.reindex(self.responses.image_ids).rename_axis("image_id").reset_index()
+
+    def best_and_worst(self, neuron: str) -> list[Shown]:
+        """The images that drive the neuron most, then those that drive it least."""
+        column = self.responses.column(neuron)
+        counts = self.trials.counts[:, self.trials.neuron_ids.index(neuron)]
+        order = np.argsort(-self.responses.means[:, column], kind="stable")
+        n = min(_BEST_AND_WORST, len(order) // 2)
+        shown = []
+        for best, rows in ((True, order[:n]), (False, order[-n:])):
+            for row in rows:
+                image = int(self.responses.image_ids[row])
+                times = self.spikes.of_neuron(neuron, image) if self.spikes is not None else []
+                own = counts[self.trials.image_ids == image]
+                label = f"image {image}"
+                shown.append(Shown(label, self.responses.images[row], own, tuple(times), best))
+        return shown
+
+    def all_spikes(self, neuron: str) -> list[NDArray]:
+        """Spike times of all trials of all images."""
+        if self.spikes is None:
+            return []
+        return [
+            times
+            for image in self.responses.image_ids
+            for times in self.spikes.of_neuron(neuron, int(image))
+        ]
+
+
+def read_session_data(
+    config: Config, results: Path, loop: Path | None, recorded: bool
+) -> SessionData:
+    """Read the results folder of a finished session.
+
+    Parameters
+    ----------
+    config : Config
+    results : path
+    loop : path or None
+        closed_loop.csv of a simulated session.
+    recorded : bool
+        Whether recorded tuning was compared with what the models predict.
+
+    Raises
+    ------
+    MeiflowError
+        If something is missing or damaged, or no neuron was selected.
+    """
+    tables = results / "tables"
+    neurons = selected_neurons(results / "selection" / "neurons.csv")
+    if not neurons:
+        raise MeiflowError("no neuron was selected; there is nothing to report")
+    spikes = tables / "image_spikes.npz"
+    table = read_csv(results / "selection" / "neurons.csv")
+    return SessionData(
+        config=config,
+        results=results,
+        summary=read_csv(results / "summary.csv", ("neuron_id", "cc_norm_model", "model_holds")),
+        table=table,
+        scores=read_csv(results / "models" / "cross_validation.csv"),
+        curve=read_csv(results / "models" / "learning_curve.csv"),
+        loop=read_csv(loop) if loop is not None else None,
+        neurons=neurons,
+        responses=load_responses(tables, config.image.geometry),
+        trials=load_trials(tables).of_images(),
+        spikes=read_image_spikes(spikes) if config.session.source != "tables" else None,
+        search=read_arrays(results / "models" / "search.npz"),
+        tuning=tuning_views(tables, results / "validation", neurons) if recorded else {},
+        experiments=_experiments(config, results),
+        units=_units(tables / "units.json"),
+    )
+
+
+def _experiments(config: Config, results: Path) -> pd.DataFrame:
+    if not (config.experiments.make or config.experiments.own):
+        return pd.DataFrame()
+    return read_csv(results / "experiments" / "tuning.csv", ("neuron_id", "experiment"))
+
+
+def _units(path: Path) -> dict[str, int]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: int(found[name]) for name in ("in_file", "in_areas", "passed")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MeiflowError(f"{path}: missing or not readable; make the tables again") from None
+
+
+def mask_of(data: SessionData, neuron: str) -> NDArray:
+    """The tight mask of the neuron's MEI: (height, width), 1 inside."""
+    return read_array(data.folder(neuron) / "mei_mask.npy")

@@ -1,0 +1,233 @@
+"""What the templates are given: no markup, no reading of files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import pandas as pd
+
+from meiflow.files import read_csv
+from meiflow.report.columns import KINDS, Cell, Column, cell, columns_of, number
+from meiflow.report.drawing import Drawing, packed, picture_uri
+from meiflow.report.headline import Stage, believe, findings, funnel, want
+from meiflow.report.neuron_drawings import neuron_drawings
+from meiflow.report.overview_drawings import overview_drawings, ranked
+from meiflow.report.session_data import SessionData
+from meiflow.report.trust import Calibration, Trust, precision_text, trust_of
+
+_COMPARED = {
+    "stimulus": "stimulus",
+    "predicted_response": "predicted count",
+    "mei_ratio": "MEI / this",
+    "mei_ratio_low": "from",
+    "mei_ratio_high": "to",
+    "similarity_to_mei": "similarity to MEI",
+    "orientation_deg": "orientation (deg)",
+    "peak_frequency_cpd": "frequency (c/deg)",
+    "size_deg": "size (deg)",
+    "luminance": "luminance in mask",
+    "contrast": "contrast in mask",
+    "symmetry_1": "symmetry 1",
+    "symmetry_2": "symmetry 2",
+}
+ORIENTED = 0.3  # symmetry index below which a direction means nothing
+_CARD = ("mei", "best_gabor", "best_natural")
+
+
+@dataclass(frozen=True)
+class NeuronPage:
+    """All that is shown of one neuron.
+
+    ``card`` stands below its pictures in the gallery, ``pictures`` are the small ones there, by
+    stimulus, each with its alternative text; ``store`` is the packed text of its figures, whose
+    names and words are in ``drawings``.
+    """
+
+    id: str
+    name: str
+    trust: Trust | None
+    holds: bool | None
+    facts: list[tuple[str, str]]
+    drawings: list[Drawing]
+    store: str
+    pictures: dict[str, tuple[str, str]]
+    comparison: tuple[list[str], list[list[str]]]
+    command: str
+    card: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """The whole page as data."""
+
+    title: str
+    simulated: bool
+    source: str
+    area: str
+    stages: list[Stage]
+    believe: list[str]
+    want: list[str]
+    findings: list[str]
+    precision: str
+    columns: list[Column]
+    kinds: list[str]
+    kind_column: str
+    judged: bool
+    pages: list[NeuronPage]
+    drawings: dict[str, Drawing]
+    summary_csv: str
+    run_command: str
+    config_name: str
+    unstable: int
+    recorded: int
+    notebook: bool
+
+
+def build_view(data: SessionData, figures: Path, calibration: Calibration | None) -> ReportView:
+    """Gather and draw everything.
+
+    Parameters
+    ----------
+    data : SessionData
+    figures : path
+        Folder for the overview's figures.
+    calibration : Calibration or None
+        What a trust mark is worth; None where that was not measured.
+    """
+    from meiflow.progress import track
+
+    config = data.config
+    columns = columns_of(data.summary)
+    rows = {str(row["neuron_id"]): row for row in data.summary.to_dict("records")}
+    order = ranked(data)
+    config_name = f"meiflow-{config.session.id}.json"
+    pages = [
+        _page(data, neuron, rows[neuron], columns, config_name)
+        for neuron in track(order, "drawing neurons", len(order))
+    ]
+    kind_column = next((name for name in KINDS if name in data.summary), "")
+    kinds = data.summary[kind_column].dropna().astype(str) if kind_column else pd.Series(dtype=str)
+    areas = config.session.areas
+    return ReportView(
+        title=config.report.title or f"Session {config.session.id}",
+        simulated=data.simulated,
+        source=config.session.source,
+        area=", ".join(areas) if areas else "all areas",
+        stages=funnel(data),
+        believe=believe(data, calibration),
+        want=want(data),
+        findings=findings(data),
+        precision=precision_text(calibration),
+        columns=columns,
+        kinds=sorted(set(kinds)),
+        kind_column=kind_column,
+        judged=any(page.trust is not None and page.trust.kind != "unknown" for page in pages),
+        pages=pages,
+        drawings=overview_drawings(data, figures),
+        summary_csv=data.summary.to_csv(index=False, float_format="%.8g", lineterminator="\n"),
+        run_command=f"snakemake --cores 2 --configfile {quote(config_name)}",
+        config_name=config_name,
+        unstable=int((~data.table["is_stable"].astype(bool)).sum()),
+        recorded=len(data.table),
+        notebook=config.comparison.notebook,
+    )
+
+
+def _page(
+    data: SessionData, neuron: str, row: dict[Any, Any], columns: list[Column], config_name: str
+) -> NeuronPage:
+    drawings = neuron_drawings(data, neuron)
+    target = f"{data.results}/neurons/{neuron}/comparison.csv"
+    held = row["model_holds"]
+    images = data.images(neuron)
+    return NeuronPage(
+        id=neuron,
+        name=f"neuron-{neuron}",
+        trust=trust_of(row),
+        holds=None if pd.isna(held) else bool(held),
+        facts=_facts(data, neuron, row),
+        drawings=drawings,
+        store=packed(drawings),
+        pictures={
+            name: (picture_uri(images[name]), _said(name, neuron, row))
+            for name in _CARD
+            if name in images
+        },
+        comparison=_comparison(read_csv(data.folder(neuron) / "comparison.csv")),
+        command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun model -- "
+        f"{quote(target)}",
+        card=f"CC norm {number(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
+        f"MEI/natural {_times(row, 'best_natural')}",
+        cells=[cell(column.name, row[column.name]) for column in columns],
+    )
+
+
+def _said(name: str, neuron: str, row: dict[Any, Any]) -> str:
+    if name == "best_gabor":
+        return f"Best Gabor in silico of neuron {neuron}"
+    if name == "best_natural":
+        return f"Best natural image of neuron {neuron}"
+    return (
+        f"MEI of neuron {neuron}: {number(row['mei_peak_frequency_cpd'], 3)} cycles per degree, "
+        f"{_orientation(row)}, at "
+        f"{number(row['mei_x_deg'], 0)}, {number(row['mei_y_deg'], 0)} degrees"
+    )
+
+
+def _times(row: dict[Any, Any], other: str) -> str:
+    return number(row.get(f"mei_over_{other}", math.nan))
+
+
+def _orientation(row: dict[Any, Any]) -> str:
+    """The MEI's orientation, where it has one."""
+    symmetry = row["mei_symmetry_1"]
+    if pd.isna(symmetry) or symmetry < ORIENTED:
+        return f"no single orientation (symmetry {number(symmetry)})"
+    return f"orientation {number(row['mei_orientation_deg'], 0)}°"
+
+
+def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[str, str]]:
+    """The numbers on top of a neuron's page."""
+    own = data.table.set_index(data.table["neuron_id"].astype(str)).loc[neuron]
+    facts = [
+        ("CC norm, held out", number(row["cc_norm_model"])),
+        ("pixel ridge", number(row["cc_norm_pixel_ridge"])),
+        ("shuffled control", number(row["cc_norm_model_shuffled"])),
+        ("oracle", f"{number(row['oracle'])} (p {number(row['oracle_p'], 4)})"),
+        ("mean rate", f"{number(row['mean_rate_hz'], 1)} Hz"),
+        ("MEI / best Gabor", _interval(row, "mei_over_best_gabor")),
+        ("MEI / best natural", _interval(row, "mei_over_best_natural")),
+        ("orientation", _orientation(row).removeprefix("orientation ")),
+        ("frequency", f"{number(row['mei_peak_frequency_cpd'], 3)} cycles/deg"),
+        ("size", f"{number(row['mei_size_deg'], 0)}°"),
+        ("place", f"{number(row['mei_x_deg'], 0)}°, {number(row['mei_y_deg'], 0)}°"),
+    ]
+    if "cell_type" in row and not pd.isna(row["cell_type"]):
+        facts.append(("cell type, by the model", str(row["cell_type"])))
+    if "kind" in row:
+        facts.append(("simulated as", str(row["kind"]).replace("_", " ")))
+        facts.append(("true drive of the MEI", f"{number(row['mei_true_fraction'])} of the best"))
+    trust = trust_of(row)
+    if trust is not None and trust.expected is not None:
+        facts.insert(0, ("expected drive of the MEI", f"{number(trust.expected)} of the best"))
+    facts.append(("selected because", str(own["reason"])))
+    return facts
+
+
+def _interval(row: dict[Any, Any], name: str) -> str:
+    value, low, high = (row.get(f"{name}{end}", math.nan) for end in ("", "_low", "_high"))
+    if pd.isna(value):
+        return "–"
+    return f"{number(value)}" + ("" if pd.isna(low) else f" ({number(low)} to {number(high)})")
+
+
+def _comparison(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    names = [name for name in _COMPARED if name in table]
+    rows = [[cell(name, row[name]).text.replace("_", " ") for name in names] for row in
+            table.to_dict("records")]  # fmt: skip
+    return [_COMPARED[name] for name in names], rows

@@ -1,0 +1,134 @@
+"""Spike times around every image presentation, for rasters and PSTHs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from meiflow.errors import MeiflowError
+from meiflow.files import read_arrays, write_arrays
+
+BEFORE_S = 0.1
+AFTER_S = 0.5
+TICK_S = 1e-4  # the time step in which spikes are kept: 16 bits reach 3 s
+
+
+@dataclass(frozen=True)
+class ImageSpikes:
+    """Spikes of every neuron in (-0.1, 0.5] s around the onset of every presentation.
+
+    Parameters
+    ----------
+    ticks : ndarray of int16, shape (spikes,)
+        Time after onset in units of 0.1 ms; by neuron, then presentation, then time.
+    counts : ndarray of int, shape (neurons, presentations)
+        How many of them belong to each.
+    neuron_ids : ndarray of str, shape (neurons,)
+    image_ids : ndarray of int, shape (presentations,)
+        Image shown; -1 is the blank. In order of the trials.
+    """
+
+    ticks: NDArray[np.int16]
+    counts: NDArray[np.int64]
+    neuron_ids: NDArray
+    image_ids: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        spike_times: list[NDArray],
+        onsets: ArrayLike,
+        image_ids: ArrayLike,
+        neuron_ids: list[str],
+    ) -> ImageSpikes:
+        """Cut the spike trains.
+
+        Parameters
+        ----------
+        spike_times : list of ndarray
+            Sorted seconds, one train per neuron.
+        onsets : array_like, shape (presentations,)
+            Seconds, in any order; windows may overlap.
+        image_ids : array_like of int, shape (presentations,)
+        neuron_ids : list of str
+        """
+        onset = np.asarray(onsets, dtype=float)
+        edges = np.stack([onset - BEFORE_S, onset + AFTER_S])
+        ticks, counts = [np.empty(0, np.int16)], []
+        for times in spike_times:
+            first, last = np.searchsorted(times, edges, side="right")
+            n = last - first
+            which = np.repeat(np.arange(len(onset)), n)
+            place = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(first, n)
+            away = np.asarray(times)[place] - onset[which]
+            ticks.append(np.rint(away / TICK_S).astype(np.int16))
+            counts.append(n)
+        return cls(
+            np.concatenate(ticks),
+            np.array(counts).reshape(len(spike_times), len(onset)),
+            np.array(neuron_ids, dtype=str),
+            np.asarray(image_ids, dtype=np.int64),
+        )
+
+    def of_neuron(self, neuron: str, image: int) -> list[NDArray[np.float64]]:
+        """Seconds after onset of the spikes of one neuron, one array per trial of the image.
+
+        Raises
+        ------
+        MeiflowError
+            If the neuron is not among these.
+        """
+        rows = np.flatnonzero(self.neuron_ids == neuron)
+        if not len(rows):
+            raise MeiflowError(f"neuron {neuron!r} has no spike times; make the tables again")
+        start = int(self.counts[: rows[0]].sum())
+        ends = start + np.cumsum(self.counts[rows[0]])
+        starts = ends - self.counts[rows[0]]
+        return [
+            self.ticks[starts[trial] : ends[trial]].astype(np.float64) * TICK_S
+            for trial in np.flatnonzero(self.image_ids == image)
+        ]
+
+    def write(self, path: Path) -> None:
+        """Write ticks, counts, neuron_ids, image_ids and the window as a compressed archive."""
+        narrow = np.min_scalar_type(int(self.counts.max(initial=0)))
+        write_arrays(
+            {
+                "ticks": self.ticks,
+                "counts": self.counts.astype(narrow),
+                "neuron_ids": self.neuron_ids,
+                "image_ids": self.image_ids,
+                "tick_s": TICK_S,
+                "before_s": BEFORE_S,
+                "after_s": AFTER_S,
+            },
+            path,
+        )
+
+
+def read_image_spikes(path: Path) -> ImageSpikes:
+    """Read what `ImageSpikes.write` wrote.
+
+    Raises
+    ------
+    MeiflowError
+        If it is missing, damaged, or its parts do not belong together.
+    """
+    arrays = read_arrays(path)
+    lacks = {"ticks", "counts", "neuron_ids", "image_ids", "tick_s"} - set(arrays)
+    if lacks or float(arrays["tick_s"]) != TICK_S:
+        what = f"lacks {', '.join(sorted(lacks))}" if lacks else "counts in other time steps"
+        raise MeiflowError(f"{path}: {what}; make the tables again")
+    spikes = ImageSpikes(
+        arrays["ticks"],
+        arrays["counts"].astype(np.int64),
+        arrays["neuron_ids"],
+        arrays["image_ids"],
+    )
+    shape = (len(spikes.neuron_ids), len(spikes.image_ids))
+    if spikes.counts.shape != shape or spikes.counts.sum() != len(spikes.ticks):
+        raise MeiflowError(f"{path}: its arrays do not belong together; make the tables again")
+    return spikes

@@ -1,0 +1,75 @@
+"""Results folders of three neurons, and the page of fifty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meiflow.config import parse_config
+from meiflow.report.columns import Cell
+from meiflow.report.page import render
+from meiflow.report.provenance import read_provenance
+from meiflow.report.view import NeuronPage, ReportView
+from meiflow.sections import Config
+from tests.conftest import SMALL
+from tests.report.results import judged, make_results, many, view_of
+
+NEURONS = 3
+MANY = 50
+HOSTILE = "<script>alert(1)</script>\"' & é"
+
+
+@pytest.fixture(scope="session")
+def report_config() -> Config:
+    changed = {"stimuli": {"make": []}, "selection": {"oracle_p_max": 0.01, "shuffles": 200}}
+    return parse_config(SMALL | changed)
+
+
+@pytest.fixture(scope="session")
+def results(report_config, small_tables, tmp_path_factory) -> Path:
+    """A finished simulated session whose summary has the columns of trust."""
+    ids = sorted(p for p in _ids(small_tables))[:NEURONS]
+    folder = make_results(
+        report_config, small_tables, tmp_path_factory.mktemp("results") / "small", ids
+    )
+    judged(folder)
+    return folder
+
+
+def _ids(tables: Path) -> list[str]:
+    from meiflow.files import read_csv
+
+    return read_csv(tables / "units.csv")["neuron_id"].tolist()
+
+
+@pytest.fixture(scope="session")
+def view(report_config, results, tmp_path_factory) -> ReportView:
+    return view_of(report_config, results, tmp_path_factory.mktemp("figures"))
+
+
+def renamed(page: NeuronPage, i: int) -> NeuronPage:
+    """The page under another id, with another score; the first one's id is hostile."""
+    name = HOSTILE if i == 0 else f"u{1000 + i}"
+    cells = [Cell(name, name), *page.cells[1:]]
+    cells[4] = Cell(f"{(i * 37 % 50) / 50:.2f}", str((i * 37 % 50) / 50))
+    return replace(page, id=name, name=f"neuron-{name}", cells=cells)
+
+
+@pytest.fixture(scope="session")
+def big_page(view, report_config, results, tmp_path_factory) -> Path:
+    """report.html of fifty neurons."""
+    assert [c.name for c in view.columns][:5] == [
+        "neuron_id",
+        "trusted",
+        "expected_fraction",
+        "model_holds",
+        "cc_norm_model",
+    ]
+    html = render(
+        many(view, MANY, renamed), report_config, read_provenance(results / "provenance.json")
+    )
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(html, encoding="utf-8")
+    return path

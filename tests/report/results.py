@@ -1,0 +1,262 @@
+"""A results folder as a finished run leaves it, made in a second, without any model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from meiflow.comparison.compare import spectra_table
+from meiflow.comparison.spectrum import power_spectrum
+from meiflow.files import (
+    read_csv,
+    write_array,
+    write_arrays,
+    write_csv,
+    write_picture,
+    write_text,
+)
+from meiflow.report.provenance import write_provenance
+from meiflow.report.session_data import read_session_data
+from meiflow.report.summary import summarise
+from meiflow.report.view import NeuronPage, ReportView, build_view
+from meiflow.sections import Config
+from meiflow.selection.select import select_neurons
+from meiflow.stimuli.patterns import gabor
+from meiflow.tables.load import load_responses
+
+SCORED = {
+    "model": 0.9,
+    "v1": 0.8,
+    "ln": 0.6,
+    "gabor_energy": 0.85,
+    "pixel_ridge": 0.2,
+    "model_shuffled": 0.0,
+}
+STIMULI = ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")
+NAMES = ("mei", "recorded_gabor", "best_gabor", "best_natural", "windowed_natural")
+STUB = (  # a figure that another stage draws
+    '<svg xmlns="http://www.w3.org/2000/svg" width="504pt" height="100pt" viewBox="0 0 504 100">'
+    '<path d="M0 0L504 100" stroke="black"/></svg>'
+)
+CURVES = ("gabors", "position", "gratings", "orientation", "spatial_frequency")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the lead measures of trust marks, with made-up numbers."""
+
+    level: float = 0.8
+    precision: float = 0.93
+    precision_low: float = 0.87
+    neurons: int = 214
+    source: str = "Measured on simulated sessions."
+
+
+def make_results(config: Config, tables: Path, folder: Path, neurons: list[str]) -> Path:
+    """Fill a folder with everything the report reads, for neurons that are in the tables."""
+    rng = np.random.default_rng(3)
+    shutil.copytree(tables, folder / "tables")
+    spikes = folder / "tables" / "presentations.csv"
+    select_neurons(
+        config, folder / "tables", spikes if spikes.exists() else None, folder / "selection"
+    )
+    table = read_csv(folder / "selection" / "neurons.csv")
+    write_csv(
+        table.assign(selected=table["neuron_id"].isin(neurons)),
+        folder / "selection" / "neurons.csv",
+    )
+    for name in ("oracle", "measures", "rastermap"):
+        write_text(STUB, folder / "selection" / f"{name}.svg")
+    _models(folder, table["neuron_id"].tolist(), rng)
+    for i, neuron in enumerate(neurons):
+        _neuron(config, folder, neuron, i, rng)
+    loop = config.session.source == "simulated"
+    if loop:
+        _closed_loop(folder, neurons)
+    recorded = (folder / "tables" / "gabor_trials.csv").exists()
+    if recorded:
+        _recorded(folder, neurons, rng)
+    if config.experiments.make:
+        _experiments(folder, neurons)
+    summary = summarise(
+        folder,
+        folder / "validation" / "closed_loop.csv" if loop else None,
+        recorded,
+        bool(config.experiments.make),
+        trust=False,
+    )
+    write_csv(summary, folder / "summary.csv")
+    write_provenance([folder / "tables" / "images.npy"], folder / "provenance.json")
+    return folder
+
+
+def _models(folder: Path, neurons: list[str], rng: np.random.Generator) -> None:
+    responses = load_responses(folder / "tables")
+    rows, curve = [], []
+    for neuron in neurons:
+        for model, score in SCORED.items():
+            value = score + rng.uniform(-0.1, 0.05)
+            rows.append((neuron, model, value, value, 5, value - 0.1, value + 0.05))
+        for images in (10, 20):
+            curve.append(
+                (neuron, images, 0.03 * images, 0.03 * images, 0.01 * images, 0.04 * images)
+            )
+    columns = ["neuron_id", "model", "cc_abs", "cc_norm", "folds", "cc_norm_low", "cc_norm_high"]
+    write_csv(pd.DataFrame(rows, columns=columns), folder / "models" / "cross_validation.csv")
+    columns = ["neuron_id", "images", "cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
+    write_csv(pd.DataFrame(curve, columns=columns), folder / "models" / "learning_curve.csv")
+    x, y = np.linspace(-55, 55, 48), np.linspace(45, -45, 30)
+    write_arrays(
+        {
+            "neuron_ids": np.array(neurons),
+            "prediction_model": responses.means + rng.normal(0, 0.2, responses.means.shape),
+            "place_score": rng.uniform(-0.1, 0.6, (30, 48, len(neurons))),
+            "place_x": x,
+            "place_y": y,
+            "x": np.zeros(len(neurons)),
+            "y": np.zeros(len(neurons)),
+        },
+        folder / "models" / "search.npz",
+    )
+
+
+def _neuron(config: Config, folder: Path, neuron: str, i: int, rng: np.random.Generator) -> None:
+    home = folder / "neurons" / neuron
+    grid = config.image.geometry
+    images = load_responses(folder / "tables").images
+    wave = gabor(grid, 5.0 * i - 10, 5.0, 15.0, 40.0 * i, 0.0, 6.0, 0.6)
+    pattern = 0.5 + 0.4 * np.asarray(wave)
+    noisy = pattern + rng.normal(0, 0.004, pattern.shape)
+    made = dict(zip(STIMULI, (noisy, pattern, pattern, images[i], images[i + 1]), strict=True))
+    for name, image in made.items():
+        write_array(image, home / f"{name}.npy")
+    mask = np.abs(wave) > 0.2
+    write_array(mask, home / "mei_mask.npy")
+    write_picture(mask, home / "mei_mask.png")
+    steps = np.arange(100)
+    trace = {"step": steps, "response": 5 - 4 * np.exp(-steps / 10)}
+    write_csv(pd.DataFrame(trace), home / "mei_trace.csv")
+    scores = read_csv(folder / "models" / "cross_validation.csv")
+    write_csv(scores[scores["neuron_id"] == neuron].drop(columns="neuron_id"), home / "scores.csv")
+    kept = [n for n in NAMES if n != "recorded_gabor" or _gabors(folder)]
+    counts = {"mei": 5.0, "recorded_gabor": 3.0, "best_gabor": 4.5, "best_natural": 1.0}
+    counts["windowed_natural"] = 2.0
+    ratio = np.array([5.0 / counts[name] for name in kept])
+    values = {
+        "stimulus": kept,
+        "predicted_response": [counts[name] for name in kept],
+        "matched": True,
+        "mei_ratio": ratio,
+        "mei_ratio_low": ratio * 0.9,
+        "mei_ratio_high": ratio * 1.1,
+        "similarity_to_mei": 1.0,
+        "shifted_similarity_to_mei": 1.0,
+        "orientation_deg": 40.0 * i,
+        "peak_frequency_cpd": 0.067,
+        "x_deg": 5.0 * i - 10,
+        "y_deg": 5.0,
+        "size_deg": 20.0 + i,
+        "symmetry_1": 0.8 if i else 0.1,
+        "symmetry_2": 0.5,
+        "bandwidth_octaves": 1.0,
+        "luminance": 0.5,
+        "contrast": 0.2,
+        "tight_fraction": 0.9,
+        "gabor_r2": 0.95,
+        "gabor_wavelength_deg": 15.0,
+        "gabor_orientation_deg": 40.0 * i,
+    }
+    write_csv(pd.DataFrame(values), home / "comparison.csv")
+    spectra = {
+        name: power_spectrum(made[stem].astype(float), grid)
+        for name, stem in zip(NAMES, STIMULI, strict=True)
+        if name in kept
+    }
+    write_csv(spectra_table(spectra), home / "spectra.csv")
+
+
+def _gabors(folder: Path) -> bool:
+    return (folder / "tables" / "gabor_trials.csv").exists()
+
+
+def _closed_loop(folder: Path, neurons: list[str]) -> None:
+    rows = [
+        (neuron, "simple" if i % 2 else "complex", name, 10.0, 0.95 - 0.1 * k)
+        for i, neuron in enumerate(neurons)
+        for k, name in enumerate((*NAMES, "optimum"))
+    ]
+    columns = ["neuron_id", "kind", "stimulus", "true_drive", "fraction_of_optimum"]
+    write_csv(pd.DataFrame(rows, columns=columns), folder / "validation" / "closed_loop.csv")
+
+
+def _recorded(folder: Path, neurons: list[str], rng: np.random.Generator) -> None:
+    out = folder / "validation"
+    for stem in ("gabor", "grating"):
+        table = read_csv(folder / "tables" / f"{stem}_responses.csv").drop(columns="repeats")
+        noise = rng.uniform(0.8, 1.2, (len(table), len(neurons)))
+        fixed = table.columns[:4].tolist()  # the condition and its parameters
+        write_csv(
+            pd.concat([table[fixed], table[neurons] * noise], axis=1),
+            out / f"predicted_{stem}s.csv",
+        )
+    rows = [
+        (n, c, 6, 0.8, 0.9, 0.1, 0.3, True, False) for n in neurons for c in CURVES
+    ]  # fmt: skip
+    columns = ["neuron_id", "curve", "points", "cc_abs", "cc_max", "cc_others", "cc_shuffled_95"]
+    table = pd.DataFrame(rows, columns=[*columns, "tuned", "learned"])
+    write_csv(table, out / "recorded.csv")
+    errors = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
+    found = pd.DataFrame({"neuron_id": neurons})
+    for error in errors:
+        found = found.assign(**{error: 2.0, f"{error}_others": 30.0})
+    for name in ("x_deg", "y_deg", "orientation_deg", "frequency_cpd"):
+        values = np.linspace(0.1, 1, len(neurons))
+        found = found.assign(**{f"recorded_{name}": values, f"predicted_{name}": values})
+    write_csv(found, out / "preferences.csv")
+    write_text(STUB, out / "recorded.svg")
+
+
+def _experiments(folder: Path, neurons: list[str]) -> None:
+    parts = []
+    for neuron in neurons:
+        angle = np.arange(0, 180, 15.0)
+        tuning = {"orientation_deg": angle, "response": 1 + np.cos(np.deg2rad(2 * angle))}
+        part = pd.DataFrame({"neuron_id": neuron, "experiment": "orientation"} | tuning)
+        parts.append(part)
+        write_text(STUB, folder / "neurons" / neuron / "experiments.svg")
+    write_csv(pd.concat(parts), folder / "experiments" / "tuning.csv")
+    summary = pd.DataFrame({"neuron_id": neurons, "cell_type": "simple", "f1_f0": 1.5})
+    write_csv(summary, folder / "experiments" / "summary.csv")
+
+
+def judged(folder: Path) -> None:
+    """Add the columns of trust to summary.csv: the last neuron is not trusted."""
+    path = folder / "summary.csv"
+    table = read_csv(path)
+    last = np.arange(len(table)) == len(table) - 1
+    write_csv(
+        table.assign(
+            trusted=~last,
+            expected_fraction=np.where(last, 0.41, 0.93),
+            trust_reason=np.where(last, "its Gabor disagrees", ""),
+        ),
+        path,
+    )
+
+
+def view_of(config: Config, folder: Path, figures: Path, recorded: bool = True) -> ReportView:
+    """The data of the page."""
+    loop = folder / "validation" / "closed_loop.csv"
+    data = read_session_data(config, folder, loop if loop.exists() else None, recorded)
+    return build_view(data, figures, Measured())
+
+
+def many(view: ReportView, n: int, change: Callable[[NeuronPage, int], NeuronPage]) -> ReportView:
+    """The same page with `n` neurons: those that there are, again and again, each changed."""
+    pages = [change(view.pages[i % len(view.pages)], i) for i in range(n)]
+    return replace(view, pages=pages)

@@ -1,0 +1,382 @@
+"""The report of fifty neurons in a real browser, without a window and without a network."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.report.conftest import HOSTILE, MANY
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+LOCAL = ("file:", "data:", "blob:")
+
+
+def found_browser() -> str | None:
+    given = os.environ.get("MEIFLOW_CHROMIUM")
+    return given or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    path = found_browser()
+    if path is None:
+        pytest.skip("no Chromium on PATH; install one or set MEIFLOW_CHROMIUM")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser, big_page):
+    """Open the report; complaints and requests that leave the machine fail the test."""
+    contexts, faults = [], []
+
+    def opened(path: Path = big_page, fragment: str = "", **options):
+        settings = {"viewport": {"width": 1280, "height": 900}} | options
+        context = browser.new_context(offline=True, accept_downloads=True, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda m: faults.append(m.text) if m.type in ("error", "warning") else 0)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(LOCAL) else faults.append(r.url))
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def rows(page) -> list[str]:
+    return page.eval_on_selector_all(
+        "#table tbody tr", "rows => rows.filter(r => !r.hidden).map(r => r.dataset.neuron)"
+    )
+
+
+def column(page, name: str) -> list[str]:
+    return page.evaluate(
+        """name => {
+          const heads = [...document.querySelectorAll("#table th")];
+          const at = heads.findIndex(h => h.dataset.name === name);
+          return [...document.querySelectorAll("#table tbody tr")].filter(r => !r.hidden)
+            .map(r => r.cells[at].dataset.value);
+        }""",
+        name,
+    )
+
+
+def drawn(page) -> None:
+    """Wait until every figure of the open neuron is a picture."""
+    page.wait_for_function(
+        """() => { const images = [...document.querySelectorAll(".neuron.open figure img")];
+          const there = i => i.src && i.complete && i.naturalWidth > 50;
+          return images.length && images.every(there); }"""
+    )
+
+
+def test_the_overview_is_all_there(open_page):
+    page = open_page()
+    assert page.locator("h1").inner_text() == "Session small"
+    assert page.locator(".funnel li").first.inner_text().split()[1:] [:4] == [
+        "units", "in", "the", "file"
+    ]  # fmt: skip
+    assert page.locator("#count").inner_text() == f"{MANY} of {MANY} neurons"
+    broken = page.eval_on_selector_all(
+        "main img", "images => images.filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)"
+    )
+    assert not broken
+    assert page.eval_on_selector_all("img", "images => images.every(i => i.alt)")
+    assert page.locator(".card:visible").count() == 14
+    page.click("#all-cards")
+    assert page.locator(".card:visible").count() == MANY
+    assert page.locator(".card .trust").first.inner_text() == "✓ trusted"
+
+
+def test_columns_sort_as_numbers_and_as_text_both_ways(open_page):
+    page = open_page()
+    score = page.locator('th[data-name="cc_norm_model"]')
+    score.locator("button").click()
+    values = [float(v) for v in column(page, "cc_norm_model")]
+    assert score.get_attribute("aria-sort") == "ascending"
+    assert values == sorted(values)
+    assert values[0] < values[-1]
+    score.locator("button").click()
+    assert score.get_attribute("aria-sort") == "descending"
+    assert [float(v) for v in column(page, "cc_norm_model")] == sorted(values, reverse=True)
+    kind = page.locator('th[data-name="kind"] button')
+    kind.click()
+    assert score.get_attribute("aria-sort") == "none"
+    kinds = column(page, "kind")
+    assert kinds == sorted(kinds)
+    kind.click()
+    assert column(page, "kind") == sorted(kinds, reverse=True)
+    assert set(kinds) == {"complex", "simple"}
+
+
+def test_filters_narrow_the_table_and_say_how_many_are_left(open_page):
+    page = open_page()
+    page.check("#f-trusted")
+    trusted = rows(page)
+    assert 0 < len(trusted) < MANY
+    assert set(column(page, "trusted")) == {"1"}
+    assert page.locator("#count").inner_text() == f"{len(trusted)} of {MANY} neurons"
+    page.fill("#f-score", "0.5")
+    values = [float(v) for v in column(page, "cc_norm_model")]
+    assert 0 < len(values) < len(trusted)
+    assert min(values) >= 0.5
+    page.select_option("#f-kind", "simple")
+    assert set(column(page, "kind")) == {"simple"}
+    page.click("button[type=reset]")
+    page.wait_for_selector(f"#count:text-is('{MANY} of {MANY} neurons')")
+    page.fill("#f-text", "u1007")
+    assert rows(page) == ["u1007"]
+    page.fill("#f-text", "no such neuron")
+    assert page.locator("#count").inner_text() == f"0 of {MANY} neurons"
+    page.fill("#f-text", "")
+    assert page.locator("td:visible").count() < page.locator("#table td").count()
+    page.check("#f-columns")
+    assert page.locator("#table tbody tr").first.locator("td:visible").count() == int(
+        page.locator("#table th").count()
+    )
+
+
+def test_a_neuron_opens_at_a_click_and_the_back_button_returns(open_page):
+    page = open_page()
+    page.click('#table a:text-is("u1003")')
+    drawn(page)
+    assert page.locator("h2:visible").first.inner_text().startswith("Neuron u1003")
+    assert page.evaluate("document.activeElement.tagName") == "H2"
+    assert not page.locator("main").is_visible()
+    assert page.locator(".neuron.open figure").count() >= 10
+    page.click(".neuron.open [data-walk='1']")
+    drawn(page)
+    assert page.locator("h2:visible").first.inner_text().startswith("Neuron u1004")
+    page.go_back()
+    page.wait_for_selector("h2:visible:has-text('Neuron u1003')")
+    page.go_back()
+    page.wait_for_selector("main:visible")
+    assert page.evaluate("document.activeElement.textContent") == "u1003"
+    page.go_forward()
+    page.wait_for_selector("h2:visible:has-text('Neuron u1003')")
+
+
+def test_the_keyboard_alone_is_enough(open_page):
+    page = open_page()
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#table td') !== null"):
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".neuron.open")
+    first = page.locator(".neuron.open").get_attribute("data-neuron")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".neuron.open[data-neuron='u1001']")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        "id => document.querySelector('.neuron.open').dataset.neuron === id", arg=first
+    )
+    page.keyboard.press("Escape")
+    page.wait_for_selector("main:visible")
+    assert page.evaluate("location.hash") == "#neurons"
+    # headings of the table are buttons
+    page.focus('th[data-name="oracle"] button')
+    page.keyboard.press("Enter")
+    assert page.locator('th[data-name="oracle"]').get_attribute("aria-sort") == "ascending"
+
+
+def test_next_follows_what_the_table_shows(open_page):
+    page = open_page()
+    page.fill("#f-text", "u100")
+    page.click('th[data-name="neuron_id"] button')
+    page.click('th[data-name="neuron_id"] button')
+    shown = rows(page)
+    page.click(f'#table a:text-is("{shown[2]}")')
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f".neuron.open[data-neuron='{shown[3]}']")
+
+
+def test_every_neuron_has_its_figures_by_address(open_page):
+    page = open_page(fragment="#neuron-u1049")
+    drawn(page)
+    ids = page.eval_on_selector_all(".neuron", "pages => pages.map(p => p.dataset.neuron)")
+    assert len(ids) == MANY
+    for neuron in ids[1:8]:
+        page.evaluate("id => { location.hash = 'neuron-' + encodeURIComponent(id); }", neuron)
+        page.wait_for_function(
+            "id => document.querySelector('.neuron.open')?.dataset.neuron === id", arg=neuron
+        )
+        drawn(page)
+    broken = page.evaluate(
+        """async () => {
+          const bad = [];
+          for (const page of document.querySelectorAll(".neuron")) {
+            const text = document.getElementById(page.dataset.store).textContent;
+            const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
+            const unpack = new DecompressionStream("deflate");
+            const stream = new Blob([bytes]).stream().pipeThrough(unpack);
+            const store = await new Response(stream).json();
+            for (const figure of page.querySelectorAll("figure")) {
+              const part = store[figure.dataset.key];
+              if (!part || !part.svg.includes("<svg") || !part.csv.includes(",")) bad.push(page.id);
+            }
+          }
+          return bad;
+        }"""
+    )
+    assert not broken
+
+
+def test_a_hostile_id_is_text_and_opens(open_page):
+    page = open_page()
+    page.on("dialog", lambda dialog: pytest.fail("a script of an id ran"))
+    row = page.locator("#table tbody tr").filter(has_text="alert(1)")
+    row.locator("a").click()
+    drawn(page)
+    assert page.locator(".neuron.open").get_attribute("data-neuron") == HOSTILE
+    assert "<script>alert(1)</script>" in page.locator("h2:visible").first.inner_text()
+
+
+def saved(page, button) -> bytes:
+    with page.expect_download() as waiting:
+        button.click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def check_downloads(png: bytes, svg: bytes, csv: bytes, width: int) -> None:
+    picture = Image.open(io.BytesIO(png))
+    assert picture.format == "PNG"
+    assert picture.width == 3 * width
+    assert picture.convert("L").getextrema()[0] < 100  # something is drawn
+    assert ET.fromstring(svg).tag.endswith("svg")
+    assert len(pd.read_csv(io.BytesIO(csv)))
+
+
+def test_a_figure_is_saved_as_png_svg_and_csv(open_page):
+    page = open_page()
+    figure = page.locator("main figure[data-key=closed_loop]")
+    width = figure.locator("img").evaluate("image => image.naturalWidth")
+    kinds = ("png", "svg", "csv")
+    check_downloads(*(saved(page, figure.locator(f"[data-get={k}]")) for k in kinds), width)
+
+
+# What would be saved, without saving it: Chromium drops every eleventh download of a page.
+CAUGHT = """
+() => {
+  window.caught = [];
+  const blobs = new Map(), address = URL.createObjectURL;
+  URL.createObjectURL = blob => { const a = address(blob); blobs.set(a, blob); return a; };
+  HTMLAnchorElement.prototype.click = function () {
+    const name = this.download;
+    blobs.get(this.href).arrayBuffer().then(all => {
+      let text = "";
+      for (const byte of new Uint8Array(all)) text += String.fromCharCode(byte);
+      window.caught.push([name, btoa(text)]);
+    });
+  };
+}
+"""
+
+
+@pytest.mark.parametrize("fragment", ["", "#neuron-u1002"])
+def test_every_figure_has_its_downloads(open_page, fragment):
+    page = open_page(fragment=fragment)
+    if fragment:
+        drawn(page)
+    page.evaluate(CAUGHT)
+    figures = page.locator(f"{'.neuron.open' if fragment else 'main'} figure[data-key]")
+    assert figures.count() >= 8
+    for figure in figures.all():
+        page.evaluate("window.caught = []")
+        figure.evaluate("f => f.querySelectorAll('[data-get]').forEach(b => b.click())")
+        page.wait_for_function("() => window.caught.length === 3")
+        got = dict(page.evaluate("window.caught"))
+        by_kind = {name.rpartition(".")[2]: base64.b64decode(text) for name, text in got.items()}
+        width = figure.locator("img").evaluate("image => image.naturalWidth")
+        check_downloads(by_kind["png"], by_kind["svg"], by_kind["csv"], width)
+        assert all(re.fullmatch(r"[\w.-]+", name) for name in got)
+
+
+def test_table_and_configuration_can_be_saved(open_page, report_config, results):
+    from meiflow.config import load_config
+
+    page = open_page()
+    table = saved(page, page.locator("[data-save=summary]"))
+    assert pd.read_csv(io.BytesIO(table)).shape == pd.read_csv(results / "summary.csv").shape
+    with page.expect_download() as waiting:
+        page.locator("[data-save=config]").first.click()
+    assert waiting.value.suggested_filename == "meiflow-small.json"
+    assert load_config(Path(waiting.value.path()).read_text()) == report_config
+
+
+@pytest.mark.parametrize("fragment", ["", "#neuron-u1001"])
+def test_a_phone_needs_no_sideways_scrolling(open_page, fragment):
+    page = open_page(fragment=fragment, viewport={"width": 390, "height": 844})
+    if fragment:
+        drawn(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    small = page.eval_on_selector_all(
+        "figure:not(.wide) img",
+        "all => all.filter(i => i.offsetParent && i.getBoundingClientRect().width < 300).length",
+    )
+    assert small == 0  # a figure at column width fills the phone's
+
+
+@pytest.mark.parametrize(("scheme", "paper"), [("light", 255), ("dark", 24)])
+def test_light_and_dark_follow_the_system(open_page, scheme, paper):
+    page = open_page(color_scheme=scheme)
+
+    def colour(selector: str, name: str) -> list[float]:
+        text = page.eval_on_selector(selector, f"e => getComputedStyle(e).{name}")
+        return [float(v) for v in text.removeprefix("rgb(").removesuffix(")").split(",")]
+
+    def luminance(rgb: list[float]) -> float:
+        linear = [v / 3294.6 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4 for v in rgb]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    ground = colour("body", "backgroundColor")
+    assert max(ground) == pytest.approx(paper, abs=6)
+    for selector in ("body", ".soft", "nav a", ".trust.yes", ".trust.no", "th button"):
+        light, dark = sorted((luminance(colour(selector, "color")), luminance(ground)))[::-1]
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, selector  # WCAG AA
+
+
+def test_without_javascript_the_tables_are_there(browser, big_page):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(big_page.as_uri())
+    assert page.locator("noscript").count() == 1
+    assert page.locator("noscript p").is_visible()
+    assert page.locator(".neuron .facts").nth(MANY - 1).is_visible()
+    assert page.locator(".card:visible").count() == MANY
+    assert not page.locator(".downloads").first.is_visible()
+    context.close()
+
+
+def test_it_prints(open_page):
+    page = open_page()
+    page.emulate_media(media="print")
+    assert not page.locator(".filters").is_visible()
+    assert page.locator("#table").is_visible()
+    assert len(page.pdf()) > 50_000

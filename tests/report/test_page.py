@@ -1,0 +1,220 @@
+"""The page as data and as text; what a browser makes of it is tested in test_browser.py."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.config import parse_config
+from meiflow.errors import MeiflowError
+from meiflow.files import read_csv, write_csv
+from meiflow.report.page import render, write_report
+from meiflow.report.provenance import read_provenance
+from tests.report.conftest import HOSTILE, MANY
+from tests.report.results import make_results, view_of
+
+
+class Tags(HTMLParser):
+    """Every element with its attributes, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.text = ""
+        self.inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside not in ("script", "style"):
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def test_fifty_neurons_fit_into_fifteen_megabytes(big_page):
+    size = big_page.stat().st_size
+    assert 2_000_000 < size < 15_000_000
+
+
+def test_the_page_is_well_formed_and_names_everything(big_page):
+    page = Tags(big_page.read_text(encoding="utf-8"))
+    images = page.all("img")
+    assert len(images) > 10 * MANY
+    assert all(image.get("alt") for image in images)
+    ids = [a["id"] for _, a in page.found if "id" in a]
+    assert len(ids) == len(set(ids))
+    loaded = re.findall(
+        r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import|fetch\(', big_page.read_text()
+    )
+    assert all((one or two).startswith(("data:", "#")) for one, two in loaded)
+    figures = [a for a in page.all("figure") if "data-key" in a]
+    downloads = [b["data-get"] for b in page.all("button") if "data-get" in b]
+    assert downloads == ["png", "svg", "csv"] * len(figures)
+
+
+def test_hostile_ids_stay_text(big_page):
+    text = big_page.read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    page = Tags(text)
+    assert HOSTILE in page.text
+    assert any(a.get("id") == f"neuron-{HOSTILE}" for a in page.all("section"))
+
+
+def test_a_neurons_store_holds_its_figures_as_svg_and_csv(view):
+    for page in view.pages:
+        store = json.loads(zlib.decompress(base64.b64decode(page.store)))
+        assert list(store) == [d.key for d in page.drawings]
+        assert {"mei", "trials", "reliability", "prediction", "scores", "spectra", "tuning",
+                "experiments", "rivals", "responses"} <= set(store)  # fmt: skip
+        for part in store.values():
+            assert "<svg" in part["svg"]
+            assert len(part["csv"].splitlines()) > 1
+
+
+def test_numbers_behind_the_figures(view, results):
+    """What a reader downloads is what the tables say."""
+    page = view.pages[0]
+    data = {d.key: pd.read_csv(io.StringIO(d.data)) for d in page.drawings}
+    responses = read_csv(results / "tables" / "responses.csv")
+    np.testing.assert_allclose(data["prediction"]["measured"], responses[page.id], rtol=1e-4)
+    # as many odd as even trials: the mean is the mean of the two halves
+    halves = data["reliability"][["odd", "even"]].mean(1)
+    np.testing.assert_allclose(halves, data["reliability"]["mean"], rtol=1e-3, atol=1e-4)
+    mei = np.load(results / "neurons" / page.id / "mei.npy")
+    np.testing.assert_allclose(data["mei"].iloc[:, 1:], mei, atol=1e-4)
+    trials = read_csv(results / "tables" / "trials.csv")
+    own = trials[trials["neuron_id"] == page.id]
+    spikes = data["trials"]
+    inside = spikes[(spikes["spike_s"] > 0) & (spikes["spike_s"] <= 0.25)]
+    for label, part in inside.groupby("image"):
+        image = int(label.removeprefix("image "))
+        assert abs(len(part) - own[own["image_id"] == image]["spike_count"].sum()) <= 2
+
+
+def test_the_best_and_the_worst_images_are(view, report_config, results):
+    from meiflow.report.session_data import read_session_data
+
+    data = read_session_data(report_config, results, None, recorded=False)
+    neuron = data.neurons[1]
+    means = data.responses.means[:, data.responses.column(neuron)]
+    shown = data.best_and_worst(neuron)
+    assert [one.best for one in shown] == [True, True, False, False]
+    assert shown[0].counts.mean() == pytest.approx(means.max())
+    assert shown[-1].counts.mean() == pytest.approx(means.min())
+    assert all(len(one.spikes) == len(one.counts) for one in shown)
+
+
+def test_the_funnel_narrows(view, results):
+    counts = [stage.count for stage in view.stages]
+    labels = [stage.label for stage in view.stages]
+    assert labels[0] == "units in the file"
+    assert labels[-1] == "trusted"
+    assert counts[-1] == 2
+    assert counts[:3] == sorted(counts[:3], reverse=True)
+    units = json.loads((results / "tables" / "units.json").read_text())
+    assert counts[:3] == [units["in_file"], units["in_areas"], units["passed"]]
+
+
+def test_trust_is_said_in_words_with_its_measured_precision(view, big_page):
+    assert [page.trust.kind for page in view.pages] == ["yes", "yes", "no"]
+    assert "right for 93% (at least 87%) of 214 simulated neurons" in view.precision
+    assert any(view.pages[2].id in line for line in view.believe)
+    text = Tags(big_page.read_text(encoding="utf-8")).text
+    assert "not trusted" in text
+    assert "Measured on simulated sessions." in text
+    assert "Not trusted: its Gabor disagrees." in text
+    assert " ".join(text.split()).count(view.precision) == MANY + 1  # beside every neuron's mark
+    assert "✗ not trusted" in view.drawings["gallery"].svg
+
+
+def test_without_columns_of_trust_there_are_no_marks(view, report_config, results, tmp_path):
+    copy = tmp_path / "small"
+    shutil.copytree(results, copy)
+    summary = read_csv(copy / "summary.csv")
+    plain = summary.drop(columns=["trusted", "expected_fraction", "trust_reason"])
+    write_csv(plain.assign(model_holds=[False, True, True]), copy / "summary.csv")
+    loop = copy / "validation" / "closed_loop.csv"
+    write_report(report_config, copy, loop, True, tmp_path / "f", tmp_path / "report.html")
+    page = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))
+    words = " ".join(page.text.split())
+    assert "trusted" not in words
+    assert "2 of 3 neurons predict images they have not seen" in words
+    assert "model not better than chance" in words
+    assert "do not believe the MEI" in words
+    # the same results give the same bytes
+    assert all(one.store in (tmp_path / "report.html").read_text() for one in view.pages)
+
+
+def test_a_session_of_counts_has_strips_and_no_truth(report_config, small_tables, tmp_path):
+    """Source tables: no spike times, no Gabors, no closed loop, no experiments."""
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    kept = ("trials.csv", "responses.csv", "blank_responses.csv", "units.csv", "units.json",
+            "images.npy", "images.json", "raster.npz")  # fmt: skip
+    for name in kept:
+        (tables / name).write_bytes((small_tables / name).read_bytes())
+    config = parse_config(
+        {
+            "session": {"source": "tables", "id": "own", "trials": "trials.csv"},
+            "stimuli": {"make": []},
+            "experiments": {"make": []},
+            "selection": {"oracle_p_max": 0.01, "shuffles": 200},
+            "report": {"title": "<b>mine</b>"},
+        }
+    )
+    ids = read_csv(tables / "units.csv")["neuron_id"].tolist()[:1]
+    folder = make_results(config, tables, tmp_path / "own", ids)
+    made = view_of(config, folder, tmp_path / "figures", recorded=False)
+    assert not made.simulated
+    assert made.stages[0].label == "neurons in the tables"
+    keys = {d.key for d in made.pages[0].drawings}
+    assert "trials" in keys
+    assert not keys & {"tuning", "experiments"}
+    assert "no raster" in next(d.caption for d in made.pages[0].drawings if d.key == "trials")
+    page = render(made, config, read_provenance(folder / "provenance.json"))
+    assert "Simulated session." not in page
+    assert "&lt;b&gt;mine&lt;/b&gt;" in page
+
+
+def test_the_command_names_the_neuron_and_the_saved_configuration(view, report_config):
+    page = view.pages[1]
+    assert page.command.endswith(f"/neurons/{page.id}/comparison.csv")
+    assert f"--configfile {view.config_name}" in page.command
+    # what is saved is a configuration that gives the same one again
+    saved = json.loads(json.dumps(report_config.model_dump(mode="json")))
+    assert parse_config(saved) == report_config
+
+
+def test_missing_results_are_named(report_config, results, tmp_path):
+    copy = tmp_path / "small"
+    shutil.copytree(results, copy)
+    loop = copy / "validation" / "closed_loop.csv"
+
+    def written():
+        write_report(report_config, copy, loop, True, tmp_path / "f", tmp_path / "report.html")
+
+    (copy / "provenance.json").write_text("{}")
+    with pytest.raises(MeiflowError, match=r"provenance.json: .* run meiflow provenance"):
+        read_provenance(copy / "provenance.json")
+    (copy / "tables" / "units.json").unlink()
+    with pytest.raises(MeiflowError, match=r"units.json: .*make the tables again"):
+        written()
+    (copy / "summary.csv").unlink()
+    with pytest.raises(MeiflowError, match=r"summary.csv: no such file"):
+        written()
+    assert not (tmp_path / "report.html").exists()

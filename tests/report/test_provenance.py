@@ -1,0 +1,86 @@
+"""Hashes of inputs, against sha256sum; trust as words; the columns of the table."""
+
+import hashlib
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from meiflow.errors import MeiflowError
+from meiflow.report.columns import cell, number
+from meiflow.report.provenance import hash_of, read_provenance, versions, write_provenance
+from meiflow.report.trust import precision_text, trust_of
+from meiflow.session.transfer import write_record
+
+
+def test_a_file_and_a_folder_hash_as_sha256sum_does(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "b.png").write_bytes(b"two")
+    (folder / "a.png").write_bytes(b"one")
+    (folder / ".hidden").write_bytes(b"no")
+    one = hash_of(folder / "a.png")
+    assert one["sha256"] == hashlib.sha256(b"one").hexdigest()
+    assert one["bytes"] == 3
+    done = subprocess.run(
+        "sha256sum * | sha256sum",
+        cwd=folder,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    both = hash_of(folder)
+    assert both["sha256"] == done.stdout.split()[0]
+    assert both["bytes"] == 6
+    assert both["how"] == "folder of 2 files"
+
+
+def test_the_hash_of_a_download_is_not_computed_again(tmp_path):
+    path = tmp_path / "session.nwb"
+    path.write_bytes(b"recorded")
+    write_record(path, "https://example.org/session.nwb")
+    path.write_bytes(b"RECORDED")  # as long, so that only hashing it again would tell
+    assert hash_of(path)["sha256"] == hashlib.sha256(b"recorded").hexdigest()
+    assert "example.org" in hash_of(path)["how"]
+    path.write_bytes(b"another length")
+    assert hash_of(path)["sha256"] == hashlib.sha256(b"another length").hexdigest()
+
+
+def test_provenance_is_written_read_and_missed(tmp_path):
+    (tmp_path / "a").write_bytes(b"one")
+    write_provenance([tmp_path / "a"], tmp_path / "provenance.json")
+    found = read_provenance(tmp_path / "provenance.json")
+    assert [one["path"] for one in found] == [str(tmp_path / "a")]
+    with pytest.raises(MeiflowError, match="no such file or folder; nothing to hash"):
+        hash_of(tmp_path / "b")
+    (tmp_path / "provenance.json").write_text(json.dumps({"inputs": [{"path": "a"}]}))
+    with pytest.raises(MeiflowError, match="run meiflow provenance"):
+        read_provenance(tmp_path / "provenance.json")
+
+
+def test_versions_are_those_that_run():
+    found = versions()
+    assert found["numpy"] == np.__version__
+    assert {"meiflow", "Python", "torch", "snakemake", "scipy"} <= set(found)
+
+
+def test_trust_is_a_symbol_and_words():
+    assert trust_of({"neuron_id": "a"}) is None
+    yes = trust_of({"trusted": True, "expected_fraction": 0.9, "trust_reason": np.nan})
+    assert (yes.mark, yes.text, yes.reason, yes.expected) == ("✓", "trusted", "", 0.9)
+    no = trust_of({"trusted": np.False_, "expected_fraction": 0.2, "trust_reason": "noisy"})
+    assert (no.mark, no.kind, no.reason) == ("✗", "no", "noisy")
+    unknown = trust_of({"trusted": np.nan, "expected_fraction": np.nan, "trust_reason": np.nan})
+    assert (unknown.mark, unknown.kind, unknown.expected) == ("?", "unknown", None)
+    assert precision_text(None) == ""
+
+
+def test_cells_sort_by_their_value_and_read_well():
+    assert cell("osi", np.nan).value == ""
+    assert cell("osi", np.nan).text == "–"
+    assert cell("model_holds", np.True_).value == "1"
+    assert cell("mei_peak_frequency_cpd", 0.04567).text == "0.046"
+    assert number(0.00049975) == "5.0e-04"
+    assert number(12345.678) == "12346"
