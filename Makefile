@@ -20,7 +20,7 @@ run: env
 	snakemake --cores $(CORES)
 
 test: env
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # A page that does not resolve a link, or a docstring that Sphinx cannot read, is an error.
 docs: env

@@ -181,6 +181,13 @@ def responder(model: Model, objective: Objective | None = None) -> Respond:
         Stimuli to responses (batch, [time,] neurons).
     objective : callable, optional
         Which of them, and what over time: ``Increase(neuron, Last())``. The mean of all if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> respond = responder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()))
+    >>> respond(np.full((3, 4, 5), 0.5, np.float32))
+    array([0.5, 0.5, 0.5])
     """
     import torch
 

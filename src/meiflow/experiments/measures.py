@@ -73,6 +73,13 @@ def phase_measure(responses: NDArray, phase_deg: NDArray, grey: float) -> NDArra
     ndarray, shape (conditions,)
         Of mean less grey (F0) and first harmonic (F1), that which is the larger at the condition
         that drives the neuron most, as is the custom for gratings (Skottun et al. 1991).
+
+    Examples
+    --------
+    >>> phases = np.arange(0, 360, 45.0)
+    >>> simple = np.maximum(np.cos(np.deg2rad(phases)), 0)
+    >>> phase_measure(np.stack([simple, 2 * simple]), phases, grey=0.0).round(2)
+    array([0.5, 1. ])
     """
     return _named_phase_measure(responses, phase_deg, grey)[1]
 

@@ -30,6 +30,12 @@ def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     -------
     ndarray of float32, shape (n, *shape)
         Exact area means: each new pixel is the mean of the old area that it covers.
+
+    Examples
+    --------
+    >>> resize(np.arange(16.0).reshape(1, 4, 4), (2, 2))
+    array([[[ 2.5,  4.5],
+            [10.5, 12.5]]], dtype=float32)
     """
     rows = _area_weights(images.shape[1], shape[0])
     columns = _area_weights(images.shape[2], shape[1])

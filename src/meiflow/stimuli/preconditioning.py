@@ -194,6 +194,15 @@ def power_law(
     Notes
     -----
     Below one cycle per image the gain is held. The mean gain is 1.
+
+    Examples
+    --------
+    >>> smooth = power_law((30, 48), exponent=1.0)
+    >>> noise = torch.randn(2, 30, 48, generator=torch.Generator().manual_seed(0))
+    >>> step = smooth(noise, noise)
+    >>> rough = [float(image.diff(dim=-1).std() / image.std()) for image in (noise, step)]
+    >>> [round(value, 1) for value in rough]
+    [1.4, 0.8]
     """
     f = frequencies(shape, spacing)
     lowest = _lowest(shape, spacing)
@@ -212,7 +221,15 @@ def power_law(
 def smoothing(
     geometry: Geometry, exponent: float, cutoff: float | None = None, keep_mean: bool = False
 ) -> FourierFilter:
-    """`power_law` in cycles per degree of a screen."""
+    """`power_law` in cycles per degree of a screen.
+
+    Examples
+    --------
+    >>> screen = Geometry(30, 48)
+    >>> noise = torch.randn(2, 30, 48, generator=torch.Generator().manual_seed(0))
+    >>> smoothing(screen, exponent=1.0)(noise, noise).shape
+    torch.Size([2, 30, 48])
+    """
     return power_law(geometry.shape, exponent, (geometry.dy, geometry.dx), cutoff, keep_mean)
 
 

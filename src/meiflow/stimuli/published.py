@@ -49,6 +49,14 @@ def notebook_mei(
     ``trace`` tells the response apart from the penalised objective, which the notebook calls the
     response, and gives its last image that of the one before (`logged_response`). Here ``scores``
     are the responses to the images returned.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).uniform(size=(5, 12, 16))
+    >>> left = lambda stimuli: stimuli[:, :, :8].mean((1, 2))
+    >>> found = notebook_mei(left, Geometry(12, 16), images, seed=0, steps=20)
+    >>> found.stimuli.shape
+    torch.Size([1, 12, 16])
     """
     noise = torch.randn((1, *geometry.shape), generator=torch.Generator().manual_seed(seed))
     found = optimise(
@@ -125,6 +133,14 @@ def walker_mei(
     Notes
     -----
     The contrast comes out as it does; they match it afterwards.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).uniform(size=(5, 12, 16))
+    >>> left = lambda stimuli: stimuli[:, :, :8].mean((1, 2))
+    >>> found = walker_mei(left, Geometry(12, 16), images, seed=0, steps=20)
+    >>> found.stimuli.shape
+    torch.Size([1, 12, 16])
     """
     mean, std = float(images.mean()), float(images.std())
     generator = torch.Generator().manual_seed(seed)
