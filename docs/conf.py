@@ -25,7 +25,6 @@ suppress_warnings: list[str] = []
 # Types stand in the docstrings, in the words of numpydoc; nothing is looked up on other sites.
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"show-inheritance": False}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 

@@ -30,6 +30,8 @@ SMALL = {
     },
 }
 
+collect_ignore = ["data"]  # files, and the script of another environment that made them
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first, so that no worker is left alone with one at the end."""

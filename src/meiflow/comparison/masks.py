@@ -17,8 +17,8 @@ _PEEL_PX = 0.5
 def pattern_mask(image: NDArray, threshold: float = 1.5) -> NDArray[np.bool_]:
     """Convex hull of the largest blob of pixels that stand out from the rest.
 
-    The mask of Walker et al. (2019): |z-scored image| above a threshold, closed, largest
-    connected component, convex hull.
+    The mask of Walker et al. (2019): magnitude of the z-scored image above a threshold, closed,
+    largest connected component, convex hull.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
 
     Returns
     -------
-    ndarray of float32, shape (n, *shape)
+    ndarray of float32, shape (n, height, width)
         Exact area means: each new pixel is the mean of the old area that it covers.
 
     Examples
@@ -130,6 +130,15 @@ def load_images(
     ------
     MeiflowError
         If the source is missing or unreadable, or lacks a wanted frame.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/scenes.npy", np.full((3, 60, 96), 128, np.uint8))
+    ...     numbers, images = load_images(f"{folder}/scenes.npy", (30, 48), wanted=[2, 0])
+    >>> numbers, images.shape, round(float(images.max()), 3)
+    (array([0, 2]), (2, 30, 48), 0.502)
     """
     path = Path(source)
     if path.is_dir():

@@ -239,6 +239,12 @@ def notebook_gain(shape: tuple[int, int], exponent: float = 0.25) -> FourierFilt
     ``t / mean(t)``, ``t = 1 / (radius + 1e-8)**exponent``, the radius from the *indices* of the
     half spectrum's rows and columns. High negative frequencies count as the highest, and the
     mean luminance is raised by a factor of a hundred. Isotropic neurons get images at 45 degrees.
+
+    Examples
+    --------
+    >>> gain = notebook_gain((30, 48)).gain
+    >>> gain.shape, bool(gain[1, 0] > gain[-1, 0])
+    (torch.Size([30, 25]), True)
     """
     rows = torch.arange(shape[0], dtype=torch.float64)[:, None]
     columns = torch.arange(shape[1] // 2 + 1, dtype=torch.float64)[None, :]
@@ -250,6 +256,12 @@ def walker_gain(shape: tuple[int, int], exponent: float = 0.1) -> FourierFilter:
     """Walker et al. (2019): ``F / mean(F)``, ``F = 1 / max(1, f**2)**exponent``.
 
     f in cycles per image on each axis, so isotropic on square images alone.
+
+    Examples
+    --------
+    >>> gain = walker_gain((30, 48)).gain
+    >>> gain.shape, bool(torch.isclose(gain[1, 0], gain[-1, 0]))
+    (torch.Size([30, 25]), True)
     """
     height, width = shape
     f = frequencies(shape, (1 / height, 1 / width))
@@ -257,5 +269,12 @@ def walker_gain(shape: tuple[int, int], exponent: float = 0.1) -> FourierFilter:
 
 
 def featurevis_gain(shape: tuple[int, int], exponent: float) -> FourierFilter:
-    """Featurevis' `FourierSmoothing`: ``(1 - f / f_max)**exponent``, f in cycles per pixel."""
+    """Featurevis' `FourierSmoothing`: ``(1 - f / f_max)**exponent``, f in cycles per pixel.
+
+    Examples
+    --------
+    >>> gain = featurevis_gain((30, 48), exponent=2.0).gain
+    >>> float(gain[0, 0]), float(gain.min())
+    (1.0, 0.0)
+    """
     return FourierFilter((1 - frequencies(shape) * np.sqrt(2)).clamp_min(0) ** exponent)

@@ -31,10 +31,10 @@ def notebook_mei(
 ) -> Optimised:
     """The notebook's MEI, faults included.
 
-    From white noise stretched to [0, 1]: gradient of response - 2 |c* - c|, its spectrum divided
-    by the fourth root of an unwrapped radius, a step of 0.1, a Gaussian blur whose width falls
-    from 7 pixels by a recursion, and a stretch to [0, 1]. c* is the mean standard deviation of
-    the images. See `meiflow.stimuli.preconditioning.notebook_gain` for what that does.
+    From white noise stretched to [0, 1]: gradient of ``response - 2 |c* - c|``, its spectrum
+    divided by the fourth root of an unwrapped radius, a step of 0.1, a Gaussian blur whose width
+    falls from 7 pixels by a recursion, and a stretch to [0, 1]. ``c*`` is the mean standard
+    deviation of the images. See `meiflow.stimuli.preconditioning.notebook_gain` for what that does.
 
     Parameters
     ----------
