@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
+
+_LOG = logging.getLogger(__name__)
+
+
+def _drawn(node: nodes.Element, block: bool) -> str:
+    try:
+        return tex2mathml(node.astext(), as_block=block)
+    except MathError as error:
+        _LOG.warning("formula %r: %s", node.astext(), error, location=node)
+        return ""
 
 
 def _inline(writer: HTML5Translator, node: nodes.math) -> None:
-    writer.body.append(tex2mathml(node.astext()))
+    writer.body.append(_drawn(node, block=False))
     raise nodes.SkipNode
 
 
 def _block(writer: HTML5Translator, node: nodes.math_block) -> None:
-    formula = tex2mathml(node.astext(), as_block=True)
-    writer.body.append(f'<div class="math-block">{formula}</div>')
+    writer.body.append(f'<div class="math-block">{_drawn(node, block=True)}</div>')
     raise nodes.SkipNode
 
 

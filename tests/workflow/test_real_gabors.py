@@ -75,13 +75,16 @@ def test_chain_runs_to_the_end(project, real_inputs):
             },
             "stimuli": {"published_steps": 20},
             "experiments": {"make": ["orientation"]},
-            # all 135 units are fitted: fewer starts and steps keep the test short
+            # all 135 units are fitted: fewer candidates, starts and steps keep the test short
             "model": {
                 "stride": 4,
                 "folds": 3,
                 "learning_curve": [],
+                "ln": {"widths_deg": [8.0], "penalties": [0.001, 0.01]},
                 "gabor_energy": {"starts": 1, "steps": 60},
             },
+            "mei": {"restarts": 3},
+            "gabor": {"spacing": 1.5, "orientations": 4},
         },
     )
     done = project.snakemake(
