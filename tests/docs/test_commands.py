@@ -179,3 +179,25 @@ def test_most_commands_are_run_as_they_stand() -> None:
     counts = tried()
     print(", ".join(f"{way}: {n}" for way, n in counts.most_common()))
     assert counts["run"] > sum(counts.values()) / 2
+
+
+def documented(page: Path) -> re.Pattern[str]:
+    """Whatever a page writes as code, with its placeholders, beginnings and ends of names."""
+    words = set(re.findall(r"`([^`\s]+)`", page.read_text(encoding="utf-8")))
+    prefixes = {word for word in words if re.fullmatch(r"[a-z]+_", word)}
+    suffixes = {word.lstrip(".") for word in words if re.fullmatch(r"(\.\.\.)?_[a-z]+", word)}
+    names = [re.sub(r"\\{\w+\\}", r"\\w+", re.escape(word)) for word in words - prefixes]
+    return re.compile(f"({'|'.join(prefixes)})?({'|'.join(names)})({'|'.join(suffixes)})?")
+
+
+def test_every_column_of_the_results_is_explained(tmp_path_factory: pytest.TempPathFactory) -> None:
+    results = finished_project(tmp_path_factory).results
+    known = documented(ROOT / "docs" / "results.md")
+    tables = [*results.glob("*/*.csv"), *results.glob("*.csv"), *results.glob("neurons/*/*.csv")]
+    unknown = {
+        f"{path.parent.name}/{path.name}: {column}"
+        for path in tables
+        for column in path.read_text(encoding="utf-8").split("\n", 1)[0].split(",")
+        if not column.isdigit() and not known.fullmatch(column)
+    }
+    assert not unknown
