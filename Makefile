@@ -1,6 +1,7 @@
 # make run    the main job: results/demo/report.html
 # make test   the tests
-# make env    only the environment, .venv (both of the above make it first)
+# make docs   the pages and the API as a site: docs/_build/html/index.html
+# make env    only the environment, .venv (all of the above make it first)
 # make check  lint, format, types, Snakemake lint
 # make lock   resolve requirements.lock anew (needs uv)
 
@@ -12,14 +13,19 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test env check lock clean
+.PHONY: run test docs env check lock clean
 .DELETE_ON_ERROR:
 
 run: env
 	snakemake --cores $(CORES)
 
 test: env
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# A page that does not resolve a link, or a docstring that Sphinx cannot read, is an error.
+docs: env
+	python -m sphinx -W --keep-going -q docs docs/_build/html -d docs/_build/doctrees
+	@echo "Open docs/_build/html/index.html"
 
 env: $(STAMP)
 
@@ -54,4 +60,4 @@ lock:
 	mv requirements.lock.part requirements.lock
 
 clean:
-	rm -rf $(VENV) .snakemake results
+	rm -rf $(VENV) .snakemake results docs/_build

@@ -30,6 +30,13 @@ SMALL = {
     },
 }
 
+collect_ignore = ["data"]  # files, and the script of another environment that made them
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+
 
 @pytest.fixture(scope="session")
 def small_config() -> Config:

@@ -76,6 +76,17 @@ def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> 
     ------
     MeiflowError
         With the path of every wrong key and what is allowed there.
+
+    Examples
+    --------
+    >>> config = parse_config({"session": {"area": "VISp"}, "mei": {"contrast": 0.07}})
+    >>> config.mei.contrast, config.mei.restarts, config.image.geometry.shape
+    (0.07, 12, (60, 96))
+    >>> try:
+    ...     parse_config({"mei": {"step": 50}})
+    ... except MeiflowError as error:
+    ...     print(str(error)[:56])
+    config: unknown key mei.step (did you mean 'steps'?); al
     """
     if document is None:
         document = {}
@@ -96,6 +107,11 @@ def load_config(source: str | Path) -> Config:
     ------
     MeiflowError
         If the file is missing, not YAML, or not valid.
+
+    Examples
+    --------
+    >>> load_config('{"session": {"id": 798911424, "source": "allen"}}').session.id
+    '798911424'
     """
     text = str(source)
     try:

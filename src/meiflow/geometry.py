@@ -25,6 +25,17 @@ class Geometry:
         Image size in pixels.
     width_deg, height_deg : float
         Visual angle spanned by the whole image, in degrees.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> screen.shape, round(screen.dx, 3), round(screen.dy, 3)
+    ((60, 96), 1.263, 1.58)
+    >>> row, column = screen.to_pixels(10.0, 20.0)
+    >>> round(row, 2), round(column, 2)
+    (16.84, 55.42)
+    >>> [round(float(angle), 6) for angle in screen.to_degrees(row, column)]
+    [10.0, 20.0]
     """
 
     height: int

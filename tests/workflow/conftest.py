@@ -1,102 +1,12 @@
-"""A copy of the workflow in an empty folder, as a user would have it, with a small session."""
+"""Projects as a user has them: one without results, and one that has run."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-
-SMALL = {
-    "session": {
-        "id": "small",
-        "simulation": {
-            "units": {"VISam": 8, "VISp": 3},
-            "frames": 50,
-            "repeats": 8,
-            "gabor_repeats": 1,
-            "grating_repeats": 0,
-            "frame_height": 60,
-            "frame_width": 78,
-            "mean_rate_hz": 8.0,
-        },
-    },
-    "image": {"height": 30, "width": 48},
-    "model": {
-        "wavelengths_deg": [12.0, 20.0],
-        "orientations": 6,
-        "stride": 2,
-        "penalties": [0.03, 0.3],
-        "folds": 3,
-        "learning_curve": [0.5],
-        "gabor_energy": {"starts": 2, "steps": 60},
-    },
-    "selection": {"oracle_p_max": 0.01, "shuffles": 200},
-    "mei": {"steps": 20, "restarts": 1},
-    "stimuli": {
-        "diverse_images": 2,
-        "diverse_steps": 10,
-        "fade_steps": 10,
-        "field_samples": 8,
-        "published_steps": 10,
-    },
-    "experiments": {"phases": 4, "orientations": 8, "map_step_deg": 12.0},
-    "gabor": {
-        "wavelengths_deg": [12.0, 20.0],
-        "orientations": 6,
-        "spacing": 1.0,
-        "refine_steps": 10,
-        "refine_top": 3,
-    },
-}
-
-
-@dataclass(frozen=True)
-class Project:
-    """A folder with Snakefile, workflow, profiles and config.yaml."""
-
-    folder: Path
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results" / "small"
-
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run snakemake there; stdout and stderr come together in ``stdout``."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
-            cwd=self.folder,
-            env=os.environ | {"PATH": path},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=1800,
-        )
-
-    def configure(self, name: str, document: dict) -> str:
-        """Write a further configuration file; returns its name for ``--configfile``."""
-        (self.folder / name).write_text(yaml.safe_dump(document))
-        return name
-
-
-def make_project(folder: Path) -> Project:
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, folder / name)
-    shutil.copy(ROOT / "environment.yml", folder)
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
-    project = Project(folder)
-    project.configure("small.yaml", SMALL)
-    return project
+from tests.project import Project, finished_project, make_project
 
 
 @pytest.fixture
@@ -107,8 +17,6 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose whole workflow has run once, on two cores. Tests may add to it."""
-    project = make_project(tmp_path_factory.mktemp("project"))
-    done = project.snakemake("--cores", "2", "--configfile", "small.yaml")
-    assert done.returncode == 0, done.stdout[-5000:]
-    return project
+    """A finished project of this module's own. Tests may add to it."""
+    folder = tmp_path_factory.mktemp("project") / "copy"
+    return finished_project(tmp_path_factory).copy(folder)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from meiflow.truth import GABOR_KINDS
-from tests.workflow.conftest import make_project
+from tests.project import make_project
 
 pytestmark = pytest.mark.workflow
 

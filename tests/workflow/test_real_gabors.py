@@ -70,18 +70,21 @@ def test_chain_runs_to_the_end(project, real_inputs):
             "selection": {
                 "oracle_p_max": 0.001,
                 "quantile_above": {},
-                "top_k": 8,
+                "top_k": 5,
                 "include": [str(UNIT)],
             },
             "stimuli": {"published_steps": 20},
             "experiments": {"make": ["orientation"]},
-            # all 135 units are fitted: fewer starts and steps keep the test short
+            # all 135 units are fitted: fewer candidates, starts and steps keep the test short
             "model": {
                 "stride": 4,
                 "folds": 3,
                 "learning_curve": [],
+                "ln": {"widths_deg": [8.0], "penalties": [0.001, 0.01]},
                 "gabor_energy": {"starts": 1, "steps": 60},
             },
+            "mei": {"restarts": 3},
+            "gabor": {"spacing": 1.5, "orientations": 4},
         },
     )
     done = project.snakemake(
@@ -94,7 +97,7 @@ def test_chain_runs_to_the_end(project, real_inputs):
     significant = (table["oracle_p"] <= 0.001).sum()
     # a recording with signal, in far more units than chance (135 x 0.001) could give
     assert 20 < significant < 135
-    assert 8 <= table["selected"].sum() <= 9
+    assert 5 <= table["selected"].sum() <= 6
     scores = pd.read_csv(results / "models" / "cross_validation.csv")
     chosen = scores[scores["neuron_id"].isin(table.loc[table["selected"], "neuron_id"])]
     mean = chosen.groupby("model")["cc_norm"].mean()
@@ -110,7 +113,7 @@ def test_chain_runs_to_the_end(project, real_inputs):
     # the models have learned from these very Gabors; whether the tables agree is what is seen here
     recorded = pd.read_csv(results / "validation" / "recorded.csv")
     position = recorded[(recorded["curve"] == "position") & recorded["tuned"]]
-    assert len(position) >= 8
+    assert len(position) >= 5
     assert position["cc_abs"].mean() > 0.7
     gabor = pd.read_csv(results / "neurons" / str(UNIT) / "gabor.csv").iloc[0]
     assert 0 < gabor["recorded_sem"] < gabor["recorded_count"]

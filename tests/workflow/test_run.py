@@ -203,12 +203,10 @@ def test_one_core_gives_the_same_bits_as_two(finished, project):
 
 
 def test_a_single_neuron_is_a_target(finished, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(".snakemake"))
-    single = type(finished)(folder)
+    single = finished.copy(tmp_path / "copy", ".snakemake")
     chosen, *others = neurons(finished)
     shutil.rmtree(single.results / "neurons")
-    target = f"results/small/neurons/{chosen}/comparison.csv"
+    target = f"results/demo/neurons/{chosen}/comparison.csv"
     done = single.snakemake("--cores", "2", *SMALL, "--rerun-triggers", "mtime", "--", target)
     assert done.returncode == 0, done.stdout[-3000:]
     assert [p.name for p in (single.results / "neurons").iterdir()] == [chosen]
@@ -217,13 +215,11 @@ def test_a_single_neuron_is_a_target(finished, tmp_path):
 
 def test_gabors_follow_the_selection_and_the_configuration(finished, tmp_path):
     """A neuron added later gets its Gabor, the others stay; another search changes all."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder)
-    project = type(finished)(folder)
+    project = finished.copy(tmp_path / "copy")
     table = pd.read_csv(project.results / "selection" / "neurons.csv", dtype={"neuron_id": str})
     new = table.loc[~table["selected"], "neuron_id"].iloc[0]
     old = neurons(project)[0]
-    targets = [f"results/small/neurons/{neuron}/comparison.csv" for neuron in (old, new)]
+    targets = [f"results/demo/neurons/{neuron}/comparison.csv" for neuron in (old, new)]
 
     def run(document):
         project.configure("more.yaml", document)
@@ -258,15 +254,13 @@ def build(neuron, geometry):
 
 def test_an_own_module_takes_the_place_of_the_model(finished, tmp_path):
     """Its MEI is what it wants: light above, dark below; nothing is fitted again for it."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(".snakemake"))
-    project = type(finished)(folder)
-    (folder / "mymodels.py").write_text(OWN)
+    project = finished.copy(tmp_path / "copy", ".snakemake")
+    (project.folder / "mymodels.py").write_text(OWN)
     project.configure("own.yaml", {"model": {"custom": "mymodels:build"}})
     chosen = neurons(finished)[0]
     home = project.results / "neurons" / chosen
     shutil.rmtree(home)
-    target = f"results/small/neurons/{chosen}/comparison.csv"
+    target = f"results/demo/neurons/{chosen}/comparison.csv"
     done = project.snakemake(
         "--cores", "2", *SMALL, "own.yaml", "--rerun-triggers", "mtime", "--", target
     )
@@ -291,7 +285,7 @@ def test_an_unselected_neuron_is_refused_with_the_reason(finished):
         (unselected, f"neuron {unselected} is not selected"),
         ("12345", "neuron '12345' is not in this session"),
     ):
-        target = f"results/small/neurons/{neuron}/comparison.csv"
+        target = f"results/demo/neurons/{neuron}/comparison.csv"
         done = finished.snakemake("--cores", "2", *SMALL, "--", target)
         assert done.returncode != 0
         assert f"meiflow: error: {message}" in done.stdout

@@ -58,6 +58,16 @@ def fit_gabor(image: NDArray, geometry: Geometry) -> FittedGabor:
     projection, Golub & Pereyra 1973), and as it has no mean the background is the image's mean;
     place, wavelength, orientation and envelope are left to search. That starts from the peaks
     of the power spectrum and the centre of the contrast, with several envelopes.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> image = 0.5 + 0.1 * patterns.gabor(screen, 10.0, 5.0, 20.0, 30.0, 45.0, 8.0)
+    >>> found = fit_gabor(image, screen)
+    >>> round(found.x), round(found.y), round(found.wavelength), round(found.orientation)
+    (10, 5, 20, 30)
+    >>> round(found.r2, 3)
+    1.0
     """
     from scipy.optimize import least_squares
 

@@ -24,7 +24,14 @@ class Shift:
 
 
 def image_similarity(a: NDArray, b: NDArray) -> float:
-    """Pearson correlation of two images' pixels; NaN if one is uniform."""
+    """Pearson correlation of two images' pixels; NaN if one is uniform.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).uniform(size=(6, 8))
+    >>> round(image_similarity(image, image), 3), round(image_similarity(image, 1 - image), 3)
+    (1.0, -1.0)
+    """
     p, q = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((p**2).sum() * (q**2).sum()))
     return float((p * q).sum() / norm) if norm > 1e-12 else float("nan")
@@ -46,6 +53,15 @@ def best_shift(a: NDArray, b: NDArray, geometry: Geometry) -> Shift:
     -------
     Shift
         All NaN if one image is uniform.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> here, there = 0.5 + 0.1 * gabor(screen, [0, 5 * screen.dx], 0.0, 20.0, 30.0, 0.0, 6.0)
+    >>> shift = best_shift(here, there, screen)
+    >>> round(shift.x / screen.dx), round(shift.y / screen.dy), round(shift.similarity, 2)
+    (5, 0, 1.0)
     """
     p, q = (image - background(image, pattern_mask(image)) for image in (a, b))
     norm = float(np.sqrt((p**2).sum() * (q**2).sum()))

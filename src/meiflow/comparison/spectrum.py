@@ -81,7 +81,16 @@ class Peak:
 
 
 def power_spectrum(image: NDArray, geometry: Geometry) -> Spectrum:
-    """Power spectrum of an image (height, width) without its mean, zero-padded fourfold."""
+    """Power spectrum of an image (height, width) without its mean, zero-padded fourfold.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> spectrum = power_spectrum(gabor(screen, 0.0, 0.0, 20.0, 30.0, 0.0, 8.0), screen)
+    >>> spectrum.power.shape, round(spectrum.limit, 3)
+    ((240, 384), 0.316)
+    """
     shape = (_PADDING * geometry.height, _PADDING * geometry.width)
     power = np.abs(np.fft.fft2(image - image.mean(), shape)) ** 2
     fx = np.fft.fftfreq(shape[1], geometry.dx)
@@ -104,6 +113,14 @@ def _polar(
 def radial_profile(spectrum: Spectrum) -> Profile:
     """Power against spatial frequency, up to the lower Nyquist frequency: the mean of all
     directions. White noise is flat.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> noise = np.random.default_rng(0).standard_normal(screen.shape)
+    >>> profile = radial_profile(power_spectrum(noise, screen))
+    >>> profile.value[[0, -1]].round(3)
+    array([0.003, 0.316])
     """
     frequency, _, power = _polar(spectrum)
     return Profile(frequency, power.mean(1))
@@ -113,6 +130,15 @@ def axial_profile(spectrum: Spectrum) -> Profile:
     """Power against direction of modulation, every 2 degrees: the mean over the disc.
 
     Up to the lower Nyquist frequency; a frequency weighs as much as its ring is long.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> spectrum = power_spectrum(gabor(screen, 0.0, 0.0, 20.0, 30.0, 0.0, 8.0), screen)
+    >>> profile = axial_profile(spectrum)
+    >>> float(profile.value[profile.power.argmax()])
+    30.0
     """
     frequency, direction, power = _polar(spectrum)
     return Profile(direction, frequency @ power / frequency.sum())
@@ -124,6 +150,16 @@ def symmetry_index(spectrum: Spectrum, order: int) -> float:
     ``|sum P e^{2 i n theta}| / sum P`` over 16 bins of direction (bin centres in radians),
     P the mean power of a bin. Order 1 is high for one orientation, order 2 for two at right
     angles (or for one), both low for isotropic images. NaN for a uniform image.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> one = gabor(screen, 0.0, 0.0, 20.0, 30.0, 0.0, 12.0)
+    >>> two = one + gabor(screen, 0.0, 0.0, 20.0, 120.0, 0.0, 12.0)
+    >>> spectra = power_spectrum(one, screen), power_spectrum(two, screen)
+    >>> [[round(symmetry_index(spectrum, n), 1) for n in (1, 2)] for spectrum in spectra]
+    [[0.9, 0.7], [0.0, 0.7]]
     """
     inside = spectrum.disc
     bins = np.minimum((spectrum.angle[inside] / np.pi * _BINS).astype(int), _BINS - 1)
@@ -136,7 +172,16 @@ def symmetry_index(spectrum: Spectrum, order: int) -> float:
 
 
 def dominant_orientation(spectrum: Spectrum) -> float:
-    """Direction of modulation, degrees in [0, 180), weighted by power; NaN if uniform."""
+    """Direction of modulation, degrees in [0, 180), weighted by power; NaN if uniform.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> image = gabor(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
+    >>> round(dominant_orientation(power_spectrum(image, screen)))
+    30
+    """
     inside = spectrum.disc
     vector = (spectrum.power[inside] * np.exp(2j * spectrum.angle[inside])).sum()
     if np.abs(vector) < _FLAT:
@@ -155,6 +200,15 @@ def spectral_peak(spectrum: Spectrum, power: NDArray | None = None) -> Peak:
     spectrum : Spectrum
     power : ndarray, optional
         To look in instead of the spectrum's own, for instance with the first peak taken out.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> image = gabor(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
+    >>> peak = spectral_peak(power_spectrum(image, screen))
+    >>> round(peak.frequency, 2), round(peak.direction)
+    (0.05, 30)
     """
     power = spectrum.power if power is None else power
     inside = np.where(spectrum.disc, power, 0.0)
@@ -199,6 +253,16 @@ def bandwidth_octaves(spectrum: Spectrum) -> float:
     where the power does not fall to half within the Nyquist frequency. A Gabor whose envelope
     has sigma s and wavelength w has ``log2((1 + d) / (1 - d))``,
     ``d = sqrt(ln 2) / (2 pi s / w)``.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> image = gabor(screen, 0.0, 0.0, 20.0, 30.0, 0.0, 10.0)
+    >>> d = np.sqrt(np.log(2)) / (2 * np.pi * 10 / 20)
+    >>> found = bandwidth_octaves(power_spectrum(image, screen))
+    >>> round(found, 1), round(float(np.log2((1 + d) / (1 - d))), 1)
+    (0.8, 0.8)
     """
     peak = spectral_peak(spectrum)
     if np.isnan(peak.fx):
@@ -214,6 +278,14 @@ def orientation_halfwidth(spectrum: Spectrum) -> float:
     """Half the range of directions with at least half of the highest power, degrees.
 
     At the frequency of the spectrum's peak. NaN where the power does not fall to half.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> image = gabor(screen, 0.0, 0.0, 20.0, 30.0, 0.0, 10.0)
+    >>> round(orientation_halfwidth(power_spectrum(image, screen)))
+    15
     """
     peak = spectral_peak(spectrum)
     if np.isnan(peak.fx):

@@ -121,6 +121,21 @@ def run(
     ------
     ValueError
         If stimuli or responses are not of the right shape, not finite or out of range.
+
+    Examples
+    --------
+    >>> axes = {"level": [0.2, 0.8], "side": ["left", "right"]}
+    >>> def halves(level, side):
+    ...     images = np.full((len(level), 4, 6), 0.5)
+    ...     for image, value, name in zip(images, level, side, strict=True):
+    ...         image[:, slice(0, 3) if name == "left" else slice(3, 6)] = value
+    ...     return images
+    >>> run(Experiment("halves", halves, axes), lambda images: images[:, :, :3].mean((1, 2)))
+       level   side  response
+    0    0.2   left       0.2
+    1    0.2  right       0.5
+    2    0.8   left       0.8
+    3    0.8  right       0.5
     """
     table = experiment.conditions()
     parts = []
@@ -181,6 +196,13 @@ def responder(model: Model, objective: Objective | None = None) -> Respond:
         Stimuli to responses (batch, [time,] neurons).
     objective : callable, optional
         Which of them, and what over time: ``Increase(neuron, Last())``. The mean of all if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> respond = responder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()))
+    >>> respond(np.full((3, 4, 5), 0.5, np.float32))
+    array([0.5, 0.5, 0.5])
     """
     import torch
 

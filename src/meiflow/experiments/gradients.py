@@ -101,6 +101,21 @@ def response_gradient_grid(
     -----
     openretina's ``get_gradient_grid`` does this for two channels, over contrasts -1 to 1 whatever
     range it is given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pattern = torch.full((2, 4, 4), 0.25)
+    >>> def green_less_uv(stimuli):
+    ...     light = stimuli.mean((2, 3))
+    ...     return (light[:, 0] - light[:, 1])[:, None]
+    >>> grid = response_gradient_grid(green_less_uv, pattern, [-1.0, 0.0, 1.0])
+    >>> grid.responses.round(2)
+    array([[ 0.  , -0.25, -0.5 ],
+           [ 0.25,  0.  , -0.25],
+           [ 0.5 ,  0.25,  0.  ]])
+    >>> grid.gradients[1, 1]
+    array([ 0.25, -0.25])
     """
     pattern = torch.as_tensor(patterns, dtype=torch.float32)
     if pattern.ndim not in (3, 4) or not bool(torch.isfinite(pattern).all()):
@@ -186,6 +201,13 @@ def equalise_channels(pattern: Tensor, flip: Sequence[int] = ()) -> Tensor:
     ------
     ValueError
         If a channel is zero everywhere, or there is no such channel.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pattern = torch.ones(1, 2, 3, 3) * torch.tensor([1.0, 3.0]).reshape(1, 2, 1, 1)
+    >>> equalise_channels(pattern)[0, :, 0, 0]
+    tensor([2.2361, 2.2361])
     """
     if pattern.ndim not in (4, 5):
         raise ValueError(

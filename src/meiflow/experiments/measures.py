@@ -73,6 +73,13 @@ def phase_measure(responses: NDArray, phase_deg: NDArray, grey: float) -> NDArra
     ndarray, shape (conditions,)
         Of mean less grey (F0) and first harmonic (F1), that which is the larger at the condition
         that drives the neuron most, as is the custom for gratings (Skottun et al. 1991).
+
+    Examples
+    --------
+    >>> phases = np.arange(0, 360, 45.0)
+    >>> simple = np.maximum(np.cos(np.deg2rad(phases)), 0)
+    >>> phase_measure(np.stack([simple, 2 * simple]), phases, grey=0.0).round(2)
+    array([0.5, 1. ])
     """
     return _named_phase_measure(responses, phase_deg, grey)[1]
 
@@ -99,6 +106,14 @@ def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
     -------
     Series
         Named after what it is: ``f1`` or ``f0`` over phases, else ``response``.
+
+    Examples
+    --------
+    >>> from meiflow.experiments.experiment import Experiment, run
+    >>> axes = {"level": [0.1, 0.5, 0.9]}
+    >>> flat = Experiment("flat", lambda level: np.ones((1, 4, 4)) * level[:, None, None], axes)
+    >>> curve(run(flat, lambda images: images.mean((1, 2))), "level", grey=0.5).round(1).tolist()
+    [-0.4, 0.0, 0.4]
     """
     keys = [by] if isinstance(by, str) else list(by)
     if PHASE not in table or PHASE in keys:
@@ -120,7 +135,16 @@ def spread(series: pd.Series, by: str) -> pd.DataFrame:
 
 
 def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFrame]:
-    """Receptive-field maps: rows are y (decreasing), columns x, values response less grey."""
+    """Receptive-field maps: rows are y (decreasing), columns x, values response less grey.
+
+    Examples
+    --------
+    >>> rows = [(y, x, x + y) for y in (1.0, 0.0) for x in (0.0, 1.0)]
+    >>> table = pd.DataFrame(rows, columns=["y_deg", "x_deg", "response"])
+    >>> drive = maps({"position": table}, grey=0.0)["position"]
+    >>> drive.index.tolist(), drive.columns.tolist(), drive.loc[1.0].tolist()
+    ([1.0, 0.0], [0.0, 1.0], [1.0, 2.0])
+    """
     found: dict[str, pd.DataFrame] = {}
     places = ["y_deg", "x_deg"]
     if "position" in tables:
@@ -147,6 +171,23 @@ def summarise(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, obje
     -------
     dict
         `SUMMARY_COLUMNS`; NaN for experiments that were not made and where nothing is defined.
+
+    Examples
+    --------
+    >>> from meiflow.experiments.experiment import run
+    >>> from meiflow.experiments.standard import Preferred, standard_experiments
+    >>> from meiflow.geometry import Geometry
+    >>> from meiflow.sections.experiments import Experiments
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> field = gabor(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
+    >>> respond = lambda images: np.maximum(((images - 0.5) * field).sum((1, 2)), 0)
+    >>> preferred = Preferred(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
+    >>> built = standard_experiments(preferred, Experiments(make=["orientation", "phase"]))
+    >>> tables = {name: run(experiment, respond) for name, experiment in built.items()}
+    >>> row = summarise(tables, grey=0.0)
+    >>> row["cell_type"], round(row["preferred_orientation_deg"])
+    ('simple', 30)
     """
     row: dict[str, object] = dict.fromkeys(SUMMARY_COLUMNS, NAN)
     row["cell_type"] = ""

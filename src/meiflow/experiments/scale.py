@@ -35,6 +35,17 @@ def at_preferred_frequency(
     -------
     Preferred
         With one over the preferred frequency as wavelength; as it was, if gratings drive nothing.
+
+    Examples
+    --------
+    >>> from meiflow.geometry import Geometry
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> field = gabor(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
+    >>> respond = lambda images: np.maximum(((images - 0.5) * field).sum((1, 2)), 0)
+    >>> guess = Preferred(screen, 10.0, 5.0, 60.0, 30.0, 0.0, 8.0)
+    >>> bool(abs(at_preferred_frequency(guess, respond).wavelength_deg - 20.0) < 1.5)
+    True
     """
     options = settings if settings is not None else Experiments()
     widest = options.aperture * preferred.sigma_deg * max(1.0, preferred.aspect)

@@ -319,6 +319,17 @@ def standard_experiments(
     Returns
     -------
     dict of str to Experiment
+
+    Examples
+    --------
+    >>> from meiflow.experiments.experiment import run
+    >>> screen = Geometry(60, 96)
+    >>> preferred = Preferred(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
+    >>> built = standard_experiments(preferred)
+    >>> len(built), built["size"].axes["phase_deg"][:3]
+    (11, array([ 0., 45., 90.]))
+    >>> run(built["phase"], lambda images: images.mean((1, 2))).columns.tolist()
+    ['phase_deg', 'response']
     """
     options = settings if settings is not None else Experiments()
     setup = _Setup(preferred, options, mei)

@@ -34,6 +34,18 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     MeiflowError
         If it is no module, in training mode, on another device than the CPU, fails, returns
         something of another shape or not finite, or cannot be differentiated.
+
+    Examples
+    --------
+    >>> screen = Geometry(6, 8)
+    >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(48, 1))
+    >>> try:
+    ...     check_module(linear, screen, "linear")
+    ... except MeiflowError as error:
+    ...     print(str(error)[:31])
+    linear: is in training mode, in
+    >>> check_module(linear.eval(), screen, "linear") is linear
+    True
     """
     if not isinstance(module, nn.Module):
         raise MeiflowError(f"{name}: is a {type(module).__name__}, not a torch.nn.Module; {_HINT}")

@@ -109,12 +109,37 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
     ------
     MeiflowError
         If the file is missing, damaged, of another format, or for images of another size.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> screen = Geometry(6, 8)
+    >>> linear = {"kind": "ln", "filter": torch.ones(6, 8) / 48}
+    >>> linear |= {"offset": 0.0, "baseline": -20.0, "scale": 10.0}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(NeuronModel(screen, 0.0, 0.0, [linear], [1.0]), f"{folder}/model.pt")
+    ...     model = load_model(f"{folder}/model.pt", screen)
+    >>> model.predict(np.stack([np.full((6, 8), 0.5), np.ones((6, 8))])).round(2)
+    array([3.47, 6.57])
     """
     return _read(path, lambda document: [document], geometry, custom)[0]
 
 
 def load_ensemble(path: str | Path, geometry: Geometry) -> list[NeuronModel]:
-    """Read what `save_ensemble` wrote; fails as `load_model` does."""
+    """Read what `save_ensemble` wrote; fails as `load_model` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> screen = Geometry(6, 8)
+    >>> linear = {"kind": "ln", "filter": torch.ones(6, 8)}
+    >>> linear |= {"offset": 0.0, "baseline": 0.0, "scale": 1.0}
+    >>> fold = NeuronModel(screen, 0.0, 0.0, [linear], [1.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_ensemble([fold, fold, fold], f"{folder}/ensemble.pt")
+    ...     len(load_ensemble(f"{folder}/ensemble.pt", screen))
+    3
+    """
     return _read(path, lambda document: document["models"], geometry, None)
 
 

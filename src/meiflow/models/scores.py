@@ -49,6 +49,19 @@ def score_prediction(
         var(prediction))`` (Schoppe et al. 2016), NaN without signal; ``cc_max`` the ceiling
         of ``cc_abs``; ``feve = 1 - (MSE - noise) / (total - noise)`` over trials (Cadena et
         al. 2019), NaN where fev < 0.15. Constant predictions have no correlation: NaN.
+
+    Examples
+    --------
+    >>> from meiflow.selection.reliability import Groups, signal_power
+    >>> rng = np.random.default_rng(0)
+    >>> rates, repeats = rng.gamma(1.0, 3.0, 200), np.full(200, 10)
+    >>> counts = rng.poisson(np.repeat(rates, 10))
+    >>> power = signal_power(counts[:, None], Groups.of(np.repeat(np.arange(200), 10)))
+    >>> noise = power.signal[0], power.noise_variance[0], power.fev[0]
+    >>> means = counts.reshape(200, 10).mean(1)
+    >>> truth = score_prediction(rates, means, repeats, *noise)
+    >>> round(truth.cc_abs, 2), round(truth.cc_norm, 2)
+    (0.98, 1.0)
     """
     p, m = prediction - prediction.mean(), means - means.mean()
     variance = float((p**2).sum() / (len(p) - 1))
@@ -77,6 +90,14 @@ def correlation_interval(
     """Bootstrap interval (95 %, percentiles, images drawn anew) of the correlation ``cc_abs``.
 
     NaN where either is constant.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> truth = rng.normal(size=200)
+    >>> low, high = correlation_interval(truth, truth + rng.normal(size=200), rng)
+    >>> round(low, 2), round(high, 2)
+    (0.58, 0.72)
     """
     n = len(means)
     index = rng.integers(0, n, (draws, n))

@@ -22,6 +22,12 @@ def response_entropy(counts: NDArray) -> NDArray[np.float64]:
     ndarray, shape (neurons,)
         Plug-in entropy with one bin per count, plus the Miller-Madow (1955) correction for
         a finite number of trials. 0 for a neuron whose count never changes.
+
+    Examples
+    --------
+    >>> coin = np.random.default_rng(0).integers(0, 2, (1000, 1))
+    >>> response_entropy(np.hstack([coin, np.zeros_like(coin)])).round(2)
+    array([1., 0.])
     """
     out = np.empty(counts.shape[1])
     for column, values in enumerate(np.asarray(counts).T):
@@ -54,6 +60,14 @@ def correlations(values: NDArray) -> NDArray[np.float64]:
     values : ndarray, shape (n, neurons)
         Mean counts over images give signal correlations; counts less the mean of their image
         give noise correlations (Cohen & Kohn 2011).
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> correlations(np.column_stack([x, -x, np.ones(4)])).round(2)
+    array([[ 1., -1., nan],
+           [-1.,  1., nan],
+           [nan, nan, nan]])
     """
     values = np.asarray(values, dtype=float)
     if not len(values):
@@ -66,7 +80,14 @@ def correlations(values: NDArray) -> NDArray[np.float64]:
 
 
 def residuals(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
-    """Counts (trials, neurons) less the mean of their image, over images shown repeatedly."""
+    """Counts (trials, neurons) less the mean of their image, over images shown repeatedly.
+
+    Examples
+    --------
+    >>> shown = np.array([0, 0, 1, 1])
+    >>> residuals(np.array([[1], [3], [5], [9]]), Groups.of(shown)).ravel()
+    array([-1.,  1., -2.,  2.])
+    """
     means = groups.sums(counts) / groups.repeats[:, None]
     repeated = groups.repeats[groups.codes] > 1
     return (counts - means[groups.codes])[repeated]
@@ -118,6 +139,14 @@ def anomalies(features: NDArray, seed: int) -> tuple[NDArray[np.float64], NDArra
     score : ndarray, shape (neurons,)
         Negative for anomalies, as scikit-learn's ``decision_function``.
     is_anomaly : ndarray of bool
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).standard_normal((50, 3))
+    >>> features[7] = 8.0
+    >>> score, is_anomaly = anomalies(features, seed=0)
+    >>> int(score.argmin()), bool(is_anomaly[7])
+    (7, True)
     """
     from sklearn.ensemble import IsolationForest
 

@@ -55,6 +55,15 @@ def oracle_correlation(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
     -------
     ndarray, shape (neurons,)
         In [-1, 1]; NaN for a neuron whose counts, or whose oracles, do not vary.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shown = np.repeat(np.arange(100), 10)
+    >>> rates = rng.gamma(1.0, 3.0, 100)[shown]
+    >>> counts = np.column_stack([rng.poisson(rates), rng.poisson(3.0, 1000)])
+    >>> oracle_correlation(counts, Groups.of(shown)).round(2)
+    array([ 0.87, -0.05])
     """
     values = np.asarray(counts, dtype=float)
     return _oracle_from_sums(groups.sums(values), groups.sums(values**2), groups.repeats)
@@ -125,6 +134,15 @@ def oracle_interval(
     With 118 images the 95 % interval holds the value of endlessly many images in about 93 % of
     sessions if all images drive the neuron somewhat, in about 85 % if very few do: those few may
     be missing from the session.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shown = np.repeat(np.arange(100), 10)
+    >>> counts = rng.poisson(rng.gamma(1.0, 3.0, 100)[shown])[:, None]
+    >>> low, high = oracle_interval(counts, Groups.of(shown), 1000, rng)
+    >>> low.round(2), high.round(2)
+    (array([0.82]), array([0.91]))
     """
     values = np.asarray(counts, dtype=float)
     n_images = int((groups.repeats > 1).sum())
@@ -156,6 +174,16 @@ def oracle_null(
         Chance of an oracle as high, ``(1 + shuffles as high) / (1 + shuffles)``.
     high : ndarray, shape (neurons,)
         The 95th percentile of the null. Both NaN where the oracle is.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shown = np.repeat(np.arange(100), 10)
+    >>> rates = rng.gamma(1.0, 3.0, 100)[shown]
+    >>> counts = np.column_stack([rng.poisson(rates), rng.poisson(3.0, 1000)])
+    >>> p, high = oracle_null(counts, Groups.of(shown), 500, rng)
+    >>> p.round(3), high.round(2)
+    (array([0.002, 0.844]), array([0.07, 0.07]))
     """
     observed = oracle_correlation(counts, groups)
     starts = np.concatenate([[0], np.cumsum(groups.repeats)[:-1]])
@@ -206,6 +234,17 @@ def signal_power(counts: NDArray, groups: Groups) -> SignalPower:
         ``signal`` may be negative by chance; then ``cc_max = sqrt(signal / Var(m))`` is NaN.
         ``fev = (total - noise) / total`` variance over trials (Cadena et al. 2019),
         unclipped. ``noise_variance`` is mean(v). All NaN with fewer than two repeated images.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shown = np.repeat(np.arange(200), 10)
+    >>> rates = rng.gamma(1.0, 3.0, 200)
+    >>> power = signal_power(rng.poisson(rates[shown])[:, None], Groups.of(shown))
+    >>> float(rates.var(ddof=1).round(1)), power.signal.round(1)
+    (9.6, array([10.3]))
+    >>> power.cc_max.round(2), power.fev.round(2)
+    (array([0.98]), array([0.76]))
     """
     values = np.asarray(counts, dtype=float)
     repeated = groups.repeats > 1

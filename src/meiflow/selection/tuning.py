@@ -18,6 +18,12 @@ def image_selectivity(means: NDArray) -> NDArray[np.float64]:
     One minus twice the mean, over 1000 thresholds between the lowest and the highest mean, of
     the share of images above the threshold. 0 for a neuron that responds to all images alike,
     towards 1 for one that responds to a single image; NaN with fewer than two images.
+
+    Examples
+    --------
+    >>> one_of_fifty = np.where(np.arange(50) == 3, 5.0, 0.0)
+    >>> image_selectivity(np.column_stack([one_of_fifty, np.full(50, 2.0)])).round(2)
+    array([0.96, 0.  ])
     """
     n_images, n_neurons = means.shape
     if n_images < 2:
@@ -37,6 +43,12 @@ def lifetime_sparseness(counts: NDArray) -> NDArray[np.float64]:
 
     ``(1 - sum(r)^2 / (n sum(r^2))) / (1 - 1 / n)``: 0 if all images drive the neuron alike, 1
     if a single one does; NaN for a silent neuron or a single image.
+
+    Examples
+    --------
+    >>> one_of_fifty = np.where(np.arange(50) == 3, 5.0, 0.0)
+    >>> lifetime_sparseness(np.column_stack([one_of_fifty, np.full(50, 2.0)])).round(2)
+    array([1., 0.])
     """
     n = len(counts)
     squares = (counts**2).sum(axis=0)
@@ -51,6 +63,12 @@ def fano_factor(counts: NDArray) -> NDArray[np.float64]:
     """Variance over mean (ddof 0) of the counts (trials, neurons).
 
     NaN where none fired, and with fewer than two trials.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson(4.0, (5000, 1))
+    >>> fano_factor(np.hstack([counts, np.full_like(counts, 4)])).round(2)
+    array([0.98, 0.  ])
     """
     if len(counts) < 2:
         return np.full(counts.shape[1], np.nan)

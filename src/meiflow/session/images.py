@@ -28,8 +28,14 @@ def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
 
     Returns
     -------
-    ndarray of float32, shape (n, *shape)
+    ndarray of float32, shape (n, height, width)
         Exact area means: each new pixel is the mean of the old area that it covers.
+
+    Examples
+    --------
+    >>> resize(np.arange(16.0).reshape(1, 4, 4), (2, 2))
+    array([[[ 2.5,  4.5],
+            [10.5, 12.5]]], dtype=float32)
     """
     rows = _area_weights(images.shape[1], shape[0])
     columns = _area_weights(images.shape[2], shape[1])
@@ -124,6 +130,15 @@ def load_images(
     ------
     MeiflowError
         If the source is missing or unreadable, or lacks a wanted frame.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/scenes.npy", np.full((3, 60, 96), 128, np.uint8))
+    ...     numbers, images = load_images(f"{folder}/scenes.npy", (30, 48), wanted=[2, 0])
+    >>> numbers, images.shape, round(float(images.max()), 3)
+    (array([0, 2]), (2, 30, 48), 0.502)
     """
     path = Path(source)
     if path.is_dir():

@@ -65,6 +65,16 @@ def diverse_images(
         The contrast of the MEI (blurred by two pixels) if None.
     exponent : float
         Of the smoothing of the gradient; fine noise is a cheap difference, too.
+
+    Examples
+    --------
+    >>> screen = Geometry(12, 16)
+    >>> centre = lambda images: images[:, 4:8, 6:10].mean((1, 2))
+    >>> mei = torch.full((12, 16), 0.48)
+    >>> mei[4:8, 6:10] = 0.72
+    >>> found = diverse_images(centre, mei, screen, 0.5, 0.06, n=3, fraction=0.8, steps=30)
+    >>> found.images.shape, found.images.std((1, 2)).round(2)
+    ((3, 12, 16), array([0.06, 0.06, 0.06], dtype=float32))
     """
     if not 0 < fraction <= 1 or n < 2:
         raise ValueError(f"0 < fraction <= 1 and n >= 2 are needed, got {fraction} and {n}")

@@ -26,7 +26,14 @@ _LUMINANCE = (0.0, 1.0)
 def noise_starts(
     n: int, geometry: Geometry, exponent: float, mean: float, contrast: float, seed: int
 ) -> Tensor:
-    """`n` images of smoothed Gaussian noise with the given mean and contrast."""
+    """`n` images of smoothed Gaussian noise with the given mean and contrast.
+
+    Examples
+    --------
+    >>> starts = noise_starts(3, Geometry(30, 48), exponent=1.0, mean=0.5, contrast=0.05, seed=0)
+    >>> starts.shape, starts.std((1, 2), correction=0)
+    (torch.Size([3, 30, 48]), tensor([0.0500, 0.0500, 0.0500]))
+    """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((n, *geometry.shape), generator=generator)
     return project(smoothing(geometry, exponent)(noise, noise), mean, contrast)
@@ -147,6 +154,20 @@ def most_exciting(
         Free pixels and what the others are; see `MeanContrast`.
     seed : int, optional
         The one of the starts, kept in the result.
+
+    Examples
+    --------
+    >>> from meiflow.stimuli.patterns import gabor
+    >>> screen = Geometry(30, 48)
+    >>> field = torch.as_tensor(gabor(screen, 10.0, 5.0, 25.0, 30.0, 0.0, 9.0)).float()
+    >>> neuron = lambda images: ((images - 0.5) * field).sum((-2, -1)).relu()
+    >>> starts = noise_starts(3, screen, exponent=1.0, mean=0.5, contrast=0.05, seed=0)
+    >>> found = most_exciting(neuron, starts, screen, mean=0.5, contrast=0.05, seed=0)
+    >>> image = found.stimuli[found.best]
+    >>> round(float(image.mean()), 3), round(float(image.std(correction=0)), 3)
+    (0.5, 0.05)
+    >>> bool(torch.corrcoef(torch.stack([image.ravel(), field.ravel()]))[0, 1] > 0.99)
+    True
     """
     held = MeanContrast(mean, contrast, mask, background)
     # one channel of one frame has no luminance of its own to change

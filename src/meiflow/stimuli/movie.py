@@ -51,6 +51,16 @@ def most_exciting_movie(
     -------
     Optimised
         One movie per restart; ``best`` is the one to take.
+
+    Examples
+    --------
+    >>> def onset(movies):
+    ...     light = movies.mean((1, 3, 4))
+    ...     return light[:, -1] - light[:, -2]
+    >>> found = most_exciting_movie(onset, (1, 6, 8, 8), steps=20, restarts=1)
+    >>> movie = found.stimuli[found.best][0]
+    >>> movie.shape, bool(movie[-1].mean() > movie[-2].mean())
+    (torch.Size([6, 8, 8]), True)
     """
     generator = torch.Generator().manual_seed(seed)
     held = MeanContrast(mean, contrast)

@@ -30,6 +30,13 @@ def matched_naturals(
     mask : ndarray, shape (height, width), optional
         Weights in [0, 1]; the mean luminance inside it is removed first, so that only the
         pattern remains.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).uniform(size=(3, 30, 48))
+    >>> same = matched_naturals(images, mean=0.5, contrast=0.05)
+    >>> same.mean((1, 2)).round(3), same.std((1, 2)).round(3)
+    (array([0.5, 0.5, 0.5], dtype=float32), array([0.05, 0.05, 0.05], dtype=float32))
     """
     if mask is None:
         return project_array(images, mean, contrast)
@@ -49,7 +56,15 @@ def responses_to(model: Model, images: NDArray) -> NDArray[np.float64]:
 
 
 def best_of(model: Model, images: NDArray) -> tuple[int, float]:
-    """Index of the stimulus of a set with the highest response, and that response."""
+    """Index of the stimulus of a set with the highest response, and that response.
+
+    Examples
+    --------
+    >>> images = np.stack([np.full((6, 8), level) for level in (0.2, 0.9, 0.4)])
+    >>> index, response = best_of(lambda stimuli: stimuli.mean((1, 2)), images)
+    >>> index, round(response, 2)
+    (1, 0.9)
+    """
     responses = responses_to(model, images)
     best = int(responses.argmax())
     return best, float(responses[best])
@@ -123,6 +138,16 @@ def fade(
     ------
     ValueError
         If the model does not respond to an image, or an image is uniform grey.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).uniform(0.6, 1.0, size=(1, 6, 8))
+    >>> left = lambda stimuli: stimuli[:, :, :4].mean((1, 2))
+    >>> faded = fade(left, image)
+    >>> faded.responses.round(2), faded.kept.round(2)
+    (array([0.8]), array([0.73]))
+    >>> float(np.abs(faded.images[0, :, 4:] - 0.5).max().round(2))
+    0.0
     """
     starts = torch.as_tensor(images, dtype=torch.float32)
     with evaluated(model), torch.no_grad():

@@ -104,6 +104,13 @@ class Increase:
         Outputs of the model; None takes all of them.
     reduce : callable, optional
         What is done over time; its mean if None.
+
+    Examples
+    --------
+    >>> responses = torch.tensor([[1.0, 4.0, 2.0]])
+    >>> stimuli = torch.zeros(1, 6, 8)
+    >>> Increase(1)(responses, stimuli), Increase([0, 2])(responses, stimuli)
+    (tensor([4.]), tensor([1.5000]))
     """
 
     neurons: int | Sequence[int] | None = None
@@ -156,6 +163,12 @@ class Contrast:
         Groups that shall not.
     temperature : float
         In units of the response; low ones look at the strongest rival alone.
+
+    Examples
+    --------
+    >>> responses = torch.tensor([[4.0, 1.0, 1.0], [1.0, 4.0, 1.0]])
+    >>> Contrast(on=[0], off=[[1], [2]])(responses, torch.zeros(2, 6, 8)).round(decimals=2)
+    tensor([ 0.8300, -1.0400])
     """
 
     on: Sequence[int]
@@ -229,6 +242,13 @@ def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
     ----------
     weights : Tensor, optional
         How much each pixel counts, broadcast over the stimuli; a boolean mask will do.
+
+    Examples
+    --------
+    >>> image = torch.rand(6, 8, generator=torch.Generator().manual_seed(0))
+    >>> correlations(torch.stack([image, 1 - image]))
+    tensor([[ 1., -1.],
+            [-1.,  1.]])
     """
     flat = stimuli.flatten(1)
     weight = torch.ones_like(flat[:1])
@@ -307,7 +327,14 @@ def evaluated(model: Model) -> Iterator[None]:
 
 
 def ensemble(models: Sequence[Model]) -> Model:
-    """The mean response of several models."""
+    """The mean response of several models.
+
+    Examples
+    --------
+    >>> models = [lambda stimuli: stimuli.mean((1, 2)), lambda stimuli: stimuli.amax((1, 2))]
+    >>> ensemble(models)(torch.eye(2)[None])
+    tensor([0.7500])
+    """
     if not models:
         raise ValueError("an ensemble needs at least one model")
 
@@ -333,6 +360,12 @@ def layer_output(model: nn.Module, layer: str) -> Model:
     Notes
     -----
     The hook is there during a call only: `model` is left as it was.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+    >>> layer_output(network, "0")(torch.rand(5, 1, 8, 8)).shape
+    torch.Size([5, 4, 6, 6])
     """
     modules = dict(model.named_modules())
     if layer not in modules or not layer:

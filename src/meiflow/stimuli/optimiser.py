@@ -170,6 +170,14 @@ def optimise(
     ValueError
         If starts are no batch of images, the objective does not give one finite number per
         stimulus, or does not depend on the stimuli.
+
+    Examples
+    --------
+    >>> from meiflow import stimuli as st
+    >>> light = lambda images: images.mean((1, 2))[:, None]
+    >>> found = optimise(light, torch.full((2, 6, 8), 0.2), postprocessors=[st.Clip()], stop=100)
+    >>> found.stimuli.shape, round(float(found.scores[found.best]), 2)
+    (torch.Size([2, 6, 8]), 0.41)
     """
     _check_starts(starts)
     objective = Increase() if objective is None else objective

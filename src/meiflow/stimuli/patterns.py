@@ -86,6 +86,16 @@ def gabor(
     ndarray, shape (..., height, width)
         ``(cos(2 pi u / wavelength + phase) - c) * envelope``, where the constant ``c``
         makes the mean over the image zero, so that a Gabor carries no luminance.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> patches = gabor(screen, 10.0, 5.0, wavelength=20.0, orientation=[0, 45], phase=0, sigma=8)
+    >>> patches.shape, bool(abs(patches.mean()) < 1e-12)
+    ((2, 60, 96), True)
+    >>> row, column = (round(place) for place in screen.to_pixels(10.0, 5.0))
+    >>> patches[:, row, column].round(1)
+    array([0.9, 1. ])
     """
     u, v = rotated_axes(geometry, x, y, orientation)
     wavelength, phase, sigma, aspect = _expand(wavelength, phase, sigma, aspect)
@@ -100,7 +110,15 @@ def gabor(
 def grating(
     geometry: Geometry, wavelength: Parameter, orientation: Parameter, phase: Parameter
 ) -> Patterns:
-    """Full-field sinusoidal gratings of unit amplitude; parameters as in `gabor`."""
+    """Full-field sinusoidal gratings of unit amplitude; parameters as in `gabor`.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> upright = grating(screen, wavelength=20.0, orientation=0.0, phase=0.0)
+    >>> bool((upright == upright[0]).all())
+    True
+    """
     u, _ = rotated_axes(geometry, 0.0, 0.0, orientation)
     wavelength, phase = _expand(wavelength, phase)
     return np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase))
@@ -119,6 +137,13 @@ def grating_patch(
 
     Parameters as in `gabor`, with `diameter` of the aperture in degrees. Its edge is
     anti-aliased over one pixel.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> patch = grating_patch(screen, 0.0, 0.0, 12.5, orientation=30.0, phase=90.0, diameter=20.0)
+    >>> patch.shape, bool(abs(patch[0]).max() == 0)
+    ((60, 96), True)
     """
     u, v = rotated_axes(geometry, x, y, orientation)
     wavelength, phase, diameter = _expand(wavelength, phase, diameter)
@@ -140,6 +165,15 @@ def annular_grating(
 
     Parameters as in `gabor`, with the inner and outer diameter in degrees. Patch and ring of one
     grating add up to the patch of diameter `outer`.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> where = 0.0, 0.0, 12.5, 30.0, 90.0
+    >>> ring = annular_grating(screen, *where, inner=20.0, outer=60.0)
+    >>> both = ring + grating_patch(screen, *where, diameter=20.0)
+    >>> bool(np.allclose(both, grating_patch(screen, *where, diameter=60.0)))
+    True
     """
     u, v = rotated_axes(geometry, x, y, orientation)
     wavelength, phase, inner, outer = _expand(wavelength, phase, inner, outer)
@@ -165,6 +199,12 @@ def plaid(
 
     Parameters as in `grating_patch`; the mask's orientation is that of the test plus `angle`
     degrees. The amplitude is at most `contrast` + `mask_contrast`.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> plaid(screen, 0.0, 0.0, 12.5, 30.0, 0.0, mask_contrast=[0.0, 0.25, 0.5]).shape
+    (3, 60, 96)
     """
     contrast, mask_contrast = _expand(contrast, mask_contrast)
     test = grating_patch(geometry, x, y, wavelength, orientation, phase, diameter)
@@ -195,6 +235,13 @@ def bar(
         Degrees, of the modulation axis as everywhere here: a bar of orientation 0 stands upright.
     polarity : array_like
         Value of the bar: 1 is bright, -1 dark.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> bright, dark = bar(screen, 0.0, 0.0, 5.0, 30.0, orientation=0.0, polarity=[1, -1])
+    >>> round(float(bright.sum() * screen.pixel_area)), float(dark.min())
+    (149, -1.0)
     """
     u, v = rotated_axes(geometry, x, y, orientation)
     width, length, polarity = _expand(width, length, polarity)
@@ -224,6 +271,13 @@ def disc(
         Value of the disc and of the ring around it; 1 and -1 are a bright disc in a dark ring.
     surround_diameter : array_like
         Outer diameter of the ring, degrees; no ring if it is less than that of the disc.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> area = disc(screen, 0.0, 0.0, diameter=30.0).sum() * screen.pixel_area
+    >>> round(float(area / (np.pi * 15**2)), 2)
+    1.0
     """
     u, v = rotated_axes(geometry, x, y, 0.0)
     diameter, polarity, surround, outer = _expand(diameter, polarity, surround, surround_diameter)
@@ -249,6 +303,13 @@ def difference_of_gaussians(
     surround_weight : array_like
         Volume of the surround relative to the centre; 1 is balanced (no response to
         uniform luminance).
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> field = difference_of_gaussians(screen, 0.0, 0.0, sigma_centre=4.0, sigma_surround=8.0)
+    >>> round(abs(float(field.sum() * screen.pixel_area)), 3)
+    0.0
     """
     u, v = rotated_axes(geometry, x, y, 0.0)
     sigma_centre, sigma_surround, surround_weight = _expand(
@@ -277,7 +338,13 @@ def _bar(u: NDArray, wavelength: NDArray) -> Patterns:
 def corner(
     geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
 ) -> Patterns:
-    """Two bars that start in one point and stand at right angles; parameters as in `gabor`."""
+    """Two bars that start in one point and stand at right angles; parameters as in `gabor`.
+
+    Examples
+    --------
+    >>> corner(Geometry(60, 96), 0.0, 0.0, wavelength=20.0, orientation=[0, 90]).shape
+    (2, 60, 96)
+    """
     u, v = rotated_axes(geometry, x, y, orientation)
     (wave,) = _expand(wavelength)
     arm, blur = 0.9 * wave, wave / 8
@@ -293,7 +360,13 @@ def corner(
 def curved_gabor(
     geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
 ) -> Patterns:
-    """A Gabor whose stripes are arcs of a radius of 0.8 wavelengths; parameters as in `gabor`."""
+    """A Gabor whose stripes are arcs of a radius of 0.8 wavelengths; parameters as in `gabor`.
+
+    Examples
+    --------
+    >>> curved_gabor(Geometry(60, 96), 0.0, 0.0, wavelength=20.0, orientation=[0, 90]).shape
+    (2, 60, 96)
+    """
     u, v = rotated_axes(geometry, x, y, orientation)
     (wave,) = _expand(wavelength)
     radius = 0.8 * wave
@@ -305,7 +378,13 @@ def curved_gabor(
 def two_bars(
     geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
 ) -> Patterns:
-    """Two short bars a wavelength apart, turned 60 degrees to each other; as in `gabor`."""
+    """Two short bars a wavelength apart, turned 60 degrees to each other; as in `gabor`.
+
+    Examples
+    --------
+    >>> two_bars(Geometry(60, 96), 0.0, 0.0, wavelength=20.0, orientation=[0, 90]).shape
+    (2, 60, 96)
+    """
     u, v = rotated_axes(geometry, x, y, orientation)
     (wave,) = _expand(wavelength)
     short = 0.35 * wave

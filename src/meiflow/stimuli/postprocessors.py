@@ -45,6 +45,13 @@ class MeanContrast:
     ------
     ValueError
         If no stimulus in [0, 1] has this mean and contrast, or none with this background.
+
+    Examples
+    --------
+    >>> images = torch.rand(2, 30, 48, generator=torch.Generator().manual_seed(0))
+    >>> held = MeanContrast(0.4, 0.1)(images, 0, 1)
+    >>> held.mean((1, 2)).round(decimals=3), held.std((1, 2), correction=0).round(decimals=3)
+    (tensor([0.4000, 0.4000]), tensor([0.1000, 0.1000]))
     """
 
     mean: float

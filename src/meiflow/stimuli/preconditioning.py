@@ -194,6 +194,15 @@ def power_law(
     Notes
     -----
     Below one cycle per image the gain is held. The mean gain is 1.
+
+    Examples
+    --------
+    >>> smooth = power_law((30, 48), exponent=1.0)
+    >>> noise = torch.randn(2, 30, 48, generator=torch.Generator().manual_seed(0))
+    >>> step = smooth(noise, noise)
+    >>> rough = [float(image.diff(dim=-1).std() / image.std()) for image in (noise, step)]
+    >>> [round(value, 1) for value in rough]
+    [1.4, 0.8]
     """
     f = frequencies(shape, spacing)
     lowest = _lowest(shape, spacing)
@@ -212,7 +221,15 @@ def power_law(
 def smoothing(
     geometry: Geometry, exponent: float, cutoff: float | None = None, keep_mean: bool = False
 ) -> FourierFilter:
-    """`power_law` in cycles per degree of a screen."""
+    """`power_law` in cycles per degree of a screen.
+
+    Examples
+    --------
+    >>> screen = Geometry(30, 48)
+    >>> noise = torch.randn(2, 30, 48, generator=torch.Generator().manual_seed(0))
+    >>> smoothing(screen, exponent=1.0)(noise, noise).shape
+    torch.Size([2, 30, 48])
+    """
     return power_law(geometry.shape, exponent, (geometry.dy, geometry.dx), cutoff, keep_mean)
 
 
@@ -222,6 +239,12 @@ def notebook_gain(shape: tuple[int, int], exponent: float = 0.25) -> FourierFilt
     ``t / mean(t)``, ``t = 1 / (radius + 1e-8)**exponent``, the radius from the *indices* of the
     half spectrum's rows and columns. High negative frequencies count as the highest, and the
     mean luminance is raised by a factor of a hundred. Isotropic neurons get images at 45 degrees.
+
+    Examples
+    --------
+    >>> gain = notebook_gain((30, 48)).gain
+    >>> gain.shape, bool(gain[1, 0] > gain[-1, 0])
+    (torch.Size([30, 25]), True)
     """
     rows = torch.arange(shape[0], dtype=torch.float64)[:, None]
     columns = torch.arange(shape[1] // 2 + 1, dtype=torch.float64)[None, :]
@@ -233,6 +256,12 @@ def walker_gain(shape: tuple[int, int], exponent: float = 0.1) -> FourierFilter:
     """Walker et al. (2019): ``F / mean(F)``, ``F = 1 / max(1, f**2)**exponent``.
 
     f in cycles per image on each axis, so isotropic on square images alone.
+
+    Examples
+    --------
+    >>> gain = walker_gain((30, 48)).gain
+    >>> gain.shape, bool(torch.isclose(gain[1, 0], gain[-1, 0]))
+    (torch.Size([30, 25]), True)
     """
     height, width = shape
     f = frequencies(shape, (1 / height, 1 / width))
@@ -240,5 +269,12 @@ def walker_gain(shape: tuple[int, int], exponent: float = 0.1) -> FourierFilter:
 
 
 def featurevis_gain(shape: tuple[int, int], exponent: float) -> FourierFilter:
-    """Featurevis' `FourierSmoothing`: ``(1 - f / f_max)**exponent``, f in cycles per pixel."""
+    """Featurevis' `FourierSmoothing`: ``(1 - f / f_max)**exponent``, f in cycles per pixel.
+
+    Examples
+    --------
+    >>> gain = featurevis_gain((30, 48), exponent=2.0).gain
+    >>> float(gain[0, 0]), float(gain.min())
+    (1.0, 0.0)
+    """
     return FourierFilter((1 - frequencies(shape) * np.sqrt(2)).clamp_min(0) ** exponent)

@@ -31,10 +31,10 @@ def notebook_mei(
 ) -> Optimised:
     """The notebook's MEI, faults included.
 
-    From white noise stretched to [0, 1]: gradient of response - 2 |c* - c|, its spectrum divided
-    by the fourth root of an unwrapped radius, a step of 0.1, a Gaussian blur whose width falls
-    from 7 pixels by a recursion, and a stretch to [0, 1]. c* is the mean standard deviation of
-    the images. See `meiflow.stimuli.preconditioning.notebook_gain` for what that does.
+    From white noise stretched to [0, 1]: gradient of ``response - 2 |c* - c|``, its spectrum
+    divided by the fourth root of an unwrapped radius, a step of 0.1, a Gaussian blur whose width
+    falls from 7 pixels by a recursion, and a stretch to [0, 1]. ``c*`` is the mean standard
+    deviation of the images. See `meiflow.stimuli.preconditioning.notebook_gain` for what that does.
 
     Parameters
     ----------
@@ -49,6 +49,14 @@ def notebook_mei(
     ``trace`` tells the response apart from the penalised objective, which the notebook calls the
     response, and gives its last image that of the one before (`logged_response`). Here ``scores``
     are the responses to the images returned.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).uniform(size=(5, 12, 16))
+    >>> left = lambda stimuli: stimuli[:, :, :8].mean((1, 2))
+    >>> found = notebook_mei(left, Geometry(12, 16), images, seed=0, steps=20)
+    >>> found.stimuli.shape
+    torch.Size([1, 12, 16])
     """
     noise = torch.randn((1, *geometry.shape), generator=torch.Generator().manual_seed(seed))
     found = optimise(
@@ -125,6 +133,14 @@ def walker_mei(
     Notes
     -----
     The contrast comes out as it does; they match it afterwards.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).uniform(size=(5, 12, 16))
+    >>> left = lambda stimuli: stimuli[:, :, :8].mean((1, 2))
+    >>> found = walker_mei(left, Geometry(12, 16), images, seed=0, steps=20)
+    >>> found.stimuli.shape
+    torch.Size([1, 12, 16])
     """
     mean, std = float(images.mean()), float(images.std())
     generator = torch.Generator().manual_seed(seed)

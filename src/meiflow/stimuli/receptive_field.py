@@ -13,7 +13,15 @@ _BATCH = 128
 
 
 def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) -> Tensor:
-    """Gradient of the objective (the response if None) at each stimulus; same shape."""
+    """Gradient of the objective (the response if None) at each stimulus; same shape.
+
+    Examples
+    --------
+    >>> images = torch.full((2, 6, 8), 0.5)
+    >>> gradient(lambda stimuli: stimuli[:, 2, 3] ** 2, images)[:, 2, 2:5]
+    tensor([[0., 1., 0.],
+            [0., 1., 0.]])
+    """
     with evaluated(model), torch.enable_grad():
         free = stimuli.detach().clone().requires_grad_(True)
         value = (Increase() if objective is None else objective)(model(free), free)
@@ -29,6 +37,11 @@ def gradient_field(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> N
     """Gradient of the response at uniform grey, shape `shape`: ([channels, time,] height, width).
 
     Zero for a neuron whose even and odd parts cancel, a complex cell.
+
+    Examples
+    --------
+    >>> gradient_field(lambda stimuli: 3 * stimuli[:, 2, 3], (4, 5))[2]
+    array([0., 0., 0., 3., 0.], dtype=float32)
     """
     return gradient(model, torch.full((1, *shape), grey))[0].numpy()
 
@@ -59,6 +72,12 @@ def linear_field(
     -------
     ndarray of float32, shape `shape`
         Response per unit of luminance of each pixel.
+
+    Examples
+    --------
+    >>> field = linear_field(lambda stimuli: (stimuli[:, 2, 3] - 0.5).relu(), (4, 5), contrast=0.1)
+    >>> bool(abs(field[2, 3] - 0.5) < 0.05), float(abs(field[:2]).max())
+    (True, 0.0)
     """
     if samples < 2 or samples % 2 or contrast <= 0:
         raise ValueError(

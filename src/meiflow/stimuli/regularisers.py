@@ -84,6 +84,12 @@ class TotalVariation:
     isotropic : bool
         Length of the gradient (forward differences, none beyond the border) instead of the sum
         of its absolute components.
+
+    Examples
+    --------
+    >>> ramp = torch.linspace(0, 1, 5).expand(1, 4, 5)
+    >>> TotalVariation()(torch.stack([ramp[0], torch.zeros(4, 5)]))
+    tensor([4., 0.])
     """
 
     isotropic: bool = False

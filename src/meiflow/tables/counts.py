@@ -83,6 +83,13 @@ def count_spikes(
     Returns
     -------
     ndarray of int, shape (presentations, neurons)
+
+    Examples
+    --------
+    >>> spikes = [np.array([0.1, 0.2, 1.1]), np.array([1.25])]
+    >>> count_spikes(spikes, starts=[0.0, 1.0], stops=[0.25, 1.25])
+    array([[2, 0],
+           [1, 1]])
     """
     edges = np.stack([np.asarray(starts, dtype=float), np.asarray(stops, dtype=float)])
     counts = np.empty((edges.shape[1], len(spike_times)), dtype=np.int64)
@@ -103,6 +110,14 @@ def counting_windows(
         With start_time and stop_time.
     window_s : tuple
         Start and stop after onset; a stop of None is the presentation's own end.
+
+    Examples
+    --------
+    >>> shown = pd.DataFrame({"start_time": [1.0, 2.0], "stop_time": [1.3, 2.2]})
+    >>> counting_windows(shown, (0.0, 0.25))
+    (array([1., 2.]), array([1.25, 2.25]))
+    >>> counting_windows(shown, (0.0, None))
+    (array([1., 2.]), array([1.3, 2.2]))
     """
     onset = presentations["start_time"].to_numpy(float)
     end = presentations["stop_time"].to_numpy(float) if window_s[1] is None else onset + window_s[1]
@@ -174,6 +189,13 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
     MeiflowError
         For missing values, negative or fractional counts, ids that are not whole numbers,
         repeated pairs and trials with more than one image.
+
+    Examples
+    --------
+    >>> rows = [(0, "a", 2, 7), (0, "b", 1, 7), (1, "b", 3, 8)]
+    >>> trials = trials_from_table(pd.DataFrame(rows, columns=TRIAL_COLUMNS), "trials.csv")
+    >>> trials.neuron_ids, trials.image_ids, trials.counts.tolist()
+    (['a', 'b'], array([7, 8]), [[2, 1], [0, 3]])
     """
     if table.empty:
         raise MeiflowError(f"{origin}: no trials")

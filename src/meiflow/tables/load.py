@@ -45,7 +45,20 @@ class Responses:
 
 
 def load_responses(folder: str | Path, geometry: Geometry | None = None) -> Responses:
-    """Read responses.csv and the image stack of a tables folder; see `read_stack`."""
+    r"""Read responses.csv and the image stack of a tables folder; see `read_stack`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from meiflow.tables.stack import write_stack
+    >>> screen = Geometry(6, 8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_stack(np.full((2, 6, 8), 0.5, np.float32), np.array([4, 7]), screen, Path(folder))
+    ...     _ = (Path(folder) / "responses.csv").write_text("image_id,a,b\n4,1.5,0\n7,2.0,0.5\n")
+    ...     found = load_responses(folder, screen)
+    >>> found.neuron_ids, found.image_ids, found.means.tolist()
+    (['a', 'b'], array([4, 7]), [[1.5, 0.0], [2.0, 0.5]])
+    """
     folder = Path(folder)
     table = read_csv(folder / "responses.csv", ("image_id",))
     image_ids, images = read_stack(folder, geometry)
@@ -59,7 +72,18 @@ def load_responses(folder: str | Path, geometry: Geometry | None = None) -> Resp
 
 
 def load_trials(folder: str | Path) -> Trials:
-    """Read trials.csv of a tables folder."""
+    r"""Read trials.csv of a tables folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = "trial_id,neuron_id,spike_count,image_id\n0,a,2,7\n1,a,0,-1\n"
+    ...     _ = (Path(folder) / "trials.csv").write_text(rows)
+    ...     trials = load_trials(folder)
+    >>> trials.counts.ravel(), trials.of_images().image_ids
+    (array([2, 0]), array([7]))
+    """
     path = Path(folder) / "trials.csv"
     return trials_from_table(read_csv(path, TRIAL_COLUMNS), str(path))
 

@@ -1,0 +1,96 @@
+"""The pages' fenced blocks, and how each shell command in them is tried.
+
+``python -m tests.docs.pages`` prints every command with its way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+    + [p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts]
+)
+TRIED = ("sh", "console", "python", "yaml")
+
+# The neuron that pages name, and the one of the small run that takes its place.
+NEURON = "950000147"
+
+# How a command is tried that cannot be run here as it stands; the first pattern that is found in
+# it decides. Whatever no pattern matches is run.
+WAYS = {
+    r"^make \w+": "make -n",  # they run this test, or a full-size session
+    r"^(uv )?pip install|^conda env create": "files",  # the environment is there: this one
+    r"^source \.venv/bin/activate": "files",
+    r"workflow/presets/\w+\.yaml": "snakemake -n",  # full-size runs, hours of training
+    r"--configfile louder\.yaml$": "snakemake -n",
+    r"--profile profiles/slurm": "snakemake -n",  # no SLURM here
+    r"^snakemake --cores 8 --configfile allen\.yaml$": "snakemake -n",  # two gigabytes
+    r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # its stand-in has no neuron worth a model
+    r"^meiflow sessions": "warehouse",  # the loopback one
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and where it stands."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block's first line says it is."""
+        named = re.match(r"# ([\w./-]+\.(?:py|yaml))\b", self.text)
+        return named.group(1) if named else None
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands of a shell block, without comments, continued lines joined."""
+        joined = re.sub(r"\\\n\s*", "", self.text)
+        lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines()]
+        return [line.removeprefix("$ ") for line in lines if line]
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
+    return [
+        Block(page, (token.map or [0])[0] + 1, token.info.strip(), token.content)
+        for token in tokens
+        if token.type == "fence"
+    ]
+
+
+def way(command: str) -> str:
+    """How a command is tried."""
+    return next((how for pattern, how in WAYS.items() if re.search(pattern, command)), "run")
+
+
+def all_commands() -> list[tuple[Block, str]]:
+    """Every command of every page, with its block."""
+    found = [block for page in PAGES for block in blocks(page)]
+    shell = [block for block in found if block.language in ("sh", "console")]
+    return [(block, command) for block in shell for command in block.commands]
+
+
+def tried() -> Counter[str]:
+    """How many commands are tried in each way."""
+    return Counter(way(command) for _, command in all_commands())
+
+
+if __name__ == "__main__":
+    for block, command in all_commands():
+        print(f"{way(command):14}{command}   ({block})")
+    print(dict(tried()))

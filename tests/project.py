@@ -1,0 +1,126 @@
+"""A copy of the workflow in an empty folder, as a user would have it, with a small session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SMALL = {
+    "session": {
+        "id": "demo",
+        "simulation": {
+            "units": {"VISam": 4, "VISp": 2},
+            "frames": 50,
+            "repeats": 8,
+            "gabor_repeats": 1,
+            "grating_repeats": 0,
+            "frame_height": 60,
+            "frame_width": 78,
+            "mean_rate_hz": 8.0,
+        },
+    },
+    "image": {"height": 30, "width": 48},
+    "model": {
+        "wavelengths_deg": [12.0, 20.0],
+        "orientations": 6,
+        "stride": 2,
+        "penalties": [0.03, 0.3],
+        "folds": 3,
+        "learning_curve": [0.5],
+        "gabor_energy": {"starts": 2, "steps": 60},
+    },
+    "selection": {"oracle_p_max": 0.01, "shuffles": 200},
+    "mei": {"steps": 20, "restarts": 1},
+    "stimuli": {
+        "diverse_images": 2,
+        "diverse_steps": 10,
+        "fade_steps": 10,
+        "field_samples": 8,
+        "published_steps": 10,
+    },
+    "experiments": {"phases": 4, "orientations": 8, "map_step_deg": 12.0},
+    "gabor": {
+        "wavelengths_deg": [12.0, 20.0],
+        "orientations": 6,
+        "spacing": 1.0,
+        "refine_steps": 10,
+        "refine_top": 3,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with Snakefile, workflow, profiles and config.yaml."""
+
+    folder: Path
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "demo"
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake there; stdout and stderr come together in ``stdout``."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=os.environ | {"PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=1800,
+        )
+
+    def configure(self, name: str, document: dict) -> str:
+        """Write a further configuration file; returns its name for ``--configfile``."""
+        (self.folder / name).write_text(yaml.safe_dump(document))
+        return name
+
+    def copy(self, folder: Path, *left_out: str) -> Project:
+        """A copy with all results, for a test that changes them; with dates, as Snakemake looks."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(*left_out))
+        return Project(folder)
+
+
+def make_project(folder: Path) -> Project:
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "environment.yml", folder)
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    project = Project(folder)
+    project.configure("small.yaml", SMALL)
+    return project
+
+
+def finished_project(factory: pytest.TempPathFactory) -> Project:
+    """A project whose whole workflow has run once, on two cores: made once for all tests.
+
+    All workers of a test session share it, so that it is not to be changed.
+    """
+    base = factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder = shared / "finished"
+    with FileLock(shared / "finished.lock"):
+        if folder.is_dir():
+            return Project(folder)
+        begun = folder.with_suffix(".part")
+        shutil.rmtree(begun, ignore_errors=True)
+        begun.mkdir()
+        project = make_project(begun)
+        done = project.snakemake("--cores", "2", "--configfile", "small.yaml")
+        assert done.returncode == 0, done.stdout[-5000:]
+        project.folder.rename(folder)
+    return Project(folder)
