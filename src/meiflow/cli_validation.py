@@ -86,8 +86,16 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
             bool, typer.Option("--quick", help="one cell, compared with the published one")
         ] = False,
         threads: ThreadsOption = 2,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", "-n", help="list the recordings, run nothing")
+        ] = False,
     ) -> None:
         """Run the closed-loop benchmark on simulated neurons: table, figure, calibration."""
+        if dry_run:
+            from meiflow.validation.benchmark.run import listed
+
+            print(listed(output, quick))
+            return
         prepare()
         from meiflow.validation.benchmark.publish import run_full, run_quick
 

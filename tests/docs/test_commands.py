@@ -108,6 +108,8 @@ class Reader:
             command, folder = command.replace("make", "make -n", 1), ROOT
         elif way == "snakemake -n":
             command = command.replace("snakemake", "snakemake -n --executor local", 1)
+        elif way == "validate -n":
+            command += " -n"
         elif way == "warehouse":
             command += f' --config \'{{"session": {{"warehouse": "{self.server.address}"}}}}\''
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -21,7 +21,7 @@ from meiflow.validation.benchmark.design import (
     quick_design,
 )
 from meiflow.validation.benchmark.recording import SimulatedSession
-from meiflow.validation.benchmark.run import cell_file, read_cells, run_cells
+from meiflow.validation.benchmark.run import cell_file, listed, read_cells, run_cells
 from meiflow.validation.benchmark.table import at_main, by_data, by_model, by_stimulus
 from meiflow.validation.trust import calibration
 
@@ -149,6 +149,9 @@ def test_done_cells_are_kept_and_a_missing_one_is_said(tmp_path, monkeypatch):
     cell_file(tmp_path, "loop", cells[1]).unlink()
     run_cells(cells, tmp_path, 1)
     assert made == [*cells, cells[1]]
+    lines = listed(tmp_path, quick=False).splitlines()
+    assert len(lines) == len(full_design())
+    assert [line for line in lines if line.endswith("done")] == [f"{c.name}  done" for c in cells]
     assert read_cells(cells, tmp_path, "loop")["images"].tolist() == [25, 50]
     with pytest.raises(MeiflowError, match="25x15"):
         read_cells([Cell(0, 25, 15)], tmp_path, "loop")

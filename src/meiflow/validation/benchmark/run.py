@@ -9,7 +9,7 @@ import pandas as pd
 
 from meiflow.files import read_csv, write_csv
 from meiflow.progress import say
-from meiflow.validation.benchmark.design import Cell
+from meiflow.validation.benchmark.design import Cell, full_design, quick_design
 from meiflow.validation.benchmark.recording import SimulatedSession
 
 PARTS = ("loop", "confidence")
@@ -20,14 +20,24 @@ def cell_file(folder: Path, part: str, cell: Cell) -> Path:
     return folder / "cells" / f"{cell.name}_{part}.csv"
 
 
+def is_done(folder: Path, cell: Cell) -> bool:
+    """Whether all parts of a cell are there."""
+    return all(cell_file(folder, part, cell).exists() for part in PARTS)
+
+
+def listed(folder: Path, quick: bool) -> str:
+    """One line per cell: its name, and whether it is done."""
+    cells = quick_design() if quick else full_design()
+    return "\n".join(f"{c.name}  {'done' if is_done(folder, c) else 'to do'}" for c in cells)
+
+
 def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
     """Run those cells that are not done; each leaves two files in the folder ``cells``."""
     from meiflow.validation.benchmark.cell import run_cell, true_optima
 
     session: SimulatedSession | None = None
     for number, cell in enumerate(cells, 1):
-        paths = [cell_file(folder, part, cell) for part in PARTS]
-        if all(path.exists() for path in paths):
+        if is_done(folder, cell):
             continue
         say(f"benchmark: cell {number} of {len(cells)}, {cell.name}")
         if session is None or session.seed != cell.session:
@@ -37,10 +47,9 @@ def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
             found = true_optima(session)
             write_csv(pd.DataFrame({"neuron_id": list(found), "drive": found.values()}), best)
         optima = read_csv(best).set_index("neuron_id")["drive"]
-        for part, path in zip(
-            run_cell(cell, session, optima.to_dict(), threads), paths, strict=True
-        ):
-            write_csv(part, path)
+        done = run_cell(cell, session, optima.to_dict(), threads)
+        for part, table in zip(PARTS, done, strict=True):
+            write_csv(table, cell_file(folder, part, cell))
 
 
 def read_cells(cells: Sequence[Cell], folder: Path, part: str) -> pd.DataFrame:
