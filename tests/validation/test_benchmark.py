@@ -153,6 +153,9 @@ def test_done_cells_are_kept_and_a_missing_one_is_said(tmp_path, monkeypatch):
     assert len(lines) == len(full_design())
     assert [line for line in lines if line.endswith("done")] == [f"{c.name}  done" for c in cells]
     assert read_cells(cells, tmp_path, "loop")["images"].tolist() == [25, 50]
+    (tmp_path / "cells" / "version.txt").write_text("meiflow 0.0.1, benchmark 1\n")
+    with pytest.raises(MeiflowError, match="another --output"):
+        run_cells(cells, tmp_path, 1)
     with pytest.raises(MeiflowError, match="25x15"):
         read_cells([Cell(0, 25, 15)], tmp_path, "loop")
 

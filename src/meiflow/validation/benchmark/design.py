@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from meiflow.truth import CENTRED_KINDS, CONTEXT_KINDS, SHAPE_KINDS
 
-VERSION = 1
+VERSION = 1  # of the recordings: another one has other numbers
 # One neuron of each kind per session, and some that are not tuned at all.
 GABOR_LIKE = ("simple", "complex")
 CONTRAST_GAIN = ("simple_normalised", "complex_normalised")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from meiflow.files import read_csv, write_csv
+from meiflow import __version__
+from meiflow.errors import MeiflowError
+from meiflow.files import read_csv, write_csv, write_text
 from meiflow.progress import say
-from meiflow.validation.benchmark.design import Cell, full_design, quick_design
+from meiflow.validation.benchmark.design import VERSION, Cell, full_design, quick_design
 from meiflow.validation.benchmark.recording import SimulatedSession
 
 PARTS = ("loop", "confidence")
@@ -31,10 +33,29 @@ def listed(folder: Path, quick: bool) -> str:
     return "\n".join(f"{c.name}  {'done' if is_done(folder, c) else 'to do'}" for c in cells)
 
 
+def _check_version(folder: Path) -> None:
+    """Refuse a folder with cells of another version; mark a new one with this."""
+    own = f"meiflow {__version__}, benchmark {VERSION}\n"
+    path = folder / "cells" / "version.txt"
+    if not path.exists():
+        write_text(own, path)
+    elif (found := path.read_text(encoding="utf-8")) != own:
+        raise MeiflowError(
+            f"{path.parent}: made by {found.strip()}, this is {own.strip()}; give another --output"
+        )
+
+
 def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
-    """Run those cells that are not done; each leaves two files in the folder ``cells``."""
+    """Run those cells that are not done; each leaves two files in the folder ``cells``.
+
+    Raises
+    ------
+    MeiflowError
+        If the folder holds cells of another version.
+    """
     from meiflow.validation.benchmark.cell import run_cell, true_optima
 
+    _check_version(folder)
     session: SimulatedSession | None = None
     for number, cell in enumerate(cells, 1):
         if is_done(folder, cell):
