@@ -253,8 +253,11 @@ def test_panels_say_what_of_the_response_they_show():
         maps = {k: pd.DataFrame(np.eye(2) * n, [1, 0], [0, 1]) for k, n in (("on", 1), ("off", 3))}
         figure = neuron_figure({"orientation": table}, maps, row)
         assert figure.axes[0].get_ylabel() == label
-        scales = [mesh.get_clim() for ax in figure.axes[4:6] for mesh in ax.collections]
-        assert scales == [(0, 3), (0, 3)]
+        shown = [picture for ax in figure.axes[4:6] for picture in ax.images]
+        assert [picture.get_clim() for picture in shown] == [(0, 3), (0, 3)]
+        # the first row is the highest, and a pixel is centred on its place
+        assert np.asarray(shown[1].get_array()).tolist() == [[3, 0], [0, 3]]
+        assert list(shown[1].get_extent()) == [-0.5, 1.5, -0.5, 1.5]
         bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
         assert len(bars) == 2
 
