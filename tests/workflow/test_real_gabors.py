@@ -78,6 +78,8 @@ def test_chain_runs_to_the_end(project, real_inputs):
             # all 135 units are fitted: fewer candidates, starts and steps keep the test short
             "model": {
                 "stride": 4,
+                "wavelengths_deg": [8.0, 12.5, 20.0],
+                "orientations": 4,
                 "folds": 3,
                 "learning_curve": [],
                 "ln": {"widths_deg": [8.0], "penalties": [0.001, 0.01]},
