@@ -41,6 +41,17 @@ def test_untuned_neurons_are_not_selected(results):
     assert not table.loc[kinds == "untuned", "selected"].any()
 
 
+def test_trust_tells_true_meis_from_others(results):
+    """The flag knows no truth; the closed loop has it."""
+    summary = pd.read_csv(results / "summary.csv").set_index("neuron_id")
+    assert summary["trusted"].mean() > 0.7
+    right = summary["mei_true_fraction"] >= 0.8
+    assert right[summary["trusted"]].mean() >= 0.95
+    assert not summary.loc[summary["kind"] == "untuned", "trusted"].any()
+    doubted = summary[~summary["trusted"]]
+    assert doubted["trust_reason"].str.contains("needed").all()
+
+
 def test_the_model_beats_its_baselines_and_the_control_is_at_zero(results):
     summary = pd.read_csv(results / "summary.csv")
     assert summary["cc_norm_model"].mean() > 0.9

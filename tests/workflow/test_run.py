@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import get_args
 
@@ -26,6 +27,8 @@ COLUMNS = {
     "selection/neurons.csv": "neuron_id,oracle,oracle_p,cc_max,fev,entropy,variance,"
     "anomaly_score,is_anomaly,most_correlated,highest_correlation,least_correlated,"
     "lowest_correlation,mean_rate_hz,selected",
+    "validation/trust.csv": "neuron_id,cc_abs,cc_norm,cc_norm_low,cc_shuffled,fold_agreement,"
+    "fold_lowest,trusted,expected_fraction,trust_reason",
     "validation/closed_loop.csv": "neuron_id,kind,stimulus,true_drive,fraction_of_optimum",
 }
 NEURON_COLUMNS = {
@@ -119,6 +122,22 @@ def test_report_stands_alone(finished):
     for neuron in neurons(finished):
         assert f'id="n{neuron}"' in page
     assert "Simulated session." in page
+
+
+def test_snakemake_packs_its_own_report(finished, tmp_path):
+    """The figures and the page are in it, by category, and it needs no network."""
+    packed = tmp_path / "report.zip"
+    done = finished.snakemake("--report", str(packed), *SMALL)
+    assert done.returncode == 0, done.stdout[-3000:]
+    with zipfile.ZipFile(packed) as archive:
+        names = archive.namelist()
+        (page,) = (n for n in names if n.endswith("/report.html") and "data" not in n)
+        text = archive.read(page).decode()
+    own = [name for name in names if name.endswith(".svg")]
+    assert len(own) >= 5, names
+    assert sum(name.endswith("report.html") for name in names) == 2  # Snakemake's and ours
+    assert all(neuron in text for neuron in neurons(finished))
+    assert "closed_loop" in text
 
 
 def test_second_run_does_nothing(finished):

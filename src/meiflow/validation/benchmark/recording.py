@@ -19,7 +19,7 @@ from meiflow.session.schedule import gabor_conditions
 from meiflow.session.simulate import DISPLAY, gabor_rates, image_rates
 from meiflow.session.spikes import running_speed, shared_gain
 from meiflow.truth import calibrate_gain, draw_neurons
-from meiflow.validation.benchmark.design import IMAGES, REPEATS, TUNED, UNTUNED, Cell
+from meiflow.validation.benchmark.design import MOST_IMAGES, MOST_REPEATS, TUNED, UNTUNED, Cell
 
 _WINDOW_S = 0.25
 _FIRST_BLOCK = 118
@@ -77,7 +77,7 @@ class SimulatedSession:
     def images(self, number: int) -> NDArray[np.float32]:
         """The first images of the session."""
         if number > _FIRST_BLOCK and len(self.blocks) == 1:
-            self.blocks.append(self.frames(_FIRST_BLOCK, max(IMAGES)))
+            self.blocks.append(self.frames(_FIRST_BLOCK, MOST_IMAGES))
         return np.concatenate(self.blocks)[:number]
 
     def trials(self, cell: Cell) -> pd.DataFrame:
@@ -90,11 +90,11 @@ class SimulatedSession:
             ids = start + np.arange(len(rates)) - 1
             if block:  # the blank belongs to the first
                 rates, ids = rates[1:], ids[1:]
-            order = self._rng(1, block).permutation(len(ids) * max(REPEATS))
-            which, repeat = np.divmod(order, max(REPEATS))
+            order = self._rng(1, block).permutation(len(ids) * MOST_REPEATS)
+            which, repeat = np.divmod(order, MOST_REPEATS)
             counts = self._counts(rates[which], cell.noise, block)
             kept = np.flatnonzero((ids[which] < len(shown)) & (repeat < cell.repeats))
-            trial_ids = kept + (_FIRST_BLOCK + 1) * max(REPEATS) * block
+            trial_ids = kept + (_FIRST_BLOCK + 1) * MOST_REPEATS * block
             tables.append(self._long(trial_ids, counts[kept], {"image_id": ids[which[kept]]}))
         return pd.concat(tables, ignore_index=True)
 
