@@ -144,7 +144,7 @@ def test_done_cells_are_kept_and_a_missing_one_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "run_cell", pretend)
     monkeypatch.setattr(module, "true_optima", lambda session: {"simple": 2.0})
-    cells = [Cell(0, 25, 5), Cell(0, 50, 5)]
+    cells = [Cell(0, 25, 5), Cell(0, 50, 50)]
     run_cells(cells, tmp_path, 1)
     cell_file(tmp_path, "loop", cells[1]).unlink()
     run_cells(cells, tmp_path, 1)

@@ -13,6 +13,7 @@ from meiflow.models.network import NeuronModel, save_ensemble
 from meiflow.stimuli import patterns
 from meiflow.stimuli.projection import project_array
 from meiflow.validation.benchmark.calibrate import choose_rule, measured, with_fractions
+from meiflow.validation.benchmark.design import CHOOSING, MEASURING
 from meiflow.validation.confidence import measure_confidence, regrets
 from meiflow.validation.trust import Calibration, calibration
 
@@ -139,7 +140,7 @@ def recordings(n=400, seed=0):
 def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
     table = recordings()
     found = choose_rule(table)
-    other = table[table["session"] >= 4]
+    other = table[table["session"].isin(MEASURING)]
     judged = found.judge(other)
     assert found.neurons == judged["trusted"].sum() > 10
     right = other["fraction_of_optimum"] >= 0.8
@@ -149,7 +150,7 @@ def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
     assert found.recall == pytest.approx(judged["trusted"][right].mean(), abs=1e-4)
     assert found.untuned_trusted == 0
     # what happens in the sessions to measure on does not change the rule
-    spoilt = table["fraction_of_optimum"].where(table["session"] < 4, 0.0)
+    spoilt = table["fraction_of_optimum"].where(table["session"].isin(CHOOSING), 0.0)
     again = choose_rule(table.assign(fraction_of_optimum=spoilt))
     assert again.expected_min == found.expected_min
     assert again.slopes == found.slopes

@@ -37,11 +37,12 @@ class Calibration:
     precision_low : float
         Lower end of its 95 % interval (Clopper & Pearson 1934).
     neurons : int
-        Trusted neurons that it was measured on.
+        Recordings of trusted neurons that it was measured on; some neurons were recorded with
+        several amounts of data.
     recall : float
         Share of the neurons whose MEI reached `level` that were trusted.
     untuned : int
-        Untuned neurons in these recordings.
+        Recordings of untuned neurons among them.
     untuned_trusted : int
         How many of them were trusted.
     """
@@ -61,8 +62,8 @@ class Calibration:
     def source(self) -> str:
         """Where the precision comes from, in one sentence."""
         return (
-            f"Of {self.neurons} simulated neurons with this flag, {self.precision:.0%} (95 % "
-            f"interval from {self.precision_low:.0%}) had an MEI that reached {self.level:.0%} "
+            f"Of {self.neurons} recordings of simulated neurons with this flag, "
+            f"{self.precision:.0%} (95 % interval from {self.precision_low:.0%}) had an MEI that reached {self.level:.0%} "
             f"of the best possible drive; {self.untuned_trusted} of {self.untuned} untuned ones "
             "had the flag."
         )

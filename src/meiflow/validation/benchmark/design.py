@@ -13,7 +13,7 @@ CONTRAST_GAIN = ("simple_normalised", "complex_normalised")
 BREAKING = (*CONTRAST_GAIN, *CENTRED_KINDS, *SHAPE_KINDS, *CONTEXT_KINDS)
 TUNED = (*GABOR_LIKE, *BREAKING)
 UNTUNED = 4
-MOST_IMAGES, MOST_REPEATS = 2000, 50
+MOST_IMAGES, MOST_REPEATS = 2000, 50  # that a session has
 USUAL_NOISE = 0.2
 MAIN = (118, 50)  # images x repeats of an Allen session
 # The trust rule was chosen on the first sessions; on the others it is measured.
@@ -22,7 +22,7 @@ MEASURING = (4, 5, 6)
 _BOTH = (CHOOSING[0], MEASURING[0])
 _NOISE = (0.0, 0.5)
 _LESS = ((25, 5), (25, 50), (50, 50), (118, 5), (118, 15))
-_MORE = ((0, 500, 5), (4, 500, 50), (4, 2000, 5))  # session, images, repeats: slow
+_MORE = ((0, 500, 5),)  # session, images, repeats: slow
 
 
 @dataclass(frozen=True, order=True)
