@@ -63,8 +63,9 @@ class Calibration:
         """Where the precision comes from, in one sentence."""
         return (
             f"Of {self.neurons} recordings of simulated neurons with this flag, "
-            f"{self.precision:.0%} (95 % interval from {self.precision_low:.0%}) had an MEI that reached {self.level:.0%} "
-            f"of the best possible drive; {self.untuned_trusted} of {self.untuned} untuned ones "
+            f"{self.precision:.0%} (95 % interval from {self.precision_low:.0%}) had an MEI that "
+            f"reached {self.level:.0%} of the best possible drive; {self.untuned_trusted} of "
+            f"{self.untuned} untuned ones "
             "had the flag."
         )
 
