@@ -1,8 +1,8 @@
-"""Which rule finds the neurons whose models can be trusted?
+"""Which rule finds the neurons whose models predict them well?
 
 ``python -m benchmarks.selection_rules`` simulates sessions of 40 units, half of them untuned, at
 several mean rates and numbers of repeats, and judges rules by the truth. *Tuned* is a neuron whose
-drive depends on the image at all; *trusted* one whose cross-validated model predicts the true,
+drive depends on the image at all; *predictable* one whose cross-validated model predicts the true,
 noise-free drive of held-out images with a correlation of at least 0.7. Prints, for every rule, the
 precision and recall of both, with neurons of all sessions pooled. About half a minute per session
 on two cores.
@@ -50,7 +50,7 @@ RULES = {
 
 
 def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
-    """neurons.csv of one session with the columns `tuned` and `trusted`."""
+    """neurons.csv of one session with the columns `tuned` and `predictable`."""
     simulation = {"units": {"VISam": 40}, "untuned_fraction": 0.5, "failing_fraction": 0.0}
     simulation |= {"mean_rate_hz": rate_hz, "repeats": repeats}
     simulation |= {"gabor_repeats": 0, "grating_repeats": 0}
@@ -73,7 +73,7 @@ def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
     tuned = (known["kind"] != "untuned").to_numpy() & (drive.std(axis=0) > 0)
     with np.errstate(invalid="ignore"):
         fit = [np.corrcoef(drive[:, i], predicted[:, i])[0, 1] for i in range(len(table))]
-    return table.assign(tuned=tuned, trusted=tuned & (np.nan_to_num(fit) >= 0.7))
+    return table.assign(tuned=tuned, predictable=tuned & (np.nan_to_num(fit) >= 0.7))
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def main() -> None:
     truth = pd.concat(sessions)
     print(
         f"{len(sessions)} sessions, {len(truth)} neurons: {truth['tuned'].sum()} tuned, "
-        f"{truth['trusted'].sum()} trusted"
+        f"{truth['predictable'].sum()} predictable"
     )
     rows = []
     for name, rule in RULES.items():
@@ -104,7 +104,7 @@ def main() -> None:
                 chosen.append(pd.Series(False, index=table.index))
         picked = pd.concat(chosen).to_numpy()
         row: dict[str, object] = {"rule": name, "picked": int(picked.sum())}
-        for kind in ("tuned", "trusted"):
+        for kind in ("tuned", "predictable"):
             good = truth[kind].to_numpy()
             hits = (picked & good).sum()
             precision, recall = hits / max(picked.sum(), 1), hits / good.sum()

@@ -90,6 +90,7 @@ def rule(**changes):
         slopes=(3.0, 4.0),
         precision=0.97,
         precision_low=0.9,
+        recordings=80,
         neurons=60,
         recall=0.8,
         untuned=24,
@@ -129,6 +130,7 @@ def recordings(n=400, seed=0):
     return pd.DataFrame(
         {
             "session": np.arange(n) % 10,
+            "neuron_id": np.arange(n),
             "kind": np.where(untuned, "untuned", "simple"),
             "cc_norm_low": score,
             "fold_agreement": agreement,
@@ -142,7 +144,7 @@ def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
     found = choose_rule(table)
     other = table[table["session"].isin(MEASURING)]
     judged = found.judge(other)
-    assert found.neurons == judged["trusted"].sum() > 10
+    assert found.recordings == judged["trusted"].sum() > 10
     right = other["fraction_of_optimum"] >= 0.8
     assert found.precision == pytest.approx(right[judged["trusted"]].mean(), abs=1e-4)
     assert found.precision > right.mean() + 0.4
@@ -167,6 +169,8 @@ def test_where_confidence_says_nothing_no_rule_is_made():
 def test_precision_counts_trusted_untuned_neurons_as_wrong():
     table = pd.DataFrame(
         {
+            "session": 4,
+            "neuron_id": ["simple", "untuned_1"],
             "kind": ["simple", "untuned"],
             "cc_norm_low": 1.0,
             "fold_agreement": 1.0,
@@ -175,6 +179,18 @@ def test_precision_counts_trusted_untuned_neurons_as_wrong():
     )
     found = measured(rule(), table)
     assert (found.precision, found.untuned_trusted, found.recall) == (0.5, 1, 1.0)
+
+
+def test_the_interval_counts_a_neuron_once():
+    """Twenty recordings of two neurons, one of which failed once, are not twenty trials."""
+    from scipy.stats import beta
+
+    fractions = [0.9] * 19 + [0.5]
+    table = pd.DataFrame({"fraction_of_optimum": fractions, "neuron_id": ["a", "b"] * 10})
+    table = table.assign(session=4, kind="simple", cc_norm_low=1.0, fold_agreement=1.0)
+    found = measured(rule(), table)
+    assert (found.precision, found.recordings, found.neurons) == (0.95, 20, 2)
+    assert found.precision_low == pytest.approx(beta.ppf(0.025, 1, 2), abs=1e-4)
 
 
 def test_an_untuned_neuron_has_a_fraction_of_zero():
@@ -190,7 +206,7 @@ def test_the_rule_of_this_version_keeps_what_is_promised():
     """Trusted neurons reach 0.8 of the optimum in 95 % of cases, and none is untuned."""
     own = calibration()
     assert own.level == 0.8
-    assert own.neurons >= 30
+    assert own.recordings >= own.neurons >= 25
     assert own.precision >= 0.95
     assert own.untuned > 0
     assert own.untuned_trusted == 0

@@ -105,7 +105,8 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
             "How the MEI was climbed",
             f"Predicted count over {len(trace)} steps of gradient ascent, ending at "
             f"{number(float(trace['response'].iloc[-1]))}.",
-            "A curve that is flat at its end has arrived.",
+            "The best step is kept. A curve whose upper edge is flat at its end has arrived; large "
+            "early steps may swing about the optimum.",
             ascent_figure(trace),
             trace,
         ),

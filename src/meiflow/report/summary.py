@@ -26,8 +26,14 @@ _FROM_MEI = {
 }
 
 
-_FROM_TRUST = ("trusted", "expected_fraction", "trust_reason")
-_COMPARED = ("best_gabor", "best_natural")
+_FROM_TRUST = (
+    "trusted",
+    "expected_fraction",
+    "cc_norm_low",
+    "fold_agreement",
+    "trust_reason",
+)
+_COMPARED = ("best_gabor", "windowed_natural", "best_natural")
 _ENDS = ("", "_low", "_high")
 _ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
 

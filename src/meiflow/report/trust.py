@@ -77,7 +77,7 @@ def precision_text(calibration: Calibration | None) -> str:
     if calibration is None:
         return ""
     return (
-        f"✓ trusted: right for {calibration.precision:.0%} (at least "
-        f"{calibration.precision_low:.0%}) of {calibration.neurons} simulated neurons, whose MEI "
-        f"had to reach {calibration.level:.0%} of the best possible drive."
+        f"✓ trusted: right for {calibration.precision:.0%} of simulated neurons (at least "
+        f"{calibration.precision_low:.0%}, with 95 % confidence): their MEI reached "
+        f"{calibration.level:.0%} of the best possible drive."
     )

@@ -162,7 +162,7 @@ def _page(
         command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun model -- "
         f"{quote(target)}",
         card=f"CC norm {number(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
-        f"MEI/natural {_times(row, 'best_natural')}",
+        f"MEI/windowed natural {_times(row, 'windowed_natural')}",
         cells=[cell(column.name, row[column.name]) for column in columns],
     )
 
@@ -201,7 +201,8 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
         ("oracle", f"{number(row['oracle'])} (p {number(row['oracle_p'], 4)})"),
         ("mean rate", f"{number(row['mean_rate_hz'], 1)} Hz"),
         ("MEI / best Gabor", _interval(row, "mei_over_best_gabor")),
-        ("MEI / best natural", _interval(row, "mei_over_best_natural")),
+        ("MEI / natural, windowed", _interval(row, "mei_over_windowed_natural")),
+        ("MEI / natural, whole", number(row.get("mei_over_best_natural", math.nan))),
         ("orientation", _orientation(row).removeprefix("orientation ")),
         ("frequency", f"{number(row['mei_peak_frequency_cpd'], 3)} cycles/deg"),
         ("size", f"{number(row['mei_size_deg'], 0)}°"),
@@ -214,7 +215,11 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
         facts.append(("true drive of the MEI", f"{number(row['mei_true_fraction'])} of the best"))
     trust = trust_of(row)
     if trust is not None and trust.expected is not None:
-        facts.insert(0, ("expected drive of the MEI", f"{number(trust.expected)} of the best"))
+        facts[:0] = [
+            ("expected drive of the MEI", f"{number(trust.expected)} of the best"),
+            ("CC norm, low end", number(row.get("cc_norm_low", math.nan))),
+            ("agreement of other models", number(row.get("fold_agreement", math.nan))),
+        ]
     facts.append(("selected because", str(own["reason"])))
     return facts
 

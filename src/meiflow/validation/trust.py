@@ -35,10 +35,12 @@ class Calibration:
     precision : float
         Share of the trusted neurons whose MEI reached `level`.
     precision_low : float
-        Lower end of its 95 % interval (Clopper & Pearson 1934).
+        Lower end of a 95 % interval (Clopper & Pearson 1934) over neurons, each counted once, as
+        wrong if its MEI failed in any recording in which it was trusted.
+    recordings : int
+        Recordings of trusted neurons that it was measured on.
     neurons : int
-        Recordings of trusted neurons that it was measured on; some neurons were recorded with
-        several amounts of data.
+        How many neurons these are; some were recorded with several amounts of data.
     recall : float
         Share of the neurons whose MEI reached `level` that were trusted.
     untuned : int
@@ -53,6 +55,7 @@ class Calibration:
     slopes: tuple[float, float]
     precision: float
     precision_low: float
+    recordings: int
     neurons: int
     recall: float
     untuned: int
@@ -62,11 +65,11 @@ class Calibration:
     def source(self) -> str:
         """Where the precision comes from, in one sentence."""
         return (
-            f"Of {self.neurons} recordings of simulated neurons with this flag, "
-            f"{self.precision:.0%} (95 % interval from {self.precision_low:.0%}) had an MEI that "
-            f"reached {self.level:.0%} of the best possible drive; {self.untuned_trusted} of "
-            f"{self.untuned} untuned ones "
-            "had the flag."
+            f"Of {self.recordings} recordings of {self.neurons} simulated neurons with this flag, "
+            f"{self.precision:.0%} had an MEI that reached {self.level:.0%} of the best possible "
+            f"drive (95 % interval over neurons: at least {self.precision_low:.0%}); "
+            f"{self.untuned_trusted} of {self.untuned} recordings of untuned ones had it. Real "
+            "neurons may differ from the twelve simulated kinds."
         )
 
     def expected(self, table: pd.DataFrame) -> NDArray[np.float64]:

@@ -59,7 +59,7 @@ def choose_rule(table: pd.DataFrame, level: float = LEVEL) -> Calibration:
 
     fitted = minimize(error, np.zeros(3), method="Nelder-Mead", options={"maxiter": 4000}).x
     intercept, *slopes = (round(float(value), 3) for value in fitted)
-    nothing_known = (np.nan, np.nan, 0, np.nan, 0, 0)
+    nothing_known = (np.nan, np.nan, 0, 0, np.nan, 0, 0)
     rules = [
         Calibration(level, float(t), intercept, (slopes[0], slopes[1]), *nothing_known)
         for t in _THRESHOLDS
@@ -84,11 +84,16 @@ def measured(rule: Calibration, table: pd.DataFrame) -> Calibration:
     right = table[FRACTION] >= rule.level
     hits, n = int((right & trusted).sum()), int(trusted.sum())
     untuned = table["kind"] == "untuned"
+    # one neuron's recordings are no independent trials
+    always = right[trusted].groupby([table["session"], table["neuron_id"]]).all()
+    sure, distinct = int(always.sum()), len(always)
+    low = float(beta.ppf(0.025, sure, distinct - sure + 1)) if sure else 0.0
     return replace(
         rule,
         precision=round(hits / n, 4) if n else np.nan,
-        precision_low=round(float(beta.ppf(0.025, hits, n - hits + 1)), 4) if hits else 0.0,
-        neurons=n,
+        precision_low=round(low, 4),
+        recordings=n,
+        neurons=distinct,
         recall=round(hits / max(int(right.sum()), 1), 4),
         untuned=int(untuned.sum()),
         untuned_trusted=int((untuned & trusted).sum()),

@@ -22,7 +22,7 @@ MEASURING = (4, 5, 6)
 _BOTH = (CHOOSING[0], MEASURING[0])
 _NOISE = (0.0, 0.5)
 _LESS = ((25, 5), (25, 50), (50, 50), (118, 5), (118, 15))
-_MORE = ((0, 500, 5),)  # session, images, repeats: slow
+_MORE = ((0, 500, 5), (4, 500, 50))  # session, images, repeats: slow
 
 
 @dataclass(frozen=True, order=True)

@@ -71,6 +71,13 @@ def compare_with_published(loop: pd.DataFrame) -> pd.DataFrame:
     return both.loc[own != theirs, [*_SAME, tables.FRACTION, f"{tables.FRACTION}_published"]]
 
 
+def _as_printed(table: pd.DataFrame) -> pd.DataFrame:
+    """Fractions as text with the digits that are printed."""
+    fractions = table.select_dtypes("float")
+    text = {name: [f"{v:.{DIGITS}f}" for v in fractions[name]] for name in fractions}
+    return table.assign(**text).replace("nan", "")
+
+
 def _print(title: str, table: pd.DataFrame) -> None:
     print(f"\n{title}\n{table.round(DIGITS).to_string(na_rep='')}", flush=True)
 
@@ -123,8 +130,11 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
     judged["right"] = judged[tables.FRACTION] >= rule.level
     main = tables.at_main(loop)
     measured_on = judged[judged["session"].isin(MEASURING)]
+    stimuli = tables.by_stimulus(main)
     found = {
-        "by_stimulus": tables.by_stimulus(main),
+        "by_kind": stimuli.loc[[*TUNED]],
+        "by_group": stimuli.drop(index=[*TUNED]),
+        "trust_by_kind": tables.trust_by_kind(tables.at_main(judged)),
         "by_model": tables.by_model(main),
         "by_data": tables.by_data(judged).set_index(["noise", "images", "repeats"]),
         "by_confidence": tables.by_confidence(measured_on),
@@ -136,11 +146,11 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
     short = [*tables.KEYS, "kind", "selected", *FEATURES, tables.FRACTION]
     write_csv(confidence[short], folder / "published_confidence.csv")
     for name, table in found.items():
-        write_csv(table.round(DIGITS).reset_index(), folder / f"{name}.csv")
+        write_csv(_as_printed(table).reset_index(), folder / f"{name}.csv")
         _print(name, table)
     write_rule(rule, folder / "calibration.json")
-    drawn = found["by_stimulus"].loc[[*TUNED, *tables.WHOLE]]
-    save_both(fractions_by_kind(drawn), folder, "by_stimulus")
+    drawn = stimuli.loc[[*TUNED, *tables.WHOLE]]
+    save_both(fractions_by_kind(drawn), folder, "by_kind")
     usual = found["by_data"].reset_index()
     usual = usual[usual["noise"] == tables.USUAL_NOISE]
     save_both(fraction_against_data(usual), folder, "by_data")

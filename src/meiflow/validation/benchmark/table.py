@@ -102,6 +102,18 @@ def by_data(judged: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def trust_by_kind(judged: pd.DataFrame) -> pd.DataFrame:
+    """How many neurons of each kind are trusted, and how many are right; untuned ones, too."""
+    kinds = judged.assign(both=judged["trusted"] & judged["right"]).groupby("kind", sort=False)
+    return kinds.agg(
+        neurons=("right", "size"),
+        trusted=("trusted", "sum"),
+        right=("right", "sum"),
+        trusted_and_right=("both", "sum"),
+        expected=("expected_fraction", "mean"),
+    )
+
+
 def by_model(loop: pd.DataFrame) -> pd.DataFrame:
     """Mean fraction that the MEI of each model reaches: groups in rows, models in columns."""
     mei = loop[loop["stimulus"] == "mei"]
