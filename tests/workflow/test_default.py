@@ -48,8 +48,8 @@ def test_trust_tells_true_meis_from_others(results):
     right = summary["mei_true_fraction"] >= 0.8
     assert right[summary["trusted"]].mean() >= 0.95
     assert not summary.loc[summary["kind"] == "untuned", "trusted"].any()
-    doubted = summary[~summary["trusted"]]
-    assert doubted["trust_reason"].str.contains("needed").all()
+    explained = summary["trust_reason"].fillna("").str.contains("needed")
+    assert (explained == ~summary["trusted"]).all()
 
 
 def test_the_model_beats_its_baselines_and_the_control_is_at_zero(results):
