@@ -132,7 +132,9 @@ def test_the_funnel_narrows(view, results):
 
 def test_trust_is_said_in_words_with_its_measured_precision(view, big_page):
     assert [page.trust.kind for page in view.pages] == ["yes", "yes", "no"]
-    assert "right for 93% (at least 87%) of 214 simulated neurons" in view.precision
+    assert (
+        "right for 93% of simulated neurons (at least 87%, with 95 % confidence)" in view.precision
+    )
     assert any(view.pages[2].id in line for line in view.believe)
     text = Tags(big_page.read_text(encoding="utf-8")).text
     assert "not trusted" in text

@@ -83,5 +83,7 @@ def cell(name: str, value: object) -> Cell:
         return Cell("–", "")
     if isinstance(value, bool | np.bool_):
         return Cell("yes" if value else "no", str(int(value)))
-    digits = 3 if name.endswith("_cpd") else 1 if name.endswith("_deg") else 2
+    if name.endswith("_deg"):  # an angle of 0.004 degrees is 0.0
+        return Cell(f"{value:.1f}", str(value))
+    digits = 3 if name.endswith("_cpd") else 2
     return Cell(number(value, digits), str(value))

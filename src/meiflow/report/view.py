@@ -163,7 +163,7 @@ def _page(
         f"{quote(target)}",
         card=f"CC norm {number(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
         f"MEI/windowed natural {_times(row, 'windowed_natural')}",
-        cells=[cell(column.name, row[column.name]) for column in columns],
+        cells=[_cell(column.name, row) for column in columns],
     )
 
 
@@ -183,11 +183,21 @@ def _times(row: dict[Any, Any], other: str) -> str:
     return number(row.get(f"mei_over_{other}", math.nan))
 
 
+def _cell(name: str, row: dict[Any, Any]) -> Cell:
+    """A cell of the table; a round MEI has no orientation to show."""
+    if name == "mei_orientation_deg" and not _is_oriented(row):
+        return cell(name, None)
+    return cell(name, row[name])
+
+
+def _is_oriented(row: dict[Any, Any]) -> bool:
+    return bool(row["mei_symmetry_1"] >= ORIENTED)  # false where it is not known
+
+
 def _orientation(row: dict[Any, Any]) -> str:
     """The MEI's orientation, where it has one."""
-    symmetry = row["mei_symmetry_1"]
-    if pd.isna(symmetry) or symmetry < ORIENTED:
-        return f"no single orientation (symmetry {number(symmetry)})"
+    if not _is_oriented(row):
+        return f"no single orientation (symmetry {number(row['mei_symmetry_1'])})"
     return f"orientation {number(row['mei_orientation_deg'], 0)}°"
 
 

@@ -145,6 +145,11 @@
       return;
     }
     const target = document.getElementById(location.hash.slice(1));
+    if (location.hash.startsWith("#neuron-")) {
+      document.getElementById("count").textContent = `There is no neuron ${location.hash.slice(8)} in this report.`;
+      document.getElementById("neurons").scrollIntoView();
+      return;
+    }
     const row = before && all("tr[data-neuron]", body).find(r => r.dataset.neuron === last && !r.hidden);
     if (row && (!target || target.id === "neurons")) {
       one("a", row).focus({ preventScroll: true });
