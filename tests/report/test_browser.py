@@ -108,10 +108,16 @@ def test_the_overview_is_all_there(open_page):
     )
     assert not broken
     assert page.eval_on_selector_all("img", "images => images.every(i => i.alt)")
-    assert page.locator(".card:visible").count() == 14
+    assert page.locator(".card:visible").count() == 24
     page.click("#all-cards")
     assert page.locator(".card:visible").count() == MANY
     assert page.locator(".card .trust").first.inner_text() == "✓ trusted"
+
+
+def test_an_address_of_no_neuron_is_said(open_page):
+    page = open_page(fragment="#neuron-nobody")
+    assert page.locator("#count").inner_text() == "There is no neuron nobody in this report."
+    assert not page.locator(".neuron.open").count()
 
 
 def test_columns_sort_as_numbers_and_as_text_both_ways(open_page):
