@@ -87,10 +87,6 @@ class SessionData:
         folds = max(int(self.scores["folds"].max()), 2)
         return round(len(self.responses.image_ids) * (1 - 1 / folds))
 
-    def row(self, neuron: str) -> pd.Series:
-        """The neuron's row of the summary."""
-        return self.summary.loc[self.summary["neuron_id"].astype(str) == neuron].iloc[0]
-
     def folder(self, neuron: str) -> Path:
         """Where the neuron's files lie."""
         return self.results / "neurons" / neuron

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.geometry import Geometry
+from meiflow.sections import Mei
 from meiflow.stimuli.objectives import Model, Objective
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
@@ -173,3 +177,61 @@ def most_exciting(
     # one channel of one frame has no luminance of its own to change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
     return climb(model, starts, smooth, held, objective, step_size, stop, seed=seed)
+
+
+@dataclass(frozen=True)
+class OfEach:
+    """Stimuli of several neurons, each from the same starts.
+
+    ``scores`` (neurons, starts), ``images`` (neurons, starts, height, width) and ``objective``
+    (steps + 1, neurons, starts) are those of `Optimised`.
+    """
+
+    scores: NDArray[np.float64]
+    images: NDArray[np.float32]
+    objective: NDArray[np.float64]
+
+
+def most_exciting_of_each(
+    model: Model,
+    neurons: int,
+    starts: Tensor,
+    geometry: Geometry,
+    mean: float,
+    contrast: float,
+    config: Mei,
+    objective: Objective | None = None,
+    seed: int | None = None,
+) -> OfEach:
+    """`most_exciting` for several neurons in one batch.
+
+    Parameters
+    ----------
+    model : callable
+        Responds to (neurons * starts, height, width), the images of the first neuron first.
+    neurons : int
+    starts : Tensor, shape (starts, height, width)
+        The same for every neuron.
+    geometry, mean, contrast, objective, seed
+        As for `most_exciting`.
+    config : Mei
+        Its steps, step size and smoothing exponent.
+    """
+    found = most_exciting(
+        model,
+        starts.repeat(neurons, 1, 1),
+        geometry,
+        mean,
+        contrast,
+        config.steps,
+        config.step_size,
+        config.smoothing_exponent,
+        objective,
+        seed=seed,
+    )
+    scores = found.scores.reshape(neurons, -1)
+    return OfEach(
+        scores,
+        found.images.reshape(*scores.shape, *found.images.shape[1:]),
+        found.trace.objective.reshape(-1, *scores.shape),
+    )

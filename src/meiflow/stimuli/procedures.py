@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from meiflow.errors import MeiflowError
 from meiflow.files import read_array, write_array, write_csv
@@ -20,7 +19,7 @@ from meiflow.progress import say, track
 from meiflow.sections import Config, Procedure
 from meiflow.session.images import load_image_set
 from meiflow.stimuli.diverse import diverse_images
-from meiflow.stimuli.mei import most_exciting, noise_starts
+from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
 from meiflow.stimuli.projection import contrast_targets, project_array
@@ -118,20 +117,6 @@ def _about(p: Population, images: NDArray) -> pd.DataFrame:
     )
 
 
-def _restarts(p: Population) -> Tensor:
-    """The same noise for every neuron, (neurons * restarts, height, width)."""
-    mei = p.config.mei
-    noise = noise_starts(
-        mei.restarts,
-        p.config.image.geometry,
-        mei.smoothing_exponent,
-        p.mean,
-        p.contrast,
-        p.config.seed,
-    )
-    return noise.repeat(len(p.models), 1, 1)
-
-
 def _joined(parts: list[Made]) -> Made:
     """Several groups of neurons as one."""
     tables = pd.concat([part.table for part in parts], ignore_index=True)
@@ -146,20 +131,12 @@ def _ascend(p: Population, objective: Suppress | None) -> Made:
 
 def _ascend_together(p: Population, objective: Suppress | None) -> Made:
     mei = p.config.mei
-    found = most_exciting(
-        p.paired,
-        _restarts(p),
-        p.config.image.geometry,
-        p.mean,
-        p.contrast,
-        mei.steps,
-        mei.step_size,
-        mei.smoothing_exponent,
-        objective,
-        seed=p.config.seed,
+    geometry, seed = p.config.image.geometry, p.config.seed
+    noise = noise_starts(mei.restarts, geometry, mei.smoothing_exponent, p.mean, p.contrast, seed)
+    found = most_exciting_of_each(
+        p.paired, len(p.models), noise, geometry, p.mean, p.contrast, mei, objective, seed
     )
-    scores = found.scores.reshape(len(p.models), -1)
-    images = found.images.reshape(*scores.shape, *found.images.shape[1:])
+    scores, images = found.scores, found.images
     best = scores.argmax(1)
     chosen = images[np.arange(len(best)), best]
     table = _about(p, chosen)
@@ -170,7 +147,7 @@ def _ascend_together(p: Population, objective: Suppress | None) -> Made:
     table["restart_correlation"] = [
         _mean_correlation(stack[agree]) for stack, agree in zip(images, same, strict=True)
     ]
-    trace = found.trace.objective.reshape(-1, *scores.shape)[:, np.arange(len(best)), best]
+    trace = found.objective[:, np.arange(len(best)), best]
     # from what it began with
     gained = (trace - trace[0]) / np.maximum(trace.max(0) - trace[0], 1e-12)
     table["steps_to_95"] = (gained >= _REACHED).argmax(0)

@@ -15,7 +15,7 @@ from meiflow.models.network import NeuronModel, load_ensemble
 from meiflow.models.population import PairedModel
 from meiflow.progress import track
 from meiflow.sections import Config
-from meiflow.stimuli.mei import most_exciting, noise_starts
+from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
 from meiflow.stimuli.projection import contrast_targets
 
 _RESTARTS = 3
@@ -49,17 +49,9 @@ def regrets(
     shown = torch.as_tensor(np.asarray(mei, np.float32))[None]
     starts = torch.cat([shown, noise])
     paired = PairedModel(others)
-    found = most_exciting(
-        paired,
-        starts.repeat(len(others), 1, 1),
-        geometry,
-        mean,
-        contrast,
-        mei_config.steps,
-        mei_config.step_size,
-        mei_config.smoothing_exponent,
-    )
-    best = found.scores.reshape(len(others), -1).max(1)
+    best = most_exciting_of_each(
+        paired, len(others), starts, geometry, mean, contrast, mei_config
+    ).scores.max(1)
     with torch.no_grad():
         own = paired(shown.repeat(len(others), 1, 1)).numpy().astype(float)
         grey = paired(torch.full((len(others), *geometry.shape), _GREY)).numpy().astype(float)
@@ -77,7 +69,7 @@ def measure_confidence(config: Config, images: NDArray, neurons: dict[str, Path]
     images : ndarray, shape (n, height, width)
         The image stack, for the contrast targets.
     neurons : dict of str to path
-        Folders with model.pt, ensemble.pt, scores.csv and mei.npy.
+        Folders with ensemble.pt, scores.csv and mei.npy.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from meiflow.sections import Config, Procedure
 from meiflow.selection.select import select_neurons
 from meiflow.stimuli.gabors import make_gabors
 from meiflow.stimuli.make import make_recorded_gabor, make_stimuli
-from meiflow.stimuli.mei import most_exciting, noise_starts
+from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 from meiflow.stimuli.procedures import load_population, make_procedure
 from meiflow.stimuli.projection import contrast_targets, is_matched
@@ -27,6 +27,7 @@ from meiflow.tables.build import build_tables
 from meiflow.tables.load import Responses, load_responses
 from meiflow.validation.benchmark.design import Cell
 from meiflow.validation.benchmark.recording import SimulatedSession
+from meiflow.validation.benchmark.table import FRACTION, MIXTURE
 from meiflow.validation.closed_loop import drives_to, true_optimum
 from meiflow.validation.confidence import measure_confidence
 
@@ -93,7 +94,7 @@ def run_cell(
     rows = []
     for name, made in shown.items():
         truth = session.neurons.loc[[name]]
-        stimuli_of = [("mixture", s) for s in made] + alone[name]
+        stimuli_of = [(MIXTURE, s) for s in made] + alone[name]
         images = np.stack([s.image for _, s in stimuli_of])
         drives = drives_to(truth, config.image.geometry, images)
         best = optima.get(name, np.nan)
@@ -106,7 +107,7 @@ def run_cell(
                     "model": model,
                     "stimulus": stimulus.name,
                     "true_drive": drive,
-                    "fraction_of_optimum": drive / best if fair else np.nan,
+                    FRACTION: drive / best if fair else np.nan,
                 }
             )
     loop = pd.DataFrame(rows)
@@ -147,19 +148,8 @@ def _meis_of_members(
     found: dict[str, list[tuple[str, Stimulus]]] = {name: [] for name in neurons}
     for member in config.model.members:
         paired = PairedModel(stored_members(config, path, neurons, member))
-        starts = noise.repeat(len(neurons), 1, 1)
-        made = most_exciting(
-            paired,
-            starts,
-            geometry,
-            mean,
-            contrast,
-            mei.steps,
-            mei.step_size,
-            mei.smoothing_exponent,
-        )
-        best = made.scores.reshape(len(neurons), -1).argmax(1)
-        images = made.images.reshape(len(neurons), _ALONE_RESTARTS, *geometry.shape)
+        made = most_exciting_of_each(paired, len(neurons), noise, geometry, mean, contrast, mei)
+        best = made.scores.argmax(1)
         for i, name in enumerate(neurons):
-            found[name].append((member, Stimulus("mei", images[i, best[i]])))
+            found[name].append((member, Stimulus("mei", made.images[i, best[i]])))
     return found

@@ -22,7 +22,7 @@ from meiflow.validation.trust import FEATURES, Calibration, calibration
 
 DIGITS = 2
 _KEPT = 4
-_SAME = ["session", "images", "repeats", "noise", "neuron_id", "model", "stimulus"]
+_SAME = [*tables.KEYS, "model", "stimulus"]
 
 
 def published(name: str) -> pd.DataFrame:
