@@ -11,9 +11,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from meiflow import __version__ as VERSION
-from meiflow.config import check_inputs, parse_config, resolved
+from meiflow.config import parse_config, resolved
+from meiflow.dataset import COMBINED, Dataset
 from meiflow.errors import MeiflowError
-from meiflow.session.source import session_files
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 min_version("9.0")
@@ -23,15 +23,17 @@ configfile: "config.yaml"
 
 
 try:
-    CONFIG = parse_config(config)
-    check_inputs(CONFIG)
-    RESULTS = f"results/{CONFIG.session.id}"
-    FILES = session_files(CONFIG, Path(RESULTS))
+    DATASET = Dataset(parse_config(config))
+    DATASET.check()
+    # What all sessions share: which stages there are, and where their files lie.
+    CONFIG = DATASET.example
+    FILES = DATASET.pattern
 except MeiflowError as error:
     raise WorkflowError(str(error)) from None
 
 
 wildcard_constraints:
+    session=DATASET.constraint,
     neuron=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
 
 
@@ -45,11 +47,13 @@ include: "workflow/rules/experiments.smk"
 include: "workflow/rules/comparison.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/combined.smk"
 
 
 rule all:
     default_target: True
     input:
         everything,
+        combined_files() if DATASET.many else [],
     message:
-        f"Done: open {RESULTS}/report.html"
+        f"Done: open {FRONT_PAGE}"

@@ -15,6 +15,7 @@ from meiflow.cli_options import (
     GaborsOption,
     ModelOption,
     NeuronOption,
+    NobodyOption,
     OutputOption,
     RecordedOption,
     ResultsOption,
@@ -22,7 +23,7 @@ from meiflow.cli_options import (
     ThreadsOption,
 )
 from meiflow.config import config_schema, load_config
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, shorten
 
 app = typer.Typer(
     help="From a recording session to each neuron's most exciting input (MEI).",
@@ -50,15 +51,21 @@ def _options(
 @app.command()
 def check(config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml") -> None:
     """Validate a configuration, and that the inputs it names exist; print what will be run."""
-    from meiflow.config import check_inputs
+    from meiflow.dataset import Dataset
 
     parsed = load_config(config)
-    check_inputs(parsed)
+    data = Dataset(parsed)
+    data.check()
     areas = parsed.session.areas
-    print(
-        f"{config}: valid; session {parsed.session.id} from source {parsed.session.source}, "
-        f"areas {', '.join(areas) if areas else 'all'}, results in results/{parsed.session.id}"
-    )
+    told = f"areas {', '.join(areas) if areas else 'all'}"
+    if data.ids is None:
+        where = "all sessions of the warehouse"
+    elif data.many:
+        where = f"{len(data.ids)} sessions ({shorten(data.ids)})"
+    else:
+        where = f"session {parsed.session.id}"
+        told += f", results in results/{parsed.session.id}"
+    print(f"{config}: valid; {where} from source {parsed.session.source}, {told}")
 
 
 @app.command()
@@ -112,11 +119,20 @@ def download(
 def sessions(
     config: ConfigOption = "{}",
     data: Annotated[Path, typer.Option(help="folder of downloads")] = Path("data/allen"),
+    choose: Annotated[
+        bool, typer.Option(help="which can be run: natural scenes, units in session.area")
+    ] = False,
+    output: Annotated[Path | None, typer.Option(help="CSV to write instead of printing")] = None,
 ) -> None:
     """List the sessions of the Allen warehouse: areas, units, and which are cached."""
-    from meiflow.session.download import list_sessions
+    from meiflow.files import write_csv
+    from meiflow.session.download import choose_sessions, list_sessions
 
-    print(list_sessions(load_config(config).session, data).to_string(index=False))
+    found = (choose_sessions if choose else list_sessions)(load_config(config).session, data)
+    if output is None:
+        print(found.to_string(index=False))
+    else:
+        write_csv(found, output)
 
 
 @app.command()
@@ -140,6 +156,7 @@ def select(
     presentations: Annotated[
         Path | None, typer.Option(help="presentations.csv, where the session has one")
     ] = None,
+    nobody: NobodyOption = False,
 ) -> None:
     """Measure every neuron and pick those worth a model."""
     from threadpoolctl import threadpool_limits
@@ -147,7 +164,7 @@ def select(
     from meiflow.selection.select import select_neurons
 
     with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
-        select_neurons(load_config(config), tables, presentations, output)
+        select_neurons(load_config(config), tables, presentations, output, nobody)
 
 
 @app.command()
@@ -171,6 +188,19 @@ def search(
     from meiflow.models.fit import fit_models
 
     fit_models(load_config(config), tables, output, threads)
+
+
+@app.command()
+def modelled(
+    selection: Annotated[Path, typer.Option(help="neurons.csv of the selection")],
+    status: Annotated[Path, typer.Option(help="status.csv of the search")],
+    output: OutputOption,
+    nobody: NobodyOption = False,
+) -> None:
+    """Write which neurons are selected and have a model."""
+    from meiflow.models.outcome import write_modelled
+
+    write_modelled(selection, status, nobody, output)
 
 
 @app.command()

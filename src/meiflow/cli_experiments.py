@@ -33,7 +33,7 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
         from meiflow.experiments.stage import make_experiments
         from meiflow.selection.select import require_selected, selected_neurons
 
-        table = results / "selection" / "neurons.csv"
+        table = results / "models" / "neurons.csv"
         for one in neuron or ():
             require_selected(table, one)
         neurons = neuron or selected_neurons(table)

@@ -25,4 +25,5 @@ RecordedOption = Annotated[
     bool, typer.Option(help="whether recorded tuning was compared with the predicted")
 ]
 GaborsOption = Annotated[bool, typer.Option(help="whether the session showed Gabors")]
+NobodyOption = Annotated[bool, typer.Option(help="whether it may be that no neuron is left")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]

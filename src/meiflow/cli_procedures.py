@@ -42,7 +42,7 @@ def _command(name: Procedure, prepare: Callable[[], None]) -> Callable[..., None
         from meiflow.tables.stack import read_stack
 
         parsed = load_config(config)
-        table = results / "selection" / "neurons.csv"
+        table = results / "models" / "neurons.csv"
         for one in neuron or ():
             require_selected(table, one)
         neurons = neuron or selected_neurons(table)

@@ -36,7 +36,7 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
         from meiflow.selection.select import selected_neurons
         from meiflow.validation.predict import compare_recorded
 
-        neurons = selected_neurons(results / "selection" / "neurons.csv")
+        neurons = selected_neurons(results / "models" / "neurons.csv")
         folders = {neuron: results / "neurons" / neuron for neuron in neurons}
         found = compare_recorded(load_config(config), tables, folders, output)
         save_both(recorded_overview(*found), output, "recorded")
@@ -56,7 +56,7 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
         from meiflow.tables.stack import read_stack
         from meiflow.validation.closed_loop import close_loop
 
-        neurons = selected_neurons(results / "selection" / "neurons.csv")
+        neurons = selected_neurons(results / "models" / "neurons.csv")
         folders = {neuron: results / "neurons" / neuron for neuron in neurons}
         parsed = load_config(config)
         images = read_stack(tables, parsed.image.geometry)[1]
@@ -72,7 +72,7 @@ def register(app: typer.Typer, prepare: Callable[[], None]) -> None:
         from meiflow.tables.stack import read_stack
         from meiflow.validation.trust import judge_neurons
 
-        neurons = selected_neurons(results / "selection" / "neurons.csv")
+        neurons = selected_neurons(results / "models" / "neurons.csv")
         folders = {neuron: results / "neurons" / neuron for neuron in neurons}
         parsed = load_config(config)
         judge_neurons(parsed, read_stack(tables, parsed.image.geometry)[1], folders, output)

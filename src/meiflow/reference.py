@@ -35,7 +35,8 @@ def _type_of(schema: dict[str, Any]) -> str:
             return f"list of {_type_of(schema['items'])}"
         case "object":
             values = schema.get("patternProperties") or {"": schema.get("additionalProperties", {})}
-            return f"map of text to {_type_of(next(iter(values.values())))}"
+            value = next(iter(values.values()))
+            return f"map of text to {_type_of(value)}" if isinstance(value, dict) else "keys"
         case kind:
             return _scalar(str(kind), schema)
 

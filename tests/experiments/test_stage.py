@@ -131,7 +131,7 @@ def folders(tmp_path_factory):
         write_csv(pd.DataFrame([values | REST]), home / neuron / "best_gabor.csv")
         write_array(0.45 + 0.2 * template, home / neuron / "mei.npy")
     selection = pd.DataFrame({"neuron_id": list(GABORS), "selected": [True, True], "reason": ""})
-    write_csv(selection, home.parent / "selection" / "neurons.csv")
+    write_csv(selection, home.parent / "models" / "neurons.csv")
     return {neuron: home / neuron for neuron in GABORS}
 
 

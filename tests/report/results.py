@@ -66,9 +66,12 @@ def make_results(config: Config, tables: Path, folder: Path, neurons: list[str])
         config, folder / "tables", spikes if spikes.exists() else None, folder / "selection"
     )
     table = read_csv(folder / "selection" / "neurons.csv")
+    table["selected"] = table["neuron_id"].isin(neurons)
+    write_csv(table, folder / "selection" / "neurons.csv")
+    status = table["selected"].map({True: "modelled", False: "not selected"})
     write_csv(
-        table.assign(selected=table["neuron_id"].isin(neurons)),
-        folder / "selection" / "neurons.csv",
+        table[["neuron_id", "selected", "reason"]].assign(status=status),
+        folder / "models" / "neurons.csv",
     )
     for name in ("oracle", "measures", "rastermap"):
         write_text(STUB, folder / "selection" / f"{name}.svg")

@@ -16,6 +16,7 @@ def results(tmp_path):
     measures = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
     table = pd.DataFrame({"neuron_id": [*neurons, "9"], "selected": [True, True, False]})
     write_csv(table.assign(**dict.fromkeys(measures, 0.5)), tmp_path / "selection" / "neurons.csv")
+    write_csv(table, tmp_path / "models" / "neurons.csv")
     models = ["model", "v1", "ln", "gabor_energy", "pixel_ridge", "model_shuffled"]
     scores = pd.DataFrame({"model": models, "cc_abs": 0.6, "cc_norm": 0.8, "folds": 5})
     shuffled = pd.DataFrame({"model": ["model_shuffled"] * 2, "cc_abs": [0.1, -0.1]})

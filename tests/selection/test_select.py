@@ -4,7 +4,7 @@ import pytest
 
 from meiflow.errors import MeiflowError
 from meiflow.sections import Selection
-from meiflow.selection.rule import apply_rule
+from meiflow.selection.rule import apply_rule, require_somebody
 from meiflow.selection.select import (
     measure_neurons,
     measure_session,
@@ -102,7 +102,7 @@ def test_the_excluded_take_no_place_of_the_top(table):
 
 def test_nobody_left_and_unknown_ids_are_explained(table):
     with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle < 0.9"):
-        apply_rule(table, rule(oracle_min=0.9))
+        require_somebody(apply_rule(table, rule(oracle_min=0.9)))
     with pytest.raises(MeiflowError, match=r"selection.include: no neuron '77'"):
         apply_rule(table, rule(include=["77"]))
 
@@ -148,7 +148,7 @@ def test_one_trial_per_image_is_explained(rng):
     trials = Trials(np.arange(30), ["a", "b"], np.arange(30), counts)
     table, _ = measure_neurons(trials, 0.25, 100, 0)
     with pytest.raises(MeiflowError, match="oracle undefined: no image was repeated"):
-        apply_rule(table, rule())
+        require_somebody(apply_rule(table, rule()))
 
 
 def test_a_session_in_which_nobody_fires_is_explained():
@@ -158,7 +158,7 @@ def test_a_session_in_which_nobody_fires_is_explained():
     assert table["preferred_image"].isna().all()
     assert table["fano_factor"].isna().all()
     with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle undefined"):
-        apply_rule(table, rule())
+        require_somebody(apply_rule(table, rule()))
 
 
 def test_presentations_must_tell_of_every_trial(rng):

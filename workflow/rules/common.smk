@@ -1,13 +1,31 @@
-# What the rules share: where things lie, and which files belong together.
+# What the rules share: where things lie, and which files belong together. One session or many:
+# every path has the wildcard {session}.
 
 SOURCE = CONFIG.session.source
+RESULTS = "results/{session}"
 TABLES = f"{RESULTS}/tables"
 NEURON = f"{RESULTS}/neurons/{{neuron}}"
 LOGS = f"{RESULTS}/logs"
 TIMES = f"{RESULTS}/benchmarks"
+# The selected neurons whose models could be fitted.
+MODELLED = f"{RESULTS}/models/neurons.csv"
 # Names the software of every rule. Create and activate this environment as the README says;
 # Snakemake cannot build it by itself, because allensdk goes in without its dependencies.
 CONDA = workflow.source_path("../../environment.yml")
+
+
+def config_for(*names):
+    """Params function: those parts of the session's configuration, as JSON."""
+
+    def text(wildcards):
+        return resolved(DATASET.config_of(wildcards.session), *names)
+
+    return text
+
+
+def files_of(wildcards):
+    """Where the inputs of the session lie."""
+    return DATASET.files_of(wildcards.session)
 
 
 def scene_files():
@@ -27,6 +45,7 @@ def reported(files, category, caption, **more):
     marked = []
     for file in map(str, files):
         labels = {"figure": Path(file).stem.replace("_", " ")}
+        labels |= {"session": "{session}"} if DATASET.many else {}
         shown = file.endswith(".svg")
         marked.append(report(file, labels=labels, **more) if shown else file)
     return marked
@@ -46,32 +65,35 @@ def selection_figure_files():
     return drawn(f"{RESULTS}/selection", names + (["probes"] if FILES.nwb else []))
 
 
-def session_inputs():
+def session_inputs(wildcards):
     """What the tables are made from: a download's record stands for its files."""
-    if FILES.download:
-        return [FILES.download]
+    files = files_of(wildcards)
+    if files.download:
+        return [str(files.download)]
     if SOURCE == "simulated":
-        return [FILES.nwb, *scene_files()]
-    if FILES.nwb:
-        return [FILES.nwb, FILES.images]
-    session = CONFIG.session
+        made = (str(FILES.nwb), *scene_files())
+        return [f.format(session=wildcards.session) for f in made]
+    if files.nwb:
+        return [str(files.nwb), str(files.images)]
+    session = DATASET.config_of(wildcards.session).session
     shown = [session.trials, session.gabors, session.static_gratings]
-    return [path for path in shown if path] + [FILES.images]
+    return [path for path in shown if path] + [str(files.images)]
 
 
-def hashed_inputs():
+def hashed_inputs(wildcards):
     """What the results come from, and the tables made of it. The simulated session file holds
     the time at which it was made: its images and its tables stand for it."""
+    files = files_of(wildcards)
     if SOURCE == "simulated":
-        given = [FILES.images]
-    elif FILES.nwb:
-        given = [FILES.nwb, FILES.images]
+        given = [files.images]
+    elif files.nwb:
+        given = [files.nwb, files.images]
     else:
-        given = session_inputs()
+        given = session_inputs(wildcards)
     own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
     own += own_code(CONFIG.movie.model) + custom_code() + natural_images()
     tables = [f"{TABLES}/trials.csv", f"{TABLES}/images.npy"]
-    return [*given, *own, *tables]
+    return [*given, *own, *(t.format(session=wildcards.session) for t in tables)]
 
 
 def session_made():
@@ -218,14 +240,14 @@ def shown_files():
     return [f"{RESULTS}/stimuli/{name}.{s}" for name in shown for s in ("npy", "csv")]
 
 
-# The procedures as the closed loop is told of them: whatever else is made is nothing to it.
-LOOP_CONFIG = CONFIG.model_copy(
-    update={
-        "stimuli": CONFIG.stimuli.model_copy(
-            update={"make": sorted(set(CONFIG.stimuli.make) & set(SHOWN_PROCEDURES))}
-        )
-    }
-)
+def loop_config(wildcards):
+    """The configuration as the closed loop is told of it: whatever other procedures there are is
+    nothing to it."""
+    config = DATASET.config_of(wildcards.session)
+    make = sorted(set(config.stimuli.make) & set(SHOWN_PROCEDURES))
+    stimuli = config.stimuli.model_copy(update={"make": make})
+    shown = config.model_copy(update={"stimuli": stimuli})
+    return resolved(shown, "image", "mei", "stimuli.make", "seed")
 
 
 def pictured_files():
@@ -289,42 +311,56 @@ def trust_files():
 
 
 # What the stages are told about the session, so that nothing an earlier run left is read.
+# One of many sessions in which no neuron is left stops no other.
+NOBODY = "--nobody" if DATASET.many else "--no-nobody"
 GABORS = "--gabors" if FILES.gabors else "--no-gabors"
 LOOP = f"--closed-loop {RESULTS}/validation/closed_loop.csv" if FILES.truth else ""
 RECORDED = "--recorded" if FILES.gabors or FILES.gratings else "--no-recorded"
 
 
-def of_selected(*patterns):
-    """Input function: each pattern for every selected neuron, once selection is done."""
+def modelled(session):
+    """The neurons of a session that have a model, once that is known."""
+    from meiflow.selection.select import selected_neurons
+
+    return selected_neurons(checkpoints.modelled.get(session=session).output[0])
+
+
+def of_modelled(*patterns):
+    """Input function: each pattern for every neuron that has a model."""
 
     def expanded(wildcards):
-        from meiflow.selection.select import selected_neurons
-
-        neurons = selected_neurons(checkpoints.selection.get().output[0])
-        return [
-            pattern.format(neuron=neuron) for neuron in neurons for pattern in patterns
-        ]
+        names = [(wildcards.session, neuron) for neuron in modelled(wildcards.session)]
+        return [p.format(session=s, neuron=n) for s, n in names for p in patterns]
 
     return expanded
 
 
-def everything(wildcards):
-    """Every file a user may open, so that a deleted one is made again."""
-    return [
-        f"{RESULTS}/report.html",
-        f"{RESULTS}/summary.csv",
-        f"{RESULTS}/provenance.json",
-        *figure_files(),
+def session_files_made(session):
+    """Every file of a session that a user may open, so that a deleted one is made again."""
+    known = [
         *selection_figure_files(),
         *table_files(),
         *session_made(),
+        f"{RESULTS}/selection/neurons.csv",
         f"{RESULTS}/models/cross_validation.csv",
         f"{RESULTS}/models/folds.csv",
-        f"{RESULTS}/models/learning_curve.csv",
-        *of_selected(*neuron_files(), *experiments_made())(wildcards),
-        *procedure_files("best_gabors"),
-        *made_stimuli(),
-        *validation_files(),
-        *trust_files(),
-        *recorded_files(),
+        f"{RESULTS}/provenance.json",
     ]
+    neurons = modelled(session)
+    if neurons:  # else there is nothing to report
+        known += [
+            f"{RESULTS}/report.html",
+            f"{RESULTS}/summary.csv",
+            f"{RESULTS}/models/learning_curve.csv",
+            *figure_files(),
+            *procedure_files("best_gabors"),
+            *made_stimuli(),
+            *validation_files(),
+            *trust_files(),
+            *recorded_files(),
+        ]
+    files = [str(pattern).format(session=session) for pattern in known]
+    for neuron in neurons:
+        own = [*neuron_files(), *experiments_made()]
+        files += [str(p).format(session=session, neuron=neuron) for p in own]
+    return list(dict.fromkeys(files))

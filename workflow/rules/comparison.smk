@@ -21,7 +21,7 @@ rule comparison:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "model.custom", "mei", *MEASURED),
+        config=config_for("image", "model.custom", "mei", *MEASURED),
         tables=subpath(input.images, parent=True),
         gabors=GABORS,
         folder=subpath(input.model, parent=True),
@@ -56,7 +56,7 @@ rule notebook:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "model.custom", "mei", *MEASURED),
+        config=config_for("image", "model.custom", "mei", *MEASURED),
         tables=subpath(input.images, parent=True),
         results=subpath(input.model, ancestor=3),
         gabors=GABORS,

@@ -5,10 +5,10 @@ rule experiments:
     input:
         custom_code(),
         [file for spec in CONFIG.experiments.own for file in own_code(spec)],
-        of_selected(
+        of_modelled(
             f"{NEURON}/model.pt", f"{NEURON}/best_gabor.csv", f"{NEURON}/mei.npy"
         ),
-        neurons=f"{RESULTS}/selection/neurons.csv",
+        neurons=MODELLED,
     output:
         reported(experiment_files(), "Experiments", "experiments"),
     log:
@@ -22,7 +22,7 @@ rule experiments:
         mem_mb=4000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "image", "model.custom", "experiments"),
+        config=config_for("image", "model.custom", "experiments"),
         results=subpath(input.neurons, ancestor=2),
         folder=subpath(output[0], parent=True),
         version=VERSION,

@@ -10,6 +10,7 @@ rule search:
         f"{RESULTS}/models/models.pt",
         f"{RESULTS}/models/ensemble.pt",
         f"{RESULTS}/models/folds.csv",
+        f"{RESULTS}/models/status.csv",
     log:
         f"{LOGS}/search.log",
     benchmark:
@@ -21,7 +22,7 @@ rule search:
         mem_mb=6000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "session.shown", "image", *FITTED, "seed"),
+        config=config_for("session.shown", "image", *FITTED, "seed"),
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
         version=VERSION,
@@ -30,6 +31,31 @@ rule search:
     shell:
         "meiflow search --config {params.config:q} --tables {params.tables:q}"
         " --output {params.folder:q} --threads {threads} > {log:q} 2>&1"
+
+
+# A checkpoint: the rest of the graph has one branch for each of these neurons.
+checkpoint modelled:
+    input:
+        selection=f"{RESULTS}/selection/neurons.csv",
+        status=f"{RESULTS}/models/status.csv",
+    output:
+        MODELLED,
+    log:
+        f"{LOGS}/modelled.log",
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        nobody=NOBODY,
+        version=VERSION,
+    message:
+        "Taking the selected neurons that have a model"
+    shell:
+        "meiflow modelled --selection {input.selection:q} --status {input.status:q}"
+        " {params.nobody} --output {output:q} > {log:q} 2>&1"
 
 
 rule model:
@@ -41,7 +67,7 @@ rule model:
         f"{RESULTS}/models/ensemble.pt",
         search=f"{RESULTS}/models/models.pt",
         # ancient: a changed selection trains the neurons it adds and no other again
-        neurons=ancient(f"{RESULTS}/selection/neurons.csv"),
+        neurons=ancient(MODELLED),
     output:
         model_files(),
     log:
@@ -55,7 +81,7 @@ rule model:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(CONFIG, "image", "model.custom", "seed"),
+        config=config_for("image", "model.custom", "seed"),
         tables=subpath(input[0], parent=True),
         search=subpath(input.search, parent=True),
         folder=subpath(output[0], parent=True),
@@ -71,7 +97,7 @@ rule model:
 rule learning_curve:
     input:
         fitting_inputs(),
-        neurons=f"{RESULTS}/selection/neurons.csv",
+        neurons=MODELLED,
     output:
         f"{RESULTS}/models/learning_curve.csv",
     log:
@@ -85,7 +111,7 @@ rule learning_curve:
         mem_mb=6000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "session.shown", "image", "model", "seed"),
+        config=config_for("session.shown", "image", "model", "seed"),
         tables=subpath(input[0], parent=True),
         version=VERSION,
     message:

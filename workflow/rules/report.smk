@@ -3,12 +3,14 @@
 
 rule summary:
     input:
-        of_selected(f"{NEURON}/comparison.csv", f"{NEURON}/scores.csv"),
+        of_modelled(f"{NEURON}/comparison.csv", f"{NEURON}/scores.csv"),
         validation_files(),
         trust_files(),
         recorded_files(),
         experiment_files()[1:2] if EXPERIMENTS else [],
+        MODELLED,
         f"{RESULTS}/selection/neurons.csv",
+        f"{RESULTS}/models/cross_validation.csv",
     output:
         table=report(
             f"{RESULTS}/summary.csv",
@@ -42,7 +44,7 @@ rule summary:
 
 rule provenance:
     input:
-        session_inputs(),
+        session_inputs,
         custom_code(),
         natural_images(),
         f"{TABLES}/trials.csv",
@@ -60,7 +62,7 @@ rule provenance:
         mem_mb=1000,
         runtime=30,
     params:
-        inputs=hashed_inputs(),
+        inputs=hashed_inputs,
         version=VERSION,
     message:
         "Hashing what the results come from"
@@ -70,7 +72,7 @@ rule provenance:
 
 rule report:
     input:
-        of_selected(
+        of_modelled(
             f"{NEURON}/comparison.csv",
             *experiment_pictures(),
             *([f"{NEURON}/notebook.png"] if CONFIG.comparison.notebook else []),
@@ -82,6 +84,7 @@ rule report:
         selection_figure_files(),
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/learning_curve.csv",
+        MODELLED,
         f"{RESULTS}/selection/neurons.csv",
         f"{RESULTS}/summary.csv",
         f"{RESULTS}/provenance.json",
@@ -106,8 +109,7 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
-        config=resolved(
-            CONFIG,
+        config=config_for(
             "session",
             "image",
             "selection",

@@ -1,7 +1,7 @@
-# Which neurons carry a signal. A checkpoint: the rest of the graph has one branch for each.
+# Which neurons carry a signal.
 
 
-checkpoint selection:
+rule selection:
     input:
         f"{TABLES}/trials.csv",
         f"{TABLES}/raster.npz",
@@ -20,16 +20,17 @@ checkpoint selection:
         mem_mb=4000,
         runtime=30,
     params:
-        config=resolved(CONFIG, "session.window_s", "selection", "seed"),
+        config=config_for("session.window_s", "selection", "seed"),
         tables=subpath(input[0], parent=True),
         presentations=f"--presentations {TABLES}/presentations.csv" if FILES.nwb else "",
         folder=subpath(output[0], parent=True),
+        nobody=NOBODY,
         version=VERSION,
     message:
         "Selecting neurons"
     shell:
         "meiflow select --config {params.config:q} --tables {params.tables:q}"
-        " {params.presentations} --output {params.folder:q} > {log:q} 2>&1"
+        " {params.presentations} {params.nobody} --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule selection_figures:

@@ -19,8 +19,8 @@ if SOURCE == "simulated":
             mem_mb=4000,
             runtime=60,
         params:
-            config=resolved(CONFIG, "session.id", "session.simulation", "seed"),
-            images=FILES.images,
+            config=config_for("session.id", "session.simulation", "seed"),
+            images=str(FILES.images),
             version=VERSION,
         message:
             "Simulating a session"
@@ -45,16 +45,15 @@ elif SOURCE == "allen":
             runtime=720,
             download=1,
         params:
-            config=resolved(
-                CONFIG,
+            config=config_for(
                 "session.id",
                 "session.source",
                 "session.warehouse",
                 "session.bucket",
                 "session.nwb",
             ),
-            nwb=FILES.nwb,
-            images=FILES.images,
+            nwb=str(FILES.nwb),
+            images=str(FILES.images),
             cache="data/allen/cache",
         message:
             "Downloading the session and the natural-scene templates"

@@ -8,7 +8,7 @@ checkpoint gabor_search:
         custom_code(),
         images=f"{TABLES}/images.npy",
         models=f"{RESULTS}/models/models.pt",
-        neurons=f"{RESULTS}/selection/neurons.csv",
+        neurons=MODELLED,
     output:
         procedure_files("best_gabors"),
     log:
@@ -22,7 +22,7 @@ checkpoint gabor_search:
         mem_mb=4000,
         runtime=60,
     params:
-        config=resolved(CONFIG, "image", "model.custom", *MATCHED, *SEARCHED),
+        config=config_for("image", "model.custom", *MATCHED, *SEARCHED),
         tables=subpath(input.images, parent=True),
         folder=subpath(output[0], parent=True),
         version=VERSION,
@@ -56,8 +56,7 @@ rule stimuli:
         mem_mb=2000,
         runtime=15,
     params:
-        config=resolved(
-            CONFIG,
+        config=config_for(
             "session.shown",
             "image",
             "model.custom",
@@ -88,11 +87,11 @@ for NAME in PROCEDURES:
             NAME
         input:
             custom_code(),
-            of_selected(f"{NEURON}/model.pt"),
-            of_selected(f"{NEURON}/mei.npy") if NAME in NEEDS_MEI else [],
+            of_modelled(f"{NEURON}/model.pt"),
+            of_modelled(f"{NEURON}/mei.npy") if NAME in NEEDS_MEI else [],
             natural_images() if NAME in NEEDS_NATURAL else [],
             images=f"{TABLES}/images.npy",
-            neurons=f"{RESULTS}/selection/neurons.csv",
+            neurons=MODELLED,
         output:
             procedure_files(NAME),
         log:
@@ -106,9 +105,7 @@ for NAME in PROCEDURES:
             mem_mb=4000,
             runtime=60,
         params:
-            config=resolved(
-                CONFIG, "image", "model.custom", *PROCEDURE_KEYS[NAME], "seed"
-            ),
+            config=config_for("image", "model.custom", *PROCEDURE_KEYS[NAME], "seed"),
             command=NAME.replace("_", "-"),
             tables=subpath(input.images, parent=True),
             results=subpath(input.neurons, ancestor=2),
@@ -139,7 +136,7 @@ if CONFIG.movie.model:
             mem_mb=8000,
             runtime=240,
         params:
-            config=resolved(CONFIG, "image", "movie", "seed"),
+            config=config_for("image", "movie", "seed"),
             folder=subpath(output[0], parent=True),
             version=VERSION,
         message:

@@ -3,7 +3,7 @@
 
 rule tables:
     input:
-        session_inputs(),
+        session_inputs,
     output:
         table_files(),
     log:
@@ -17,8 +17,7 @@ rule tables:
         mem_mb=8000,
         runtime=60,
     params:
-        config=resolved(
-            CONFIG,
+        config=config_for(
             "session.id",
             "session.source",
             "session.area",
@@ -29,8 +28,10 @@ rule tables:
             "session.window_s",
             "image",
         ),
-        nwb=f"--nwb {quote(str(FILES.nwb))}" if FILES.nwb else "",
-        images=FILES.images,
+        nwb=lambda wildcards: (
+            f"--nwb {quote(str(files_of(wildcards).nwb))}" if FILES.nwb else ""
+        ),
+        images=lambda wildcards: files_of(wildcards).images,
         folder=subpath(output[0], parent=True),
         version=VERSION,
     message:

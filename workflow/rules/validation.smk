@@ -7,11 +7,11 @@ if FILES.truth:
 
     rule closed_loop:
         input:
-            of_selected(*stimulus_files()),
+            of_modelled(*stimulus_files()),
             shown_files(),
             images=f"{TABLES}/images.npy",
             truth=FILES.truth,
-            neurons=f"{RESULTS}/selection/neurons.csv",
+            neurons=MODELLED,
         output:
             f"{RESULTS}/validation/closed_loop.csv",
         log:
@@ -25,7 +25,7 @@ if FILES.truth:
             mem_mb=2000,
             runtime=60,
         params:
-            config=resolved(LOOP_CONFIG, "image", "mei", "stimuli.make", "seed"),
+            config=loop_config,
             tables=subpath(input.images, parent=True),
             results=subpath(input.neurons, ancestor=2),
             gabors=GABORS,
@@ -42,14 +42,14 @@ if not CONFIG.model.custom:
 
     rule trust:
         input:
-            of_selected(
+            of_modelled(
                 *(
                     f"{NEURON}/{name}"
                     for name in ("ensemble.pt", "scores.csv", "mei.npy")
                 )
             ),
             images=f"{TABLES}/images.npy",
-            neurons=f"{RESULTS}/selection/neurons.csv",
+            neurons=MODELLED,
         output:
             trust_files(),
         log:
@@ -63,7 +63,7 @@ if not CONFIG.model.custom:
             mem_mb=2000,
             runtime=60,
         params:
-            config=resolved(CONFIG, "image", "mei", "seed"),
+            config=config_for("image", "mei", "seed"),
             tables=subpath(input.images, parent=True),
             results=subpath(input.neurons, ancestor=2),
             version=VERSION,
@@ -79,9 +79,9 @@ if FILES.gabors or FILES.gratings:
     rule recorded:
         input:
             condition_files("trials"),
-            of_selected(f"{NEURON}/model.pt"),
+            of_modelled(f"{NEURON}/model.pt"),
             custom_code(),
-            neurons=f"{RESULTS}/selection/neurons.csv",
+            neurons=MODELLED,
         output:
             recorded_files(),
         log:
@@ -95,8 +95,8 @@ if FILES.gabors or FILES.gratings:
             mem_mb=2000,
             runtime=60,
         params:
-            config=resolved(
-                CONFIG, "session.shown", "image", "model.custom", "model.extra", "seed"
+            config=config_for(
+                "session.shown", "image", "model.custom", "model.extra", "seed"
             ),
             tables=subpath(input[0], parent=True),
             results=subpath(input.neurons, ancestor=2),

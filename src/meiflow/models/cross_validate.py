@@ -277,6 +277,9 @@ def _mix(
     mixed, weights = np.empty((n_images, n_responses)), np.zeros((n_responses, n_members))
     for r in range(n_responses):
         own = members[:, r, used]
+        if not np.isfinite(own).all():  # one of them broke off
+            mixed[:, r] = weights[r] = np.nan
+            continue
         for test in held_out:
             rest = np.setdiff1d(np.arange(n_images), test)
             mixed[test, r] = own[test] @ mixture_weights(own[rest], responses[rest, r])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,12 @@ from meiflow.models.cross_validate import Fitted, fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
+from meiflow.models.outcome import outcomes
 from meiflow.models.table import CONSTANT, Scorer, fold_scores
 from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import load_responses, load_trials
-
-if TYPE_CHECKING:
-    pass
 
 # Keys of the section `model` that this fit does not depend on.
 _LATER = {"custom", "learning_curve"}
@@ -41,11 +39,13 @@ def _extra(config: Config, tables: Path, trials: Trials, neurons: list[str]) -> 
 def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None:
     """Fit every neuron's models and baselines and score them on held-out images.
 
-    Writes ``search.npz`` (place_x, place_y, x, y, place_score, weights, predictions by model),
-    ``models.pt`` (all neurons' members), ``ensemble.pt`` (the same, fitted on the training images
-    of each fold), ``cross_validation.csv`` (one row per neuron and model) and ``folds.csv`` (per
-    fold) under `output`. Finished parts wait there in ``parts``
-    until all are done, so that a killed run goes on.
+    A neuron whose fit fails is recorded in ``status.csv`` (neuron_id, fitted, reason), has no
+    model and no scores, and stops nobody else. Writes ``search.npz`` (place_x, place_y, x, y,
+    place_score, weights, predictions by model), ``models.pt`` (all neurons' members),
+    ``ensemble.pt`` (the same, fitted on the training images of each fold),
+    ``cross_validation.csv`` (one row per neuron and model) and ``folds.csv`` (per fold) under
+    `output`. Finished parts wait there in ``parts`` until all are done, so that a killed run goes
+    on.
     """
     from meiflow.models.parts import Parts
 
@@ -70,6 +70,7 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
         extra,
     )
     folds = len(fitted.held_out)
+    status = outcomes(responses.neuron_ids, responses.means, fitted)
     sizes = _sizes(config, responses.images, fitted.members, fitted.states)
     rows = []
     for column, neuron in enumerate(responses.neuron_ids):
@@ -106,13 +107,17 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
         | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
         output / "search.npz",
     )
-    _write_models(config, responses.neuron_ids, fitted, output)
+    good = [i for i, fine in enumerate(status["fitted"]) if fine]
+    _write_models(config, {responses.neuron_ids[i]: i for i in good}, fitted, output)
+    write_csv(status, output / "status.csv")
     parts.clear()
+    for _, row in status[~status["fitted"]].iterrows():
+        say(f"neuron {row['neuron_id']}: no model ({row['reason']})")
     mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
     say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
 
 
-def _write_models(config: Config, neurons: list[str], fitted: Fitted, output: Path) -> None:
+def _write_models(config: Config, neurons: dict[str, int], fitted: Fitted, output: Path) -> None:
     """Write models.pt, and ensemble.pt with those of the folds."""
     import torch
 
@@ -127,7 +132,7 @@ def _write_models(config: Config, neurons: list[str], fitted: Fitted, output: Pa
                 "members": states[i],
                 "weights": fitted.weights[i].tolist(),
             }
-            for i, neuron in enumerate(neurons)
+            for neuron, i in neurons.items()
         }
 
     folds = [documents(k, states) for k, states in enumerate(fitted.fold_states)]
@@ -149,7 +154,12 @@ def _sizes(
         "ln": images[0].size + 6,
         "gabor_energy": 14,
     }
-    own |= {name: _network_size(states[0][i]) for i, name in enumerate(members) if name not in own}
+    fine = next((state for state in states if all(state)), None)
+    own |= {
+        name: _network_size(fine[i]) if fine else 0
+        for i, name in enumerate(members)
+        if name not in own
+    }
     whole = sum(own[name] for name in config.model.members)
     return own | {
         "model": whole,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.progress import track
+from meiflow.progress import say, track
 
 _PRIOR_PRECISION = 20.0
 
@@ -77,11 +77,31 @@ def fit_in_chunks(
 ) -> Fits:
     """Fit parts of `jobs` in parallel.
 
-    The parts, and with them the result, do not depend on the number of threads.
+    The parts, and with them the result, do not depend on the number of threads. A fit that breaks
+    off numerically has predictions that are NaN and an empty state; the others of its part are
+    made one by one.
     """
     parts = list(jobs.chunks(size))
+
+    def fit_part(part: Jobs) -> Fits:
+        return _fit_or_fail(fit, part, label)
+
     with ThreadPoolExecutor(threads) as pool:
-        fits = list(track(pool.map(fit, parts), label, len(parts)))
+        return _joined(list(track(pool.map(fit_part, parts), label, len(parts))))
+
+
+def _fit_or_fail(fit: Callable[[Jobs], Fits], jobs: Jobs, label: str) -> Fits:
+    try:
+        return fit(jobs)
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        if len(jobs) == 1:
+            say(f"{label}: a fit broke off ({error})")
+            return Fits(np.full(jobs.train.shape, np.nan), [{}])
+    alone = [_fit_or_fail(fit, one, label) for one in jobs.chunks(1)]
+    return _joined(alone)
+
+
+def _joined(fits: list[Fits]) -> Fits:
     return Fits(np.concatenate([f.predictions for f in fits]), [s for f in fits for s in f.states])
 
 

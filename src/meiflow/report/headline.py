@@ -43,8 +43,14 @@ def funnel(data: SessionData) -> list[Stage]:
     held = data.summary["model_holds"]
     stages += [
         Stage(significant, "respond reliably", f"oracle correlation, p ≤ {_ORACLE_P:g}"),
-        Stage(len(data.summary), "selected", "section selection of the configuration"),
+        Stage(
+            len(data.summary) + len(data.failed),
+            "selected",
+            "section selection of the configuration",
+        ),
     ]
+    if data.failed:
+        stages.append(Stage(len(data.summary), "have a model", "the fit of the others failed"))
     if held.notna().any():
         meaning = "held-out correlation above the shuffled controls"
         stages.append(Stage(int(held.isin([True]).sum()), "model better than chance", meaning))
@@ -63,6 +69,12 @@ def believe(data: SessionData, calibration: Calibration | None) -> list[str]:
     judged = {n: v for n, v in verdicts.items() if v is not None and v.kind != "unknown"}
     weak = [str(row["neuron_id"]) for row in rows if row["model_holds"] is False]
     lines = []
+    if data.failed:
+        told = [f"{neuron} ({why})" for neuron, why in data.failed.items()]
+        lines.append(
+            f"No model, because the fit failed: {_listed(told[:_NAMED], len(told))}. They are in "
+            "nothing below."
+        )
     if judged:
         bad = [n for n, v in judged.items() if v.kind == "no"]
         lines.append(f"Those marked ✓ trusted: {len(judged) - len(bad)} of {len(judged)}.")

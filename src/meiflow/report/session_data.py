@@ -16,7 +16,7 @@ from meiflow.figures.recorded import TuningView
 from meiflow.figures.trials import Shown
 from meiflow.files import read_array, read_arrays, read_csv
 from meiflow.sections import Config
-from meiflow.selection.select import selected_neurons
+from meiflow.selection.select import failed_fits, selected_neurons
 from meiflow.tables.counts import Trials
 from meiflow.tables.image_spikes import ImageSpikes, read_image_spikes
 from meiflow.tables.load import Responses, load_responses, load_trials
@@ -38,7 +38,9 @@ class SessionData:
     loop : DataFrame or None
         closed_loop.csv of a simulated session.
     neurons : list of str
-        The selected ones.
+        The selected ones that have a model.
+    failed : dict of str to str
+        The selected ones that have none, and why.
     responses : Responses
     trials : Trials
         Without the blank.
@@ -62,6 +64,7 @@ class SessionData:
     curve: pd.DataFrame
     loop: pd.DataFrame | None
     neurons: list[str]
+    failed: dict[str, str]
     responses: Responses
     trials: Trials
     spikes: ImageSpikes | None
@@ -162,7 +165,8 @@ def read_session_data(
         If something is missing or damaged, or no neuron was selected.
     """
     tables = results / "tables"
-    neurons = selected_neurons(results / "selection" / "neurons.csv")
+    modelled = results / "models" / "neurons.csv"
+    neurons = selected_neurons(modelled)
     if not neurons:
         raise MeiflowError("no neuron was selected; there is nothing to report")
     spikes = tables / "image_spikes.npz"
@@ -176,6 +180,7 @@ def read_session_data(
         curve=read_csv(results / "models" / "learning_curve.csv"),
         loop=read_csv(loop) if loop is not None else None,
         neurons=neurons,
+        failed=failed_fits(modelled),
         responses=load_responses(tables, config.image.geometry),
         trials=load_trials(tables).of_images(),
         spikes=read_image_spikes(spikes) if config.session.source != "tables" else None,

@@ -69,7 +69,7 @@ def summarise(
     control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
     limit = control.quantile(0.95) if len(control) else 0.0
     rows = []
-    for neuron in selected_neurons(selection):
+    for neuron in selected_neurons(results / "models" / "neurons.csv"):
         folder = results / "neurons" / neuron
         all_scores = read_csv(folder / "scores.csv").set_index("model")
         scores = all_scores["cc_norm"]

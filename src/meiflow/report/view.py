@@ -85,6 +85,7 @@ class ReportView:
     config_name: str
     unstable: int
     recorded: int
+    selected: int
     notebook: bool
 
 
@@ -134,6 +135,7 @@ def build_view(data: SessionData, figures: Path, calibration: Calibration | None
         config_name=config_name,
         unstable=int((~data.table["is_stable"].astype(bool)).sum()),
         recorded=len(data.table),
+        selected=len(data.neurons) + len(data.failed),
         notebook=config.comparison.notebook,
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from meiflow.sections.base import Positive, Section
+from meiflow.sections.base import Positive, Section, ids_as_text
 from meiflow.sections.experiments import Experiments
 from meiflow.sections.model import GaborEnergy, LinearNonlinear, Model, Network
 from meiflow.sections.recording import Image, Quality, Selection, Session, Shown, Simulation
@@ -67,6 +67,13 @@ class Config(Section):
     """The whole configuration."""
 
     session: Session = Session()
+    sessions: Literal["all"] | Annotated[list[str | dict[str, Any]], Field(min_length=1)] | None = (
+        Field(
+            default=None,
+            description="several sessions in one run: ids, or keys that are merged over `session`; "
+            "'all': those of the Allen warehouse with units in `session.area`",
+        )
+    )
     image: Image = Image()
     selection: Selection = Selection()
     model: Model = Model()
@@ -78,6 +85,11 @@ class Config(Section):
     experiments: Experiments = Experiments()
     report: Report = Report()
     seed: int = Field(default=0, ge=0, lt=2**31, description="of everything random")
+
+    @field_validator("sessions", mode="before")
+    @classmethod
+    def _ids_as_text(cls, value: Any) -> Any:
+        return ids_as_text(value)
 
     @model_validator(mode="after")
     def _searchable(self) -> Config:

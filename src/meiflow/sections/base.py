@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,3 +25,10 @@ def each_once(names: list[T]) -> list[T]:
     if twice:
         raise ValueError(f"{twice[0]!r} stands there twice; name each once")
     return names
+
+
+def ids_as_text(value: Any) -> Any:
+    """A list with its whole numbers as text: ids that YAML reads as numbers."""
+    if not isinstance(value, list):
+        return value
+    return [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]

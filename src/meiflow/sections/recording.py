@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
-from meiflow.sections.base import Fraction, Identifier, Positive, Section
+from meiflow.sections.base import Fraction, Identifier, Positive, Section, ids_as_text
 
 
 class Quality(Section):
@@ -67,6 +67,13 @@ class Simulation(Section):
     gain_drift: float = Field(default=0.2, ge=0, le=1, description="std of the shared log gain")
     latency_s: float = Field(
         default=0.04, ge=0, le=0.2, description="from stimulus onset to response"
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**31,
+        description="of this session; null: the workflow's, or, with `sessions`, one drawn from "
+        "it and the id",
     )
 
 
@@ -222,11 +229,7 @@ class Selection(Section):
     @field_validator("include", "exclude", mode="before")
     @classmethod
     def _ids_as_text(cls, value: Any) -> Any:
-        return (
-            [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]
-            if isinstance(value, list)
-            else value
-        )
+        return ids_as_text(value)
 
     @model_validator(mode="after")
     def _enough_shuffles(self) -> Selection:

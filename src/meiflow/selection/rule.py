@@ -20,7 +20,7 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
     Raises
     ------
     MeiflowError
-        If an id to include or exclude, or a measure, does not exist, or nobody is left.
+        If an id to include or exclude, or a measure, does not exist.
     """
     for key in ("include", "exclude"):
         for neuron in getattr(rule, key):
@@ -46,17 +46,27 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
         named = table["neuron_id"].isin(getattr(rule, key))
         selected[named] = value
         reason[named] = f"selection.{key}"
-    if not selected.any():
-        dropped = reason.value_counts()
-        counts = ". ".join(f"{n} of {len(table)}: {text}" for text, n in dropped.items())
-        raise MeiflowError(
-            f"selection: no neuron is left ({counts}); loosen the rule or name neurons in "
-            "selection.include"
-        )
     judged = table.assign(selected=selected, reason=reason)
     columns = list(table.columns)
     at = columns.index("mean_rate_hz") + 1 if "mean_rate_hz" in columns else len(columns)
     return judged[[*columns[:at], "selected", "reason", *columns[at:]]]
+
+
+def require_somebody(judged: pd.DataFrame) -> None:
+    """Make sure that a table with ``selected`` and ``reason`` leaves somebody.
+
+    Raises
+    ------
+    MeiflowError
+        If not, with the reasons and how many fell to each.
+    """
+    if not judged["selected"].any():
+        counts = judged["reason"].value_counts()
+        told = ". ".join(f"{n} of {len(judged)}: {text}" for text, n in counts.items())
+        raise MeiflowError(
+            f"selection: no neuron is left ({told}); loosen the rule or name neurons in "
+            "selection.include"
+        )
 
 
 def _conditions(table: pd.DataFrame, rule: Selection) -> list[Condition]:

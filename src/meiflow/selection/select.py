@@ -29,7 +29,7 @@ from meiflow.selection.reliability import (
     oracle_null,
     signal_power,
 )
-from meiflow.selection.rule import apply_rule
+from meiflow.selection.rule import apply_rule, require_somebody
 from meiflow.selection.stability import block_stability, running_modulation
 from meiflow.selection.tuning import (
     image_selectivity,
@@ -160,7 +160,9 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
     )
 
 
-def select_neurons(config: Config, tables: Path, presentations: Path | None, output: Path) -> None:
+def select_neurons(
+    config: Config, tables: Path, presentations: Path | None, output: Path, nobody: bool = False
+) -> None:
     """Write neurons.csv and correlations.npz.
 
     Parameters
@@ -173,6 +175,8 @@ def select_neurons(config: Config, tables: Path, presentations: Path | None, out
         presentations.csv, where the session has one.
     output : path
         Folder that receives both files.
+    nobody : bool
+        Whether it may be that no neuron is left: one of many sessions stops no other.
     """
     trials = load_trials(tables)
     shown = None
@@ -194,24 +198,33 @@ def select_neurons(config: Config, tables: Path, presentations: Path | None, out
         table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
         table["notebook_raster_place"] = notebook_raster_place(raster)
     table = apply_rule(table, config.selection)
+    if not nobody:
+        require_somebody(table)
     write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, output / "correlations.npz")
     write_csv(table, output / "neurons.csv")
     say(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
 
 
 def selected_neurons(path: str | Path) -> list[str]:
-    """Ids of the selected neurons in a neurons.csv."""
+    """Ids of the selected neurons in a neurons.csv, of the selection or of the models."""
     table = read_csv(path, ("neuron_id", "selected"))
     return [str(i) for i in table.loc[table["selected"], "neuron_id"]]
 
 
+def failed_fits(path: str | Path) -> dict[str, str]:
+    """The selected neurons in models/neurons.csv that have no model, and why."""
+    table = read_csv(path, ("neuron_id", "status", "reason"))
+    failed = table[table["status"] == "fit failed"]
+    return dict(zip(failed["neuron_id"].astype(str), failed["reason"].astype(str), strict=True))
+
+
 def require_selected(path: str | Path, neuron: str) -> None:
-    """Make sure that `neuron` may be modelled.
+    """Make sure that `neuron` may be modelled, by the table of the selection or of the models.
 
     Raises
     ------
     MeiflowError
-        If the session has no such neuron, or the rule left it out (and why).
+        If the session has no such neuron, the rule left it out (and why), or its fit failed.
     """
     table = read_csv(path, ("neuron_id", "selected", "reason"))
     ids = table["neuron_id"].astype(str)
@@ -221,6 +234,8 @@ def require_selected(path: str | Path, neuron: str) -> None:
             f"{path} lists those that are"
         )
     row = table[ids == neuron].iloc[0]
+    if row.get("status") == "fit failed":
+        raise MeiflowError(f"neuron {neuron} has no model: {row['reason']}")
     if not row["selected"]:
         raise MeiflowError(
             f"neuron {neuron} is not selected ({row['reason']}); to model it all the same, "

@@ -7,10 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.files import atomic, write_text
+from meiflow.files import atomic, read_csv, write_text
 from meiflow.progress import say, track
 from meiflow.sections import Session
 from meiflow.session.transfer import (
@@ -187,6 +188,72 @@ def _check_scenes(images: Path, targets: list[Path]) -> None:
             f"{images}: {shorten(changed)} changed since the download; delete what is wrong, and "
             f"{record.name}, and run again"
         )
+
+
+def choose_sessions(session: Session, data: Path, network: Network = Network()) -> pd.DataFrame:
+    """Which sessions of the warehouse have natural scenes, and units in the areas asked for.
+
+    Parameters
+    ----------
+    session : Session
+        Uses ``warehouse``, ``area`` and ``quality``.
+    data : path
+        Folder of downloads.
+
+    Returns
+    -------
+    DataFrame
+        session_id, session_type, units (in the areas, passing the quality filters), chosen,
+        reason; in order of their ids.
+
+    Raises
+    ------
+    MeiflowError
+        If no session is left.
+    """
+    warehouse = Warehouse(session.warehouse, data / "cache", network)
+    table = warehouse.sessions().sort_index()
+    units = warehouse.units()
+    quality = session.quality
+    passes = (
+        (units["isi_violations"] <= quality.isi_violations_max)
+        & (units["amplitude_cutoff"] <= quality.amplitude_cutoff_max)
+        & (units["presence_ratio"] >= quality.presence_ratio_min)
+    )
+    if session.areas is not None:
+        passes &= units["ecephys_structure_acronym"].isin(session.areas)
+    counts = units[passes].groupby("ecephys_session_id").size().reindex(table.index, fill_value=0)
+    shown = table["session_type"] == "brain_observatory_1.1"
+    reason = np.select(
+        [~shown, counts == 0],
+        ["showed no natural scenes", "no unit of the areas passes the quality filters"],
+        "",
+    )
+    chosen = reason == ""
+    if not chosen.any():
+        raise MeiflowError(
+            f"session.area: none of the warehouse's {len(table)} sessions has natural scenes and "
+            f"units of {session.area}; areas there: {shorten(sorted(_areas(units)), 30)}"
+        )
+    return pd.DataFrame(
+        {
+            "session_id": table.index,
+            "session_type": table["session_type"].to_numpy(),
+            "units": counts.to_numpy(),
+            "chosen": chosen,
+            "reason": reason,
+        }
+    )
+
+
+def _areas(units: pd.DataFrame) -> set[str]:
+    return {str(a) for a in units["ecephys_structure_acronym"] if isinstance(a, str)}
+
+
+def chosen_sessions(path: str | Path) -> list[str]:
+    """Ids of the sessions that `choose_sessions` chose, from its table."""
+    table = read_csv(path, ("session_id", "chosen"))
+    return [str(i) for i in table.loc[table["chosen"], "session_id"]]
 
 
 def list_sessions(session: Session, data: Path, network: Network = Network()) -> pd.DataFrame:

@@ -241,7 +241,8 @@ def simulate_session(
     Parameters
     ----------
     config : Config
-        Uses ``session.simulation``, ``session.id`` and ``seed``.
+        Uses ``session.simulation``, ``session.id`` and ``seed``. With a seed of its own the session
+        has its own neurons, schedule and spikes, but the images of the workflow's seed.
     nwb : path
         AllenSDK-format session file.
     frames_folder : path
@@ -252,8 +253,10 @@ def simulate_session(
     from PIL import Image
 
     sizes = config.session.simulation
-    streams = _Streams(config.seed)
-    frames = make_frames(sizes, streams)
+    seed = config.seed if sizes.seed is None else sizes.seed
+    streams = _Streams(seed)
+    # sessions of one dataset show the same images, whatever their own seed
+    frames = make_frames(sizes, _Streams(config.seed))
     folder = Path(frames_folder)
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames):
@@ -312,7 +315,7 @@ def simulate_session(
             end_s=schedule.end_s,
         ),
         nwb,
-        config.seed,
+        seed,
     )
     table = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
     write_csv(table, truth)

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from meiflow.errors import MeiflowError
 from meiflow.files import atomic
 from meiflow.session.sdk import ecephys_project
@@ -151,6 +153,17 @@ class Warehouse:
         with self._tables(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # AllenSDK's own use of pandas
             return self._cache.get_session_table()
+
+    def units(self) -> Any:
+        """AllenSDK's unit table, unfiltered (index: unit id), with session and area."""
+        nothing = {
+            "amplitude_cutoff_maximum": np.inf,
+            "presence_ratio_minimum": -np.inf,
+            "isi_violations_maximum": np.inf,
+        }
+        with self._tables(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._cache.get_units(**nothing)
 
     def session_route(self, session_id: int) -> str:
         """Route of a session's NWB file on the warehouse.
