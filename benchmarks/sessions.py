@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from meiflow.config import load_config, parse_config
-from meiflow.models.fit import fit_models, write_neuron
+from meiflow.models.bundle import unpack_neuron
+from meiflow.models.fit import fit_models
 from meiflow.progress import track
 from meiflow.sections import Config
 from meiflow.selection.select import select_neurons, selected_neurons
@@ -52,6 +53,6 @@ def fitted_session(document: dict[str, Any], folder: Path) -> FittedSession:
     neurons = {n: folder / n for n in selected_neurons(selection)}
     make_gabors(config, models / "models.pt", list(neurons), responses.images, stimuli, threads=2)
     for neuron, home in track(list(neurons.items()), "stimuli", len(neurons)):
-        write_neuron(config, tables, models, neuron, home)
+        unpack_neuron(models / "neurons.zip", neuron, home)
         make_stimuli(config, home / "model.pt", responses.images, stimuli, neuron, home)
     return FittedSession(config, responses, neurons, tables, stimuli, selection, truth)

@@ -213,11 +213,17 @@ def fit(
     output: OutputOption,
 ) -> None:
     """Write one neuron's model file and scores."""
-    from meiflow.models.fit import write_neuron
-    from meiflow.selection.select import require_selected
+    from meiflow.models.bundle import unpack_neuron
+    from meiflow.models.modelled import require_modelled
 
-    require_selected(neurons, neuron)
-    write_neuron(load_config(config), tables, search, neuron, output)
+    require_modelled(neurons, neuron)
+    parsed = load_config(config)
+    if parsed.model.custom is None:
+        unpack_neuron(search / "neurons.zip", neuron, output)
+        return
+    from meiflow.models.fit import write_custom_neuron
+
+    write_custom_neuron(parsed, tables, search, neuron, output)
 
 
 @app.command("learning-curve")

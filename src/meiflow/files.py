@@ -8,12 +8,15 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -34,7 +37,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write `table` without its index: UTF-8, eight significant digits, `.` decimals."""
     with atomic(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.8g", lineterminator="\n")
+        temporary.write_bytes(csv_bytes(table))
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """`table` as `write_csv` writes it."""
+    text = table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+    return text.encode()
 
 
 def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -45,6 +54,8 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     MeiflowError
         If the file is missing, empty, not a CSV, or lacks a column.
     """
+    import pandas as pd
+
     try:
         # Ids are names: 007 stays 007, and a neuron may be called NA. Only an empty cell is
         # missing.

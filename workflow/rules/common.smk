@@ -170,6 +170,20 @@ def fitting_inputs():
     return [f"{TABLES}/{name}" for name in names] + ([core] if core else [])
 
 
+# Where a neuron's model is taken from; an own module is scored on the tables.
+MODEL_STORE = "models.pt" if CONFIG.model.custom else "neurons.zip"
+
+
+def modelling_inputs():
+    """What an own module is scored on; ours have been."""
+    if not CONFIG.model.custom:
+        return []
+    tables = [
+        f"{TABLES}/{name}" for name in ("trials.csv", "responses.csv", "images.npy")
+    ]
+    return [*tables, *custom_code(), f"{RESULTS}/models/cross_validation.csv"]
+
+
 def model_files():
     """A neuron's model, those of the folds, and scores; an own module has no folds."""
     names = ["model.pt", "scores.csv"] + (

@@ -8,7 +8,7 @@ rule search:
         f"{RESULTS}/models/search.npz",
         f"{RESULTS}/models/cross_validation.csv",
         f"{RESULTS}/models/models.pt",
-        f"{RESULTS}/models/ensemble.pt",
+        f"{RESULTS}/models/neurons.zip",
         f"{RESULTS}/models/folds.csv",
         f"{RESULTS}/models/status.csv",
     log:
@@ -60,12 +60,8 @@ checkpoint modelled:
 
 rule model:
     input:
-        f"{TABLES}/trials.csv",
-        f"{TABLES}/responses.csv",
-        f"{TABLES}/images.npy",
-        custom_code(),
-        f"{RESULTS}/models/ensemble.pt",
-        search=f"{RESULTS}/models/models.pt",
+        *modelling_inputs(),
+        search=f"{RESULTS}/models/{MODEL_STORE}",
         # ancient: a changed selection trains the neurons it adds and no other again
         neurons=ancient(MODELLED),
     output:
@@ -82,7 +78,7 @@ rule model:
         runtime=15,
     params:
         config=config_for("image", "model.custom", "seed"),
-        tables=subpath(input[0], parent=True),
+        tables=TABLES,
         search=subpath(input.search, parent=True),
         folder=subpath(output[0], parent=True),
         version=VERSION,

@@ -86,6 +86,9 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def save_both(figure: Figure, folder: Path, name: str) -> None:
     """Save as a picture and as vector graphics: NAME.png and NAME.svg."""
+    with style():
+        figure.draw_without_rendering()  # lays out, which takes longer than drawing, ...
+        figure.set_layout_engine("none")  # ... once for both
     for suffix in ("png", "svg"):
         save_figure(figure, folder / f"{name}.{suffix}")
 

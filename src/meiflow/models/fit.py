@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.files import atomic, read_csv, write_arrays, write_csv
+from meiflow.files import atomic, csv_bytes, read_csv, write_arrays, write_csv
 from meiflow.models.cross_validate import Fitted, fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
@@ -42,7 +45,7 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     A neuron whose fit fails is recorded in ``status.csv`` (neuron_id, fitted, reason), has no
     model and no scores, and stops nobody else. Writes ``search.npz`` (place_x, place_y, x, y,
     place_score, weights, predictions by model), ``models.pt`` (all neurons' members),
-    ``ensemble.pt`` (the same, fitted on the training images of each fold),
+    ``neurons.zip`` (each neuron's model.pt, ensemble.pt and scores.csv),
     ``cross_validation.csv`` (one row per neuron and model) and ``folds.csv`` (per fold) under
     `output`. Finished parts wait there in ``parts`` until all are done, so that a killed run goes
     on.
@@ -108,7 +111,7 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
         output / "search.npz",
     )
     good = [i for i, fine in enumerate(status["fitted"]) if fine]
-    _write_models(config, {responses.neuron_ids[i]: i for i in good}, fitted, output)
+    _write_models(config, {responses.neuron_ids[i]: i for i in good}, fitted, scores, output)
     write_csv(status, output / "status.csv")
     parts.clear()
     for _, row in status[~status["fitted"]].iterrows():
@@ -117,31 +120,48 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
 
 
-def _write_models(config: Config, neurons: dict[str, int], fitted: Fitted, output: Path) -> None:
-    """Write models.pt, and ensemble.pt with those of the folds."""
+def _write_models(
+    config: Config, neurons: dict[str, int], fitted: Fitted, scores: pd.DataFrame, output: Path
+) -> None:
+    """Write models.pt, and neurons.zip with every neuron's own files."""
     import torch
 
-    geometry = asdict(config.image.geometry)
+    from meiflow.models.bundle import write_bundle
+    from meiflow.models.network import file_content
 
-    def documents(subset: int, states: list[list[State]]) -> dict[str, Any]:
-        places = fitted.places.x[subset], fitted.places.y[subset]
+    geometry = config.image.geometry
+
+    def document(subset: int, i: int, states: list[list[State]]) -> dict[str, Any]:
         return {
-            neuron: {
-                "x_deg": float(places[0][i]),
-                "y_deg": float(places[1][i]),
-                "members": states[i],
-                "weights": fitted.weights[i].tolist(),
-            }
-            for neuron, i in neurons.items()
+            "x_deg": float(fitted.places.x[subset, i]),
+            "y_deg": float(fitted.places.y[subset, i]),
+            "members": states[i],
+            "weights": fitted.weights[i].tolist(),
         }
 
-    folds = [documents(k, states) for k, states in enumerate(fitted.fold_states)]
-    for name, content in (
-        ("models", documents(-1, fitted.states)),
-        ("ensemble", {neuron: [fold[neuron] for fold in folds] for neuron in neurons}),
-    ):
-        with atomic(output / f"{name}.pt") as temporary:
-            torch.save({"geometry": geometry, "neurons": content}, temporary)
+    def packed(*documents: dict[str, Any]) -> bytes:
+        buffer = io.BytesIO()
+        torch.save(file_content(geometry, *map(_used, documents)), buffer)
+        return buffer.getvalue()
+
+    models = {neuron: document(-1, i, fitted.states) for neuron, i in neurons.items()}
+    with atomic(output / "models.pt") as temporary:
+        torch.save({"geometry": asdict(geometry), "neurons": models}, temporary)
+    files: dict[str, Callable[[], bytes]] = {}
+    for neuron, i in neurons.items():
+        folds = [document(k, i, states) for k, states in enumerate(fitted.fold_states)]
+        own = scores[scores["neuron_id"] == neuron].drop(columns="neuron_id")
+        files[f"{neuron}/model.pt"] = partial(packed, models[neuron])
+        files[f"{neuron}/ensemble.pt"] = partial(packed, *folds)
+        files[f"{neuron}/scores.csv"] = partial(csv_bytes, own)
+    write_bundle(files, output / "neurons.zip")
+
+
+def _used(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the members that have no weight in the mixture."""
+    pairs = zip(document["members"], document["weights"], strict=True)
+    members, weights = zip(*(pair for pair in pairs if pair[1] > 0), strict=True)
+    return document | {"members": list(members), "weights": list(weights)}
 
 
 def _sizes(
@@ -210,30 +230,27 @@ def fit_learning_curve(
     write_csv(table.sort_values(["neuron_id", "images"], kind="stable"), output)
 
 
-def write_neuron(config: Config, tables: Path, models: Path, neuron: str, output: Path) -> None:
-    """Write one neuron's model.pt, ensemble.pt and scores.csv from what `fit_models` wrote.
+def write_custom_neuron(
+    config: Config, tables: Path, models: Path, neuron: str, output: Path
+) -> None:
+    """Write one neuron's model.pt and scores.csv where ``model.custom`` is its model.
 
-    With ``model.custom`` the user's module takes the place of ours, which then is the row
-    ``mixture``; its own row has 0 folds, since nobody here knows what it was trained on, and it
-    has no ensemble.
+    The user's module takes the place of ours, which then is the row ``mixture``; its own row has
+    0 folds, since nobody here knows what it was trained on, and it has no ensemble.
     """
-    from meiflow.models.network import save_ensemble, save_model
-    from meiflow.models.stored import stored_ensemble, stored_models
+    from meiflow.models.network import save_model
+    from meiflow.models.stored import stored_models
 
     (model,) = stored_models(config, models / "models.pt", [neuron])
     scores = read_csv(models / "cross_validation.csv")
     rows = scores[scores["neuron_id"].astype(str) == neuron].drop(columns="neuron_id")
-    if config.model.custom is not None:
-        responses, trials = load_responses(tables, model.geometry), load_trials(tables)
-        column = responses.column(neuron)
-        scorer = Scorer.of(trials.of_images(), config.seed)
-        predicted = model.predict(responses.images)
-        size = sum(p.numel() for p in model.parameters())
-        first = scorer.row(column, "model", predicted, responses.means[:, column], 0, size)
-        rows = rows.replace({"model": {"model": "mixture"}})
-        rows = pd.concat([pd.DataFrame([first]), rows], ignore_index=True)
-    else:
-        folds = stored_ensemble(config, models / "ensemble.pt", neuron)
-        save_ensemble(folds, output / "ensemble.pt")
+    responses, trials = load_responses(tables, model.geometry), load_trials(tables)
+    column = responses.column(neuron)
+    scorer = Scorer.of(trials.of_images(), config.seed)
+    predicted = model.predict(responses.images)
+    size = sum(p.numel() for p in model.parameters())
+    first = scorer.row(column, "model", predicted, responses.means[:, column], 0, size)
+    rows = rows.replace({"model": {"model": "mixture"}})
+    rows = pd.concat([pd.DataFrame([first]), rows], ignore_index=True)
     save_model(model, output / "model.pt")
     write_csv(rows, output / "scores.csv")

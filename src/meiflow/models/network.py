@@ -75,18 +75,31 @@ class NeuronModel(nn.Module):
 def save_model(model: NeuronModel, path: str | Path) -> None:
     """Write a model; `load_model` and ``torch.load(weights_only=True)`` read it."""
     with atomic(path) as temporary:
-        torch.save({"format": _FORMAT} | _document(model), temporary)
+        torch.save(file_content(model.geometry, _document(model)), temporary)
 
 
 def save_ensemble(models: list[NeuronModel], path: str | Path) -> None:
     """Write several models of one neuron, for `load_ensemble`."""
     with atomic(path) as temporary:
-        torch.save({"format": _FORMAT, "models": [_document(m) for m in models]}, temporary)
+        documents = [_document(model) for model in models]
+        torch.save(file_content(models[0].geometry, *documents), temporary)
+
+
+def file_content(geometry: Geometry, *documents: dict[str, Any]) -> dict[str, Any]:
+    """What the file of a neuron's model holds, or of its several models.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    *documents : dict
+        x_deg, y_deg, members and weights of each.
+    """
+    whole = [{"geometry": asdict(geometry)} | document for document in documents]
+    return {"format": _FORMAT} | (whole[0] if len(whole) == 1 else {"models": whole})
 
 
 def _document(model: NeuronModel) -> dict[str, Any]:
     return {
-        "geometry": asdict(model.geometry),
         "x_deg": model.x,
         "y_deg": model.y,
         "members": model.mixture.states,

@@ -46,13 +46,6 @@ def stored_members(
     return found
 
 
-def stored_ensemble(config: Config, path: Path, neuron: str) -> list[NeuronModel]:
-    """The models of one neuron's folds from ensemble.pt; fails as `stored_models` does."""
-    geometry = config.image.geometry
-    (folds,) = _documents(path, [neuron], geometry)
-    return [_model(fold, geometry) for fold in folds]
-
-
 def _documents(path: Path, neurons: list[str], geometry: Geometry) -> list[Any]:
     document = read_document(path)
     for neuron in neurons:

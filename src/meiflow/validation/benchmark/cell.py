@@ -11,7 +11,8 @@ import pandas as pd
 
 from meiflow.comparison.compare import Stimulus, read_procedures, read_stimuli
 from meiflow.files import read_csv
-from meiflow.models.fit import fit_models, write_neuron
+from meiflow.models.bundle import unpack_neuron
+from meiflow.models.fit import fit_models
 from meiflow.models.population import PairedModel
 from meiflow.models.stored import stored_members
 from meiflow.progress import track
@@ -128,7 +129,7 @@ def _make(
     images = responses.images
     make_gabors(config, models / "models.pt", list(neurons), images, stimuli, threads)
     for name, home in track(list(neurons.items()), "stimuli", len(neurons)):
-        write_neuron(config, tables, models, name, home)
+        unpack_neuron(models / "neurons.zip", name, home)
         make_stimuli(config, home / "model.pt", images, stimuli, name, home)
         make_recorded_gabor(config, home / "model.pt", images, tables, name, home)
     population = load_population(config, responses.image_ids, images, neurons)
