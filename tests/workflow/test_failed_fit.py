@@ -1,0 +1,51 @@
+"""A neuron whose fit fails is data: everything else completes, and the report says so."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from meiflow.files import read_csv, write_csv
+
+pytestmark = pytest.mark.workflow
+
+
+def test_a_failed_fit_stops_nobody_and_is_told(finished, project):
+    trials = read_csv(finished.results / "tables" / "trials.csv")
+    silent, *others = trials["neuron_id"].unique()
+    trials.loc[trials["neuron_id"] == silent, "spike_count"] = 0
+    write_csv(trials, project.folder / "mine.csv")
+    own = {
+        "session": {
+            "source": "tables",
+            "trials": "mine.csv",
+            "images": str(finished.results / "session" / "natural_scenes"),
+        },
+        "selection": {"include": [silent]},
+        "model": {"learning_curve": []},
+        "stimuli": {"make": []},
+        "experiments": {"make": []},
+    }
+    project.configure("own.yaml", own)
+    given = ("--configfile", "small.yaml", "own.yaml")
+    done = project.snakemake("--cores", "2", *given)
+    assert done.returncode == 0, done.stdout[-4000:]
+    table = read_csv(project.results / "models" / "neurons.csv").set_index("neuron_id")
+    reason = "its mean response is the same for all images"
+    assert table.loc[silent, ["selected", "status", "reason"]].tolist() == [
+        False,
+        "fit failed",
+        reason,
+    ]
+    modelled = table.index[table["selected"]].tolist()
+    assert modelled
+    assert set(modelled) <= set(others)
+    assert not (project.results / "neurons" / silent).exists()
+    summary = pd.read_csv(project.results / "summary.csv", dtype={"neuron_id": str})
+    assert summary["neuron_id"].tolist() == modelled
+    page = (project.results / "report.html").read_text()
+    assert f"No model, because the fit failed: {silent} ({reason})" in page
+    target = f"results/demo/neurons/{silent}/comparison.csv"
+    done = project.snakemake("--cores", "2", *given, "--", target)
+    assert done.returncode != 0
+    assert f"meiflow: error: neuron {silent} has no model: {reason}" in done.stdout
