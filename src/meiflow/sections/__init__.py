@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from meiflow.sections.base import Positive, Section
+from meiflow.sections.base import Degrees, Positive, Section
 from meiflow.sections.experiments import Experiments
 from meiflow.sections.model import GaborEnergy, LinearNonlinear, Model, Network
 from meiflow.sections.recording import Image, Quality, Selection, Session, Shown, Simulation
@@ -49,7 +49,7 @@ class Comparison(Section):
     tight_fraction: float = Field(
         default=0.9, gt=0, le=1, description="of the response that the tight mask must hold"
     )
-    disc_diameter_deg: Positive = Field(
+    disc_diameter_deg: Degrees = Field(
         default=30.0, description="of the disc, about the pattern's centre"
     )
     notebook: bool = Field(
@@ -61,6 +61,13 @@ class Report(Section):
     """The HTML page."""
 
     title: str = Field(default="", max_length=200, description="empty: made from the session")
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, title: str) -> str:
+        if not title.isprintable():
+            raise ValueError("holds signs that cannot be printed; give one line of text")
+        return title
 
 
 class Config(Section):
