@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import say
 from meiflow.sections import Quality
+from meiflow.session.nwb_checks import (
+    check_ids,
+    check_presentations,
+    check_trains,
+    require_self_contained,
+)
 from meiflow.session.schedule import PARAMETRIC
 
 UNIT_COLUMNS = {
@@ -95,8 +101,7 @@ def _reason(error: Exception) -> str:
 def _opened(path: Path) -> Iterator[Any]:
     from pynwb import NWBHDF5IO
 
-    if not path.is_file():
-        raise MeiflowError(f"session.nwb: {path} is not a file")
+    require_self_contained(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -130,9 +135,7 @@ def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
                 f"session.nwb: {path} is not laid out as an Allen Brain Observatory session (it "
                 f"lacks {', '.join(lacks)}); use session.source: tables for your own recordings"
             )
-        ids = np.asarray(nwbfile.units.id[:])
-        if len(set(ids)) < len(ids):
-            raise MeiflowError(f"session.nwb: {path} has units with the same id")
+        check_ids(nwbfile, path)
         yield open_session(
             nwbfile,
             amplitude_cutoff_maximum=quality.amplitude_cutoff_max,
@@ -170,6 +173,7 @@ def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.D
             f"session.nwb: presentation {numbers.index[untimed][0]} of {name} in {path.name} has "
             "no start or no end"
         )
+    check_presentations(numbers, name, path)
     blank = numbers[keys].isna().any(axis=1)
     if blank.any():
         say(f"{name}: {blank.sum()} of {len(blank)} presentations without parameters left out")
@@ -223,9 +227,11 @@ def read_session(
             )
         scenes = scenes.rename(columns={"stimulus_block": "block"})
         scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
+        trains = session.api.spike_times_of(units.index)
+        check_trains(session.api.nwbfile, units.index, trains, path)
         return RecordedSession(
             units=_unit_table(units),
-            spike_times=session.api.spike_times_of(units.index),
+            spike_times=trains,
             scenes=scenes.assign(**_behaviour(session, scenes)),
             conditions={
                 name: _presentations(session, name, keys, path)
