@@ -1,12 +1,39 @@
-"""What stands at a path, told before anything is opened there."""
+"""Names that become paths, and what stands at a path, told before anything is opened there."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
 from meiflow.errors import MeiflowError
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+LONGEST_NAME = 64
+
+
+def is_name(text: str) -> bool:
+    """Whether a session, an area or a neuron may be called so: it becomes a folder, a column.
+
+    Examples
+    --------
+    >>> is_name("951097947"), is_name("../up"), is_name("a b")
+    (True, False, False)
+    """
+    return len(text) <= LONGEST_NAME and re.fullmatch(NAME, text) is not None
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a file or folder of this name lies inside the folder it is put into.
+
+    Examples
+    --------
+    >>> stays_inside("7"), stays_inside("../7"), stays_inside("/etc"), stays_inside(".")
+    (True, False, False, False)
+    """
+    path = Path(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def fault_of(path: str | Path, *, folder: bool = False) -> str | None:

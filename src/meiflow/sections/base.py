@@ -6,11 +6,13 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from meiflow.paths import LONGEST_NAME, NAME
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1_000_000)]
 Degrees = Annotated[float, Field(ge=0.001, le=360)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Identifier = Annotated[str, Field(pattern=f"^{NAME}$", max_length=LONGEST_NAME)]
 
 T = TypeVar("T")
 

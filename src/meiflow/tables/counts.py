@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.paths import is_name
 from meiflow.progress import say
 
 BLANK = -1
@@ -29,7 +30,6 @@ RESERVED = {
 }
 _MOST = 1_000_000  # spikes of a trial, number of an image
 _MOST_COUNTS = 500_000_000  # of all trials and neurons, eight bytes each
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
 @dataclass(frozen=True)
@@ -267,17 +267,6 @@ def _check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: st
             )
         if name in RESERVED:
             raise MeiflowError(f"{origin}: neuron_id {name!r} is the name of a table column")
-
-
-def is_name(text: str) -> bool:
-    """Whether a neuron may be called so: its name becomes a folder and a column.
-
-    Examples
-    --------
-    >>> is_name("951097947"), is_name("../up"), is_name("a b")
-    (True, False, False)
-    """
-    return re.fullmatch(_NAME, text) is not None
 
 
 def line_of(table: pd.DataFrame, wrong: ArrayLike) -> int:
