@@ -208,7 +208,10 @@ def read_session(
     ):
         warnings.simplefilter("ignore")
         units = _units_of(session, areas, path)
-        names = session.stimulus_names
+        tables = session.api.nwbfile.intervals or {}
+        names = [n.removesuffix("_presentations") for n in tables]
+        if "natural_scenes" in names:  # AllenSDK, which knows what failed, needs one that has blocks
+            names = session.stimulus_names
         if "natural_scenes" not in names:
             shown = ", ".join(n for n in names if n) or "nothing"
             raise MeiflowError(
@@ -219,7 +222,7 @@ def read_session(
         if masked:
             say(f"{masked} presentations left out by AllenSDK, because the stimulus failed then")
         scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
-        odd = scenes["frame"] != scenes["frame"].round()
+        odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
         if odd.any():
             raise MeiflowError(
                 f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} shows frame "
