@@ -89,6 +89,8 @@ def _require_plain(document: Mapping[str, Any], origin: str) -> None:
                 waiting.append((f"{path}.{key}" if path else key, depth + 1, inner))
         elif isinstance(value, list | tuple):
             waiting.extend((f"{path}.{i}", depth + 1, inner) for i, inner in enumerate(value))
+        elif isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise MeiflowError(f"{origin}: {path} holds half of a sign, which is no text")
         elif isinstance(value, int) and abs(value) >= 2**63:
             raise MeiflowError(f"{origin}: {path} is a number of {value.bit_length()} bits")
         elif not (value is None or isinstance(value, str | int | float)):

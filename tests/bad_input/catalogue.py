@@ -67,7 +67,9 @@ def digest(content: str | bytes) -> str:
 
 # Twelve trials of six images, two neurons: the smallest session that becomes tables.
 HEADER = ["trial_id", "neuron_id", "spike_count", "image_id"]
-ROWS = [[str(t), n, str((3 * t + k) % 5), str(t % 6)] for t in range(12) for k, n in enumerate("ab")]
+ROWS = [
+    [str(t), n, str((3 * t + k) % 5), str(t % 6)] for t in range(12) for k, n in enumerate("ab")
+]
 
 
 def csv(header: list[str], rows: list[list[str]], mark: str = ",", end: str = "\n") -> str:

@@ -65,7 +65,6 @@ def cases(stimulus: str) -> list[Case]:
 
 
 ALL = [(name, case) for name in SHOWN for case in cases(name)]
-CASES = [case for _, case in ALL]
 
 
 @pytest.fixture(scope="module")

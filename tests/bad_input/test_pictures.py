@@ -18,6 +18,7 @@ from PIL import Image
 from meiflow.session.images import load_image_set, load_images
 from tests.bad_input.catalogue import Case, named, refused
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::RuntimeWarning:numpy")
 GREY = np.random.default_rng(1).integers(0, 256, (8, 12), dtype=np.uint8)
 SHAPE = (8, 12)
 
@@ -32,7 +33,9 @@ def png(width: int, height: int, data: bytes, depth: int = 8, colour: int = 0) -
     """A PNG of any header and any data, its check sums right."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
@@ -75,7 +78,8 @@ PICTURES = [
     Case("32 bit.tif", saved(GREY.astype(np.int32), "TIFF"), ("32-bit integers",)),
     Case("two pages.tif", saved(GREY, "TIFF", **PAGES), ("holds 2 pictures",)),
     Case("animated.png", saved(GREY, "PNG", **PAGES), ("holds 2 pictures",)),
-    Case("white is 0.tif", saved(GREY.astype(np.uint16), "TIFF", tiffinfo={262: 0}), ("white as 0",)),
+    Case("white is 0.tif", saved(GREY.astype(np.uint16), "TIFF", tiffinfo={262: 0}),
+         ("white as 0",)),
     Case("floats up to 255.tif", saved(GREY.astype(np.float32), "TIFF"), ("outside 0..1",)),
     Case("NaN.tif", saved(np.full(SHAPE, np.nan, np.float32), "TIFF"), ("not finite",)),
     Case("a pipe.png", os.mkfifo, ("is not a file (a pipe",)),
@@ -114,7 +118,8 @@ STACKS = [
     Case("a header that is no mapping", header("[1, 2]\n"), (UNREAD,)),
     Case("a header that calls", header("__import__('os').system('touch x')\n"), (UNREAD,)),
     Case("a header of 60 kB", header("(" * 60_000), (UNREAD,)),
-    Case("an unknown version", header(LIE.format("|u1", (1, 8, 12)), version=b"\x09\x00"), (UNREAD,)),
+    Case("an unknown version", header(LIE.format("|u1", (1, 8, 12)), version=b"\x09\x00"),
+         (UNREAD,)),
     Case("an unknown type", header(LIE.format("<q9", (1, 8, 12))), (UNREAD,)),
     Case("objects", stack(np.array([{}], dtype=object)), (UNREAD,)),
     Case("a pickle", pickle.dumps([1]), (UNREAD,)),
@@ -144,7 +149,6 @@ NAMES = [
     Case("nothing", lambda p: None, ("holds no .png",)),
     Case("hidden ones alone", lambda p: (p / ".0.png").write_bytes(GOOD), ("holds no .png",)),
 ]  # fmt: skip
-CASES = [*PICTURES, *STACKS, *NAMES]
 
 
 @named(PICTURES)

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
 
 from meiflow.config import parse_config
+from meiflow.errors import MeiflowError
 from meiflow.sections import Quality
 from meiflow.session.download import check_session_file
 from meiflow.session.recording import read_session
 from meiflow.session.source import session_files
-from tests.bad_input.catalogue import Case, named, refused
-from tests.bad_input.damage import damaged_copies
+from tests.bad_input.catalogue import Case, digest, named, refused
+from tests.bad_input.damage import Damage, damaged, damages, explained, often
 
 SCENES = "intervals/natural_scenes_presentations"
 ELECTRODES = "general/extracellular_ephys/electrodes"
-SIZES = {"units": {"VISam": 3}, "failing_fraction": 0.0, "frames": 4, "repeats": 2}
-SIZES |= {"gabor_repeats": 0, "grating_repeats": 0, "frame_height": 40, "frame_width": 40}
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from meiflow.session.simulate import simulate_session
-
-    folder = tmp_path_factory.mktemp("good")
-    config = parse_config({"session": {"simulation": SIZES}})
-    simulate_session(config, folder / "s.nwb", folder / "f", folder / "t.csv")
-    return folder / "s.nwb"
 
 
 @pytest.fixture
-def broken(good: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(good, tmp_path / "broken.nwb"))
+def broken(good_nwb: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(good_nwb, tmp_path / "broken.nwb"))
 
 
 def within(change: Callable[[h5py.File], Any]) -> Callable[[Path], None]:
@@ -144,6 +136,7 @@ def not_nwb(path: Path) -> None:
         file["units"] = np.arange(3)
 
 
+ENDS = "units/spike_times_index"
 READABLE = "is not a readable NWB"
 ODD = "session.nwb:"
 CASES = [
@@ -153,7 +146,8 @@ CASES = [
     *[Case(f"cut to {s:.0%}", cut(s), (READABLE,)) for s in (0.02, 0.1, 0.3, 0.5, 0.8, 0.99)],
     Case("folder", lambda p: (p.unlink(), p.mkdir()), ("is a folder, not a file",)),
     Case("pipe", lambda p: (p.unlink(), os.mkfifo(p)), ("is not a file (a pipe",)),
-    Case("zeroed superblock", lambda p: p.write_bytes(bytes(512) + p.read_bytes()[512:]), (READABLE,)),
+    Case("zeroed superblock", lambda p: p.write_bytes(bytes(512) + p.read_bytes()[512:]),
+         (READABLE,)),
     Case("no units", without("units"), ("holds no sorted units",)),
     Case("zero units", no_units, ("holds no sorted units",)),
     Case("no electrodes", without(ELECTRODES), (ODD,)),
@@ -185,9 +179,9 @@ CASES = [
     Case("NaN in spike times", put("units/spike_times", 5, np.nan), ("unit", "not finite")),
     Case("infinite spike time", put("units/spike_times", 5, np.inf), ("unit", "not finite")),
     Case("spike times are text", column("units/spike_times", ["a"] * 9), (ODD,)),
-    Case("index of spike times too far", put("units/spike_times_index", 2, 60_000), (ODD, "divide")),
-    Case("index of spike times too short", put("units/spike_times_index", 2, 700), (ODD, "divide")),
-    Case("index of spike times falls", put("units/spike_times_index", 0, 60_000), (ODD, "divide")),
+    Case("index of spike times too far", put(ENDS, 2, 60_000), (ODD, "divide")),
+    Case("index of spike times too short", put(ENDS, 2, 700), (ODD, "divide")),
+    Case("index of spike times falls", put(ENDS, 0, 60_000), (ODD, "divide")),
     Case("index of spike times too few", column("units/spike_times_index", [3]), (ODD,)),
     Case("start is NaN", put(f"{SCENES}/start_time", 3, np.nan), (ODD,)),
     Case("end is infinite", put(f"{SCENES}/stop_time", 3, np.inf), ("presentation", "inf")),
@@ -223,5 +217,54 @@ CASES = [
 
 @named(CASES)
 def test_a_broken_session_file_is_explained(case: Case, broken: Path, tried: Any) -> None:
-    refused(lambda: read_session(case.write(broken), ("VISam",), Quality()), "broken.nwb", *case.says)
+    refused(
+        lambda: read_session(case.write(broken), ("VISam",), Quality()), "broken.nwb", *case.says
+    )
     tried("NWB", case.name)
+
+
+def test_another_version_with_the_same_layout_is_the_same(broken: Path, good_nwb: Path) -> None:
+    """The file brings its own schema: the number alone decides nothing."""
+    attribute("/", "nwb_version", "99.0.0")(broken)
+    one, two = (read_session(path, ("VISam",), Quality()) for path in (broken, good_nwb))
+    pd.testing.assert_frame_equal(one.scenes, two.scenes)
+    pd.testing.assert_frame_equal(one.units, two.units)
+
+
+def test_a_pickled_attribute_is_never_opened(broken: Path, tmp_path: Path) -> None:
+    class Touch:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "called",)
+
+    attribute("units", "comment", np.void(pickle.dumps(Touch())))(broken)
+    read_session(broken, ("VISam",), Quality())
+    assert not (tmp_path / "called").exists()
+
+
+@named([case for case in CASES if "keeps data in other files" in case.says])
+def test_links_are_refused_wherever_a_session_is_opened(case: Case, broken: Path) -> None:
+    """When the workflow looks which stimuli were shown, and when a download is checked."""
+    case.write(broken)
+    session = {"source": "nwb", "nwb": str(broken), "images": "x"}
+    refused(lambda: session_files(parse_config({"session": session}), broken.parent), *case.says)
+    refused(lambda: check_session_file(broken, 7), *case.says)
+
+
+@often(60)
+@given(damage=damages)
+def test_damaged_session_files(damage: Damage, good_nwb: Path, tmp_path: Path, tried: Any) -> None:
+    """HDF5 has no check sums: what is read is a session in itself, if not always that one."""
+    path = tmp_path / "damaged.nwb"
+    data = damaged(good_nwb.read_bytes(), damage)
+    path.write_bytes(data)
+    try:
+        session = read_session(path, ("VISam",), Quality())
+    except MeiflowError as error:
+        explained(error, "damaged.nwb")
+        tried("random session files", digest(data))
+        return
+    assert all(
+        np.isfinite(train).all() and (np.diff(train) >= 0).all() for train in session.spike_times
+    )
+    assert (session.scenes["stop_time"] > session.scenes["start_time"]).all()
+    assert session.scenes["frame"].ge(-1).all()

@@ -84,7 +84,7 @@ FILES = [
     Case("a line break in an id", changed(5, "trial_id", '"1\n2"'), ("trial_id", "quotation")),
     Case("an escape in an id", changed(5, "trial_id", "1\x1b[2J"), ("trial_id", "printed")),
     Case("a longer row", GOOD + "99,a,1,2,3\n", ("not a readable CSV", "line 26")),
-    Case("all rows longer", csv(HEADER, [[*r, "7"] for r in ROWS]), ("more cells than the header",)),
+    Case("all rows longer", csv(HEADER, [[*r, "7"] for r in ROWS]), ("more cells than",)),
     Case("decimal commas", csv(HEADER, [[*r[:3], r[3] + ",0"] for r in ROWS]), ("more cells",)),
     Case("a shorter row", GOOD + "99,a,1\n", ("image_id is empty in row 26",)),
     Case("a wrong row after a blank one", "\n".join([*GOOD.split("\n")[:3], "", "9,a,x,1"]),
@@ -98,9 +98,9 @@ FILES = [
     Case("blanks alone", csv(HEADER, [[*r[:3], "-1"] for r in ROWS]), ("only 0 different images",)),
     Case("an image nobody has", changed(3, "image_id", "0") + "99,a,1,77\n", ("lacks frame 77",)),
     Case("more spikes than can be", changed(5, "spike_count", "600"), ("600 spikes", "window_s")),
-    Case("a million columns", ",".join(f"c{i}" for i in range(10**6)), ("first line is longer",)),
+    Case("a million columns", ",".join(f"c{i}" for i in range(10**6)), ("first line is",)),
     Case("one endless line", "x" * 3_000_000, ("first line is longer",)),
-    Case("trials that are neurons", csv(HEADER, MANY), ("25,000 different trial_ids", "500,000,000")),
+    Case("trials that are neurons", csv(HEADER, MANY), ("25,000 different trial_ids",)),
 ]  # fmt: skip
 CASES = [*cells(), *columns(), *FILES]
 
@@ -138,7 +138,7 @@ SAME = [
     Case("other columns", csv([*HEADER, "note"], [[*r, "x"] for r in ROWS])),
     Case("another order", csv(HEADER[::-1], [r[::-1] for r in ROWS])),
     Case("spaces", csv(HEADER, [[f" {c} " for c in r] for r in ROWS])),
-    Case("whole numbers with a point", csv(HEADER, [[r[0], r[1], r[2] + ".0", r[3]] for r in ROWS])),
+    Case("counts with a point", csv(HEADER, [[r[0], r[1], r[2] + ".0", r[3]] for r in ROWS])),
     Case("trials with a point", csv(HEADER, [[r[0] + ".0", *r[1:]] for r in ROWS])),
     Case("silent pairs left out", csv(HEADER, [ROWS[0], *(r for r in ROWS if r[2] != "0")])),
 ]  # fmt: skip

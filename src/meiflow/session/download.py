@@ -47,7 +47,7 @@ def check_session_file(path: Path, session_id: int) -> None:
             found = found.decode() if isinstance(found, bytes) else str(found)
             complete = "units/spike_times" in file and "intervals" in file
     except (MeiflowError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())[:300]
         raise FetchError(f"is not a whole session NWB file ({reason})") from None
     if found != str(session_id):
         raise FetchError(f"holds session {found}, not {session_id}")

@@ -210,7 +210,7 @@ def read_session(
         units = _units_of(session, areas, path)
         tables = session.api.nwbfile.intervals or {}
         names = [n.removesuffix("_presentations") for n in tables]
-        if "natural_scenes" in names:  # AllenSDK, which knows what failed, needs one that has blocks
+        if "natural_scenes" in names:  # AllenSDK fails without any
             names = session.stimulus_names
         if "natural_scenes" not in names:
             shown = ", ".join(n for n in names if n) or "nothing"
