@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from meiflow import __version__ as VERSION
-from meiflow.config import parse_config, resolved
+from meiflow.config import parse_config, read_yaml, resolved
 from meiflow.dataset import COMBINED, Dataset
 from meiflow.errors import MeiflowError
 from meiflow.stimuli.names import SHOWN_PROCEDURES
@@ -23,6 +23,8 @@ configfile: "config.yaml"
 
 
 try:
+    for file in workflow.configfiles:  # Snakemake takes the last of a key that stands twice
+        read_yaml(file)
     DATASET = Dataset(parse_config(config))
     DATASET.check()
     # What all sessions share: which stages there are, and where their files lie.

@@ -381,6 +381,13 @@ def main() -> None:
         named = [str(f) for f in (error.filename, error.filename2) if f]
         print(f"meiflow: error: {' and '.join(named)}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
+    except MemoryError:
+        print(
+            "meiflow: error: not enough memory; use fewer images, trials or neurons, or a machine "
+            "with more",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,12 @@ import yaml
 from pydantic import ValidationError
 
 from meiflow.errors import MeiflowError, closest
+from meiflow.paths import fault_of
 from meiflow.sections import Config, Session
+
+_LONGEST = 1_000_000
+_MOST_VALUES, _DEEPEST = 100_000, 20
+_MOST_FAULTS = 8
 
 
 def _allowed_keys(path: tuple[Any, ...]) -> list[str]:
@@ -48,7 +53,8 @@ def _explain(error: ValidationError) -> str:
             )
         elif fault["type"] == "value_error":
             text = fault["msg"].removeprefix("Value error, ")
-            problems.append(f"{name}.{text}" if name else text)
+            joint = "." if re.match(r"[\w.]+: ", text) else ": "
+            problems.append(f"{name}{joint}{text}" if name else text)
         else:
             hint = ""
             if isinstance(fault["input"], str) and re.fullmatch(
@@ -59,7 +65,39 @@ def _explain(error: ValidationError) -> str:
             given = given if len(given) <= 60 else given[:57] + "..."
             problems.append(f"{name}: {fault['msg']}, got {given}{hint}")
     unique = list(dict.fromkeys(problems))
-    return "; ".join(unique)
+    rest = f"; and {len(unique) - _MOST_FAULTS} more" if len(unique) > _MOST_FAULTS else ""
+    return "; ".join(unique[:_MOST_FAULTS]) + rest
+
+
+def _require_plain(document: Mapping[str, Any], origin: str) -> None:
+    """Refuse what YAML can say but no configuration means: dates, loops, bombs of aliases."""
+    waiting: list[tuple[str, int, Any]] = [("", 0, document)]
+    seen = 0
+    while waiting:
+        path, depth, value = waiting.pop()
+        seen += 1
+        if depth > _DEEPEST or seen > _MOST_VALUES:
+            raise MeiflowError(
+                f"{origin}: {path[:60]} holds more than {_MOST_VALUES:,} values or {_DEEPEST} "
+                "levels (does an alias refer to itself?); give plain values"
+            )
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    where = f" in {path}" if path else ""
+                    raise MeiflowError(f"{origin}: key {key!r}{where} is not text; quote it")
+                waiting.append((f"{path}.{key}" if path else key, depth + 1, inner))
+        elif isinstance(value, list | tuple):
+            waiting.extend((f"{path}.{i}", depth + 1, inner) for i, inner in enumerate(value))
+        elif isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise MeiflowError(f"{origin}: {path} holds half of a sign, which is no text")
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            raise MeiflowError(f"{origin}: {path} is a number of {value.bit_length()} bits")
+        elif not (value is None or isinstance(value, str | int | float)):
+            raise MeiflowError(
+                f"{origin}: {path} is a {type(value).__name__} ({str(value)[:60]}); use plain "
+                "numbers, text and lists, and quote what is meant as text"
+            )
 
 
 def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> Config:
@@ -92,12 +130,11 @@ def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> 
         document = {}
     if not isinstance(document, Mapping):
         raise MeiflowError(f"{origin}: expected keys and values, got {type(document).__name__}")
+    _require_plain(document, origin)
     try:
         return Config.model_validate_json(json.dumps(document))
     except ValidationError as error:
         raise MeiflowError(f"{origin}: {_explain(error)}") from None
-    except TypeError as error:
-        raise MeiflowError(f"{origin}: {error}; use plain numbers, text and lists") from None
 
 
 def load_config(source: str | Path) -> Config:
@@ -114,18 +151,64 @@ def load_config(source: str | Path) -> Config:
     '798911424'
     """
     text = str(source)
-    try:
-        if text.lstrip().startswith("{"):  # not as YAML, which reads the number 1e-09 as text
-            return parse_config(json.loads(text))
-        return parse_config(yaml.safe_load(Path(source).read_text(encoding="utf-8")), text)
-    except FileNotFoundError:
-        raise MeiflowError(f"{source}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise MeiflowError(f"{source}: not a readable text file ({error})") from None
-    except json.JSONDecodeError as error:
+    if not text.lstrip().startswith("{"):
+        return parse_config(read_yaml(source), text)
+    try:  # not as YAML, which reads the number 1e-09 as text
+        return parse_config(json.loads(text, object_pairs_hook=_keys_once))
+    except (ValueError, RecursionError) as error:
         raise MeiflowError(f"config: not valid JSON ({error})") from None
-    except yaml.YAMLError as error:
-        raise MeiflowError(f"{text}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read a YAML file of plain values, in which every key stands once.
+
+    Raises
+    ------
+    MeiflowError
+        If it is missing, no text, no YAML, too large, or says something twice.
+    """
+    fault = fault_of(path)
+    if fault is not None:
+        raise MeiflowError(
+            f"{path}: {fault.replace('does not exist', 'no such configuration file')}"
+        )
+    try:
+        with open(path, encoding="utf-8") as handle:
+            text = handle.read(_LONGEST + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise MeiflowError(f"{path}: not a readable text file ({error})") from None
+    if len(text) > _LONGEST:
+        raise MeiflowError(f"{path}: too long for a configuration (more than {_LONGEST:,} signs)")
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except MeiflowError as error:
+        raise MeiflowError(f"{path}: {error}") from None
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise MeiflowError(f"{path}: not valid YAML ({reason})") from None
+    except RecursionError:
+        raise MeiflowError(f"{path}: not valid YAML (too deeply nested)") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, and every key of a mapping once: YAML would keep the last one."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                line = node.value[number][0].start_mark.line + 1
+                raise MeiflowError(f"key {key} stands there twice (line {line}); keep one")
+        return super().construct_mapping(node, deep)
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice} stands there twice")
+    return found
 
 
 def _check_conditions(session: Session) -> None:
@@ -136,10 +219,13 @@ def _check_conditions(session: Session) -> None:
                 f"session.{key}: only source tables takes a CSV here; source {session.source} has "
                 "its own"
             )
-        if value is not None and not Path(value).is_file():
-            raise MeiflowError(
-                f"session.{key}: {value} does not exist; give the path of an existing file"
-            )
+        _require(f"session.{key}", value)
+
+
+def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "file") -> None:
+    fault = fault_of(path, folder=folder) if path is not None else None
+    if fault is not None:
+        raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
 
 
 def check_inputs(config: Config) -> None:
@@ -160,10 +246,7 @@ def check_inputs(config: Config) -> None:
         kind = "folder or .npy file" if key == "images" else "file"
         if value is None:
             raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
-        if not (Path(value).exists() if key == "images" else Path(value).is_file()):
-            raise MeiflowError(
-                f"session.{key}: {value} does not exist; give the path of an existing {kind}"
-            )
+        _require(f"session.{key}", value, folder=key == "images", kind=kind)
     _check_conditions(config.session)
     own = [("experiments.own", spec) for spec in config.experiments.own]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
@@ -174,17 +257,10 @@ def check_inputs(config: Config) -> None:
                 f"{key}: no module {package!r} in this folder, nor installed; give "
                 "module:function that Python can import"
             )
-    further = config.stimuli.natural_images
-    if further is not None and not Path(further).exists():
-        raise MeiflowError(
-            f"stimuli.natural_images: {further} does not exist; give the path of an existing "
-            "folder of pictures or .npy file"
-        )
-    core = config.model.network.core
-    if core is not None and not Path(core).is_file():
-        raise MeiflowError(
-            f"model.network.core: {core} does not exist; meiflow pretrain makes such a file"
-        )
+    further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
+    _require("stimuli.natural_images", further, folder=True, kind=kind)
+    kind = "core; meiflow pretrain makes such a file"
+    _require("model.network.core", config.model.network.core, kind=kind)
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError(
             "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"

@@ -78,8 +78,6 @@ class Dataset:
 
     def _parse(self, entry: str | Mapping[str, Any], where: str) -> Config:
         more = {"id": entry} if isinstance(entry, str) else dict(entry)
-        if "id" not in more:
-            raise MeiflowError(f"{where}: a session needs an id, which names its results folder")
         document = self.config.model_dump(mode="json")
         simulation: Any = more.get("simulation", {})
         if not isinstance(simulation, Mapping):

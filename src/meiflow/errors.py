@@ -5,22 +5,37 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 2000
+
 
 class MeiflowError(Exception):
-    """Bad input or an impossible request.
+    r"""Bad input or an impossible request.
 
     The message is one line: what is wrong, where, what is allowed and what to do. The
-    command line prints it without a traceback and exits with status 1.
+    command line prints it without a traceback and exits with status 1. What it quotes of the
+    input cannot steer a terminal, nor fill it.
+
+    Examples
+    --------
+    >>> print(MeiflowError("a.csv: odd \x1b[31m name,\n  expected letters"))
+    a.csv: odd \x1b[31m name, expected letters
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        text = " ".join(message.split())
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST - 500]} ... {text[-490:]}"
+        super().__init__("".join(c if c.isprintable() else _escaped(c) for c in text))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` when an allowed word is close to `word`, else empty."""
     by_lower = {str(a).lower(): str(a) for a in allowed}
-    match = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    match = difflib.get_close_matches(str(word).lower()[:100], by_lower, n=1)
     return f" (did you mean {by_lower[match[0]]!r}?)" if match else ""
 
 

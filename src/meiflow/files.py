@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import uuid
-import zipfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.paths import require_file
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_LONGEST_HEADER = 1_000_000
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,36 +60,67 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     """
     import pandas as pd
 
+    require_file(path)
     try:
-        # Ids are names: 007 stays 007, and a neuron may be called NA. Only an empty cell is
-        # missing.
-        table = pd.read_csv(
-            path,
-            encoding="utf-8-sig",
-            dtype={"neuron_id": str, "trial_id": "category"},
-            keep_default_na=False,
-            na_values=[""],
-            skipinitialspace=True,
-            low_memory=False,
-        )
-    except FileNotFoundError:
-        raise MeiflowError(f"{path}: no such file") from None
+        # opened here: pandas would fetch an address, and unpack archives
+        with open(path, "rb") as handle, warnings.catch_warnings():
+            # rows longer than the header, which pandas would shift or cut
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            _check_text(path, handle)
+            # Ids are names: 007 stays 007, and a neuron may be called NA. Only an empty cell is
+            # missing.
+            table = pd.read_csv(
+                handle,
+                encoding="utf-8-sig",
+                dtype={"neuron_id": str, "trial_id": "category"},
+                keep_default_na=False,
+                na_values=[""],
+                skipinitialspace=True,
+                skip_blank_lines=False,  # they count as rows in messages
+                index_col=False,
+                low_memory=False,
+            )
     except OSError as error:
         raise MeiflowError(f"{path}: cannot be read ({error.strerror})") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except pd.errors.ParserWarning:
+        raise MeiflowError(
+            f"{path}: has a row with more cells than the header; quote texts that hold a comma, "
+            "and write decimals with a point"
+        ) from None
+    except (ValueError, OverflowError) as error:  # pandas' own and decoding errors are ValueErrors
         raise MeiflowError(
             f"{path}: not a readable CSV file ({error}); expected comma-separated UTF-8 text"
         ) from None
+    if len(table.columns) > 1 and table.iloc[:, 0].isna().any():
+        table = table[
+            ~table.isna().all(axis=1)
+        ].copy()  # blank lines; the others keep their numbers
     missing = [c for c in columns if c not in table.columns]
     if missing:
+        first = str(table.columns[0]) if len(table.columns) else ""
+        others = [name for mark, name in _SEPARATORS.items() if mark in first]
+        hint = f"; it is separated by {others[0]}: save it with commas" if others else ""
         raise MeiflowError(
             f"{path}: missing column {shorten(missing)}; found {shorten(table.columns)}; "
-            f"needed: {', '.join(columns)}"
+            f"needed: {', '.join(columns)}{hint}"
         )
     for column in columns:
         if f"{column}.1" in table.columns:
             raise MeiflowError(f"{path}: column {column} stands more than once; keep one")
     return table
+
+
+def _check_text(path: str | Path, handle: BinaryIO) -> None:
+    if len(handle.readline(_LONGEST_HEADER + 1)) > _LONGEST_HEADER:
+        raise MeiflowError(
+            f"{path}: not a readable CSV file (its first line is longer than {_LONGEST_HEADER:,} "
+            "bytes); expected a line with the names of the columns, then one line per row"
+        )
+    handle.seek(0)
+    if any(b"\0" in chunk for chunk in iter(lambda: handle.read(1 << 24), b"")):
+        # pandas would end the cell there, and an id would be another
+        raise MeiflowError(f"{path}: not a text file (it holds NUL bytes); save it as UTF-8 text")
+    handle.seek(0)
 
 
 def write_array(array: ArrayLike, path: str | Path) -> None:
@@ -102,15 +137,16 @@ def read_array(path: str | Path) -> NDArray:
     MeiflowError
         If the file is missing or not a plain array.
     """
+    require_file(path)
     try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise MeiflowError(f"{path}: no such file") from None
-    except (ValueError, EOFError, OSError) as error:
+        # mapped first: a header that promises more than the file holds allots no memory
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(array, np.ndarray):
+            return np.array(array)
+        array.close()
+    except Exception as error:  # damaged headers fail in many ways
         raise MeiflowError(f"{path}: not a readable .npy array ({error})") from None
-    if not isinstance(array, np.ndarray):
-        raise MeiflowError(f"{path}: is an .npz archive; expected one .npy array")
-    return array
+    raise MeiflowError(f"{path}: is an .npz archive; expected one .npy array")
 
 
 def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
@@ -123,13 +159,15 @@ def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
     """Read every array of an ``.npz``; pickled objects are refused."""
+    require_file(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {k: archive[k] for k in archive.files}
-    except FileNotFoundError:
-        raise MeiflowError(f"{path}: no such file") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        archive = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(archive, np.ndarray):
+            with archive:
+                return {k: archive[k] for k in archive.files}
+    except Exception as error:  # damaged archives, too
         raise MeiflowError(f"{path}: not a readable .npz archive ({error})") from None
+    raise MeiflowError(f"{path}: is one .npy array; expected an .npz archive")
 
 
 def write_picture(image: ArrayLike, path: str | Path, scale: int = 4) -> None:

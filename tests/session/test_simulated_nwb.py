@@ -114,7 +114,7 @@ def test_areas_and_quality_are_explained(small_session, tmp_path):
     broken.write_bytes(nwb.read_bytes()[:20_000])
     with pytest.raises(MeiflowError, match=r"broken.nwb is not a readable NWB"):
         read_session(broken, None, Quality())
-    with pytest.raises(MeiflowError, match="is not a file"):
+    with pytest.raises(MeiflowError, match=r"none.nwb does not exist"):
         read_session(tmp_path / "none.nwb", None, Quality())
 
 

@@ -8,14 +8,16 @@ from typing import Any
 import torch
 
 from meiflow.errors import MeiflowError
+from meiflow.paths import fault_of
 
 
 def read_document(path: str | Path) -> dict[str, Any]:
     """Read a file of numbers, tensors and lists; nothing in it is executed."""
+    fault = fault_of(path)
+    if fault is not None:
+        raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such model file')}")
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except FileNotFoundError:
-        raise MeiflowError(f"{path}: no such model file") from None
     except Exception as error:  # damaged archives fail in many ways
         raise damaged(path, error) from None
 

@@ -180,13 +180,24 @@ def _read(
     return models
 
 
-def _model(document: dict[str, Any], path: str | Path, custom: str | None) -> NeuronModel:
-    named = {s["spec"] for s in document["members"] if s["kind"] == "custom"}
+def refuse_strangers(members: list[State], path: str | Path, custom: str | None) -> None:
+    """Make sure that a file names no code but that of ``model.custom``.
+
+    Raises
+    ------
+    MeiflowError
+        If it does: what a file alone names is never called.
+    """
+    named = {str(s["spec"]) for s in members if s["kind"] == "custom"}
     if named - {custom}:
         raise MeiflowError(
             f"{path}: was made with model.custom {', '.join(sorted(named))}, but the "
             f"configuration has {custom}; fit the models again"
         )
+
+
+def _model(document: dict[str, Any], path: str | Path, custom: str | None) -> NeuronModel:
+    refuse_strangers(document["members"], path, custom)
     return NeuronModel(
         Geometry(**document["geometry"]),
         document["x_deg"],

@@ -8,8 +8,8 @@ from typing import Any
 
 from meiflow.errors import MeiflowError
 from meiflow.geometry import Geometry
-from meiflow.models.documents import read_document
-from meiflow.models.network import NeuronModel
+from meiflow.models.documents import damaged, read_document
+from meiflow.models.network import NeuronModel, refuse_strangers
 from meiflow.sections import Config
 
 
@@ -26,11 +26,12 @@ def stored_models(config: Config, path: Path, neurons: list[str]) -> list[Neuron
     geometry, spec = config.image.geometry, config.model.custom
     models = []
     for neuron, document in zip(neurons, _documents(path, neurons, geometry), strict=True):
-        own = document
-        if spec is not None:
-            member = {"kind": "custom", "spec": spec, "neuron": neuron}
-            own = document | {"members": [member], "weights": [1.0]}
-        models.append(_model(own, geometry))
+        if spec is None:
+            models.append(_model(document, path, geometry))
+            continue
+        member = {"kind": "custom", "spec": spec, "neuron": neuron}
+        own = document | {"members": [member], "weights": [1.0]}
+        models.append(_model(own, path, geometry, spec))
     return models
 
 
@@ -42,20 +43,31 @@ def stored_members(
     found = []
     for document in _documents(path, neurons, geometry):
         (state,) = (s for s in document["members"] if s["kind"] == member)
-        found.append(_model(document | {"members": [state], "weights": [1.0]}, geometry))
+        alone = document | {"members": [state], "weights": [1.0]}
+        found.append(_model(alone, path, geometry))
     return found
 
 
 def _documents(path: Path, neurons: list[str], geometry: Geometry) -> list[Any]:
     document = read_document(path)
+    held = document.get("neurons")
     for neuron in neurons:
-        if document.get("geometry") != asdict(geometry) or neuron not in document["neurons"]:
+        there = isinstance(held, dict) and neuron in held
+        if document.get("geometry") != asdict(geometry) or not there:
             raise MeiflowError(
                 f"{path}: has no neuron {neuron} for images of {geometry}; fit the models again"
             )
     return [document["neurons"][neuron] for neuron in neurons]
 
 
-def _model(document: dict[str, Any], geometry: Geometry) -> NeuronModel:
-    place = document["x_deg"], document["y_deg"]
-    return NeuronModel(geometry, *place, document["members"], document["weights"]).eval()
+def _model(
+    document: dict[str, Any], path: Path, geometry: Geometry, custom: str | None = None
+) -> NeuronModel:
+    try:
+        refuse_strangers(document["members"], path, custom)
+        place = document["x_deg"], document["y_deg"]
+        return NeuronModel(geometry, *place, document["members"], document["weights"]).eval()
+    except MeiflowError:
+        raise
+    except Exception as error:  # a wrong document fails in many ways
+        raise damaged(path, error) from None

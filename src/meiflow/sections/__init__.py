@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from meiflow.sections.base import Positive, Section, ids_as_text
+from meiflow.sections.base import Degrees, Positive, Section, ids_as_text
 from meiflow.sections.experiments import Experiments
 from meiflow.sections.model import GaborEnergy, LinearNonlinear, Model, Network
 from meiflow.sections.recording import Image, Quality, Selection, Session, Shown, Simulation
@@ -49,7 +49,7 @@ class Comparison(Section):
     tight_fraction: float = Field(
         default=0.9, gt=0, le=1, description="of the response that the tight mask must hold"
     )
-    disc_diameter_deg: Positive = Field(
+    disc_diameter_deg: Degrees = Field(
         default=30.0, description="of the disc, about the pattern's centre"
     )
     notebook: bool = Field(
@@ -61,6 +61,13 @@ class Report(Section):
     """The HTML page."""
 
     title: str = Field(default="", max_length=200, description="empty: made from the session")
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, title: str) -> str:
+        if not title.isprintable():
+            raise ValueError("holds signs that cannot be printed; give one line of text")
+        return title
 
 
 class Config(Section):
@@ -90,6 +97,16 @@ class Config(Section):
     @classmethod
     def _ids_as_text(cls, value: Any) -> Any:
         return ids_as_text(value)
+
+    @field_validator("sessions")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        for number, entry in enumerate(value if isinstance(value, list) else ()):
+            if not isinstance(entry, str) and "id" not in entry:
+                raise ValueError(
+                    f"entry {number}: a session needs an id, which names its results folder"
+                )
+        return value
 
     @model_validator(mode="after")
     def _searchable(self) -> Config:

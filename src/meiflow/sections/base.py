@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from meiflow.paths import LONGEST_NAME, NAME
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Positive = Annotated[float, Field(gt=0, le=1_000_000)]
+Degrees = Annotated[float, Field(ge=0.001, le=360)]
+Amount = Annotated[float, Field(ge=0, le=1_000_000)]
+Identifier = Annotated[str, Field(pattern=f"^{NAME}$", max_length=LONGEST_NAME)]
 
 T = TypeVar("T")
+
+
+def _usable_path(path: str) -> str:
+    """The path, if the workflow can hand it on as it is."""
+    if not path.isprintable():
+        raise ValueError("holds signs that cannot be printed; rename the file")
+    if set(path) & set("{}"):
+        raise ValueError(f"{path!r} holds braces, Snakemake's wildcards; rename the file")
+    if path.startswith("-"):
+        raise ValueError(f"{path!r} reads like an option; write ./{path}")
+    return path
+
+
+InputPath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_usable_path)]
 
 
 class Section(BaseModel):

@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
-from meiflow.sections.base import Fraction, Identifier, Positive, Section, ids_as_text
+from meiflow.sections.base import (
+    Degrees,
+    Fraction,
+    Identifier,
+    InputPath,
+    Positive,
+    Section,
+    ids_as_text,
+)
+
+# Scheme and host, no user, query or fragment: what is asked for is put behind it.
+_ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
 
 
 class Quality(Section):
@@ -23,6 +34,7 @@ class Simulation(Section):
 
     units: dict[Identifier, Annotated[int, Field(ge=1, le=2000)]] = Field(
         min_length=1,
+        max_length=64,
         default={"VISam": 20, "VISp": 8},
         description="units passing the filters, per area",
     )
@@ -58,12 +70,16 @@ class Simulation(Section):
         description="kinds of tuned units, in turn",
     )
     frames: int = Field(default=118, ge=4, le=118, description="natural-scene images")
-    repeats: int = Field(default=30, ge=2, description="presentations per image and of the blank")
-    gabor_repeats: int = Field(default=5, ge=0, description="per Gabor condition (243)")
-    grating_repeats: int = Field(default=5, ge=0, description="per static grating (120)")
+    repeats: int = Field(
+        default=30, ge=2, le=1000, description="presentations per image and of the blank"
+    )
+    gabor_repeats: int = Field(default=5, ge=0, le=1000, description="per Gabor condition (243)")
+    grating_repeats: int = Field(default=5, ge=0, le=1000, description="per static grating (120)")
     frame_height: int = Field(default=236, ge=40, le=918, description="pixels of the templates")
     frame_width: int = Field(default=302, ge=40, le=1174, description="pixels")
-    mean_rate_hz: Positive = Field(default=4.0, description="median evoked rate of tuned units")
+    mean_rate_hz: float = Field(
+        default=4.0, gt=0, le=300, description="median evoked rate of tuned units"
+    )
     gain_drift: float = Field(default=0.2, ge=0, le=1, description="std of the shared log gain")
     latency_s: float = Field(
         default=0.04, ge=0, le=0.2, description="from stimulus onset to response"
@@ -81,7 +97,7 @@ class Shown(Section):
     """What the recorded Gabors and static gratings looked like; the defaults are Allen's."""
 
     gabor_frequency_cpd: Positive = Field(default=0.08, description="cycles per degree")
-    gabor_diameter_deg: Positive = Field(default=20.0, description="of the circular patch")
+    gabor_diameter_deg: Degrees = Field(default=20.0, description="of the circular patch")
     gabor_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.8, description="Michelson, about mid-grey"
     )
@@ -103,34 +119,34 @@ class Session(Section):
     area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
         default="VISam", description="structure acronym, list of acronyms, or 'all'"
     )
-    nwb: str | None = Field(
+    nwb: InputPath | None = Field(
         default=None,
         description="source nwb: a session NWB file; source allen: one already at hand",
     )
-    images: str | None = Field(
+    images: InputPath | None = Field(
         default=None, description="sources nwb and tables: folder of frame images or .npy stack"
     )
-    trials: str | None = Field(
+    trials: InputPath | None = Field(
         default=None, description="source tables: CSV trial_id, neuron_id, spike_count, image_id"
     )
-    gabors: str | None = Field(
+    gabors: InputPath | None = Field(
         default=None,
         description="source tables: CSV trial_id, neuron_id, spike_count, x_position, y_position, "
         "orientation (degrees) of recorded Gabors",
     )
-    static_gratings: str | None = Field(
+    static_gratings: InputPath | None = Field(
         default=None,
         description="source tables: CSV trial_id, neuron_id, spike_count, orientation (degrees), "
         "spatial_frequency (cycles/degree), phase (cycles) of recorded gratings",
     )
     warehouse: str = Field(
         default="http://api.brain-map.org",
-        pattern=r"^https?://[^/\s]+$",
+        pattern=_ADDRESS + "$",
         description="source allen: address that AllenSDK asks; second choice for the session",
     )
     bucket: str = Field(
         default="https://allen-brain-observatory.s3.amazonaws.com",
-        pattern=r"^https?://[^\s]+[^/\s]$",
+        pattern=_ADDRESS + r"(/[A-Za-z0-9._~%+-]+)*$",
         description="source allen: public S3 bucket, first choice for the session file",
     )
     window_s: tuple[float, float | None] = Field(
@@ -180,8 +196,8 @@ class Image(Section):
 
     height: int = Field(default=60, ge=8, le=512, description="pixels")
     width: int = Field(default=96, ge=8, le=512, description="pixels")
-    width_deg: Positive = Field(default=ALLEN_WIDTH_DEG, description="degrees spanned")
-    height_deg: Positive = Field(default=ALLEN_HEIGHT_DEG, description="degrees spanned")
+    width_deg: Degrees = Field(default=ALLEN_WIDTH_DEG, description="degrees spanned")
+    height_deg: Degrees = Field(default=ALLEN_HEIGHT_DEG, description="degrees spanned")
 
     @property
     def geometry(self) -> Geometry:
@@ -212,7 +228,9 @@ class Selection(Section):
     quantile_above: dict[str, Fraction] = Field(
         default={}, description="measures that must lie above this quantile of all neurons"
     )
-    top_k: int | None = Field(default=None, ge=1, description="at most so many, the highest first")
+    top_k: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="at most so many, the highest first"
+    )
     rank_by: str = Field(default="oracle", description="measure that ranks them for top_k")
     include: list[str] = Field(default=[], description="neuron ids selected whatever the rest says")
     exclude: list[str] = Field(default=[], description="neuron ids never selected")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from meiflow.sections.base import Positive, Section, each_once
+from meiflow.sections.base import InputPath, Positive, Section, each_once
 
 
 class Mei(Section):
@@ -48,7 +48,7 @@ class Stimuli(Section):
         default=list(get_args(Procedure)),
         description="made by default; any of them can be named as a target",
     )
-    natural_images: str | None = Field(
+    natural_images: InputPath | None = Field(
         default=None,
         description="folder of pictures or .npy stack: searched beside the session's images",
     )
@@ -82,8 +82,11 @@ class Movie(Section):
         description="module:function that returns a torch module of movies (batch, channels, "
         "frames, height, width) in 0..1; null: no movies",
     )
-    neurons: list[Annotated[int, Field(ge=0)]] = Field(
-        default=[0], min_length=1, description="outputs of that model, a movie for each"
+    neurons: list[Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
+        default=[0],
+        min_length=1,
+        max_length=1000,
+        description="outputs of that model, a movie for each",
     )
     channels: int = Field(default=1, ge=1, le=16, description="of the movie")
     frames: int = Field(default=30, ge=1, le=10_000, description="of the movie")
@@ -125,6 +128,7 @@ class Gabor(Section):
     wavelengths_deg: list[Annotated[float, Field(gt=0, le=80)]] = Field(
         default=[8.0, 11.3, 16.0, 22.6, 32.0, 45.3],
         min_length=1,
+        max_length=64,
         description="of the grid; those below two pixels are left out, and refinement ends at 80",
     )
     orientations: int = Field(default=8, ge=1, le=36, description="of the grid")
@@ -135,6 +139,7 @@ class Gabor(Section):
     aspects: list[Annotated[float, Field(ge=0.5, le=3)]] = Field(
         default=[1.0, 1.6],
         min_length=1,
+        max_length=64,
         description="envelope across / along the modulation, of the grid",
     )
     spacing: float = Field(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, closest
 from meiflow.files import read_csv, write_arrays, write_csv
+from meiflow.paths import stays_inside
 from meiflow.progress import say
 from meiflow.sections import Config
 from meiflow.selection.activity import (
@@ -208,7 +209,13 @@ def select_neurons(
 def selected_neurons(path: str | Path) -> list[str]:
     """Ids of the selected neurons in a neurons.csv, of the selection or of the models."""
     table = read_csv(path, ("neuron_id", "selected"))
-    return [str(i) for i in table.loc[table["selected"], "neuron_id"]]
+    if not pd.api.types.is_bool_dtype(table["selected"]):
+        raise MeiflowError(f"{path}: column selected must hold True or False in every row")
+    names = [str(i) for i in table.loc[table["selected"], "neuron_id"]]
+    for name in names:
+        if not stays_inside(name):  # they become folders
+            raise MeiflowError(f"{path}: neuron_id {name[:80]!r} leads out of its folder")
+    return names
 
 
 def failed_fits(path: str | Path) -> dict[str, str]:

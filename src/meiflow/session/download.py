@@ -14,6 +14,7 @@ from meiflow.errors import MeiflowError, shorten
 from meiflow.files import atomic, read_csv, write_text
 from meiflow.progress import say, track
 from meiflow.sections import Session
+from meiflow.session.nwb_checks import require_self_contained
 from meiflow.session.transfer import (
     FetchError,
     Network,
@@ -41,12 +42,13 @@ def check_session_file(path: Path, session_id: int) -> None:
     import h5py
 
     try:
+        require_self_contained(path)
         with h5py.File(path, "r") as file:
             found = file["identifier"][()]
             found = found.decode() if isinstance(found, bytes) else str(found)
             complete = "units/spike_times" in file and "intervals" in file
-    except (OSError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
+    except (MeiflowError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise FetchError(f"is not a whole session NWB file ({reason})") from None
     if found != str(session_id):
         raise FetchError(f"holds session {found}, not {session_id}")
@@ -169,6 +171,11 @@ def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:
             raise MeiflowError(
                 f"natural scene {number} could not be fetched ({reason}); run again"
             ) from None
+        if pixels.dtype.name != "uint8" or pixels.ndim not in (2, 3):
+            raise MeiflowError(
+                f"natural scene {number} came as {pixels.dtype} of shape {pixels.shape}; expected "
+                "8-bit pixels; delete it from the cache and run again"
+            )
         with atomic(target) as temporary:
             Image.fromarray(pixels).save(temporary)
     _check_scenes(images, targets)
@@ -181,7 +188,10 @@ def _check_scenes(images: Path, targets: list[Path]) -> None:
     if not record.exists():
         write_text(json.dumps(now, indent=1) + "\n", record)
         return
-    was = json.loads(record.read_text(encoding="utf-8"))
+    try:
+        was = dict(json.loads(record.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise MeiflowError(f"{record}: is damaged; delete it and run again") from None
     changed = sorted(name for name in now if now[name] != was.get(name))
     if changed:
         raise MeiflowError(

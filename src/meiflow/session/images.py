@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.files import read_array
+from meiflow.paths import fault_of
 from meiflow.progress import say
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 PHOTO_SUFFIXES = (*PICTURE_SUFFIXES, ".jpg", ".jpeg")
 _CHUNK = 500
+_FORMATS = ("PNG", "TIFF", "JPEG")  # nothing that runs an interpreter, as EPS does
+_PHOTOMETRIC = 262
+_TRANSPARENT = "is partly transparent; put it on the background that was shown"
 
 
 def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -82,27 +88,55 @@ def frame_files(folder: Path) -> dict[int, Path]:
 
 
 def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
+    fault = fault_of(path)
+    if fault is not None:
+        raise MeiflowError(f"{key}: {path} {fault}")
     try:
-        with Image.open(path) as picture:
-            if picture.mode == "I":
-                raise MeiflowError(
-                    f"{key}: {path} holds 32-bit integers; expected 8 or 16 bits a pixel"
-                )
-            if picture.mode.startswith("I;16"):
-                pixels = np.asarray(picture, dtype=float) / 65535
-            elif picture.mode == "F":
-                pixels = _as_luminance(np.asarray(picture)[None], path, key)[0]
-            elif "A" in picture.getbands() and np.asarray(picture.getchannel("A")).min() < 255:
-                raise MeiflowError(
-                    f"{key}: {path} is partly transparent; put it on the background that was shown"
-                )
-            else:
-                pixels = np.asarray(picture.convert("L"), dtype=float) / 255
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise MeiflowError(f"{key}: {path} is not a readable picture ({error})") from None
-    return pixels
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_FORMATS) as picture:
+                if picture.format == "PNG":
+                    picture.verify()  # its check sums; decoding alone lets damage through
+            with Image.open(path, formats=_FORMATS) as picture:
+                _require_plain(picture, f"{key}: {path}")
+                if picture.mode.startswith("I;16"):
+                    return np.asarray(picture, dtype=float) / 65535
+                if picture.mode == "F":
+                    return _as_luminance(np.asarray(picture)[None], path, key)[0]
+                return np.asarray(picture.convert("L"), dtype=float) / 255
+    except MeiflowError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise MeiflowError(
+            f"{key}: {path} claims more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels; make it "
+            "smaller"
+        ) from None
+    except Exception as error:  # damaged pictures fail in many ways
+        raise MeiflowError(
+            f"{key}: {path} is not a readable picture ({error}); expected PNG, TIFF or JPEG"
+        ) from None
+
+
+def _require_plain(picture: Any, name: str) -> None:
+    """Refuse pictures whose luminance is not what their pixels say at first sight."""
+    if picture.mode == "I":
+        raise MeiflowError(
+            f"{name} holds signed or 32-bit integers; expected 8 or 16 bits a pixel, unsigned"
+        )
+    if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":  # a photo with previews
+        raise MeiflowError(
+            f"{name} holds {picture.n_frames} pictures; save each in a file of its own"
+        )
+    inverted = picture.format == "TIFF" and picture.tag_v2.get(_PHOTOMETRIC) == 0
+    if inverted and picture.mode not in ("1", "L"):  # those are turned round when read
+        raise MeiflowError(f"{name} counts white as 0; save it with black as 0")
+    if picture.has_transparency_data:
+        if picture.mode.startswith("I;16"):
+            raise MeiflowError(f"{name} {_TRANSPARENT}")
+        if np.asarray(picture.convert("RGBA").getchannel("A")).min() < 255:
+            raise MeiflowError(f"{name} {_TRANSPARENT}")
 
 
 def load_images(
@@ -186,6 +220,7 @@ def _read_stack(path: Path, key: str) -> NDArray:
 
 
 def _as_luminance(stack: NDArray, path: Path, key: str = "session.images") -> NDArray[np.float64]:
+    stack = stack.astype(stack.dtype.newbyteorder("="), copy=False)
     if stack.dtype == np.uint16 and stack.max() <= 255:
         say(
             f"{key}: {path} holds 16-bit pixels but none above 255: nearly black; if "

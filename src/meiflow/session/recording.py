@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import say
 from meiflow.sections import Quality
+from meiflow.session.nwb_checks import (
+    check_ids,
+    check_presentations,
+    check_trains,
+    require_self_contained,
+)
 from meiflow.session.schedule import PARAMETRIC
 
 UNIT_COLUMNS = {
@@ -95,8 +101,7 @@ def _reason(error: Exception) -> str:
 def _opened(path: Path) -> Iterator[Any]:
     from pynwb import NWBHDF5IO
 
-    if not path.is_file():
-        raise MeiflowError(f"session.nwb: {path} is not a file")
+    require_self_contained(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -130,9 +135,7 @@ def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
                 f"session.nwb: {path} is not laid out as an Allen Brain Observatory session (it "
                 f"lacks {', '.join(lacks)}); use session.source: tables for your own recordings"
             )
-        ids = np.asarray(nwbfile.units.id[:])
-        if len(set(ids)) < len(ids):
-            raise MeiflowError(f"session.nwb: {path} has units with the same id")
+        check_ids(nwbfile, path)
         yield open_session(
             nwbfile,
             amplitude_cutoff_maximum=quality.amplitude_cutoff_max,
@@ -170,6 +173,7 @@ def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.D
             f"session.nwb: presentation {numbers.index[untimed][0]} of {name} in {path.name} has "
             "no start or no end"
         )
+    check_presentations(numbers, name, path)
     blank = numbers[keys].isna().any(axis=1)
     if blank.any():
         say(f"{name}: {blank.sum()} of {len(blank)} presentations without parameters left out")
@@ -204,7 +208,10 @@ def read_session(
     ):
         warnings.simplefilter("ignore")
         units = _units_of(session, areas, path)
-        names = session.stimulus_names
+        tables = session.api.nwbfile.intervals or {}
+        names = [n.removesuffix("_presentations") for n in tables]
+        if "natural_scenes" in names:  # AllenSDK fails without any
+            names = session.stimulus_names
         if "natural_scenes" not in names:
             shown = ", ".join(n for n in names if n) or "nothing"
             raise MeiflowError(
@@ -215,7 +222,7 @@ def read_session(
         if masked:
             say(f"{masked} presentations left out by AllenSDK, because the stimulus failed then")
         scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
-        odd = scenes["frame"] != scenes["frame"].round()
+        odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
         if odd.any():
             raise MeiflowError(
                 f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} shows frame "
@@ -223,9 +230,11 @@ def read_session(
             )
         scenes = scenes.rename(columns={"stimulus_block": "block"})
         scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
+        trains = session.api.spike_times_of(units.index)
+        check_trains(session.api.nwbfile, units.index, trains, path)
         return RecordedSession(
             units=_unit_table(units),
-            spike_times=session.api.spike_times_of(units.index),
+            spike_times=trains,
             scenes=scenes.assign(**_behaviour(session, scenes)),
             conditions={
                 name: _presentations(session, name, keys, path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from meiflow.errors import MeiflowError
 from meiflow.sections import Config
 
 
@@ -31,15 +30,13 @@ def _shows(path: Path) -> tuple[bool, bool]:
     """Whether a session file holds Gabors, and static gratings."""
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            names = ("gabors", "static_gratings")
-            gabors, gratings = (f"intervals/{n}_presentations" in file for n in names)
-            return gabors, gratings
-    except OSError as error:
-        raise MeiflowError(
-            f"session.nwb: {path} is not a readable NWB (HDF5) file ({error})"
-        ) from None
+    from meiflow.session.nwb_checks import require_self_contained
+
+    require_self_contained(path)
+    with h5py.File(path, "r") as file:
+        names = ("gabors", "static_gratings")
+        gabors, gratings = (f"intervals/{n}_presentations" in file for n in names)
+        return gabors, gratings
 
 
 def session_files(config: Config, results: Path, data: Path = Path("data")) -> SessionFiles:

@@ -12,11 +12,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from meiflow.errors import MeiflowError
 from meiflow.files import write_text
@@ -25,6 +26,8 @@ from meiflow.progress import Transfer, say
 T = TypeVar("T")
 _CHUNK = 1 << 16
 _MARGIN = 64 << 20
+_LOOK = 256  # chunks between looks at the free space
+_MOST_REDIRECTS = 5
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,65 @@ def require_status(response: Any, url: str, good: tuple[int, ...] = (200,)) -> N
         raise Transient(f"the server answers {status}")
     if status not in good:
         raise FetchError(f"{url}: the server answers {status}")
+
+
+@contextmanager
+def answer(url: str, network: Network, headers: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """The server's answer to a GET, as a stream; redirects are followed on the same host alone.
+
+    A server may send from http to https of its own name, or to another path. Anything else
+    would fetch from an address that nobody configured.
+
+    Raises
+    ------
+    FetchError
+        For a redirect elsewhere, and for more than a few.
+    """
+    import requests
+
+    timeout = (network.connect_s, network.read_s)
+    for _ in range(_MOST_REDIRECTS):
+        with requests.get(
+            url, headers=headers, stream=True, timeout=timeout, allow_redirects=False
+        ) as response:
+            if not response.is_redirect:
+                yield response
+                return
+            target = urljoin(url, response.headers["Location"])
+        if not _same_host(url, target):
+            raise FetchError(
+                f"{url}: the server sends on to {target[:200]}, another address; if that is "
+                "right, configure it as session.bucket or session.warehouse"
+            )
+        url = target
+    raise FetchError(f"{url}: the server sends on and on")
+
+
+def _same_host(url: str, target: str) -> bool:
+    try:
+        old, new = urlsplit(url), urlsplit(target)
+        if new.username or new.password or old.hostname != new.hostname:
+            return False
+        if old.scheme == new.scheme:
+            return (old.port or 0) == (new.port or 0)
+        upgraded = (old.scheme, new.scheme) == ("http", "https")
+        return upgraded and old.port in (None, 80) and new.port in (None, 443)
+    except ValueError:  # no port number
+        return False
+
+
+def length_of(response: Any, url: str) -> int | None:
+    """The number of bytes that the server announces.
+
+    Raises
+    ------
+    FetchError
+        If it announces something that is no number.
+    """
+    text = response.headers.get("Content-Length")
+    if text is not None and not (text.isascii() and text.isdigit()):
+        raise FetchError(f"{url}: the server announces {text[:40]!r} bytes")
+    return int(text) if text is not None else None
 
 
 def sha256_of(path: Path) -> str:
@@ -238,19 +300,15 @@ def _resume_headers(url: str, part: Path, state: Path) -> dict[str, str]:
 
 def _receive(url: str, part: Path, state: Path, network: Network) -> None:
     """One attempt: bring `part` to its full length, or raise."""
-    import requests
-
     headers = {"Accept-Encoding": "identity"} | _resume_headers(url, part, state)
-    with requests.get(
-        url, headers=headers, stream=True, timeout=(network.connect_s, network.read_s)
-    ) as response:
+    with answer(url, network, headers) as response:
         if response.status_code == 416:  # nothing is left of a file that has changed
             part.unlink(missing_ok=True)
             raise Transient("the server has no such part")
         require_status(response, url, (200, 206))
         done = part.stat().st_size if response.status_code == 206 else 0
-        length = response.headers.get("Content-Length")
-        total = done + int(length) if length is not None else None
+        length = length_of(response, url)
+        total = done + length if length is not None else None
         _require_space(part, (total or 0) - done)
         validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
         weak = validator is not None and validator.startswith("W/")
@@ -261,7 +319,9 @@ def _receive(url: str, part: Path, state: Path, network: Network) -> None:
 def _copy(response: Any, part: Path, done: int, total: int | None) -> None:
     meter = Transfer(part.name.removeprefix(".").removesuffix(".part"), done, total)
     with open(part, "ab" if done else "wb") as handle:
-        for chunk in response.iter_content(_CHUNK):
+        for number, chunk in enumerate(response.iter_content(_CHUNK)):
+            if total is None and not number % _LOOK:
+                _require_space(part, 0)  # a server that does not say how much will come
             handle.write(chunk)
             meter.add(len(chunk))
         handle.flush()

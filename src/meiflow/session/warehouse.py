@@ -22,13 +22,17 @@ from meiflow.session.transfer import (
     FetchError,
     Network,
     Transient,
+    answer,
     exclusive,
+    length_of,
     persistently,
     require_status,
     verify,
     write_record,
 )
 
+_LONGEST_ANSWER = 256 << 20
+_MOST_ROWS = 10_000_000
 TABLES = ("sessions.csv", "probes.csv", "channels.csv", "units.csv")
 
 
@@ -37,6 +41,30 @@ def _write_stream(path: str | Path, stream: Iterable[bytes]) -> None:
     with atomic(path) as temporary, open(temporary, "wb") as handle:
         for chunk in stream:
             handle.write(chunk)
+
+
+def _route(link: Any) -> str:
+    """A link of the warehouse as a path on the warehouse itself, whatever it says."""
+    if not isinstance(link, str) or not link.isprintable() or " " in link:
+        raise FetchError(f"the warehouse's download link is {str(link)[:80]!r}, not an address")
+    return link.lstrip("/")
+
+
+@contextmanager
+def _understood(address: str, *known: type[Exception]) -> Iterator[None]:
+    """Turn what AllenSDK raises on an answer of another form into one line."""
+    try:
+        yield
+    except (MeiflowError, OSError):
+        raise
+    except known:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise FetchError(
+            f"{address}: the answer is not the Allen warehouse's ({reason}); check "
+            "session.warehouse and run again"
+        ) from None
 
 
 def _engine_class(base: Any) -> Any:
@@ -58,17 +86,20 @@ def _engine_class(base: Any) -> Any:
                 ) from None
 
         def _once(self, url: str) -> bytes:
-            import requests
-
-            timeout = (self.network.connect_s, self.network.read_s)
-            with requests.get(url, timeout=timeout, stream=True) as response:
+            with answer(url, self.network) as response:
                 require_status(response, url)
-                body = b"".join(response.iter_content(1 << 16))
-                length = response.headers.get("Content-Length")
+                length = length_of(response, url)
+                parts: list[bytes] = []
+                size = 0
+                for part in response.iter_content(1 << 16):
+                    parts.append(part)
+                    size += len(part)
+                    if size > _LONGEST_ANSWER:
+                        raise FetchError(f"{url}: the answer is longer than anything expected")
                 encoded = response.headers.get("Content-Encoding")
-                if length is not None and not encoded and len(body) != int(length):
-                    raise Transient(f"{len(body)} of {length} bytes arrived")
-                return body
+                if length is not None and not encoded and size != length:
+                    raise Transient(f"{size} of {length} bytes arrived")
+                return b"".join(parts)
 
         def get_rma(self, query: str) -> Iterator[Any]:
             import json
@@ -81,15 +112,18 @@ def _engine_class(base: Any) -> Any:
                 body = self._get(self.add_page_params(url, row))
                 try:
                     reply = json.loads(body)
-                    good, count, total = reply["success"], reply["num_rows"], reply["total_rows"]
-                    rows = reply["msg"]
-                except (ValueError, KeyError, TypeError):
+                    good, total, rows = reply["success"], int(reply["total_rows"]), reply["msg"]
+                    count = len(rows) if good else 0
+                except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
                     raise FetchError(
                         f"{self.scheme}://{self.host}: the answer is not the Allen warehouse's "
                         "(no valid JSON reply); check session.warehouse"
                     ) from None
                 if not good:
-                    raise FetchError(f"{self.scheme}://{self.host}: query refused ({rows})")
+                    reason = str(rows)[:200]
+                    raise FetchError(f"{self.scheme}://{self.host}: query refused ({reason})")
+                if total > _MOST_ROWS:
+                    raise FetchError(f"{self.scheme}://{self.host}: promises {total} rows")
                 if not count and row < total:  # AllenSDK would ask for ever
                     raise FetchError(
                         f"{self.scheme}://{self.host}: {row} of {total} rows came and no more; "
@@ -99,7 +133,7 @@ def _engine_class(base: Any) -> Any:
                 yield rows
 
         def stream(self, route: str) -> Iterator[bytes]:
-            yield self._get(self._build_url(route.lstrip("/")))
+            yield self._get(self._build_url(_route(route)))
 
     return GuardedEngine
 
@@ -152,7 +186,8 @@ class Warehouse:
         """AllenSDK's session table (index: session id), with areas and unit counts."""
         with self._tables(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # AllenSDK's own use of pandas
-            return self._cache.get_session_table()
+            with _understood(self._address):
+                return self._cache.get_session_table()
 
     def units(self) -> Any:
         """AllenSDK's unit table, unfiltered (index: unit id), with session and area."""
@@ -176,10 +211,12 @@ class Warehouse:
 
         class Route(self._engine_class):  # type: ignore[name-defined]
             def stream(self, route: str) -> str:
-                return route.lstrip("/")
+                return _route(route)
 
+        api = self._api_class(Route(self._address, self._network))
         try:
-            return self._api_class(Route(self._address, self._network)).get_session_data(session_id)
+            with _understood(self._address, ValueError):
+                return api.get_session_data(session_id)
         except ValueError:
             raise MeiflowError(
                 f"session.id: the warehouse has no NWB file of session {session_id}; "
@@ -188,4 +225,5 @@ class Warehouse:
 
     def scene(self, number: int) -> Any:
         """Natural-scene template `number`, uint8 (918, 1174)."""
-        return self._cache.get_natural_scene_template(number)
+        with _understood(self._address):
+            return self._cache.get_natural_scene_template(number)

@@ -33,6 +33,7 @@ from meiflow.tables.raster import Raster
 from meiflow.tables.stack import write_stack
 from meiflow.tables.tuning import tuning_table
 
+_FASTEST_HZ = 2000.0
 _CONDITION_FILES = [f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")]
 
 
@@ -52,6 +53,7 @@ class _Session:
 def _of_table(config: Config) -> _Session:
     origin = str(config.session.trials)
     trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
+    _check_rates(trials, config.session.window_s, origin)
     units = pd.DataFrame({"neuron_id": trials.neuron_ids})
     found = dict.fromkeys(("in_file", "in_areas", "passed"), len(units))
     conditions = {}
@@ -59,10 +61,29 @@ def _of_table(config: Config) -> _Session:
         path = getattr(config.session, name)
         if path is not None:
             geometry, option = config.image.geometry, f"session.{name}"
-            conditions[name] = conditions_from_table(
-                path, name, trials.neuron_ids, geometry, option
-            )
+            shown = conditions_from_table(path, name, trials.neuron_ids, geometry, option)
+            _check_rates(shown, config.session.window_s, path)
+            conditions[name] = shown
     return _Session(trials, Raster.of_trials(trials), None, units, found, conditions, {})
+
+
+def _check_rates(
+    trials: Trials | Conditions, window_s: tuple[float, float | None], origin: str
+) -> None:
+    """Refuse counts that no neuron can reach in the window, one spike aside."""
+    if window_s[1] is None:
+        raise MeiflowError(
+            "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"
+        )
+    length = window_s[1] - window_s[0]
+    trial, neuron = np.unravel_index(trials.counts.argmax(), trials.counts.shape)
+    most = trials.counts[trial, neuron]
+    if most > 1 + _FASTEST_HZ * length:
+        raise MeiflowError(
+            f"{origin}: trial {trials.trial_ids[trial]}, neuron {trials.neuron_ids[neuron]} has "
+            f"{most} spikes in the {length:g} s of session.window_s, more than {_FASTEST_HZ:g} a "
+            "second; give the window that you counted in, or mend the counts"
+        )
 
 
 def _of_recording(config: Config, nwb: Path) -> _Session:

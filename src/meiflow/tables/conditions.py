@@ -14,7 +14,7 @@ from meiflow.files import read_csv
 from meiflow.geometry import Geometry
 from meiflow.progress import say
 from meiflow.session.schedule import PARAMETRIC
-from meiflow.tables.counts import TRIAL_COLUMNS, Trials, trials_from_table
+from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
 
 # The first word of the tables of each stimulus.
 STEMS = {"gabors": "gabor", "static_gratings": "grating"}
@@ -139,9 +139,9 @@ def conditions_from_table(
         numbers = pd.to_numeric(table[key], errors="coerce")
         wrong = ~np.isfinite(numbers.to_numpy(float))
         if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+            value = str(table[key].iloc[int(np.flatnonzero(wrong)[0])])
             raise MeiflowError(
-                f"{option}: {key} is {str(table[key].iloc[row])!r} in row {row + 2} of {path}; "
+                f"{option}: {key} is {value[:60]!r} in row {line_of(table, wrong)} of {path}; "
                 "expected a number"
             )
         table[key] = numbers.astype(float)
@@ -181,9 +181,9 @@ def _check_range(
         low, high, unit = ranges[key]
         wrong = ~table[key].between(low, high).to_numpy()
         if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+            value = table[key].iloc[int(np.flatnonzero(wrong)[0])]
             raise MeiflowError(
-                f"{option}{key} is {table[key].iloc[row]:g} in row {row + 2} of {path}; expected "
+                f"{option}{key} is {value:g} in row {line_of(table, wrong)} of {path}; expected "
                 f"{low:g} to {high:g} {unit}"
             )
     limit = 0.5 / min(geometry.dx, geometry.dy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.paths import is_name
 from meiflow.progress import say
 
 BLANK = -1
@@ -26,7 +28,8 @@ RESERVED = {
     "spatial_frequency",
     "phase",
 }
-_MOST_SPIKES = 1_000_000
+_MOST = 1_000_000  # spikes of a trial, number of an image
+_MOST_COUNTS = 500_000_000  # of all trials and neurons, eight bytes each
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         missing = table[column].isna()
         if missing.any():
             raise MeiflowError(
-                f"{origin}: {column} is empty in row {int(np.flatnonzero(missing)[0]) + 2}"
+                f"{origin}: {column} is empty in row {line_of(table, missing)}; every row needs one"
             )
     for column in ("spike_count", "image_id"):
         if pd.api.types.is_bool_dtype(table[column]):
@@ -211,45 +214,71 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         numbers = pd.to_numeric(table[column], errors="coerce")
         wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
         lowest = 0 if column == "spike_count" else BLANK
-        wrong |= (numbers < lowest) | (numbers > _MOST_SPIKES)
+        wrong |= (numbers < lowest) | (numbers > _MOST)
         if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+            value = str(table[column].iloc[int(np.flatnonzero(wrong)[0])])
             raise MeiflowError(
-                f"{origin}: {column} is {str(table[column].iloc[row])!r} in row {row + 2}; "
-                f"expected a whole number from {lowest} to {_MOST_SPIKES}"
+                f"{origin}: {column} is {value[:60]!r} in row {line_of(table, wrong)}; "
+                f"expected a whole number from {lowest} to {_MOST}"
             )
         table = table.assign(**{column: numbers.astype(np.int64)})
-    trial_codes, trial_ids = pd.factorize(table["trial_id"])
-    # names are few, rows are many: each name is looked at once
-    raw_codes, raw_ids = pd.factorize(table["neuron_id"])
-    names = pd.Series([_identifier(value) for value in raw_ids])
-    bad = names[~names.str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")]
-    if len(bad):
+    trial_codes, trial_ids = _factorized(table["trial_id"])
+    neuron_codes, neuron_ids = _factorized(table["neuron_id"])
+    _check_names(trial_ids, neuron_ids, origin)
+    if len(trial_ids) * len(neuron_ids) > _MOST_COUNTS:
         raise MeiflowError(
-            f"{origin}: neuron_id {bad.iloc[0]!r} cannot name a folder; use letters, digits, "
-            "'_', '-' and '.'"
+            f"{origin}: {len(trial_ids):,} different trial_ids and {len(neuron_ids):,} neuron_ids "
+            f"make more than {_MOST_COUNTS:,} counts; is another column named trial_id or "
+            "neuron_id, or should the recording be split?"
         )
-    taken = sorted(set(names) & RESERVED)
-    if taken:
-        raise MeiflowError(f"{origin}: neuron_id {taken[0]!r} is the name of a table column")
-    name_codes, neuron_ids = pd.factorize(names)
-    neuron_codes = name_codes[raw_codes]
     pair = trial_codes * len(neuron_ids) + neuron_codes
     again = np.bincount(pair, minlength=1) > 1
     if again.any():
-        row = table.iloc[int(np.flatnonzero(again[pair])[0])]
+        double = int(np.flatnonzero(again[pair])[0])
+        rows = shorten(table.index[pair == pair[double]] + 2, 3)
         raise MeiflowError(
-            f"{origin}: trial {row['trial_id']}, neuron {row['neuron_id']} stands more than once"
+            f"{origin}: trial {trial_ids[trial_codes[double]]}, neuron "
+            f"{neuron_ids[neuron_codes[double]]} stands more than once, in rows {rows}; keep one"
         )
     images = table.groupby(trial_codes)["image_id"].agg(["min", "max"])
     mixed = images.index[images["min"] != images["max"]]
     if len(mixed):
         raise MeiflowError(
-            f"{origin}: trial {shorten(trial_ids[mixed], 3)} shows more than one image_id"
+            f"{origin}: trial {shorten(trial_ids[mixed], 3)} shows more than one image_id; give "
+            "every trial one image"
         )
     counts = np.zeros((len(trial_ids), len(neuron_ids)), dtype=np.int64)
     counts[trial_codes, neuron_codes] = table["spike_count"].to_numpy()
-    return Trials(np.asarray(trial_ids), list(neuron_ids), images["min"].to_numpy(), counts)
+    return Trials(trial_ids, list(neuron_ids), images["min"].to_numpy(), counts)
+
+
+def _check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: str) -> None:
+    for name in trial_ids:
+        if not name.isprintable():
+            raise MeiflowError(
+                f"{origin}: trial_id {name[:80]!r} holds signs that cannot be printed; is a "
+                "quotation mark left open?"
+            )
+    for name in neuron_ids:
+        if not is_name(name):
+            raise MeiflowError(
+                f"{origin}: neuron_id {name[:80]!r} cannot name a folder; use up to 64 letters, "
+                "digits, '_', '-' and '.', the first a letter or digit"
+            )
+        if name in RESERVED:
+            raise MeiflowError(f"{origin}: neuron_id {name!r} is the name of a table column")
+
+
+def line_of(table: pd.DataFrame, wrong: ArrayLike) -> int:
+    """Line of the first wrong row in the file that the table came from."""
+    return int(table.index[int(np.flatnonzero(wrong)[0])]) + 2
+
+
+def _factorized(column: pd.Series) -> tuple[NDArray[np.int64], NDArray]:
+    """Code of every row, and the ids; names are few, rows are many: each is looked at once."""
+    raw_codes, raw_ids = pd.factorize(column)
+    codes, ids = pd.factorize(np.array([_identifier(value) for value in raw_ids], dtype=object))
+    return codes[raw_codes], ids
 
 
 def _identifier(value: object) -> str:

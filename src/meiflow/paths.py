@@ -1,0 +1,77 @@
+"""Names that become paths, and what stands at a path, told before anything is opened there."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from meiflow.errors import MeiflowError
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+LONGEST_NAME = 64
+
+
+def is_name(text: str) -> bool:
+    """Whether a session, an area or a neuron may be called so: it becomes a folder, a column.
+
+    Examples
+    --------
+    >>> is_name("951097947"), is_name("../up"), is_name("a b")
+    (True, False, False)
+    """
+    return len(text) <= LONGEST_NAME and re.fullmatch(NAME, text) is not None
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a file or folder of this name lies inside the folder it is put into.
+
+    Examples
+    --------
+    >>> stays_inside("7"), stays_inside("../7"), stays_inside("/etc"), stays_inside(".")
+    (True, False, False, False)
+    """
+    path = Path(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def fault_of(path: str | Path, *, folder: bool = False) -> str | None:
+    """Why `path` cannot be read as a file, in words that follow its name; None if it can.
+
+    Parameters
+    ----------
+    path : path
+    folder : bool
+        Whether a folder is welcome, too.
+
+    Examples
+    --------
+    >>> fault_of("/"), fault_of("/", folder=True), fault_of("/none")
+    ('is a folder, not a file', None, 'does not exist')
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except ValueError as error:  # a NUL in the name
+        return f"cannot be read ({error})"
+    if stat.S_ISDIR(mode):
+        return None if folder else "is a folder, not a file"
+    # a pipe that nobody fills would be waited for, for ever
+    return None if stat.S_ISREG(mode) else "is not a file (a pipe, a socket or a device)"
+
+
+def require_file(path: str | Path) -> None:
+    """Make sure that `path` is a file.
+
+    Raises
+    ------
+    MeiflowError
+        If it is missing, a folder, a pipe or a device.
+    """
+    fault = fault_of(path)
+    if fault is not None:
+        raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such file')}")

@@ -1,0 +1,142 @@
+"""What a session file must be beyond what pynwb and AllenSDK look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError, shorten
+from meiflow.paths import fault_of
+
+
+def require_self_contained(path: Path) -> None:
+    """Make sure that a file is HDF5 and takes nothing from other files.
+
+    Links to other files, data kept in other files and virtual data would be followed by whoever
+    reads them; an Allen session has none.
+
+    Raises
+    ------
+    MeiflowError
+        Naming the object in the file.
+    """
+    import h5py
+
+    fault = fault_of(path)
+    if fault is not None:
+        raise MeiflowError(f"session.nwb: {path} {fault}")
+    foreign: list[str] = []
+
+    def look(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            foreign.append(f"{name} in {link.filename}")
+        elif isinstance(link, h5py.HardLink):
+            thing = file[name]
+            if isinstance(thing, h5py.Dataset):
+                away = [str(source[0]) for source in thing.external or ()]
+                away += [s.file_name for s in thing.virtual_sources()] if thing.is_virtual else []
+                if away:
+                    foreign.append(f"{name} in {shorten(away, 2)}")
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems_links(look)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise MeiflowError(
+            f"session.nwb: {path} is not a readable NWB (HDF5) file "
+            f"({' '.join(str(error).split())[:200]}); download it again or give another file"
+        ) from None
+    if foreign:
+        raise MeiflowError(
+            f"session.nwb: {path} keeps data in other files ({shorten(foreign, 3)}), which are not "
+            "read; write everything into one file"
+        )
+
+
+def check_ids(nwbfile: Any, path: Path) -> None:
+    """Make sure that units and channels have ids of their own, whole numbers from 0.
+
+    Raises
+    ------
+    MeiflowError
+        If one has not, or a column of units has another length than the ids.
+    """
+    for table, name in ((nwbfile.units, "units"), (nwbfile.electrodes, "electrodes")):
+        ids = np.asarray(table.id[:])
+        if ids.dtype.kind not in "iu" or (ids < 0).any():
+            raise MeiflowError(
+                f"session.nwb: {path} has {name} whose ids are not whole numbers from 0"
+            )
+        if len(set(ids.tolist())) < len(ids):
+            raise MeiflowError(f"session.nwb: {path} has {name} with the same id")
+        for column in table.colnames:
+            values = len(table[column])
+            if values != len(ids):
+                raise MeiflowError(
+                    f"session.nwb: {path} has {len(ids)} {name} but {values} values of {column}"
+                )
+
+
+def check_presentations(shown: pd.DataFrame, name: str, path: Path) -> None:
+    """Make sure that presentations of one stimulus last, and follow each other.
+
+    Parameters
+    ----------
+    shown : DataFrame
+        With start_time and stop_time, in any order.
+    name : str
+        Stimulus, for messages.
+
+    Raises
+    ------
+    MeiflowError
+        If one has no duration, or lasts beyond the middle of another.
+    """
+    where = f"of {name} in {path.name}"
+    times = shown[["start_time", "stop_time"]]
+    wrong = ~np.isfinite(times).all(axis=1) | (times["stop_time"] <= times["start_time"])
+    if wrong.any():
+        first = times.index[wrong][0]
+        raise MeiflowError(
+            f"session.nwb: presentation {first} {where} lasts from "
+            f"{times.loc[first, 'start_time']:g} to {times.loc[first, 'stop_time']:g} s; expected "
+            "a start before its end"
+        )
+    times = times.sort_values("start_time", kind="stable")
+    middle = times.mean(axis=1).to_numpy()
+    over = np.flatnonzero(times["stop_time"].to_numpy()[:-1] > middle[1:])
+    if len(over):
+        one, two = times.index[over[0]], times.index[over[0] + 1]
+        raise MeiflowError(
+            f"session.nwb: presentations {one} and {two} {where} overlap; one stimulus at a time "
+            "can be shown"
+        )
+
+
+def check_trains(
+    nwbfile: Any, unit_ids: Iterable[int], trains: Sequence[NDArray], path: Path
+) -> None:
+    """Make sure that spike times are numbers and that each belongs to one unit.
+
+    Raises
+    ------
+    MeiflowError
+        If a time is not finite, or the index of the times does not fit them.
+    """
+    index = nwbfile.units["spike_times"]
+    ends = np.asarray(index.data[:]).astype(float)
+    if (np.diff(ends, prepend=0.0) < 0).any() or (len(ends) and ends[-1] != len(index.target)):
+        raise MeiflowError(
+            f"session.nwb: {path} has {len(index.target)} spike_times, but spike_times_index does "
+            "not divide them among the units"
+        )
+    for unit, train in zip(unit_ids, trains, strict=True):
+        if train.dtype.kind not in "fiu" or not np.isfinite(train).all():
+            raise MeiflowError(
+                f"session.nwb: unit {unit} in {path} has spike times that are not finite numbers"
+            )

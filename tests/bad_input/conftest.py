@@ -1,0 +1,34 @@
+"""Counting: every bad input that was refused is noted with its test's report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from meiflow.config import parse_config
+from tests.bad_input.catalogue import PROPERTY
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Note one bad input that was refused: its theme, and a name that tells it from others."""
+
+    def note(theme: str, name: str) -> None:
+        request.node.user_properties.append((PROPERTY, f"{theme}: {name}"))
+
+    return note
+
+
+@pytest.fixture(scope="session")
+def good_nwb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session file of three units and natural scenes alone, to be broken in copies."""
+    from meiflow.session.simulate import simulate_session
+
+    folder = tmp_path_factory.mktemp("good")
+    sizes = {"units": {"VISam": 3}, "failing_fraction": 0.0, "frames": 4, "repeats": 2}
+    sizes |= {"gabor_repeats": 0, "grating_repeats": 0, "frame_height": 40, "frame_width": 40}
+    config = parse_config({"session": {"simulation": sizes}})
+    simulate_session(config, folder / "s.nwb", folder / "f", folder / "t.csv")
+    return folder / "s.nwb"
