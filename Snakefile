@@ -4,6 +4,7 @@
 #   snakemake --cores 8 results/demo/neurons/950000147/comparison.csv   one neuron
 #   snakemake --cores 8 --configfile workflow/presets/full.yaml   more settings on top
 
+import os
 from pathlib import Path
 from shlex import quote
 
@@ -13,10 +14,12 @@ from snakemake.utils import min_version
 from meiflow import __version__ as VERSION
 from meiflow.config import check_inputs, parse_config, resolved
 from meiflow.errors import MeiflowError
+from meiflow.process import RUN
 from meiflow.session.source import session_files
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 min_version("9.0")
+os.environ[RUN] = str(os.getpid())  # its jobs do not outlive it
 
 
 configfile: "config.yaml"

@@ -1,12 +1,9 @@
-"""Reading and writing result files; nothing half-written ever has its final name."""
+"""Reading and writing result files: tables, arrays, pictures, text."""
 
 from __future__ import annotations
 
-import os
-import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
-
-
-@contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends without error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from meiflow.sums import verify
+from meiflow.writing import atomic
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
@@ -43,8 +27,9 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     Raises
     ------
     MeiflowError
-        If the file is missing, empty, not a CSV, or lacks a column.
+        If the file is missing, empty, damaged, not a CSV, or lacks a column.
     """
+    verify(path)
     try:
         # Ids are names: 007 stays 007, and a neuron may be called NA. Only an empty cell is
         # missing.
@@ -89,8 +74,9 @@ def read_array(path: str | Path) -> NDArray:
     Raises
     ------
     MeiflowError
-        If the file is missing or not a plain array.
+        If the file is missing, damaged or not a plain array.
     """
+    verify(path)
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
@@ -112,6 +98,7 @@ def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
     """Read every array of an ``.npz``; pickled objects are refused."""
+    verify(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {k: archive[k] for k in archive.files}

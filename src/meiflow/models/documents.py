@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, out_of_memory
+from meiflow.files import atomic
+from meiflow.sums import verify
 
 
 def read_document(path: str | Path) -> dict[str, Any]:
     """Read a file of numbers, tensors and lists; nothing in it is executed."""
+    verify(path)
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise MeiflowError(f"{path}: no such model file") from None
     except Exception as error:  # damaged archives fail in many ways
+        if out_of_memory(error):
+            raise
         raise damaged(path, error) from None
+
+
+def write_document(document: dict[str, Any], path: str | Path) -> None:
+    """Write a file for `read_document`."""
+    # By way of memory: where the disk is full, torch's own writer aborts.
+    content = BytesIO()
+    torch.save(document, content)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def damaged(path: str | Path, error: Exception) -> MeiflowError:

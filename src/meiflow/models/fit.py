@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.files import atomic, read_csv, write_arrays, write_csv
+from meiflow.files import read_csv, write_arrays, write_csv
 from meiflow.models.cross_validate import Fitted, fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
@@ -114,7 +114,7 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
 
 def _write_models(config: Config, neurons: list[str], fitted: Fitted, output: Path) -> None:
     """Write models.pt, and ensemble.pt with those of the folds."""
-    import torch
+    from meiflow.models.documents import write_document
 
     geometry = asdict(config.image.geometry)
 
@@ -135,8 +135,7 @@ def _write_models(config: Config, neurons: list[str], fitted: Fitted, output: Pa
         ("models", documents(-1, fitted.states)),
         ("ensemble", {neuron: [fold[neuron] for fold in folds] for neuron in neurons}),
     ):
-        with atomic(output / f"{name}.pt") as temporary:
-            torch.save({"geometry": geometry, "neurons": content}, temporary)
+        write_document({"geometry": geometry, "neurons": content}, output / f"{name}.pt")
 
 
 def _sizes(

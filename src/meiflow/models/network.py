@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from meiflow.errors import MeiflowError
-from meiflow.files import atomic
+from meiflow.errors import MeiflowError, out_of_memory
 from meiflow.geometry import Geometry
-from meiflow.models.documents import damaged, read_document
+from meiflow.models.documents import damaged, read_document, write_document
 from meiflow.models.members import Mixture, State
 
 _FORMAT = 2
@@ -74,14 +73,12 @@ class NeuronModel(nn.Module):
 
 def save_model(model: NeuronModel, path: str | Path) -> None:
     """Write a model; `load_model` and ``torch.load(weights_only=True)`` read it."""
-    with atomic(path) as temporary:
-        torch.save({"format": _FORMAT} | _document(model), temporary)
+    write_document({"format": _FORMAT} | _document(model), path)
 
 
 def save_ensemble(models: list[NeuronModel], path: str | Path) -> None:
     """Write several models of one neuron, for `load_ensemble`."""
-    with atomic(path) as temporary:
-        torch.save({"format": _FORMAT, "models": [_document(m) for m in models]}, temporary)
+    write_document({"format": _FORMAT, "models": [_document(m) for m in models]}, path)
 
 
 def _document(model: NeuronModel) -> dict[str, Any]:
@@ -157,6 +154,8 @@ def _read(
     except MeiflowError:
         raise
     except Exception as error:  # a wrong document fails in many ways
+        if out_of_memory(error):
+            raise
         raise damaged(path, error) from None
     for model in models:
         if model.geometry != geometry:
