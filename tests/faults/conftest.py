@@ -42,6 +42,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 counts[value[0]] += value[1]
     if counts:
         said = ", ".join(f"{number} {kind}" for kind, number in counts.items())
-        terminalreporter.write_line(
-            f"faults: {said}; all ended in the results of an undisturbed run"
-        )
+        terminalreporter.write_line(f"faults: {said}")

@@ -1,4 +1,4 @@
-"""The smallest session with everything that the faults are to meet, and what may be seen of a run."""
+"""The smallest session with all that the faults are to meet, and what may be seen of a run."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ LESS = {
     "experiments": {"make": []},
     "model": {"learning_curve": []},
     "mei": {"steps": 10},
+    "selection": {"top_k": 2},
 }
 TINY = deepcopy(SMALL)
 update_config(TINY, LESS)

@@ -130,10 +130,8 @@ def test_killed_at_many_moments_of_many_stages(chain, count):
         "kill -9 of snakemake",
         "kill -9 of all",
     }
-    count(
-        f"kills at as many moments of {chain.runs} runs ({', '.join(sorted(hit))})",
-        len(chain.kills),
-    )
+    where = f"{chain.runs} runs, in {', '.join(sorted(hit))}"
+    count(f"kills at as many moments of {where}", len(chain.kills))
 
 
 def test_nothing_half_written_had_a_final_name(chain):
