@@ -4,6 +4,7 @@
 #   snakemake --cores 8 results/demo/neurons/950000147/comparison.csv   one neuron
 #   snakemake --cores 8 --configfile workflow/presets/full.yaml   more settings on top
 
+import os
 from pathlib import Path
 from shlex import quote
 
@@ -14,16 +15,21 @@ from meiflow import __version__ as VERSION
 from meiflow.config import parse_config, read_yaml, resolved
 from meiflow.dataset import COMBINED, Dataset
 from meiflow.errors import MeiflowError
+from meiflow.process import RUN
 from meiflow.stimuli.names import SHOWN_PROCEDURES
+from meiflow.writing import require_writable
 
 min_version("9.0")
+os.environ[RUN] = str(os.getpid())  # its jobs do not outlive it
 
 
 configfile: "config.yaml"
 
 
 try:
-    for file in workflow.configfiles:  # Snakemake takes the last of a key that stands twice
+    for (
+        file
+    ) in workflow.configfiles:  # Snakemake takes the last of a key that stands twice
         read_yaml(file)
     DATASET = Dataset(parse_config(config))
     DATASET.check()
@@ -50,6 +56,17 @@ include: "workflow/rules/comparison.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/combined.smk"
+
+
+onstart:
+    try:
+        for folder in (
+            "results",
+            *(f"results/{name}" for name in DATASET.ids or ()),
+        ):
+            require_writable(Path(folder))
+    except MeiflowError as error:
+        raise WorkflowError(str(error)) from None
 
 
 rule all:

@@ -94,32 +94,34 @@ class Project:
         return Project(folder)
 
 
-def make_project(folder: Path) -> Project:
+def make_project(folder: Path, document: dict = SMALL) -> Project:
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "environment.yml", folder)
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name)
     project = Project(folder)
-    project.configure("small.yaml", SMALL)
+    project.configure("small.yaml", document)
     return project
 
 
-def finished_project(factory: pytest.TempPathFactory) -> Project:
+def finished_project(
+    factory: pytest.TempPathFactory, document: dict = SMALL, name: str = "finished"
+) -> Project:
     """A project whose whole workflow has run once, on two cores: made once for all tests.
 
     All workers of a test session share it, so that it is not to be changed.
     """
     base = factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    folder = shared / "finished"
-    with FileLock(shared / "finished.lock"):
+    folder = shared / name
+    with FileLock(shared / f"{name}.lock"):
         if folder.is_dir():
             return Project(folder)
         begun = folder.with_suffix(".part")
         shutil.rmtree(begun, ignore_errors=True)
         begun.mkdir()
-        project = make_project(begun)
+        project = make_project(begun, document)
         done = project.snakemake("--cores", "2", "--configfile", "small.yaml")
         assert done.returncode == 0, done.stdout[-5000:]
         project.folder.rename(folder)

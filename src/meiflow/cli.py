@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,7 +23,8 @@ from meiflow.cli_options import (
     ThreadsOption,
 )
 from meiflow.config import config_schema, load_config
-from meiflow.errors import MeiflowError, shorten
+from meiflow.errors import MeiflowError, out_of_memory, shorten
+from meiflow.process import end_with_run, stoppable
 
 app = typer.Typer(
     help="From a recording session to each neuron's most exciting input (MEI).",
@@ -370,24 +371,33 @@ def summary(
 cli_report.register(app)
 
 
+_MORE_MEMORY = (
+    "out of memory; give the job more (mem_mb of its rule, or a larger limit of the shell), or run "
+    "fewer jobs at once"
+)
+
+
 def main() -> None:
-    """Entry point: a `MeiflowError` becomes one line and exit status 1."""
+    """Entry point: what a user can mend becomes one line and exit status 1."""
     try:
-        app()
+        with stoppable():
+            end_with_run()
+            app()
     except MeiflowError as error:
-        print(f"meiflow: error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:  # a folder that is a file, no permission, a full disk
-        named = [str(f) for f in (error.filename, error.filename2) if f]
-        print(f"meiflow: error: {' and '.join(named)}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
-    except MemoryError:
-        print(
-            "meiflow: error: not enough memory; use fewer images, trials or neurons, or a machine "
-            "with more",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        _fail(str(error))
+    except (OSError, RuntimeError, ImportError, MemoryError) as error:
+        if out_of_memory(error):
+            _fail(_MORE_MEMORY)
+        if not isinstance(error, OSError):
+            raise
+        # a folder that is a file, no permission, a full disk
+        named = " and ".join(str(f) for f in (error.filename, error.filename2) if f)
+        _fail(": ".join(filter(None, (named, error.strerror or str(error)))))
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"meiflow: error: {message}", file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

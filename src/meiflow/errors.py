@@ -8,6 +8,25 @@ from collections.abc import Iterable
 _LONGEST = 2000
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory: Python's, torch's or the loader's.
+
+    Examples
+    --------
+    >>> out_of_memory(MemoryError())
+    True
+    >>> out_of_memory(RuntimeError("shapes do not match"))
+    False
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError | ImportError | OSError):
+        return False
+    text = str(error).lower()
+    signs = ("can't allocate memory", "cannot allocate memory", "out of memory", "failed to map")
+    return any(sign in text for sign in signs)
+
+
 class MeiflowError(Exception):
     r"""Bad input or an impossible request.
 

@@ -1,12 +1,9 @@
-"""Reading and writing result files; nothing half-written ever has its final name."""
+"""Reading and writing result files: tables, arrays, pictures, text."""
 
 from __future__ import annotations
 
-import os
-import uuid
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,27 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.paths import require_file
-
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-_LONGEST_HEADER = 1_000_000
+from meiflow.sums import verify
+from meiflow.writing import atomic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends without error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_LONGEST_HEADER = 1_000_000
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
@@ -56,11 +40,12 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     Raises
     ------
     MeiflowError
-        If the file is missing, empty, not a CSV, or lacks a column.
+        If the file is missing, empty, damaged, not a CSV, or lacks a column.
     """
     import pandas as pd
 
     require_file(path)
+    verify(path)
     try:
         # opened here: pandas would fetch an address, and unpack archives
         with open(path, "rb") as handle, warnings.catch_warnings():
@@ -135,9 +120,10 @@ def read_array(path: str | Path) -> NDArray:
     Raises
     ------
     MeiflowError
-        If the file is missing or not a plain array.
+        If the file is missing, damaged or not a plain array.
     """
     require_file(path)
+    verify(path)
     try:
         # mapped first: a header that promises more than the file holds allots no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -160,6 +146,7 @@ def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
     """Read every array of an ``.npz``; pickled objects are refused."""
     require_file(path)
+    verify(path)
     try:
         archive = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(archive, np.ndarray):

@@ -312,7 +312,7 @@ def test_the_same_on_the_command_line_and_twice(folders, tmp_path):
         stage = ["--experiments", str(tmp_path / name), "--output", str(tmp_path / name)]
         done = runner.invoke(app, ["draw-experiments", *stage, "--neuron", "b"])
         assert done.exit_code == 0
-    files = sorted(p.name for p in (tmp_path / "one").iterdir())
+    files = sorted(p.name for p in (tmp_path / "one").iterdir() if p.is_file())
     assert {"tuning.csv", "summary.csv", "experiments.svg", "phase.png"} < set(files)
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()

@@ -12,6 +12,7 @@ from meiflow.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
 from meiflow.geometry import Geometry
 from meiflow.models.custom import check_module, load_custom
+from meiflow.models.documents import write_document
 from meiflow.models.network import NeuronModel, load_model, save_model
 
 GRID = Geometry(8, 12, 24.0, 16.0)
@@ -164,7 +165,7 @@ def test_a_file_alone_never_calls_code(own_code):
     document = torch.load(own_code / "model.pt", weights_only=True)
     document["members"][0]["spec"] = "os:system"
     document["members"][0]["neuron"] = "touch called"
-    torch.save(document, own_code / "model.pt")
+    write_document(document, own_code / "model.pt")
     for allowed in (None, "mymodels:build"):
         with pytest.raises(MeiflowError, match=r"made with model.custom os:system, but the conf"):
             load_model(own_code / "model.pt", GRID, allowed)

@@ -14,7 +14,7 @@ import pytest
 
 from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_csv
+from meiflow.files import read_csv, write_csv, write_text
 from meiflow.report.page import render, write_report
 from meiflow.report.provenance import read_provenance
 from tests.report.conftest import HOSTILE, MANY
@@ -210,7 +210,7 @@ def test_missing_results_are_named(report_config, results, tmp_path):
     def written():
         write_report(report_config, copy, loop, True, tmp_path / "f", tmp_path / "report.html")
 
-    (copy / "provenance.json").write_text("{}")
+    write_text("{}", copy / "provenance.json")
     with pytest.raises(MeiflowError, match=r"provenance.json: .* run meiflow provenance"):
         read_provenance(copy / "provenance.json")
     (copy / "tables" / "units.json").unlink()

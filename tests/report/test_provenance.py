@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from meiflow.errors import MeiflowError
+from meiflow.files import write_text
 from meiflow.report.columns import cell, number
 from meiflow.report.provenance import hash_of, read_provenance, versions, write_provenance
 from meiflow.report.trust import precision_text, trust_of
@@ -55,7 +56,7 @@ def test_provenance_is_written_read_and_missed(tmp_path):
     assert [one["path"] for one in found] == [str(tmp_path / "a")]
     with pytest.raises(MeiflowError, match="no such file or folder; nothing to hash"):
         hash_of(tmp_path / "b")
-    (tmp_path / "provenance.json").write_text(json.dumps({"inputs": [{"path": "a"}]}))
+    write_text(json.dumps({"inputs": [{"path": "a"}]}), tmp_path / "provenance.json")
     with pytest.raises(MeiflowError, match="run meiflow provenance"):
         read_provenance(tmp_path / "provenance.json")
 

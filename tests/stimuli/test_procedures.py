@@ -221,7 +221,7 @@ def test_damaged_files_of_a_procedure_are_named(population, tmp_path):
     path = tmp_path / "population_mei.npy"
     whole = read_array(path)
     for bad in (np.full_like(whole, np.nan), np.float32(3), whole[:2]):
-        np.save(path, bad)
+        write_array(bad, path)
         with pytest.raises(MeiflowError, match=r"population_mei\.npy: .*make it again"):
             read_procedure(tmp_path, "population_mei", ["000"])
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meiflow.errors import MeiflowError
-from meiflow.files import atomic
+from meiflow.writing import atomic
 
 # An archive of the same files is the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)

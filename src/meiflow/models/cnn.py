@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.errors import MeiflowError
-from meiflow.files import atomic
 from meiflow.geometry import Geometry
 from meiflow.models.cores import StackedCore
-from meiflow.models.documents import read_document
+from meiflow.models.documents import read_document, write_document
 from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.network_member import (
@@ -197,8 +196,7 @@ def pretrain_core(
 def save_core(core: dict[str, Tensor], config: Network, geometry: Geometry, path: Path) -> None:
     """Write a core for `load_core`."""
     shape = _shape(config, geometry)
-    with atomic(path) as temporary:
-        torch.save({"format": _FORMAT, "config": shape, "core": core}, temporary)
+    write_document({"format": _FORMAT, "config": shape, "core": core}, path)
 
 
 def load_core(path: Path, config: Network, geometry: Geometry) -> dict[str, Tensor]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, out_of_memory
+from meiflow.files import atomic
 from meiflow.paths import fault_of
+from meiflow.sums import verify
 
 
 def read_document(path: str | Path) -> dict[str, Any]:
@@ -16,10 +19,28 @@ def read_document(path: str | Path) -> dict[str, Any]:
     fault = fault_of(path)
     if fault is not None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such model file')}")
+    verify(path)
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # damaged archives fail in many ways
+        if out_of_memory(error):
+            raise
         raise damaged(path, error) from None
+
+
+def write_document(document: dict[str, Any], path: str | Path) -> None:
+    """Write a file for `read_document`."""
+    # By way of memory: where the disk is full, torch's own writer aborts.
+    content = document_bytes(document)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def document_bytes(document: dict[str, Any]) -> bytes:
+    """What `write_document` writes; of the same document the same bytes."""
+    content = BytesIO()
+    torch.save(document, content)
+    return content.getvalue()
 
 
 def damaged(path: str | Path, error: Exception) -> MeiflowError:

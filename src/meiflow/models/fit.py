@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.files import atomic, csv_bytes, read_csv, write_arrays, write_csv
+from meiflow.files import csv_bytes, read_csv, write_arrays, write_csv
 from meiflow.models.cross_validate import Fitted, fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
@@ -124,9 +123,8 @@ def _write_models(
     config: Config, neurons: dict[str, int], fitted: Fitted, scores: pd.DataFrame, output: Path
 ) -> None:
     """Write models.pt, and neurons.zip with every neuron's own files."""
-    import torch
-
     from meiflow.models.bundle import write_bundle
+    from meiflow.models.documents import document_bytes, write_document
     from meiflow.models.network import file_content
 
     geometry = config.image.geometry
@@ -140,13 +138,10 @@ def _write_models(
         }
 
     def packed(*documents: dict[str, Any]) -> bytes:
-        buffer = io.BytesIO()
-        torch.save(file_content(geometry, *map(_used, documents)), buffer)
-        return buffer.getvalue()
+        return document_bytes(file_content(geometry, *map(_used, documents)))
 
     models = {neuron: document(-1, i, fitted.states) for neuron, i in neurons.items()}
-    with atomic(output / "models.pt") as temporary:
-        torch.save({"geometry": asdict(geometry), "neurons": models}, temporary)
+    write_document({"geometry": asdict(geometry), "neurons": models}, output / "models.pt")
     files: dict[str, Callable[[], bytes]] = {}
     for neuron, i in neurons.items():
         folds = [document(k, i, states) for k, states in enumerate(fitted.fold_states)]

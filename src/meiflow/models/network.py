@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from meiflow.errors import MeiflowError
-from meiflow.files import atomic
+from meiflow.errors import MeiflowError, out_of_memory
 from meiflow.geometry import Geometry
-from meiflow.models.documents import damaged, read_document
+from meiflow.models.documents import damaged, read_document, write_document
 from meiflow.models.members import Mixture, State
 
 _FORMAT = 2
@@ -74,15 +73,13 @@ class NeuronModel(nn.Module):
 
 def save_model(model: NeuronModel, path: str | Path) -> None:
     """Write a model; `load_model` and ``torch.load(weights_only=True)`` read it."""
-    with atomic(path) as temporary:
-        torch.save(file_content(model.geometry, _document(model)), temporary)
+    write_document(file_content(model.geometry, _document(model)), path)
 
 
 def save_ensemble(models: list[NeuronModel], path: str | Path) -> None:
     """Write several models of one neuron, for `load_ensemble`."""
-    with atomic(path) as temporary:
-        documents = [_document(model) for model in models]
-        torch.save(file_content(models[0].geometry, *documents), temporary)
+    documents = [_document(model) for model in models]
+    write_document(file_content(models[0].geometry, *documents), path)
 
 
 def file_content(geometry: Geometry, *documents: dict[str, Any]) -> dict[str, Any]:
@@ -170,6 +167,8 @@ def _read(
     except MeiflowError:
         raise
     except Exception as error:  # a wrong document fails in many ways
+        if out_of_memory(error):
+            raise
         raise damaged(path, error) from None
     for model in models:
         if model.geometry != geometry:

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from meiflow.errors import MeiflowError
-from meiflow.files import atomic
-from meiflow.models.documents import read_document
+from meiflow.models.documents import read_document, write_document
 from meiflow.models.jobs import Fits, Jobs
 
 
@@ -49,10 +48,8 @@ class Parts:
                 except (MeiflowError, KeyError):
                     path.unlink()
             fits = fit(jobs)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with atomic(path) as temporary:
-                document = {"predictions": torch.as_tensor(fits.predictions)}
-                torch.save(document | {"states": fits.states}, temporary)
+            document = {"predictions": torch.as_tensor(fits.predictions), "states": fits.states}
+            write_document(document, path)
             return fits
 
         return fit_or_read

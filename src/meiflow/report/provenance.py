@@ -14,6 +14,7 @@ from meiflow import __version__
 from meiflow.errors import MeiflowError
 from meiflow.files import write_text
 from meiflow.session.transfer import read_record, sha256_of
+from meiflow.sums import verify
 
 _PACKAGES = (
     "numpy",
@@ -55,6 +56,7 @@ def hash_of(path: Path) -> dict[str, Any]:
         return {"path": str(path)} | found
     if not path.is_file():
         raise MeiflowError(f"{path}: no such file or folder; nothing to hash")
+    verify(path)
     size = path.stat().st_size
     record = read_record(path)
     if record is not None and record.size == size:
@@ -77,6 +79,7 @@ def read_provenance(path: Path) -> list[dict[str, Any]]:
     MeiflowError
         If the file is missing or damaged.
     """
+    verify(path)
     try:
         inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
         return [{k: one[k] for k in ("path", "bytes", "sha256", "how")} for one in inputs]

@@ -17,6 +17,7 @@ from meiflow.figures.trials import Shown
 from meiflow.files import read_array, read_arrays, read_csv
 from meiflow.sections import Config
 from meiflow.selection.select import failed_fits, selected_neurons
+from meiflow.sums import verify
 from meiflow.tables.counts import Trials
 from meiflow.tables.image_spikes import ImageSpikes, read_image_spikes
 from meiflow.tables.load import Responses, load_responses, load_trials
@@ -198,6 +199,7 @@ def _experiments(config: Config, results: Path) -> pd.DataFrame:
 
 
 def _units(path: Path) -> dict[str, int]:
+    verify(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: int(found[name]) for name in ("in_file", "in_areas", "passed")}

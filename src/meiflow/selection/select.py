@@ -210,7 +210,10 @@ def selected_neurons(path: str | Path) -> list[str]:
     """Ids of the selected neurons in a neurons.csv, of the selection or of the models."""
     table = read_csv(path, ("neuron_id", "selected"))
     if not pd.api.types.is_bool_dtype(table["selected"]):
-        raise MeiflowError(f"{path}: column selected must hold True or False in every row")
+        raise MeiflowError(
+            f"{path}: column selected must hold True or False in every row; delete the file and "
+            "run again"
+        )
     names = [str(i) for i in table.loc[table["selected"], "neuron_id"]]
     for name in names:
         if not stays_inside(name):  # they become folders

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError
 from meiflow.files import read_array, write_array, write_text
 from meiflow.geometry import Geometry
+from meiflow.sums import verify
 
 
 def _described(geometry: Geometry) -> dict[str, float]:
@@ -50,6 +51,7 @@ def read_stack(
     folder = Path(folder)
     images = read_array(folder / "images.npy")
     path = folder / "images.json"
+    verify(path)
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         image_ids = np.array(about["image_ids"], dtype=np.int64)

@@ -1,0 +1,152 @@
+"""The smallest session with all that the faults are to meet, and what may be seen of a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from snakemake.utils import update_config
+
+from tests.project import SMALL, Project, finished_project
+
+LESS = {
+    "stimuli": {"make": ["receptive_field"]},
+    "experiments": {"make": []},
+    "model": {"learning_curve": []},
+    "mei": {"steps": 10},
+    "selection": {"top_k": 2},
+}
+TINY = deepcopy(SMALL)
+update_config(TINY, LESS)
+RUN = ("--cores", "2", "--configfile", "small.yaml")
+# What must be the same to the byte: not logs, times, and HDF5 with the time at which it was made.
+SAME = (".csv", ".json", ".npy", ".npz", ".pt", ".png", ".svg", ".html")
+PATIENCE_S = 300.0
+
+
+def undisturbed(factory: pytest.TempPathFactory) -> Project:
+    """The session after an undisturbed run. It is not to be changed."""
+    return finished_project(factory, TINY, "undisturbed")
+
+
+def contents(results: Path) -> dict[str, bytes]:
+    """Every result under its final name, and its sum."""
+    return {
+        str(p.relative_to(results)): p.read_bytes()
+        for p in sorted(results.rglob("*"))
+        if p.suffix in SAME and not p.name.startswith(".")
+    }
+
+
+def differing(results: Path, whole: dict[str, bytes]) -> list[str]:
+    """Names of results that are there, but not as in an undisturbed run."""
+    found = contents(results) if results.exists() else {}
+    return [name for name, content in found.items() if content != whole.get(name)]
+
+
+def leftovers(results: Path) -> list[str]:
+    """Temporary files."""
+    return [str(p) for p in results.rglob("*") if ".part" in p.name]
+
+
+def assert_undisturbed(results: Path, whole: dict[str, bytes]) -> None:
+    """The results are those of an undisturbed run, all of them and nothing else."""
+    assert contents(results).keys() ^ whole.keys() == set()
+    assert not differing(results, whole)
+    assert not leftovers(results)
+
+
+def wait_until(happens: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
+    """Wait until something happens; fail when it does not."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A running meiflow command."""
+
+    stage: str
+    process: psutil.Process
+
+
+class Running:
+    """A snakemake that runs in a process group of its own.
+
+    Parameters
+    ----------
+    project : Project
+    *arguments : str
+        In place of `RUN`.
+    """
+
+    def __init__(self, project: Project, *arguments: str) -> None:
+        self._log = project.folder / f"snakemake_{time.monotonic_ns()}.log"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *(arguments or RUN)],
+                cwd=project.folder,
+                env=os.environ | {"PATH": path},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def jobs_done(self) -> int:
+        return self.output.count("\nFinished jobid:")
+
+    def jobs(self) -> list[Job]:
+        """The meiflow commands that run now."""
+        found = []
+        try:
+            processes = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        for process in processes:
+            try:
+                words = process.cmdline()
+            except psutil.Error:
+                continue
+            if len(words) > 2 and Path(words[1]).name == "meiflow":
+                found.append(Job(words[2], process))
+        return found
+
+    def wait(self) -> int:
+        """Its exit status."""
+        return self.process.wait(PATIENCE_S)
+
+    def send(self, number: signal.Signals) -> None:
+        """To snakemake alone."""
+        self.process.send_signal(number)
+
+    def send_all(self, number: signal.Signals) -> None:
+        """To snakemake and its jobs, as a terminal does with Ctrl-C."""
+        os.killpg(self.process.pid, number)
+
+
+def gone(jobs: list[Job]) -> bool:
+    """Whether none of them runs any more."""
+    return not any(
+        job.process.is_running() and job.process.status() != psutil.STATUS_ZOMBIE for job in jobs
+    )

@@ -1,0 +1,154 @@
+"""Snakemake and its jobs, stopped and killed again and again until the session is done."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.faults.session import (
+    TINY,
+    Running,
+    assert_undisturbed,
+    differing,
+    gone,
+    leftovers,
+    wait_until,
+)
+from tests.project import Project, make_project
+
+pytestmark = pytest.mark.workflow
+SEED = 4
+# How each run ends; before that, jobs are killed, which Snakemake tries again.
+ENDINGS = [
+    "kill -9 of snakemake",
+    "kill -9 of all",
+    "SIGTERM",
+    "kill -9 of snakemake",
+    "Ctrl-C",
+    "kill -9 of all",
+    "Ctrl-C twice",
+    "kill -9 of snakemake",
+    "kill -9 of all",
+]
+JOBS_KILLED = 2
+KILLS = 25
+SIGNALS_END_WITHIN_S = 120.0
+
+
+@dataclass
+class Chain:
+    """What happened until the session was done."""
+
+    project: Project
+    kills: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    signals: dict[str, float] = field(default_factory=dict)
+    half_written: list[str] = field(default_factory=list)
+    outlived: list[str] = field(default_factory=list)
+    runs: int = 0
+
+
+def _a_moment(run: Running, chance: random.Random) -> bool:
+    """Wait for a random moment at which jobs run; False if the workflow is through."""
+    done, delay = run.jobs_done + chance.choice((0, 0, 1, 2)), chance.uniform(0, 2)
+    wait_until(lambda: run.ended or (run.jobs_done >= done and bool(run.jobs())), "a job")
+    end = time.monotonic() + delay
+    while time.monotonic() < end and not run.ended:
+        time.sleep(0.02)
+    wait_until(lambda: run.ended or bool(run.jobs()), "a job")
+    return not run.ended
+
+
+def _kill_a_job(run: Running, chance: random.Random, chain: Chain) -> None:
+    job = chance.choice(run.jobs())
+    job.process.kill()
+    chain.kills.append(("kill -9 of a job", (job.stage,)))
+
+
+def _end(run: Running, how: str, chain: Chain) -> None:
+    jobs = run.jobs()
+    start = time.monotonic()
+    if how == "kill -9 of snakemake":
+        run.send(signal.SIGKILL)
+    elif how == "kill -9 of all":
+        run.send_all(signal.SIGKILL)
+    elif how == "SIGTERM":
+        run.send(signal.SIGTERM)
+    else:
+        run.send_all(signal.SIGINT)
+        if how == "Ctrl-C twice":
+            time.sleep(0.2)
+            run.send_all(signal.SIGINT)
+    status = run.wait()
+    assert status != 0, how
+    if "kill" in how:
+        chain.kills.append((how, tuple(job.stage for job in jobs)))
+        wait_until(lambda: gone(jobs), "the jobs of a killed run to end", 60)
+    else:
+        chain.signals[how] = time.monotonic() - start
+        if not gone(jobs):
+            chain.outlived.append(how)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory, expected) -> Chain:
+    """Run, kill, run again, until all endings were had and the session is done."""
+    chance = random.Random(SEED)
+    chain = Chain(make_project(tmp_path_factory.mktemp("killed"), TINY))
+    project, locks = chain.project, chain.project.folder / ".snakemake" / "locks"
+    endings = list(ENDINGS)
+    while endings or len(chain.kills) < KILLS:
+        run = Running(project, "--cores", "2", "--configfile", "small.yaml", "--retries", "20")
+        chain.runs += 1
+        for _ in range(JOBS_KILLED):
+            if _a_moment(run, chance) and run.jobs():
+                _kill_a_job(run, chance, chain)
+        if _a_moment(run, chance):
+            how = endings.pop(0) if endings else "kill -9 of all"
+            _end(run, how, chain)
+            if "kill" in how:
+                assert any(locks.iterdir())
+                shutil.rmtree(locks)  # as `snakemake --unlock` does, in no time
+        else:
+            assert run.wait() == 0, run.output[-3000:]
+            shutil.rmtree(project.results / "neurons")  # too soon: there is more to kill
+        chain.half_written += differing(project.results, expected)
+    return chain
+
+
+def test_killed_at_many_moments_of_many_stages(chain, count):
+    """The chain has met what it is for; else the tests below say nothing."""
+    assert len(chain.kills) >= KILLS
+    hit = {stage for _, stages in chain.kills for stage in stages}
+    assert len(hit) >= 6, hit
+    assert {how for how, _ in chain.kills} == {
+        "kill -9 of a job",
+        "kill -9 of snakemake",
+        "kill -9 of all",
+    }
+    where = f"{chain.runs} runs, in {', '.join(sorted(hit))}"
+    count(f"kills at as many moments of {where}", len(chain.kills))
+
+
+def test_nothing_half_written_had_a_final_name(chain):
+    """After each of them, whatever was there was as in the undisturbed run."""
+    assert not chain.half_written
+
+
+def test_a_stopped_run_ends_soon_and_leaves_no_job(chain, count):
+    assert chain.signals.keys() == {"SIGTERM", "Ctrl-C", "Ctrl-C twice"}
+    assert max(chain.signals.values()) < SIGNALS_END_WITHIN_S
+    assert not chain.outlived
+    count("SIGTERM and Ctrl-C", len(chain.signals))
+
+
+def test_the_last_run_ends_in_the_undisturbed_results(chain, expected):
+    """No lock stands in its way after a stop; what the killed left is gone."""
+    done = chain.project.snakemake("--cores", "2", "--configfile", "small.yaml")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert_undisturbed(chain.project.results, expected)
+    assert not leftovers(chain.project.results)
