@@ -144,7 +144,7 @@ def test_memory_that_does_not_suffice_is_said(
     monkeypatch.setattr(cli, "app", lambda: np.zeros(2**50))
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    check(ended.value.code, capsys.readouterr().err, "not enough memory")
+    check(ended.value.code, capsys.readouterr().err, "out of memory; give the job more")
 
 
 WORKFLOW = {
