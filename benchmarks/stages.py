@@ -1,0 +1,226 @@
+"""Stage by stage: what a finished run cost, and what the notebook's way of it costs.
+
+``python -m benchmarks.stages --results results/full`` reads the CPU seconds of every job of a
+finished run (``results/{id}/benchmarks``) of a session file, and does each stage in the notebook's
+way on the same data and machine, in part, and extrapolates from the part. CPU seconds, because
+wall time depends on what else the machine does. The notebook's ways:
+
+counting      AllenSDK's list of spikes by presentation, grouped (measured whole)
+oracle        masks over the long table, 50 repetitions (1 repetition of 2 neurons measured)
+raster order  the package rastermap with the notebook's settings, if installed (measured whole)
+training      one convolutional network for each neuron, fold and shuffled twin (1 measured)
+MEI           1000 steps of its ascent in that network, neuron by neuron (``--steps`` measured)
+Gabor search  our Gabors, rendered and shown to that network, neuron by neuron (512 measured)
+
+Two sums are given for the whole: the notebook's one training for each neuron, which gives no score
+on held-out images and no control, and the training that gives what our search gives. Ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from benchmarks.selection_speed import notebook_oracle
+
+from meiflow.config import load_config, parse_config
+from meiflow.models.cnn import NetworkFitter
+from meiflow.models.jobs import Jobs
+from meiflow.models.network import NeuronModel
+from meiflow.sections import Config
+from meiflow.selection.raster import raster_order
+from meiflow.selection.reliability import Groups, oracle_correlation
+from meiflow.selection.select import selected_neurons
+from meiflow.session.recording import read_session
+from meiflow.session.sdk import ecephys_nwb_classes
+from meiflow.stimuli.gabor_search import gabor_grid, render
+from meiflow.stimuli.projection import contrast_targets
+from meiflow.stimuli.published import notebook_mei
+from meiflow.tables.counts import count_spikes
+from meiflow.tables.load import load_responses, load_trials
+from meiflow.tables.raster import read_raster
+
+ROOT = Path(__file__).resolve().parents[1]
+REPETITIONS, STEPS, GABORS, ORACLES = 50, 1000, 512, 2
+
+
+def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU seconds of `work`, and what it gives."""
+    start = time.process_time()
+    with redirect_stderr(StringIO()):
+        result = work()
+    return time.process_time() - start, result
+
+
+def cost(results: Path) -> pd.DataFrame:
+    """Jobs, CPU seconds and peak memory of every rule of a run."""
+    rows = []
+    for path in sorted((results / "benchmarks").rglob("*.tsv")):
+        with open(path) as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                memory = 0.0 if row["max_rss"] in ("NA", "") else float(row["max_rss"]) / 1000
+                rows.append((path.stem, float(row["cpu_time"] or 0), memory))
+    table = pd.DataFrame(rows, columns=["rule", "cpu_s", "memory_gb"])
+    by_rule = table.groupby("rule")
+    return pd.DataFrame(
+        {
+            "jobs": by_rule.size(),
+            "cpu_s": by_rule["cpu_s"].sum(),
+            "memory_gb": by_rule["memory_gb"].max(),
+        }
+    ).sort_values("cpu_s", ascending=False)
+
+
+def counting(nwb: Path, areas: tuple[str, ...] | None, quality: Any) -> tuple[float, float]:
+    """Ours and AllenSDK's, for the natural scenes; both sessions are open already."""
+    session = read_session(nwb, areas, quality)
+    onset = session.scenes["start_time"].to_numpy()
+    ours, _ = cpu(lambda: count_spikes(session.spike_times, onset, onset + 0.25))
+    ecephys_nwb_classes()
+    sdk = importlib.import_module("allensdk.brain_observatory.ecephys.ecephys_session")
+    theirs_session = sdk.EcephysSession.from_nwb_path(str(nwb))
+    shown = theirs_session.get_stimulus_table("natural_scenes").index.to_numpy()
+    units = theirs_session.units.index.to_numpy()
+
+    def listed() -> None:
+        spikes = theirs_session.presentationwise_spike_times(shown, units)
+        spikes = spikes[spikes["time_since_stimulus_presentation_onset"] <= 0.25]
+        spikes.groupby(["stimulus_presentation_id", "unit_id"]).size()
+
+    return ours, cpu(listed)[0]
+
+
+def raster(tables: Path) -> float | None:
+    """CPU seconds of the package with the notebook's settings."""
+    if importlib.util.find_spec("rastermap") is None:
+        return None
+    package = importlib.import_module("rastermap")
+    counts = read_raster(tables / "raster.npz").counts
+    z = ((counts - counts.mean(0)) / np.maximum(counts.std(0), 1e-9)).astype(np.float32)
+    model = package.Rastermap(
+        n_clusters=None, n_PCs=64, locality=0.15, time_lag_window=15, grid_upsample=0, verbose=False
+    )
+    return cpu(lambda: model.fit(z.T))[0]
+
+
+Row = tuple[str, float, float, str]
+
+
+def before_models(config: Config, results: Path) -> list[Row]:
+    """Counting, oracle and raster order: ours, the notebook's, and what of it was measured."""
+    tables, session = results / "tables", config.session
+    nwb = results / "session" / "session.nwb"
+    rows: list[Row] = [("counting", *counting(nwb, session.areas, session.quality), "whole")]
+    trials = load_trials(tables).of_images()
+    long = pd.read_csv(tables / "trials.csv", dtype={"neuron_id": str})
+    long = long[(long["image_id"] >= 0) & (long["spike_count"] > 0)]
+    mine, _ = cpu(lambda: oracle_correlation(trials.counts, Groups.of(trials.image_ids)))
+    asked: list[Any] = trials.neuron_ids[:ORACLES]
+    theirs, _ = cpu(lambda: [notebook_oracle(long, one) for one in asked])
+    theirs *= len(trials.neuron_ids) * REPETITIONS / ORACLES
+    rows.append(("oracle", mine, theirs, f"{ORACLES} neurons, 1 of {REPETITIONS} repetitions"))
+    package = raster(tables)
+    if package is None:
+        print("rastermap is not installed: the raster order is left out")
+    else:
+        mine, _ = cpu(lambda: raster_order(read_raster(tables / "raster.npz").counts))
+        rows.append(("raster order", mine, package, "whole"))
+    return rows
+
+
+def of_models(
+    config: Config, results: Path, ours: pd.DataFrame, modelled: list[str], steps: int
+) -> tuple[list[Row], float]:
+    """Training, MEI and Gabor search; and the seconds of one training."""
+    geometry = config.image.geometry
+    responses = load_responses(results / "tables", geometry)
+    images, everyone = responses.images, len(responses.neuron_ids)
+    one = Jobs(
+        responses.means[:, [responses.column(modelled[0])]].T,
+        np.ones((1, len(images)), bool),
+        np.zeros(1),
+        np.zeros(1),
+        np.zeros((1, 1, 5)),
+    )
+    network = load_config(ROOT / "workflow" / "presets" / "notebook_network.yaml").model.network
+    fitter = NetworkFitter(images, np.ones(len(images)), geometry, network, 0, "scratch", None)
+    training, fits = cpu(lambda: fitter(one))
+    trainings = everyone * 2 * (config.model.folds + 1)
+    part = f"1 network of {trainings}"
+    rows: list[Row] = [("training and scores", ours["search"], training * trainings, part)]
+
+    model = NeuronModel(geometry, 0.0, 0.0, fits.states, [1.0]).eval()
+    theirs, _ = cpu(lambda: notebook_mei(model, geometry, images, 0, steps))
+    theirs *= len(modelled) * STEPS / steps
+    part = f"1 neuron of {len(modelled)}, {steps} of {STEPS} steps"
+    rows.append(("MEI", ours["stimuli"], theirs, part))
+
+    grid = gabor_grid(config.gabor, geometry)
+    few = torch.as_tensor(grid[:: len(grid) // GABORS][:GABORS], dtype=torch.float32)
+    mean, contrast = contrast_targets(config.mei, images)
+
+    def shown() -> None:
+        for some in few.split(64):
+            model.predict(render(some, geometry, mean, contrast).numpy())
+
+    theirs = cpu(shown)[0] * len(modelled) * len(grid) / len(few)
+    part = f"1 neuron of {len(modelled)}, {len(few)} of {len(grid):,} Gabors"
+    rows.append(("Gabor search", ours["gabor_search"], theirs, part))
+    return rows, training
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--config", nargs="*", default=[], help="further configuration files")
+    parser.add_argument("--steps", type=int, default=100, help="of the MEI that are measured")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results = arguments.results
+    document = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for name in arguments.config:
+        for key, value in yaml.safe_load(Path(name).read_text()).items():
+            document[key] = document[key] | value if isinstance(value, dict) else value
+    config = parse_config(document)
+    jobs = cost(results)
+    print(jobs.round(1).to_string(), "\n")
+    modelled = selected_neurons(results / "models" / "neurons.csv")
+    rows, training = of_models(config, results, jobs["cpu_s"], modelled, arguments.steps)
+    rows = before_models(config, results) + rows
+    table = pd.DataFrame(rows, columns=["stage", "meiflow_s", "notebook_s", "measured"])
+    table["ratio"] = table["notebook_s"] / table["meiflow_s"]
+    print(table.to_string(index=False, float_format=lambda v: f"{v:,.3g}"))
+
+    recorded = [rule for rule in ("simulate", "download") if rule in jobs.index]
+    whole, stages = float(jobs.drop(index=recorded)["cpu_s"].sum()), table["meiflow_s"].sum()
+    everyone = len(load_trials(results / "tables").neuron_ids)
+    same = float(table["notebook_s"].sum())
+    once = same - training * everyone * (2 * (config.model.folds + 1) - 1)
+    print(
+        f"\nmeiflow, tables to report: {whole:,.0f} s of processor time, of which {stages:,.0f} s "
+        f"are these stages; {everyone} units, {len(modelled)} modelled."
+    )
+    for what, theirs in (
+        ("with scores on held-out images and a shuffled control, as ours", same),
+        ("with one training for each neuron and no such score", once),
+    ):
+        print(
+            f"The notebook's way {what}: {theirs / 3600:.1f} h = {theirs / stages:.0f} times ours "
+            f"of these stages, {theirs / whole:.0f} times the whole chain."
+        )
+
+
+if __name__ == "__main__":
+    main()
