@@ -192,7 +192,8 @@ def main() -> None:
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
     for name in arguments.config:
         for key, value in yaml.safe_load(Path(name).read_text()).items():
-            document[key] = document[key] | value if isinstance(value, dict) else value
+            nested = isinstance(value, dict)
+            document[key] = document.get(key, {}) | value if nested else value
     config = parse_config(document)
     jobs = cost(results)
     print(jobs.round(1).to_string(), "\n")
