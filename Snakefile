@@ -23,7 +23,8 @@ configfile: "config.yaml"
 
 
 try:
-    for file in workflow.configfiles:  # Snakemake takes the last of a key that stands twice
+    # Snakemake itself takes the last of a key that stands twice
+    for file in workflow.configfiles:
         read_yaml(file)
     CONFIG = parse_config(config)
     check_inputs(CONFIG)

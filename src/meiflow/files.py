@@ -154,7 +154,11 @@ def read_arrays(path: str | Path) -> dict[str, NDArray]:
         archive = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(archive, np.ndarray):
             with archive:
-                return {k: archive[k] for k in archive.files}
+                arrays = {k: archive[k] for k in archive.files}
+            odd = [k for k, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if odd:
+                raise ValueError(f"{shorten(odd, 3)} in it is no array")
+            return arrays
     except Exception as error:  # damaged archives, too
         raise MeiflowError(f"{path}: not a readable .npz archive ({error})") from None
     raise MeiflowError(f"{path}: is one .npy array; expected an .npz archive")
