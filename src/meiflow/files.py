@@ -109,7 +109,10 @@ def _check_text(path: str | Path, handle: BinaryIO) -> None:
     handle.seek(0)
     if any(b"\0" in chunk for chunk in iter(lambda: handle.read(1 << 24), b"")):
         # pandas would end the cell there, and an id would be another
-        raise MeiflowError(f"{path}: not a text file (it holds NUL bytes); save it as UTF-8 text")
+        raise MeiflowError(
+            f"{path}: not a readable CSV file (it holds NUL bytes); expected comma-separated "
+            "UTF-8 text"
+        )
     handle.seek(0)
 
 

@@ -85,9 +85,7 @@ def test_a_redirect_on_the_same_host_is_followed(host: Any, tmp_path: Path) -> N
 def test_a_redirect_to_another_host_is_refused(host: Any, tmp_path: Path, status: int) -> None:
     other = host(fine, "localhost")
     there = host(to(f"{other.address}/file", status))
-    with pytest.raises(
-        MeiflowError, match=r"sends on to http://localhost.*as session"
-    ):
+    with pytest.raises(MeiflowError, match=r"sends on to http://localhost.*as session"):
         fetch(f"{there.address}/file", tmp_path / "file", HASTY)
     assert not other.asked
     assert not (tmp_path / "file").exists()
