@@ -27,9 +27,8 @@ configfile: "config.yaml"
 
 
 try:
-    for (
-        file
-    ) in workflow.configfiles:  # Snakemake takes the last of a key that stands twice
+    # Snakemake itself takes the last of a key that stands twice
+    for file in workflow.configfiles:
         read_yaml(file)
     DATASET = Dataset(parse_config(config))
     DATASET.check()

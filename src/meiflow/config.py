@@ -23,6 +23,7 @@ from meiflow.sections import Config, Session
 _LONGEST = 1_000_000
 _MOST_VALUES, _DEEPEST = 100_000, 20
 _MOST_FAULTS = 8
+_BRACES = str.maketrans({"{": r"\u007b", "}": r"\u007d"})
 
 
 def _allowed_keys(path: tuple[Any, ...]) -> list[str]:
@@ -294,7 +295,9 @@ def resolved(config: Config, *names: str) -> str:
             chosen.setdefault(section, {})[key] = document[section][key]
         else:
             chosen[section] = document[section]
-    return json.dumps(chosen, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(chosen, separators=(",", ":"), sort_keys=True)
+    # a brace in a text would be a wildcard to Snakemake; the escape says the same to JSON
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0].translate(_BRACES), text)
 
 
 def config_schema() -> str:

@@ -104,7 +104,10 @@ def _check_text(path: str | Path, handle: BinaryIO) -> None:
     handle.seek(0)
     if any(b"\0" in chunk for chunk in iter(lambda: handle.read(1 << 24), b"")):
         # pandas would end the cell there, and an id would be another
-        raise MeiflowError(f"{path}: not a text file (it holds NUL bytes); save it as UTF-8 text")
+        raise MeiflowError(
+            f"{path}: not a readable CSV file (it holds NUL bytes); expected comma-separated "
+            "UTF-8 text"
+        )
     handle.seek(0)
 
 
@@ -151,7 +154,11 @@ def read_arrays(path: str | Path) -> dict[str, NDArray]:
         archive = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(archive, np.ndarray):
             with archive:
-                return {k: archive[k] for k in archive.files}
+                arrays = {k: archive[k] for k in archive.files}
+            odd = [k for k, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if odd:
+                raise ValueError(f"{shorten(odd, 3)} in it is no array")
+            return arrays
     except Exception as error:  # damaged archives, too
         raise MeiflowError(f"{path}: not a readable .npz archive ({error})") from None
     raise MeiflowError(f"{path}: is one .npy array; expected an .npz archive")

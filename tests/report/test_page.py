@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -73,6 +74,20 @@ def test_hostile_ids_stay_text(big_page):
     page = Tags(text)
     assert HOSTILE in page.text
     assert any(a.get("id") == f"neuron-{HOSTILE}" for a in page.all("section"))
+
+
+def test_a_hostile_title_path_or_module_stays_text(view, report_config):
+    """Also what the configuration would refuse: an id, an area, a module and a path."""
+    session = report_config.session.model_copy(update={"id": HOSTILE, "images": HOSTILE})
+    model = report_config.model.model_copy(update={"custom": HOSTILE})
+    update = {"session": session, "model": model}
+    one = {"path": HOSTILE, "bytes": 3, "sha256": "0" * 64, "how": HOSTILE}
+    shown = replace(view, title=HOSTILE, source=HOSTILE, area=HOSTILE)
+    text = render(shown, report_config.model_copy(update=update), [one])
+    assert "<script>alert" not in text
+    page = Tags(text)
+    assert page.text.count(HOSTILE) >= 7
+    assert len(page.all("script")) == len(Tags(render(view, report_config, [])).all("script"))
 
 
 def test_a_neurons_store_holds_its_figures_as_svg_and_csv(view):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -127,9 +128,15 @@ def answer(url: str, network: Network, headers: Mapping[str, str] | None = None)
 
     timeout = (network.connect_s, network.read_s)
     for _ in range(_MOST_REDIRECTS):
-        with requests.get(
-            url, headers=headers, stream=True, timeout=timeout, allow_redirects=False
-        ) as response:
+        try:
+            response = requests.get(
+                url, headers=headers, stream=True, timeout=timeout, allow_redirects=False
+            )
+        except requests.RequestException:
+            raise
+        except ValueError as error:  # requests looks at where it would be sent on
+            raise FetchError(f"{url}: the server sends on to another address ({error})") from None
+        with response:
             if not response.is_redirect:
                 yield response
                 return
@@ -165,7 +172,7 @@ def length_of(response: Any, url: str) -> int | None:
         If it announces something that is no number.
     """
     text = response.headers.get("Content-Length")
-    if text is not None and not (text.isascii() and text.isdigit()):
+    if text is not None and not re.fullmatch(r"[0-9]{1,18}", text):
         raise FetchError(f"{url}: the server announces {text[:40]!r} bytes")
     return int(text) if text is not None else None
 

@@ -1,0 +1,234 @@
+"""Nothing that is loaded executes code: neither by what we call, nor by what files hold."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from meiflow.config import load_config, parse_config
+from meiflow.errors import MeiflowError
+from meiflow.files import read_array, read_arrays, read_csv
+from meiflow.geometry import Geometry
+from meiflow.models.documents import read_document
+from meiflow.models.network import NeuronModel, load_ensemble, load_model, save_model
+from meiflow.models.stored import stored_ensemble, stored_members, stored_models
+from meiflow.session.images import load_images
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+SCREEN = Geometry(6, 8)
+
+# Calls that run what they are given, and modules that exist to do so.
+FORBIDDEN = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.unsafe_load"}
+FORBIDDEN |= {"yaml.full_load", "yaml.load_all", "pandas.read_pickle", "pd.read_pickle"}
+MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy"}
+MODULES |= {"subprocess", "pty", "code", "codeop", "telnetlib"}
+# What must be said with a call.
+NEEDED = {
+    "np.load": ("allow_pickle", False),
+    "numpy.load": ("allow_pickle", False),
+    "np.save": ("allow_pickle", False),
+    "np.savez_compressed": ("allow_pickle", False),
+    "torch.load": ("weights_only", True),
+    "yaml.load": ("Loader", "_Loader"),
+    "Environment": ("autoescape", True),
+}
+
+
+def faults(text: str) -> Iterator[str]:
+    """Calls and imports of a module that could run what is loaded."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            names = names if isinstance(node, ast.Import) else [node.module or ""]
+            yield from (f"import {n}" for n in names if n.split(".")[0] in MODULES)
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        given = {k.arg: k.value for k in node.keywords}
+        if name in FORBIDDEN or name.startswith("os.exec") or name.startswith("os.spawn"):
+            yield name
+        if "shell" in given:
+            yield f"{name} with shell"
+        if name in NEEDED:
+            key, value = NEEDED[name]
+            said = ast.unparse(given[key]) if key in given else None
+            if said != str(value):
+                yield f"{name} without {key}={value}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(p.relative_to(ROOT)) for p in SOURCES])
+def test_no_module_runs_what_it_loads(path: Path) -> None:
+    assert list(faults(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "eval(x)",
+        "os.system(x)",
+        "os.execv(x, y)",
+        "f(x, shell=True)",
+        "yaml.load(x)",
+        "yaml.load(x, Loader=Loader)",
+        "np.load(x)",
+        "np.load(x, allow_pickle=True)",
+        "torch.load(x)",
+        "torch.load(x, weights_only=False)",
+    ],
+)
+def test_the_search_finds_what_it_looks_for(text: str) -> None:
+    assert list(faults(text))
+
+
+def test_only_the_users_own_modules_are_imported_by_name() -> None:
+    """What they are is said in the configuration alone."""
+    users = {p.name for p in SOURCES if "import_module" in p.read_text(encoding="utf-8")}
+    assert users == {"custom.py", "lazy.py"}
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def plain_pickle(path: Path, bomb: Any) -> None:
+    path.write_bytes(pickle.dumps(bomb))
+
+
+def torch_pickle(path: Path, bomb: Any) -> None:
+    torch.save({"format": 2, "neurons": bomb}, path)
+
+
+def old_torch_pickle(path: Path, bomb: Any) -> None:
+    torch.save({"format": 2, "neurons": bomb}, path, _use_new_zipfile_serialization=False)
+
+
+def object_array(path: Path, bomb: Any) -> None:
+    with path.open("wb") as handle:
+        np.save(handle, np.array([bomb], dtype=object), allow_pickle=True)
+
+
+def object_archive(path: Path, bomb: Any) -> None:
+    with path.open("wb") as handle:
+        np.savez(handle, x=np.array([bomb], dtype=object))
+
+
+def pickle_in_archive(path: Path, bomb: Any) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", pickle.dumps(bomb))
+        archive.writestr("archive/data.pkl", pickle.dumps(bomb))
+        archive.writestr("archive/version", "3")
+
+
+WRITERS = [plain_pickle, torch_pickle, old_torch_pickle, object_array, object_archive]
+WRITERS += [pickle_in_archive]
+READERS: dict[str, Callable[[Path], Any]] = {
+    "model.pt": lambda path: load_model(path, SCREEN),
+    "ensemble.pt": lambda path: load_ensemble(path, SCREEN),
+    "models.pt": lambda path: stored_models(parse_config({}), path, ["7"]),
+    "part.pt": read_document,
+    "images.npy": read_array,
+    "stack.npy": lambda path: load_images(path, (6, 8)),
+    "raster.npz": read_arrays,
+    "trials.csv": lambda path: read_csv(path, ("trial_id",)),
+    "config.yaml": load_config,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_hostile_file_is_refused_and_does_nothing(
+    name: str, write: Callable[[Path, Any], None], tmp_path: Path
+) -> None:
+    path, made = tmp_path / name, tmp_path / "made"
+    write(path, Touch(made))
+    with pytest.raises(MeiflowError, match=name):
+        READERS[name](path)
+    assert not made.exists()
+
+
+def test_the_hostile_object_is_hostile(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Touch(tmp_path / "made")))
+    assert (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "!!python/object/apply:os.mkdir ['{}']",
+        "!!python/object/new:os.mkdir ['{}']",
+        "!!python/object/apply:subprocess.run [[mkdir, '{}']]",
+        "!!python/module:os",
+        "!!python/name:os.mkdir",
+    ],
+)
+def test_hostile_yaml_is_refused_and_does_nothing(tag: str, tmp_path: Path) -> None:
+    path, made = tmp_path / "config.yaml", tmp_path / "made"
+    path.write_text("seed: " + tag.format(made) + "\n")
+    with pytest.raises(MeiflowError, match=r"config\.yaml: not valid YAML"):
+        load_config(path)
+    assert not made.exists()
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a module that makes a file when it is imported, and files that name it."""
+    (tmp_path / "stranger.py").write_text("open('made', 'w').close()\n")
+    linear = {"kind": "ln", "filter": torch.ones(6, 8)}
+    linear |= {"offset": 0.0, "baseline": 0.0, "scale": 1.0}
+    save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear], [1.0]), tmp_path / "model.pt")
+    model = torch.load(tmp_path / "model.pt", weights_only=True)
+    own = {"kind": "custom", "spec": "stranger:build", "neuron": "7"}
+    model["members"] = [own]
+    torch.save(model, tmp_path / "model.pt")
+    whole = {"geometry": model["geometry"], "neurons": {"7": model}}
+    torch.save(whole, tmp_path / "models.pt")
+    torch.save(whole | {"neurons": {"7": [model]}}, tmp_path / "ensemble.pt")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("custom", [None, "other:build"])
+def test_a_model_that_names_a_module_does_not_have_it_imported(
+    stranger: Path, custom: str | None
+) -> None:
+    image = {"height": 8, "width": 8}
+    config = parse_config({"image": image, "model": {"custom": custom}})
+    screen = config.image.geometry
+    document = torch.load("models.pt", weights_only=True)
+    for model in (document, torch.load("ensemble.pt", weights_only=True)):
+        model["geometry"] = dict(screen.__dict__)
+    torch.save(document, "models.pt")
+    folds = torch.load("ensemble.pt", weights_only=True) | {"geometry": document["geometry"]}
+    torch.save(folds, "ensemble.pt")
+    tries: list[Callable[[], Any]] = [
+        lambda: load_model("model.pt", SCREEN, custom),
+        lambda: stored_members(config, Path("models.pt"), ["7"], "custom"),
+        lambda: stored_ensemble(config, Path("ensemble.pt"), "7"),
+    ]
+    if custom is None:
+        tries.append(lambda: stored_models(config, Path("models.pt"), ["7"]))
+    for attempt in tries:
+        with pytest.raises(MeiflowError, match=r"made with model\.custom stranger:build"):
+            attempt()
+    assert not Path("made").exists()
