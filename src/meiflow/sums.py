@@ -11,7 +11,7 @@ from pathlib import Path
 
 from meiflow.errors import MeiflowError
 
-_SUMMED = (".csv", ".json", ".npy", ".npz", ".pt")
+_SUMMED = (".csv", ".json", ".npy", ".npz", ".pt", ".zip")
 _HEX_DIGITS = 32
 
 

@@ -30,7 +30,7 @@ FILES = [
     "selection/correlations.npz",
     "models/search.npz",
     "models/models.pt",
-    "models/ensemble.pt",
+    "models/neurons.zip",
     "stimuli/best_gabors.npy",
     "stimuli/best_gabors.csv",
     "neurons/*/model.pt",
