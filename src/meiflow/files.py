@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -113,8 +114,11 @@ def _check_text(path: str | Path, handle: BinaryIO) -> None:
 
 def write_array(array: ArrayLike, path: str | Path) -> None:
     """Write an array as float32 ``.npy``."""
+    # By way of memory: where the disk is full, NumPy's own writer does not say so.
+    content = BytesIO()
+    np.save(content, np.asarray(array, dtype=np.float32), allow_pickle=False)
     with atomic(path) as temporary:
-        np.save(temporary, np.asarray(array, dtype=np.float32), allow_pickle=False)
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_array(path: str | Path) -> NDArray:
