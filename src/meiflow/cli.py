@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from meiflow import __version__, cli_experiments, cli_procedures, cli_report, cli_validation
+from meiflow import (
+    __version__,
+    cli_combined,
+    cli_experiments,
+    cli_procedures,
+    cli_report,
+    cli_validation,
+)
 from meiflow.cli_options import (
     ClosedLoopOption,
     ConfigOption,
@@ -362,6 +369,7 @@ def summary(
 
 
 cli_report.register(app)
+cli_combined.register(app)
 
 
 def main() -> None:
