@@ -28,7 +28,6 @@ if DATASET.ids is None:
                 "session.warehouse",
                 "session.area",
                 "session.quality",
-                "session.source",
             ),
             data="data/allen",
             version=VERSION,
