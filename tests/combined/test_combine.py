@@ -17,6 +17,8 @@ from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_csv, write_csv
 from tests.combined.results import session_results
+from tests.docs.pages import ROOT
+from tests.docs.test_commands import documented
 
 HOSTILE = "<script>alert(1)</script>\"'&é"
 IDS = ["m1", "m2", "m3"]
@@ -174,7 +176,7 @@ def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
     assert "too few for an interval" in text
 
 
-def test_the_same_results_give_the_same_files(results):
+def test_the_same_results_give_the_same_files_whose_columns_are_explained(results):
     for name in ("one", "two"):
         combine_sessions(config_of(), results, None, results / name)
     first, second = (
@@ -183,6 +185,9 @@ def test_the_same_results_give_the_same_files(results):
     )
     assert len(first) == 13
     assert first == second
+    known = documented(ROOT / "docs" / "results.md")
+    columns = {c for p in first if p.suffix == ".csv" for c in read_csv(results / "one" / p)}
+    assert not {c for c in columns if not known.fullmatch(c)}
 
 
 def test_what_a_name_says_is_shown_and_not_run(results):
