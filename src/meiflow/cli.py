@@ -8,7 +8,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from meiflow import __version__, cli_experiments, cli_procedures, cli_report, cli_validation
+from meiflow import (
+    __version__,
+    cli_combined,
+    cli_experiments,
+    cli_procedures,
+    cli_report,
+    cli_validation,
+)
 from meiflow.cli_options import (
     ClosedLoopOption,
     ConfigOption,
@@ -369,6 +376,7 @@ def summary(
 
 
 cli_report.register(app)
+cli_combined.register(app)
 
 
 _MORE_MEMORY = (

@@ -33,6 +33,7 @@ WAYS = {
     r"--profile profiles/slurm": "snakemake -n",  # no SLURM here
     r"^snakemake --cores 8 --configfile allen\.yaml$": "snakemake -n",  # two gigabytes
     r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # its stand-in has no neuron worth a model
+    r"--configfile (mice|all)\.yaml": "snakemake -n",  # several whole sessions
     r"^meiflow validate( --quick)?$": "validate -n",  # minutes, and hours
     r"^meiflow sessions": "warehouse",  # the loopback one
 }

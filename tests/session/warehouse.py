@@ -26,24 +26,48 @@ def scene(number: int) -> np.ndarray:
     return np.full((9, 12), number, np.uint8)
 
 
-def records(query: str) -> list[dict]:
+@dataclass(frozen=True)
+class Known:
+    """A session that the warehouse knows.
+
+    ``units`` are (area, metrics that differ from those of a good unit).
+    """
+
+    id: int = SESSION
+    type: str = "brain_observatory_1.1"
+    units: tuple[tuple[str, dict[str, float | None]], ...] = (("VISam", {}),)
+
+
+def records(query: str, known: tuple[Known, ...] = (Known(),)) -> list[dict]:
     """Rows for one RMA query."""
     if "model::EcephysSession" in query:
         donor = {"sex": "F", "full_genotype": "wt/wt", "age": {"days": 100}}
         file = {"well_known_file_type": {"name": "EcephysNwb"}}
-        row = {"id": SESSION, "fail_eye_tracking": False, "stimulus_name": "brain_observatory_1.1"}
-        return [row | {"specimen": {"donor": donor}, "well_known_files": [file]}]
+        row = {"fail_eye_tracking": False, "specimen": {"donor": donor}}
+        row |= {"well_known_files": [file]}
+        return [row | {"id": one.id, "stimulus_name": one.type} for one in known]
     if "model::EcephysProbe" in query:
-        return [{"id": PROBE, "ecephys_session_id": SESSION, "name": "probeA"}]
+        probes = [{"id": PROBE + 10 * i, "name": "probeA"} for i in range(len(known))]
+        return [p | {"ecephys_session_id": one.id} for p, one in zip(probes, known, strict=True)]
+    units = [(i, k, *unit) for i, one in enumerate(known) for k, unit in enumerate(one.units)]
     if "model::EcephysChannel" in query:
-        row = {"id": CHANNEL, "ecephys_probe_id": PROBE, "local_index": 0}
-        row |= {"ecephys_structure_id": 394, "ecephys_structure_acronym": "VISam"}
+        row = {"ecephys_structure_id": 394}
         row |= dict.fromkeys(("probe_horizontal_position", "probe_vertical_position"), 20)
         axes = ("anterior_posterior", "dorsal_ventral", "left_right")
-        return [row | {f"{axis}_ccf_coordinate": 1.0 for axis in axes}]
+        row |= {f"{axis}_ccf_coordinate": 1.0 for axis in axes}
+        return [
+            row
+            | {"id": CHANNEL + 100 * i + k, "ecephys_probe_id": PROBE + 10 * i, "local_index": k}
+            | {"ecephys_structure_acronym": area}
+            for i, k, area, _ in units
+        ]
     if "model::EcephysUnit" in query:
-        row = {"id": UNIT, "ecephys_channel_id": CHANNEL, "quality": "good"}
-        return [row | {"amplitude_cutoff": 0.01, "presence_ratio": 0.99, "isi_violations": 0.1}]
+        good = {"amplitude_cutoff": 0.01, "presence_ratio": 0.99, "isi_violations": 0.1}
+        good |= {"quality": "good"}
+        return [
+            good | {"id": UNIT + 100 * i + k, "ecephys_channel_id": CHANNEL + 100 * i + k} | metrics
+            for i, k, _, metrics in units
+        ]
     if "'EcephysNwb'" in query:
         wanted = f"[attachable_id$eq{SESSION}]" in query
         link = f"/api/v2/well_known_file_download/{NWB_FILE}"
@@ -72,6 +96,7 @@ class Server:
     ranges: list[str] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
+    known: tuple[Known, ...] = (Known(),)
 
     @property
     def bucket(self) -> str:
@@ -91,7 +116,7 @@ class Server:
     def body(self, path: str) -> bytes:
         """What a well-behaved warehouse answers."""
         if "query.json" in path:
-            rows = records(path)
+            rows = records(path, self.known)
             reply = {"success": True, "id": 0, "start_row": 0, "num_rows": len(rows)}
             return json.dumps(reply | {"total_rows": len(rows), "msg": rows}).encode()
         if path.endswith(f"session_{SESSION}.nwb") or path.endswith(f"/{NWB_FILE}"):

@@ -28,7 +28,6 @@ if DATASET.ids is None:
                 "session.warehouse",
                 "session.area",
                 "session.quality",
-                "session.source",
             ),
             data="data/allen",
             version=VERSION,
@@ -71,9 +70,57 @@ def session_results(session):
     return [f"results/{session}/{name}" for name in names]
 
 
+COMBINED_FIGURES = ["gallery", "areas", "distributions", "models"]
+
+
 def combined_files():
     """What is made of all sessions."""
-    return [f"{ALL}/report.html", f"{ALL}/neurons.csv", f"{ALL}/sessions.csv"]
+    names = ["report.html", "neurons.csv", "sessions.csv", "estimates.csv", "cost.csv"]
+    return [f"{ALL}/{name}" for name in names] + drawn(f"{ALL}/figures", COMBINED_FIGURES)
+
+
+if DATASET.many:
+
+    rule combine:
+        input:
+            sessions=of_sessions(session_results),
+            warehouse=f"{ALL}/warehouse.csv" if DATASET.ids is None else [],
+        output:
+            combined_files(),
+        log:
+            f"{ALL}/logs/combine.log",
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            config=resolved(
+                DATASET.config,
+                "session",
+                "sessions",
+                "image",
+                "selection",
+                "model",
+                "mei",
+                "stimuli",
+                "movie",
+                "gabor",
+                "comparison",
+                "experiments",
+                "report",
+                "seed",
+            ),
+            folder=subpath(output[0], parent=True),
+            results=subpath(output[0], ancestor=2),
+            warehouse=f"--warehouse {ALL}/warehouse.csv" if DATASET.ids is None else "",
+            version=VERSION,
+        message:
+            "Putting the sessions together"
+        shell:
+            "meiflow combine --config {params.config:q} --results {params.results:q}"
+            " {params.warehouse} --output {params.folder:q} > {log:q} 2>&1"
 
 
 everything = of_sessions(session_files_made)

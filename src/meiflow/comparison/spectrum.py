@@ -15,6 +15,8 @@ _DIRECTIONS = 90
 _FLAT = 1e-12
 _SAMPLES = 1501
 
+ORIENTED = 0.3  # symmetry_1 below which a direction means nothing
+
 
 @dataclass(frozen=True)
 class Spectrum:

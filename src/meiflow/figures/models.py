@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from meiflow.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, VERMILION, new_figure, style
 
-_KINDS = (
+KINDS = (
     ("model", "model", BLUE),
     ("mixture", "our mixture", BLUE),
     ("scratch", "own network", GREEN),
@@ -27,7 +27,7 @@ _KINDS = (
 def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
     """Cross-validated correlation of the model, its members, a baseline and the control."""
     present = set(scores["model"])
-    kinds = [kind for kind in _KINDS if kind[0] in present]
+    kinds = [kind for kind in KINDS if kind[0] in present]
     chosen = scores[scores["neuron_id"].astype(str).isin(selected)]
     with style():
         figure = new_figure(4.6, 2.7)
@@ -92,7 +92,7 @@ def neuron_scores(scores: pd.DataFrame, curve: pd.DataFrame, images: int) -> Fig
         Images that the model itself learned from, in each fold.
     """
     rows = scores.set_index("model")
-    kinds = [kind for kind in _KINDS if kind[0] in rows.index]
+    kinds = [kind for kind in KINDS if kind[0] in rows.index]
     with style():
         figure = new_figure(COLUMN, 1.9)
         axes = figure.subplots(1, 2 if len(curve) else 1, squeeze=False)[0]

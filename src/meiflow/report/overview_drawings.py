@@ -16,26 +16,15 @@ from meiflow.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import trust_of
+from meiflow.report.trust import surest_first, trust_of
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 _GALLERY = 8
 
 
 def ranked(data: SessionData) -> list[str]:
-    """Neurons in the order in which they are shown: the surest first.
-
-    By trust, expected drive and, where nothing is known of these, by score.
-    """
-    rows = data.summary.assign(neuron_id=data.summary["neuron_id"].astype(str))
-    verdicts = [trust_of(row) for row in rows.to_dict("records")]
-    order = {"yes": 0, "unknown": 1, "no": 2}
-    rows["_trust"] = [order[v.kind] if v is not None else 0 for v in verdicts]
-    rows["_weak"] = rows["model_holds"].isin([False])
-    sure = [c for c in ("expected_fraction", "cc_norm_model") if c in rows]
-    by = ["_trust", "_weak", *sure]
-    ascending = [True, True, *[False] * len(sure)]
-    return list(rows.sort_values(by, ascending=ascending, kind="stable")["neuron_id"])
+    """Neurons in the order in which they are shown: the surest first."""
+    return list(surest_first(data.summary)["neuron_id"].astype(str))
 
 
 def _titles(data: SessionData) -> dict[str, str]:

@@ -81,6 +81,32 @@ def render(view: ReportView, config: Config, inputs: list[dict[str, Any]], movie
     movies : str
         Picture of an own model's movies as a ``data:`` address; empty if there is none.
     """
+    text = json.dumps(config.model_dump(mode="json"), indent=1)
+    return filled(
+        "report",
+        view=view,
+        session=config.session,
+        seed=config.seed,
+        custom=config.model.custom,
+        config_text=text,
+        config_hash=hash_of_text(text),
+        inputs=inputs,
+        versions=versions(),
+        movies=movies,
+        data={key: d.data for key, d in view.drawings.items()},
+    )
+
+
+def filled(name: str, **values: Any) -> str:
+    """A page of one template, with the style and the scripts in it.
+
+    Parameters
+    ----------
+    name : str
+        Of ``templates/{name}.html.jinja`` and of the script beside it.
+    **values
+        What the template shows; text in them is escaped.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -90,20 +116,10 @@ def render(view: ReportView, config: Config, inputs: list[dict[str, Any]], movie
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    text = json.dumps(config.model_dump(mode="json"), indent=1)
     templates = files("meiflow.report") / "templates"
-    return environment.get_template("report.html.jinja").render(
-        view=view,
-        session=config.session,
-        seed=config.seed,
-        custom=config.model.custom,
-        config_text=text,
-        config_hash=hash_of_text(text),
-        inputs=inputs,
-        versions=versions(),
-        version=__version__,
-        movies=movies,
-        data={key: d.data for key, d in view.drawings.items()},
-        style=(templates / "report.css").read_text(encoding="utf-8"),
-        script=(templates / "report.js").read_text(encoding="utf-8"),
+    style, *scripts = (
+        (templates / file).read_text(encoding="utf-8")
+        for file in ("report.css", "shared.js", f"{name}.js")
     )
+    page = environment.get_template(f"{name}.html.jinja")
+    return page.render(**values, style=style, script="".join(scripts), version=__version__)

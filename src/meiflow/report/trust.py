@@ -72,6 +72,26 @@ def trust_of(row: Mapping[Any, Any]) -> Trust | None:
     return Trust("✗", "not trusted", "no", reason, known)
 
 
+def surest_first(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows by trust, then, where nothing is known of it or it is the same, by score.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        summary.csv, of one session or of all.
+    """
+    verdicts = [trust_of(row) for row in summary.to_dict("records")]
+    order = {"yes": 0, "unknown": 1, "no": 2}
+    rows = summary.assign(
+        _trust=[order[v.kind] if v is not None else 0 for v in verdicts],
+        _weak=summary["model_holds"].isin([False]),
+    )
+    sure = [c for c in ("expected_fraction", "cc_norm_model") if c in rows]
+    ascending = [True, True, *[False] * len(sure)]
+    rows = rows.sort_values(["_trust", "_weak", *sure], ascending=ascending, kind="stable")
+    return rows.drop(columns=["_trust", "_weak"])
+
+
 def precision_text(calibration: Calibration | None) -> str:
     """What a mark is worth, to stand beside marks; empty where nothing was measured."""
     if calibration is None:

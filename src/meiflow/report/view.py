@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from meiflow.comparison.spectrum import ORIENTED
 from meiflow.files import read_csv
 from meiflow.report.columns import KINDS, Cell, Column, cell, columns_of, number
 from meiflow.report.drawing import Drawing, packed, picture_uri
@@ -34,7 +35,6 @@ _COMPARED = {
     "symmetry_1": "symmetry 1",
     "symmetry_2": "symmetry 2",
 }
-ORIENTED = 0.3  # symmetry index below which a direction means nothing
 _CARD = ("mei", "best_gabor", "best_natural")
 
 

@@ -109,6 +109,17 @@ class Config(Section):
         return value
 
     @model_validator(mode="after")
+    def _known(self) -> Config:
+        # with `sessions`, the id of the section `session` is nobody's
+        session = self.session
+        if session.source == "allen" and self.sessions is None and not session.id.isdigit():
+            raise ValueError(
+                "session.id: source allen needs a numeric ecephys session id such as 798911424, "
+                f"got {session.id!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _searchable(self) -> Config:
         gabors = self.gabor.size(self.image.width_deg, self.image.height_deg)
         if gabors > _MOST_GABORS:

@@ -177,11 +177,6 @@ class Session(Section):
             raise ValueError(
                 f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
             )
-        if self.source == "allen" and not self.id.isdigit():
-            raise ValueError(
-                f"id: source allen needs a numeric ecephys session id such as 798911424, "
-                f"got {self.id!r}"
-            )
         return self
 
     @property

@@ -61,12 +61,16 @@ def require_somebody(judged: pd.DataFrame) -> None:
         If not, with the reasons and how many fell to each.
     """
     if not judged["selected"].any():
-        counts = judged["reason"].value_counts()
-        told = ". ".join(f"{n} of {len(judged)}: {text}" for text, n in counts.items())
         raise MeiflowError(
-            f"selection: no neuron is left ({told}); loosen the rule or name neurons in "
-            "selection.include"
+            f"selection: no neuron is left ({reasons_told(judged)}); loosen the rule or name "
+            "neurons in selection.include"
         )
+
+
+def reasons_told(judged: pd.DataFrame) -> str:
+    """The reasons of a table with ``reason``, and how many neurons fell to each."""
+    counts = judged["reason"].value_counts()
+    return ". ".join(f"{n} of {len(judged)}: {text}" for text, n in counts.items())
 
 
 def _conditions(table: pd.DataFrame, rule: Selection) -> list[Condition]:

@@ -1,0 +1,69 @@
+  const one = (selector, from = document) => from.querySelector(selector);
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const json = id => JSON.parse(document.getElementById(id).textContent);
+
+  // ---- saving ------------------------------------------------------------------------------
+  const save = (name, blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name.replace(/[^\w.-]+/g, "_");
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  };
+  const SAVED = {
+    config: () => [one("[data-save=config]").textContent.replace(/^Save as /, ""), json("data-config"), "application/json"],
+    summary: () => ["summary.csv", json("data-summary"), "text/csv"],
+  };
+  all("[data-save]").forEach(button => button.addEventListener("click", () => {
+    const [name, text, type] = SAVED[button.dataset.save]();
+    save(name, new Blob([text], { type }));
+  }));
+
+  // ---- figures: SVG and CSV of a neuron lie deflated in the page --------------------------------
+  const unpacked = new Map();
+  const unpack = id => {
+    if (!unpacked.has(id)) {
+      const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), c => c.charCodeAt(0));
+      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+      unpacked.set(id, new Response(stream).json());
+    }
+    return unpacked.get(id);
+  };
+  const decoded = uri => new TextDecoder().decode(Uint8Array.from(atob(uri.split(",")[1]), c => c.charCodeAt(0)));
+  const parts = async figure => {
+    const key = figure.dataset.key, page = figure.closest(".neuron");
+    if (page) return (await unpack(page.dataset.store))[key];
+    return { svg: decoded(one("img", figure).src), csv: json("data-overview")[key] };
+  };
+  const asPng = async svg => {
+    const picture = new Image();
+    const address = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+    picture.src = address;
+    await picture.decode();
+    URL.revokeObjectURL(address);
+    const canvas = document.createElement("canvas");
+    canvas.width = 3 * picture.naturalWidth;
+    canvas.height = 3 * picture.naturalHeight;
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "white";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    return new Promise(done => canvas.toBlob(done, "image/png"));
+  };
+  all("[data-get]").forEach(button => button.addEventListener("click", async () => {
+    const figure = button.closest("figure"), kind = button.dataset.get;
+    const { svg, csv } = await parts(figure);
+    const blob = kind === "png" ? await asPng(svg)
+      : kind === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : new Blob([csv], { type: "text/csv" });
+    save(`${figure.dataset.file}.${kind}`, blob);
+  }));
+  const fill = async page => {
+    const figures = all("figure[data-key]", page);
+    if (!figures.length || one("img", figures[0]).src) return;
+    const store = await unpack(page.dataset.store);
+    for (const figure of figures) {
+      one("img", figure).src = URL.createObjectURL(new Blob([store[figure.dataset.key].svg], { type: "image/svg+xml" }));
+    }
+  };

@@ -1,0 +1,226 @@
+"""What sessions say together, from results folders that are made up."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.combined.estimates import estimate, interval, session_values
+from meiflow.combined.gather import costs, gather
+from meiflow.combined.page import combine_sessions
+from meiflow.config import parse_config
+from meiflow.errors import MeiflowError
+from meiflow.files import read_csv, write_csv
+from tests.combined.results import session_results
+from tests.docs.pages import ROOT
+from tests.docs.test_commands import documented
+
+HOSTILE = "<script>alert(1)</script>\"'&é"
+IDS = ["m1", "m2", "m3"]
+
+
+def config_of(ids=IDS, **more):
+    document = {"sessions": list(ids), "image": {"height": 30, "width": 48}}
+    return parse_config(document | more)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two sessions with the same neuron ids, one of two areas, and one in which nobody is left."""
+    session_results(tmp_path / "m1", {"7": "VISp", "8": "VISp", "9": "VISam"}, 1, failed=1)
+    session_results(tmp_path / "m2", {}, 2, unselected=3)
+    session_results(tmp_path / "m3", {"8": "VISam", "007": "VISam"}, 3)
+    return tmp_path
+
+
+def test_neurons_keep_their_session_area_and_summary(results):
+    found = gather(results, IDS).neurons
+    assert found.columns[:3].tolist() == ["session_id", "neuron_id", "area"]
+    keys = list(zip(found["session_id"], found["neuron_id"], found["area"], strict=True))
+    assert keys == [
+        ("m1", "7", "VISp"),
+        ("m1", "8", "VISp"),
+        ("m1", "9", "VISam"),
+        ("m3", "8", "VISam"),
+        ("m3", "007", "VISam"),
+    ]
+    own = read_csv(results / "m3" / "summary.csv")
+    assert found.columns[3:].tolist() == own.columns[1:].tolist()
+    np.testing.assert_array_equal(found["cc_norm_model"][3:], own["cc_norm_model"])
+
+
+def test_a_column_that_one_session_lacks_is_left_empty_there(results):
+    path = results / "m1" / "summary.csv"
+    write_csv(read_csv(path).assign(recorded_gabor_response=2.0), path)
+    found = gather(results, IDS).neurons["recorded_gabor_response"]
+    assert found.tolist()[:3] == [2.0] * 3
+    assert found[3:].isna().all()
+
+
+def test_every_session_has_a_row_and_an_empty_one_its_reason(results):
+    table = gather(results, IDS).sessions.set_index("session_id")
+    assert table.index.tolist() == IDS
+    assert table.loc["m1", ["units", "selected", "fit_failed", "modelled"]].tolist() == [6, 4, 1, 3]
+    assert table.loc["m2", ["units", "selected", "modelled"]].tolist() == [3, 0, 0]
+    assert table.loc["m2", "status"] == "nobody left"
+    assert table.loc["m2", "reason"] == "3 of 3: oracle_p > 0.01"
+    own = read_csv(results / "m1" / "summary.csv")
+    assert table.loc["m1", "median_cc_norm_model"] == own["cc_norm_model"].median()
+    assert table.loc["m1", "trusted"] == own["trusted"].sum()
+
+
+def test_nobody_in_any_session_is_an_error_that_names_the_reasons(results):
+    with pytest.raises(MeiflowError, match=r"no neuron is left in any \(m2: 3 of 3: oracle_p"):
+        gather(results, ["m2"])
+
+
+def test_a_session_without_results_is_named(results):
+    with pytest.raises(MeiflowError, match=r"m9/selection/neurons\.csv: no such file"):
+        gather(results, [*IDS, "m9"])
+
+
+def test_costs_are_summed_by_stage_and_short_jobs_count(results):
+    table = costs(results, ["m1", "m3"]).set_index(["session_id", "stage"])
+    assert table.loc[("m1", "search")].tolist() == [1, 2.5, 4.0, 300.0]
+    assert table.loc[("m3", "model")].tolist() == [2, 1.0, 0.25, 90.0]
+    assert not len(costs(results / "nowhere", ["m1"]))
+
+
+def neurons_of(values, holds=True):
+    """Neurons of several sessions from {session: sizes of MEIs}."""
+    rows = [(s, str(i), "VISp", v) for s, own in values.items() for i, v in enumerate(own)]
+    table = pd.DataFrame(rows, columns=["session_id", "neuron_id", "area", "mei_size_deg"])
+    return table.assign(model_holds=holds)
+
+
+def test_a_session_counts_once_however_many_neurons_it_has():
+    neurons = neurons_of({"a": [10.0] * 99 + [50.0], "b": [20.0], "c": [30.0]})
+    values = session_values(neurons)
+    values = values[values["measure"] == "mei_size_deg"]
+    assert values["value"].tolist() == [10, 20, 30]
+    (row,) = estimate(values, 0).to_dict("records")
+    assert (row["mean"], row["sessions"], row["neurons"]) == (20, 3, 102)
+    assert np.isnan(row["low"])  # three sessions say nothing about sessions
+
+
+def test_meis_of_models_no_better_than_chance_are_not_counted():
+    neurons = neurons_of({"a": [10.0, 90.0], "b": [20.0]}, holds=[True, False, True])
+    values = session_values(neurons)
+    assert values.loc[values["measure"] == "mei_size_deg", "value"].tolist() == [10, 20]
+    assert values.loc[values["measure"] == "model_holds", "value"].tolist() == [0.5, 1]
+
+
+def test_areas_stand_from_the_thalamus_upwards_and_together():
+    neurons = neurons_of({"a": [10.0, 20.0, 60.0]})
+    neurons["area"] = ["VISam", "VISp", "CA1"]
+    values = session_values(neurons)
+    sizes = values[values["measure"] == "mei_size_deg"].set_index("area")["value"].to_dict()
+    assert sizes == {"VISam": 10, "VISp": 20, "CA1": 60, "all areas": 20}
+
+
+def test_the_interval_covers_the_mean_of_independent_sessions():
+    """Neurons alike within a session: the interval is as wide as sessions, not neurons, say."""
+    rng = np.random.default_rng(4)
+    covered, widths = 0, []
+    for _ in range(200):
+        low, high = interval(rng.normal(0, 1, 20), seed=0)
+        covered += low <= 0 <= high
+        widths.append(high - low)
+    assert 0.87 < covered / 200 < 0.99  # 95 % but for chance and the bootstrap's own bias
+    assert abs(np.mean(widths) - 2 * 1.96 / np.sqrt(20)) < 0.12
+    np.testing.assert_array_equal(interval([1, 2, 3, 4, 5], 1), interval([1, 2, 3, 4, 5], 1))
+
+
+class Page(HTMLParser):
+    """Links and the tags of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        self.ids += [named["id"]] if "id" in named else []
+        self.links += [named["href"]] if tag == "a" else []
+        self.loaded += [named["src"]] if "src" in named else []
+
+
+def json_of(text: str, name: str):
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', text, re.S)[1])
+
+
+def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
+    combine_sessions(config_of(), results, None, results / "combined")
+    text = (results / "combined" / "report.html").read_text()
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    assert {link.split("#")[0] for link in page.links if link.startswith("..")} == {
+        "../m1/report.html",
+        "../m3/report.html",
+    }
+    assert "../m3/report.html#neuron-007" in page.links
+    assert all(address.startswith("data:") for address in page.loaded)
+    table = json_of(text, "data-table")
+    assert sorted(row[:3] for row in table["rows"]) == sorted(
+        gather(results, IDS).neurons.iloc[:, :3].to_numpy().tolist()
+    )
+    assert "3 of 3: oracle_p &gt; 0.01" in text
+    assert "too few for an interval" in text
+
+
+def test_the_same_results_give_the_same_files_whose_columns_are_explained(results):
+    for name in ("one", "two"):
+        combine_sessions(config_of(), results, None, results / name)
+    first, second = (
+        {p.relative_to(results / n): p.read_bytes() for p in (results / n).rglob("*.*")}
+        for n in ("one", "two")
+    )
+    assert len(first) == 13
+    assert first == second
+    known = documented(ROOT / "docs" / "results.md")
+    columns = {c for p in first if p.suffix == ".csv" for c in read_csv(results / "one" / p)}
+    assert not {c for c in columns if not known.fullmatch(c)}
+
+
+def test_what_a_name_says_is_shown_and_not_run(results):
+    session_results(results / "m4", {HOSTILE.replace("/", ""): HOSTILE}, 4)
+    combine_sessions(config_of([*IDS, "m4"], report={"title": HOSTILE}), results, None, results)
+    text = (results / "report.html").read_text()
+    assert "<script>alert" not in text
+    assert HOSTILE in [row[2] for row in json_of(text, "data-table")["rows"]]
+
+
+def test_neurons_without_an_area_stand_together(results):
+    """Own tables tell no area."""
+    for session in IDS:
+        path = results / session / "tables" / "units.csv"
+        write_csv(read_csv(path).drop(columns="area"), path)
+    combine_sessions(config_of(), results, None, results / "combined")
+    table = read_csv(results / "combined" / "estimates.csv")
+    assert set(table["area"]) == {"all areas"}
+    assert read_csv(results / "combined" / "neurons.csv")["area"].isna().all()
+
+
+def test_sessions_that_were_not_chosen_are_told(results):
+    choice = pd.DataFrame(
+        {
+            "session_id": ["m1", "m3", "m8"],
+            "chosen": [True, True, False],
+            "reason": ["", "", "showed no natural scenes"],
+        }
+    )
+    write_csv(choice, results / "warehouse.csv")
+    config = config_of(session={"source": "allen", "id": "1"}, sessions="all")
+    combine_sessions(config, results, results / "warehouse.csv", results / "combined")
+    text = (results / "combined" / "report.html").read_text()
+    assert "Of the warehouse&#39;s 3 sessions, 2 were chosen; 1 showed no natural scenes." in text
+    with pytest.raises(MeiflowError, match="'all' needs --warehouse"):
+        combine_sessions(config, results, None, results / "combined")
