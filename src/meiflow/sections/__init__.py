@@ -104,7 +104,7 @@ class Config(Section):
         for number, entry in enumerate(value if isinstance(value, list) else ()):
             if not isinstance(entry, str) and "id" not in entry:
                 raise ValueError(
-                    f"entry {number}: a session needs an id, which names its results folder"
+                    f"{number}: a session needs an id, which names its results folder"
                 )
         return value
 
