@@ -39,7 +39,7 @@ def undisturbed(factory: pytest.TempPathFactory) -> Project:
 
 
 def contents(results: Path) -> dict[str, bytes]:
-    """Every result under its final name."""
+    """Every result under its final name, and its sum."""
     return {
         str(p.relative_to(results)): p.read_bytes()
         for p in sorted(results.rglob("*"))
@@ -60,7 +60,7 @@ def leftovers(results: Path) -> list[str]:
 
 def assert_undisturbed(results: Path, whole: dict[str, bytes]) -> None:
     """The results are those of an undisturbed run, all of them and nothing else."""
-    assert contents(results).keys() == whole.keys()
+    assert contents(results).keys() ^ whole.keys() == set()
     assert not differing(results, whole)
     assert not leftovers(results)
 

@@ -202,6 +202,11 @@ def select_neurons(config: Config, tables: Path, presentations: Path | None, out
 def selected_neurons(path: str | Path) -> list[str]:
     """Ids of the selected neurons in a neurons.csv."""
     table = read_csv(path, ("neuron_id", "selected"))
+    if table["selected"].dtype != bool:
+        raise MeiflowError(
+            f"{path}: column selected must hold True or False in every row; delete the file and "
+            "run again"
+        )
     return [str(i) for i in table.loc[table["selected"], "neuron_id"]]
 
 
