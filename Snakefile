@@ -17,6 +17,7 @@ from meiflow.errors import MeiflowError
 from meiflow.process import RUN
 from meiflow.session.source import session_files
 from meiflow.stimuli.names import SHOWN_PROCEDURES
+from meiflow.writing import require_writable
 
 min_version("9.0")
 os.environ[RUN] = str(os.getpid())  # its jobs do not outlive it
@@ -48,6 +49,13 @@ include: "workflow/rules/experiments.smk"
 include: "workflow/rules/comparison.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/report.smk"
+
+
+onstart:
+    try:
+        require_writable(Path(RESULTS))
+    except MeiflowError as error:
+        raise WorkflowError(str(error)) from None
 
 
 rule all:

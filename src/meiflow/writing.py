@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import socket
 import time
 import uuid
@@ -54,12 +55,36 @@ def atomic(path: str | Path) -> Iterator[Path]:
         reason = _refused(error, {str(p) for p in (temporary, path, sums.sum_path(path))})
         if reason is None:
             raise
-        advice = _ADVICE.get(reason.errno or 0, "see to it and run again")
-        said = reason.strerror or reason
-        raise MeiflowError(f"{path}: cannot be written: {said}; {advice}") from None
+        raise _unwritable(path, reason) from None
     finally:
         temporary.unlink(missing_ok=True)
         _UNFINISHED.discard(temporary)
+
+
+def require_writable(folder: Path) -> None:
+    """Make sure that there is a place for results, before any job.
+
+    Raises
+    ------
+    MeiflowError
+        If the folder cannot be written, or its disk is full to the last byte.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    for place in (there, *(sub for sub in there.glob("*/") if there == folder)):
+        if not os.access(place, os.W_OK):
+            read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+            raise _unwritable(place, OSError(errno.EROFS if read_only else errno.EACCES, None))
+    if shutil.disk_usage(there).free == 0:
+        raise _unwritable(there, OSError(errno.ENOSPC, None))
+
+
+def _unwritable(path: Path, reason: OSError) -> MeiflowError:
+    # HDF5 tells the number within its own text.
+    told = re.search(r"errno = (\d+)", str(reason))
+    number = int(told[1]) if told else reason.errno or 0
+    said = os.strerror(number) if number else str(reason)
+    advice = _ADVICE.get(number, "see to it and run again")
+    return MeiflowError(f"{path}: cannot be written: {said}; {advice}")
 
 
 def discard_unfinished() -> None:
