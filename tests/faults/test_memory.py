@@ -1,0 +1,64 @@
+"""Too little memory: one line, whoever noticed it; with enough the same job is done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from meiflow import cli
+
+SAID = "meiflow: error: out of memory; give the job more"
+MB = 1 << 20
+
+
+def numpy_array() -> None:
+    np.ones(1 << 50)
+
+
+def tensor() -> None:
+    torch.empty(1 << 50)
+
+
+def list_of_everything() -> None:
+    _ = [0] * (1 << 50)
+
+
+@pytest.mark.parametrize("ask", [numpy_array, tensor, list_of_everything])
+def test_every_kind_of_allocation_is_one_line(ask, monkeypatch, capsys, count):
+    monkeypatch.setattr(cli, "app", ask)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(SAID)
+    assert said.count("\n") == 1
+    count("kinds of memory errors")
+
+
+def test_other_errors_are_not_taken_for_it(monkeypatch):
+    def fail() -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(RuntimeError, match="shapes"):
+        cli.main()
+
+
+def test_a_limited_job_says_so_and_is_done_with_more(small_tables, tmp_path, count):
+    command = [sys.executable, "-m", "meiflow.cli", "select", "--config", "{}"]
+    command += ["--tables", str(small_tables), "--output", str(tmp_path / "selection")]
+    for limit in (250 * MB, 350 * MB):
+        limited = ["prlimit", f"--as={limit}", *command]
+        done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert SAID in done.stderr
+        assert not (tmp_path / "selection" / "neurons.csv").exists()
+        count("memory limits")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "selection" / "neurons.csv").exists()
