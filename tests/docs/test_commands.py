@@ -161,7 +161,7 @@ def recording_has_all_but_gabors(results: Path) -> None:
         assert "best_gabor" in rows
         assert not (results / "neurons" / neuron / "gabor.npy").exists()
     # no truth and no recorded tuning to compare with; only the models' own confidence
-    assert [p.name for p in (results / "validation").iterdir()] == ["trust.csv"]
+    assert [p.name for p in (results / "validation").glob("*.csv")] == ["trust.csv"]
     assert not (results / "tables" / "gabor_responses.csv").exists()
     assert "Simulated session." not in (results / "report.html").read_text()
 
