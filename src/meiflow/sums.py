@@ -1,6 +1,6 @@
 """Checksums beside what is written, so that a damaged file is never taken for a result.
 
-The sum of ``folder/name`` lies in ``folder/.sums/name``. A file without one is taken as it is: a
+The sum of ``folder/name`` lies in ``folder/.sums/name.sum``. A file without one is taken as it is: a
 user's own input, or what was written by other software.
 """
 
@@ -21,9 +21,9 @@ def sum_path(path: Path) -> Path:
     Examples
     --------
     >>> sum_path(Path("tables/trials.csv")).as_posix()
-    'tables/.sums/trials.csv'
+    'tables/.sums/trials.csv.sum'
     """
-    return path.parent / ".sums" / path.name
+    return path.parent / ".sums" / f"{path.name}.sum"
 
 
 def _digest(path: Path) -> str:
