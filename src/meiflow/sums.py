@@ -1,7 +1,7 @@
 """Checksums beside what is written, so that a damaged file is never taken for a result.
 
-The sum of ``folder/name`` lies in ``folder/.sums/name.sum``. A file without one is taken as it is: a
-user's own input, or what was written by other software.
+The sum of ``folder/name`` lies in ``folder/.sums/name.sum``. A file without one is taken as it is:
+a user's own input, or what was written by other software.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def test_a_full_disk_and_one_that_may_not_be_written(project, expected, count):
         said = re.findall(r"^meiflow: error: (\S+): cannot be written: (.*);", done.stdout, re.M)
         assert said, done.stdout[-3000:]
         assert {reason for _, reason in said} == {"No space left on device"}
-        assert "Traceback" not in done.stdout
+        # of our jobs; Snakemake's own files may not have had their place either
+        assert not [log for log in project.results.rglob("*.log") if "Traceback" in log.read_text()]
         stopped_at += [name for name, _ in said]
         assert not differing(project.results, expected)
         assert not leftovers(project.results)
