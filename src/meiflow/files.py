@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,11 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
 
 def write_array(array: ArrayLike, path: str | Path) -> None:
     """Write an array as float32 ``.npy``."""
+    # By way of memory: where the disk is full, NumPy's own writer does not say so.
+    content = BytesIO()
+    np.save(content, np.asarray(array, dtype=np.float32), allow_pickle=False)
     with atomic(path) as temporary:
-        np.save(temporary, np.asarray(array, dtype=np.float32), allow_pickle=False)
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_array(path: str | Path) -> NDArray:

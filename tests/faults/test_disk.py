@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
+from meiflow.errors import MeiflowError
+from meiflow.figures.style import new_figure, save_figure
+from meiflow.files import write_array, write_arrays, write_csv, write_picture, write_text
+from meiflow.models.documents import write_document
 from tests.faults.session import RUN, TINY, assert_undisturbed, contents, differing, leftovers
 from tests.project import Project, make_project
 
@@ -20,6 +29,39 @@ def mount(*arguments: str) -> None:
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+
+
+def figure(path: Path) -> None:
+    drawn = new_figure(4, 4)
+    drawn.add_subplot().plot(NOISE)
+    save_figure(drawn, path)
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "a.csv": lambda path: write_csv(pd.DataFrame({"a": np.arange(20_000)}), path),
+    "a.npy": lambda path: write_array(NOISE, path),
+    "a.npz": lambda path: write_arrays({"a": NOISE}, path),
+    "a.png": lambda path: write_picture(NOISE, path),
+    "a.txt": lambda path: write_text("much " * 20_000, path),
+    "a.pt": lambda path: write_document({"a": torch.as_tensor(NOISE)}, path),
+    "b.png": figure,
+    "b.svg": figure,
+}
+NOISE = np.random.default_rng(0).uniform(size=(200, 200))
+
+
+@pytest.mark.parametrize("free_kb", [0, 4])
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_writer_says_that_the_disk_is_full(name, free_kb, tmp_path):
+    """From the first byte on, or in the middle; NumPy, HDF5 and torch have ways of their own."""
+    mount("-t", "tmpfs", "-o", "size=64k", "meiflow-test", str(tmp_path))
+    try:
+        (tmp_path / "filler").write_bytes(bytes(1024 * (64 - free_kb)))
+        with pytest.raises(MeiflowError, match=f"{name}: cannot be written: No space left on"):
+            WRITERS[name](tmp_path / name)
+        assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["filler"]
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 @pytest.fixture
