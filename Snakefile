@@ -59,11 +59,8 @@ include: "workflow/rules/combined.smk"
 
 onstart:
     try:
-        for folder in (
-            "results",
-            *(f"results/{name}" for name in DATASET.ids or ()),
-        ):
-            require_writable(Path(folder))
+        for name in DATASET.ids or ("",):
+            require_writable(Path("results", name))
     except MeiflowError as error:
         raise WorkflowError(str(error)) from None
 

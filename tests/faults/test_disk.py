@@ -101,7 +101,7 @@ def test_a_full_disk_and_one_that_may_not_be_written(project, expected, count):
     before = contents(project.results)
     done = project.snakemake(*RUN)
     assert done.returncode != 0
-    assert "results: cannot be written: Read-only file system; make the folder" in done.stdout
+    assert "results/demo: cannot be written: Read-only file system; make the folder" in done.stdout
     assert "Traceback" not in done.stdout
     assert contents(project.results) == before
     count("read-only results")
