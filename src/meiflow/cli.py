@@ -149,11 +149,14 @@ def tables(
     images: Annotated[Path, typer.Option(help="folder of frames or .npy stack")],
     output: OutputOption,
     nwb: Annotated[Path | None, typer.Option(help="session file; none for source tables")] = None,
+    any_area: Annotated[
+        bool, typer.Option(help="whether units of one of the areas are enough")
+    ] = False,
 ) -> None:
     """Count spikes per trial and write the tables and the image stack."""
     from meiflow.tables.build import build_tables
 
-    build_tables(load_config(config), images, nwb, output)
+    build_tables(load_config(config), images, nwb, output, any_area)
 
 
 @app.command()

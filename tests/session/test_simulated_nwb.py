@@ -110,6 +110,13 @@ def test_areas_and_quality_are_explained(small_session, tmp_path):
         read_session(nwb, ("VISpp",), Quality())
     with pytest.raises(MeiflowError, match=r"no unit of VISp .* passes session.quality"):
         read_session(nwb, ("VISp",), Quality(isi_violations_max=1e-9))
+    # of many sessions, few have all areas: one of them is enough, none is not
+    some = read_session(nwb, ("LGd", "VISp"), Quality(), any_area=True)
+    assert set(some.units["area"]) == {"VISp"}
+    with pytest.raises(MeiflowError, match=r"'LGd' was not recorded"):
+        read_session(nwb, ("LGd", "VISp"), Quality())
+    with pytest.raises(MeiflowError, match=r"'LGd' was not recorded"):
+        read_session(nwb, ("LGd",), Quality(), any_area=True)
     broken = tmp_path / "broken.nwb"
     broken.write_bytes(nwb.read_bytes()[:20_000])
     with pytest.raises(MeiflowError, match=r"broken.nwb is not a readable NWB"):

@@ -31,6 +31,8 @@ rule tables:
         nwb=lambda wildcards: (
             f"--nwb {quote(str(files_of(wildcards).nwb))}" if FILES.nwb else ""
         ),
+        # of many sessions, few have all areas
+        areas="--any-area" if DATASET.many else "--no-any-area",
         images=lambda wildcards: files_of(wildcards).images,
         folder=subpath(output[0], parent=True),
         version=VERSION,
@@ -38,4 +40,4 @@ rule tables:
         "Counting spikes and resizing images"
     shell:
         "meiflow tables --config {params.config:q} --images {params.images:q} {params.nwb}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        " {params.areas} --output {params.folder:q} > {log:q} 2>&1"

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.combined.estimates import ALL_AREAS, FEWEST, MEASURES, areas_of
+from meiflow.combined.estimates import FEWEST, MEASURES, areas_of
 from meiflow.combined.gather import Combined
 from meiflow.comparison.spectrum import ORIENTED
 from meiflow.figures.combined import CUMULATIVE, by_area, distributions, scores, surest
@@ -51,7 +51,8 @@ class CombinedView:
     areas: list[str]
     stages: list[Stage]
     believe: list[str]
-    want: list[str]
+    mean_areas: list[str]
+    means: list[tuple[str, list[str]]]
     left_out: list[str]
     precision: str
     cards: list[Card]
@@ -157,7 +158,8 @@ def build_view(
         areas=areas_of(neurons),
         stages=_funnel(data),
         believe=_believe(data, numbers["estimates"], calibration),
-        want=_want(numbers["estimates"]),
+        mean_areas=list(numbers["estimates"]["area"].unique()),
+        means=_means(numbers["estimates"]),
         left_out=left_out,
         precision=precision_text(calibration),
         cards=[
@@ -252,27 +254,22 @@ def _believe(data: Combined, estimates: pd.DataFrame, calibration: Calibration |
     return lines
 
 
-def _want(estimates: pd.DataFrame) -> list[str]:
-    """Each measure's mean over sessions, area by area."""
+def _means(estimates: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Each measure's mean over sessions with its interval, in one column for each area."""
+    areas = list(estimates["area"].unique())
     lines = []
     for measure in MEASURES:
-        own = estimates[estimates["measure"] == measure.name]
-        told = [
-            f"{'' if row['area'] == ALL_AREAS and len(own) == 1 else row['area'] + ' '}"
-            f"{_with_interval(row)}"
-            for row in own.to_dict("records")
-        ]
-        if told:
-            lines.append(f"{measure.label}: {'; '.join(told)}.")
+        own = estimates[estimates["measure"] == measure.name].set_index("area").reindex(areas)
+        if own["mean"].notna().any():
+            digits = 3 if measure.name.endswith("_cpd") else 2
+            rows = own[["mean", "low", "high"]].to_numpy(float)
+            lines.append((measure.label, [_with_interval(row, digits) for row in rows]))
     return lines
 
 
-def _with_interval(row: dict[Any, Any]) -> str:
-    text = number(row["mean"], 3 if row["measure"].endswith("_cpd") else 2)
-    digits = 3 if row["measure"].endswith("_cpd") else 2
-    if pd.isna(row["low"]):
-        return text
-    return f"{text} ({number(row['low'], digits)} to {number(row['high'], digits)})"
+def _with_interval(row: NDArray, digits: int) -> str:
+    mean, low, high = (f"{value:.{digits}f}" for value in row)
+    return mean if np.isnan(row[1]) else f"{mean} ({low} to {high})"
 
 
 # Title, alternative text, caption.
@@ -285,7 +282,7 @@ _WORDS = {
         "count for the MEI over that for the other stimulus at the same mean and contrast.",
     ),
     "distributions": (
-        "Neurons",
+        "Distributions",
         "Cumulative distributions of score, frequency, size and ratio, orientations and places of "
         "the MEIs, by area",
         "Cumulative share of the neurons, orientations of the MEIs that have one (symmetry at "

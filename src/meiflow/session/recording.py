@@ -181,7 +181,7 @@ def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.D
 
 
 def read_session(
-    path: str | Path, areas: tuple[str, ...] | None, quality: Quality
+    path: str | Path, areas: tuple[str, ...] | None, quality: Quality, any_area: bool = False
 ) -> RecordedSession:
     """Read units, spikes and presentations with AllenSDK, opening the file once.
 
@@ -193,6 +193,8 @@ def read_session(
         Structure acronyms wanted; None for all.
     quality : Quality
         Unit filters, applied by AllenSDK.
+    any_area : bool
+        Whether units of one of the areas are enough: of many sessions, few have all areas.
 
     Raises
     ------
@@ -207,7 +209,7 @@ def read_session(
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        units = _units_of(session, areas, path)
+        units = _units_of(session, areas, path, any_area)
         tables = session.api.nwbfile.intervals or {}
         names = [n.removesuffix("_presentations") for n in tables]
         if "natural_scenes" in names:  # AllenSDK fails without any
@@ -246,23 +248,30 @@ def read_session(
         )
 
 
-def _units_of(session: Any, areas: tuple[str, ...] | None, path: Path) -> pd.DataFrame:
+def _units_of(
+    session: Any, areas: tuple[str, ...] | None, path: Path, any_area: bool
+) -> pd.DataFrame:
     """Units of the areas that pass the filters, by id."""
     units = session.units
     present = sorted(session.channels["ecephys_structure_acronym"].dropna().unique())
+    faults = []
     for area in areas or ():
         if area not in present:
-            raise MeiflowError(
+            faults.append(
                 f"session.area: {area!r} was not recorded in {path.name}; it has "
                 f"{', '.join(present) or 'no channel in a known structure'}{closest(area, present)}"
             )
-        if not (units["ecephys_structure_acronym"] == area).any():
-            raise MeiflowError(
+        elif not (units["ecephys_structure_acronym"] == area).any():
+            faults.append(
                 f"session.area: no unit of {area} in {path.name} passes session.quality; "
                 "loosen the filters or choose another area"
             )
     if areas is not None:
         units = units[units["ecephys_structure_acronym"].isin(areas)]
+    if faults and (units.empty or not any_area):
+        raise MeiflowError(faults[0])
+    for fault in faults:
+        say(fault)
     if units.empty:
         raise MeiflowError(f"session.quality: no unit of {path.name} passes the filters")
     return units.sort_index()

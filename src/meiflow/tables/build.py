@@ -86,10 +86,10 @@ def _check_rates(
         )
 
 
-def _of_recording(config: Config, nwb: Path) -> _Session:
+def _of_recording(config: Config, nwb: Path, any_area: bool) -> _Session:
     from meiflow.session.recording import read_session
 
-    recording = read_session(nwb, config.session.areas, config.session.quality)
+    recording = read_session(nwb, config.session.areas, config.session.quality, any_area)
     window, trains = config.session.window_s, recording.spike_times
     neuron_ids = [str(i) for i in recording.units.index]
 
@@ -118,7 +118,9 @@ def _of_recording(config: Config, nwb: Path) -> _Session:
     )
 
 
-def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -> None:
+def build_tables(
+    config: Config, images: Path, nwb: Path | None, output: Path, any_area: bool = False
+) -> None:
     """Write every table of the session under `output`.
 
     Parameters
@@ -134,11 +136,13 @@ def build_tables(config: Config, images: Path, nwb: Path | None, output: Path) -
         images.npy, images.json, units.json and raster.npz; from an NWB also presentations.csv
         and image_spikes.npz; where they were shown, gabor_ and grating_responses.csv, gabor_
         and grating_trials.csv, tuning.csv.
+    any_area : bool
+        Whether units of one of the areas are enough.
     """
     if (nwb is None) != (config.session.source == "tables"):
         wrong = "needs a session file (--nwb)" if nwb is None else "takes session.trials, no --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
-    session = _of_table(config) if nwb is None else _of_recording(config, nwb)
+    session = _of_table(config) if nwb is None else _of_recording(config, nwb, any_area)
     trials = session.trials
     further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
