@@ -26,12 +26,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+DEBIAN = Path("/etc/debian_version")
 ETC = Path("/etc/slurm")
+CONF = ETC / "slurm.conf"
 HOME = Path("/run/meiflow-slurm")
 MARK = "# The toy cluster of meiflow's tests."
-NAMES = ("slurm.conf", "gres.conf")
+GRES = ETC / "gres.conf"
 
-CONF = """{mark}
+TEMPLATE = """{mark}
 ClusterName=meiflow
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
@@ -76,11 +78,10 @@ def obstacle() -> str | None:
     """Why a cluster cannot be started on this machine, or None."""
     if os.geteuid() != 0:
         return "a SLURM of our own needs root"
-    if not Path("/etc/debian_version").is_file():
+    if not DEBIAN.is_file():
         return "a SLURM of our own is only set up on Debian"
-    conf = ETC / "slurm.conf"
-    if conf.exists() and not conf.read_text().startswith(MARK):
-        return f"{conf} is there and not ours: this machine has a SLURM already"
+    if CONF.exists() and not _ours():
+        return f"{CONF} is there and not ours: this machine has a SLURM already"
     return None
 
 
@@ -111,11 +112,9 @@ def start(nodes: int = 3, cpus: int = 2, memory_mb: int = 16000) -> None:
         for i, name in enumerate(names)
     ]
     ETC.mkdir(exist_ok=True)
-    (ETC / "slurm.conf").write_text(
-        CONF.format(mark=MARK, host=host, home=HOME, nodes="\n".join(lines))
-    )
+    CONF.write_text(TEMPLATE.format(mark=MARK, host=host, home=HOME, nodes="\n".join(lines)))
     gpus = "".join(f"NodeName={name} Name=gpu File=/dev/null\n" for name in names)
-    (ETC / "gres.conf").write_text(f"{MARK}\n{gpus}")
+    GRES.write_text(f"{MARK}\n{gpus}")
     try:
         _run("slurmctld")
         for name in names:
@@ -128,8 +127,7 @@ def start(nodes: int = 3, cpus: int = 2, memory_mb: int = 16000) -> None:
 
 def stop() -> None:
     """End everything that `start` started, jobs included, and remove its files."""
-    conf = ETC / "slurm.conf"
-    ours = conf.exists() and conf.read_text().startswith(MARK)
+    ours = _ours()
     if ours and _alive(HOME / "slurmctld.pid"):
         for job in _jobs():
             _end_job(job)
@@ -138,8 +136,8 @@ def stop() -> None:
             _end(path)
         shutil.rmtree(HOME)
     if ours:
-        for name in NAMES:
-            (ETC / name).unlink(missing_ok=True)
+        GRES.unlink(missing_ok=True)
+        CONF.unlink()
 
 
 def lose(name: str) -> list[str]:
@@ -157,15 +155,25 @@ def back(name: str) -> None:
     _node(name)
 
 
-def restart() -> None:
+def restart(pause: float = 3.0) -> None:
     """The controller dies without a word and comes back with what it had written down."""
     _end(HOME / "slurmctld.pid", signal.SIGKILL)
+    time.sleep(pause)
     _run("slurmctld")
+
+
+def up() -> bool:
+    """Whether the controller of ours answers."""
+    return _ours() and _alive(HOME / "slurmctld.pid") and bool(states())
 
 
 def states() -> list[str]:
     """State of each node, as ``sinfo`` says it."""
     return _run("sinfo", "--noheader", "--Node", "--format=%T", check=False).split()
+
+
+def _ours() -> bool:
+    return CONF.exists() and CONF.read_text().startswith(MARK)
 
 
 def _install() -> None:
