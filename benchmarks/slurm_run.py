@@ -1,9 +1,10 @@
 """The whole default run on a toy SLURM of three nodes, harmed on its way, against a local run.
 
 ``python -m benchmarks.slurm_run --local results/demo`` (Debian, as root; a quarter of an hour and
-more) starts the cluster, runs the workflow of this folder in a temporary one with the profile for
-SLURM, cancels a job, takes a node away with the job on it, kills the controller, and compares all
-results byte for byte with those of ``make run``. Prints seconds, submissions and differing files.
+more) starts the cluster and runs the workflow of this folder in a temporary one with the profile
+for SLURM. On its way a job is cancelled, a node lost with the job on it, the controller restarted.
+All results are compared byte for byte with those of ``make run``. Prints seconds, submissions and
+differing files.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from tests.project import contents, make_project
 from tests.slurm import cluster
-from tests.slurm.harm import Run, cancel, queue
+from tests.slurm.harm import Run, cancel
 
 
 def harmed_run(folder: Path, *arguments: str) -> Path:
@@ -42,13 +43,13 @@ def harmed_run(folder: Path, *arguments: str) -> Path:
         print(f"{searching.node} lost with job {cluster.lose(searching.node)}", flush=True)
         grouped = run.running("neurons")
         cluster.restart()
-        print(f"controller killed and started again while job {grouped.id} ran", flush=True)
+        print(f"controller restarted while job {grouped.id} ran", flush=True)
         cluster.back(searching.node)
         seconds = run.finish(7200)
     finally:
         run.kill()
     print(f"{seconds:.0f} s, {run.submissions()} submissions")
-    for job in queue():
+    for job in run.jobs():
         print(f"  {job.id} {job.state} restarts={job.restarts} {job.comment}")
     return project.results
 

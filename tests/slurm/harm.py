@@ -47,9 +47,10 @@ class Job:
         return bool(re.match(rf"rule_{name}(_|$)", self.comment))
 
 
-def queue() -> list[Job]:
-    """All jobs the controller remembers (five minutes after their end), oldest first."""
-    rows = [line.split("|") for line in _told("squeue", "-h", "-t", "all", "-o", "%A|%T|%N|%m|%k")]
+def queue(run: str) -> list[Job]:
+    """All jobs of a run that the controller remembers (five minutes long), oldest first."""
+    listed = _told("squeue", "-h", "-t", "all", "--name", run, "-o", "%A|%T|%N|%m|%k")
+    rows = [line.split("|") for line in listed]
     jobs = [
         Job(i, state, node, mem, _restarts(i), comment) for i, state, node, mem, comment in rows
     ]
@@ -75,7 +76,9 @@ class Run:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", *PROFILE, *arguments],
+                # a shell without job control has its background ignore Ctrl-C
+                ["env", "--default-signal=INT", sys.executable, "-m", "snakemake"]
+                + [*PROFILE, *arguments],
                 cwd=project.folder,
                 env=os.environ | {"PATH": path},
                 stdin=subprocess.DEVNULL,
@@ -88,6 +91,11 @@ class Run:
         """What Snakemake has said so far."""
         return self.log.read_text()
 
+    def jobs(self) -> list[Job]:
+        """Its jobs, as long as the controller remembers them, oldest first."""
+        name = re.search(r"SLURM run ID: (\S+)", self.text())
+        return queue(name.group(1)) if name else []
+
     def submissions(self) -> int:
         """How many jobs it has submitted so far."""
         return self.text().count("has been submitted with SLURM jobid")
@@ -96,7 +104,7 @@ class Run:
         """Wait until a job of this rule, or of its group, runs."""
 
         def found() -> Job | None:
-            named = [job for job in queue() if job.of(rule) and job.state == "RUNNING"]
+            named = [job for job in self.jobs() if job.of(rule) and job.state == "RUNNING"]
             return named[-1] if named else None
 
         return self.until(found, f"a running job of {rule}", timeout)

@@ -13,7 +13,7 @@ import yaml
 
 from tests.project import ROOT, Project, contents, make_project
 from tests.slurm import cluster
-from tests.slurm.harm import Job, Run, cancel, missing, queue
+from tests.slurm.harm import Job, Run, cancel, missing
 
 pytestmark = pytest.mark.slurm
 
@@ -45,8 +45,7 @@ class Story:
 
     def of(self, name: str) -> list[Job]:
         """The second run's jobs of a rule or group."""
-        later = [job for job in self.jobs if int(job.id) > int(self.interrupted.id)]
-        return [job for job in later if job.of(name)]
+        return [job for job in self.jobs if job.of(name)]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     try:
         interrupted = run.running("simulate")
         exit_status = run.interrupt()
-        after_interrupt = queue()
+        after_interrupt = run.jobs()
         run = Run(project, project.folder / "second.log", *OFTEN, *CONFIG)
         cancelled = run.running("tables")
         cancel(cancelled)
@@ -83,7 +82,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         after_interrupt,
         cancelled,
         lost,
-        queue(),
+        run.jobs(),
         run.text(),
     )
 
