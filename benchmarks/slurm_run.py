@@ -41,7 +41,7 @@ def harmed_run(folder: Path, *arguments: str) -> Path:
         print(f"job {cancelled.id} cancelled ({cancelled.comment})", flush=True)
         searching = run.running("search")
         print(f"{searching.node} lost with job {cluster.lose(searching.node)}", flush=True)
-        grouped = run.running("neurons")
+        grouped = run.running("neuron")
         cluster.restart()
         print(f"controller restarted while job {grouped.id} ran", flush=True)
         cluster.back(searching.node)

@@ -17,7 +17,7 @@ from typing import TypeVar
 from tests.project import Project
 from tests.slurm import cluster
 
-PROFILE = ("--profile", "workflow/profiles/slurm")
+SNAKEMAKE = ("-m", "snakemake", "--profile", "workflow/profiles/slurm")
 PLUGIN = "snakemake_executor_plugin_slurm"
 T = TypeVar("T")
 
@@ -77,8 +77,7 @@ class Run:
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 # a shell without job control has its background ignore Ctrl-C
-                ["env", "--default-signal=INT", sys.executable, "-m", "snakemake"]
-                + [*PROFILE, *arguments],
+                ["env", "--default-signal=INT", sys.executable, *SNAKEMAKE, *arguments],
                 cwd=project.folder,
                 env=os.environ | {"PATH": path},
                 stdin=subprocess.DEVNULL,

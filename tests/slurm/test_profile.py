@@ -33,7 +33,7 @@ def test_every_rule_asks_for_more_when_it_is_tried_again() -> None:
 
 def test_groups_are_of_rules_there_are() -> None:
     assert set(PROFILE["groups"]) <= rules()
-    assert set(PROFILE["group-components"]) <= set(PROFILE["groups"].values())
+    assert "group-components" not in PROFILE  # submitted dozens of times by Snakemake 9.27
 
 
 def test_the_toy_cluster_leaves_another_slurm_alone(monkeypatch, tmp_path) -> None:

@@ -140,8 +140,9 @@ def test_a_job_of_a_lost_node_starts_again_on_another(story: Story) -> None:
     assert job.node != story.lost.node
 
 
-def test_jobs_of_a_neuron_share_a_submission(story: Story) -> None:
-    (job,) = story.of("neurons")
-    assert "comparison_model_stimuli" in job.comment
-    assert job.memory == "4000M"  # two side by side, as there are two cores
-    assert "Rule: comparison" in story.text
+def test_jobs_of_a_neuron_share_a_submission_each(story: Story) -> None:
+    jobs = story.of("neuron")
+    neurons = [path.name for path in (story.project.results / "neurons").iterdir()]
+    assert len(jobs) == len(neurons) > 1
+    assert all("comparison_model_stimuli" in job.comment for job in jobs)
+    assert {job.memory for job in jobs} == {"2000M"}  # one after the other
