@@ -41,9 +41,9 @@ def harmed_run(folder: Path, *arguments: str) -> Path:
         print(f"job {cancelled.id} cancelled ({cancelled.comment})", flush=True)
         searching = run.running("search")
         print(f"{searching.node} lost with job {cluster.lose(searching.node)}", flush=True)
-        grouped = run.running("neuron")
+        other = run.running("model")
         cluster.restart()
-        print(f"controller restarted while job {grouped.id} ran", flush=True)
+        print(f"controller restarted while job {other.id} ran", flush=True)
         cluster.back(searching.node)
         seconds = run.finish(7200)
     finally:

@@ -25,7 +25,7 @@ NEURON = "950000147"
 # How a command is tried that cannot be run here as it stands; the first pattern that is found in
 # it decides. Whatever no pattern matches is run.
 WAYS = {
-    r"--profile workflow/profiles/slurm|^scancel|tests\.slurm": "slurm",  # tests/slurm do
+    r"--profile workflow/profiles/slurm|^scancel": "slurm",  # tests/slurm do
     r"^make \w+": "make -n",  # they run this test, or a full-size session
     r"^(uv )?pip install|^conda env create": "files",  # the environment is there: this one
     r"^source \.venv/bin/activate": "files",

@@ -31,9 +31,9 @@ def test_every_rule_asks_for_more_when_it_is_tried_again() -> None:
     assert PROFILE["retries"] >= 1
 
 
-def test_groups_are_of_rules_there_are() -> None:
-    assert set(PROFILE["groups"]) <= rules()
-    assert "group-components" not in PROFILE  # submitted dozens of times by Snakemake 9.27
+def test_there_are_no_groups() -> None:
+    """Behind checkpoints Snakemake 9.27 left jobs of groups out, and ended as if all were done."""
+    assert not {"groups", "group-components"} & set(PROFILE)
 
 
 def test_the_toy_cluster_leaves_another_slurm_alone(monkeypatch, tmp_path) -> None:
