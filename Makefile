@@ -3,6 +3,8 @@
 # make docs   the pages and the API as a site: docs/_build/html/index.html
 # make env    only the environment, .venv (all of the above make it first)
 # make check  lint, format, types, Snakemake lint
+# make slurm-env   Snakemake's executor for SLURM, too: docs/cluster.md
+# make slurm-test  the workflow on a toy SLURM, which it starts and stops (Debian, as root)
 # make lock   resolve requirements.lock anew (needs uv)
 
 SHELL := /bin/bash
@@ -13,7 +15,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test docs env check lock clean
+.PHONY: run test docs env slurm-env slurm-test check lock clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -46,6 +48,21 @@ $(STAMP): pyproject.toml requirements.lock requirements-nodeps.txt
 	  $(VENV)/bin/python -m pip install --quiet --no-deps -r requirements-nodeps.txt -e . ; \
 	fi
 	touch $@
+
+slurm-env: $(STAMP).slurm
+
+# Everything else that it needs is in the lock, for Snakemake needs it, too.
+$(STAMP).slurm: $(STAMP) requirements-slurm.txt
+	if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(VENV) --no-deps -r requirements-slurm.txt; \
+	else \
+	  $(VENV)/bin/python -m pip install --quiet --no-deps -r requirements-slurm.txt; \
+	fi
+	touch $@
+
+slurm-test: slurm-env
+	trap 'python -m tests.slurm.cluster stop' EXIT; \
+	  python -m tests.slurm.cluster start 3 && python -m pytest tests/slurm
 
 check: env
 	ruff check .

@@ -126,3 +126,12 @@ def finished_project(
         assert done.returncode == 0, done.stdout[-5000:]
         project.folder.rename(folder)
     return Project(folder)
+
+
+def contents(results: Path) -> dict[str, bytes]:
+    """Everything that must be identical: tables, arrays, pictures; not logs, times, HDF5."""
+    return {
+        str(p.relative_to(results)): p.read_bytes()
+        for p in sorted(results.rglob("*"))
+        if p.suffix in (".csv", ".npy", ".npz", ".png", ".svg", ".html") and "logs" not in p.parts
+    }

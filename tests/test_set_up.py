@@ -72,3 +72,14 @@ def test_versions_agree():
     assert meiflow.__version__ == PROJECT["version"]
     assert f"version: {meiflow.__version__}" in (ROOT / "CITATION.cff").read_text()
     assert f"## {meiflow.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_slurm_stands_apart_and_agrees():
+    """Installed without dependencies: what it needs beside itself is locked."""
+    lines = (ROOT / "requirements-slurm.txt").read_text().split()
+    pinned = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}
+    assert not set(pinned) & set(LOCK)
+    [extra] = map(Requirement, PROJECT["optional-dependencies"]["slurm"])
+    assert extra.specifier.contains(pinned[canonicalize_name(extra.name)])
+    # what the two name in their metadata
+    assert {"numpy", "pandas", "pyyaml", "throttler"} <= set(LOCK)

@@ -25,12 +25,12 @@ NEURON = "950000147"
 # How a command is tried that cannot be run here as it stands; the first pattern that is found in
 # it decides. Whatever no pattern matches is run.
 WAYS = {
+    r"--profile workflow/profiles/slurm|^scancel": "slurm",  # tests/slurm do
     r"^make \w+": "make -n",  # they run this test, or a full-size session
     r"^(uv )?pip install|^conda env create": "files",  # the environment is there: this one
     r"^source \.venv/bin/activate": "files",
     r"workflow/presets/\w+\.yaml": "snakemake -n",  # full-size runs, hours of training
     r"--configfile louder\.yaml$": "snakemake -n",
-    r"--profile profiles/slurm": "snakemake -n",  # no SLURM here
     r"^snakemake --cores 8 --configfile allen\.yaml$": "snakemake -n",  # two gigabytes
     r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # its stand-in has no neuron worth a model
     r"--configfile (mice|all)\.yaml": "snakemake -n",  # several whole sessions

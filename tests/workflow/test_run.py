@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from meiflow.sections import Procedure
 from meiflow.sections.experiments import STANDARD
 from meiflow.stimuli.names import SHOWN_PROCEDURES
+from tests.project import contents
 
 pytestmark = pytest.mark.workflow
 PROCEDURES = get_args(Procedure)
@@ -191,15 +191,6 @@ def test_a_deleted_file_is_made_again(finished):
     done = finished.snakemake("--cores", "2", *SMALL)
     assert done.returncode == 0, done.stdout[-3000:]
     assert victim.read_bytes() == before
-
-
-def contents(results: Path) -> dict[str, bytes]:
-    """Everything that must be identical: tables, arrays, pictures; not logs, times, HDF5."""
-    return {
-        str(p.relative_to(results)): p.read_bytes()
-        for p in sorted(results.rglob("*"))
-        if p.suffix in (".csv", ".npy", ".npz", ".png", ".svg", ".html") and "logs" not in p.parts
-    }
 
 
 def test_one_core_gives_the_same_bits_as_two(finished, project):

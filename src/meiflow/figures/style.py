@@ -8,9 +8,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import Bbox
 
 from meiflow.files import atomic
 
@@ -43,6 +46,7 @@ STIMULUS_NAMES = {
     "linear_field": "linear field",
     "suppressive": "most suppressive",
 }
+_DIGITS = 9  # of positions, in parts of the figure
 _RC = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -72,7 +76,29 @@ def style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, size in inches, independent of pyplot."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=_SteadyLayout())
+
+
+class _SteadyLayout(ConstrainedLayoutEngine):
+    """Constrained layout without its last digits.
+
+    The solver under it goes through its variables in the order of their addresses in memory,
+    so that one and the same figure comes out a rounding error different now and then.
+    """
+
+    def execute(self, fig: Figure) -> None:
+        super().execute(fig)
+        _round_positions(fig)
+
+
+def _round_positions(figure: Any) -> None:
+    """Of axes, and of the figures in a figure."""
+    for ax in figure.axes:
+        # not set_position, which takes the axes out of the layout
+        ax._set_position(Bbox(ax.get_position(original=True).get_points().round(_DIGITS)))
+    for part in figure.subfigs:
+        part._redo_transform_rel_fig(Bbox(part.bbox_relative.get_points().round(_DIGITS)))
+        _round_positions(part)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
