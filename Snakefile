@@ -45,6 +45,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/dataset.smk"
 include: "workflow/rules/session.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/selection.smk"
@@ -63,6 +64,14 @@ onstart:
             require_writable(Path("results", name))
     except MeiflowError as error:
         raise WorkflowError(str(error)) from None
+
+
+# Less work than to submit them.
+localrules:
+    all,
+    modelled,
+    model,
+    summary,
 
 
 rule all:

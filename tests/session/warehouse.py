@@ -62,7 +62,11 @@ def records(query: str, known: tuple[Known, ...] = (Known(),)) -> list[dict]:
             for i, k, area, _ in units
         ]
     if "model::EcephysUnit" in query:
-        good: dict[str, object] = {"amplitude_cutoff": 0.01, "presence_ratio": 0.99, "isi_violations": 0.1}
+        good: dict[str, object] = {
+            "amplitude_cutoff": 0.01,
+            "presence_ratio": 0.99,
+            "isi_violations": 0.1,
+        }
         good |= {"quality": "good"}
         return [
             good | {"id": UNIT + 100 * i + k, "ecephys_channel_id": CHANNEL + 100 * i + k} | metrics

@@ -103,9 +103,7 @@ class Config(Section):
     def _named(cls, value: Any) -> Any:
         for number, entry in enumerate(value if isinstance(value, list) else ()):
             if not isinstance(entry, str) and "id" not in entry:
-                raise ValueError(
-                    f"{number}: a session needs an id, which names its results folder"
-                )
+                raise ValueError(f"{number}: a session needs an id, which names its results folder")
         return value
 
     @model_validator(mode="after")
