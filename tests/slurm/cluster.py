@@ -31,7 +31,6 @@ ETC = Path("/etc/slurm")
 CONF = ETC / "slurm.conf"
 HOME = Path("/run/meiflow-slurm")
 MARK = "# The toy cluster of meiflow's tests."
-GRES = ETC / "gres.conf"
 
 TEMPLATE = """{mark}
 ClusterName=meiflow
@@ -54,7 +53,6 @@ ReturnToService=2
 KillWait=5
 MinJobAge=3600
 AccountingStorageType=accounting_storage/none
-GresTypes=gpu
 StateSaveLocation={home}/state
 SlurmdSpoolDir={home}/spool/%n
 SlurmctldPidFile={home}/slurmctld.pid
@@ -66,7 +64,7 @@ PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus}"
-    " RealMemory={memory_mb} Gres=gpu:1 State=UNKNOWN"
+    " RealMemory={memory_mb} State=UNKNOWN"
 )
 
 
@@ -104,7 +102,6 @@ def start(nodes: int = 3, cpus: int = 2, memory_mb: int = 16000) -> None:
     _install()
     for folder in ("state", "spool", "log"):
         (HOME / folder).mkdir(parents=True)
-    _munge()
     host = socket.gethostname().split(".")[0]
     names = [f"n{i}" for i in range(1, nodes + 1)]
     lines = [
@@ -113,9 +110,8 @@ def start(nodes: int = 3, cpus: int = 2, memory_mb: int = 16000) -> None:
     ]
     ETC.mkdir(exist_ok=True)
     CONF.write_text(TEMPLATE.format(mark=MARK, host=host, home=HOME, nodes="\n".join(lines)))
-    gpus = "".join(f"NodeName={name} Name=gpu File=/dev/null\n" for name in names)
-    GRES.write_text(f"{MARK}\n{gpus}")
     try:
+        _munge()
         _run("slurmctld")
         for name in names:
             _node(name)
@@ -136,7 +132,6 @@ def stop() -> None:
             _end(path)
         shutil.rmtree(HOME)
     if ours:
-        GRES.unlink(missing_ok=True)
         CONF.unlink()
 
 
