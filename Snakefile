@@ -15,6 +15,7 @@ from meiflow import __version__ as VERSION
 from meiflow.config import parse_config, read_yaml, resolved
 from meiflow.dataset import COMBINED, Dataset
 from meiflow.errors import MeiflowError
+from meiflow.models.modelled import modelled_neurons
 from meiflow.process import RUN
 from meiflow.stimuli.names import SHOWN_PROCEDURES
 from meiflow.writing import require_writable

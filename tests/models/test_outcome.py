@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 
 import numpy as np
@@ -16,7 +17,7 @@ from meiflow.models import cross_validate
 from meiflow.models.bundle import unpack_neuron, write_bundle
 from meiflow.models.fit import fit_models
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
-from meiflow.models.modelled import require_modelled
+from meiflow.models.modelled import modelled_neurons, require_modelled
 from meiflow.models.network import load_ensemble, load_model
 from meiflow.models.outcome import write_modelled
 from meiflow.tables.stack import write_stack
@@ -137,6 +138,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tables, tmp_path, monkeyp
     assert table["selected"].tolist() == [True, False, False, False]
     assert table["status"].tolist() == ["modelled", "fit failed", "fit failed", "not selected"]
     require_modelled(output / "neurons.csv", "a")
+    assert modelled_neurons(output / "neurons.csv") == ["a"]
     for neuron, message in (
         ("c", "neuron c has no model: the fit of ln broke off"),
         ("d", r"neuron d is not selected \(x\)"),
@@ -144,6 +146,25 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tables, tmp_path, monkeyp
     ):
         with pytest.raises(MeiflowError, match=message):
             require_modelled(output / "neurons.csv", neuron)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("neuron_id,selected,reason\n1,perhaps,x\n", "selected must hold True or False"),
+        ("neuron_id,selected,reason\n../1,True,x\n", "leads out of its folder"),
+        ("neuron_id\n1\n", "missing column selected"),
+    ],
+)
+def test_a_table_of_another_form_is_refused(tmp_path, text, message):
+    """And one that changes is read again."""
+    path = tmp_path / "neurons.csv"
+    path.write_text("neuron_id,selected,reason\n1,True,x\n2,False,x\n")
+    assert modelled_neurons(path) == ["1"]
+    path.write_text(text)
+    os.utime(path, (1, 1))
+    with pytest.raises(MeiflowError, match=message):
+        modelled_neurons(path)
 
 
 def test_nobody_left_is_an_error_for_one_session_alone(tmp_path):

@@ -334,9 +334,7 @@ RECORDED = "--recorded" if FILES.gabors or FILES.gratings else "--no-recorded"
 
 def modelled(session):
     """The neurons of a session that have a model, once that is known."""
-    from meiflow.selection.select import selected_neurons
-
-    return selected_neurons(checkpoints.modelled.get(session=session).output[0])
+    return modelled_neurons(checkpoints.modelled.get(session=session).output[0])
 
 
 def of_modelled(*patterns):
