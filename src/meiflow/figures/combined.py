@@ -107,7 +107,8 @@ def by_area(neurons: pd.DataFrame, values: pd.DataFrame, estimates: pd.DataFrame
             elif name in ("trusted", "model_holds", "mei_gabor_r2"):
                 ax.set_ylim(-0.03, 1.03)
             else:
-                ax.set_ylim(min(0, ax.get_ylim()[0]), None)
+                low, high = min(0, ax.get_ylim()[0]), ax.get_ylim()[1]
+                ax.set_ylim(low, high + 0.04 * (high - low))
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         _counts(axes[len(panels)], groups, neurons)
@@ -155,9 +156,9 @@ def _points(
     sizes = 3 + largest * np.sqrt(chosen["neurons"] / chosen["neurons"].max())
     ax.scatter(at + place, own, s=sizes, color=colour, alpha=0.55, lw=0)
     row = estimates[(estimates["measure"] == measure) & (estimates["area"] == area)].iloc[0]
-    ink = "black" if colour != GREY else GREY
-    ax.plot(at + 0.24, row["mean"], "D", ms=2.6, color=ink)
-    ax.vlines(at + 0.24, row["low"], row["high"], color=ink, lw=1.5)
+    ink, at = ("black", at + 0.24) if colour != GREY else (GREY, at + 0.36)
+    ax.plot(at, row["mean"], "D", ms=2.6, color=ink)
+    ax.vlines(at, row["low"], row["high"], color=ink, lw=1.5)
 
 
 def distributions(neurons: pd.DataFrame, geometry: Geometry, seed: int) -> Figure:
