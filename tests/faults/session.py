@@ -149,6 +149,11 @@ class Running:
 
 def gone(jobs: list[Job]) -> bool:
     """Whether none of them runs any more."""
-    return not any(
-        job.process.is_running() and job.process.status() != psutil.STATUS_ZOMBIE for job in jobs
-    )
+    return not any(_runs(job.process) for job in jobs)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

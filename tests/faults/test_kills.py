@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 
+import psutil
 import pytest
 
 from tests.faults.session import (
@@ -64,8 +65,14 @@ def _a_moment(run: Running, chance: random.Random) -> bool:
 
 
 def _kill_a_job(run: Running, chance: random.Random, chain: Chain) -> None:
-    job = chance.choice(run.jobs())
-    job.process.kill()
+    jobs = run.jobs()
+    if not jobs:  # ended meanwhile
+        return
+    job = chance.choice(jobs)
+    try:
+        job.process.kill()
+    except psutil.NoSuchProcess:
+        return
     chain.kills.append(("kill -9 of a job", (job.stage,)))
 
 
@@ -105,7 +112,7 @@ def chain(tmp_path_factory, expected) -> Chain:
         run = Running(project, "--cores", "2", "--configfile", "small.yaml", "--retries", "20")
         chain.runs += 1
         for _ in range(JOBS_KILLED):
-            if _a_moment(run, chance) and run.jobs():
+            if _a_moment(run, chance):
                 _kill_a_job(run, chance, chain)
         if _a_moment(run, chance):
             how = endings.pop(0) if endings else "kill -9 of all"
