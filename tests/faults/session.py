@@ -75,6 +75,10 @@ def wait_until(happens: Callable[[], bool], what: str, seconds: float = PATIENCE
         time.sleep(0.02)
 
 
+# A shell without job control has its background ignore Ctrl-C.
+UNIGNORED = ("env", "--default-signal=INT")
+
+
 @dataclass(frozen=True)
 class Job:
     """A running meiflow command."""
@@ -98,7 +102,7 @@ class Running:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", *(arguments or RUN)],
+                [*UNIGNORED, sys.executable, "-m", "snakemake", *(arguments or RUN)],
                 cwd=project.folder,
                 env=os.environ | {"PATH": path},
                 stdout=log,

@@ -18,9 +18,9 @@ from meiflow.config import load_config, parse_config
 from meiflow.errors import MeiflowError
 from meiflow.files import read_array, read_arrays, read_csv
 from meiflow.geometry import Geometry
-from meiflow.models.documents import read_document
+from meiflow.models.documents import read_document, write_document
 from meiflow.models.network import NeuronModel, load_ensemble, load_model, save_model
-from meiflow.models.stored import stored_ensemble, stored_members, stored_models
+from meiflow.models.stored import stored_members, stored_models
 from meiflow.session.images import load_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,10 +200,9 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = torch.load(tmp_path / "model.pt", weights_only=True)
     own = {"kind": "custom", "spec": "stranger:build", "neuron": "7"}
     model["members"] = [own]
-    torch.save(model, tmp_path / "model.pt")
+    write_document(model, tmp_path / "model.pt")
     whole = {"geometry": model["geometry"], "neurons": {"7": model}}
     torch.save(whole, tmp_path / "models.pt")
-    torch.save(whole | {"neurons": {"7": [model]}}, tmp_path / "ensemble.pt")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -216,15 +215,11 @@ def test_a_model_that_names_a_module_does_not_have_it_imported(
     config = parse_config({"image": image, "model": {"custom": custom}})
     screen = config.image.geometry
     document = torch.load("models.pt", weights_only=True)
-    for model in (document, torch.load("ensemble.pt", weights_only=True)):
-        model["geometry"] = dict(screen.__dict__)
+    document["geometry"] = dict(screen.__dict__)
     torch.save(document, "models.pt")
-    folds = torch.load("ensemble.pt", weights_only=True) | {"geometry": document["geometry"]}
-    torch.save(folds, "ensemble.pt")
     tries: list[Callable[[], Any]] = [
         lambda: load_model("model.pt", SCREEN, custom),
         lambda: stored_members(config, Path("models.pt"), ["7"], "custom"),
-        lambda: stored_ensemble(config, Path("ensemble.pt"), "7"),
     ]
     if custom is None:
         tries.append(lambda: stored_models(config, Path("models.pt"), ["7"]))
