@@ -5,6 +5,7 @@
 #   snakemake --cores 8 --configfile workflow/presets/full.yaml   more settings on top
 
 import os
+from functools import cache
 from pathlib import Path
 from shlex import quote
 

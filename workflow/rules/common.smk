@@ -17,8 +17,12 @@ CONDA = workflow.source_path("../../environment.yml")
 def config_for(*names):
     """Params function: those parts of the session's configuration, as JSON."""
 
+    @cache  # asked anew for every job, each time the graph is looked at
+    def of_session(session):
+        return resolved(DATASET.config_of(session), *names)
+
     def text(wildcards):
-        return resolved(DATASET.config_of(wildcards.session), *names)
+        return of_session(wildcards.session)
 
     return text
 
