@@ -117,10 +117,13 @@ class Dataset:
 
     @property
     def pattern(self) -> SessionFiles:
-        """Paths of what the workflow itself makes or downloads, with the wildcard {session}.
+        """Paths of what the workflow itself makes or downloads: of many sessions, with the
+        wildcard {session}.
 
         For sources nwb and tables they are those of the first session: ask `files_of`.
         """
+        if not self.many:
+            return self.files_of(self.config.session.id)
         session = self.example.session.model_copy(update={"id": "{session}"})
         config = self.example.model_copy(update={"session": session})
         return session_files(config, Path("results/{session}"))

@@ -1,8 +1,9 @@
-# What the rules share: where things lie, and which files belong together. One session or many:
-# every path has the wildcard {session}.
+# What the rules share: where things lie, and which files belong together. Of many sessions, every
+# path has the wildcard {session}. One has none: Snakemake tells rules apart by what stands before
+# the first wildcard, and else compares every file with every output of every rule.
 
 SOURCE = CONFIG.session.source
-RESULTS = "results/{session}"
+RESULTS = "results/{session}" if DATASET.many else f"results/{CONFIG.session.id}"
 TABLES = f"{RESULTS}/tables"
 NEURON = f"{RESULTS}/neurons/{{neuron}}"
 LOGS = f"{RESULTS}/logs"
@@ -14,6 +15,11 @@ MODELLED = f"{RESULTS}/models/neurons.csv"
 CONDA = workflow.source_path("../../environment.yml")
 
 
+def session_of(wildcards):
+    """The session that a job belongs to."""
+    return wildcards.session if DATASET.many else CONFIG.session.id
+
+
 def config_for(*names):
     """Params function: those parts of the session's configuration, as JSON."""
 
@@ -22,14 +28,14 @@ def config_for(*names):
         return resolved(DATASET.config_of(session), *names)
 
     def text(wildcards):
-        return of_session(wildcards.session)
+        return of_session(session_of(wildcards))
 
     return text
 
 
 def files_of(wildcards):
     """Where the inputs of the session lie."""
-    return DATASET.files_of(wildcards.session)
+    return DATASET.files_of(session_of(wildcards))
 
 
 def scene_files():
@@ -76,10 +82,10 @@ def session_inputs(wildcards):
         return [str(files.download)]
     if SOURCE == "simulated":
         made = (str(FILES.nwb), *scene_files())
-        return [f.format(session=wildcards.session) for f in made]
+        return [f.format(session=session_of(wildcards)) for f in made]
     if files.nwb:
         return [str(files.nwb), str(files.images)]
-    session = DATASET.config_of(wildcards.session).session
+    session = DATASET.config_of(session_of(wildcards)).session
     shown = [session.trials, session.gabors, session.static_gratings]
     return [path for path in shown if path] + [str(files.images)]
 
@@ -97,7 +103,7 @@ def hashed_inputs(wildcards):
     own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
     own += own_code(CONFIG.movie.model) + custom_code() + natural_images()
     tables = [f"{TABLES}/trials.csv", f"{TABLES}/images.npy"]
-    return [*given, *own, *(t.format(session=wildcards.session) for t in tables)]
+    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
 
 
 def session_made():
@@ -261,7 +267,7 @@ def shown_files():
 def loop_config(wildcards):
     """The configuration as the closed loop is told of it: whatever other procedures there are is
     nothing to it."""
-    config = DATASET.config_of(wildcards.session)
+    config = DATASET.config_of(session_of(wildcards))
     make = sorted(set(config.stimuli.make) & set(SHOWN_PROCEDURES))
     stimuli = config.stimuli.model_copy(update={"make": make})
     shown = config.model_copy(update={"stimuli": stimuli})
@@ -345,8 +351,9 @@ def of_modelled(*patterns):
     """Input function: each pattern for every neuron that has a model."""
 
     def expanded(wildcards):
-        names = [(wildcards.session, neuron) for neuron in modelled(wildcards.session)]
-        return [p.format(session=s, neuron=n) for s, n in names for p in patterns]
+        session = session_of(wildcards)
+        names = modelled(session)
+        return [p.format(session=session, neuron=n) for n in names for p in patterns]
 
     return expanded
 
