@@ -19,7 +19,6 @@ on held-out images and no control, and the training that gives what our search g
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
 import importlib.util
 import time
@@ -34,7 +33,9 @@ import pandas as pd
 import torch
 import yaml
 from benchmarks.selection_speed import notebook_oracle
+from snakemake.utils import update_config
 
+from meiflow.combined.gather import costs
 from meiflow.config import load_config, parse_config
 from meiflow.models.cnn import NetworkFitter
 from meiflow.models.jobs import Jobs
@@ -62,25 +63,6 @@ def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     with redirect_stderr(StringIO()):
         result = work()
     return time.process_time() - start, result
-
-
-def cost(results: Path) -> pd.DataFrame:
-    """Jobs, CPU seconds and peak memory of every rule of a run."""
-    rows = []
-    for path in sorted((results / "benchmarks").rglob("*.tsv")):
-        with open(path) as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                memory = 0.0 if row["max_rss"] in ("NA", "") else float(row["max_rss"]) / 1000
-                rows.append((path.stem, float(row["cpu_time"] or 0), memory))
-    table = pd.DataFrame(rows, columns=["rule", "cpu_s", "memory_gb"])
-    by_rule = table.groupby("rule")
-    return pd.DataFrame(
-        {
-            "jobs": by_rule.size(),
-            "cpu_s": by_rule["cpu_s"].sum(),
-            "memory_gb": by_rule["memory_gb"].max(),
-        }
-    ).sort_values("cpu_s", ascending=False)
 
 
 def counting(nwb: Path, areas: tuple[str, ...] | None, quality: Any) -> tuple[float, float]:
@@ -191,21 +173,20 @@ def main() -> None:
     results = arguments.results
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
     for name in arguments.config:
-        for key, value in yaml.safe_load(Path(name).read_text()).items():
-            nested = isinstance(value, dict)
-            document[key] = document.get(key, {}) | value if nested else value
+        update_config(document, yaml.safe_load(Path(name).read_text()))
     config = parse_config(document)
-    jobs = cost(results)
+    jobs = costs(results.parent, [results.name]).drop(columns="session_id").set_index("stage")
+    jobs = jobs.sort_values("cpu_seconds", ascending=False)
     print(jobs.round(1).to_string(), "\n")
     modelled = selected_neurons(results / "models" / "neurons.csv")
-    rows, training = of_models(config, results, jobs["cpu_s"], modelled, arguments.steps)
+    rows, training = of_models(config, results, jobs["cpu_seconds"], modelled, arguments.steps)
     rows = before_models(config, results) + rows
     table = pd.DataFrame(rows, columns=["stage", "meiflow_s", "notebook_s", "measured"])
     table["ratio"] = table["notebook_s"] / table["meiflow_s"]
     print(table.to_string(index=False, float_format=lambda v: f"{v:,.3g}"))
 
     recorded = [rule for rule in ("simulate", "download") if rule in jobs.index]
-    whole, stages = float(jobs.drop(index=recorded)["cpu_s"].sum()), table["meiflow_s"].sum()
+    whole, stages = float(jobs.drop(index=recorded)["cpu_seconds"].sum()), table["meiflow_s"].sum()
     everyone = len(load_trials(results / "tables").neuron_ids)
     same = float(table["notebook_s"].sum())
     once = same - training * everyone * (2 * (config.model.folds + 1) - 1)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from meiflow.config import load_config, parse_config
@@ -80,6 +81,20 @@ def test_any_value_in_any_cell(
     check_table(path, tried)
 
 
+def check_images(given: Path, file: Path, data: bytes, tried: Any) -> NDArray | None:
+    """None if the file was refused by its name; else the images that were found, in range."""
+    file.write_bytes(data)
+    try:
+        found = load_images(given, (8, 12))[1]
+    except MeiflowError as error:
+        explained(error, file.name)
+        tried("random pictures", digest(data))
+        return None
+    assert np.isfinite(found).all()
+    assert 0 <= found.min() <= found.max() <= 1
+    return found
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_damaged_pictures(kind: str, tmp_path: Path, tried: Any) -> None:
@@ -91,18 +106,9 @@ def test_damaged_pictures(kind: str, tmp_path: Path, tried: Any) -> None:
     @often(200)
     @given(damage=damages)
     def try_one(damage: Damage) -> None:
-        data = damaged(buffer.getvalue(), damage)
-        path.write_bytes(data)
-        try:
-            found = load_images(tmp_path, (8, 12))[1]
-        except MeiflowError as error:
-            explained(error, path.name)
-            tried("random pictures", digest(data))
-            return
-        if kind == "PNG":
+        found = check_images(tmp_path, path, damaged(buffer.getvalue(), damage), tried)
+        if found is not None and kind == "PNG":
             np.testing.assert_allclose(found[0], GREY / 255, atol=1e-6)
-        assert np.isfinite(found).all()
-        assert 0 <= found.min() <= found.max() <= 1
 
     try_one()
 
@@ -115,16 +121,7 @@ def test_damaged_stacks(tmp_path: Path, tried: Any) -> None:
     @often(200)
     @given(damage=damages)
     def try_one(damage: Damage) -> None:
-        data = damaged(buffer.getvalue(), damage)
-        path.write_bytes(data)
-        try:
-            found = load_images(path, (8, 12))[1]
-        except MeiflowError as error:
-            explained(error, "stack.npy")
-            tried("random stacks", digest(data))
-            return
-        assert np.isfinite(found).all()
-        assert 0 <= found.min() <= found.max() <= 1
+        check_images(path, path, damaged(buffer.getvalue(), damage), tried)
 
     try_one()
 

@@ -66,16 +66,17 @@ def gather(results: Path, sessions: list[str]) -> Combined:
             folder / "models" / "neurons.csv", ("neuron_id", "selected", "status", "reason")
         )
         units = read_csv(folder / "tables" / "units.csv", ("neuron_id",))
+        modelled = int(outcome["selected"].sum())
         row: dict[str, object] = {
             "session_id": session,
-            "status": "modelled" if outcome["selected"].any() else NOBODY,
-            "reason": "" if outcome["selected"].any() else reasons_told(outcome),
+            "status": "modelled" if modelled else NOBODY,
+            "reason": "" if modelled else reasons_told(outcome),
             "units": len(units),
             "selected": int(judged["selected"].sum()),
             "fit_failed": int((outcome["status"] == "fit failed").sum()),
-            "modelled": int(outcome["selected"].sum()),
+            "modelled": modelled,
         }
-        if outcome["selected"].any():
+        if modelled:
             own = _neurons(folder / "summary.csv", session, units)
             parts.append(own)
             row |= _counts(own)

@@ -15,7 +15,7 @@ from meiflow.files import read_array, read_csv, write_csv, write_text
 from meiflow.progress import say
 from meiflow.report.page import filled
 from meiflow.report.provenance import versions
-from meiflow.report.trust import Calibration
+from meiflow.report.trust import Calibration, calibration_of
 from meiflow.sections import Config
 
 
@@ -48,10 +48,7 @@ def combine_sessions(
         If a result is missing or damaged, or no session has a neuron left.
     """
     data = gather(results, _ids(config, warehouse))
-    if calibration is None and "trusted" in data.neurons:
-        from meiflow.validation import trust
-
-        calibration = trust.calibration()
+    calibration = calibration or calibration_of(data.neurons)
     values = session_values(data.neurons)
     numbers = {"values": values, "estimates": estimate(values, config.seed)}
     images = [

@@ -34,8 +34,8 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
         or where a member of the model has a parameter or prediction that is not a number.
     """
     reasons = []
+    fitted_sets = [*fitted.fold_states, fitted.states]
     for i in range(len(neurons)):
-        fitted_sets = [*fitted.fold_states, fitted.states]
         broken = [
             name
             for j, name in enumerate(fitted.members)

@@ -11,7 +11,7 @@ from meiflow import __version__
 from meiflow.files import write_text
 from meiflow.report.provenance import hash_of_text, read_provenance, versions
 from meiflow.report.session_data import read_session_data
-from meiflow.report.trust import Calibration
+from meiflow.report.trust import Calibration, calibration_of
 from meiflow.report.view import ReportView, build_view
 from meiflow.sections import Config
 
@@ -51,11 +51,7 @@ def write_report(
         If a result is missing or damaged.
     """
     data = read_session_data(config, results, loop_path, recorded)
-    if calibration is None and "trusted" in data.summary:
-        from meiflow.validation import trust
-
-        calibration = trust.calibration()
-    view = build_view(data, figures, calibration)
+    view = build_view(data, figures, calibration or calibration_of(data.summary))
     inputs = read_provenance(results / "provenance.json")
     movies = results / "stimuli" / "movies.png" if config.movie.model else None
     write_text(render(view, config, inputs, _movies(movies)), output)

@@ -56,6 +56,17 @@ class Trust:
     expected: float | None
 
 
+def calibration_of(summary: pd.DataFrame) -> Calibration | None:
+    """What the marks in a summary are worth, as it was measured for this version; None where the
+    summary has no marks.
+    """
+    if "trusted" not in summary:
+        return None
+    from meiflow.validation.trust import calibration
+
+    return calibration()
+
+
 def trust_of(row: Mapping[Any, Any]) -> Trust | None:
     """The verdict in a row of summary.csv; None where the summary has no such column."""
     if "trusted" not in row:

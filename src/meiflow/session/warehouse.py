@@ -176,7 +176,9 @@ class Warehouse:
                 path = self._folder / name
                 if path.exists() and not verify(path):
                     path.unlink()  # left by a run that was killed while writing
-            yield
+            with warnings.catch_warnings(), _understood(self._address):
+                warnings.simplefilter("ignore")  # AllenSDK's own use of pandas
+                yield
             for name in TABLES:
                 path = self._folder / name
                 if path.exists() and not verify(path):
@@ -184,10 +186,8 @@ class Warehouse:
 
     def sessions(self) -> Any:
         """AllenSDK's session table (index: session id), with areas and unit counts."""
-        with self._tables(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # AllenSDK's own use of pandas
-            with _understood(self._address):
-                return self._cache.get_session_table()
+        with self._tables():
+            return self._cache.get_session_table()
 
     def units(self) -> Any:
         """AllenSDK's unit table, unfiltered (index: unit id), with session and area."""
@@ -196,8 +196,7 @@ class Warehouse:
             "presence_ratio_minimum": -np.inf,
             "isi_violations_maximum": np.inf,
         }
-        with self._tables(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with self._tables():
             return self._cache.get_units(**nothing)
 
     def session_route(self, session_id: int) -> str:
