@@ -213,6 +213,20 @@ def test_one_core_gives_the_same_bits_as_two(finished, project):
             assert same(value, two_member[key]), key
 
 
+def test_waiting_jobs_are_looked_at_when_one_has_ended(finished, tmp_path):
+    """Not every second, and for every job that has ended once more, as Snakemake would."""
+    project = finished.copy(tmp_path / "project")
+    again = ("--forcerun", "neuron_experiments", "--cores", "1", "--verbose", *SMALL)
+    done = project.snakemake(*again)
+    assert done.returncode == 0, done.stdout[-3000:]
+    ended = len(re.findall("^Finished jobid", done.stdout, re.MULTILINE))
+    assert ended > len(neurons(finished))
+    assert len(re.findall("^Ready jobs: ", done.stdout, re.MULTILINE)) <= ended
+    limited = project.snakemake(*again, "--max-jobs-per-timespan", "1/6s")
+    assert limited.returncode == 0, limited.stdout[-3000:]
+    assert "Job rate limit reached" in limited.stdout
+
+
 def test_a_single_neuron_is_a_target(finished, tmp_path):
     single = finished.copy(tmp_path / "copy", ".snakemake")
     chosen, *others = neurons(finished)
