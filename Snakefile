@@ -61,9 +61,9 @@ include: "workflow/rules/combined.smk"
 
 
 onstart:
-    # Snakemake's own limit of a hundred jobs a second makes it look at all waiting jobs once a
-    # second, and once more for every job that has ended: minutes of a run of hundreds of jobs.
-    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    # By its default limit of a hundred jobs a second, Snakemake (9.27) looks at all waiting jobs
+    # once a second, and each job that ends adds one more look to every second.
+    limit = getattr(workflow.scheduling_settings, "max_jobs_per_timespan", None)
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
     try:

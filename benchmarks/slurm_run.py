@@ -1,10 +1,10 @@
 """The whole default run on a toy SLURM of three nodes, harmed on its way, against a local run.
 
-``python -m benchmarks.slurm_run --local results/demo`` (Debian, as root; a quarter of an hour and
-more) starts the cluster and runs the workflow of this folder in a temporary one with the profile
-for SLURM. On its way a job is cancelled, a node lost with the job on it, the controller restarted.
-All results are compared byte for byte with those of ``make run``. Prints seconds, submissions and
-differing files.
+``python -m benchmarks.slurm_run --local results/demo`` (Debian, as root; some ten minutes) starts
+the cluster and runs the workflow of this folder in a temporary one with the profile for SLURM. On
+its way a job is cancelled, a node lost with the job on it, the controller restarted. All results
+are compared byte for byte with those of ``make run``. Prints seconds, submissions and differing
+files.
 """
 
 from __future__ import annotations

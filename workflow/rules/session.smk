@@ -20,7 +20,7 @@ if SOURCE == "simulated":
             runtime=60,
         params:
             config=config_for("session.id", "session.simulation", "seed"),
-            images=str(FILES.images),
+            images=subpath(output[1], parent=True),
             version=VERSION,
         message:
             "Simulating a session"
