@@ -14,6 +14,7 @@ import pytest
 from meiflow.config import parse_config
 from meiflow.geometry import Geometry
 from meiflow.sections import Config
+from tests.tally import pytest_terminal_summary  # noqa: F401
 
 SMALL = {
     "session": {
@@ -73,21 +74,3 @@ def grid() -> Geometry:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(1)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many bad inputs were refused; their tests note them, also from other workers."""
-    reports = [r for kind in terminalreporter.stats.values() for r in kind]
-    noted = {
-        value
-        for report in reports
-        if getattr(report, "passed", False)
-        for name, value in report.user_properties
-        if name == "bad input refused"
-    }
-    if noted:
-        by_chance = sum(value.startswith("random ") for value in noted)
-        terminalreporter.write_line(
-            f"bad input: {len(noted)} distinct bad inputs refused, each in one clear line "
-            f"({len(noted) - by_chance} of the catalogue, {by_chance} random)"
-        )

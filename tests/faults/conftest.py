@@ -1,8 +1,7 @@
-"""Counts of what was tried, said at the end of the tests."""
+"""The undisturbed run, and a count of what was tried (tests/tally.py says it at the end)."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -31,15 +30,3 @@ def count(record_property: Callable[[str, object], None]) -> Callable[..., None]
         record_property("fault", (kind, number))
 
     return add
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Under xdist, too: properties travel with the reports."""
-    counts: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("passed", []):
-        for name, value in getattr(report, "user_properties", []):
-            if name == "fault" and report.when == "call":
-                counts[value[0]] += value[1]
-    if counts:
-        said = ", ".join(f"{number} {kind}" for kind, number in counts.items())
-        terminalreporter.write_line(f"faults: {said}")
