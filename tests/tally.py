@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+# Names of the properties that tests note.
+BAD_INPUT, FAULT = "bad input refused", "fault"
+
 
 def _noted(reporter: pytest.TerminalReporter, wanted: str) -> Iterator[Any]:
     """Values of a property of the tests that passed."""
@@ -23,7 +26,7 @@ def _noted(reporter: pytest.TerminalReporter, wanted: str) -> Iterator[Any]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many bad inputs were refused, and how many faults of each kind overcome."""
-    inputs = set(_noted(terminalreporter, "bad input refused"))
+    inputs = set(_noted(terminalreporter, BAD_INPUT))
     if inputs:
         by_chance = sum(value.startswith("random ") for value in inputs)
         terminalreporter.write_line(
@@ -31,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"({len(inputs) - by_chance} of the catalogue, {by_chance} random)"
         )
     faults: Counter[str] = Counter()
-    for kind, number in _noted(terminalreporter, "fault"):
+    for kind, number in _noted(terminalreporter, FAULT):
         faults[kind] += number
     if faults:
         said = ", ".join(f"{number} {kind}" for kind, number in faults.items())

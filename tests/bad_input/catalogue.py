@@ -15,7 +15,6 @@ from meiflow.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.sections import Config
 
-PROPERTY = "bad input refused"
 Builder = Callable[[Path], Any]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meiflow.config import parse_config
-from tests.bad_input.catalogue import PROPERTY
+from tests.tally import BAD_INPUT
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def tried(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Note one bad input that was refused: its theme, and a name that tells it from others."""
 
     def note(theme: str, name: str) -> None:
-        request.node.user_properties.append((PROPERTY, f"{theme}: {name}"))
+        request.node.user_properties.append((BAD_INPUT, f"{theme}: {name}"))
 
     return note
 

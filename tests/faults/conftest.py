@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.session import contents, undisturbed
 from tests.project import Project
+from tests.tally import FAULT
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,6 @@ def count(record_property: Callable[[str, object], None]) -> Callable[..., None]
     """Count faults of a kind: ``count("kills", 25)``."""
 
     def add(kind: str, number: int = 1) -> None:
-        record_property("fault", (kind, number))
+        record_property(FAULT, (kind, number))
 
     return add
