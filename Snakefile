@@ -13,13 +13,13 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from meiflow import __version__ as VERSION
-from meiflow.config import parse_config, read_yaml, resolved
-from meiflow.dataset import COMBINED, Dataset
+from meiflow.config.config import parse_config, read_yaml, resolved
+from meiflow.session.dataset import COMBINED, Dataset
 from meiflow.errors import MeiflowError
 from meiflow.models.modelled import modelled_neurons
-from meiflow.process import RUN
-from meiflow.stimuli.names import SHOWN_PROCEDURES
-from meiflow.writing import require_writable
+from meiflow.cli.process import RUN
+from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.io.writing import require_writable
 
 min_version("9.0")
 os.environ[RUN] = str(os.getpid())  # its jobs do not outlive it

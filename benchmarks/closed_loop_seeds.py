@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from benchmarks.sessions import default_document, fitted_session
 
-from meiflow.stimuli.make import make_recorded_gabor
-from meiflow.stimuli.names import SHOWN_PROCEDURES
-from meiflow.stimuli.procedures import load_population, make_procedure
+from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.stages.procedures import load_population, make_procedure
+from meiflow.stages.stimuli import make_recorded_gabor
 from meiflow.validation.closed_loop import close_loop
 
 

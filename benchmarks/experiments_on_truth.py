@@ -18,8 +18,8 @@ import pandas as pd
 import torch
 from benchmarks.sessions import default_document, fitted_session
 
-from meiflow.experiments.stage import run_population
-from meiflow.truth import GABOR_KINDS
+from meiflow.simulation.truth import GABOR_KINDS
+from meiflow.stages.experiments import run_population
 
 
 def session(units: int, seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

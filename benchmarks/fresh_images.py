@@ -20,21 +20,21 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from meiflow.config import parse_config
-from meiflow.geometry import Geometry
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Network
+from meiflow.images.geometry import Geometry
 from meiflow.models.cnn import NetworkFitter
 from meiflow.models.documents import read_document
-from meiflow.models.fit import fit_models
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
 from meiflow.progress import track
-from meiflow.sections import Network
-from meiflow.session.dead_leaves import dead_leaves
 from meiflow.session.images import resize
-from meiflow.session.simulate import DISPLAY, simulate_session
-from meiflow.tables.build import build_tables
+from meiflow.simulation.dead_leaves import dead_leaves
+from meiflow.simulation.simulate import DISPLAY, simulate_session
+from meiflow.simulation.truth import DEFAULT_KINDS, SHAPE_KINDS, render_filters, true_drive
+from meiflow.stages.models import fit_models
+from meiflow.stages.tables import build_tables
 from meiflow.tables.load import Responses, load_responses
-from meiflow.truth import DEFAULT_KINDS, SHAPE_KINDS, render_filters, true_drive
 
 FRESH = 200
 MEMBERS = ("v1", "ln", "gabor_energy")

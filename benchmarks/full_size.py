@@ -26,8 +26,8 @@ import pandas as pd
 import yaml
 from tests.session.warehouse import SESSION, warehouse
 
-from meiflow.session.nwb_writer import Recording, write_nwb
 from meiflow.session.schedule import build_schedule
+from meiflow.simulation.nwb_writer import Recording, write_nwb
 from meiflow.tables.load import load_trials
 
 AREAS = ("VISam", "VISp", "VISl", "VISal", "CA1", "LGd")
@@ -36,7 +36,7 @@ SPIKES_PER_UNIT = 51_500
 MOVIE_FRAMES = {"natural_movie_one": 18_000, "natural_movie_three": 36_000}
 
 OURS = """
-from meiflow.sections import Quality
+from meiflow.config.sections import Quality
 from meiflow.session.recording import read_session
 from meiflow.tables.counts import count_spikes
 start = time.perf_counter()
@@ -78,7 +78,7 @@ def tell():
     print("peak", re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], flush=True)
 atexit.register(tell)
 """
-STAGE = PEAK + "runpy.run_module('meiflow.cli', run_name='__main__')"
+STAGE = PEAK + "runpy.run_module('meiflow.cli.app', run_name='__main__')"
 FRAME = (
     PEAK
     + """

@@ -28,16 +28,16 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from meiflow.config import load_config
-from meiflow.geometry import Geometry
+from meiflow.config.config import load_config
+from meiflow.config.sections import Gabor
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import contrast_targets
 from meiflow.models.network import NeuronModel
 from meiflow.models.stored import stored_models
-from meiflow.sections import Gabor
 from meiflow.selection.select import selected_neurons
+from meiflow.simulation.truth import render_filters, true_drive
 from meiflow.stimuli.gabor_search import GaborFit, best_gabors, gabor_grid, render
-from meiflow.stimuli.projection import contrast_targets
 from meiflow.tables.stack import read_stack
-from meiflow.truth import render_filters, true_drive
 
 ROOT = Path(__file__).resolve().parents[1]
 PART = 1024  # Gabors that the way neuron by neuron is timed with

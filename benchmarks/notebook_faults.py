@@ -27,23 +27,23 @@ from meiflow.comparison.notebook import (
     disc_luminance,
     mean_gabor,
 )
-from meiflow.comparison.notebook_stage import read_gabor_trials
-from meiflow.comparison.spectrum import power_spectrum, symmetry_index
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, save_figure, style
-from meiflow.files import read_array, read_csv
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project_array
+from meiflow.images.spectrum import power_spectrum, symmetry_index
+from meiflow.io.files import read_array, read_csv
 from meiflow.models.network import load_model
 from meiflow.selection.activity import response_entropy
 from meiflow.selection.notebook import notebook_measures, with_gaps
 from meiflow.selection.reliability import Groups, oracle_correlation
 from meiflow.selection.select import selected_neurons
 from meiflow.session.schedule import build_schedule
+from meiflow.stages.notebook import read_gabor_trials
 from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, patterns, power_law
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, MinMax, SpatialBlur
 from meiflow.stimuli.preconditioning import FourierFilter, notebook_gain
-from meiflow.stimuli.projection import project_array
 from meiflow.stimuli.published import logged_response
 from meiflow.stimuli.regularisers import ContrastPenalty
 from meiflow.stimuli.schedules import Linear, Recursive

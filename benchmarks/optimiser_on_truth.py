@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.progress import track
-from meiflow.session.dead_leaves import dead_leaves
 from meiflow.session.images import resize
+from meiflow.simulation.dead_leaves import dead_leaves
+from meiflow.simulation.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
 from meiflow.stimuli import correlations, most_exciting, noise_starts
-from meiflow.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
 from meiflow.validation.closed_loop import as_tensors, true_optimum
 
 GRID = Geometry(60, 96)

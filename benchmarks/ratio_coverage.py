@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meiflow.config import load_config
+from meiflow.config.config import load_config
 from meiflow.selection.select import selected_neurons
 
 ROOT = Path(__file__).resolve().parents[1]

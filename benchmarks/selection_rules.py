@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Selection
 from meiflow.errors import MeiflowError
-from meiflow.files import read_arrays
-from meiflow.models.fit import fit_models
-from meiflow.sections import Selection
+from meiflow.io.files import read_arrays
 from meiflow.selection.rule import apply_rule
 from meiflow.selection.select import select_neurons
-from meiflow.session.simulate import simulate_session
-from meiflow.tables.build import build_tables
+from meiflow.simulation.simulate import simulate_session
+from meiflow.simulation.truth import render_filters, true_drive
+from meiflow.stages.models import fit_models
+from meiflow.stages.tables import build_tables
 from meiflow.tables.load import load_responses
-from meiflow.truth import render_filters, true_drive
 
 OFF = {"oracle_p_max": None, "oracle_min": None}
 RULES = {

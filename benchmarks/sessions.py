@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meiflow.config import load_config, parse_config
+from meiflow.config.config import load_config, parse_config
+from meiflow.config.sections import Config
 from meiflow.models.bundle import unpack_neuron
-from meiflow.models.fit import fit_models
 from meiflow.progress import track
-from meiflow.sections import Config
 from meiflow.selection.select import select_neurons, selected_neurons
-from meiflow.session.simulate import simulate_session
+from meiflow.simulation.simulate import simulate_session
+from meiflow.stages.models import fit_models
+from meiflow.stages.stimuli import make_stimuli
+from meiflow.stages.tables import build_tables
 from meiflow.stimuli.gabors import make_gabors
-from meiflow.stimuli.make import make_stimuli
-from meiflow.tables.build import build_tables
 from meiflow.tables.load import Responses, load_responses
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -37,18 +37,18 @@ from benchmarks.selection_speed import notebook_oracle
 from snakemake.utils import update_config
 
 from meiflow.combined.gather import costs
-from meiflow.config import load_config, parse_config
+from meiflow.config.config import load_config, parse_config
+from meiflow.config.sections import Config
+from meiflow.images.projection import contrast_targets
 from meiflow.models.cnn import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
-from meiflow.sections import Config
 from meiflow.selection.raster import raster_order
 from meiflow.selection.reliability import Groups, oracle_correlation
 from meiflow.selection.select import selected_neurons
 from meiflow.session.recording import read_session
 from meiflow.session.sdk import ecephys_nwb_classes
 from meiflow.stimuli.gabor_search import gabor_grid, render
-from meiflow.stimuli.projection import contrast_targets
 from meiflow.stimuli.published import notebook_mei
 from meiflow.tables.counts import count_spikes
 from meiflow.tables.load import load_responses, load_trials

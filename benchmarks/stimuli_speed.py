@@ -41,13 +41,13 @@ from benchmarks import openretina_loop
 from benchmarks.openretina_loop import MODELS, NEURONS, SHAPE, build
 from torch import Tensor, nn
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project
 from meiflow.models.network import NeuronModel, load_model
 from meiflow.models.population import PairedModel
 from meiflow.progress import say
 from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, walker_mei
 from meiflow.stimuli.optimiser import Optimised
-from meiflow.stimuli.projection import project
 
 VERSION = "1.1.1"
 # What its optimisation imports; the whole of openretina wants dashboards and video libraries.

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meiflow.geometry import Geometry
-from meiflow.stimuli.patterns import grating_patch
+from meiflow.images.geometry import Geometry
+from meiflow.images.patterns import grating_patch
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "visam_gabors_798911424"
 KEYS = ["x_position", "y_position", "orientation"]

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meiflow.config import parse_config
-from meiflow.geometry import Geometry
-from meiflow.sections import Config
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Config
+from meiflow.images.geometry import Geometry
 from tests.tally import pytest_terminal_summary  # noqa: F401
 
 SMALL = {
@@ -47,7 +47,7 @@ def small_config() -> Config:
 @pytest.fixture(scope="session")
 def small_session(small_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with session.nwb, frames/ and truth.csv of a small simulated session."""
-    from meiflow.session.simulate import simulate_session
+    from meiflow.simulation.simulate import simulate_session
 
     folder = tmp_path_factory.mktemp("session")
     simulate_session(small_config, folder / "session.nwb", folder / "frames", folder / "truth.csv")
@@ -58,7 +58,7 @@ def small_session(small_config: Config, tmp_path_factory: pytest.TempPathFactory
 def small_tables(
     small_config: Config, small_session: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    from meiflow.tables.build import build_tables
+    from meiflow.stages.tables import build_tables
 
     folder = tmp_path_factory.mktemp("tables")
     build_tables(small_config, small_session / "frames", small_session / "session.nwb", folder)

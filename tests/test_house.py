@@ -30,13 +30,14 @@ def test_only_session_imports_allensdk():
 
 
 def test_only_the_stages_that_compute_gradients_import_torch():
-    allowed = {"models", "stimuli", "experiments", "validation", "cli.py"}
+    allowed = {"models", "stimuli", "experiments", "validation", "images", "stages", "benchmark"}
+    allowed |= {"cli"}
     assert files_importing("torch") <= allowed
 
 
 def test_truth_is_read_by_validation_alone():
     """The simulation writes it; of what reads, only validation may know it."""
-    assert files_importing("meiflow.truth") == {"session", "validation"}
+    assert files_importing("meiflow.simulation.truth") == {"simulation", "validation", "benchmark"}
     rules = (ROOT / "workflow" / "rules").glob("*.smk")
     users = {path.name for path in rules if "FILES.truth" in path.read_text()}
     assert users == {"common.smk", "session.smk", "validation.smk"}
@@ -47,7 +48,7 @@ def test_light_commands_import_nothing_heavy(arguments):
     code = (
         "import sys\n"
         f"sys.argv = ['meiflow', *{arguments!r}]\n"
-        "from meiflow.cli import main\n"
+        "from meiflow.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'allensdk', 'pynwb', 'scipy', 'matplotlib', 'sklearn', 'pandas'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))\n"

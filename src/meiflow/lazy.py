@@ -20,7 +20,7 @@ def lazy_exports(
         Module of the package to the names it offers. `Geometry` comes with every package.
     """
     home = {name: f"{package}.{module}" for module, names in public.items() for name in names}
-    home["Geometry"] = "meiflow.geometry"
+    home["Geometry"] = "meiflow.images.geometry"
 
     def get(name: str) -> Any:
         if name not in home:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.sections import Config
 
 Builder = Callable[[Path], Any]
 

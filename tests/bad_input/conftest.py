@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from tests.tally import BAD_INPUT
 
 
@@ -24,7 +24,7 @@ def tried(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture(scope="session")
 def good_nwb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session file of three units and natural scenes alone, to be broken in copies."""
-    from meiflow.session.simulate import simulate_session
+    from meiflow.simulation.simulate import simulate_session
 
     folder = tmp_path_factory.mktemp("good")
     sizes = {"units": {"VISam": 3}, "failing_fraction": 0.0, "frames": 4, "repeats": 2}

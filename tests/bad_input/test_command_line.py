@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meiflow import cli
+from meiflow.cli import app as cli
 from tests.bad_input.catalogue import changed, own_session
 from tests.project import make_project
 
@@ -132,7 +132,7 @@ def test_a_command_ends_with_one_line(
 def test_a_process_ends_with_one_line(name: str, tmp_path: Path) -> None:
     """As a user sees it: nothing is printed before or after."""
     arguments, says = COMMANDS[name]
-    command = [sys.executable, "-m", "meiflow.cli", *arguments(own_session(tmp_path))]
+    command = [sys.executable, "-m", "meiflow.cli.app", *arguments(own_session(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     check(done.returncode, done.stderr, says)
     assert not done.stdout

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meiflow.tables.build import build_tables
+from meiflow.stages.tables import build_tables
 from tests.bad_input.catalogue import Case, csv, own_config, own_session, refused
 
 FIRST = ["trial_id", "neuron_id", "spike_count"]

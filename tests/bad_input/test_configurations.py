@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from meiflow.config import check_inputs, load_config, parse_config
-from meiflow.sections import Config
+from meiflow.config.config import check_inputs, load_config, parse_config
+from meiflow.config.sections import Config
 from tests.bad_input.catalogue import Case, named, own_session, refused
 
 SCHEMA = Config.model_json_schema()

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from meiflow.config import load_config, parse_config
+from meiflow.config.config import load_config, parse_config
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv
-from meiflow.sections import Config
+from meiflow.io.files import read_csv
 from meiflow.session.images import load_images
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, trials_from_table
 from tests.bad_input.catalogue import HEADER, ROWS, changed, csv, digest

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError
-from meiflow.sections import Quality
 from meiflow.session.download import check_session_file
 from meiflow.session.recording import read_session
 from meiflow.session.source import session_files

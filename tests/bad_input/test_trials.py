@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meiflow.tables.build import build_tables
+from meiflow.stages.tables import build_tables
 from meiflow.tables.load import load_trials
 from tests.bad_input.catalogue import (
     HEADER,

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meiflow.files import write_array, write_csv, write_text
-from meiflow.geometry import Geometry
-from meiflow.stimuli.patterns import gabor
+from meiflow.images.geometry import Geometry
+from meiflow.images.patterns import gabor
+from meiflow.io.files import write_array, write_csv, write_text
 
 GRID = Geometry(30, 48)
 BENCHMARK = (

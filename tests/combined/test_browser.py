@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from meiflow.combined.page import combine_sessions
-from meiflow.config import parse_config
-from meiflow.files import read_csv, write_csv
+from meiflow.config.config import parse_config
+from meiflow.io.files import read_csv, write_csv
+from meiflow.report.combined_page import combine_sessions
 from tests.combined.results import session_results
 from tests.report.test_browser import LOCAL, browser
 

@@ -12,10 +12,10 @@ import pytest
 
 from meiflow.combined.estimates import estimate, interval, session_values
 from meiflow.combined.gather import costs, gather
-from meiflow.combined.page import combine_sessions
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_csv
+from meiflow.io.files import read_csv, write_csv
+from meiflow.report.combined_page import combine_sessions
 from tests.combined.results import session_results
 from tests.docs.pages import ROOT
 from tests.docs.test_commands import documented

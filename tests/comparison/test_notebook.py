@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meiflow.cli import app
+from meiflow.cli.app import app
 from meiflow.comparison.notebook import (
     NOTEBOOK,
     GaborRecipe,
@@ -18,12 +18,12 @@ from meiflow.comparison.notebook import (
     mean_gabor,
     notebook_metrics,
 )
-from meiflow.comparison.spectrum import dominant_orientation, peak_frequency, power_spectrum
 from meiflow.errors import MeiflowError
-from meiflow.files import write_array, write_csv
-from meiflow.geometry import Geometry
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.images.spectrum import dominant_orientation, peak_frequency, power_spectrum
+from meiflow.io.files import write_array, write_csv
 from meiflow.models.network import NeuronModel, save_model
-from meiflow.stimuli import patterns
 from meiflow.tables.stack import write_stack
 from tests.allen_gabors import DATA, KEYS
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from tests.docs.pages import NEURON, PAGES, ROOT, TRIED, WAYS, Block, all_commands, blocks, tried
 from tests.docs.pages import way as way_of
 from tests.project import SMALL, Project, finished_project

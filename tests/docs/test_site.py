@@ -125,7 +125,7 @@ def test_links_of_the_pages_as_files_resolve(page: Path) -> None:
 
 def test_commands_and_benchmarks_named_in_the_text_exist() -> None:
     """Inline code is not run; but what it names is there, with the options it names."""
-    from meiflow.cli import app
+    from meiflow.cli.app import app
 
     commands = {c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands}
     for page in PAGES:

@@ -15,10 +15,11 @@ from torch import nn
 
 import meiflow.experiments
 from meiflow import experiments as ex
+from meiflow.config.experiments import STANDARD
+from meiflow.config.sections import Experiments
 from meiflow.experiments.measures import spread
-from meiflow.sections import Experiments
-from meiflow.sections.experiments import STANDARD
-from meiflow.stimuli import Increase, Last, Mean, SliceMean, patterns
+from meiflow.images import patterns
+from meiflow.stimuli import Increase, Last, Mean, SliceMean
 
 GRID = ex.Geometry(12, 16)
 ROOT = Path(__file__).resolve().parents[2]

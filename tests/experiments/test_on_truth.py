@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from meiflow import experiments as ex
+from meiflow.config.sections import Experiments
 from meiflow.figures.experiments import neuron_figure
-from meiflow.sections import Experiments
-from meiflow.truth import GABOR_KINDS
+from meiflow.simulation.truth import GABOR_KINDS
 from tests.experiments.truth import GRID, experiments_on_truth, model_of, nearly, neurons
 
 

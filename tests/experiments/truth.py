@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from meiflow.config.sections import Experiments
 from meiflow.experiments import (
     Preferred,
     at_preferred_frequency,
@@ -12,9 +13,14 @@ from meiflow.experiments import (
     standard_experiments,
     summarise,
 )
-from meiflow.geometry import Geometry
-from meiflow.sections import Experiments
-from meiflow.truth import GABOR_KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
+from meiflow.images.geometry import Geometry
+from meiflow.simulation.truth import (
+    GABOR_KINDS,
+    calibrate_gain,
+    draw_neurons,
+    render_filters,
+    true_drive,
+)
 
 GRID = Geometry(40, 64)
 BASELINE = 2.0

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from meiflow.cli import main
-from meiflow.sums import sum_path
+from meiflow.cli.app import main
+from meiflow.io.sums import sum_path
 from tests.faults.session import RUN, assert_undisturbed, contents, differing
 from tests.project import Project
 

@@ -15,7 +15,7 @@ import torch
 
 from meiflow.errors import MeiflowError
 from meiflow.figures.style import new_figure, save_figure
-from meiflow.files import write_array, write_arrays, write_csv, write_picture, write_text
+from meiflow.io.files import write_array, write_arrays, write_csv, write_picture, write_text
 from meiflow.models.documents import write_document
 from tests.faults.session import RUN, TINY, assert_undisturbed, contents, differing, leftovers
 from tests.project import Project, make_project

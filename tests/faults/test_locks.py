@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from meiflow.process import RUN as RUN_OF
+from meiflow.cli.process import RUN as RUN_OF
 from tests.faults.session import RUN, Running, assert_undisturbed, gone, wait_until
 from tests.project import Project
 
@@ -53,7 +53,7 @@ def test_a_job_of_a_run_that_is_gone_ends_and_writes_nothing(tmp_path):
     """It is told its run by number, which is another process's or nobody's by now."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    command = [sys.executable, "-m", "meiflow.cli", "simulate", "--config", "{}"]
+    command = [sys.executable, "-m", "meiflow.cli.app", "simulate", "--config", "{}"]
     for name in ("nwb", "images", "truth"):
         command += [f"--{name}", str(tmp_path / "results" / name)]
     done = subprocess.run(

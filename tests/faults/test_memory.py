@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow import cli
+from meiflow.cli import app as cli
 
 SAID = "meiflow: error: out of memory; give the job more"
 MB = 1 << 20
@@ -49,7 +49,7 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
 
 
 def test_a_limited_job_says_so_and_is_done_with_more(small_tables, tmp_path, count):
-    command = [sys.executable, "-m", "meiflow.cli", "select", "--config", "{}"]
+    command = [sys.executable, "-m", "meiflow.cli.app", "select", "--config", "{}"]
     command += ["--tables", str(small_tables), "--output", str(tmp_path / "selection")]
     for limit in (250 * MB, 350 * MB):
         limited = ["prlimit", f"--as={limit}", *command]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from meiflow.config.sections import Network
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models.cnn import NetworkFitter, load_core, pretrain_core, save_core
 from meiflow.models.cores import StackedCore
 from meiflow.models.front_end import GREY
@@ -19,7 +20,6 @@ from meiflow.models.network_member import (
 )
 from meiflow.models.readouts import PyramidReadout
 from meiflow.models.training import correlation, poisson_loss, squared_error, train
-from meiflow.sections import Network
 
 GRID = Geometry(16, 24, 48.0, 32.0)
 SMALL = Network(channels=6, layers=2, epochs=8, batch=16, scales=2)

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import Model
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
 from meiflow.models.cross_validate import fit_all
 from meiflow.models.network import NeuronModel
 from meiflow.models.search import image_folds
-from meiflow.sections import Model
-from meiflow.session.dead_leaves import dead_leaves
 from meiflow.session.images import resize
-from meiflow.stimuli import patterns
+from meiflow.simulation.dead_leaves import dead_leaves
 
 GRID = Geometry(30, 48, 60.6, 47.4)
 CONFIG = Model(

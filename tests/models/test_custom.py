@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from meiflow.config import check_inputs, parse_config
+from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models.custom import check_module, load_custom
 from meiflow.models.documents import write_document
 from meiflow.models.network import NeuronModel, load_model, save_model

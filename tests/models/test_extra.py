@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv
+from meiflow.io.files import read_csv
 from meiflow.models.cross_validate import fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
 from meiflow.tables.load import load_responses, load_trials

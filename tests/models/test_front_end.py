@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import Model
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, feature_maps, features_at, search_places
-from meiflow.sections import Model
-from meiflow.stimuli import patterns
 
 GRID = Geometry(30, 48, 60.6, 47.4)
 

@@ -6,16 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import GaborEnergy, LinearNonlinear
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 from meiflow.models.gabor_energy import GaborEnergyFitter
 from meiflow.models.jobs import Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.ln import LnFitter
 from meiflow.models.members import build_member
-from meiflow.sections import GaborEnergy, LinearNonlinear
-from meiflow.session.dead_leaves import dead_leaves
 from meiflow.session.images import resize
-from meiflow.stimuli import patterns
+from meiflow.simulation.dead_leaves import dead_leaves
 
 GRID = Geometry(30, 48, 60.6, 47.4)
 PLACE = (10.0, -6.0)

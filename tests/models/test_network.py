@@ -6,13 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meiflow.config.sections import Model
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, features_at
 from meiflow.models.network import NeuronModel, load_ensemble, load_model, save_ensemble, save_model
 from meiflow.models.nonlinearity import positive
 from meiflow.models.ridge import Linear
-from meiflow.sections import Model
 
 GRID = Geometry(20, 32, 60.0, 40.0)
 

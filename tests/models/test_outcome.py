@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_csv
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_csv, write_csv
 from meiflow.models import cross_validate
 from meiflow.models.bundle import unpack_neuron, write_bundle
-from meiflow.models.fit import fit_models
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.modelled import modelled_neurons, require_modelled
 from meiflow.models.network import load_ensemble, load_model
 from meiflow.models.outcome import write_modelled
+from meiflow.stages.models import fit_models
 from meiflow.tables.stack import write_stack
 
 GRID = Geometry(12, 16)

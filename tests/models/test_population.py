@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import Model
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.gabor_energy import NAMES
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel
-from meiflow.sections import Model
 from meiflow.stimuli import Iterations, most_exciting, noise_starts
 
 GRID = Geometry(20, 32, 60.0, 40.0)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Config
 from meiflow.report.columns import Cell
 from meiflow.report.page import render
 from meiflow.report.provenance import read_provenance
 from meiflow.report.view import NeuronPage, ReportView
-from meiflow.sections import Config
 from tests.conftest import SMALL
 from tests.report.results import judged, make_results, many, view_of
 
@@ -39,7 +39,7 @@ def results(report_config, small_tables, tmp_path_factory) -> Path:
 
 
 def _ids(tables: Path) -> list[str]:
-    from meiflow.files import read_csv
+    from meiflow.io.files import read_csv
 
     return read_csv(tables / "units.csv")["neuron_id"].tolist()
 

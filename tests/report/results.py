@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from meiflow.comparison.compare import spectra_table
-from meiflow.comparison.spectrum import power_spectrum
-from meiflow.files import (
+from meiflow.config.sections import Config
+from meiflow.images.patterns import gabor
+from meiflow.images.spectrum import power_spectrum
+from meiflow.io.files import (
     read_csv,
     write_array,
     write_arrays,
@@ -22,11 +24,9 @@ from meiflow.files import (
 )
 from meiflow.report.provenance import write_provenance
 from meiflow.report.session_data import read_session_data
-from meiflow.report.summary import summarise
 from meiflow.report.view import NeuronPage, ReportView, build_view
-from meiflow.sections import Config
 from meiflow.selection.select import select_neurons
-from meiflow.stimuli.patterns import gabor
+from meiflow.stages.summary import summarise
 from meiflow.tables.load import load_responses
 
 SCORED = {

@@ -325,7 +325,7 @@ def test_every_figure_has_its_downloads(open_page, fragment):
 
 
 def test_table_and_configuration_can_be_saved(open_page, report_config, results):
-    from meiflow.config import load_config
+    from meiflow.config.config import load_config
 
     page = open_page()
     table = saved(page, page.locator("[data-save=summary]"))

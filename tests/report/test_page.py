@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_csv, write_text
+from meiflow.io.files import read_csv, write_csv, write_text
 from meiflow.report.page import render, write_report
 from meiflow.report.provenance import read_provenance
 from tests.report.conftest import HOSTILE, MANY

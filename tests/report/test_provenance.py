@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from meiflow.errors import MeiflowError
-from meiflow.files import write_text
+from meiflow.io.files import write_text
 from meiflow.report.columns import cell, number
 from meiflow.report.provenance import hash_of, read_provenance, versions, write_provenance
 from meiflow.report.trust import precision_text, trust_of

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.config import load_config, parse_config
+from meiflow.config.config import load_config, parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_array, read_arrays, read_csv
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_array, read_arrays, read_csv
 from meiflow.models.documents import read_document, write_document
 from meiflow.models.network import NeuronModel, load_ensemble, load_model, save_model
 from meiflow.models.stored import stored_members, stored_models

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError
-from meiflow.sections import Session
 from meiflow.session.download import download_session, list_sessions
 from meiflow.session.transfer import Network, answer, fetch
 from meiflow.session.warehouse import Warehouse

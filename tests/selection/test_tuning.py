@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from meiflow.sections import Quality
+from meiflow.config.sections import Quality
 from meiflow.selection.tuning import (
     fano_factor,
     image_selectivity,

@@ -7,9 +7,9 @@ import math
 import pandas as pd
 import pytest
 
+from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError
-from meiflow.files import write_csv
-from meiflow.sections import Session
+from meiflow.io.files import write_csv
 from meiflow.session.download import choose_sessions, chosen_sessions
 from meiflow.session.warehouse import Warehouse
 from tests.session.warehouse import Known, warehouse

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from meiflow.config.sections import Quality, Session
 from meiflow.errors import MeiflowError
-from meiflow.sections import Quality, Session
 from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
@@ -28,8 +28,8 @@ IN_WAREHOUSE = f"well_known_file_download/{NWB_FILE}"
 @pytest.fixture(scope="module")
 def tiny_nwb(tmp_path_factory):
     """A session file of this very id, small enough to send many times."""
-    from meiflow.config import parse_config
-    from meiflow.session import simulate
+    from meiflow.config.config import parse_config
+    from meiflow.simulation import simulate
 
     folder = tmp_path_factory.mktemp("tiny")
     sizes = {"units": {"VISam": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
@@ -271,7 +271,7 @@ def test_kill_during_the_download_and_resume(server, home, tiny_nwb):
     server.faults[IN_BUCKET] = "stall"
     session = {"source": "allen", "id": str(SESSION), "warehouse": server.address}
     config = json.dumps({"session": session | {"bucket": server.bucket}})
-    command = [sys.executable, "-m", "meiflow.cli", "download", "--config", config]
+    command = [sys.executable, "-m", "meiflow.cli.app", "download", "--config", config]
     command += ["--nwb", str(home), "--images", str(home.parents[1] / "scenes")]
     command += ["--cache", str(home.parents[1] / "cache"), "--output", str(home) + ".done"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import parse_config
-from meiflow.sections import Quality
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Quality
 from meiflow.session.images import resize
 from meiflow.session.recording import read_session
-from meiflow.tables.build import build_tables
+from meiflow.stages.tables import build_tables
 from meiflow.tables.counts import count_spikes, counting_windows, outside
 from meiflow.tables.load import load_trials
 

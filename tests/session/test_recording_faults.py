@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError
-from meiflow.sections import Quality
 from meiflow.session.recording import mean_within, read_session
-from meiflow.tables.build import build_tables
+from meiflow.stages.tables import build_tables
 from meiflow.tables.counts import count_spikes, outside
 from meiflow.tables.load import load_trials, window_length
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from meiflow.sections import Procedure
+from meiflow.config.sections import Procedure
 from tests.project import ROOT
 from tests.slurm import cluster
 

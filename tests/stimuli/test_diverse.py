@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.patterns import gabor
+from meiflow.images.projection import project
 from meiflow.stimuli import correlations, diverse_images, most_exciting, noise_starts
-from meiflow.stimuli.patterns import gabor
-from meiflow.stimuli.projection import project
 
 GRID = Geometry(24, 32, 60.0, 45.0)
 MEAN, CONTRAST = 0.5, 0.08

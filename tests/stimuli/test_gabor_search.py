@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Gabor
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
 from meiflow.models.network import NeuronModel
-from meiflow.sections import Gabor
-from meiflow.stimuli import patterns
 from meiflow.stimuli.gabor_search import PARAMETERS, best_gabors, gabor_grid, render
 
 GRID = Geometry(30, 48)

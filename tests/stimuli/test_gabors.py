@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
-from meiflow.stimuli import patterns
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
 from meiflow.stimuli.gabors import make_gabors, read_gabor
 
 GRID = Geometry(30, 48)

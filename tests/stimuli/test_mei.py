@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.comparison.spectrum import power_spectrum
-from meiflow.geometry import Geometry
-from meiflow.stimuli import patterns
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.images.spectrum import power_spectrum
 from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.preconditioning import smoothing
 

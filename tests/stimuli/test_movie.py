@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.stimuli import (
     Increase,
     Last,

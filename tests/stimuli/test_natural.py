@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.patterns import gabor
 from meiflow.stimuli import best_of, fade, matched_naturals
-from meiflow.stimuli.patterns import gabor
 
 GRID = Geometry(24, 32, 60.0, 45.0)
 FILTER = gabor(GRID, 8.0, -5.0, 14.0, 30.0, 40.0, 5.0)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.patterns import gabor
 from meiflow.stimuli import (
     Clip,
     Constant,
@@ -25,7 +26,6 @@ from meiflow.stimuli import (
     most_exciting,
     noise_starts,
 )
-from meiflow.stimuli.patterns import gabor
 
 SHAPES = [(3, 12, 16), (3, 2, 12, 16), (3, 2, 5, 12, 16)]
 

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meiflow.comparison.spectrum import power_spectrum
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.patterns import difference_of_gaussians
+from meiflow.images.spectrum import power_spectrum
 from meiflow.stimuli import (
     Ascent,
     FourierFilter,
@@ -25,7 +26,6 @@ from meiflow.stimuli import (
     smoothing,
     walker_gain,
 )
-from meiflow.stimuli.patterns import difference_of_gaussians
 
 GRID = Geometry(60, 96)
 SHAPES = [(12, 16), (11, 15), (12, 15), (11, 16), (60, 96), (1, 6)]

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 import meiflow.stimuli
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project
 from meiflow.stimuli import (
     best_of,
     diverse_images,
@@ -25,7 +26,6 @@ from meiflow.stimuli import (
     optimise,
     walker_mei,
 )
-from meiflow.stimuli.projection import project
 
 GRID = Geometry(8, 10)
 
@@ -34,7 +34,7 @@ GRID = Geometry(8, 10)
 def test_every_name_imports_and_is_documented(name):
     thing = getattr(meiflow.stimuli, name)
     assert thing.__name__ == name
-    assert thing.__module__.startswith(("meiflow.stimuli.", "meiflow.geometry"))
+    assert thing.__module__.startswith(("meiflow.stimuli.", "meiflow.images.geometry"))
     text = thing.__doc__
     assert text
     assert not text.startswith(f"{name}(")  # what a dataclass writes by itself

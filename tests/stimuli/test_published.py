@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.stimuli import notebook_mei, walker_mei
 from meiflow.stimuli.published import logged_response
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import sem
 
-from meiflow.config import check_inputs, parse_config
+from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
-from meiflow.tables.build import build_tables
+from meiflow.images.geometry import Geometry
+from meiflow.stages.tables import build_tables
 from meiflow.tables.conditions import Conditions, conditions_from_table, read_conditions
 
 GRID = Geometry(60, 96)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meiflow.errors import MeiflowError
-from meiflow.files import read_arrays, write_arrays
+from meiflow.io.files import read_arrays, write_arrays
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S, ImageSpikes, read_image_spikes
 from meiflow.tables.load import load_trials
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.sections import Quality
+from meiflow.config.sections import Quality
 from meiflow.session.recording import read_session
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.session.sdk import _restore_numpy_names

@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import write_array, write_csv
-from meiflow.geometry import Geometry
-from meiflow.stimuli.projection import project_array
-from meiflow.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project_array
+from meiflow.io.files import write_array, write_csv
+from meiflow.simulation.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
 from meiflow.validation.closed_loop import close_loop, true_optimum
 
 GRID = Geometry(30, 48)

@@ -8,18 +8,18 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from meiflow.config import parse_config
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.figures.recorded import recorded_overview, tuning_figure
-from meiflow.files import write_csv
-from meiflow.geometry import Geometry
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import write_csv
 from meiflow.models.network import NeuronModel, save_model
+from meiflow.report.tuning_views import tuning_views
 from meiflow.session.schedule import gabor_conditions, grating_conditions
-from meiflow.stimuli import patterns
+from meiflow.stages.recorded import compare_recorded, predict_conditions
 from meiflow.tables.conditions import Conditions
-from meiflow.validation.predict import compare_recorded, predict_conditions
 from meiflow.validation.recorded import agreement, circular_mean, preferences, tuning_curve
-from meiflow.validation.views import tuning_views
 
 GRID = Geometry(30, 48)
 

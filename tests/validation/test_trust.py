@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 import torch
 
-from meiflow.config import parse_config
+from meiflow.benchmark.calibrate import choose_rule, measured, with_fractions
+from meiflow.benchmark.design import CHOOSING, MEASURING
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.files import write_array, write_csv
-from meiflow.geometry import Geometry
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project_array
+from meiflow.io.files import write_array, write_csv
 from meiflow.models.network import NeuronModel, save_ensemble
-from meiflow.stimuli import patterns
-from meiflow.stimuli.projection import project_array
-from meiflow.validation.benchmark.calibrate import choose_rule, measured, with_fractions
-from meiflow.validation.benchmark.design import CHOOSING, MEASURING
 from meiflow.validation.confidence import measure_confidence, regrets
 from meiflow.validation.trust import Calibration, calibration
 

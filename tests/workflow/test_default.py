@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from meiflow.truth import GABOR_KINDS
+from meiflow.simulation.truth import GABOR_KINDS
 from tests.project import make_project
 
 pytestmark = pytest.mark.workflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from meiflow.files import read_csv, write_csv
+from meiflow.io.files import read_csv, write_csv
 
 pytestmark = pytest.mark.workflow
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from tests.allen_gabors import DATA, KEYS, convert, visam_units
 
 pytestmark = [

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from meiflow.sections import Procedure
-from meiflow.sections.experiments import STANDARD
-from meiflow.stimuli.names import SHOWN_PROCEDURES
+from meiflow.config.experiments import STANDARD
+from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.config.sections import Procedure
 from tests.project import contents
 
 pytestmark = pytest.mark.workflow

@@ -137,8 +137,8 @@ def test_sessions_do_not_wait_for_each_other(three, tmp_path):
 
 def test_a_session_gives_the_same_whether_run_alone_or_with_others(three, project):
     """Alone it needs to be told the seed that it has as one of many."""
-    from meiflow.config import parse_config
-    from meiflow.dataset import Dataset
+    from meiflow.config.config import parse_config
+    from meiflow.session.dataset import Dataset
 
     one = Dataset(parse_config(TINY | {"sessions": LIST})).config_of("m1").session
     simulation = TINY["session"]["simulation"] | {"seed": one.simulation.seed}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv
+from meiflow.io.files import read_csv
 from meiflow.selection.rule import reasons_told
 
 NOBODY = "nobody left"

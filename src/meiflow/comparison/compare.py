@@ -11,16 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.comparison.ensemble import ratio_interval
-from meiflow.comparison.gabor_fit import fit_gabor
-from meiflow.comparison.masks import (
+from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.config.sections import Comparison, Config
+from meiflow.errors import MeiflowError
+from meiflow.images.gabor_fit import fit_gabor
+from meiflow.images.geometry import Geometry
+from meiflow.images.masks import (
     disc_mask,
     equivalent_diameter,
     pattern_centre,
     pattern_mask,
     tight_mask,
 )
-from meiflow.comparison.similarity import best_shift, image_similarity
-from meiflow.comparison.spectrum import (
+from meiflow.images.similarity import best_shift, image_similarity
+from meiflow.images.spectrum import (
     Spectrum,
     axial_profile,
     bandwidth_octaves,
@@ -31,11 +35,7 @@ from meiflow.comparison.spectrum import (
     radial_profile,
     symmetry_index,
 )
-from meiflow.errors import MeiflowError
-from meiflow.files import read_array, read_csv, write_array, write_csv, write_picture
-from meiflow.geometry import Geometry
-from meiflow.sections import Comparison, Config
-from meiflow.stimuli.names import SHOWN_PROCEDURES
+from meiflow.io.files import read_array, read_csv, write_array, write_csv, write_picture
 
 # Stimulus name -> file name (without suffix) in the neuron's folder.
 STIMULI = {
@@ -91,7 +91,7 @@ def read_procedures(
     MeiflowError
         If a file is damaged, or made for other neurons.
     """
-    from meiflow.stimuli.projection import project_array
+    from meiflow.images.projection import project_array
 
     found: dict[str, list[Stimulus]] = {neuron: [] for neuron in neurons}
     for procedure, name in SHOWN_PROCEDURES.items():
@@ -258,8 +258,8 @@ def compare_neuron(
     """
     from meiflow.figures.spectrum import SpectrumView, spectrum_figure
     from meiflow.figures.style import save_both
+    from meiflow.images.projection import contrast_targets, is_matched
     from meiflow.models.network import load_ensemble, load_model
-    from meiflow.stimuli.projection import contrast_targets, is_matched
 
     geometry = config.image.geometry
     model = load_model(model_path, geometry, config.model.custom)

@@ -41,8 +41,8 @@ class Experiment:
 
     Examples
     --------
-    >>> from meiflow.geometry import Geometry
-    >>> from meiflow.stimuli.patterns import disc
+    >>> from meiflow.images.geometry import Geometry
+    >>> from meiflow.images.patterns import disc
     >>> screen = Geometry(60, 96)
     >>> spots = Experiment(
     ...     "spots",

@@ -176,9 +176,9 @@ def summarise(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, obje
     --------
     >>> from meiflow.experiments.experiment import run
     >>> from meiflow.experiments.standard import Preferred, standard_experiments
-    >>> from meiflow.geometry import Geometry
-    >>> from meiflow.sections.experiments import Experiments
-    >>> from meiflow.stimuli.patterns import gabor
+    >>> from meiflow.images.geometry import Geometry
+    >>> from meiflow.config.experiments import Experiments
+    >>> from meiflow.images.patterns import gabor
     >>> screen = Geometry(60, 96)
     >>> field = gabor(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
     >>> respond = lambda images: np.maximum(((images - 0.5) * field).sum((1, 2)), 0)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from meiflow.config.experiments import Experiments
 from meiflow.experiments.analysis import frequency_tuning
 from meiflow.experiments.experiment import Respond, run
 from meiflow.experiments.measures import curve
 from meiflow.experiments.standard import GREY, Preferred, standard_experiments
-from meiflow.sections.experiments import Experiments
 
 
 def at_preferred_frequency(
@@ -38,8 +38,8 @@ def at_preferred_frequency(
 
     Examples
     --------
-    >>> from meiflow.geometry import Geometry
-    >>> from meiflow.stimuli.patterns import gabor
+    >>> from meiflow.images.geometry import Geometry
+    >>> from meiflow.images.patterns import gabor
     >>> screen = Geometry(60, 96)
     >>> field = gabor(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
     >>> respond = lambda images: np.maximum(((images - 0.5) * field).sum((1, 2)), 0)

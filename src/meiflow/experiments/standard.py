@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meiflow.config.experiments import ExperimentName, Experiments
 from meiflow.experiments.experiment import Experiment
-from meiflow.geometry import Geometry
-from meiflow.sections.experiments import ExperimentName, Experiments
-from meiflow.stimuli import patterns
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
 
 GREY = 0.5
 _LOWEST_CPD = 0.01
@@ -35,7 +35,7 @@ class Preferred:
     ----------
     geometry : Geometry
     x_deg, y_deg, wavelength_deg, orientation_deg, phase_deg, sigma_deg, aspect : float
-        As in `meiflow.stimuli.patterns.gabor`.
+        As in `meiflow.images.patterns.gabor`.
     """
 
     geometry: Geometry

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from meiflow.combined.estimates import ALL_AREAS, MEASURES, areas_of, interval
 from meiflow.combined.gather import meaningful
-from meiflow.comparison.spectrum import ORIENTED
 from meiflow.figures.models import KINDS
 from meiflow.figures.overview import extent, show_image
 from meiflow.figures.style import (
@@ -26,7 +25,8 @@ from meiflow.figures.style import (
     new_figure,
     style,
 )
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.spectrum import ORIENTED
 
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, "#CC79A7", "#56B4E9", "#000000", "#8A6D00")
 _LABELS = {measure.name: measure.label for measure in MEASURES}

@@ -21,7 +21,7 @@ from meiflow.figures.style import (
     new_figure,
     style,
 )
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 
 MASK_COLOUR = "#F0E442"
 _SHORT = {

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meiflow.comparison.notebook import RADIUS_PX
-from meiflow.comparison.spectrum import power_spectrum
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, style
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.spectrum import power_spectrum
 
 _NAMES = {
     "notebook_mei": "MEI, notebook",

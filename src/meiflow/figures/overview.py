@@ -19,7 +19,7 @@ from meiflow.figures.style import (
     new_figure,
     style,
 )
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 
 
 def extent(geometry: Geometry) -> tuple[float, float, float, float]:

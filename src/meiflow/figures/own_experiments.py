@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from meiflow.config.experiments import STANDARD
 from meiflow.experiments.measures import PHASE, curve, spread
 from meiflow.figures.style import GREY, new_figure, style
-from meiflow.sections.experiments import STANDARD
 
 Tables = Mapping[str, pd.DataFrame]
 COUNTS = {"response": "count less grey", "f0": "F0 (less grey)", "f1": "F1 of the count"}

@@ -11,16 +11,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.comparison.spectrum import (
+from meiflow.figures.overview import extent, show_image, two_lines
+from meiflow.figures.style import COLUMN, PAGE, STIMULUS_COLOURS, STIMULUS_NAMES, new_figure, style
+from meiflow.images.geometry import Geometry
+from meiflow.images.spectrum import (
     Profile,
     Spectrum,
     axial_profile,
     radial_profile,
     spectral_peak,
 )
-from meiflow.figures.overview import extent, show_image, two_lines
-from meiflow.figures.style import COLUMN, PAGE, STIMULUS_COLOURS, STIMULUS_NAMES, new_figure, style
-from meiflow.geometry import Geometry
 
 _DEPTH = 1e-5  # of the highest power, where the radial profiles are cut off
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import new_figure, style
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 
 _COLUMNS = 8
 _MOST_SHOWN = 160

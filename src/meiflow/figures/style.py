@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
-from meiflow.files import atomic
+from meiflow.io.files import atomic
 
 # Inches: one and two columns of a journal (85 and 180 mm).
 COLUMN, PAGE = 3.35, 7.08

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, COLUMN, GREY, VERMILION, new_figure, style
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 
 BIN_S = 0.02
 

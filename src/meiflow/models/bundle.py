@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meiflow.errors import MeiflowError
-from meiflow.sums import verify
-from meiflow.writing import atomic
+from meiflow.io.sums import verify
+from meiflow.io.writing import atomic
 
 # An archive of the same files is the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meiflow.config.sections import Network
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models.cores import StackedCore
 from meiflow.models.documents import read_document, write_document
 from meiflow.models.front_end import GREY
@@ -28,7 +29,6 @@ from meiflow.models.network_member import (
 from meiflow.models.readouts import FactorisedReadout
 from meiflow.models.ridge import Spectrum, Standardiser
 from meiflow.models.training import train
-from meiflow.sections import Network
 
 _FORMAT = "meiflow core 1"
 _DRAWING = Lock()

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import Model
+from meiflow.images.geometry import Geometry
 from meiflow.models.extra import Extra
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.members import State
 from meiflow.models.parts import Parts
 from meiflow.models.ridge import Spectrum
 from meiflow.models.search import Places, find_places, image_folds
-from meiflow.sections import Model
 
 BASELINES = ("pixel_ridge", "mean")
 _CHUNK = 12

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 
 _HINT = "it must turn images (batch, 1, height, width) into responses (batch,)"

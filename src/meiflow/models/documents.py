@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from meiflow.errors import MeiflowError, out_of_memory
-from meiflow.files import atomic
-from meiflow.paths import fault_of
-from meiflow.sums import verify
+from meiflow.io.files import atomic
+from meiflow.io.paths import fault_of
+from meiflow.io.sums import verify
 
 
 def read_document(path: str | Path) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from meiflow.config.sections import Shown
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_csv
 from meiflow.models.front_end import GREY
-from meiflow.sections import Shown
+from meiflow.session.presented import grating_images
 from meiflow.session.schedule import PARAMETRIC
-from meiflow.stimuli.recorded import grating_images
 from meiflow.tables.counts import Trials
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.arrays import namespace
-from meiflow.geometry import Geometry
-from meiflow.sections import Model
-from meiflow.stimuli import patterns
+from meiflow.config.sections import Model
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
 
 GREY = 0.5
 _TINY = 1e-9

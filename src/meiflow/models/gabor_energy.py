@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, softplus
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import GaborEnergy
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
-from meiflow.sections import GaborEnergy
 
 # The fit takes place on a coarser grid; the output weights are then solved on the images' own.
 _COARSEST_PIXELS = 1500

@@ -18,11 +18,11 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import LinearNonlinear
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.ridge import Spectrum
-from meiflow.sections import LinearNonlinear
 
 _PRESS_PENALTIES = 10.0 ** np.arange(-3.0, 1.1, 0.5)
 _INNER_FOLDS = 4

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models import gabor_energy
 from meiflow.models.custom import CustomMember
 from meiflow.models.front_end import GREY, FrontEnd

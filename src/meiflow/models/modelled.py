@@ -6,8 +6,8 @@ import csv
 from functools import lru_cache
 from pathlib import Path
 
-from meiflow.paths import stays_inside
-from meiflow.sums import verify
+from meiflow.io.paths import stays_inside
+from meiflow.io.sums import verify
 
 
 def _rows(path: Path) -> dict[str, bool] | None:

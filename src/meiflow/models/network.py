@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from meiflow.errors import MeiflowError, out_of_memory
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models.documents import damaged, read_document, write_document
 from meiflow.models.members import Mixture, State
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import Network
+from meiflow.images.geometry import Geometry
 from meiflow.models.cores import StackedCore
 from meiflow.models.readouts import FactorisedReadout, GaussianReadout, PyramidReadout
-from meiflow.sections import Network
 
 Readout = PyramidReadout | GaussianReadout | FactorisedReadout
 

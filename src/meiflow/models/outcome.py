@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.files import read_csv, write_csv
+from meiflow.io.files import read_csv, write_csv
 from meiflow.selection.rule import require_somebody
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import Model
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, feature_maps, search_places
 from meiflow.models.ridge import Spectrum, Standardiser
 from meiflow.progress import track
-from meiflow.sections import Model
 
 # The simple cells of a pair in the order of its channels, and its complex cell, as phases.
 _PHASES = np.array([0.0, 180.0, 90.0, 270.0, 0.0])

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.models.documents import damaged, read_document
 from meiflow.models.network import NeuronModel, refuse_strangers
-from meiflow.sections import Config
 
 
 def stored_models(config: Config, path: Path, neurons: list[str]) -> list[NeuronModel]:

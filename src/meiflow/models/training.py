@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meiflow.config.sections import Network
 from meiflow.errors import MeiflowError
 from meiflow.models.network_member import NeuronNetwork
 from meiflow.progress import say
-from meiflow.sections import Network
 
 _TINY = 1e-4
 _LEAST = 0.05

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from meiflow.geometry import Geometry
+from meiflow.config.sections import Model
+from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, features_at
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import fit_reweighted
-from meiflow.sections import Model
 
 
 class V1Fitter:

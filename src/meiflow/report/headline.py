@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meiflow.files import read_csv
+from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import Calibration, trust_of

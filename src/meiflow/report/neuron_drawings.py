@@ -17,7 +17,7 @@ from meiflow.figures.neuron import (
 from meiflow.figures.recorded import TuningView, tuning_figure
 from meiflow.figures.spectrum import profiles_figure
 from meiflow.figures.trials import Shown, psth, raster_figure, strip_figure
-from meiflow.files import read_csv
+from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file, image_table
 from meiflow.report.session_data import SessionData, mask_of

@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meiflow.comparison.compare import read_procedure
+from meiflow.config.names import SHOWN_PROCEDURES
 from meiflow.figures.models import learning_curves, model_scores
 from meiflow.figures.overview import closed_loop, gallery, response_ratios
 from meiflow.figures.style import save_both
-from meiflow.files import read_csv
+from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import surest_first, trust_of
-from meiflow.stimuli.names import SHOWN_PROCEDURES
 
 _GALLERY = 8
 

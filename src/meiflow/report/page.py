@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from meiflow import __version__
-from meiflow.files import write_text
+from meiflow.config.sections import Config
+from meiflow.io.files import write_text
 from meiflow.report.provenance import hash_of_text, read_provenance, versions
 from meiflow.report.session_data import read_session_data
 from meiflow.report.trust import Calibration, calibration_of
 from meiflow.report.view import ReportView, build_view
-from meiflow.sections import Config
 
 
 def write_report(

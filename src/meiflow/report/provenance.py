@@ -12,9 +12,9 @@ from typing import Any
 
 from meiflow import __version__
 from meiflow.errors import MeiflowError
-from meiflow.files import write_text
+from meiflow.io.files import write_text
+from meiflow.io.sums import verify
 from meiflow.session.transfer import read_record, sha256_of
-from meiflow.sums import verify
 
 _PACKAGES = (
     "numpy",

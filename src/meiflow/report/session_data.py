@@ -11,17 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.comparison.compare import read_stimuli
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.figures.recorded import TuningView
 from meiflow.figures.trials import Shown
-from meiflow.files import read_array, read_arrays, read_csv
-from meiflow.sections import Config
+from meiflow.io.files import read_array, read_arrays, read_csv
+from meiflow.io.sums import verify
+from meiflow.report.tuning_views import tuning_views
 from meiflow.selection.select import failed_fits, selected_neurons
-from meiflow.sums import verify
 from meiflow.tables.counts import Trials
 from meiflow.tables.image_spikes import ImageSpikes, read_image_spikes
 from meiflow.tables.load import Responses, load_responses, load_trials
-from meiflow.validation.views import tuning_views
 
 _BEST_AND_WORST = 2
 

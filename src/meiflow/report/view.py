@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from meiflow.comparison.spectrum import ORIENTED
-from meiflow.files import read_csv
+from meiflow.images.spectrum import ORIENTED
+from meiflow.io.files import read_csv
 from meiflow.report.columns import KINDS, Cell, Column, cell, columns_of, number
 from meiflow.report.drawing import Drawing, packed, picture_uri
 from meiflow.report.headline import Stage, believe, findings, funnel, want

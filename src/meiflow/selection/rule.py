@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from meiflow.config.sections import Selection
 from meiflow.errors import MeiflowError, closest
-from meiflow.sections import Selection
 
 # A condition: how it reads when it fails, and whom it passes.
 Condition = tuple[str, "pd.Series[bool]"]

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, closest
-from meiflow.files import read_csv, write_arrays, write_csv
-from meiflow.paths import stays_inside
+from meiflow.io.files import read_csv, write_arrays, write_csv
+from meiflow.io.paths import stays_inside
 from meiflow.progress import say
-from meiflow.sections import Config
 from meiflow.selection.activity import (
     anomalies,
     correlated_partners,

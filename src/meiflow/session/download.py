@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError, shorten
-from meiflow.files import atomic, read_csv, write_text
+from meiflow.io.files import atomic, read_csv, write_text
 from meiflow.progress import say, track
-from meiflow.sections import Session
 from meiflow.session.nwb_checks import require_self_contained
 from meiflow.session.transfer import (
     FetchError,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.files import read_array
-from meiflow.paths import fault_of
+from meiflow.io.files import read_array
+from meiflow.io.paths import fault_of
 from meiflow.progress import say
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")

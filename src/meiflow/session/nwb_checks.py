@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.paths import fault_of
+from meiflow.io.paths import fault_of
 
 
 def require_self_contained(path: Path) -> None:

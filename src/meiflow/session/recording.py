@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import say
-from meiflow.sections import Quality
 from meiflow.session.nwb_checks import (
     check_ids,
     check_presentations,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from meiflow.sections import Config
+from meiflow.config.sections import Config
 
 
 @dataclass(frozen=True)

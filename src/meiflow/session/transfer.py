@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from meiflow.errors import MeiflowError
-from meiflow.files import write_text
+from meiflow.io.files import write_text
 from meiflow.progress import Transfer, say
 
 T = TypeVar("T")

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project
 from meiflow.stimuli.blur import gaussian_blur
 from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.objectives import Diverse, Increase, Model, evaluated, nearest_correlation
-from meiflow.stimuli.projection import project
 
 _BISECTIONS = 20
 _BLUR = 2.0

@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meiflow.config.sections import Gabor
 from meiflow.errors import MeiflowError
-from meiflow.geometry import Geometry
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project, statistics
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel
 from meiflow.progress import track
-from meiflow.sections import Gabor
-from meiflow.stimuli import patterns
-from meiflow.stimuli.projection import project, statistics
 
 T = TypeVar("T")
 R = TypeVar("R")

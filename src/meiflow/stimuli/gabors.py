@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_array, read_csv, write_array, write_csv
+from meiflow.images.projection import contrast_targets
+from meiflow.io.files import read_array, read_csv, write_array, write_csv
 from meiflow.models.stored import stored_models
 from meiflow.progress import say
-from meiflow.sections import Config
 from meiflow.stimuli.gabor_search import best_gabors
-from meiflow.stimuli.projection import contrast_targets
 
 _NAME = "best_gabors"
 _IN_DEGREES = ("x", "y", "wavelength", "orientation", "phase", "sigma")

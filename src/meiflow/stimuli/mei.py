@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.geometry import Geometry
-from meiflow.sections import Mei
+from meiflow.config.sections import Mei
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import feasible_contrast, project
 from meiflow.stimuli.objectives import Model, Objective
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
 from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
-from meiflow.stimuli.projection import feasible_contrast, project
 from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Stopper
 from meiflow.stimuli.updates import Ascent
@@ -161,7 +161,7 @@ def most_exciting(
 
     Examples
     --------
-    >>> from meiflow.stimuli.patterns import gabor
+    >>> from meiflow.images.patterns import gabor
     >>> screen = Geometry(30, 48)
     >>> field = torch.as_tensor(gabor(screen, 10.0, 5.0, 25.0, 30.0, 0.0, 9.0)).float()
     >>> neuron = lambda images: ((images - 0.5) * field).sum((-2, -1)).relu()

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meiflow.images.projection import project_array
 from meiflow.stimuli.objectives import Model, evaluated
 from meiflow.stimuli.optimiser import optimise
 from meiflow.stimuli.postprocessors import Clip
-from meiflow.stimuli.projection import project_array
 from meiflow.stimuli.regularisers import GreyDistance
 from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import TorchOptimiser

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meiflow.images.projection import statistics
 from meiflow.progress import track
 from meiflow.stimuli.objectives import Increase, Model, Objective, check_depends, evaluated
 from meiflow.stimuli.parameterisation import Parameterisation
 from meiflow.stimuli.postprocessors import Postprocessor, apply_all
 from meiflow.stimuli.preconditioning import Preconditioner
-from meiflow.stimuli.projection import statistics
 from meiflow.stimuli.regularisers import Regulariser
 from meiflow.stimuli.stoppers import Iterations, Stopper, as_stoppers
 from meiflow.stimuli.updates import Ascent, Update

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from meiflow.images.projection import check_reachable, project
 from meiflow.stimuli.blur import gaussian_blur, low_pass
-from meiflow.stimuli.projection import check_reachable, project
 from meiflow.stimuli.regularisers import Limits, check_channels
 from meiflow.stimuli.schedules import Schedule, as_schedule
 

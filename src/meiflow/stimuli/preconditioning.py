@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 
 _TINY = 1e-20
 

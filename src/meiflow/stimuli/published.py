@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
 from meiflow.stimuli.objectives import Model
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import Clip, MinMax, SpatialBlur

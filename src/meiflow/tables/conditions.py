@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.files import read_csv
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_csv
 from meiflow.progress import say
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table

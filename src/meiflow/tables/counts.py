@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.paths import is_name
+from meiflow.io.paths import is_name
 from meiflow.progress import say
 
 BLANK = -1

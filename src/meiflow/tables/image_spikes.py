@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.files import read_arrays, write_arrays
+from meiflow.io.files import read_arrays, write_arrays
 
 BEFORE_S = 0.1
 AFTER_S = 0.5

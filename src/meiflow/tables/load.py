@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, closest
-from meiflow.files import read_csv
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_csv
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, trials_from_table
 from meiflow.tables.stack import read_stack
 

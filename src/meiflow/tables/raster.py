@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.files import read_arrays, write_arrays
+from meiflow.io.files import read_arrays, write_arrays
 from meiflow.tables.counts import Trials, count_spikes
 
 BIN_S = 0.1

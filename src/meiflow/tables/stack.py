@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.files import read_array, write_array, write_text
-from meiflow.geometry import Geometry
-from meiflow.sums import verify
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_array, write_array, write_text
+from meiflow.io.sums import verify
 
 
 def _described(geometry: Geometry) -> dict[str, float]:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.comparison.compare import Stimulus, read_procedures, read_stimuli
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.files import read_csv, write_csv
-from meiflow.geometry import Geometry
+from meiflow.images.geometry import Geometry
+from meiflow.images.projection import contrast_targets, is_matched, project
+from meiflow.io.files import read_csv, write_csv
 from meiflow.progress import say, track
-from meiflow.sections import Config
+from meiflow.simulation.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
 from meiflow.stimuli.mei import most_exciting, noise_starts
-from meiflow.stimuli.projection import contrast_targets, is_matched, project
-from meiflow.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
 
 _STEPS = 300
 

@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from meiflow.files import read_array, read_csv
+from meiflow.config.sections import Config
+from meiflow.images.projection import contrast_targets
+from meiflow.io.files import read_array, read_csv
 from meiflow.models.network import NeuronModel, load_ensemble
 from meiflow.models.population import PairedModel
 from meiflow.progress import track
-from meiflow.sections import Config
 from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
-from meiflow.stimuli.projection import contrast_targets
 
 _RESTARTS = 3
 _GREY = 0.5

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.files import write_csv
+from meiflow.config.sections import Config
+from meiflow.io.files import write_csv
 from meiflow.progress import say
-from meiflow.sections import Config
 
 FEATURES = ("cc_norm_low", "fold_agreement")
 

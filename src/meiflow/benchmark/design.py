@@ -1,0 +1,65 @@
+"""What the benchmark records: neurons, images, repeats and noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meiflow.simulation.truth import CENTRED_KINDS, CONTEXT_KINDS, SHAPE_KINDS
+
+VERSION = 1  # of the recordings: another one has other numbers
+# One neuron of each kind per session, and some that are not tuned at all.
+GABOR_LIKE = ("simple", "complex")
+CONTRAST_GAIN = ("simple_normalised", "complex_normalised")
+BREAKING = (*CONTRAST_GAIN, *CENTRED_KINDS, *SHAPE_KINDS, *CONTEXT_KINDS)
+TUNED = (*GABOR_LIKE, *BREAKING)
+UNTUNED = 4
+MOST_IMAGES, MOST_REPEATS = 2000, 50  # that a session has
+USUAL_NOISE = 0.2
+MAIN = (118, 50)  # images x repeats of an Allen session
+# The trust rule was chosen on the first sessions; on the others it is measured.
+CHOOSING = (0, 1, 2, 3)
+MEASURING = (4, 5, 6)
+_BOTH = (CHOOSING[0], MEASURING[0])
+_NOISE = (0.0, 0.5)
+_LESS = ((25, 5), (25, 50), (50, 50), (118, 5), (118, 15))
+_MORE = ((0, 500, 5), (4, 500, 50))  # session, images, repeats: slow
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One recording of one simulated session.
+
+    Parameters
+    ----------
+    session : int
+        Seed of neurons, images and spikes.
+    images : int
+        How many of the session's images were shown.
+    repeats : int
+        Of each image.
+    noise : float
+        Standard deviation of the log gain that all neurons share, on top of Poisson noise.
+    """
+
+    session: int
+    images: int
+    repeats: int
+    noise: float = USUAL_NOISE
+
+    @property
+    def name(self) -> str:
+        """Names its file."""
+        return f"session{self.session:02d}_{self.images}x{self.repeats}_gain{self.noise:g}"
+
+
+def full_design() -> list[Cell]:
+    """Every cell of the benchmark, in the order in which they are run: the cheap ones first."""
+    main = [Cell(s, *MAIN) for s in (*CHOOSING, *MEASURING)]
+    noisy = [Cell(s, *MAIN, noise) for s in _BOTH for noise in _NOISE]
+    less = [Cell(s, *size) for s in _BOTH for size in _LESS]
+    return [*main, *noisy, *less, *(Cell(*cell) for cell in _MORE)]
+
+
+def quick_design() -> list[Cell]:
+    """What ``meiflow validate --quick`` runs: a part of the full benchmark."""
+    return [Cell(0, *MAIN)]

@@ -1,0 +1,162 @@
+"""The benchmark as a whole: run, tables, figures, and the comparison with what is published."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+
+from meiflow.benchmark import table as tables
+from meiflow.benchmark.calibrate import (
+    choose_rule,
+    with_fractions,
+    write_rule,
+)
+from meiflow.benchmark.design import MEASURING, TUNED, Cell, full_design, quick_design
+from meiflow.benchmark.run import read_cells, run_cells
+from meiflow.errors import MeiflowError
+from meiflow.io.files import write_csv
+from meiflow.validation.trust import FEATURES, Calibration, calibration
+
+DIGITS = 2
+_KEPT = 4
+_SAME = [*tables.KEYS, "model", "stimulus"]
+
+
+def published(name: str) -> pd.DataFrame:
+    """A table of all cells that comes with this version.
+
+    Parameters
+    ----------
+    name : str
+        ``fractions`` (one row per neuron, model and stimulus) or ``confidence`` (one per neuron).
+    """
+    path = files("meiflow.benchmark").joinpath(f"published_{name}.csv")
+    return pd.read_csv(StringIO(path.read_text(encoding="utf-8")))
+
+
+def compare_with_published(loop: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `loop` whose fraction, as printed, differs from the published one.
+
+    Parameters
+    ----------
+    loop : DataFrame
+        Of some cells.
+
+    Returns
+    -------
+    DataFrame
+        Empty if all agree; else with both values.
+
+    Raises
+    ------
+    MeiflowError
+        If a cell was never published.
+    """
+    tuned = loop[loop[tables.FRACTION].notna()]
+    both = tuned.merge(
+        published("fractions"), on=_SAME, how="left", suffixes=("", "_published"), indicator=True
+    )
+    if (both["_merge"] != "both").any():
+        raise MeiflowError(
+            "the published benchmark lacks "
+            f"{int((both['_merge'] != 'both').sum())} of the rows just made; this version changed "
+            "the design without running it anew"
+        )
+    # what is published has four digits, and is rounded from these
+    own = both[tables.FRACTION].round(_KEPT).round(DIGITS)
+    theirs = both[f"{tables.FRACTION}_published"].round(DIGITS)
+    return both.loc[own != theirs, [*_SAME, tables.FRACTION, f"{tables.FRACTION}_published"]]
+
+
+def _as_printed(table: pd.DataFrame) -> pd.DataFrame:
+    """Fractions as text with the digits that are printed."""
+    fractions = table.select_dtypes("float")
+    text = {name: [f"{v:.{DIGITS}f}" for v in fractions[name]] for name in fractions}
+    return table.assign(**text).replace("nan", "")
+
+
+def _print(title: str, table: pd.DataFrame) -> None:
+    print(f"\n{title}\n{table.round(DIGITS).to_string(na_rep='')}", flush=True)
+
+
+def run_quick(folder: Path, threads: int) -> None:
+    """Run one cell and compare every fraction with the published one, to the digits printed.
+
+    Raises
+    ------
+    MeiflowError
+        If any differs.
+    """
+    cells = quick_design()
+    run_cells(cells, folder, threads)
+    loop = read_cells(cells, folder, "loop")
+    _print(f"Fraction of the optimum, {cells[0].name}", tables.by_stimulus(loop))
+    different = compare_with_published(loop)
+    counted = int(loop[tables.FRACTION].notna().sum())
+    print(
+        f"\n{counted - len(different)} of {counted} fractions equal the published ones to "
+        f"{DIGITS} digits."
+    )
+    if len(different):
+        _print("Different", different)
+        raise MeiflowError(
+            f"{len(different)} of {counted} fractions differ from the published benchmark (above)"
+        )
+
+
+def run_full(folder: Path, threads: int) -> None:
+    """Run every cell, choose and measure the trust rule, and write tables and figures."""
+    cells = full_design()
+    run_cells(cells, folder, threads)
+    publish(cells, folder)
+
+
+def publish(cells: list[Cell], folder: Path) -> Calibration:
+    """Write what is published of finished cells; the trust rule is chosen and measured here."""
+    from meiflow.figures.benchmark import (
+        fraction_against_data,
+        fractions_by_kind,
+        trust_calibration,
+    )
+    from meiflow.figures.style import save_both
+
+    loop = read_cells(cells, folder, "loop")
+    confidence = with_fractions(loop, read_cells(cells, folder, "confidence"))
+    rule = choose_rule(confidence)
+    judged = pd.concat([confidence, rule.judge(confidence)], axis=1)
+    judged["right"] = judged[tables.FRACTION] >= rule.level
+    main = tables.at_main(loop)
+    measured_on = judged[judged["session"].isin(MEASURING)]
+    stimuli = tables.by_stimulus(main)
+    found = {
+        "by_kind": stimuli.loc[[*TUNED]],
+        "by_group": stimuli.drop(index=[*TUNED]),
+        "trust_by_kind": tables.trust_by_kind(tables.at_main(judged)),
+        "by_model": tables.by_model(main),
+        "by_data": tables.by_data(judged).set_index(["noise", "images", "repeats"]),
+        "by_confidence": tables.by_confidence(measured_on),
+        "foretelling": tables.foretelling(measured_on, (*FEATURES, "cc_norm", "expected_fraction")),
+    }
+    kept = loop[[*_SAME, tables.FRACTION]].dropna()
+    write_csv(kept.round({tables.FRACTION: _KEPT}), folder / "published_fractions.csv")
+    write_csv(judged, folder / "confidence.csv")
+    short = [*tables.KEYS, "kind", "selected", *FEATURES, tables.FRACTION]
+    write_csv(confidence[short], folder / "published_confidence.csv")
+    for name, table in found.items():
+        write_csv(_as_printed(table).reset_index(), folder / f"{name}.csv")
+        _print(name, table)
+    write_rule(rule, folder / "calibration.json")
+    drawn = stimuli.loc[[*TUNED, *tables.WHOLE]]
+    save_both(fractions_by_kind(drawn), folder, "by_kind")
+    usual = found["by_data"].reset_index()
+    usual = usual[usual["noise"] == tables.USUAL_NOISE]
+    save_both(fraction_against_data(usual), folder, "by_data")
+    save_both(trust_calibration(measured_on, rule.level), folder, "calibration")
+    print(
+        f"\nTrust: expected fraction at least {rule.expected_min:g}. {rule.source}\n"
+        f"The rule that comes with this version: {calibration()}"
+    )
+    return rule

@@ -1,0 +1,65 @@
+"""How a command ends when it is stopped, or when the run that started it is gone."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from meiflow.io.writing import discard_unfinished
+
+RUN = "MEIFLOW_RUN"
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside the block SIGTERM and Ctrl-C end the process at once, and nothing half-written stays.
+
+    Threads that compute are not waited for, which could take minutes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    _end(f"stopped ({signal.Signals(number).name})", 128 + number)
+
+
+def _end(message: str, status: int) -> None:
+    discard_unfinished()
+    try:
+        os.write(sys.stderr.fileno(), f"meiflow: {message}\n".encode())
+    finally:
+        os._exit(status)
+
+
+def end_with_run() -> None:
+    """End this process when the Snakemake that started it is gone.
+
+    Whoever runs the workflow again, perhaps with another configuration, then meets no job of the
+    killed run that still writes. The Snakefile names its process in the environment.
+    """
+    try:
+        run = os.pidfd_open(int(os.environ[RUN]))
+    except ProcessLookupError:
+        _end("error: the run that started this job has ended", 1)
+    except (KeyError, ValueError, OSError, AttributeError):
+        return  # called by hand, or a system that cannot tell
+    threading.Thread(target=_watch, args=(run,), daemon=True).start()
+
+
+def _watch(run: int) -> None:
+    select.select([run], [], [])
+    _end("error: the run that started this job has ended; nothing more is written", 1)

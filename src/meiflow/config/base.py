@@ -1,0 +1,52 @@
+"""What all sections of the configuration share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from meiflow.io.paths import LONGEST_NAME, NAME
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1_000_000)]
+Degrees = Annotated[float, Field(ge=0.001, le=360)]
+Amount = Annotated[float, Field(ge=0, le=1_000_000)]
+Identifier = Annotated[str, Field(pattern=f"^{NAME}$", max_length=LONGEST_NAME)]
+
+T = TypeVar("T")
+
+
+def _usable_path(path: str) -> str:
+    """The path, if the workflow can hand it on as it is."""
+    if not path.isprintable():
+        raise ValueError("holds signs that cannot be printed; rename the file")
+    if set(path) & set("{}"):
+        raise ValueError(f"{path!r} holds braces, Snakemake's wildcards; rename the file")
+    if path.startswith("-"):
+        raise ValueError(f"{path!r} reads like an option; write ./{path}")
+    return path
+
+
+InputPath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_usable_path)]
+
+
+class Section(BaseModel):
+    """A section: no unknown keys, no conversions, no changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def each_once(names: list[T]) -> list[T]:
+    """The names, if none stands there twice."""
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands there twice; name each once")
+    return names
+
+
+def ids_as_text(value: Any) -> Any:
+    """A list with its whole numbers as text: ids that YAML reads as numbers."""
+    if not isinstance(value, list):
+        return value
+    return [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]

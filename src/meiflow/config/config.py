@@ -1,0 +1,306 @@
+"""Read, check and hand on the configuration that `meiflow.config.sections` describes.
+
+The JSON schema that editors use (``workflow/schemas/config.schema.yaml``) is generated
+from those classes by ``meiflow schema``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from meiflow.config.sections import Config, Session
+from meiflow.errors import MeiflowError, closest
+from meiflow.io.paths import fault_of
+
+_LONGEST = 1_000_000
+_MOST_VALUES, _DEEPEST = 100_000, 20
+_MOST_FAULTS = 8
+_BRACES = str.maketrans({"{": r"\u007b", "}": r"\u007d"})
+
+
+def _allowed_keys(path: tuple[Any, ...]) -> list[str]:
+    """Keys allowed in the section that contains the last element of `path`."""
+    section: Any = Config
+    for key in path[:-1]:
+        field = getattr(section, "model_fields", {}).get(key)
+        section = field.annotation if field else None
+    return list(getattr(section, "model_fields", {}))
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for fault in error.errors():
+        location = tuple(part for part in fault["loc"] if not str(part).startswith("function-"))
+        # pydantic names the branch of a union as a path element; it means nothing to a user
+        location = tuple(
+            p
+            for p in location
+            if not re.match(r"^(constrained-|list\[|literal\[|float$|str$)", str(p))
+        )
+        name = ".".join(str(part) for part in location)
+        if fault["type"] == "extra_forbidden":
+            keys = _allowed_keys(location)
+            problems.append(
+                f"unknown key {name}{closest(str(location[-1]), keys)}; "
+                f"allowed here: {', '.join(keys)}"
+            )
+        elif fault["type"] == "value_error":
+            text = fault["msg"].removeprefix("Value error, ")
+            joint = "." if re.match(r"[\w.]+: ", text) else ": "
+            problems.append(f"{name}{joint}{text}" if name else text)
+        else:
+            hint = ""
+            if isinstance(fault["input"], str) and re.fullmatch(
+                r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", fault["input"]
+            ):
+                hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
+            given = repr(fault["input"])
+            given = given if len(given) <= 60 else given[:57] + "..."
+            problems.append(f"{name}: {fault['msg']}, got {given}{hint}")
+    unique = list(dict.fromkeys(problems))
+    rest = f"; and {len(unique) - _MOST_FAULTS} more" if len(unique) > _MOST_FAULTS else ""
+    return "; ".join(unique[:_MOST_FAULTS]) + rest
+
+
+def _require_plain(document: Mapping[str, Any], origin: str) -> None:
+    """Refuse what YAML can say but no configuration means: dates, loops, bombs of aliases."""
+    waiting: list[tuple[str, int, Any]] = [("", 0, document)]
+    seen = 0
+    while waiting:
+        path, depth, value = waiting.pop()
+        seen += 1
+        if depth > _DEEPEST or seen > _MOST_VALUES:
+            raise MeiflowError(
+                f"{origin}: {path[:60]} holds more than {_MOST_VALUES:,} values or {_DEEPEST} "
+                "levels (does an alias refer to itself?); give plain values"
+            )
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    where = f" in {path}" if path else ""
+                    raise MeiflowError(f"{origin}: key {key!r}{where} is not text; quote it")
+                waiting.append((f"{path}.{key}" if path else key, depth + 1, inner))
+        elif isinstance(value, list | tuple):
+            waiting.extend((f"{path}.{i}", depth + 1, inner) for i, inner in enumerate(value))
+        elif isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise MeiflowError(f"{origin}: {path} holds half of a sign, which is no text")
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            raise MeiflowError(f"{origin}: {path} is a number of {value.bit_length()} bits")
+        elif not (value is None or isinstance(value, str | int | float)):
+            raise MeiflowError(
+                f"{origin}: {path} is a {type(value).__name__} ({str(value)[:60]}); use plain "
+                "numbers, text and lists, and quote what is meant as text"
+            )
+
+
+def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> Config:
+    """Validate a configuration document.
+
+    Parameters
+    ----------
+    document : mapping or None
+        Parsed YAML; missing sections and keys take their defaults.
+    origin : str
+        Name used in messages.
+
+    Raises
+    ------
+    MeiflowError
+        With the path of every wrong key and what is allowed there.
+
+    Examples
+    --------
+    >>> config = parse_config({"session": {"area": "VISp"}, "mei": {"contrast": 0.07}})
+    >>> config.mei.contrast, config.mei.restarts, config.image.geometry.shape
+    (0.07, 12, (60, 96))
+    >>> try:
+    ...     parse_config({"mei": {"step": 50}})
+    ... except MeiflowError as error:
+    ...     print(str(error)[:56])
+    config: unknown key mei.step (did you mean 'steps'?); al
+    """
+    if document is None:
+        document = {}
+    if not isinstance(document, Mapping):
+        raise MeiflowError(f"{origin}: expected keys and values, got {type(document).__name__}")
+    _require_plain(document, origin)
+    try:
+        return Config.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise MeiflowError(f"{origin}: {_explain(error)}") from None
+
+
+def load_config(source: str | Path) -> Config:
+    """Read a configuration from a YAML file, or from JSON text starting with ``{``.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is missing, not YAML, or not valid.
+
+    Examples
+    --------
+    >>> load_config('{"session": {"id": 798911424, "source": "allen"}}').session.id
+    '798911424'
+    """
+    text = str(source)
+    if not text.lstrip().startswith("{"):
+        return parse_config(read_yaml(source), text)
+    try:  # not as YAML, which reads the number 1e-09 as text
+        return parse_config(json.loads(text, object_pairs_hook=_keys_once))
+    except (ValueError, RecursionError) as error:
+        raise MeiflowError(f"config: not valid JSON ({error})") from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read a YAML file of plain values, in which every key stands once.
+
+    Raises
+    ------
+    MeiflowError
+        If it is missing, no text, no YAML, too large, or says something twice.
+    """
+    fault = fault_of(path)
+    if fault is not None:
+        raise MeiflowError(
+            f"{path}: {fault.replace('does not exist', 'no such configuration file')}"
+        )
+    try:
+        with open(path, encoding="utf-8") as handle:
+            text = handle.read(_LONGEST + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise MeiflowError(f"{path}: not a readable text file ({error})") from None
+    if len(text) > _LONGEST:
+        raise MeiflowError(f"{path}: too long for a configuration (more than {_LONGEST:,} signs)")
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except MeiflowError as error:
+        raise MeiflowError(f"{path}: {error}") from None
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise MeiflowError(f"{path}: not valid YAML ({reason})") from None
+    except RecursionError:
+        raise MeiflowError(f"{path}: not valid YAML (too deeply nested)") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, and every key of a mapping once: YAML would keep the last one."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                line = node.value[number][0].start_mark.line + 1
+                raise MeiflowError(f"key {key} stands there twice (line {line}); keep one")
+        return super().construct_mapping(node, deep)
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice} stands there twice")
+    return found
+
+
+def _check_conditions(session: Session) -> None:
+    for key in ("gabors", "static_gratings"):
+        value = getattr(session, key)
+        if value is not None and session.source != "tables":
+            raise MeiflowError(
+                f"session.{key}: only source tables takes a CSV here; source {session.source} has "
+                "its own"
+            )
+        _require(f"session.{key}", value)
+
+
+def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "file") -> None:
+    fault = fault_of(path, folder=folder) if path is not None else None
+    if fault is not None:
+        raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
+
+
+def check_inputs(config: Config) -> None:
+    """Make sure that the session can be made or found; no file is opened.
+
+    Stages are given only the sections they use, so this looks at what only the whole
+    configuration can tell: paths that the source needs, and areas that are simulated.
+
+    Raises
+    ------
+    MeiflowError
+        Naming the key, what is wrong and what is allowed.
+    """
+    session = config.session
+    needed = {"nwb": ("nwb", "images"), "tables": ("trials", "images")}
+    for key in needed.get(session.source, ()):
+        value = getattr(session, key)
+        kind = "folder or .npy file" if key == "images" else "file"
+        if value is None:
+            raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
+        _require(f"session.{key}", value, folder=key == "images", kind=kind)
+    _check_conditions(config.session)
+    own = [("experiments.own", spec) for spec in config.experiments.own]
+    models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
+    for key, spec in models + own:
+        package = (spec or "").partition(":")[0].partition(".")[0]
+        if package and not (importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))):
+            raise MeiflowError(
+                f"{key}: no module {package!r} in this folder, nor installed; give "
+                "module:function that Python can import"
+            )
+    further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
+    _require("stimuli.natural_images", further, folder=True, kind=kind)
+    kind = "core; meiflow pretrain makes such a file"
+    _require("model.network.core", config.model.network.core, kind=kind)
+    if session.source == "tables" and session.window_s[1] is None:
+        raise MeiflowError(
+            "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"
+        )
+    if session.source == "simulated":
+        known = session.simulation.units
+        for area in session.areas or ():
+            if area not in known:
+                raise MeiflowError(
+                    f"session.area: {area!r} is not simulated; session.simulation.units has "
+                    f"{', '.join(known)}{closest(area, known)}"
+                )
+
+
+def resolved(config: Config, *names: str) -> str:
+    """The named parts of a configuration, with every default filled in, as JSON text.
+
+    Parameters
+    ----------
+    config : Config
+    *names : str
+        Sections (``"mei"``) or single keys of a section (``"session.window_s"``). A rule
+        names all that its stage reads and nothing else, so that a changed value reruns just
+        what depends on it.
+    """
+    document = config.model_dump(mode="json")
+    chosen: dict[str, Any] = {}
+    for name in names:
+        section, _, key = name.partition(".")
+        if key:
+            chosen.setdefault(section, {})[key] = document[section][key]
+        else:
+            chosen[section] = document[section]
+    text = json.dumps(chosen, separators=(",", ":"), sort_keys=True)
+    # a brace in a text would be a wildcard to Snakemake; the escape says the same to JSON
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0].translate(_BRACES), text)
+
+
+def config_schema() -> str:
+    """The JSON schema of the configuration, as YAML."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return yaml.safe_dump(schema | Config.model_json_schema(), sort_keys=False, width=95)

@@ -1,0 +1,62 @@
+"""Section: experiments in silico."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from meiflow.config.base import Positive, Section, each_once
+
+ExperimentName = Literal[
+    "orientation",
+    "frequency",
+    "phase",
+    "size",
+    "contrast",
+    "mei_contrast",
+    "position",
+    "spots",
+    "surround",
+    "plaid",
+    "bars",
+    "shift",
+]
+STANDARD: tuple[ExperimentName, ...] = get_args(ExperimentName)
+MAP_EXPERIMENTS = ("position", "spots")  # kept as maps, not in the table
+_FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+
+
+class Experiments(Section):
+    """Tuning of each neuron's model, about its best Gabor, on mid-grey."""
+
+    make: list[ExperimentName] = Field(
+        default=list(STANDARD), description="shown to every model; [] makes none"
+    )
+    own: list[Annotated[str, Field(pattern=_FUNCTION)]] = Field(
+        default=[],
+        description="module:function each, called with (geometry, gabor), that return experiments "
+        "of yours",
+    )
+    contrast: float = Field(
+        default=0.8, gt=0, le=1, description="Michelson contrast on mid-grey 0.5"
+    )
+    aperture: Positive = Field(
+        default=5.0, description="diameter of gratings, in sigmas of the longer axis of the Gabor"
+    )
+    orientations: int = Field(default=24, ge=4, le=180, description="over half a turn")
+    frequencies: int = Field(
+        default=17, ge=4, le=200, description="logarithmic, 0.01 cycles/degree to 4 pixels a cycle"
+    )
+    phases: int = Field(default=8, ge=4, le=72, description="of every grating")
+    sizes: int = Field(default=16, ge=4, le=200, description="diameters, logarithmic")
+    contrasts: int = Field(default=10, ge=4, le=200, description="logarithmic, 0.02 to 1")
+    positions: int = Field(default=15, ge=3, le=200, description="of a bar or the best stimulus")
+    map_step_deg: float = Field(
+        default=5.0, gt=0, le=40, description="grid of the receptive-field maps"
+    )
+
+    @field_validator("make", "own")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        return each_once(names)

@@ -1,0 +1,128 @@
+"""The configuration's sections: every key, its type, its range and its default, in one place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from meiflow.config.base import Degrees, Positive, Section, ids_as_text
+from meiflow.config.experiments import Experiments
+from meiflow.config.model import GaborEnergy, LinearNonlinear, Model, Network
+from meiflow.config.recording import Image, Quality, Selection, Session, Shown, Simulation
+from meiflow.config.stimuli import Gabor, Mei, Movie, Procedure, Stimuli
+
+__all__ = [
+    "Comparison",
+    "Config",
+    "Experiments",
+    "Gabor",
+    "GaborEnergy",
+    "Image",
+    "LinearNonlinear",
+    "Mei",
+    "Model",
+    "Movie",
+    "Network",
+    "Procedure",
+    "Quality",
+    "Report",
+    "Selection",
+    "Session",
+    "Shown",
+    "Simulation",
+    "Stimuli",
+]
+
+_MOST_GABORS = 5_000_000
+
+
+class Comparison(Section):
+    """Image metrics."""
+
+    mask_threshold: Positive = Field(default=1.5, description="|z-score| that starts the mask")
+    mask: Literal["auto", "tight", "disc"] = Field(
+        default="auto",
+        description="in which luminance, contrast, centre and size are measured: what stands "
+        "out, the part of it that drives the model, or a disc",
+    )
+    tight_fraction: float = Field(
+        default=0.9, gt=0, le=1, description="of the response that the tight mask must hold"
+    )
+    disc_diameter_deg: Degrees = Field(
+        default=30.0, description="of the disc, about the pattern's centre"
+    )
+    notebook: bool = Field(
+        default=False, description="measure each neuron as the notebook did, too, faults included"
+    )
+
+
+class Report(Section):
+    """The HTML page."""
+
+    title: str = Field(default="", max_length=200, description="empty: made from the session")
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, title: str) -> str:
+        if not title.isprintable():
+            raise ValueError("holds signs that cannot be printed; give one line of text")
+        return title
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    session: Session = Session()
+    sessions: Literal["all"] | Annotated[list[str | dict[str, Any]], Field(min_length=1)] | None = (
+        Field(
+            default=None,
+            description="several sessions in one run: ids, or keys that are merged over `session`; "
+            "'all': those of the Allen warehouse with units in `session.area`",
+        )
+    )
+    image: Image = Image()
+    selection: Selection = Selection()
+    model: Model = Model()
+    mei: Mei = Mei()
+    stimuli: Stimuli = Stimuli()
+    movie: Movie = Movie()
+    gabor: Gabor = Gabor()
+    comparison: Comparison = Comparison()
+    experiments: Experiments = Experiments()
+    report: Report = Report()
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of everything random")
+
+    @field_validator("sessions", mode="before")
+    @classmethod
+    def _ids_as_text(cls, value: Any) -> Any:
+        return ids_as_text(value)
+
+    @field_validator("sessions")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        for number, entry in enumerate(value if isinstance(value, list) else ()):
+            if not isinstance(entry, str) and "id" not in entry:
+                raise ValueError(f"{number}: a session needs an id, which names its results folder")
+        return value
+
+    @model_validator(mode="after")
+    def _known(self) -> Config:
+        # with `sessions`, the id of the section `session` is nobody's
+        session = self.session
+        if session.source == "allen" and self.sessions is None and not session.id.isdigit():
+            raise ValueError(
+                "session.id: source allen needs a numeric ecephys session id such as 798911424, "
+                f"got {session.id!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Config:
+        gabors = self.gabor.size(self.image.width_deg, self.image.height_deg)
+        if gabors > _MOST_GABORS:
+            raise ValueError(
+                f"gabor: the grid has {gabors:,} Gabors, more than {_MOST_GABORS:,}; give fewer "
+                "wavelengths, orientations, phases, envelopes or aspects, or more spacing"
+            )
+        return self

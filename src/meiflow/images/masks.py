@@ -1,0 +1,203 @@
+"""Where in an image the pattern is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.images.geometry import Geometry
+
+_BLUR_PX = 1.5
+_CLOSING = 2
+_PEEL_PX = 0.5
+
+
+def pattern_mask(image: NDArray, threshold: float = 1.5) -> NDArray[np.bool_]:
+    """Convex hull of the largest blob of pixels that stand out from the rest.
+
+    The mask of Walker et al. (2019): magnitude of the z-scored image above a threshold, closed,
+    largest connected component, convex hull.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width)
+    threshold : float
+        In standard deviations.
+
+    Returns
+    -------
+    ndarray of bool
+        The whole image if nothing stands out.
+
+    Examples
+    --------
+    >>> from meiflow.images.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> image = 0.5 + 0.2 * gabor(screen, 20.0, -10.0, 20.0, 45.0, 0.0, 7.0)
+    >>> mask = pattern_mask(image)
+    >>> [round(place) for place in pattern_centre(image, mask, screen)]
+    [20, -10]
+    """
+    from scipy import ndimage
+    from skimage.morphology import convex_hull_image
+
+    spread = image.std()
+    if spread < 1e-9:
+        return np.ones(image.shape, bool)
+    above = np.abs((image - image.mean()) / spread) > threshold
+    above = ndimage.binary_closing(above, iterations=_CLOSING) | above
+    labels, found = ndimage.label(above, np.ones((3, 3)))
+    if not found:
+        return np.ones(image.shape, bool)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    blob = labels == sizes.argmax()
+    return convex_hull_image(blob)
+
+
+def disc_mask(
+    geometry: Geometry, x_deg: float, y_deg: float, diameter_deg: float
+) -> NDArray[np.bool_]:
+    """Pixels whose centres lie in a disc, round in degrees; the nearest one if none does.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> round(equivalent_diameter(disc_mask(screen, 0.0, 0.0, 30.0), screen))
+    30
+    """
+    distance = np.hypot(geometry.x[None, :] - x_deg, geometry.y[:, None] - y_deg)
+    inside = distance <= diameter_deg / 2
+    return inside if inside.any() else distance == distance.min()
+
+
+def tight_mask(
+    image: NDArray,
+    mask: NDArray[np.bool_],
+    respond: Callable[[NDArray], NDArray],
+    fraction: float = 0.9,
+) -> tuple[NDArray[np.bool_], float]:
+    """The smallest mask through which a neuron still responds: `mask`, eroded.
+
+    After Walker et al. (2019): the mask is peeled, half a pixel at a time, until the response
+    to the image seen through it falls below `fraction` of the response to the whole image. A
+    mask that holds too little to begin with is grown until it holds enough. Outside the mask,
+    whose edge is soft, lies the image's own background.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width)
+    mask : ndarray of bool, shape (height, width)
+        Where to begin.
+    respond : callable
+        Images (n, height, width) to responses (n,).
+    fraction : float
+        In (0, 1].
+
+    Returns
+    -------
+    mask : ndarray of bool
+        The last one before the response falls; the whole image if none smaller holds it.
+    held : float
+        The share of the response that it holds. NaN, with `mask` itself, if the whole image
+        drives no response.
+
+    Examples
+    --------
+    >>> from meiflow.images.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> field = gabor(screen, 0.0, 0.0, 20.0, 0.0, 0.0, 6.0)
+    >>> image = 0.5 + 0.2 * gabor(screen, 0.0, 0.0, 20.0, 0.0, 0.0, 12.0)
+    >>> wide = pattern_mask(image)
+    >>> tight, held = tight_mask(image, wide, lambda seen: ((seen - 0.5) * field).sum((1, 2)))
+    >>> bool(tight.sum() < wide.sum()), bool(held >= 0.9)
+    (True, True)
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    grey = background(image, mask)
+    full = float(respond(image[None])[0])
+    if not full > 0:
+        return mask, float("nan")
+
+    def shares(masks: list[NDArray[np.bool_]]) -> NDArray[np.float64]:
+        seen = [grey + (image - grey) * soft_mask(m) for m in masks]
+        return np.asarray(respond(np.stack(seen))) / full
+
+    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    masks = [depth > peeled for peeled in np.arange(0, depth.max(), _PEEL_PX)]
+    held = shares(masks)
+    if held[0] >= fraction:
+        last = int(np.argmax(np.append(held, -np.inf) < fraction)) - 1
+    else:
+        away = distance_transform_edt(~mask)
+        masks = [away <= grown for grown in np.arange(1, away.max() + 1)]
+        held = shares(masks)
+        last = int(np.argmax(np.append(held[:-1], np.inf) >= fraction))
+    return masks[last], float(held[last])
+
+
+def soft_mask(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The mask with its edge blurred by 1.5 pixels, in [0, 1].
+
+    Examples
+    --------
+    >>> inside = np.zeros((9, 9), bool)
+    >>> inside[:, :5] = True
+    >>> soft_mask(inside)[4].round(1)
+    array([1. , 1. , 1. , 0.8, 0.6, 0.4, 0.2, 0. , 0. ])
+    """
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(mask.astype(float), _BLUR_PX)
+
+
+def background(image: NDArray, mask: NDArray[np.bool_]) -> float:
+    """Mean luminance outside the mask; of the whole image if the mask covers it.
+
+    Examples
+    --------
+    >>> image = np.full((4, 4), 0.25)
+    >>> image[1, 1] = 1.0
+    >>> background(image, image > 0.5)
+    0.25
+    """
+    outside = image[~mask]
+    return float(outside.mean() if outside.size else image.mean())
+
+
+def pattern_centre(image: NDArray, mask: NDArray, geometry: Geometry) -> tuple[float, float]:
+    """Centre of contrast energy within `mask`, (x, y) in degrees.
+
+    That of the mask where there is no contrast.
+
+    Examples
+    --------
+    >>> screen = Geometry(60, 96)
+    >>> image = np.full(screen.shape, 0.5)
+    >>> image[10, 70] = 1.0
+    >>> x, y = pattern_centre(image, image > 0.5, screen)
+    >>> bool(np.isclose(x, screen.x[70])), bool(np.isclose(y, screen.y[10]))
+    (True, True)
+    """
+    energy = (image - background(image, mask)) ** 2 * mask
+    total = float(energy.sum())
+    if total < 1e-20:
+        energy, total = mask.astype(float), float(mask.sum())
+    x = float((energy.sum(0) * geometry.x).sum() / total)
+    y = float((energy.sum(1) * geometry.y).sum() / total)
+    return x, y
+
+
+def equivalent_diameter(mask: NDArray[np.bool_], geometry: Geometry) -> float:
+    """Diameter, in degrees, of the disc with the mask's area.
+
+    Examples
+    --------
+    >>> screen = Geometry(10, 10, width_deg=10.0, height_deg=10.0)
+    >>> round(equivalent_diameter(np.ones((10, 10), bool), screen), 2)
+    11.28
+    """
+    return float(2 * np.sqrt(mask.sum() * geometry.pixel_area / np.pi))

@@ -1,0 +1,133 @@
+"""Writing a file so that nothing half-written ever has its final name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from meiflow.errors import MeiflowError
+from meiflow.io import sums
+
+_HOST = re.sub(r"\W", "_", socket.gethostname())
+_LEFT_AFTER_S = 86400.0
+_UNFINISHED: set[Path] = set()
+_ADVICE = {
+    errno.ENOSPC: "free some space and run again",
+    errno.EDQUOT: "free some space and run again",
+    errno.EROFS: "make the folder writable, or run in another one",
+    errno.EACCES: "make the folder writable, or run in another one",
+}
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when the block ends without error.
+
+    What a killed process left there is removed.
+
+    Raises
+    ------
+    MeiflowError
+        If the disk is full, or does not let us write for another reason.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    mark = f"{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary = path.with_name(f".{path.stem}.{mark}.part{path.suffix}")
+    _UNFINISHED.add(temporary)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        sums.publish(temporary, path)
+    except MeiflowError:
+        raise
+    except Exception as error:
+        reason = _refused(error, {str(p) for p in (temporary, path, sums.sum_path(path))})
+        if reason is None:
+            raise
+        raise _unwritable(path, reason) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+        _UNFINISHED.discard(temporary)
+
+
+def require_writable(folder: Path) -> None:
+    """Make sure that there is a place for results, before any job.
+
+    Raises
+    ------
+    MeiflowError
+        If the folder cannot be written, or its disk is full to the last byte.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    for place in (there, *(sub for sub in there.glob("*/") if there == folder)):
+        if not os.access(place, os.W_OK):
+            read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+            raise _unwritable(place, OSError(errno.EROFS if read_only else errno.EACCES, None))
+    if shutil.disk_usage(there).free == 0:
+        raise _unwritable(there, OSError(errno.ENOSPC, None))
+
+
+def _unwritable(path: Path, reason: OSError) -> MeiflowError:
+    # HDF5 tells the number within its own text.
+    told = re.search(r"errno = (\d+)", str(reason))
+    number = int(told[1]) if told else reason.errno or 0
+    said = os.strerror(number) if number else str(reason)
+    advice = _ADVICE.get(number, "see to it and run again")
+    return MeiflowError(f"{path}: cannot be written: {said}; {advice}")
+
+
+def discard_unfinished() -> None:
+    """Remove what this process has begun to write: for one that ends at once."""
+    for temporary in list(_UNFINISHED):
+        temporary.unlink(missing_ok=True)
+
+
+def _refused(error: BaseException | None, names: set[str]) -> OSError | None:
+    """The system's refusal to write one of `names`, behind whatever a library made of it."""
+    while error is not None:
+        if isinstance(error, OSError):
+            unnamed = error.filename is None and error.errno in _ADVICE
+            if unnamed or str(error.filename) in names:
+                return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove temporary files of `path` whose process is gone."""
+    form = re.compile(
+        rf"\.{re.escape(path.stem)}\.(\w+)-(\d+)-[0-9a-f]{{8}}\.part{re.escape(path.suffix)}"
+    )
+    for name in os.listdir(path.parent):
+        found = form.fullmatch(name)
+        if found is None:
+            continue
+        left = path.with_name(name)
+        try:
+            # Of another machine only the age is known.
+            old = time.time() - left.stat().st_mtime > _LEFT_AFTER_S
+            if not _runs(int(found[2])) if found[1] == _HOST else old:
+                left.unlink()
+        except FileNotFoundError:
+            continue  # its process has just finished it
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,299 @@
+"""What the page of all sessions is given: no markup, no reading of files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from meiflow.combined.estimates import FEWEST, MEASURES, areas_of
+from meiflow.combined.gather import Combined
+from meiflow.figures.combined import CUMULATIVE, by_area, distributions, scores, surest
+from meiflow.images.geometry import Geometry
+from meiflow.images.spectrum import ORIENTED
+from meiflow.report.columns import Column, cell, columns_of, number
+from meiflow.report.drawing import Drawing, drawing, picture_uri
+from meiflow.report.headline import Stage
+from meiflow.report.trust import Calibration, Trust, precision_text, surest_first, trust_of
+
+SHOWN = 24  # MEIs in the gallery
+_KEYS = ["session_id", "neuron_id", "area"]
+_DRAWN = [*CUMULATIVE, "mei_orientation_deg", "mei_x_deg", "mei_y_deg"]
+_MEANT = "MEIs of models that are not better than chance are left out."
+_CALCULATED = "Each session counts once; interval: 95 %, by drawing whole sessions again."
+
+
+@dataclass(frozen=True)
+class Card:
+    """A neuron of the gallery."""
+
+    session: str
+    neuron: str
+    link: str
+    picture: str
+    alt: str
+    trust: Trust | None
+    text: str
+
+
+@dataclass(frozen=True)
+class CombinedView:
+    """The whole page as data; `rows` are the neurons as `columns` name them, for the script."""
+
+    title: str
+    simulated: bool
+    source: str
+    areas: list[str]
+    stages: list[Stage]
+    believe: list[str]
+    mean_areas: list[str]
+    means: list[tuple[str, list[str]]]
+    left_out: list[str]
+    precision: str
+    cards: list[Card]
+    drawings: dict[str, Drawing]
+    session_columns: list[str]
+    sessions: list[dict[str, Any]]
+    columns: list[Column]
+    rows: list[list[Any]]
+    judged: bool
+
+
+def gallery_rows(neurons: pd.DataFrame) -> pd.DataFrame:
+    """Whose MEIs are shown: the surest, but of each session no more than its fair share."""
+    share = max(2, -(-SHOWN // neurons["session_id"].nunique()))
+    rows = surest_first(neurons)
+    return rows[rows.groupby("session_id").cumcount() < share].head(SHOWN)
+
+
+def figures_of(
+    data: Combined,
+    values: pd.DataFrame,
+    estimates: pd.DataFrame,
+    images: list[NDArray],
+    geometry: Geometry,
+    seed: int,
+) -> dict[str, Figure]:
+    """The figures by name.
+
+    Parameters
+    ----------
+    data : Combined
+    values, estimates : DataFrame
+        Of `meiflow.combined.estimates`.
+    images : list of ndarray
+        MEIs of `gallery_rows`.
+    geometry : Geometry
+    seed : int
+    """
+    titles = []
+    for row in gallery_rows(data.neurons).to_dict("records"):
+        trust = trust_of(row)
+        mark = f"{trust.mark} " if trust is not None else ""
+        titles.append(
+            f"{row['session_id']}, {_area(row)}\n{mark}{row['neuron_id']}, "
+            f"CC {number(row['cc_norm_model'])}"
+        )
+    return {
+        "gallery": surest(images, titles, geometry),
+        "areas": by_area(data.neurons, values, estimates),
+        "distributions": distributions(data.neurons, geometry, seed),
+        "models": scores(data.neurons, seed),
+    }
+
+
+def build_view(
+    data: Combined,
+    title: str,
+    source: str,
+    figures: dict[str, Figure],
+    numbers: dict[str, pd.DataFrame],
+    images: list[NDArray],
+    calibration: Calibration | None,
+    left_out: list[str],
+) -> CombinedView:
+    """Gather what the page shows.
+
+    Parameters
+    ----------
+    data : Combined
+    title, source : str
+    figures : dict of str to Figure
+        As `figures_of` makes them.
+    numbers : dict of str to DataFrame
+        What is behind ``areas`` (``values`` and ``estimates``).
+    images : list of ndarray
+        MEIs of `gallery_rows`.
+    calibration : Calibration or None
+    left_out : list of str
+        What to say of sessions that were not chosen.
+    """
+    neurons = data.neurons
+    columns = columns_of(neurons.drop(columns=["session_id", "area"]))
+    own = [
+        Column("session_id", "session", "results folder", first=True),
+        columns[0],
+        Column("area", "area", "of the unit's channel", first=True),
+    ]
+    columns = [*own, *columns[1:]]
+    table = surest_first(neurons)[[column.name for column in columns]]
+    # a round MEI has no orientation to show
+    round_ones = ~(table["mei_symmetry_1"] >= ORIENTED)
+    table["mei_orientation_deg"] = table["mei_orientation_deg"].mask(round_ones)
+    trusts = [trust_of(row) for row in neurons.to_dict("records")]
+    behind = {
+        "areas": numbers["values"],
+        "distributions": neurons[[*_KEYS, "mei_symmetry_1", *(n for n in _DRAWN if n in neurons)]],
+        "models": neurons[[*_KEYS, *(c for c in neurons if c.startswith("cc_norm"))]],
+    }
+    return CombinedView(
+        title=title,
+        simulated=source == "simulated",
+        source=source,
+        areas=areas_of(neurons),
+        stages=_funnel(data),
+        believe=_believe(data, numbers["estimates"], calibration),
+        mean_areas=list(numbers["estimates"]["area"].unique()),
+        means=_means(numbers["estimates"]),
+        left_out=left_out,
+        precision=precision_text(calibration),
+        cards=[
+            _card(row, image)
+            for row, image in zip(gallery_rows(neurons).to_dict("records"), images, strict=True)
+        ],
+        drawings={k: drawing(k, *_WORDS[k], figures[k], behind[k]) for k in behind},
+        session_columns=[c for c in data.sessions if c not in ("session_id", "status", "reason")],
+        sessions=[_session(row) for row in data.sessions.to_dict("records")],
+        columns=columns,
+        rows=[[_value(v) for v in row] for row in table.itertuples(index=False)],
+        judged=any(t is not None and t.kind != "unknown" for t in trusts),
+    )
+
+
+def _value(value: Any) -> Any:
+    """A cell as the script gets it: short, and nothing that JSON does not know."""
+    if value is None or value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
+        return None
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.5g}")
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def link(session: object, neuron: object = None) -> str:
+    """Address of a session's report, or of a neuron in it, from the folder of the page."""
+    page = f"../{quote(str(session))}/report.html"
+    return page if neuron is None else f"{page}#neuron-{quote(str(neuron))}"
+
+
+def _area(row: dict[Any, Any]) -> str:
+    return "area unknown" if pd.isna(row["area"]) else str(row["area"])
+
+
+def _card(row: dict[Any, Any], image: NDArray) -> Card:
+    session, neuron = str(row["session_id"]), str(row["neuron_id"])
+    return Card(
+        session=session,
+        neuron=neuron,
+        link=link(session, neuron),
+        picture=picture_uri(image),
+        alt=f"MEI of neuron {neuron} of session {session}",
+        trust=trust_of(row),
+        text=f"{_area(row)}; CC norm {number(row['cc_norm_model'])}",
+    )
+
+
+def _session(row: dict[Any, Any]) -> dict[str, Any]:
+    shown = {k: "–" if pd.isna(v) else cell(k, v).text for k, v in row.items()}
+    return shown | {"link": link(row["session_id"]) if row["modelled"] else ""}
+
+
+def _funnel(data: Combined) -> list[Stage]:
+    table = data.sessions
+    left = int((table["modelled"] > 0).sum())
+    meaning = f"in {len(table)} sessions; in the areas, passing the quality filters"
+    stages = [
+        Stage(int(table["units"].sum()), "units", meaning),
+        Stage(int(table["selected"].sum()), "selected", "section selection of the configuration"),
+        Stage(int(table["modelled"].sum()), "have a model", f"in {left} sessions"),
+    ]
+    if "model_holds" in table:
+        held = "held-out correlation above the shuffled controls of their session"
+        stages.append(Stage(int(table["model_holds"].sum()), "model better than chance", held))
+    if "trusted" in table:
+        sessions = int((table["trusted"] > 0).sum())
+        told = f"the MEI can be expected to drive the neuron; in {sessions} sessions"
+        stages.append(Stage(int(table["trusted"].sum()), "trusted", told))
+    return stages
+
+
+def _believe(data: Combined, estimates: pd.DataFrame, calibration: Calibration | None) -> list[str]:
+    lines = [
+        "The neurons of a session share an animal, a screen and its drifts: they are not "
+        "independent. Every session therefore has one value of each measure, its median or share "
+        "over neurons. What stands for all is the mean over sessions; its 95 % interval comes "
+        "from drawing whole sessions again (percentile bootstrap)."
+    ]
+    sessions = data.neurons["session_id"].nunique()
+    if sessions < FEWEST:
+        lines.append(f"There are {sessions} sessions with a model: too few for an interval.")
+    elif sessions < 2 * FEWEST:
+        lines.append(f"With {sessions} sessions such an interval is somewhat too narrow.")
+    if calibration is not None:
+        lines.append(calibration.source)
+    empty = data.sessions[data.sessions["modelled"] == 0]
+    if len(empty):
+        named = ", ".join(empty["session_id"])
+        lines.append(f"No neuron is left in {named}: the reason stands in the table of sessions.")
+    return lines
+
+
+def _means(estimates: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Each measure's mean over sessions with its interval, in one column for each area."""
+    areas = list(estimates["area"].unique())
+    lines = []
+    for measure in MEASURES:
+        own = estimates[estimates["measure"] == measure.name].set_index("area").reindex(areas)
+        if own["mean"].notna().any():
+            digits = 3 if measure.name.endswith("_cpd") else 2
+            rows = own[["mean", "low", "high"]].to_numpy(float)
+            lines.append((measure.label, [_with_interval(row, digits) for row in rows]))
+    return lines
+
+
+def _with_interval(row: NDArray, digits: int) -> str:
+    mean, low, high = (f"{value:.{digits}f}" for value in row)
+    return mean if np.isnan(row[1]) else f"{mean} ({low} to {high})"
+
+
+# Title, alternative text, caption.
+_WORDS = {
+    "areas": (
+        "By area",
+        "Scores, trust, ratios, spatial frequency and size by area, one point per session",
+        "One point per session: the median over its neurons, or their share; larger with more "
+        f"neurons. Diamond and bar: mean over sessions. {_CALCULATED} {_MEANT} Ratios: predicted "
+        "count for the MEI over that for the other stimulus at the same mean and contrast.",
+    ),
+    "distributions": (
+        "Distributions",
+        "Cumulative distributions of score, frequency, size and ratio, orientations and places of "
+        "the MEIs, by area",
+        "Cumulative share of the neurons, orientations of the MEIs that have one (symmetry at "
+        "least 0.3; dotted: all alike) and their places on the screen. Thin: sessions; thick: "
+        f"their mean, with its interval. {_CALCULATED} {_MEANT}",
+    ),
+    "models": (
+        "Models and controls",
+        "Cross-validated correlation of the model, its members, the pixel ridge and the shuffled "
+        "control, one line per session",
+        "Median over the neurons of each session, held-out images. The shuffled control is the "
+        f"same procedure on responses dealt to the images at random. {_CALCULATED}",
+    ),
+}

@@ -1,0 +1,174 @@
+"""The sessions of one configuration: one, a list of them, or all that the warehouse has."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from meiflow.config.config import check_inputs, parse_config
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.session.source import SessionFiles, session_files
+
+# The folder of what is made of all sessions, which no session may be called.
+COMBINED = "combined"
+
+
+def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`more` over `base`, section by section."""
+    merged = dict(base)
+    for key, value in more.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+class Dataset:
+    """What to run: the configuration and files of every session.
+
+    Parameters
+    ----------
+    config : Config
+        Its key ``sessions`` lists ids, or sections that are merged over ``session``; None stands
+        for the one session that ``session`` describes, "all" for those of the warehouse.
+
+    Raises
+    ------
+    MeiflowError
+        If an entry is not a valid session, or the sessions cannot be run together.
+
+    Examples
+    --------
+    >>> from meiflow.config.config import parse_config
+    >>> mice = Dataset(parse_config({"sessions": ["mouse1", {"id": "mouse2", "area": "VISp"}]}))
+    >>> mice.ids, mice.config_of("mouse2").session.area
+    (('mouse1', 'mouse2'), 'VISp')
+    >>> mice.config_of("mouse1").session.simulation.seed
+    890249222
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.many = config.sessions is not None
+        self.ids: tuple[str, ...] | None = None
+        self._configs: dict[str, Config] = {}
+        if config.sessions == "all":
+            if config.session.source != "allen":
+                raise MeiflowError(
+                    "sessions: 'all' are those of the Allen warehouse: it needs session.source: "
+                    f"allen, got {config.session.source}; or list their ids"
+                )
+            return
+        if config.sessions is None:
+            self._configs = {config.session.id: config}
+        else:
+            for number, entry in enumerate(config.sessions):
+                own = self._parse(entry, f"sessions.{number}")
+                if own.session.id in self._configs:
+                    raise MeiflowError(
+                        f"sessions.{number}: {own.session.id!r} stands there twice; name each once"
+                    )
+                self._configs[own.session.id] = own
+        self.ids = tuple(self._configs)
+
+    def _parse(self, entry: str | Mapping[str, Any], where: str) -> Config:
+        more = {"id": entry} if isinstance(entry, str) else dict(entry)
+        document = self.config.model_dump(mode="json")
+        simulation: Any = more.get("simulation", {})
+        if not isinstance(simulation, Mapping):
+            raise MeiflowError(f"{where}.simulation: expected keys and values")
+        units = simulation.get("units")
+        document["session"] = _merged(document["session"], more)
+        if units is not None:  # areas are not added to those of the section `session`
+            document["session"]["simulation"]["units"] = units
+        document["sessions"] = None
+        config = parse_config(document, where)
+        session = config.session
+        if session.id == COMBINED:
+            raise MeiflowError(f"{where}.id: {COMBINED!r} is the folder of the combined results")
+        if session.source == "simulated" and session.simulation.seed is None:
+            seed = zlib.crc32(f"{config.seed}/{session.id}".encode()) % 2**31
+            simulation = session.simulation.model_copy(update={"seed": seed})
+            session = session.model_copy(update={"simulation": simulation})
+        return config.model_copy(update={"session": session})
+
+    def config_of(self, session: str) -> Config:
+        """The configuration of one session, as if it were run alone."""
+        if session not in self._configs:
+            if self.config.sessions != "all":
+                raise MeiflowError(f"sessions: there is no session {session!r}")
+            self._configs[session] = self._parse(session, "sessions")
+        return self._configs[session]
+
+    @cache  # noqa: B019
+    def files_of(self, session: str) -> SessionFiles:
+        """Where the inputs of one session are, or will be."""
+        return session_files(self.config_of(session), Path("results", session))
+
+    @property
+    def example(self) -> Config:
+        """A configuration that stands for all in what they share: which stages there are."""
+        return self.config if self.ids is None else self._configs[self.ids[0]]
+
+    @property
+    def pattern(self) -> SessionFiles:
+        """Paths of what the workflow itself makes or downloads: of many sessions, with the
+        wildcard {session}.
+
+        For sources nwb and tables they are those of the first session: ask `files_of`.
+        """
+        if not self.many:
+            return self.files_of(self.config.session.id)
+        session = self.example.session.model_copy(update={"id": "{session}"})
+        config = self.example.model_copy(update={"session": session})
+        return session_files(config, Path("results/{session}"))
+
+    @property
+    def constraint(self) -> str:
+        """Regular expression of the ids."""
+        return r"\d+" if self.ids is None else "|".join(re.escape(i) for i in self.ids)
+
+    def check(self) -> None:
+        """Make sure that every session can be made or found, and all be run as one workflow.
+
+        Raises
+        ------
+        MeiflowError
+            Naming the session and the key.
+        """
+        shapes = {}
+        for session in self.ids or ():
+            config = self.config_of(session)
+            try:
+                check_inputs(config)
+                shapes[session] = _shape(config, self.files_of(session))
+            except MeiflowError as error:
+                raise MeiflowError(
+                    f"sessions, {session}: {error}" if self.many else str(error)
+                ) from None
+        if self.ids is None:
+            check_inputs(self.config)
+        for session, shape in shapes.items():
+            first, wanted = next(iter(shapes.items()))
+            for what in shape:
+                if shape[what] != wanted[what]:
+                    raise MeiflowError(
+                        f"sessions: {session} and {first} differ in {what} ({shape[what]} and "
+                        f"{wanted[what]}), so that they need different stages; run them one by one"
+                    )
+
+
+def _shape(config: Config, files: SessionFiles) -> dict[str, Any]:
+    """What decides which stages a session has."""
+    simulated = config.session.source == "simulated"
+    return {
+        "session.source": config.session.source,
+        "recorded Gabors": files.gabors,
+        "recorded gratings": files.gratings,
+        "session.simulation.frames": config.session.simulation.frames if simulated else None,
+    }

@@ -1,0 +1,77 @@
+"""The Gabors and static gratings that a session showed, drawn on the models' grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.config.sections import Shown
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.session.schedule import DRIFT_PHASES
+
+_GREY = 0.5
+_FINER = 4
+
+
+def gabor_phases(shown: Shown) -> NDArray[np.float64]:
+    """Phases in degrees through which a Gabor of the session went, all equally long."""
+    return np.array(DRIFT_PHASES if shown.gabor_drifts else [0.0])
+
+
+def gabor_images(
+    geometry: Geometry, parameters: pd.DataFrame, shown: Shown, phase: float
+) -> NDArray[np.float32]:
+    """Gabors at their contrast on mid-grey, as they stood at one phase of their drift.
+
+    Parameters
+    ----------
+    parameters : DataFrame
+        x_position, y_position and orientation in degrees.
+    shown : Shown
+        What they have in common.
+    phase : float
+        Degrees.
+
+    Returns
+    -------
+    ndarray of float32, shape (conditions, height, width)
+        Luminance in [0, 1].
+    """
+    drawn = patterns.grating_patch(
+        geometry,
+        parameters["x_position"],
+        parameters["y_position"],
+        1 / shown.gabor_frequency_cpd,
+        parameters["orientation"],
+        phase,
+        shown.gabor_diameter_deg,
+    )
+    return (_GREY * (1 + shown.gabor_contrast * drawn)).astype(np.float32)
+
+
+def grating_images(
+    geometry: Geometry, parameters: pd.DataFrame, shown: Shown
+) -> NDArray[np.float32]:
+    """Full-field static gratings at their contrast on mid-grey.
+
+    Parameters
+    ----------
+    parameters : DataFrame
+        orientation (degrees), spatial_frequency (cycles per degree), phase (cycles).
+
+    Returns
+    -------
+    ndarray of float32, shape (conditions, height, width)
+        Luminance in [0, 1]. Pixels are averages over their area, as those of the images are: a
+        grating near the limit of the grid comes out faint, not aliased.
+    """
+    orientation, frequency, phase = (
+        parameters[c].to_numpy(float) for c in ("orientation", "spatial_frequency", "phase")
+    )
+    height, width = geometry.shape
+    fine = Geometry(_FINER * height, _FINER * width, geometry.width_deg, geometry.height_deg)
+    drawn = patterns.grating(fine, 1 / frequency, orientation, 360 * phase)
+    drawn = drawn.reshape(-1, height, _FINER, width, _FINER).mean(axis=(2, 4))
+    return (_GREY * (1 + shown.grating_contrast * drawn)).astype(np.float32)

@@ -1,0 +1,274 @@
+"""Simulated neurons whose preferred stimulus is known.
+
+A neuron is one row of parameters in degrees of visual angle; `true_drive` turns images
+into its stimulus-driven rate. The arithmetic uses only operators that NumPy arrays and
+torch tensors share, so that the recording is simulated and the closed loop is
+differentiated with one and the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+
+GABOR_KINDS = ("simple", "complex", "simple_normalised", "complex_normalised")
+CENTRED_KINDS = ("on_centre", "off_centre")
+# What no Gabor and no disc describes: two lines that meet, an arc, two bars that do not touch.
+SHAPE_KINDS = ("corner", "curved", "two_bars")
+# What one place alone does not describe: energy pooled over places (and over orientations), and a
+# surround that suppresses.
+POOLED_KINDS = ("pooled", "texture")
+CONTEXT_KINDS = (*POOLED_KINDS, "surround_suppressed")
+DEFAULT_KINDS = GABOR_KINDS + CENTRED_KINDS
+KINDS = (*DEFAULT_KINDS, *SHAPE_KINDS, *CONTEXT_KINDS, "untuned")
+TRUTH_COLUMNS = (
+    "kind",
+    "x_deg",
+    "y_deg",
+    "wavelength_deg",
+    "orientation_deg",
+    "phase_deg",
+    "sigma_deg",
+    "aspect",
+    "threshold",
+    "semisaturation",
+    "gain_hz",
+    "baseline_hz",
+)
+_PAIR_COLUMNS = ("x_deg", "y_deg", "wavelength_deg", "orientation_deg", "sigma_deg", "aspect")
+_GREY = 0.5
+_TINY = 1e-9
+_SUPPRESSION = 15.0  # halves the response at a surround contrast of 0.07
+
+
+@dataclass(frozen=True)
+class TruthFilters:
+    """Filters of simulated neurons on one grid, ready to be multiplied with flat images.
+
+    ``even``, ``odd``, ``window`` and ``surround`` have shape (neurons, height * width); ``even``
+    and ``odd`` integrate luminance over square degrees, the windows sum to one. ``pooled_even`` and
+    ``pooled_odd`` (subunits, height * width) are further quadrature pairs, whose energies
+    ``pool`` (neurons, subunits) adds to a neuron's own. The other fields have shape (neurons,).
+    """
+
+    even: Any
+    odd: Any
+    window: Any
+    surround: Any
+    pooled_even: Any
+    pooled_odd: Any
+    pool: Any
+    suppression: Any
+    is_complex: Any
+    threshold: Any
+    semisaturation: Any
+    gain: Any
+
+
+def draw_neurons(kinds: list[str], rng: np.random.Generator, geometry: Geometry) -> pd.DataFrame:
+    """Draw the parameters of simulated neurons, one row per entry of `kinds`.
+
+    Receptive fields lie within the central part of the screen; wavelengths of 10 to 25
+    degrees, about two stripes per envelope, as in mouse visual areas (Niell & Stryker
+    2008; Siegle et al. 2021). ``gain_hz`` is 1 until `calibrate_gain` sets it.
+    """
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise ValueError(f"unknown neuron kind {unknown[0]!r}; allowed: {', '.join(KINDS)}")
+    n = len(kinds)
+    kind = np.array(kinds)
+    centred = np.isin(kind, CENTRED_KINDS)
+    wavelength = np.exp(rng.uniform(np.log(10), np.log(25), n))
+    half_x, half_y = geometry.width_deg / 2, geometry.height_deg / 2
+    return pd.DataFrame(
+        {
+            "kind": kind,
+            "x_deg": rng.uniform(-0.55 * half_x, 0.55 * half_x, n),
+            "y_deg": rng.uniform(-0.5 * half_y, 0.5 * half_y, n),
+            "wavelength_deg": wavelength,
+            "orientation_deg": rng.uniform(0, 180, n),
+            "phase_deg": rng.uniform(0, 360, n),
+            "sigma_deg": wavelength * np.where(centred, 0.2, rng.uniform(0.35, 0.5, n)),
+            "aspect": np.where(centred, 1.0, rng.uniform(1.0, 1.7, n)),
+            "threshold": rng.uniform(0.0, 0.5, n),
+            "semisaturation": rng.uniform(0.05, 0.15, n),
+            "gain_hz": np.where(kind == "untuned", 0.0, 1.0),
+            "baseline_hz": np.where(
+                kind == "untuned", rng.uniform(3, 10, n), rng.uniform(0.3, 3.0, n)
+            ),
+        },
+        columns=list(TRUTH_COLUMNS),
+    )
+
+
+def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
+    """Sample the filters of `neurons` on `geometry`, each of unit energy in degrees."""
+    kind = neurons["kind"].to_numpy().astype(str)
+    p = {c: neurons[c].to_numpy(dtype=float) for c in TRUTH_COLUMNS if c != "kind"}
+    shape = (p["wavelength_deg"], p["orientation_deg"])
+
+    def quadrature(phase: NDArray) -> NDArray:
+        return patterns.gabor(
+            geometry, p["x_deg"], p["y_deg"], *shape, phase, p["sigma_deg"], p["aspect"]
+        )
+
+    even, odd = quadrature(p["phase_deg"]), quadrature(p["phase_deg"] + 90)
+    for name, sign in (("on_centre", 1), ("off_centre", -1)):
+        rows = kind == name
+        if rows.any():
+            sigma = p["sigma_deg"][rows]
+            even[rows] = sign * patterns.difference_of_gaussians(
+                geometry, p["x_deg"][rows], p["y_deg"][rows], sigma, 2.5 * sigma, 0.9
+            )
+    for name, shape_of in (
+        ("corner", patterns.corner),
+        ("curved", patterns.curved_gabor),
+        ("two_bars", patterns.two_bars),
+    ):
+        rows = kind == name
+        if rows.any():
+            chosen = [p[c][rows] for c in ("x_deg", "y_deg", "wavelength_deg", "orientation_deg")]
+            even[rows] = shape_of(geometry, *chosen)
+    # A pool half as wide again as the filter measures local contrast.
+    u, v = patterns.rotated_axes(geometry, p["x_deg"], p["y_deg"], p["orientation_deg"])
+    sigma = p["sigma_deg"][:, None, None]
+    radius = (u**2 + (v / p["aspect"][:, None, None]) ** 2) / sigma**2
+    window = np.exp(-0.5 * radius / 1.5**2)
+    surround = np.exp(-0.5 * radius / 4.0**2) * (radius > 2.5**2)
+
+    def flat(stack: NDArray) -> NDArray[np.float64]:
+        return stack.reshape(len(stack), geometry.height * geometry.width)
+
+    area = geometry.pixel_area
+    energy = np.sqrt((flat(even) ** 2).sum(1, keepdims=True) * area)
+    normalised = np.char.endswith(kind, "_normalised")
+    subunits = _subunits(neurons)
+    owner = subunits["owner"].to_numpy()
+    part = {c: subunits[c].to_numpy(dtype=float) for c in _PAIR_COLUMNS}
+
+    def pair(phase: float) -> NDArray[np.float64]:
+        return flat(
+            patterns.gabor(
+                geometry,
+                part["x_deg"],
+                part["y_deg"],
+                part["wavelength_deg"],
+                part["orientation_deg"],
+                phase,
+                part["sigma_deg"],
+                part["aspect"],
+            )
+        )
+
+    pooled_even, pooled_odd = pair(0.0), pair(90.0)
+    # a pool's own pair and its subunits count the same, and together as one
+    size = 1.0 + np.bincount(owner, minlength=len(kind))
+    pool = np.zeros((len(kind), len(owner)))
+    pool[owner, np.arange(len(owner))] = 1 / size[owner]
+    whole = np.sqrt((pooled_even**2).sum(1, keepdims=True) * area)
+    share = np.sqrt(1 / size)[:, None]
+    return TruthFilters(
+        even=share * flat(even) * area / energy,
+        odd=share * flat(odd) * area / energy,
+        window=flat(window) / flat(window).sum(1, keepdims=True),
+        surround=flat(surround) / np.maximum(flat(surround).sum(1, keepdims=True), _TINY),
+        pooled_even=pooled_even * area / whole,
+        pooled_odd=pooled_odd * area / whole,
+        pool=pool,
+        suppression=np.where(kind == "surround_suppressed", _SUPPRESSION, 0.0),
+        is_complex=(np.char.startswith(kind, "complex") | np.isin(kind, POOLED_KINDS)).astype(
+            float
+        ),
+        threshold=np.where(normalised, 0.0, p["threshold"]),
+        # An infinite semi-saturation switches normalisation off (see `true_drive`).
+        semisaturation=np.where(normalised, p["semisaturation"], np.inf),
+        gain=p["gain_hz"],
+    )
+
+
+def _subunits(neurons: pd.DataFrame) -> pd.DataFrame:
+    """Further Gabor pairs of the neurons that pool, one row each; ``owner`` is the neuron's row.
+
+    Six places on a ring of 0.7 wavelengths about the centre; for ``texture`` all seven places
+    also at the orthogonal orientation.
+    """
+    rows = []
+    for owner, (_, neuron) in enumerate(neurons.iterrows()):
+        if neuron["kind"] not in POOLED_KINDS:
+            continue
+        ring = 0.7 * neuron["wavelength_deg"] * np.exp(1j * np.pi / 3 * np.arange(6))
+        places = [(offset, 0.0) for offset in ring]
+        if neuron["kind"] == "texture":
+            places += [(offset, 90.0) for offset in (0.0, *ring)]
+        for offset, turn in places:
+            shifted = neuron[list(_PAIR_COLUMNS)].to_dict()
+            shifted["x_deg"] += float(np.real(offset))
+            shifted["y_deg"] += float(np.imag(offset))
+            shifted["orientation_deg"] += turn
+            rows.append({"owner": owner} | shifted)
+    return pd.DataFrame(rows, columns=["owner", *_PAIR_COLUMNS]).astype({"owner": int})
+
+
+def true_drive(filters: TruthFilters, images: Any) -> Any:
+    """Stimulus-driven rate of every neuron to every image, without its baseline.
+
+    Parameters
+    ----------
+    filters : TruthFilters
+        NumPy arrays, or torch tensors when `images` is one.
+    images : array, shape (images, height * width)
+        Luminance in [0, 1]; mid-grey is 0.5.
+
+    Returns
+    -------
+    array, shape (images, neurons)
+        Drive in Hz, never negative. Simple cells are half-wave rectified above a
+        threshold, complex cells take the energy of a quadrature pair (Adelson & Bergen
+        1985), normalised ones are divided by ``1 + local RMS contrast / semisaturation``
+        (Heeger 1992; Carandini & Heeger 2012). Pools add the energies of pairs at several places
+        (Hubel & Wiesel 1962; Freeman & Simoncelli 2011), and a suppressive surround divides by one
+        plus its RMS contrast times the suppression (Cavanaugh et al. 2002).
+    """
+    contrast = images - _GREY
+    even, odd = contrast @ filters.even.T, contrast @ filters.odd.T
+    linear = (even - filters.threshold).clip(0)
+    pooled = (contrast @ filters.pooled_even.T) ** 2 + (contrast @ filters.pooled_odd.T) ** 2
+    total = even**2 + odd**2 + pooled @ filters.pool.T
+    energy = ((total + _TINY) ** 0.5 - filters.threshold).clip(0)
+    local = ((contrast**2) @ filters.window.T + _TINY) ** 0.5
+    around = ((contrast**2) @ filters.surround.T + _TINY) ** 0.5
+    response = (1 - filters.is_complex) * linear + filters.is_complex * energy
+    divisor = 1 + local / filters.semisaturation + filters.suppression * around
+    return filters.gain * response / divisor
+
+
+def calibrate_gain(
+    neurons: pd.DataFrame,
+    images: NDArray,
+    geometry: Geometry,
+    mean_rates_hz: NDArray,
+) -> pd.DataFrame:
+    """Set each tuned neuron's threshold and gain from a set of natural images.
+
+    ``threshold`` is read in units of the standard deviation of the filter's output and
+    replaced by its value in the filter's own units; ``gain_hz`` is set so that the mean
+    drive over `images` (n, height, width) equals `mean_rates_hz`.
+    """
+    flat = images.reshape(len(images), -1)
+    filters = render_filters(neurons, geometry)
+    scale = ((flat - _GREY) @ filters.even.T).std(axis=0)
+    calibrated = neurons.copy()
+    calibrated["threshold"] = neurons["threshold"] * scale
+    tuned = (neurons["kind"] != "untuned").to_numpy()
+    mean = true_drive(render_filters(calibrated, geometry), flat).mean(axis=0)
+    silent = tuned & (mean <= _TINY)
+    mean = np.where(silent | ~tuned, 1.0, mean)
+    calibrated["gain_hz"] = np.where(tuned, mean_rates_hz / mean, 0.0)
+    return calibrated

@@ -1,0 +1,207 @@
+"""The experiments stage: every selected neuron's model under the electrode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.config.experiments import MAP_EXPERIMENTS, STANDARD
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.experiments.experiment import RESERVED, Experiment, run
+from meiflow.experiments.measures import MAPS, maps, summarise
+from meiflow.experiments.scale import at_preferred_frequency
+from meiflow.experiments.standard import GREY, Preferred, map_grid, standard_experiments
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
+from meiflow.models.custom import call_function
+from meiflow.models.network import NeuronModel, load_model
+from meiflow.progress import track
+
+GABOR_COLUMNS = tuple(field.name for field in fields(Preferred) if field.name != "geometry")
+_HINT = (
+    "it must return an Experiment, or a dict of name to Experiment or to (render, axes); "
+    "docs/experiments.md has an example"
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the experiments say of a population.
+
+    Parameters
+    ----------
+    tables : dict of neuron id to dict of experiment name to DataFrame
+        Axes and ``response``.
+    maps : dict of neuron id to dict of map name to DataFrame
+        Rows are y (decreasing), columns x; response less that to grey.
+    summary : DataFrame
+        One row per neuron.
+    """
+
+    tables: dict[str, dict[str, pd.DataFrame]]
+    maps: dict[str, dict[str, pd.DataFrame]]
+    summary: pd.DataFrame
+
+
+def read_preferred(path: Path, geometry: Geometry) -> Preferred:
+    """The best Gabor that the stimuli stage wrote.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is not what that stage writes.
+    """
+    table = read_csv(path, GABOR_COLUMNS)
+    values = table[list(GABOR_COLUMNS)].iloc[0] if len(table) == 1 else pd.Series(dtype=float)
+    try:
+        numbers = {name: float(value) for name, value in values.items()}
+    except ValueError:
+        numbers = {}
+    lengths = [numbers.get(k, 0.0) for k in ("wavelength_deg", "sigma_deg", "aspect")]
+    if not numbers or not np.isfinite(list(numbers.values())).all() or min(lengths) <= 0:
+        raise MeiflowError(
+            f"{path}: one row of finite numbers with wavelength, sigma and aspect above 0 is "
+            "needed; make the stimuli again"
+        )
+    return Preferred(geometry, **numbers)
+
+
+def own_experiments(spec: str, preferred: Preferred) -> dict[str, Experiment]:
+    """Call a user's ``module:function`` with the geometry and the Gabor's parameters (a dict).
+
+    Raises
+    ------
+    MeiflowError
+        If that fails, or returns no experiment.
+    """
+    name = f"experiments.own {spec}"
+    gabor = {column: getattr(preferred, column) for column in GABOR_COLUMNS}
+    given = call_function(spec, name, preferred.geometry, gabor, what="(geometry, gabor)")
+    if isinstance(given, Experiment):
+        return {given.name: given}
+    if not isinstance(given, Mapping) or not given:
+        raise MeiflowError(f"{name}: returned a {type(given).__name__}; {_HINT}")
+    found = {}
+    for key, value in given.items():
+        if isinstance(value, Experiment):
+            found[str(key)] = value
+            continue
+        try:
+            render, axes = value
+            found[str(key)] = Experiment(key, render, axes)
+        except (TypeError, ValueError) as error:
+            raise MeiflowError(f"{name}: {key}: {error}; {_HINT}") from None
+    return found
+
+
+def _all_experiments(
+    config: Config, preferred: Preferred, mei: NDArray, model: NeuronModel
+) -> dict[str, Experiment]:
+    scaled = at_preferred_frequency(preferred, model.predict, config.experiments)
+    found = dict(standard_experiments(scaled, config.experiments, mei))
+    for spec in config.experiments.own:
+        for name, experiment in own_experiments(spec, preferred).items():
+            if name in found or name in STANDARD:
+                raise MeiflowError(
+                    f"experiments.own {spec}: there is already an experiment {name}; give yours "
+                    "another name"
+                )
+            found[name] = experiment
+    return found
+
+
+def _shown(
+    experiments: Mapping[str, Experiment], model: NeuronModel, neuron: str
+) -> dict[str, pd.DataFrame]:
+    tables = {}
+    for name, experiment in experiments.items():
+        try:
+            tables[name] = run(experiment, model.predict)
+        except Exception as error:  # whatever a stranger's code raises
+            raise MeiflowError(
+                f"experiments: {name} of neuron {neuron}: {type(error).__name__}: {error}"
+            ) from None
+    return tables
+
+
+def run_population(config: Config, folders: Mapping[str, Path]) -> Results:
+    """Do all experiments with all neurons.
+
+    Parameters
+    ----------
+    config : Config
+    folders : mapping of neuron id to path
+        With model.pt, best_gabor.csv and mei.npy.
+    """
+    if not folders:
+        raise MeiflowError("no neuron was selected; there is nothing to make")
+    geometry = config.image.geometry
+    tables, found, rows = {}, {}, []
+    grey_image = np.full((1, *geometry.shape), GREY, np.float32)
+    for neuron, folder in track(list(folders.items()), "experiments", len(folders)):
+        model = load_model(folder / "model.pt", geometry, config.model.custom)
+        preferred = read_preferred(folder / "best_gabor.csv", geometry)
+        mei = read_array(folder / "mei.npy")
+        try:
+            experiments = _all_experiments(config, preferred, mei, model)
+        except ValueError as error:
+            raise MeiflowError(f"experiments: neuron {neuron}: {error}") from None
+        tables[neuron] = _shown(experiments, model, neuron)
+        grey = float(model.predict(grey_image)[0])
+        found[neuron] = maps(tables[neuron], grey)
+        rows.append({"neuron_id": neuron} | summarise(tables[neuron], grey))
+    return Results(tables, found, pd.DataFrame(rows))
+
+
+def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
+    """All experiments but the maps as one table: neuron_id, experiment, parameters, response."""
+    parts = [
+        table.assign(neuron_id=neuron, experiment=name)
+        for neuron, of_neuron in tables.items()
+        for name, table in of_neuron.items()
+        if name not in MAP_EXPERIMENTS
+    ]
+    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(RESERVED))
+    axes = [column for column in whole.columns if column not in RESERVED]
+    return whole[["neuron_id", "experiment", *axes, "response"]]
+
+
+def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) -> None:
+    """Write tuning.csv, summary.csv, maps.npz and a figure of the population per experiment.
+
+    Figures of experiments that an earlier run made in this folder and this one does not are
+    removed.
+    """
+    from meiflow.figures.experiments import population_figure
+    from meiflow.figures.own_experiments import own_sheet
+    from meiflow.figures.style import save_figure
+
+    results = run_population(config, folders)
+    write_csv(tidy(results.tables), output / "tuning.csv")
+    write_csv(results.summary, output / "summary.csv")
+    x, y = map_grid(config.image.geometry, config.experiments.map_step_deg)
+    arrays = {"neuron_id": np.array(list(folders)), "x_deg": x, "y_deg": y}
+    for name in MAPS:
+        if all(name in field for field in results.maps.values()):
+            stack = [field[name].to_numpy() for field in results.maps.values()]
+            arrays[name] = np.stack(stack).astype(np.float32)
+    write_arrays(arrays, output / "maps.npz")
+    figures = {
+        str(name): population_figure(name, results.tables, results.maps, results.summary)
+        for name in config.experiments.make
+    }
+    if config.experiments.own:
+        figures["own"] = own_sheet(results.tables, results.summary)
+    for name in (*STANDARD, "own"):
+        for suffix in ("png", "svg"):
+            path = output / f"{name}.{suffix}"
+            if name in figures:
+                save_figure(figures[name], path)
+            else:  # an earlier run's, beside the tables of this one
+                path.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""The movie stage: optimal movies of a user's spatio-temporal model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.io.files import write_array, write_csv
+from meiflow.models.custom import call_function
+from meiflow.stimuli.movie import most_exciting_movie
+from meiflow.stimuli.objectives import Increase, Last
+
+
+def load_movie_model(spec: str, geometry: Any) -> nn.Module:
+    """Call a user's ``module:function`` with the geometry of the frames.
+
+    Raises
+    ------
+    MeiflowError
+        If it cannot be imported or called, or returns no module.
+    """
+    name = f"movie.model {spec}"
+    module = call_function(spec, name, geometry, what="(geometry)")
+    if not isinstance(module, nn.Module):
+        raise MeiflowError(
+            f"{name}: is a {type(module).__name__}, not a torch.nn.Module; it must turn movies "
+            "(batch, channels, frames, height, width) into responses (batch, [frames,] neurons)"
+        )
+    return module
+
+
+def make_movies(config: Config, output: Path) -> None:
+    """Write movies.npy (neurons, channels, frames, height, width), movies.csv and movies.png."""
+    from meiflow.figures.stimuli import film_strip
+    from meiflow.figures.style import save_figure
+
+    options = config.movie
+    if options.model is None:
+        raise MeiflowError(
+            "movie.model: is null; name module:function of a spatio-temporal model to make movies"
+        )
+    geometry = config.image.geometry
+    model = load_movie_model(options.model, geometry)
+    shape = (options.channels, options.frames, *geometry.shape)
+    movies, rows = [], []
+    for neuron in options.neurons:
+        reduce = Last() if options.response == "last" else None
+        try:
+            found = most_exciting_movie(
+                model,
+                shape,
+                options.mean,
+                options.contrast,
+                Increase(neuron, reduce),
+                options.restarts,
+                options.steps,
+                exponent=options.smoothing_exponent,
+                temporal_sigma=options.temporal_sigma,
+                seed=config.seed,
+                label=f"movie of neuron {neuron}",
+            )
+        except (ValueError, RuntimeError, TypeError, IndexError) as error:
+            raise MeiflowError(
+                f"movie.model {options.model}: fails on movies of shape {(1, *shape)}: {error}"
+            ) from None
+        movies.append(found.images[found.best])
+        rows.append(
+            {
+                "neuron_id": neuron,
+                "predicted_response": found.scores[found.best],
+                "lowest_restart": found.scores.min(),
+                "mean": movies[-1].mean(),
+                "rms_contrast": movies[-1].std(),
+                "steps": options.steps,
+                "best_step": int(found.best_steps[found.best]),
+            }
+        )
+    stack = np.stack(movies)
+    write_array(stack, output / "movies.npy")
+    write_csv(pd.DataFrame(rows), output / "movies.csv")
+    names = [f"neuron {n}" for n in options.neurons]
+    save_figure(film_strip(stack, names), output / "movies.png")

@@ -1,0 +1,376 @@
+"""The procedures stage: one kind of stimulus for a whole population of neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from meiflow.config.sections import Config, Procedure
+from meiflow.errors import MeiflowError
+from meiflow.images.projection import contrast_targets, project_array
+from meiflow.io.files import read_array, write_array, write_csv
+from meiflow.models.network import NeuronModel, load_model
+from meiflow.models.population import PairedModel
+from meiflow.progress import say, track
+from meiflow.session.images import load_image_set
+from meiflow.stimuli.diverse import diverse_images
+from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
+from meiflow.stimuli.natural import fade
+from meiflow.stimuli.objectives import Suppress, correlations
+from meiflow.stimuli.published import logged_response, notebook_mei, walker_mei
+from meiflow.stimuli.receptive_field import gradient_field, linear_field
+
+_SAME = 0.95  # of the best restart: counted as having found the same response
+_REACHED = 0.95
+_BATCH = 240  # images: what a batch of convolutional networks of one's own can take
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Population:
+    """Selected neurons, their models, and what all stimuli have in common."""
+
+    config: Config
+    neurons: list[str]
+    models: list[NeuronModel]
+    folders: list[Path]
+    image_ids: NDArray[np.int64]
+    images: NDArray[np.float32]
+    mean: float
+    contrast: float
+
+    @property
+    def paired(self) -> PairedModel:
+        """All models as one, with images of its own for each neuron."""
+        return PairedModel(self.models)
+
+    def part(self, chosen: list[int]) -> Population:
+        """Some of the neurons."""
+        return replace(
+            self,
+            neurons=[self.neurons[i] for i in chosen],
+            models=[self.models[i] for i in chosen],
+            folders=[self.folders[i] for i in chosen],
+        )
+
+    def groups(self, images: int) -> list[Population]:
+        """Neuron by neuron in order, as many at once as a batch can take with so many images."""
+        size = max(1, _BATCH // images)
+        rows = list(range(len(self.neurons)))
+        return [self.part(rows[i : i + size]) for i in range(0, len(rows), size)]
+
+    def matched(self, images: NDArray) -> NDArray[np.float32]:
+        """Images at the common mean and contrast."""
+        return project_array(images, self.mean, self.contrast)
+
+    def predictions(self, images: NDArray) -> NDArray[np.float64]:
+        """Response of each neuron to its own image (neurons, height, width)."""
+        pairs = zip(self.models, images, strict=True)
+        return np.array([model.predict(image[None])[0] for model, image in pairs])
+
+    def mei(self, index: int) -> NDArray[np.float32]:
+        """The MEI that the stimuli stage made."""
+        return read_array(self.folders[index] / "mei.npy")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Images (neurons, [several,] height, width) and a table that begins with neuron_id."""
+
+    images: NDArray[np.float32]
+    table: pd.DataFrame
+
+
+def load_population(
+    config: Config,
+    image_ids: NDArray,
+    images: NDArray,
+    folders: dict[str, Path],
+) -> Population:
+    """Read the models of some neurons, each from a folder of its own."""
+    if not folders:
+        raise MeiflowError("no neuron was selected; there is nothing to make")
+    geometry = config.image.geometry
+    custom = config.model.custom
+    models = [load_model(f / "model.pt", geometry, custom) for f in folders.values()]
+    mean, contrast = contrast_targets(config.mei, images)
+    homes = list(folders.values())
+    return Population(config, list(folders), models, homes, image_ids, images, mean, contrast)
+
+
+def _about(p: Population, images: NDArray) -> pd.DataFrame:
+    """Columns that all procedures with one image per neuron share."""
+    return pd.DataFrame(
+        {
+            "neuron_id": p.neurons,
+            "predicted_response": p.predictions(images),
+            "matched_response": p.predictions(p.matched(images)),
+            "mean": images.mean((1, 2)),
+            "rms_contrast": images.std((1, 2)),
+        }
+    )
+
+
+def _joined(parts: list[Made]) -> Made:
+    """Several groups of neurons as one."""
+    tables = pd.concat([part.table for part in parts], ignore_index=True)
+    return Made(np.concatenate([part.images for part in parts]), tables)
+
+
+def _ascend(p: Population, objective: Suppress | None) -> Made:
+    """Best of the restarts of each neuron, and how far the restarts agree."""
+    groups = p.groups(p.config.mei.restarts)
+    return _joined([_ascend_together(g, objective) for g in track(groups, "groups", len(groups))])
+
+
+def _ascend_together(p: Population, objective: Suppress | None) -> Made:
+    mei = p.config.mei
+    geometry, seed = p.config.image.geometry, p.config.seed
+    noise = noise_starts(mei.restarts, geometry, mei.smoothing_exponent, p.mean, p.contrast, seed)
+    found = most_exciting_of_each(
+        p.paired, len(p.models), noise, geometry, p.mean, p.contrast, mei, objective, seed
+    )
+    scores, images = found.scores, found.images
+    best = scores.argmax(1)
+    chosen = images[np.arange(len(best)), best]
+    table = _about(p, chosen)
+    top = scores.max(1, keepdims=True)
+    same = scores >= top - (1 - _SAME) * np.abs(top)
+    table["restarts"] = scores.shape[1]
+    table["restarts_agreeing"] = same.mean(1)
+    table["restart_correlation"] = [
+        _mean_correlation(stack[agree]) for stack, agree in zip(images, same, strict=True)
+    ]
+    trace = found.objective[:, np.arange(len(best)), best]
+    # from what it began with
+    gained = (trace - trace[0]) / np.maximum(trace.max(0) - trace[0], 1e-12)
+    table["steps_to_95"] = (gained >= _REACHED).argmax(0)
+    return Made(chosen, table)
+
+
+def _mean_correlation(images: NDArray) -> float:
+    if len(images) < 2:
+        return float("nan")
+    alike = correlations(torch.as_tensor(images)).numpy()
+    return float(alike[np.triu_indices(len(images), 1)].mean())
+
+
+def _population_mei(p: Population) -> Made:
+    return _ascend(p, None)
+
+
+def _suppressive(p: Population) -> Made:
+    made = _ascend(p, Suppress())
+    grey = np.full((len(p.models), *p.images.shape[1:]), p.mean, np.float32)
+    made.table["grey_response"] = p.predictions(grey)
+    made.table["share_of_grey"] = made.table["predicted_response"] / made.table["grey_response"]
+    made.table["mei_response"] = p.predictions(np.stack([p.mei(i) for i in range(len(grey))]))
+    return made
+
+
+def _diverse(p: Population) -> Made:
+    options = p.config.stimuli
+    images, tables = [], []
+    n = options.diverse_images
+    for i, model in track(list(enumerate(p.models)), "diverse images", len(p.models)):
+        mei = p.mei(i)
+        best = model.predict(mei[None])[0]
+        if best <= 0:
+            say(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
+            images.append(np.full((n, *mei.shape), p.mean, np.float32))
+            tables.append(pd.DataFrame({"neuron_id": p.neurons[i], "image": np.arange(n)}))
+            continue
+        found = diverse_images(
+            model,
+            torch.as_tensor(mei),
+            p.config.image.geometry,
+            p.mean,
+            p.contrast,
+            n,
+            options.diverse_fraction,
+            options.diverse_steps,
+            p.config.seed,
+        )
+        images.append(found.images)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "neuron_id": p.neurons[i],
+                    "image": np.arange(n),
+                    "predicted_response": found.responses,
+                    "fraction_of_mei": found.responses / best,
+                    "similarity": found.similarity,
+                    "mei_blended": found.blended,
+                }
+            )
+        )
+    columns = ["neuron_id", "image", "predicted_response", "fraction_of_mei", "similarity"]
+    return Made(np.stack(images), pd.concat(tables).reindex(columns=[*columns, "mei_blended"]))
+
+
+@dataclass(frozen=True)
+class _Naturals:
+    """All natural images there are, what they are called, and whose they are."""
+
+    images: NDArray[np.float32]
+    names: list[str]
+    sources: list[str]
+
+    @classmethod
+    def of(cls, p: Population) -> _Naturals:
+        images, names = p.images, [str(i) for i in p.image_ids]
+        sources = ["session"] * len(images)
+        others = p.config.stimuli.natural_images
+        if others is not None:
+            shape = p.config.image.geometry.shape
+            more_names, more = load_image_set(others, shape, "stimuli.natural_images")
+            images, names = np.concatenate([images, more]), names + more_names
+            sources += ["natural_images"] * len(more)
+        return cls(images, names, sources)
+
+    def best(self, p: Population, matched: bool) -> NDArray[np.int64]:
+        """The image each neuron's model responds to most, as it is or at the common contrast."""
+        top = np.full(len(p.models), -np.inf)
+        best = np.zeros(len(p.models), int)
+        starts = range(0, len(self.images), _CHUNK)
+        for start in track(starts, "natural images", len(starts)):
+            part = self.images[start : start + _CHUNK]
+            part = p.matched(part) if matched else part
+            for i, model in enumerate(p.models):
+                responses = model.predict(part)
+                if responses.max() > top[i]:
+                    top[i], best[i] = responses.max(), start + responses.argmax()
+        return best
+
+    def label(self, table: pd.DataFrame, chosen: NDArray[np.int64]) -> None:
+        """Say which images these are."""
+        table["image"] = [self.names[i] for i in chosen]
+        table["source"] = [self.sources[i] for i in chosen]
+        table["searched"] = len(self.images)
+
+
+def _natural(p: Population) -> Made:
+    naturals = _Naturals.of(p)
+    best = naturals.best(p, matched=True)
+    images = p.matched(naturals.images[best])
+    table = _about(p, images)
+    naturals.label(table, best)
+    return Made(images, table)
+
+
+def _regularised_natural(p: Population) -> Made:
+    naturals = _Naturals.of(p)
+    best = naturals.best(p, matched=False)
+    whole = naturals.images[best]
+    responses = p.predictions(whole)
+    images = np.full(whole.shape, p.mean, np.float32)
+    kept, left = np.full(len(best), np.nan), np.full(len(best), np.nan)
+    for silent in np.flatnonzero(responses <= 0):
+        say(f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey")
+    rows = np.flatnonzero(responses > 0)
+    for i in range(0, len(rows), _BATCH):
+        group = rows[i : i + _BATCH]
+        paired = p.part(group.tolist()).paired
+        found = fade(paired, whole[group], p.mean, p.config.stimuli.fade_steps)
+        images[group], left[group] = found.images, found.contrast_left
+        kept[group] = found.kept / found.responses
+    table = _about(p, images)
+    naturals.label(table, best)
+    table["natural_response"], table["response_kept"] = responses, kept
+    table["contrast_left"] = left
+    return Made(images, table)
+
+
+def _receptive_field(p: Population) -> Made:
+    shape = p.config.image.geometry.shape
+    spread = float(p.images.std(axis=(1, 2)).mean())
+    fields = []
+    for model in track(p.models, "receptive fields", len(p.models)):
+        samples = p.config.stimuli.field_samples
+        linear = linear_field(model, shape, spread, p.mean, samples, p.config.seed)
+        fields.append(np.stack([linear, gradient_field(model, shape, p.mean)]))
+    both = np.stack(fields)
+    table = _about(p, p.matched(both[:, 0])).drop(columns="matched_response")
+    for k, name in enumerate(("linear", "gradient")):
+        table[f"{name}_norm"] = np.linalg.norm(both[:, k].reshape(len(both), -1), axis=1)
+    table["fields_correlation"] = [_mean_correlation(pair) for pair in both]
+    return Made(both, table)
+
+
+def _notebook(p: Population) -> Made:
+    geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
+    parts = []
+    for g in p.groups(1):
+        found = notebook_mei(g.paired, geometry, p.images, p.config.seed, steps, len(g.models))
+        table = _about(g, found.images)
+        table["logged_response"] = logged_response(found)
+        table["best_response"] = found.trace.objective.max(axis=0)
+        parts.append(Made(found.images, table))
+    return _joined(parts)
+
+
+def _walker(p: Population) -> Made:
+    geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
+    parts = []
+    for g in p.groups(1):
+        found = walker_mei(g.paired, geometry, p.images, p.config.seed, steps, n=len(g.models))
+        parts.append(Made(found.images, _about(g, found.images)))
+    return _joined(parts)
+
+
+_MAKERS: dict[Procedure, Callable[[Population], Made]] = {
+    "population_mei": _population_mei,
+    "suppressive": _suppressive,
+    "diverse": _diverse,
+    "natural": _natural,
+    "regularised_natural": _regularised_natural,
+    "receptive_field": _receptive_field,
+    "notebook_mei": _notebook,
+    "walker_mei": _walker,
+}
+
+
+_COLUMNS = {"receptive_field": ["linear field", "gradient at grey"]}
+
+
+def _titles(name: Procedure, neurons: list[str], table: pd.DataFrame) -> list[str]:
+    """What stands over each neuron's pictures."""
+    if name == "suppressive":
+        notes = [f"{share:.2f} of grey" for share in table["share_of_grey"]]
+    elif name == "receptive_field":
+        pairs = zip(table["linear_norm"], table["gradient_norm"], strict=True)
+        notes = [f"norms {linear:.2g}, {gradient:.2g}" for linear, gradient in pairs]
+    else:
+        return neurons
+    return [f"{neuron}\n{note}" for neuron, note in zip(neurons, notes, strict=True)]
+
+
+def make_procedure(name: Procedure, population: Population, output: Path) -> None:
+    """Write one kind of stimulus for all neurons: NAME.npy, NAME.csv and NAME.png in a folder.
+
+    Raises
+    ------
+    MeiflowError
+        If the procedure cannot work on a model, with the reason.
+    """
+    from meiflow.figures.stimuli import sheet
+    from meiflow.figures.style import save_figure
+
+    try:
+        made = _MAKERS[name](population)
+    except ValueError as error:
+        raise MeiflowError(f"{name}: {error}") from None
+    write_array(made.images, output / f"{name}.npy")
+    write_csv(made.table, output / f"{name}.csv")
+    geometry = population.config.image.geometry
+    titles = _titles(name, population.neurons, made.table)
+    save_figure(sheet(made.images, titles, geometry, _COLUMNS.get(name)), output / f"{name}.png")
+    if "predicted_response" in made.table:
+        mean = made.table["predicted_response"].mean()
+        say(f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}")

@@ -1,0 +1,127 @@
+"""The recorded-against-predicted stage: show the models what the session showed the neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.config.sections import Config
+from meiflow.io.files import write_csv
+from meiflow.models.network import NeuronModel, load_model
+from meiflow.progress import say, track
+from meiflow.report.tuning_views import of_neurons
+from meiflow.session.presented import gabor_images, gabor_phases, grating_images
+from meiflow.tables.conditions import STEMS, Conditions, read_conditions
+from meiflow.validation.recorded import (
+    CURVES,
+    Curve,
+    agreement,
+    curves_of,
+    preferences,
+)
+
+
+def shown_images(config: Config, stimulus: str, recorded: Conditions) -> list[NDArray[np.float32]]:
+    """The conditions of a stimulus as images (conditions, height, width), at every phase.
+
+    Parameters
+    ----------
+    stimulus : str
+        gabors, which drift, or static_gratings.
+    """
+    geometry, shown = config.image.geometry, config.session.shown
+    if stimulus == "static_gratings":
+        return [grating_images(geometry, recorded.parameters, shown)]
+    phases = gabor_phases(shown)
+    return [gabor_images(geometry, recorded.parameters, shown, phase) for phase in phases]
+
+
+def predict_conditions(
+    models: list[NeuronModel], config: Config, stimulus: str, recorded: Conditions
+) -> NDArray[np.float64]:
+    """Counts that the models expect, shape (conditions, neurons); of a drift, its mean."""
+    frames = shown_images(config, stimulus, recorded)
+    label = f"showing {stimulus}"
+    columns = [
+        np.mean([model.predict(images) for images in frames], axis=0)
+        for model in track(models, label, len(models))
+    ]
+    return np.stack(columns, axis=1)
+
+
+def compare_recorded(
+    config: Config, tables: Path, folders: dict[str, Path], output: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write recorded.csv, preferences.csv and predicted_gabors and _gratings.csv.
+
+    Parameters
+    ----------
+    config : Config
+    tables : path
+        Folder of the tables stage; of gabor_trials.csv and grating_trials.csv those that are there
+        are used.
+    folders : dict of str to path
+        Folder of every neuron, with its model.pt.
+    output : path
+        Folder.
+
+    Returns
+    -------
+    recorded, preferences : DataFrame
+        What recorded.csv and preferences.csv hold.
+    """
+    neurons = list(folders)
+    geometry, custom = config.image.geometry, config.model.custom
+    models = [load_model(f / "model.pt", geometry, custom) for f in folders.values()]
+    curves: dict[str, Curve] = {}
+    for stimulus, stem in STEMS.items():
+        path = output / f"predicted_{stem}s.csv"
+        if not (tables / f"{stem}_trials.csv").exists():
+            path.unlink(missing_ok=True)  # of another session in this folder
+            continue
+        recorded = of_neurons(read_conditions(tables, stimulus), neurons)
+        predicted = predict_conditions(models, config, stimulus, recorded)
+        write_csv(_with_parameters(recorded, predicted), path)
+        curves |= curves_of(stimulus, recorded, predicted)
+    table = agreements(curves, neurons, config.model.extra, config.seed)
+    write_csv(table, output / "recorded.csv")
+    tuned = {name: rows["tuned"].to_numpy() for name, rows in table.groupby("curve", sort=False)}
+    found = preferences(curves, tuned)
+    found.insert(0, "neuron_id", neurons)
+    write_csv(found, output / "preferences.csv")
+    for name, rows in table[table["tuned"]].groupby("curve", sort=False):
+        say(
+            f"{name}: correlation {rows['cc_abs'].mean():.2f} (normalised "
+            f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons "
+            f"{rows['cc_others'].mean():.2f}"
+        )
+    return table, found
+
+
+def agreements(
+    curves: dict[str, Curve], neurons: list[str], extra: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """One row per neuron and curve; ``learned`` marks what the model was trained on."""
+    rows = [
+        {
+            "neuron_id": neuron,
+            "curve": name,
+            "points": len(curve.values),
+            **asdict(one),
+            "learned": CURVES[name][0] == "static_gratings" and "gratings" in extra,
+        }
+        for name, curve in curves.items()
+        for neuron, one in zip(neurons, agreement(curve, seed), strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _with_parameters(recorded: Conditions, predicted: NDArray) -> pd.DataFrame:
+    table = recorded.parameters.copy()
+    table.insert(0, "condition_id", np.arange(len(table)))
+    return pd.concat([table, pd.DataFrame(predicted, columns=recorded.neuron_ids)], axis=1)

@@ -1,0 +1,132 @@
+"""One row per selected neuron, gathered from its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from meiflow.io.files import read_csv
+from meiflow.selection.select import selected_neurons
+
+_FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
+_SCORED = ("model", "v1", "ln", "gabor_energy", "pixel_ridge", "model_shuffled")
+_FROM_MEI = {
+    "orientation_deg": "mei_orientation_deg",
+    "peak_frequency_cpd": "mei_peak_frequency_cpd",
+    "x_deg": "mei_x_deg",
+    "y_deg": "mei_y_deg",
+    "size_deg": "mei_size_deg",
+    "symmetry_1": "mei_symmetry_1",
+    "symmetry_2": "mei_symmetry_2",
+    "bandwidth_octaves": "mei_bandwidth_octaves",
+    "gabor_r2": "mei_gabor_r2",
+    "gabor_wavelength_deg": "mei_gabor_wavelength_deg",
+    "gabor_orientation_deg": "mei_gabor_orientation_deg",
+}
+
+
+_FROM_TRUST = (
+    "trusted",
+    "expected_fraction",
+    "cc_norm_low",
+    "fold_agreement",
+    "trust_reason",
+)
+_COMPARED = ("best_gabor", "windowed_natural", "best_natural")
+_ENDS = ("", "_low", "_high")
+_ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
+
+
+_FROM_EXPERIMENTS = (
+    "cell_type",
+    "f1_f0",
+    "preferred_orientation_deg",
+    "osi",
+    "preferred_frequency_cpd",
+    "preferred_size_deg",
+    "suppression_index",
+)
+
+
+def summarise(
+    results: Path, closed_loop: Path | None, recorded: bool, experiments: bool, trust: bool
+) -> pd.DataFrame:
+    """Gather selection, scores, comparison and, if simulated, closed loop of every neuron.
+
+    The response to a stimulus that could not be matched in mean and contrast is left empty.
+    ``model_holds`` tells whether the model's held-out correlation is above all but one in
+    twenty of the session's shuffled controls.
+    """
+    selection = results / "selection" / "neurons.csv"
+    measures = read_csv(selection)
+    measures.index = measures["neuron_id"].astype(str)
+    loop = read_csv(closed_loop) if closed_loop is not None else None
+    tuning = _recorded_tuning(results / "validation") if recorded else {}
+    measured = _experiments(results / "experiments") if experiments else {}
+    judged = _trust(results / "validation" / "trust.csv") if trust else {}
+    control = read_csv(results / "models" / "cross_validation.csv")
+    control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
+    limit = control.quantile(0.95) if len(control) else 0.0
+    rows = []
+    for neuron in selected_neurons(results / "models" / "neurons.csv"):
+        folder = results / "neurons" / neuron
+        all_scores = read_csv(folder / "scores.csv").set_index("model")
+        scores = all_scores["cc_norm"]
+        stimuli = read_csv(folder / "comparison.csv").set_index("stimulus")
+        row: dict[str, object] = {"neuron_id": neuron}
+        row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
+        row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
+        own = all_scores.loc["model"]
+        # of an own module nobody here knows which images it has seen
+        row["model_holds"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
+        row |= judged.get(neuron, {})
+        fair = stimuli["predicted_response"].where(stimuli["matched"])
+        row |= {f"{s}_response": r for s, r in fair.items()}
+        row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
+        for other in _COMPARED:
+            if other in stimuli.index and stimuli.loc[other, "matched"]:
+                ratio = stimuli.loc[other]
+                row |= {f"mei_over_{other}{end}": ratio[f"mei_ratio{end}"] for end in _ENDS}
+        if "best_gabor" in stimuli.index:
+            gabor = stimuli.loc["best_gabor"]
+            row["mei_gabor_similarity"] = gabor["similarity_to_mei"]
+            row["mei_gabor_shifted_similarity"] = gabor["shifted_similarity_to_mei"]
+        row |= measured.get(neuron, {}) | tuning.get(neuron, {})
+        if loop is not None:
+            own = loop[loop["neuron_id"].astype(str) == neuron].set_index("stimulus")
+            row["kind"] = own["kind"].iloc[0]
+            row |= {
+                f"{s}_true_fraction": own.loc[s, "fraction_of_optimum"]
+                for s in own.index
+                if s != "optimum"
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _recorded_tuning(folder: Path) -> dict[str, dict[str, object]]:
+    """Agreement of recorded with predicted tuning, by neuron."""
+    curves = read_csv(folder / "recorded.csv", ("neuron_id", "curve", "tuned", "cc_abs"))
+    found: dict[str, dict[str, object]] = {}
+    for _, row in curves.iterrows():
+        own = found.setdefault(str(row["neuron_id"]), {})
+        own[f"{row['curve']}_tuned"] = row["tuned"]
+        own[f"{row['curve']}_cc_abs"] = row["cc_abs"]
+    differences = read_csv(folder / "preferences.csv", ("neuron_id",))
+    for _, row in differences.iterrows():
+        found[str(row["neuron_id"])] |= {name: row[name] for name in _ERRORS if name in row}
+    return found
+
+
+def _experiments(folder: Path) -> dict[str, dict[str, object]]:
+    """What the experiments measured on each model, by neuron."""
+    table = read_csv(folder / "summary.csv", ("neuron_id",)).set_index("neuron_id")
+    kept = table[[name for name in _FROM_EXPERIMENTS if name in table]]
+    return {str(neuron): row.to_dict() for neuron, row in kept.iterrows()}
+
+
+def _trust(path: Path) -> dict[str, dict[str, object]]:
+    """How far each MEI can be believed, by neuron."""
+    table = read_csv(path, ("neuron_id", *_FROM_TRUST)).set_index("neuron_id")
+    return {str(neuron): row.to_dict() for neuron, row in table[[*_FROM_TRUST]].iterrows()}

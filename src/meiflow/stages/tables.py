@@ -1,0 +1,195 @@
+"""The tables stage: from a session to the CSVs and the image stack all else starts from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.io.files import read_csv, write_csv, write_text
+from meiflow.progress import say
+from meiflow.session.images import load_images
+from meiflow.session.schedule import PARAMETRIC
+from meiflow.tables.conditions import STEMS, Conditions, conditions_from_table
+from meiflow.tables.counts import (
+    BLANK,
+    TRIAL_COLUMNS,
+    Trials,
+    count_spikes,
+    counting_windows,
+    mean_responses,
+    outside,
+    responses_table,
+    trials_from_table,
+)
+from meiflow.tables.image_spikes import ImageSpikes
+from meiflow.tables.raster import Raster
+from meiflow.tables.stack import write_stack
+from meiflow.tables.tuning import tuning_table
+
+_FASTEST_HZ = 2000.0
+_CONDITION_FILES = [f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")]
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What a session gives, before it is written; ``found`` counts its units."""
+
+    trials: Trials
+    raster: Raster
+    spikes: ImageSpikes | None
+    units: pd.DataFrame
+    found: dict[str, int]
+    conditions: dict[str, Conditions]
+    further: dict[str, pd.DataFrame]
+
+
+def _of_table(config: Config) -> _Session:
+    origin = str(config.session.trials)
+    trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
+    _check_rates(trials, config.session.window_s, origin)
+    units = pd.DataFrame({"neuron_id": trials.neuron_ids})
+    found = dict.fromkeys(("in_file", "in_areas", "passed"), len(units))
+    conditions = {}
+    for name in PARAMETRIC:
+        path = getattr(config.session, name)
+        if path is not None:
+            geometry, option = config.image.geometry, f"session.{name}"
+            shown = conditions_from_table(path, name, trials.neuron_ids, geometry, option)
+            _check_rates(shown, config.session.window_s, path)
+            conditions[name] = shown
+    return _Session(trials, Raster.of_trials(trials), None, units, found, conditions, {})
+
+
+def _check_rates(
+    trials: Trials | Conditions, window_s: tuple[float, float | None], origin: str
+) -> None:
+    """Refuse counts that no neuron can reach in the window, one spike aside."""
+    if window_s[1] is None:
+        raise MeiflowError(
+            "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"
+        )
+    length = window_s[1] - window_s[0]
+    trial, neuron = np.unravel_index(trials.counts.argmax(), trials.counts.shape)
+    most = trials.counts[trial, neuron]
+    if most > 1 + _FASTEST_HZ * length:
+        raise MeiflowError(
+            f"{origin}: trial {trials.trial_ids[trial]}, neuron {trials.neuron_ids[neuron]} has "
+            f"{most} spikes in the {length:g} s of session.window_s, more than {_FASTEST_HZ:g} a "
+            "second; give the window that you counted in, or mend the counts"
+        )
+
+
+def _of_recording(config: Config, nwb: Path, any_area: bool) -> _Session:
+    from meiflow.session.recording import read_session
+
+    recording = read_session(nwb, config.session.areas, config.session.quality, any_area)
+    window, trains = config.session.window_s, recording.spike_times
+    neuron_ids = [str(i) for i in recording.units.index]
+
+    def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
+        return count_spikes(trains, *counting_windows(presentations, window))
+
+    def valid(presentations: pd.DataFrame, name: str) -> pd.DataFrame:
+        return outside(presentations, window, recording.lost, name)
+
+    scenes = valid(recording.scenes, "natural_scenes")
+    frames = scenes["frame"].to_numpy()
+    names = {"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"}
+    conditions = {}
+    for name, presented in recording.conditions.items():
+        shown = valid(presented, name).sort_values("start_time", kind="stable")
+        conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
+    in_file, in_areas = recording.found
+    return _Session(
+        Trials(scenes.index.to_numpy(), neuron_ids, frames, counts(scenes)),
+        Raster.of_blocks(trains, scenes, neuron_ids),
+        ImageSpikes.of(trains, scenes["start_time"], frames, neuron_ids),
+        recording.units.rename_axis("neuron_id").reset_index(),
+        {"in_file": in_file, "in_areas": in_areas, "passed": len(neuron_ids)},
+        conditions,
+        {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
+    )
+
+
+def build_tables(
+    config: Config, images: Path, nwb: Path | None, output: Path, any_area: bool = False
+) -> None:
+    """Write every table of the session under `output`.
+
+    Parameters
+    ----------
+    config : Config
+        Uses ``session`` and ``image``.
+    images : path
+        Folder of frame pictures or ``.npy`` stack.
+    nwb : path or None
+        Session file; None takes the trial CSV of ``session.trials``.
+    output : path
+        Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
+        images.npy, images.json, units.json and raster.npz; from an NWB also presentations.csv
+        and image_spikes.npz; where they were shown, gabor_ and grating_responses.csv, gabor_
+        and grating_trials.csv, tuning.csv.
+    any_area : bool
+        Whether units of one of the areas are enough.
+    """
+    if (nwb is None) != (config.session.source == "tables"):
+        wrong = "needs a session file (--nwb)" if nwb is None else "takes session.trials, no --nwb"
+        raise MeiflowError(f"session.source: {config.session.source} {wrong}")
+    session = _of_table(config) if nwb is None else _of_recording(config, nwb, any_area)
+    trials = session.trials
+    further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
+    image_ids, means = mean_responses(trials)
+    seen = image_ids != BLANK
+    if seen.sum() < 4:
+        raise MeiflowError(
+            f"session.{'trials' if nwb is None else 'nwb'}: only {int(seen.sum())} different "
+            "images were shown; at least 4 are needed"
+        )
+    stack = load_images(images, config.image.geometry.shape, image_ids[seen].tolist())[1]
+    write_csv(trials.to_frame(), output / "trials.csv")
+    write_csv(
+        responses_table(image_ids[seen], means[seen], trials.neuron_ids),
+        output / "responses.csv",
+    )
+    write_csv(
+        responses_table(image_ids[~seen], means[~seen], trials.neuron_ids),
+        output / "blank_responses.csv",
+    )
+    write_csv(session.units, output / "units.csv")
+    write_stack(stack, image_ids[seen], config.image.geometry, output)
+    write_text(json.dumps(session.found, indent=1) + "\n", output / "units.json")
+    session.raster.write(output / "raster.npz")
+    if session.spikes is not None:
+        session.spikes.write(output / "image_spikes.npz")
+    else:  # another session's, left by an earlier run in this folder
+        (output / "image_spikes.npz").unlink(missing_ok=True)
+    for name in ("presentations", *_CONDITION_FILES, "tuning"):
+        if name in further:
+            write_csv(further[name], output / f"{name}.csv")
+        else:
+            (output / f"{name}.csv").unlink(missing_ok=True)
+    repeats = np.unique(trials.image_ids, return_counts=True)[1]
+    say(
+        f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
+        f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
+    )
+
+
+def _condition_tables(
+    conditions: dict[str, Conditions], neuron_ids: list[str]
+) -> dict[str, pd.DataFrame]:
+    tables: dict[str, pd.DataFrame] = {}
+    for name, recorded in conditions.items():
+        tables[f"{STEMS[name]}_responses"] = recorded.mean_table()
+        tables[f"{STEMS[name]}_trials"] = recorded.trial_table()
+    if conditions:
+        responses = [tables.get(f"{stem}_responses") for stem in STEMS.values()]
+        tables["tuning"] = tuning_table(neuron_ids, *responses)
+    return tables

@@ -1,0 +1,142 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meiflow.config.config import check_inputs, config_schema, load_config, parse_config, resolved
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"session": {"aera": "VISp"}}, r"unknown key session.aera \(did you mean 'area'\?\)"),
+        ({"modle": {}}, r"unknown key modle \(did you mean 'model'\?\); allowed here: session"),
+        ({"session": {"simulation": {"unit": {}}}}, r"session.simulation.unit .*'units'"),
+        ({"mei": {"steps": "many"}}, r"mei.steps: .*valid integer, got 'many'"),
+        ({"mei": {"steps": 0}}, "mei.steps: .*greater than or equal to 1, got 0"),
+        ({"mei": {"contrast": "1e-3"}}, "YAML reads 1e-3 as text"),
+        ({"session": {"source": "web"}}, "session.source: .*'simulated', 'allen'"),
+        ({"session": {"id": "../up"}}, r"session.id: .*pattern"),
+        ({"session": {"source": "allen"}}, "session.id: source allen needs a numeric"),
+        ({"session": {"window_s": [0.3, 0.1]}}, "window_s: needs -1 <= start < stop"),
+        ({"seed": True}, "seed: .*valid integer"),
+        ({"seed": 1.5}, "seed"),
+        ({"image": {"height": float("nan")}}, "image.height"),
+        ({"image": {"width_deg": float("inf")}}, "image.width_deg"),
+        ({"selection": {"oracle_p_max": 1e-9}}, "cannot be reached with 2000 shuffles"),
+        (["a"], "expected keys and values, got list"),
+    ],
+)
+def test_wrong_documents_are_explained(document, message):
+    with pytest.raises(MeiflowError, match=message) as caught:
+        parse_config(document)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"session": {"source": "tables"}}, "session.trials: source tables needs a file here"),
+        (
+            {"session": {"source": "nwb", "nwb": "/none.nwb", "images": "/"}},
+            "session.nwb: /none.nwb does not exist",
+        ),
+        ({"session": {"area": "VISa"}}, r"session.area: 'VISa' is not simulated.*VISam"),
+    ],
+)
+def test_impossible_inputs_are_explained(document, message):
+    with pytest.raises(MeiflowError, match=message):
+        check_inputs(parse_config(document))
+
+
+def test_defaults_are_what_config_yaml_says():
+    """The commented file a user edits and the built-in defaults never drift apart."""
+    assert load_config(ROOT / "config.yaml") == Config()
+
+
+def test_schema_file_is_in_step():
+    path = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    assert path.read_text() == config_schema(), "run: meiflow schema > workflow/schemas/..."
+
+
+def test_reference_page_is_in_step_and_explains_every_key():
+    from meiflow.config.reference import configuration_reference
+
+    page = configuration_reference()
+    path = ROOT / "docs" / "configuration.md"
+    assert path.read_text() == page, "run: meiflow reference > docs/configuration.md"
+    assert "|  |" not in page
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "workflow" / "presets").glob("*.yaml")))
+def test_presets_are_valid(preset):
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    extra = yaml.safe_load(preset.read_text())
+    for section, values in extra.items():
+        base[section] = {**base.get(section, {}), **values} if isinstance(values, dict) else values
+    check_inputs(parse_config(base))
+
+
+def test_files_and_json_text(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("session: {id: abc, area: [VISam, VISp]}\n")
+    config = load_config(path)
+    assert config.session.areas == ("VISam", "VISp")
+    assert parse_config({"session": {"area": "all"}}).session.areas is None
+    assert load_config(json.dumps({"seed": 3})).seed == 3
+    assert parse_config({"session": {"id": 798911424}}).session.id == "798911424"
+    assert parse_config(None) == Config()
+    tiny = parse_config({"session": {"quality": {"isi_violations_max": 1e-9}}})
+    assert load_config(resolved(tiny, "session")) == tiny
+    with pytest.raises(MeiflowError, match="not valid JSON"):
+        load_config("{seed: 3")
+    path.write_text("session: [unclosed\n")
+    with pytest.raises(MeiflowError, match="not valid YAML"):
+        load_config(path)
+    with pytest.raises(MeiflowError, match="no such configuration file"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_sections_for_one_stage_stand_alone():
+    """What a rule passes on is complete, valid by itself, and holds nothing else."""
+    config = parse_config({"session": {"source": "tables", "trials": "t.csv", "images": "i"}})
+    text = resolved(config, "session.trials", "session.window_s", "seed")
+    assert json.loads(text) == {
+        "session": {"trials": "t.csv", "window_s": [0.0, 0.25]},
+        "seed": 0,
+    }
+    assert load_config(text).session.trials == "t.csv"
+    assert json.loads(resolved(config, "mei")).keys() == {"mei"}
+
+
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.lists(st.integers()),
+)
+_KEYS = st.one_of(
+    st.sampled_from(["session", "image", "mei", "seed", "id", "area", "steps", "units"]),
+    st.text(max_size=5),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(_KEYS, st.one_of(_SCALARS, st.dictionaries(_KEYS, _SCALARS)), max_size=4))
+def test_any_document_is_valid_or_explained_in_one_line(document):
+    message = ""
+    try:
+        parse_config(document)
+    except MeiflowError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert len(message) < 5000

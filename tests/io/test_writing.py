@@ -1,0 +1,125 @@
+"""What is written is whole, is known again, and leaves nothing beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meiflow.errors import MeiflowError
+from meiflow.io.files import read_array, write_array
+from meiflow.io.sums import sum_path
+from meiflow.io.writing import atomic, require_writable
+
+
+def test_one_flipped_bit_is_noticed_and_a_file_without_sum_is_taken(tmp_path):
+    path = tmp_path / "a.npy"
+    write_array(np.arange(5), path)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(MeiflowError, match=r"a\.npy: damaged, or changed after it was written"):
+        read_array(path)
+    sum_path(path).unlink()
+    assert read_array(path)[:4].tolist() == [0, 1, 2, 3]
+    write_array(np.arange(5), path)
+    assert read_array(path).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_kill_before_the_sum_leaves_none(tmp_path, monkeypatch):
+    """Not that of the file before, which would make the new one look damaged."""
+    path = tmp_path / "a.npy"
+    write_array([1], path)
+
+    def killed(*arguments: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_array([2], path)
+    assert read_array(path).tolist() == [2]
+    assert not sum_path(path).exists()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path):
+    path = tmp_path / "a.npy"
+    code = (
+        "import os, sys\nfrom meiflow.io.writing import atomic\n"
+        "with atomic(sys.argv[1]) as t:\n    t.write_bytes(b'half'); os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    (left,) = tmp_path.iterdir()
+    alive = left.with_name(left.name.replace(left.name.split("-")[1], str(os.getpid())))
+    other = left.with_name(".a.elsewhere-1-00000000.part.npy")
+    old = left.with_name(".a.elsewhere-1-11111111.part.npy")
+    for file in (alive, other, old):
+        file.write_bytes(b"half")
+    os.utime(old, (time.time() - 1e6,) * 2)
+    write_array([1], path)
+    assert {p for p in tmp_path.iterdir() if p.is_file()} == {path, alive, other}
+
+
+def _write_often(path: Path) -> None:
+    for _ in range(150):
+        write_array(np.arange(1000), path)
+
+
+def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
+    """A job of a killed run, and that of the next: whoever is last, readers see all or nothing."""
+    path = tmp_path / "a.npy"
+    write_array(np.arange(1000), path)
+    writers = [get_context("spawn").Process(target=_write_often, args=(path,)) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    reads = 0
+    while any(writer.is_alive() for writer in writers):
+        assert read_array(path).tolist() == list(range(1000))
+        reads += 1
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert reads > 10
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["a.npy"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; free some"),
+        (OSError("close (errno = 28, error message = 'x')"), None),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system; make the folder"),
+    ],
+)
+def test_the_reason_is_told_with_the_name(tmp_path, error, said):
+    """Also where a library made an error of its own of it."""
+    if said is None:
+        error.errno, said = errno.ENOSPC, "No space left on device; free some"
+
+    def write() -> None:
+        with atomic(tmp_path / "a.csv"):
+            try:
+                raise error
+            except OSError as cause:
+                raise RuntimeError("the library failed") from cause
+
+    with pytest.raises(MeiflowError, match=rf"a\.csv: cannot be written: {said}"):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_of_reading_are_left_alone(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic(tmp_path / "a.csv"):
+        (tmp_path / "none").read_bytes()
+
+
+def test_a_folder_to_write_in(tmp_path, monkeypatch):
+    require_writable(tmp_path / "not" / "yet")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(MeiflowError, match="cannot be written: Permission denied; make the"):
+        require_writable(tmp_path)

@@ -1,0 +1,140 @@
+"""The simulated session, opened by AllenSDK exactly as a downloaded one is."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.config.sections import Quality
+from meiflow.errors import MeiflowError
+from meiflow.session.recording import read_session
+from meiflow.session.schedule import build_schedule
+from meiflow.session.sdk import _restore_numpy_names
+from meiflow.tables.counts import count_spikes
+
+
+@pytest.fixture(scope="module")
+def allen(small_session):
+    """AllenSDK's own way: ``EcephysSession.from_nwb_path``."""
+    _restore_numpy_names()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from allensdk.brain_observatory.ecephys.ecephys_session import EcephysSession
+
+        session = EcephysSession.from_nwb_path(str(small_session / "session.nwb"))
+        _ = session.units, session.stimulus_presentations
+        yield session
+
+
+def test_full_preset_has_the_size_of_the_real_session():
+    schedule = build_schedule(118, 50, 15, 50, np.random.default_rng(0))
+    sizes = {name: len(table) for name, table in schedule.tables.items()}
+    assert sizes["natural_scenes"] == 5950
+    assert sizes["gabors"] == 3645
+    assert sizes["static_gratings"] == 6000
+
+
+def test_quality_filters_leave_the_units_asked_for(allen, small_config):
+    wanted = small_config.session.simulation.units
+    assert allen.units["structure_acronym"].value_counts().to_dict() == wanted
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from allensdk.brain_observatory.ecephys.ecephys_session import EcephysSession
+
+        everyone = EcephysSession.from_nwb_path(
+            allen.api.path,
+            api_kwargs={
+                "filter_by_validity": False,
+                "amplitude_cutoff_maximum": np.inf,
+                "presence_ratio_minimum": -np.inf,
+                "isi_violations_maximum": np.inf,
+            },
+        )
+        assert len(everyone.units) > len(allen.units)
+
+
+def test_stimuli_and_running_are_there(allen, small_config):
+    sizes = small_config.session.simulation
+    scenes = allen.get_stimulus_table("natural_scenes")
+    frames = scenes["frame"].astype(int)
+    assert sorted(frames.unique()) == list(range(-1, sizes.frames))
+    assert (frames.value_counts() == sizes.repeats).all()
+    assert scenes["stimulus_block"].nunique() == 3
+    gabors = allen.get_stimulus_table("gabors")
+    assert len(gabors) == 243 * sizes.gabor_repeats
+    assert sorted(gabors["x_position"].unique()) == list(range(-40, 41, 10))
+    assert sorted(gabors["orientation"].unique()) == [0, 45, 90]
+    gratings = allen.get_stimulus_table("static_gratings")
+    assert len(gratings) == 120 * sizes.grating_repeats
+    assert sorted(gratings["spatial_frequency"].unique()) == [0.02, 0.04, 0.08, 0.16, 0.32]
+    assert len(allen.get_stimulus_table("spontaneous")) > 3
+    assert {"start_time", "end_time", "velocity"} <= set(allen.running_speed.columns)
+    assert set(allen.mean_waveforms) == set(allen.units.index)
+
+
+def test_counts_equal_allensdks_cell_for_cell(allen, small_session):
+    ours = read_session(small_session / "session.nwb", None, Quality())
+    onset = ours.scenes["start_time"].to_numpy()
+    mine = count_spikes(ours.spike_times, onset, onset + 0.25)
+    theirs = allen.presentationwise_spike_counts(
+        [0.0, 0.25], ours.scenes.index.to_numpy(), ours.units.index.to_numpy()
+    )
+    np.testing.assert_array_equal(mine, theirs.to_numpy()[:, 0, :].astype(int))
+    # its other way to the same numbers: one row per spike, silent pairs missing
+    spikes = allen.presentationwise_spike_times(
+        ours.scenes.index.to_numpy(), ours.units.index.to_numpy()
+    )
+    full = count_spikes(ours.spike_times, onset, ours.scenes["stop_time"])
+    pairs = spikes.groupby(["stimulus_presentation_id", "unit_id"]).size()
+    assert (full > 0).sum() == len(pairs)
+
+
+def test_truth_stays_out_of_the_file(small_session):
+    import h5py
+
+    truth = pd.read_csv(small_session / "truth.csv")
+    names: list[str] = []
+    with h5py.File(small_session / "session.nwb") as file:
+        file.visit(names.append)
+    words = {"wavelength", "orientation_deg", "kind", "truth", "gain_hz", "semisaturation"}
+    assert not [n for n in names if words & set(n.lower().split("/"))]
+    assert len(truth) > 0
+
+
+def test_areas_and_quality_are_explained(small_session, tmp_path):
+    nwb = small_session / "session.nwb"
+    only = read_session(nwb, ("VISp",), Quality())
+    assert set(only.units["area"]) == {"VISp"}
+    with pytest.raises(MeiflowError, match=r"session.area: 'VISpp'.*did you mean 'VISp'"):
+        read_session(nwb, ("VISpp",), Quality())
+    with pytest.raises(MeiflowError, match=r"no unit of VISp .* passes session.quality"):
+        read_session(nwb, ("VISp",), Quality(isi_violations_max=1e-9))
+    # of many sessions, few have all areas: one of them is enough, none is not
+    some = read_session(nwb, ("LGd", "VISp"), Quality(), any_area=True)
+    assert set(some.units["area"]) == {"VISp"}
+    with pytest.raises(MeiflowError, match=r"'LGd' was not recorded"):
+        read_session(nwb, ("LGd", "VISp"), Quality())
+    with pytest.raises(MeiflowError, match=r"'LGd' was not recorded"):
+        read_session(nwb, ("LGd",), Quality(), any_area=True)
+    broken = tmp_path / "broken.nwb"
+    broken.write_bytes(nwb.read_bytes()[:20_000])
+    with pytest.raises(MeiflowError, match=r"broken.nwb is not a readable NWB"):
+        read_session(broken, None, Quality())
+    with pytest.raises(MeiflowError, match=r"none.nwb does not exist"):
+        read_session(tmp_path / "none.nwb", None, Quality())
+
+
+def test_same_seed_same_session(small_config, small_session, tmp_path):
+    from meiflow.simulation.simulate import simulate_session
+
+    simulate_session(small_config, tmp_path / "s.nwb", tmp_path / "f", tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == (small_session / "truth.csv").read_bytes()
+    for name in ("000.png", "039.png"):
+        assert (tmp_path / "f" / name).read_bytes() == (
+            small_session / "frames" / name
+        ).read_bytes()
+    one = read_session(small_session / "session.nwb", None, Quality())
+    two = read_session(tmp_path / "s.nwb", None, Quality())
+    for a, b in zip(one.spike_times, two.spike_times, strict=True):
+        np.testing.assert_array_equal(a, b)

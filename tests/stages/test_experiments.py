@@ -1,0 +1,396 @@
+"""The stage: files of a small population, own experiments, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from meiflow import experiments as ex
+from meiflow.cli.app import app
+from meiflow.config.config import check_inputs, parse_config
+from meiflow.config.experiments import MAP_EXPERIMENTS, STANDARD
+from meiflow.errors import MeiflowError
+from meiflow.experiments.measures import SUMMARY_COLUMNS
+from meiflow.figures.experiments import neuron_figure, population_figure
+from meiflow.figures.own_experiments import own_sheet
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_arrays, read_csv, write_array, write_csv
+from meiflow.models.network import NeuronModel, save_model
+from meiflow.stages.experiment_figures import draw_neuron, untidy
+from meiflow.stages.experiments import (
+    make_experiments,
+    own_experiments,
+    read_preferred,
+    tidy,
+)
+
+GRID = Geometry(30, 48)
+GABORS = {
+    "007": {"x_deg": -20.0, "y_deg": 10.0, "wavelength_deg": 20.0, "orientation_deg": 20.0},
+    "b": {"x_deg": 15.0, "y_deg": -8.0, "wavelength_deg": 18.0, "orientation_deg": 110.0},
+}
+REST = {"phase_deg": 40.0, "sigma_deg": 7.0, "aspect": 1.2}
+SETTINGS = {
+    "orientations": 12,
+    "frequencies": 8,
+    "phases": 4,
+    "sizes": 6,
+    "contrasts": 5,
+    "positions": 5,
+    "map_step_deg": 12.0,
+}
+OWN = """
+import numpy as np
+from meiflow.experiments import Experiment
+from meiflow.images.patterns import bar
+
+
+def levels(geometry, gabor):
+    def render(level):
+        return np.broadcast_to(level[:, None, None], (len(level), *geometry.shape))
+    return Experiment("levels", render, {"level": [0.4, 0.5, 0.6]})
+
+
+def two(geometry, gabor):
+    def render(offset, kind):
+        x = gabor["x_deg"] + offset
+        return 0.5 + 0.3 * bar(geometry, x, gabor["y_deg"], 8, 30, 0, np.where(kind == "on", 1, -1))
+    return {"swept": (render, {"offset": [-5, 0, 5], "kind": ["on", "off"]}),
+            "level_again": levels(geometry, gabor)}
+
+
+def only_left(geometry, gabor):
+    one = {"left_level": levels(geometry, gabor)}
+    return one if gabor["x_deg"] < 0 else two(geometry, gabor)
+
+
+def taken(geometry, gabor):
+    return {"orientation": levels(geometry, gabor)}
+
+
+def bright(geometry, gabor):
+    return Experiment("bright", lambda level: 2 + np.zeros((len(level), 3, 4)), {"level": [1]})
+
+
+def broken(geometry, gabor):
+    return Experiment("broken", lambda level: 1 / 0, {"level": [1]})
+
+
+def small(geometry, gabor):
+    return Experiment("small", lambda level: np.zeros((len(level), 3, 4)), {"level": [1]})
+
+
+def nothing(geometry, gabor):
+    return None
+
+
+def half(geometry, gabor):
+    return {"half": lambda level: level}
+
+
+def wrong(geometry, gabor):
+    return {"two words": (lambda level: level, {"level": [1]})}
+
+
+def misses(geometry, gabor):
+    return gabor["colour"]
+
+
+def no_arguments():
+    return None
+"""
+
+
+def config(**experiments):
+    return parse_config(
+        {"image": {"height": 30, "width": 48}, "experiments": SETTINGS | experiments}
+    )
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    home = tmp_path_factory.mktemp("session") / "neurons"
+    for neuron, gabor in GABORS.items():
+        values = {k: gabor[k] for k in gabor}
+        template = patterns.gabor(GRID, *values.values(), *REST.values())
+        state = {
+            "kind": "ln",
+            "filter": torch.as_tensor(template / np.abs(template).sum() * 20, dtype=torch.float32),
+            "offset": -0.1,
+            "baseline": 0.2,
+            "scale": 1.5,
+        }
+        save_model(NeuronModel(GRID, 0, 0, [state], [1.0]), home / neuron / "model.pt")
+        write_csv(pd.DataFrame([values | REST]), home / neuron / "best_gabor.csv")
+        write_array(0.45 + 0.2 * template, home / neuron / "mei.npy")
+    selection = pd.DataFrame({"neuron_id": list(GABORS), "selected": [True, True], "reason": ""})
+    write_csv(selection, home.parent / "models" / "neurons.csv")
+    return {neuron: home / neuron for neuron in GABORS}
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch):
+    (tmp_path / "ownexperiments.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_files_of_the_stage(folders, own_code):
+    output = own_code / "out"
+    own = ["ownexperiments:levels", "ownexperiments:two"]
+    make_experiments(config(own=own), folders, output)
+    tuning = read_csv(output / "tuning.csv")
+    assert list(tuning.columns[:2]) == ["neuron_id", "experiment"]
+    assert tuning.columns[-1] == "response"
+    shown = [name for name in STANDARD if name not in MAP_EXPERIMENTS]
+    assert tuning["experiment"].drop_duplicates().tolist() == [
+        *shown,
+        "levels",
+        "swept",
+        "level_again",
+    ]
+    assert tuning["neuron_id"].drop_duplicates().tolist() == ["007", "b"]
+    summary = read_csv(output / "summary.csv")
+    assert tuple(summary.columns) == ("neuron_id", *SUMMARY_COLUMNS)
+    assert (summary["cell_type"] == "simple").all()
+    for i, gabor in enumerate(GABORS.values()):
+        row = summary.iloc[i]
+        assert row["preferred_orientation_deg"] == pytest.approx(gabor["orientation_deg"], abs=2)
+        assert row["preferred_frequency_cpd"] == pytest.approx(
+            1 / gabor["wavelength_deg"], rel=0.15
+        )
+        assert row["field_x_deg"] == pytest.approx(gabor["x_deg"], abs=6)
+        assert row["field_y_deg"] == pytest.approx(gabor["y_deg"], abs=6)
+    maps = read_arrays(output / "maps.npz")
+    assert maps["neuron_id"].tolist() == ["007", "b"]
+    assert maps["position"].shape == maps["on"].shape == maps["off"].shape == (2, 7, 10)
+    assert maps["y_deg"][0] > maps["y_deg"][-1]
+    for name in (*STANDARD, "own"):
+        assert (output / f"{name}.png").stat().st_size
+        assert (output / f"{name}.svg").stat().st_size
+    draw_neuron(output, "007", output / "one")
+    assert (output / "one" / "experiments.png").stat().st_size
+    assert (output / "one" / "experiments.svg").stat().st_size
+    with pytest.raises(MeiflowError, match="no neuron 008; there are 007, b"):
+        draw_neuron(output, "008", output)
+
+
+def test_some_experiments_leave_the_other_columns_empty(folders, tmp_path):
+    make_experiments(config(make=["phase", "spots"]), folders, tmp_path)
+    summary = read_csv(tmp_path / "summary.csv", ("neuron_id", *SUMMARY_COLUMNS))
+    filled = set(summary.columns[summary.notna().all()])
+    assert filled == {
+        "neuron_id",
+        "grey_response",
+        "f1_f0",
+        "f1_f0_with_grey",
+        "cell_type",
+        "phase_invariance",
+        "on_off_index",
+    }
+    assert set(read_arrays(tmp_path / "maps.npz")) == {"neuron_id", "x_deg", "y_deg", "on", "off"}
+    assert sorted(p.name for p in tmp_path.glob("*.png")) == ["phase.png", "spots.png"]
+    draw_neuron(tmp_path, "b", tmp_path)
+    make_experiments(config(make=[]), folders, tmp_path / "none")
+    assert not list((tmp_path / "none").glob("*.png"))
+    assert len(read_csv(tmp_path / "none" / "tuning.csv")) == 0
+
+
+def test_figures_of_experiments_no_longer_made_are_removed(folders, own_code):
+    output = own_code / "out"
+    own = ["ownexperiments:levels"]
+    make_experiments(config(make=["phase", "shift", "spots"], own=own), folders, output)
+    (output / "mine.png").write_text("a user's")
+    draw_neuron(output, "b", output)
+    make_experiments(config(make=["phase"]), folders, output)
+    left = {p.name for p in output.iterdir() if p.suffix in (".png", ".svg")}
+    assert left == {"phase.png", "phase.svg", "experiments.png", "experiments.svg", "mine.png"}
+
+
+def _drawn(name, heights, cell_types, top):
+    """The population in one experiment whose highest contrast differs between neurons."""
+    levels = np.geomspace(0.01, 1, 5)
+    tables, rows = {}, []
+    for i, (height, kind) in enumerate(zip(heights, cell_types, strict=True)):
+        table = pd.DataFrame({"rms_contrast": levels * top[i], "response": height * levels})
+        tables[str(i)] = {name: table}
+        row = dict.fromkeys(SUMMARY_COLUMNS, np.nan)
+        rows.append(row | {"neuron_id": str(i), "grey_response": 0.0, "cell_type": kind})
+    figure = population_figure(name, tables, {}, pd.DataFrame(rows))
+    return figure, [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_axes_hold_the_curves_of_all_neurons():
+    figure, names = _drawn("mei_contrast", [1, 2, -3], ["simple", "complex", ""], [0.03, 0.2, 0.1])
+    ax = figure.axes[0]
+    (low, high), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    for line in ax.lines:
+        x, y = line.get_data()
+        assert low <= min(x) <= max(x) <= high
+        assert bottom <= min(y) <= max(y) <= top
+    assert names == ["simple", "complex", "cell type unknown without phase"]
+    assert not any(ax.get_legend() for ax in figure.axes)
+
+
+def test_panels_say_what_of_the_response_they_show():
+    phases = np.arange(8) * 45.0
+    angle, phase = (a.ravel() for a in np.meshgrid([0.0, 45.0, 90.0, 135.0], phases))
+    row = pd.Series(dict.fromkeys(SUMMARY_COLUMNS, 0.5))
+    row["neuron_id"], row["grey_response"], row["cell_type"] = "n", 0.0, "simple"
+    gain = 1 + np.cos(2 * np.deg2rad(angle))
+    for response, label in (
+        (gain * np.cos(np.deg2rad(phase)), "F1 of the count"),
+        (gain, "F0 (less grey)"),
+    ):
+        table = pd.DataFrame({"orientation_deg": angle, "phase_deg": phase, "response": response})
+        maps = {k: pd.DataFrame(np.eye(2) * n, [1, 0], [0, 1]) for k, n in (("on", 1), ("off", 3))}
+        figure = neuron_figure({"orientation": table}, maps, row)
+        assert figure.axes[0].get_ylabel() == label
+        shown = [picture for ax in figure.axes[4:6] for picture in ax.images]
+        assert [picture.get_clim() for picture in shown] == [(0, 3), (0, 3)]
+        # the first row is the highest, and a pixel is centred on its place
+        assert np.asarray(shown[1].get_array()).tolist() == [[3, 0], [0, 3]]
+        assert list(shown[1].get_extent()) == [-0.5, 1.5, -0.5, 1.5]
+        bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+        assert len(bars) == 2
+
+
+def test_the_sheet_of_own_experiments_says_what_it_leaves_out():
+    whole = pd.DataFrame(
+        [(a, b, c, a + b + c) for a in range(5) for b in range(3) for c in (1, 2)],
+        columns=["angle", "level", "polarity", "response"],
+    )
+    neurons = [str(i) for i in range(5)]
+    summary = pd.DataFrame({"neuron_id": neurons, "grey_response": 0.0})
+    figure = own_sheet({n: {"crossed": whole} for n in neurons}, summary)
+    assert figure.get_suptitle() == "own experiments (1 more neuron in tuning.csv)"
+    assert figure.axes[0].get_title() == "0: crossed\nmean over polarity"
+
+
+def test_neurons_may_be_shown_different_experiments(folders, own_code):
+    parsed = config(make=["phase"], own=["ownexperiments:only_left"])
+    make_experiments(parsed, folders, own_code / "out")
+    tuning = read_csv(own_code / "out" / "tuning.csv")
+    shown = tuning.groupby("neuron_id")["experiment"].unique()
+    assert list(shown["007"]) == ["phase", "left_level"]
+    assert list(shown["b"]) == ["phase", "swept", "level_again"]
+    assert (own_code / "out" / "own.png").stat().st_size
+
+
+def test_a_table_of_many_experiments_comes_apart_again():
+    tables = {
+        "orientation": pd.DataFrame({"orientation_deg": [0.0, 90.0], "response": [1.0, 2.0]}),
+        "surround": pd.DataFrame({"surround": ["none", "iso"], "response": [3.0, 4.0]}),
+    }
+    whole = tidy({"n": tables})
+    assert list(whole.columns) == [
+        "neuron_id",
+        "experiment",
+        "orientation_deg",
+        "surround",
+        "response",
+    ]
+    for name, table in untidy(whole).items():
+        pd.testing.assert_frame_equal(table.reset_index(drop=True), tables[name])
+
+
+def test_the_same_on_the_command_line_and_twice(folders, tmp_path):
+    text = config(make=["orientation", "phase"]).model_dump_json()
+    results = folders["b"].parents[1]
+    runner = CliRunner()
+    for name in ("one", "two"):
+        arguments = ["--config", text, "--results", str(results), "--output", str(tmp_path / name)]
+        done = runner.invoke(app, ["experiments", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0
+        stage = ["--experiments", str(tmp_path / name), "--output", str(tmp_path / name)]
+        done = runner.invoke(app, ["draw-experiments", *stage, "--neuron", "b"])
+        assert done.exit_code == 0
+    files = sorted(p.name for p in (tmp_path / "one").iterdir() if p.is_file())
+    assert {"tuning.csv", "summary.csv", "experiments.svg", "phase.png"} < set(files)
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    one = [*arguments[:-1], str(tmp_path / "three"), "--neuron", "b"]
+    assert runner.invoke(app, ["experiments", *one]).exit_code == 0
+    assert read_csv(tmp_path / "three" / "summary.csv")["neuron_id"].tolist() == ["b"]
+    unknown = runner.invoke(app, ["experiments", *arguments, "--neuron", "c"])
+    assert isinstance(unknown.exception, MeiflowError)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("taken", "there is already an experiment orientation; give yours another name"),
+        ("bright", "bright of neuron 007: ValueError: bright: stimuli from 2 to 2; luminance"),
+        ("broken", "broken of neuron 007: ZeroDivisionError"),
+        ("small", r"small of neuron 007: .*images of \(3, 4\)"),
+        ("nothing", "returned a NoneType; it must return an Experiment"),
+        ("half", "half: .*it must return an Experiment"),
+        ("wrong", "use letters, digits"),
+        ("misses", "KeyError: 'colour'"),
+        ("no_arguments", r"TypeError: .*call with \(geometry, gabor\)"),
+        ("absent", "AttributeError"),
+    ],
+)
+def test_own_experiments_that_cannot_be(folders, own_code, function, message):
+    parsed = config(make=["phase"], own=[f"ownexperiments:{function}"])
+    check_inputs(parsed)
+    with pytest.raises(MeiflowError, match=message) as caught:
+        make_experiments(parsed, folders, own_code / "out")
+    assert "experiments" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (own_code / "out").exists()
+
+
+def test_an_own_experiment_alone(own_code):
+    preferred = ex.Preferred(GRID, 0, 0, 20, 0, 0, 8)
+    assert list(own_experiments("ownexperiments:levels", preferred)) == ["levels"]
+    assert list(own_experiments("ownexperiments:two", preferred)) == ["swept", "level_again"]
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"make": ["orientations"]}, "experiments.make"),
+        ({"make": ["phase", "phase"]}, "'phase' stands there twice"),
+        ({"own": ["no function"]}, "experiments.own"),
+        ({"contrast": 1.2}, "experiments.contrast"),
+        ({"phases": 2}, "experiments.phases"),
+        ({"colour": 1}, "unknown key experiments.colour"),
+    ],
+)
+def test_settings_that_cannot_be(section, message):
+    with pytest.raises(MeiflowError, match=message):
+        parse_config({"experiments": section})
+
+
+def test_a_module_that_is_not_there_is_named_before_any_work():
+    with pytest.raises(MeiflowError, match=r"experiments.own: no module 'nowhere'"):
+        check_inputs(parse_config({"experiments": {"own": ["nowhere:build"]}}))
+
+
+@pytest.mark.parametrize(
+    "change", [{"sigma_deg": 0.0}, {"x_deg": np.nan}, {"aspect": -1.0}, {"phase_deg": "x"}]
+)
+def test_gabors_that_cannot_be(tmp_path, change):
+    row = GABORS["b"] | REST | change
+    write_csv(pd.DataFrame([row]), tmp_path / "best_gabor.csv")
+    with pytest.raises(MeiflowError, match=r"best_gabor.csv: one row of finite numbers"):
+        read_preferred(tmp_path / "best_gabor.csv", GRID)
+
+
+def test_drawing_needs_no_torch():
+    code = "import sys, meiflow.stages.experiment_figures; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_without_neurons(tmp_path):
+    with pytest.raises(MeiflowError, match="no neuron was selected"):
+        make_experiments(config(), {}, tmp_path)

@@ -1,0 +1,95 @@
+"""Movies of a user's own model, as the command makes them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.config.config import check_inputs, parse_config
+from meiflow.errors import MeiflowError
+from meiflow.stages.movies import make_movies
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Flicker(nn.Module):
+    '''Neuron 0: light in the left half of the last frame. Neuron 1: late light, early dark.'''
+
+    def forward(self, movies):
+        assert not self.training
+        left = movies[:, 0, :, :, :12].mean((-2, -1))
+        change = torch.zeros_like(left)
+        change[:, 1:] = left[:, 1:] - left[:, :-1]
+        return torch.nn.functional.softplus(torch.stack([left, change], -1) * 10)
+
+
+def build(geometry):
+    assert geometry.shape == (16, 24)
+    return Flicker()
+
+
+def wrong(geometry):
+    return 3
+
+
+def two_dimensional(geometry):
+    return nn.Conv2d(1, 1, 3)
+"""
+
+
+def config(**movie):
+    defaults = {"model": "flickering:build", "frames": 6, "steps": 40, "restarts": 2}
+    return parse_config({"image": {"height": 16, "width": 24}, "movie": defaults | movie})
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    (tmp_path / "flickering.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "flickering", raising=False)
+    return tmp_path
+
+
+def test_movies_of_two_neurons(here):
+    check_inputs(config())
+    make_movies(config(neurons=[0, 1], response="last", contrast=0.2), here / "out")
+    movies = np.load(here / "out" / "movies.npy")
+    assert movies.shape == (2, 1, 6, 16, 24)
+    np.testing.assert_allclose(movies.mean((1, 2, 3, 4)), 0.5, atol=1e-4)
+    np.testing.assert_allclose(movies.std((1, 2, 3, 4)), 0.2, atol=1e-4)
+    left = movies[:, 0, :, :, :12].mean((-2, -1))
+    assert left[0].argmax() == 5
+    assert left[1, 5] - left[1, 4] > 0.5
+    assert np.abs(left[1, :4] - 0.5).max() < 0.1
+    table = pd.read_csv(here / "out" / "movies.csv")
+    assert table["neuron_id"].tolist() == [0, 1]
+    assert (table["predicted_response"] >= table["lowest_restart"]).all()
+    assert (here / "out" / "movies.png").stat().st_size > 1000
+
+
+def test_the_mean_over_time_is_another_objective(here):
+    make_movies(config(temporal_sigma=1.0), here / "out")
+    left = np.load(here / "out" / "movies.npy")[0, 0, :, :, :12].mean((-2, -1))
+    assert (left > 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("movie", "message"),
+    [
+        ({"model": "flickering:wrong"}, "is a int, not a torch.nn.Module"),
+        ({"model": "flickering:absent"}, "AttributeError"),
+        ({"model": "flickering:two_dimensional"}, "fails on movies of shape"),
+        ({"neurons": [7]}, "neuron 7 of a model with 2 outputs"),
+        ({"model": None}, "movie.model: is null"),
+    ],
+)
+def test_wrong_models_are_named(here, movie, message):
+    with pytest.raises(MeiflowError, match=message):
+        make_movies(config(**movie), here / "out")
+    assert not (here / "out").exists()
+
+
+def test_an_unknown_module_stops_before_any_work(here):
+    with pytest.raises(MeiflowError, match=r"movie\.model: no module 'nowhere'"):
+        check_inputs(config(model="nowhere:build"))
