@@ -10,8 +10,10 @@ from scipy.stats import sem
 from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_csv
+from meiflow.results.layout import Layout
 from meiflow.stages.tables import build_tables
-from meiflow.tables.conditions import Conditions, conditions_from_table, read_conditions
+from meiflow.tables.conditions import Conditions, condition_columns, conditions_from_table
 
 GRID = Geometry(60, 96)
 KEYS = ["x_position", "y_position", "orientation"]
@@ -53,17 +55,6 @@ def test_errors_are_scipys(trials):
             assert np.isnan(found.errors[row, 0])
 
 
-def test_the_trials_of_a_session_make_its_means(small_tables):
-    for stimulus, stem in (("gabors", "gabor"), ("static_gratings", "grating")):
-        means = pd.read_csv(small_tables / f"{stem}_responses.csv")
-        found = read_conditions(small_tables, stimulus)
-        assert found.neuron_ids == list(means.columns[5:])
-        np.testing.assert_allclose(found.means, means[found.neuron_ids], atol=1e-7)
-        assert (np.diff(found.trial_ids.astype(int)) > 0).all()
-    with pytest.raises(MeiflowError, match="no counts of neuron nobody"):
-        found.of_neuron("nobody")
-
-
 def own_session(folder, gabors):
     rng = np.random.default_rng(0)
     np.save(folder / "images.npy", rng.random((5, 8, 12)))
@@ -96,13 +87,20 @@ def gabor_rows(**changed):
 def test_own_gabors_become_tables(tmp_path, capsys):
     config = own_session(tmp_path, gabor_rows())
     check_inputs(config)
-    build_tables(config, tmp_path / "images.npy", None, tmp_path / "out")
-    table = pd.read_csv(tmp_path / "out" / "gabor_responses.csv")
+    results = Layout(tmp_path / "out")
+    build_tables(config, results, tmp_path / "images.npy", None)
+    table = pd.read_csv(results.gabor_responses)
     assert table["a"].tolist() == [0, 0]
     assert table["b"].tolist() == [1, 2]
-    assert (tmp_path / "out" / "tuning.csv").exists()
-    assert not (tmp_path / "out" / "grating_responses.csv").exists()
+    assert results.tuning.exists()
+    assert not results.grating_responses.exists()
     assert "1 of 2 neurons have no row there" in capsys.readouterr().err
+
+
+def checked(path, stimulus, neurons):
+    """A user's table as conditions, as the tables stage reads it."""
+    table = read_csv(path, condition_columns(stimulus))
+    return conditions_from_table(table, path, stimulus, neurons, GRID, f"session.{stimulus}")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +119,7 @@ def test_own_gabors_become_tables(tmp_path, capsys):
 def test_wrong_own_gabors(tmp_path, changed, message):
     gabor_rows(**changed).to_csv(tmp_path / "g.csv", index=False)
     with pytest.raises(MeiflowError, match=message):
-        conditions_from_table(tmp_path / "g.csv", "gabors", ["a", "b"], GRID, "session.gabors")
+        checked(tmp_path / "g.csv", "gabors", ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +139,7 @@ def test_gratings_in_other_units_are_refused(tmp_path, changed, message):
     rows[1] |= changed
     pd.DataFrame(rows).to_csv(tmp_path / "g.csv", index=False)
     with pytest.raises(MeiflowError, match=message):
-        conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
+        checked(tmp_path / "g.csv", "static_gratings", ["a"])
 
 
 def test_frequencies_beyond_the_pixels_are_told(tmp_path, capsys):
@@ -149,7 +147,7 @@ def test_frequencies_beyond_the_pixels_are_told(tmp_path, capsys):
     pd.DataFrame([row | {"spatial_frequency": 2.0, "phase": 0}]).to_csv(
         tmp_path / "g.csv", index=False
     )
-    conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
+    checked(tmp_path / "g.csv", "static_gratings", ["a"])
     assert "above 0.396 cycles per degree are beyond the pixels" in capsys.readouterr().err
 
 
