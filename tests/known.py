@@ -55,9 +55,11 @@ def write_models(
 
 
 def write_fitted(results: Layout, neurons: list[str]) -> None:
-    """Write that some neurons are selected and have a model."""
-    table = pd.DataFrame({"neuron_id": neurons, "selected": True, "status": "modelled"})
-    write_csv(table.assign(reason="all conditions hold"), results.fitted_neurons)
+    """Write that some neurons are selected and have a model, and one further is not selected."""
+    table = pd.DataFrame({"neuron_id": [*neurons, "left_out"], "selected": True})
+    table = table.assign(status="modelled", reason="all conditions hold")
+    table.loc[len(neurons), ["selected", "status", "reason"]] = [False, "not selected", "silent"]
+    write_csv(table, results.fitted_neurons)
 
 
 def write_stack(
