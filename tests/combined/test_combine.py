@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,7 +16,7 @@ from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv
 from meiflow.results.layout import CombinedLayout, Layout
-from meiflow.stages.combine import combine_sessions
+from meiflow.stages.combine import _timings, combine_sessions
 from tests.combined.results import session_results
 from tests.docs.pages import ROOT
 from tests.docs.test_commands import documented
@@ -44,6 +43,15 @@ def combined(results, config=None):
     """The layout of what `combine_sessions` writes."""
     combine_sessions(config or config_of(), results)
     return CombinedLayout(results / "combined")
+
+
+CHOICE = pd.DataFrame(
+    {
+        "session_id": ["m1", "m3", "m8"],
+        "chosen": [True, True, False],
+        "reason": ["", "", "showed no natural scenes"],
+    }
+)
 
 
 def tables_of(results, ids=IDS):
@@ -106,14 +114,10 @@ def test_a_session_without_results_is_named(results):
 
 
 def test_costs_are_summed_by_stage_and_short_jobs_count(results):
-    table = read_csv(combined(results).cost)
-    assert table["session_id"].unique().tolist() == IDS
-    table = table.set_index(["session_id", "stage"])
+    table = costs(_timings(results, ["m1", "m3"])).set_index(["session_id", "stage"])
     assert table.loc[("m1", "fit_models")].tolist() == [1, 2.5, 4.0, 300.0]
     assert table.loc[("m3", "stimuli")].tolist() == [2, 1.0, 0.25, 90.0]
-    for session in IDS:
-        shutil.rmtree(Layout(results / session).timings)
-    assert len(read_csv(combined(results).cost)) == 0
+    assert not len(costs(_timings(results / "nowhere", ["m1"])))
     odd = pd.DataFrame({"s": [1.0], "mean_load": [2.0]})  # of another version of Snakemake
     assert not len(costs([("m1", "tables", odd)]))
 
@@ -185,7 +189,9 @@ def json_of(text: str, name: str):
 
 
 def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
+    write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
     text = combined(results).report.read_text()
+    assert "Of the warehouse" not in text  # left from another run: here all were named
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert {link.split("#")[0] for link in page.links if link.startswith("..")} == {
@@ -213,6 +219,8 @@ def test_the_same_results_give_the_same_files_whose_columns_are_explained(result
     )
     assert len(first) == 13
     assert first == second
+    costs_of = read_csv(CombinedLayout(results / "combined").cost)
+    assert costs_of["session_id"].unique().tolist() == IDS
     known = documented(ROOT / "docs" / "results.md")
     columns = {c for p in first if p.suffix == ".csv" for c in read_csv(results / "combined" / p)}
     assert not {c for c in columns if not known.fullmatch(c)}
@@ -238,17 +246,9 @@ def test_neurons_without_an_area_stand_together(results):
 
 
 def test_sessions_that_were_not_chosen_are_told(results):
-    choice = pd.DataFrame(
-        {
-            "session_id": ["m1", "m3", "m8"],
-            "chosen": [True, True, False],
-            "reason": ["", "", "showed no natural scenes"],
-        }
-    )
     config = config_of(session={"source": "allen", "id": "1"}, sessions="all")
     with pytest.raises(MeiflowError, match=r"combined/warehouse\.csv: no such file"):
         combined(results, config)
-    write_csv(choice, CombinedLayout(results / "combined").warehouse)
+    write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
     text = combined(results, config).report.read_text()
     assert "Of the warehouse&#39;s 3 sessions, 2 were chosen; 1 showed no natural scenes." in text
-    assert "Of the warehouse" not in combined(results).report.read_text()  # they were named
