@@ -10,6 +10,7 @@ from pathlib import Path
 
 from meiflow.config.base import Section
 from meiflow.config.sections import Config
+from meiflow.results.layout import Layout
 from meiflow.stages.registry import STAGES, Stage
 
 HOOK = Path(__file__).parent / "hook"
@@ -103,3 +104,18 @@ def superfluous(jobs: list[Job]) -> tuple[dict[str, set[str]], dict[str, set[str
         handed = set().union(*map(leaves, job.stage.keys)) if job.stage.keys else set()
         keys.setdefault(job.stage.name, handed).difference_update(job.keys)
     return {n: f for n, f in files.items() if f}, {n: k for n, k in keys.items() if k}
+
+
+def registry_inputs(job: Job, root: str, neurons: list[str]) -> set[str]:
+    """Paths of the results that the registry says a job reads; those of them that are made."""
+    layout = Layout(root)
+    paths: set[Path] = set()
+    for name in job.stage.inputs:
+        kind, _, rest = name.rpartition(".")
+        if kind == "neuron":
+            paths |= {getattr(layout.neuron(neuron), rest) for neuron in neurons}
+        elif kind == "procedure":
+            paths |= {layout.procedure(rest).images, layout.procedure(rest).table}
+        else:
+            paths.add(getattr(layout, name))
+    return {str(path) for path in paths}
