@@ -217,9 +217,8 @@ class Layout(Folder):
         "selection/correlations.npz", "selection", "signal and noise correlation of every pair"
     )
 
-    models = ResultFile("models/models.zip", "fit_models", "models of all neurons")
-    fold_models = ResultFile(
-        "models/fold_models.pt", "fit_models", "the same, fitted to the images of each fold"
+    models = ResultFile(
+        "models/models.zip", "fit_models", "models of all neurons, and those of their folds"
     )
     model_search = ResultFile(
         "models/search.npz", "fit_models", "receptive-field maps and held-out predictions"
