@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from meiflow.config.names import PROCEDURES
 from meiflow.config.sections import Config
 from meiflow.results.layout import CombinedLayout, Folder, Layout, ResultFile
+from meiflow.stages.inputs import input_paths
 from meiflow.stages.registry import STAGES, Stage
 
 _PAGE = """# Files and stages
@@ -113,33 +114,6 @@ def _stimuli() -> Iterator[ResultFile]:
     yield ResultFile("movies", "movie", "optimal movies", "`movie.model`")
 
 
-def read_files(stage: Stage) -> list[str]:
-    """What a stage reads of the results, as paths below the results folder of a session.
-
-    Examples
-    --------
-    >>> read_files(STAGES["compare_notebook"])[-2:]
-    ['stimuli/notebook_mei.npy', 'stimuli/notebook_mei.csv']
-    """
-    session = Layout(".")
-    found: list[Path] = []
-    for name in stage.inputs:
-        kind, _, own = name.rpartition(".")
-        match kind:
-            case "neuron":
-                found += session.neuron("{neuron}").named(own)
-            case "procedure":
-                files = session.procedure(own)
-                found += [files.images, files.table]
-            case "picture":
-                found.append(session.procedure(own).picture)
-            case "figure":
-                found += session.selection_figures(own)
-            case _:
-                found += session.named(own)
-    return [path.as_posix() for path in found]
-
-
 def files_reference() -> str:
     """The page, in Markdown."""
     files, combined = session_files(), combined_files()
@@ -163,7 +137,8 @@ def files_reference() -> str:
 
 def _read(stage: Stage) -> str:
     every = "of every session: " if stage.name == "combine" else ""
-    return every + _listed(read_files(stage))
+    paths = input_paths(stage, Layout("."), ["{neuron}"])
+    return every + _listed(path.as_posix() for path in paths)
 
 
 def _beside(paths: tuple[str, ...]) -> tuple[str, ...]:
