@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from meiflow.cli.reference_files import combined_files
 from tests.project import SMALL, Project, make_project
 from tests.session.warehouse import Known, warehouse
 
@@ -86,6 +87,9 @@ def test_all_sessions_run_as_one_and_an_empty_one_stops_no_other(three):
             rows[own.columns[1:]], own[own.columns[1:]], check_dtype=False
         )
     assert not (three.folder / "results" / "m2" / "report.html").exists()
+    made = {path.relative_to(combined).as_posix() for path in combined.rglob("*.*")}
+    listed = {path for row in combined_files() if not row.file.when for path in row.paths}
+    assert listed == {path for path in made if not path.startswith((".", "logs", "figures/."))}
     cost = pd.read_csv(combined / "cost.csv")
     assert {("m1", "fit_models"), ("m2", "fit_models"), ("m3", "report")} <= set(
         zip(cost["session_id"], cost["stage"], strict=True)
