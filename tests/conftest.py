@@ -6,14 +6,13 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Config
 from meiflow.images.geometry import Geometry
+from meiflow.results.layout import Layout
 from tests.tally import pytest_terminal_summary  # noqa: F401
 
 SMALL = {
@@ -45,24 +44,22 @@ def small_config() -> Config:
 
 
 @pytest.fixture(scope="session")
-def small_session(small_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with session.nwb, frames/ and truth.csv of a small simulated session."""
-    from meiflow.simulation.simulate import simulate_session
+def small_session(small_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Results of a small simulated session: session file, frames and truth."""
+    from meiflow.stages.simulate import simulate
 
-    folder = tmp_path_factory.mktemp("session")
-    simulate_session(small_config, folder / "session.nwb", folder / "frames", folder / "truth.csv")
-    return folder
+    layout = Layout(tmp_path_factory.mktemp("small"))
+    simulate(small_config, layout)
+    return layout
 
 
 @pytest.fixture(scope="session")
-def small_tables(
-    small_config: Config, small_session: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def small_results(small_config: Config, small_session: Layout) -> Layout:
+    """The same with its tables; not to be changed."""
     from meiflow.stages.tables import build_tables
 
-    folder = tmp_path_factory.mktemp("tables")
-    build_tables(small_config, small_session / "frames", small_session / "session.nwb", folder)
-    return folder
+    build_tables(small_config, small_session, small_session.scenes, small_session.session_file)
+    return small_session
 
 
 @pytest.fixture

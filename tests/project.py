@@ -13,6 +13,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+COMPARED = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")
 ROOT = Path(__file__).resolve().parents[1]
 
 SMALL = {
@@ -129,9 +130,9 @@ def finished_project(
 
 
 def contents(results: Path) -> dict[str, bytes]:
-    """Everything that must be identical: tables, arrays, pictures; not logs, times, HDF5."""
+    """Everything that must be identical: tables, arrays, models, pictures; no logs, times, HDF5."""
     return {
         str(p.relative_to(results)): p.read_bytes()
         for p in sorted(results.rglob("*"))
-        if p.suffix in (".csv", ".npy", ".npz", ".png", ".svg", ".html") and "logs" not in p.parts
+        if p.suffix in COMPARED and "logs" not in p.parts
     }

@@ -29,7 +29,7 @@ TINY = deepcopy(SMALL)
 update_config(TINY, LESS)
 RUN = ("--cores", "2", "--configfile", "small.yaml")
 # What must be the same to the byte: not logs, times, and HDF5 with the time at which it was made.
-SAME = (".csv", ".json", ".npy", ".npz", ".pt", ".png", ".svg", ".html", ".sum")
+SAME = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html", ".sum")
 PATIENCE_S = 300.0
 
 

@@ -29,12 +29,9 @@ FILES = [
     "selection/neurons.csv",
     "selection/correlations.npz",
     "models/search.npz",
-    "models/models.pt",
-    "models/neurons.zip",
+    "models/models.zip",
     "stimuli/best_gabors.npy",
     "stimuli/best_gabors.csv",
-    "neurons/*/model.pt",
-    "neurons/*/ensemble.pt",
     "neurons/*/mei.npy",
     "neurons/*/comparison.csv",
 ]
@@ -148,7 +145,7 @@ def test_deleted_and_run_again_all_is_as_before(project, expected, count):
     """Through Snakemake: consumers stop, and name the file; without it, all is made again."""
     victims = [
         damaged_ones(project, name)
-        for name in ("tables/trials.csv", "models/models.pt", "neurons/*/mei.npy")
+        for name in ("tables/trials.csv", "models/models.zip", "neurons/*/mei.npy")
     ]
     for victim in victims:
         victim.write_bytes(flipped(victim.read_bytes()))

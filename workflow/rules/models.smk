@@ -31,6 +31,7 @@ rule fit_models:
     params:
         config=config_for("fit_models"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Fitting the models of all neurons"
@@ -113,6 +114,7 @@ rule learning_curve:
     params:
         config=config_for("learning_curve"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Fitting the models again with fewer images"

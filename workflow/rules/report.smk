@@ -33,28 +33,12 @@ rule summary:
     params:
         config=config_for("summary"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Gathering one row per neuron"
     shell:
         command("summary")
-
-
-def hashed_inputs(wildcards):
-    """What the results come from, and the tables made of it. The simulated session file holds
-    the time at which it was made: its images and its tables stand for it."""
-    files = files_of(wildcards)
-    if SOURCE == "simulated":
-        given = [files.images]
-    elif files.nwb:
-        given = [files.nwb, files.images]
-    else:
-        given = session_inputs(wildcards)
-    own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
-    own += own_code(CONFIG.movie.model) + CUSTOM_CODE
-    own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
-    tables = [str(R.trials), str(R.images)]
-    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
 
 
 rule provenance:
@@ -157,6 +141,7 @@ rule report:
     params:
         config=config_for("report"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Writing the report"

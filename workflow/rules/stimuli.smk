@@ -66,6 +66,7 @@ rule stimuli:
     params:
         config=config_for("stimuli"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Making the stimuli of neuron {wildcards.neuron}"

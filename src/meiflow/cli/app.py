@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,6 +22,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class Page(StrEnum):
+    """Pages that are written from the code."""
+
+    CONFIGURATION = "configuration"
+    FILES = "files"
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,11 +73,14 @@ def schema() -> None:
 
 
 @app.command()
-def reference() -> None:
-    """Print the configuration reference as Markdown."""
+def reference(
+    page: Annotated[Page, typer.Argument(help="which page")] = Page.CONFIGURATION,
+) -> None:
+    """Print the reference of the configuration, or of all files and stages, as Markdown."""
+    from meiflow.cli.reference_files import files_reference
     from meiflow.config.reference import configuration_reference
 
-    print(configuration_reference(), end="")
+    print(files_reference() if page is Page.FILES else configuration_reference(), end="")
 
 
 stages.register(app)

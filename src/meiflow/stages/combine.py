@@ -57,7 +57,7 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
     write_csv(data.neurons, output.neurons)
     write_csv(data.sessions, output.sessions)
     write_csv(numbers["estimates"], output.estimates)
-    write_csv(costs(_timings(results, list(data.sessions["session_id"]))), output.cost)
+    write_csv(costs(timings(results, list(data.sessions["session_id"]))), output.cost)
     view = build_view(
         data,
         config.report.title or f"{len(data.sessions)} sessions",
@@ -83,7 +83,8 @@ def _tables(results: Layout) -> SessionTables:
     )
 
 
-def _timings(results: Path, sessions: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def timings(results: Path, sessions: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Session, stage and Snakemake's measurements of every job."""
     for session in sessions:
         for path in sorted(Layout(results / session).timings.rglob("*.tsv")):
             yield session, path.stem, pd.read_csv(path, sep="\t", na_values=["-", "NA"])

@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meiflow.config.names import PROCEDURES, SHOWN_PROCEDURES, Procedure
+from meiflow.config.names import (
+    PICTURED_PROCEDURES,
+    PROCEDURES,
+    SHOWN_PROCEDURES,
+    Procedure,
+)
 from meiflow.config.sections import Comparison, Config, Gabor, Model
 
 _TARGETS = ("mei.mean", "mei.contrast")
@@ -38,7 +43,9 @@ class Stage:
         another key does not run it again.
     inputs : tuple of str
         What it reads of the results, by the names in the layout: ``neuron.mei`` is one neuron's
-        MEI, ``procedure.best_gabors`` images and table of a procedure.
+        MEI, ``procedure.best_gabors`` images and table of a procedure, ``picture.movies`` the
+        picture, ``figure.oracle`` a figure of the selection. Those that a session does not have
+        are not read.
     options : tuple of str
         Further arguments of the function, which are options of the command.
     memory_mb, minutes : int
@@ -389,6 +396,10 @@ def _stages() -> Iterator[Stage]:
             "neuron.scores",
             "neuron.spectra",
             "neuron.experiments_svg",
+            "neuron.notebook_png",
+            *(f"procedure.{name}" for name in PICTURED_PROCEDURES),
+            "picture.movies",
+            *(f"figure.{name}" for name in ("oracle", "measures", "rastermap")),
         ),
         minutes=30,
     )
@@ -397,7 +408,7 @@ def _stages() -> Iterator[Stage]:
         "Put all sessions together: tables, figures and one page.",
         "combine:combine_sessions",
         keys=tuple(Config.model_fields),
-        options=(),
+        inputs=("selection", "fitted_neurons", "units", "summary", "neuron.mei"),
         minutes=30,
     )
 
