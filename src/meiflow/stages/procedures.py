@@ -130,11 +130,21 @@ def _ascend(p: Population, objective: Suppress | None) -> Made:
 
 
 def _ascend_together(p: Population, objective: Suppress | None) -> Made:
-    mei = p.config.mei
+    mei, exponent = p.config.mei, p.config.mei.smoothing_exponent
     geometry, seed = p.config.image.geometry, p.config.seed
-    noise = noise_starts(mei.restarts, geometry, mei.smoothing_exponent, p.mean, p.contrast, seed)
+    noise = noise_starts(mei.restarts, geometry, exponent, p.mean, p.contrast, seed)
     found = most_exciting_of_each(
-        p.paired, len(p.models), noise, geometry, p.mean, p.contrast, mei, objective, seed
+        p.paired,
+        len(p.models),
+        noise,
+        geometry,
+        p.mean,
+        p.contrast,
+        mei.steps,
+        mei.step_size,
+        exponent,
+        objective,
+        seed,
     )
     scores, images = found.scores, found.images
     best = scores.argmax(1)

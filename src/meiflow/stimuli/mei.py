@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.config.sections import Mei
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import feasible_contrast, project
 from meiflow.stimuli.objectives import Model, Objective
@@ -199,7 +198,9 @@ def most_exciting_of_each(
     geometry: Geometry,
     mean: float,
     contrast: float,
-    config: Mei,
+    stop: Stopper | int = 100,
+    step_size: tuple[float, float] = (0.3, 0.01),
+    exponent: float = 1.0,
     objective: Objective | None = None,
     seed: int | None = None,
 ) -> OfEach:
@@ -212,10 +213,8 @@ def most_exciting_of_each(
     neurons : int
     starts : Tensor, shape (starts, height, width)
         The same for every neuron.
-    geometry, mean, contrast, objective, seed
+    geometry, mean, contrast, stop, step_size, exponent, objective, seed
         As for `most_exciting`.
-    config : Mei
-        Its steps, step size and smoothing exponent.
     """
     found = most_exciting(
         model,
@@ -223,9 +222,9 @@ def most_exciting_of_each(
         geometry,
         mean,
         contrast,
-        config.steps,
-        config.step_size,
-        config.smoothing_exponent,
+        stop,
+        step_size,
+        exponent,
         objective,
         seed=seed,
     )

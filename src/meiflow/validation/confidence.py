@@ -23,7 +23,14 @@ _GREY = 0.5
 
 
 def regrets(
-    others: Sequence[NeuronModel], mei: NDArray, mean: float, contrast: float, config: Config
+    others: Sequence[NeuronModel],
+    mei: NDArray,
+    mean: float,
+    contrast: float,
+    steps: int = 100,
+    step_size: tuple[float, float] = (0.3, 0.01),
+    exponent: float = 1.0,
+    seed: int = 0,
 ) -> NDArray[np.float64]:
     """What an MEI does to other models of the neuron, as a fraction of the best for each.
 
@@ -34,23 +41,23 @@ def regrets(
     mean, contrast : float
         Held by the images that compete; these come from ascents on each model, from the MEI and
         from noise.
-    config : Config
-        Uses ``mei`` and ``seed``.
+    steps, step_size, exponent
+        Of these ascents, as in `meiflow.stimuli.mei.most_exciting`.
+    seed : int
+        Of the noise.
 
     Returns
     -------
     ndarray, shape (models,)
         At most 1; responses count above that to grey. NaN where nothing drives a model above it.
     """
-    geometry, mei_config = others[0].geometry, config.mei
-    noise = noise_starts(
-        _RESTARTS, geometry, mei_config.smoothing_exponent, mean, contrast, config.seed
-    )
+    geometry = others[0].geometry
+    noise = noise_starts(_RESTARTS, geometry, exponent, mean, contrast, seed)
     shown = torch.as_tensor(np.asarray(mei, np.float32))[None]
     starts = torch.cat([shown, noise])
     paired = PairedModel(others)
     best = most_exciting_of_each(
-        paired, len(others), starts, geometry, mean, contrast, mei_config
+        paired, len(others), starts, geometry, mean, contrast, steps, step_size, exponent
     ).scores.max(1)
     with torch.no_grad():
         own = paired(shown.repeat(len(others), 1, 1)).numpy().astype(float)
@@ -85,7 +92,16 @@ def measure_confidence(config: Config, images: NDArray, neurons: dict[str, Path]
         scores = read_csv(folder / "scores.csv").set_index("model")
         own = scores.loc["model"]
         folds = load_ensemble(folder / "ensemble.pt", geometry)
-        shares = regrets(folds, read_array(folder / "mei.npy"), mean, contrast, config)
+        shares = regrets(
+            folds,
+            read_array(folder / "mei.npy"),
+            mean,
+            contrast,
+            config.mei.steps,
+            config.mei.step_size,
+            config.mei.smoothing_exponent,
+            config.seed,
+        )
         known = shares[np.isfinite(shares)]
         rows.append(
             {
