@@ -74,29 +74,45 @@ def read_extra(
     found = Extra.nothing(geometry, len(neurons))
     for kind in kinds:
         if kind == "blank":
-            part = _blank(geometry, trials, neurons)
+            part = blank_screens(geometry, trials, neurons)
         else:
-            part = _gratings(tables, geometry, shown, neurons)
+            part = _gratings(tables, geometry, shown, trials, neurons)
         found = Extra(
             np.concatenate([found.images, part.images]),
             np.concatenate([found.means, part.means]),
             np.concatenate([found.weights, part.weights]),
         )
-    per_image = np.unique(trials.image_ids[trials.image_ids >= 0], return_counts=True)[1].mean()
-    return Extra(found.images, found.means, found.weights / per_image)
+    return found
 
 
-def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
+def _per_image(trials: Trials) -> float:
+    """Mean number of trials of an image."""
+    shown = trials.image_ids[trials.image_ids >= 0]
+    return float(np.unique(shown, return_counts=True)[1].mean())
+
+
+def blank_screens(geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
+    """Grey screens between the images, as one stimulus; nothing where there were none.
+
+    Parameters
+    ----------
+    trials : Trials
+        Of the images and blanks.
+    neurons : list of str
+        Columns wanted.
+    """
     grey_trials = trials.image_ids < 0
     if not grey_trials.any():
         return Extra.nothing(geometry, len(neurons))
     columns = [list(trials.neuron_ids).index(neuron) for neuron in neurons]
     means = trials.counts[grey_trials][:, columns].mean(axis=0)
     grey = np.full((1, *geometry.shape), GREY, np.float32)
-    return Extra(grey, means[None], np.array([float(grey_trials.sum())]))
+    return Extra(grey, means[None], np.array([grey_trials.sum() / _per_image(trials)]))
 
 
-def _gratings(tables: Path, geometry: Geometry, shown: Shown, neurons: list[str]) -> Extra:
+def _gratings(
+    tables: Path, geometry: Geometry, shown: Shown, trials: Trials, neurons: list[str]
+) -> Extra:
     path = tables / "grating_responses.csv"
     if not path.exists():
         raise MeiflowError(
@@ -108,5 +124,5 @@ def _gratings(tables: Path, geometry: Geometry, shown: Shown, neurons: list[str]
     return Extra(
         grating_images(geometry, table, shown),
         table[neurons].to_numpy(float),
-        table["repeats"].to_numpy(float),
+        table["repeats"].to_numpy(float) / _per_image(trials),
     )

@@ -38,6 +38,11 @@ class Scorer:
         groups = Groups.of(shown.image_ids)
         return cls(groups.repeats, signal_power(shown.counts, groups), seed)
 
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Trials of each image over their mean number, shape (images,)."""
+        return np.asarray(self.repeats / self.repeats.mean())
+
     def row(
         self,
         column: int,

@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
+from meiflow.images.geometry import Geometry
 from meiflow.io.files import csv_bytes, read_csv, write_arrays, write_csv
-from meiflow.models.cross_validate import Fitted, fit_all, learning_curve
+from meiflow.models.cross_validate import learning_curve
 from meiflow.models.extra import Extra, read_extra
-from meiflow.models.front_end import FrontEnd
-from meiflow.models.members import State
-from meiflow.models.outcome import outcomes
+from meiflow.models.fitting import PopulationFit, fit_population
 from meiflow.models.table import CONSTANT, Scorer, fold_scores
 from meiflow.progress import say
 from meiflow.tables.counts import Trials
@@ -27,10 +25,6 @@ from meiflow.tables.load import load_responses, load_trials
 
 # Keys of the section `model` that this fit does not depend on.
 _LATER = {"custom", "learning_curve"}
-
-
-def _image_weights(repeats: NDArray) -> NDArray[np.float64]:
-    return np.asarray(repeats / repeats.mean())
 
 
 def _extra(config: Config, tables: Path, trials: Trials, neurons: list[str]) -> Extra:
@@ -53,17 +47,17 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
 
     responses, trials = load_responses(tables, config.image.geometry), load_trials(tables)
     scorer = Scorer.of(trials.of_images(), config.seed)
-    weights = _image_weights(scorer.repeats)
     extra = _extra(config, tables, trials, responses.neuron_ids)
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
     core = config.model.network.core
     bytes_of_core = np.fromfile(core, np.uint8) if core else np.empty(0, np.uint8)
-    inputs = (responses.images, weights, extra.images, extra.weights, bytes_of_core)
+    inputs = (responses.images, scorer.weights, extra.images, extra.weights, bytes_of_core)
     parts = Parts(output / "parts", version("meiflow"), text, *inputs)
-    fitted = fit_all(
+    found = fit_population(
         responses.images,
         responses.means,
-        weights,
+        responses.neuron_ids,
+        scorer,
         config.image.geometry,
         config.model,
         config.seed,
@@ -71,17 +65,7 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
         parts,
         extra,
     )
-    folds = len(fitted.held_out)
-    status = outcomes(responses.neuron_ids, responses.means, fitted)
-    sizes = _sizes(config, responses.images, fitted.members, fitted.states)
-    rows = []
-    for column, neuron in enumerate(responses.neuron_ids):
-        for model, predicted in fitted.predictions.items():
-            means = fitted.shuffled_means if model == "model_shuffled" else responses.means
-            own = predicted[:, column], means[:, column]
-            row = scorer.row(column, model, *own, folds, sizes[model])
-            rows.append({"neuron_id": neuron} | row)
-    scores = pd.DataFrame(rows)
+    fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, output / "cross_validation.csv")
     write_csv(
         fold_scores(
@@ -109,8 +93,7 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
         | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
         output / "search.npz",
     )
-    good = [i for i, fine in enumerate(status["fitted"]) if fine]
-    _write_models(config, {responses.neuron_ids[i]: i for i in good}, fitted, scores, output)
+    _write_models(config.image.geometry, found, output)
     write_csv(status, output / "status.csv")
     parts.clear()
     for _, row in status[~status["fitted"]].iterrows():
@@ -119,33 +102,21 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
 
 
-def _write_models(
-    config: Config, neurons: dict[str, int], fitted: Fitted, scores: pd.DataFrame, output: Path
-) -> None:
+def _write_models(geometry: Geometry, found: PopulationFit, output: Path) -> None:
     """Write models.pt, and neurons.zip with every neuron's own files."""
     from meiflow.models.bundle import write_bundle
     from meiflow.models.documents import document_bytes, write_document
     from meiflow.models.network import file_content
 
-    geometry = config.image.geometry
-
-    def document(subset: int, i: int, states: list[list[State]]) -> dict[str, Any]:
-        return {
-            "x_deg": float(fitted.places.x[subset, i]),
-            "y_deg": float(fitted.places.y[subset, i]),
-            "members": states[i],
-            "weights": fitted.weights[i].tolist(),
-        }
-
     def packed(*documents: dict[str, Any]) -> bytes:
         return document_bytes(file_content(geometry, *map(_used, documents)))
 
-    models = {neuron: document(-1, i, fitted.states) for neuron, i in neurons.items()}
+    models = {neuron: found.document(i) for neuron, i in found.columns.items()}
     write_document({"geometry": asdict(geometry), "neurons": models}, output / "models.pt")
     files: dict[str, Callable[[], bytes]] = {}
-    for neuron, i in neurons.items():
-        folds = [document(k, i, states) for k, states in enumerate(fitted.fold_states)]
-        own = scores[scores["neuron_id"] == neuron].drop(columns="neuron_id")
+    for neuron, i in found.columns.items():
+        folds = [found.document(i, fold) for fold in range(len(found.fitted.fold_states))]
+        own = found.scores[found.scores["neuron_id"] == neuron].drop(columns="neuron_id")
         files[f"{neuron}/model.pt"] = partial(packed, models[neuron])
         files[f"{neuron}/ensemble.pt"] = partial(packed, *folds)
         files[f"{neuron}/scores.csv"] = partial(csv_bytes, own)
@@ -157,41 +128,6 @@ def _used(document: dict[str, Any]) -> dict[str, Any]:
     pairs = zip(document["members"], document["weights"], strict=True)
     members, weights = zip(*(pair for pair in pairs if pair[1] > 0), strict=True)
     return document | {"members": list(members), "weights": list(weights)}
-
-
-def _sizes(
-    config: Config, images: NDArray, members: tuple[str, ...], states: list[list[dict[str, Any]]]
-) -> dict[str, int]:
-    """Number of parameters of every model."""
-    own = {
-        # with bias, place and penalty; ln with rectifier and width, too
-        "v1": FrontEnd.from_config(config.model).n_channels + 4,
-        "ln": images[0].size + 6,
-        "gabor_energy": 14,
-    }
-    fine = next((state for state in states if all(state)), None)
-    own |= {
-        name: _network_size(fine[i]) if fine else 0
-        for i, name in enumerate(members)
-        if name not in own
-    }
-    whole = sum(own[name] for name in config.model.members)
-    return own | {
-        "model": whole,
-        "model_shuffled": whole,
-        "pixel_ridge": images[0].size + 2,
-        "mean": 1,
-    }
-
-
-def _network_size(state: dict[str, Any]) -> int:
-    return sum(
-        tensor.numel()
-        for network in state["networks"]
-        for part in ("core", "readout")
-        for name, tensor in network[part].items()
-        if "running" not in name and "batches" not in name
-    )
 
 
 def fit_learning_curve(
@@ -207,7 +143,7 @@ def fit_learning_curve(
     curve = learning_curve(
         responses.images,
         responses.means[:, columns],
-        _image_weights(scorer.repeats),
+        scorer.weights,
         config.image.geometry,
         config.model,
         config.seed,
