@@ -20,13 +20,12 @@ from meiflow.models.population import PairedModel
 from meiflow.progress import say, track
 from meiflow.session.images import load_image_set
 from meiflow.stimuli.diverse import diverse_images
-from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
+from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
 from meiflow.stimuli.published import logged_response, notebook_mei, walker_mei
 from meiflow.stimuli.receptive_field import gradient_field, linear_field
 
-_SAME = 0.95  # of the best restart: counted as having found the same response
 _REACHED = 0.95
 _BATCH = 240  # images: what a batch of convolutional networks of one's own can take
 _CHUNK = 1000
@@ -150,8 +149,7 @@ def _ascend_together(p: Population, objective: Suppress | None) -> Made:
     best = scores.argmax(1)
     chosen = images[np.arange(len(best)), best]
     table = _about(p, chosen)
-    top = scores.max(1, keepdims=True)
-    same = scores >= top - (1 - _SAME) * np.abs(top)
+    same = agreeing(scores)
     table["restarts"] = scores.shape[1]
     table["restarts_agreeing"] = same.mean(1)
     table["restart_correlation"] = [

@@ -23,6 +23,7 @@ from meiflow.stimuli.updates import Ascent
 # Of the largest contrast there is; the first is about that of natural scenes.
 _LOUD = (0.5, 0.95)
 _NO_GRADIENT = 1e-12
+_SAME = 0.95  # of the best start: counted as having found the same response
 _LUMINANCE = (0.0, 1.0)
 
 
@@ -189,6 +190,12 @@ class OfEach:
     scores: NDArray[np.float64]
     images: NDArray[np.float32]
     objective: NDArray[np.float64]
+
+
+def agreeing(scores: NDArray) -> NDArray[np.bool_]:
+    """Which starts (..., starts) came within 5 % of the best of their neuron."""
+    top = scores.max(-1, keepdims=True)
+    return np.asarray(scores >= top - (1 - _SAME) * np.abs(top))
 
 
 def most_exciting_of_each(
