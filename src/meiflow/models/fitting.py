@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.config.config import parse_config
-from meiflow.config.sections import Model
+from meiflow.config.sections import Model, Shown
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import luminance
 from meiflow.models.cross_validate import Fitted, fit_all
-from meiflow.models.extra import Extra, blank_screens
+from meiflow.models.extra import Extra, gather_extra
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
+from meiflow.models.members import State
 from meiflow.models.outcome import outcomes
 from meiflow.models.parts import Parts
-from meiflow.models.table import Scorer
+from meiflow.models.table import Scorer, image_weights
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
 
@@ -48,23 +50,24 @@ class PopulationFit:
     scores: pd.DataFrame
     status: pd.DataFrame
 
-    @property
-    def columns(self) -> dict[str, int]:
-        """Neurons whose fit succeeded, and their columns."""
+    @cached_property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """What the model of each neuron whose fit succeeded is built from."""
+        n = len(self.fitted.fold_states)
+        return {name: self._document(name, n, self.fitted.states) for name in self._columns}
+
+    def fold_models(self, neuron: str) -> list[dict[str, Any]]:
+        """The same of one neuron's models fitted to the training images of each fold."""
+        folds = enumerate(self.fitted.fold_states)
+        return [self._document(neuron, fold, states) for fold, states in folds]
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
         pairs = zip(self.status["neuron_id"], self.status["fitted"], strict=True)
-        return {neuron: i for i, (neuron, fine) in enumerate(pairs) if fine}
+        return {neuron: column for column, (neuron, fine) in enumerate(pairs) if fine}
 
-    def document(self, column: int, fold: int | None = None) -> dict[str, Any]:
-        """What a file says of one neuron's model.
-
-        Parameters
-        ----------
-        column : int
-        fold : int, optional
-            The model that was fitted to the training images of this fold; to all images if None.
-        """
-        subset = -1 if fold is None else fold
-        states = self.fitted.states if fold is None else self.fitted.fold_states[fold]
+    def _document(self, neuron: str, subset: int, states: list[list[State]]) -> dict[str, Any]:
+        column = self._columns[neuron]
         return {
             "x_deg": float(self.fitted.places.x[subset, column]),
             "y_deg": float(self.fitted.places.y[subset, column]),
@@ -93,13 +96,14 @@ def fit_population(
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
-        Of the trials behind `means`; its weights are those of the images.
+        Of the trials behind `means`; an image counts by its number of repeats.
 
     Notes
     -----
     A neuron whose fit fails has a reason and no model, and does not stop the others.
     """
-    fitted = fit_all(images, means, scorer.weights, geometry, config, seed, threads, parts, extra)
+    weights = image_weights(scorer.repeats)
+    fitted = fit_all(images, means, weights, geometry, config, seed, threads, parts, extra)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)
@@ -243,7 +247,7 @@ def fit(
     trials = as_trials(counts, ids, neurons, trial_images)
     order = np.argsort(ids)
     image_order, means = mean_responses(trials.of_images())
-    extra = blank_screens(screen, trials, trials.neuron_ids) if config.extra else None
+    extra = gather_extra(config.extra, screen, Shown(), trials, None, trials.neuron_ids)
     with _torch_threads_kept():
         found = fit_population(
             stack[order],
@@ -302,5 +306,4 @@ def _population(
     held_out = xr.DataArray(
         found.fitted.predictions["model"], coordinates, ("image", "neuron"), name="response"
     )
-    documents = {neuron: found.document(column) for neuron, column in found.columns.items()}
-    return FittedPopulation(screen, documents, failed, found.scores, held_out, mean)
+    return FittedPopulation(screen, found.models, failed, found.scores, held_out, mean)

@@ -16,6 +16,11 @@ from meiflow.tables.counts import Trials
 CONSTANT = "mean"
 
 
+def image_weights(repeats: NDArray) -> NDArray[np.float64]:
+    """Trials of each image over their mean number, shape (images,)."""
+    return np.asarray(repeats / repeats.mean())
+
+
 @dataclass(frozen=True)
 class Scorer:
     """Scores predictions of the neurons of a session.
@@ -37,11 +42,6 @@ class Scorer:
         """From the trials of images (blank trials left out)."""
         groups = Groups.of(shown.image_ids)
         return cls(groups.repeats, signal_power(shown.counts, groups), seed)
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """Trials of each image over their mean number, shape (images,)."""
-        return np.asarray(self.repeats / self.repeats.mean())
 
     def row(
         self,

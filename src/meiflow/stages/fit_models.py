@@ -1,0 +1,88 @@
+"""The models stage: all neurons are fitted together, which is many times faster."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import numpy as np
+
+from meiflow.config.sections import Config
+from meiflow.io.files import write_arrays, write_csv
+from meiflow.models.archive import write_archive
+from meiflow.models.fitting import fit_population
+from meiflow.models.table import CONSTANT, Scorer, fold_scores, image_weights
+from meiflow.progress import say
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_responses, read_trials
+from meiflow.stages.auxiliary import auxiliary_stimuli
+
+# Keys of the section `model` that this fit does not depend on.
+_LATER = {"custom", "learning_curve"}
+
+
+def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
+    """Fit every neuron's models and baselines and score them on held-out images.
+
+    A neuron whose fit fails is recorded in the table of outcomes, has no model and no scores, and
+    stops nobody else. Finished parts wait until all are done, so that a killed run resumes.
+    """
+    from meiflow.models.parts import Parts
+
+    responses = read_responses(results, config.image.geometry)
+    trials = read_trials(results)
+    scorer = Scorer.of(trials.of_images(), config.seed)
+    weights = image_weights(scorer.repeats)
+    extra = auxiliary_stimuli(config, results, has, trials, responses.neuron_ids)
+    text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
+    core = config.model.network.core
+    bytes_of_core = np.fromfile(core, np.uint8) if core else np.empty(0, np.uint8)
+    inputs = (responses.images, weights, extra.images, extra.weights, bytes_of_core)
+    parts = Parts(results.unfinished_fits, version("meiflow"), text, *inputs)
+    found = fit_population(
+        responses.images,
+        responses.means,
+        responses.neuron_ids,
+        scorer,
+        config.image.geometry,
+        config.model,
+        config.seed,
+        threads,
+        parts,
+        extra,
+    )
+    fitted, scores, status = found.fitted, found.scores, found.status
+    write_csv(scores, results.cross_validation)
+    write_csv(
+        fold_scores(
+            responses.neuron_ids,
+            fitted.predictions,
+            responses.means,
+            fitted.shuffled_means,
+            fitted.held_out,
+        ),
+        results.fold_scores,
+    )
+    n = len(responses.neuron_ids)
+    last = fitted.places.x[-1, :n], fitted.places.y[-1, :n]
+    write_arrays(
+        {
+            "neuron_ids": np.array(responses.neuron_ids),
+            "members": np.array(fitted.members),
+            "weights": fitted.weights,
+            "x": last[0],
+            "y": last[1],
+            "place_x": fitted.places.grid_x,
+            "place_y": fitted.places.grid_y,
+            "place_score": fitted.places.score[..., :n],
+        }
+        | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
+        results.model_search,
+    )
+    write_archive(config.image.geometry, found.models, found.fold_models, results.models)
+    write_csv(status, results.fit_status)
+    parts.clear()
+    for _, row in status[~status["fitted"]].iterrows():
+        say(f"neuron {row['neuron_id']}: no model ({row['reason']})")
+    mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
+    say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
