@@ -190,17 +190,16 @@ class FittedPopulation:
 
     def _headline(self) -> str:
         g = self.geometry
-        failed = f" ({len(self.failed)} more failed)" if self.failed else ""
+        failed = f" ({len(self.failed)} failed)" if self.failed else ""
+        noun = "neuron" if len(self) == 1 else "neurons"
         whole = self.scores[self.scores["model"] == "model"]
-        normalised = whole["cc_norm"].dropna()
-        measure, values = (
-            ("CC_norm", normalised) if len(normalised) else ("CC_abs", whole["cc_abs"])
-        )
-        unknown = "" if len(normalised) else ", CC_norm unknown without repeated images"
+        known = bool(whole["cc_norm"].notna().any())
+        score = "cc_norm" if known else "cc_abs"
+        unknown = "" if known else "; the noise ceiling is unknown without repeated images"
         return (
-            f"{len(self)} neurons{failed}, images {g.height} x {g.width} pixels, "
-            f"{g.height_deg:.4g} x {g.width_deg:.4g} degrees; held-out {measure} "
-            f"{whole[values].median():.2f} (median){unknown}"
+            f"{len(self)} {noun}{failed}, images {g.height} x {g.width} pixels, "
+            f"{g.height_deg:.4g} x {g.width_deg:.4g} degrees; held-out {score} "
+            f"{whole[score].median():.2f} (median){unknown}"
         )
 
     def __repr__(self) -> str:

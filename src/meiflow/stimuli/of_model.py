@@ -191,10 +191,11 @@ class _Output(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Responses (batch,)."""
-        values = self._call(images, self.channel).to(images.dtype)
-        if values.ndim == 1:
-            return values
-        return values[:, 0 if self.neuron is None else self.neuron]
+        values: Any = self._call(images, self.channel)
+        if not isinstance(values, Tensor):
+            return values  # check_responses says what it is
+        column = 0 if self.neuron is None else self.neuron
+        return (values[:, column] if values.ndim == 2 else values).to(images.dtype)
 
     def _call(self, images: Tensor, channel: bool) -> Any:
         shape = images.shape[-2:]
