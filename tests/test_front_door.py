@@ -35,8 +35,6 @@ def test_importing_it_imports_nothing_heavy():
 
 @pytest.mark.parametrize("name", sorted(mf.__all__))
 def test_every_name_can_be_had_and_is_documented(name):
-    if name == "open_results":
-        pytest.importorskip("meiflow.results.run")
     assert inspect.getdoc(getattr(mf, name))
 
 

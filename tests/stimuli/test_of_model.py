@@ -124,7 +124,7 @@ def test_it_is_drawn_the_right_way_up(draw):
     brightest = found[row, column]
     assert float(brightest.x) == pytest.approx(20, abs=2)
     assert float(brightest.y) == pytest.approx(12, abs=2)
-    assert found.x.attrs["units"] == found.y.attrs["units"] == "degrees"
+    assert found.x.attrs["units"] == found.y.attrs["units"] == "deg"
     figure, ax = plt.subplots(figsize=(4, 4), dpi=100)
     ax.set_position([0, 0, 1, 1])
     getattr(found.plot, draw)(ax=ax, cmap="gray", add_colorbar=False, add_labels=False)

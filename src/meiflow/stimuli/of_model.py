@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
+from meiflow.images.labelled import labelled
 from meiflow.images.luminance import luminance
 from meiflow.images.projection import require_reachable
 from meiflow.models.custom import check_mode, check_responses
@@ -153,9 +154,9 @@ def mei(
             f"{name}: zero gradient at all {len(begin)} starts, also at high contrast, so that "
             "there is nothing to climb; is it trained, and for luminance in 0..1?"
         )
-    image = _labelled(found, geometry, attributes)[0]
+    image = _best(found, [name], geometry, attributes)[0]
     image.attrs |= {key: image[key].item() for key in _OF_A_NEURON}
-    return image.drop_vars(_OF_A_NEURON)
+    return image.drop_vars(("neuron", *_OF_A_NEURON))
 
 
 def _screen(model: Any, screen: Geometry | None) -> Geometry:
@@ -248,32 +249,23 @@ def _meis_of_population(
     for first in range(0, len(population), size):
         names = population.neurons[first : first + size]
         found = ascend(PairedModel([population[name] for name in names]).eval(), len(names))
-        images = _labelled(found, population.geometry, attributes)
         flat = _flat(found)
         if flat.any():
             named = shorten(name for name, is_flat in zip(names, flat, strict=True) if is_flat)
             _log.warning("no MEI of %s: the model responds to nothing", named)
-        parts.append(images.assign_coords(neuron=names).where(xr.DataArray(~flat, dims="neuron")))
+        images = _best(found, names, population.geometry, attributes)
+        parts.append(images.where(xr.DataArray(~flat, dims="neuron")))
     return xr.concat(parts, "neuron")
 
 
-def _labelled(found: OfEach, geometry: Geometry, attributes: dict[str, Any]) -> xr.DataArray:
-    """The best images (neuron, y, x), with degrees and what is known of each neuron's."""
-    import xarray as xr
-
+def _best(
+    found: OfEach, names: list[str], geometry: Geometry, attributes: dict[str, Any]
+) -> xr.DataArray:
+    """The best image of each neuron (neuron, y, x), with `_OF_A_NEURON` beside the ids."""
     best = found.scores.argmax(1)
     rows = np.arange(len(best))
-    axes = {"y": (geometry.y, "elevation"), "x": (geometry.x, "azimuth")}
-    coordinates: dict[str, Any] = {
-        name: (name, values, {"long_name": text, "units": "degrees"})
-        for name, (values, text) in axes.items()
-    }
-    coordinates["response"] = "neuron", found.scores[rows, best]
-    coordinates["restarts_agreeing"] = "neuron", agreeing(found.scores).mean(1)
-    return xr.DataArray(
-        found.images[rows, best],
-        coordinates,
-        ("neuron", "y", "x"),
-        name="mei",
-        attrs={"long_name": "luminance"} | attributes,
-    )
+    array = labelled(found.images[rows, best], geometry, "luminance", neuron=names)
+    values = found.scores[rows, best], agreeing(found.scores).mean(1)
+    pairs = zip(_OF_A_NEURON, values, strict=True)
+    array = array.assign_coords({key: ("neuron", value) for key, value in pairs})
+    return array.assign_attrs(attributes)
