@@ -154,7 +154,7 @@ def test_means_will_do_in_any_order_of_the_images_but_the_ceiling_is_unknown(rec
     assert "unknown without repeated images" in repr(found)
 
 
-def test_the_callers_threads_stay_as_they_were(recording):
+def test_a_fit_prints_nothing_and_leaves_the_callers_threads(recording, capfd):
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
     try:
@@ -162,6 +162,7 @@ def test_the_callers_threads_stay_as_they_were(recording):
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
+    assert capfd.readouterr() == ("", "")
 
 
 IMAGES = np.full((6, 12, 20), 0.5)

@@ -139,6 +139,11 @@ class SessionResults:
         return labelled(images, self.geometry, "luminance", image=ids)
 
     @property
+    def trials(self) -> pd.DataFrame:
+        """Spike counts of every trial: trial_id, neuron_id, spike_count, image_id (-1: blank)."""
+        return _table(self.layout.trials)
+
+    @property
     def responses(self) -> xr.DataArray:
         """Mean counts per presentation of every neuron of the session (image, neuron)."""
         import xarray as xr
