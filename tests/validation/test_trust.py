@@ -47,7 +47,7 @@ def matched(image):
 
 def test_a_model_that_agrees_leaves_nothing_to_be_wished():
     model, even = linear(0.0)
-    (share,) = regrets([model], matched(even), MEAN, CONTRAST, CONFIG)
+    (share,) = regrets([model], matched(even), MEAN, CONTRAST, steps=60)
     assert share == pytest.approx(1, abs=0.01)
 
 
@@ -55,7 +55,7 @@ def test_what_a_linear_model_of_another_orientation_misses_is_the_cosine_of_the_
     """The best image for a linear filter is the filter: the share is their correlation."""
     _, even = linear(0.0)
     others = [linear(angle) for angle in (20.0, 40.0, 90.0)]
-    shares = regrets([m for m, _ in others], matched(even), MEAN, CONTRAST, CONFIG)
+    shares = regrets([m for m, _ in others], matched(even), MEAN, CONTRAST, steps=60)
     cosines = [np.corrcoef(even.ravel(), other.ravel())[0, 1] for _, other in others]
     np.testing.assert_allclose(shares, np.maximum(cosines, 0), atol=0.03)
     assert cosines[0] > 0.5 > cosines[2]
@@ -65,7 +65,7 @@ def test_a_model_that_nothing_drives_has_no_share():
     model, even = linear(0.0)
     state = model.mixture.states[0] | {"filter": torch.zeros(GRID.shape)}
     silent = NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).eval()
-    assert np.isnan(regrets([silent], matched(even), MEAN, CONTRAST, CONFIG)).all()
+    assert np.isnan(regrets([silent], matched(even), MEAN, CONTRAST, steps=60)).all()
 
 
 def test_confidence_of_a_neuron_comes_from_its_files(tmp_path):

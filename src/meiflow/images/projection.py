@@ -205,9 +205,25 @@ def contrast_targets(
     """
     mean = image_mean if mean == "images" else float(mean)
     contrast = image_contrast if contrast == "images" else float(contrast)
+    require_reachable(mean, contrast, "mei.contrast")
+    return mean, contrast
+
+
+def require_reachable(mean: float, contrast: float, what: str) -> None:
+    """Make sure that images within [0, 1] can have this mean luminance and RMS contrast.
+
+    Raises
+    ------
+    MeiflowError
+        If the contrast is near the largest there is, or above it; `what` is what to call it.
+    """
+    if not 0 < mean < 1 or contrast <= 0:
+        raise MeiflowError(
+            f"{what}: an RMS contrast above 0 and a mean luminance within 0..1 are needed, got "
+            f"{contrast:.3g} and {mean:.3g}"
+        )
     if contrast >= 0.95 * feasible_contrast(mean):
         raise MeiflowError(
-            f"mei.contrast: {contrast:.3g} is out of reach at mean luminance {mean:.3g}; "
+            f"{what}: {contrast:.3g} is out of reach at mean luminance {mean:.3g}; "
             f"the most is {feasible_contrast(mean):.3g}"
         )
-    return mean, contrast

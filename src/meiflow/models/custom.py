@@ -47,21 +47,35 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     >>> check_module(linear.eval(), screen, "linear") is linear
     True
     """
+    check_mode(module, name)
+    tensors = [*module.parameters(), *module.buffers()]
+    elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
+    if elsewhere:
+        raise MeiflowError(f"{name}: lies on {', '.join(elsewhere)}; return it with .cpu()")
+    check_responses(module, geometry, name)
+    return module
+
+
+def check_mode(module: Any, name: str) -> None:
+    """Make sure that something is a module in evaluation mode; see `check_module`."""
     if not isinstance(module, nn.Module):
         raise MeiflowError(f"{name}: is a {type(module).__name__}, not a torch.nn.Module; {_HINT}")
     if any(part.training for part in module.modules()):
         raise MeiflowError(
             f"{name}: is in training mode, in which responses are not reproducible; call .eval()"
         )
-    tensors = [*module.parameters(), *module.buffers()]
-    elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
-    if elsewhere:
-        raise MeiflowError(f"{name}: lies on {', '.join(elsewhere)}; return it with .cpu()")
+
+
+def check_responses(
+    module: nn.Module, geometry: Geometry, name: str, device: torch.device | str = "cpu"
+) -> None:
+    """Make sure that a module answers images as it should; see `check_module`."""
     generator = torch.Generator().manual_seed(0)
     images = torch.empty(0)
     responses: Any = None
     for number in (3, 1, 2):
-        images = torch.rand(number, 1, *geometry.shape, generator=generator).requires_grad_(True)
+        images = torch.rand(number, 1, *geometry.shape, generator=generator).to(device)
+        images.requires_grad_(True)
         try:
             responses = module(images)
         except Exception as error:  # whatever a stranger's code raises
@@ -83,7 +97,6 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     (gradient,) = torch.autograd.grad(responses.sum(), images, allow_unused=True)
     if gradient is None or not bool(torch.isfinite(gradient).all()):
         raise MeiflowError(f"{name}: has no finite gradient with respect to the images")
-    return module
 
 
 def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:

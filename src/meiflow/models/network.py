@@ -32,6 +32,11 @@ class NeuronModel(nn.Module):
         The members, as their fitters wrote them.
     weights : list of float
         Of the members.
+
+    Attributes
+    ----------
+    mean_luminance : float or None
+        Of the images it was fitted to, where that is known.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class NeuronModel(nn.Module):
         super().__init__()
         self.geometry = geometry
         self.x, self.y = float(x), float(y)
+        self.mean_luminance: float | None = None
         self.mixture = Mixture(states, weights, geometry)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -62,6 +68,7 @@ class NeuronModel(nn.Module):
 
     def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:
         """Predictions for a stack of images (n, height, width), without gradients."""
+        images = np.asarray(images)
         with torch.no_grad():
             parts = [
                 self(torch.as_tensor(images[i : i + batch], dtype=torch.float32))
@@ -101,13 +108,16 @@ def _document(model: NeuronModel) -> dict[str, Any]:
     }
 
 
-def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) -> NeuronModel:
-    """Read a model that takes images on `geometry`; nothing in the file is executed.
+def load_model(
+    path: str | Path, geometry: Geometry | None = None, custom: str | None = None
+) -> NeuronModel:
+    """Read a neuron's model; nothing in the file is executed.
 
     Parameters
     ----------
     path : Path
-    geometry : Geometry
+    geometry : Geometry, optional
+        What the model's has to be; any if None.
     custom : str, optional
         The ``model.custom`` of the configuration; a file that names another function, or one where
         the configuration names none, is refused.
@@ -115,7 +125,7 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
     Raises
     ------
     MeiflowError
-        If the file is missing, damaged, of another format, or for images of another size.
+        If the file is missing, damaged, of another format, or for another geometry.
 
     Examples
     --------
@@ -125,7 +135,7 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
     >>> linear |= {"offset": 0.0, "baseline": -20.0, "scale": 10.0}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(NeuronModel(screen, 0.0, 0.0, [linear], [1.0]), f"{folder}/model.pt")
-    ...     model = load_model(f"{folder}/model.pt", screen)
+    ...     model = load_model(f"{folder}/model.pt")
     >>> model.predict(np.stack([np.full((6, 8), 0.5), np.ones((6, 8))])).round(2)
     array([3.47, 6.57])
     """
@@ -133,7 +143,10 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
 
 
 def build_models(
-    content: dict[str, Any], path: str | Path, geometry: Geometry, custom: str | None = None
+    content: dict[str, Any],
+    path: str | Path,
+    geometry: Geometry | None = None,
+    custom: str | None = None,
 ) -> list[NeuronModel]:
     """The model or models of what `file_content` gives; see `load_model`."""
     try:
@@ -148,7 +161,7 @@ def build_models(
             raise
         raise damaged(path, error) from None
     for model in models:
-        if model.geometry != geometry:
+        if geometry is not None and model.geometry != geometry:
             raise MeiflowError(
                 f"{path}: is for images of {model.geometry}, not {geometry}; fit it anew with the "
                 "present configuration"

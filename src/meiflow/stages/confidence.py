@@ -33,7 +33,8 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
     for neuron in track(neurons, "confidence", len(neurons)):
         own = scores.loc[(neuron, "model")]
         folds, mei = archive.fold_models(neuron), read_array(results.neuron(neuron).mei)
-        shares = regrets(folds, mei, mean, contrast, config.mei, config.seed)
+        ascent = config.mei.steps, config.mei.step_size, config.mei.smoothing_exponent
+        shares = regrets(folds, mei, mean, contrast, *ascent, config.seed)
         known = shares[np.isfinite(shares)]
         rows.append(
             {

@@ -27,12 +27,11 @@ from meiflow.session.images import load_image_set
 from meiflow.stages.common import stimulus_targets, wanted_neurons
 from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
-from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
+from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
 from meiflow.stimuli.receptive_field import gradient_field, linear_field
 
-_SAME = 0.95  # of the best restart: counted as having found the same response
 _REACHED = 0.95
 _BATCH = 240  # images: what a batch of convolutional networks of one's own can take
 _CHUNK = 1000
@@ -137,18 +136,27 @@ def _ascend(p: Population, objective: Suppress | None) -> Made:
 
 
 def _ascend_together(p: Population, objective: Suppress | None) -> Made:
-    mei = p.config.mei
+    mei, exponent = p.config.mei, p.config.mei.smoothing_exponent
     geometry, seed = p.config.image.geometry, p.config.seed
-    noise = noise_starts(mei.restarts, geometry, mei.smoothing_exponent, p.mean, p.contrast, seed)
+    noise = noise_starts(mei.restarts, geometry, exponent, p.mean, p.contrast, seed)
     found = most_exciting_of_each(
-        p.paired, len(p.models), noise, geometry, p.mean, p.contrast, mei, objective, seed
+        p.paired,
+        len(p.models),
+        noise,
+        geometry,
+        p.mean,
+        p.contrast,
+        mei.steps,
+        mei.step_size,
+        exponent,
+        objective,
+        seed,
     )
     scores, images = found.scores, found.images
     best = scores.argmax(1)
     chosen = images[np.arange(len(best)), best]
     table = _about(p, chosen)
-    top = scores.max(1, keepdims=True)
-    same = scores >= top - (1 - _SAME) * np.abs(top)
+    same = agreeing(scores)
     table["restarts"] = scores.shape[1]
     table["restarts_agreeing"] = same.mean(1)
     table["restart_correlation"] = [

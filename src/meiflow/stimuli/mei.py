@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.config.sections import Mei
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import feasible_contrast, project
 from meiflow.stimuli.objectives import Model, Objective
@@ -24,6 +23,7 @@ from meiflow.stimuli.updates import Ascent
 # Of the largest contrast there is; the first is about that of natural scenes.
 _LOUD = (0.5, 0.95)
 _NO_GRADIENT = 1e-12
+_SAME = 0.95  # of the best start: counted as having found the same response
 _LUMINANCE = (0.0, 1.0)
 
 
@@ -192,6 +192,12 @@ class OfEach:
     objective: NDArray[np.float64]
 
 
+def agreeing(scores: NDArray) -> NDArray[np.bool_]:
+    """Which starts (..., starts) came within 5 % of the best of their neuron."""
+    top = scores.max(-1, keepdims=True)
+    return np.asarray(scores >= top - (1 - _SAME) * np.abs(top))
+
+
 def most_exciting_of_each(
     model: Model,
     neurons: int,
@@ -199,7 +205,9 @@ def most_exciting_of_each(
     geometry: Geometry,
     mean: float,
     contrast: float,
-    config: Mei,
+    stop: Stopper | int = 100,
+    step_size: tuple[float, float] = (0.3, 0.01),
+    exponent: float = 1.0,
     objective: Objective | None = None,
     seed: int | None = None,
 ) -> OfEach:
@@ -212,10 +220,8 @@ def most_exciting_of_each(
     neurons : int
     starts : Tensor, shape (starts, height, width)
         The same for every neuron.
-    geometry, mean, contrast, objective, seed
+    geometry, mean, contrast, stop, step_size, exponent, objective, seed
         As for `most_exciting`.
-    config : Mei
-        Its steps, step size and smoothing exponent.
     """
     found = most_exciting(
         model,
@@ -223,9 +229,9 @@ def most_exciting_of_each(
         geometry,
         mean,
         contrast,
-        config.steps,
-        config.step_size,
-        config.smoothing_exponent,
+        stop,
+        step_size,
+        exponent,
         objective,
         seed=seed,
     )
