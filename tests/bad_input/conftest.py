@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from meiflow.config.config import parse_config
+from meiflow.results.layout import Layout
 from tests.tally import BAD_INPUT
 
 
@@ -24,11 +25,11 @@ def tried(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture(scope="session")
 def good_nwb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session file of three units and natural scenes alone, to be broken in copies."""
-    from meiflow.simulation.simulate import simulate_session
+    from meiflow.stages.simulate import simulate
 
-    folder = tmp_path_factory.mktemp("good")
+    layout = Layout(tmp_path_factory.mktemp("good"))
     sizes = {"units": {"VISam": 3}, "failing_fraction": 0.0, "frames": 4, "repeats": 2}
     sizes |= {"gabor_repeats": 0, "grating_repeats": 0, "frame_height": 40, "frame_width": 40}
     config = parse_config({"session": {"simulation": sizes}})
-    simulate_session(config, folder / "s.nwb", folder / "f", folder / "t.csv")
-    return folder / "s.nwb"
+    simulate(config, layout)
+    return layout.session_file

@@ -29,7 +29,7 @@ def config(folder: Path, **session: Any) -> str:
 def tables(folder: Path, **session: Any) -> Arguments:
     images = str(folder / "images.npy")
     given = ["--config", config(folder, **session), "--images", images]
-    return ["tables", *given, "--output", str(folder / "out")]
+    return ["tables", *given, "--results", str(folder / "out")]
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -49,8 +49,7 @@ def an_address(folder: Path) -> Arguments:
 
 def stimuli(neuron: str) -> Callable[[Path], Arguments]:
     def build(folder: Path) -> Arguments:
-        given = [f"--{name}={folder}" for name in ("tables", "model", "best-gabors", "output")]
-        return ["stimuli", "--config", "{}", *given, "--neuron", neuron]
+        return ["stimuli", "--config", "{}", f"--results={folder}", "--neuron", neuron]
 
     return build
 
@@ -82,7 +81,7 @@ COMMANDS: dict[str, tuple[Callable[[Path], Arguments], str]] = {
     "an address for a table": (an_address, "http://127.0.0.1:9/trials.csv: no such file"),
     "no such table": (lambda f: tables(f, trials=str(f / "no.csv")), "no.csv: no such file"),
     "tables without a window": (lambda f: tables(f, window_s=[0.0, None]), "session.window_s"),
-    "a file for the output": (output_is_a_file, "out: "),
+    "a file for the output": (output_is_a_file, "out/tables: Not a directory"),
     "no such images": (lambda f: [*tables(f), "--images", str(f / "n.npy")], "n.npy: no such file"),
     "a session file for tables": (lambda f: [*tables(f), "--nwb", "x.nwb"], "no --nwb"),
     "neuron ..": (stimuli(".."), "--neuron '..'"),
@@ -91,11 +90,11 @@ COMMANDS: dict[str, tuple[Callable[[Path], Arguments], str]] = {
     "neuron $(touch x)": (stimuli("$(touch x)"), "--neuron '$(touch x)'"),
     "neuron with a line break": (stimuli("a\nb"), "--neuron 'a\\nb'"),
     "a source without download": (
-        lambda f: ["download", "--config", config(f), *[f"--{o}={f}" for o in ("nwb", "images",
-                   "cache", "output")]], "session.source: tables has nothing to download",
+        lambda f: ["download", "--config", config(f), f"--results={f}", f"--data={f}"],
+        "session.source: tables has nothing to download",
     ),
     "hashes of nothing": (
-        lambda f: ["provenance", str(f / "none"), "--output", str(f / "o")],
+        lambda f: ["provenance", str(f / "none"), "--results", str(f / "o")],
         "no such file or folder",
     ),
 }  # fmt: skip

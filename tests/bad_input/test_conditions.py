@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from meiflow.results.layout import Layout
 from meiflow.stages.tables import build_tables
 from tests.bad_input.catalogue import Case, csv, own_config, own_session, refused
 
@@ -77,8 +78,9 @@ def test_the_good_table_is_good(stimulus: str, session: Path, tmp_path: Path) ->
     """Else the others would be refused for another reason."""
     (tmp_path / "good.csv").write_text(table(stimulus, {}))
     config = own_config(session, **{stimulus: str(tmp_path / "good.csv")})
-    build_tables(config, session / "images.npy", None, tmp_path / "out")
-    assert (tmp_path / "out" / "tuning.csv").exists()
+    results = Layout(tmp_path / "out")
+    build_tables(config, results, session / "images.npy", None)
+    assert results.tuning.exists()
 
 
 @pytest.mark.parametrize(("stimulus", "case"), ALL, ids=[f"{s} {c.name}" for s, c in ALL])
@@ -88,7 +90,7 @@ def test_a_wrong_table_is_explained(
     path = case.write(tmp_path / "wrong.csv")
     config = own_config(session, **{stimulus: str(path)})
     refused(
-        lambda: build_tables(config, session / "images.npy", None, tmp_path / "out"),
+        lambda: build_tables(config, Layout(tmp_path / "out"), session / "images.npy", None),
         "wrong.csv",
         *case.says,
     )

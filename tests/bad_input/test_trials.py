@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_trials
 from meiflow.stages.tables import build_tables
-from meiflow.tables.load import load_trials
 from tests.bad_input.catalogue import (
     HEADER,
     ROWS,
@@ -110,9 +111,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return own_session(tmp_path_factory.mktemp("own"))
 
 
-def tables(path: Path, session: Path, output: Path) -> None:
+def tables(path: Path, session: Path, output: Path) -> Layout:
+    results = Layout(output)
     config = own_config(session, trials=str(path))
-    build_tables(config, session / "images.npy", None, output)
+    build_tables(config, results, session / "images.npy", None)
+    return results
 
 
 @named(CASES)
@@ -148,9 +151,8 @@ SAME = [
 def test_other_ways_to_write_it_give_the_same_counts(
     case: Case, session: Path, tmp_path: Path
 ) -> None:
-    tables(session / "trials.csv", session, tmp_path / "good")
-    tables(case.write(tmp_path / "other.csv"), session, tmp_path / "other")
-    good, other = load_trials(tmp_path / "good"), load_trials(tmp_path / "other")
+    good = read_trials(tables(session / "trials.csv", session, tmp_path / "good"))
+    other = read_trials(tables(case.write(tmp_path / "other.csv"), session, tmp_path / "other"))
     assert other.neuron_ids == good.neuron_ids
     assert other.trial_ids.tolist() == good.trial_ids.tolist()
     np.testing.assert_array_equal(other.counts, good.counts)

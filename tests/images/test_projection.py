@@ -4,7 +4,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meiflow.config.sections import Mei
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import grating_patch
@@ -48,15 +47,17 @@ def test_uniform_image_stays_grey():
 
 def test_targets_come_from_the_images_or_from_the_numbers(rng):
     images = np.clip(rng.normal(0.4, 0.2, (6, 10, 12)), 0, 1)
-    mean, contrast = contrast_targets(Mei(contrast="images"), images)
+    measured = images.mean(), images.std((1, 2)).mean()
+    mean, contrast = contrast_targets("images", "images", *measured)
     assert mean == pytest.approx(images.mean())
     assert contrast == pytest.approx(images.std((1, 2)).mean())
-    assert contrast_targets(Mei(contrast=0.1, mean=0.5), images) == (0.5, 0.1)
+    assert contrast_targets(0.5, 0.1, *measured) == (0.5, 0.1)
+    assert contrast_targets("images", 0.1, *measured) == (mean, 0.1)
 
 
 def test_impossible_contrast_is_refused():
     with pytest.raises(MeiflowError, match=r"mei.contrast: 0.49 is out of reach"):
-        contrast_targets(Mei(contrast=0.49, mean=0.2), np.zeros((1, 2, 2)))
+        contrast_targets(0.2, 0.49, 0.0, 0.0)
 
 
 def test_a_pattern_too_small_for_the_contrast_gets_the_most_it_can_have():
