@@ -29,6 +29,7 @@ from meiflow.comparison.notebook import (
 )
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, save_figure, style
+from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.images.spectrum import power_spectrum, symmetry_index
@@ -40,7 +41,7 @@ from meiflow.selection.reliability import Groups, oracle_correlation
 from meiflow.selection.select import selected_neurons
 from meiflow.session.schedule import build_schedule
 from meiflow.stages.notebook import read_gabor_trials
-from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, patterns, power_law
+from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, power_law
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, MinMax, SpatialBlur
 from meiflow.stimuli.preconditioning import FourierFilter, notebook_gain
