@@ -18,6 +18,7 @@ import torch
 from benchmarks.sessions import default_document, fitted_session
 
 from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.progress import log_to_stderr
 from meiflow.stages.procedures import load_population, make_procedure
 from meiflow.stages.stimuli import make_recorded_gabor
 from meiflow.validation.closed_loop import close_loop
@@ -45,6 +46,7 @@ def closed_loop(
     return pd.read_csv(folder / "closed_loop.csv").assign(seed=seed), selection
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

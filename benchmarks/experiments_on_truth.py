@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from benchmarks.sessions import default_document, fitted_session
 
+from meiflow.progress import log_to_stderr
 from meiflow.simulation.truth import GABOR_KINDS
 from meiflow.stages.experiments import run_population
 
@@ -56,6 +57,7 @@ def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=48)

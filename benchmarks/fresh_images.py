@@ -27,7 +27,7 @@ from meiflow.models.cnn import NetworkFitter
 from meiflow.models.documents import read_document
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
-from meiflow.progress import track
+from meiflow.progress import log_to_stderr, track
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
 from meiflow.simulation.simulate import DISPLAY, simulate_session
@@ -40,6 +40,7 @@ FRESH = 200
 MEMBERS = ("v1", "ln", "gabor_energy")
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--per-kind", type=int, default=10)

@@ -34,6 +34,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.projection import contrast_targets
 from meiflow.models.network import NeuronModel
 from meiflow.models.stored import stored_models
+from meiflow.progress import log_to_stderr
 from meiflow.selection.select import selected_neurons
 from meiflow.simulation.truth import render_filters, true_drive
 from meiflow.stimuli.gabor_search import GaborFit, best_gabors, gabor_grid, render
@@ -125,6 +126,7 @@ def described(found: dict[str, list[GaborFit]], truth: Path, ids: list[str]) -> 
     return table
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "demo")

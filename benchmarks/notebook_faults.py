@@ -35,6 +35,7 @@ from meiflow.images.projection import project_array
 from meiflow.images.spectrum import power_spectrum, symmetry_index
 from meiflow.io.files import read_array, read_csv
 from meiflow.models.network import load_model
+from meiflow.progress import log_to_stderr
 from meiflow.selection.activity import response_entropy
 from meiflow.selection.notebook import notebook_measures, with_gaps
 from meiflow.selection.reliability import Groups, oracle_correlation
@@ -402,6 +403,7 @@ def gabor_picture(neuron: str, images: dict[str, NDArray], table: pd.DataFrame) 
     return figure
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, help="of a simulated session, such as results/demo")

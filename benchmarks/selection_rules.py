@@ -21,6 +21,7 @@ from meiflow.config.config import parse_config
 from meiflow.config.sections import Selection
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_arrays
+from meiflow.progress import log_to_stderr
 from meiflow.selection.rule import apply_rule
 from meiflow.selection.select import select_neurons
 from meiflow.simulation.simulate import simulate_session
@@ -76,6 +77,7 @@ def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
     return table.assign(tuned=tuned, predictable=tuned & (np.nan_to_num(fit) >= 0.7))
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])

@@ -43,6 +43,7 @@ from meiflow.images.projection import contrast_targets
 from meiflow.models.cnn import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
+from meiflow.progress import log_to_stderr
 from meiflow.selection.raster import raster_order
 from meiflow.selection.reliability import Groups, oracle_correlation
 from meiflow.selection.select import selected_neurons
@@ -166,6 +167,7 @@ def of_models(
     return rows, training
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True)

@@ -26,6 +26,7 @@ from meiflow.cli.options import (
 from meiflow.cli.process import end_with_run, stoppable
 from meiflow.config.config import config_schema, load_config
 from meiflow.errors import MeiflowError, out_of_memory, shorten
+from meiflow.progress import log_to_stderr
 
 app = typer.Typer(
     help="From a recording session to each neuron's most exciting input (MEI).",
@@ -385,7 +386,7 @@ _MORE_MEMORY = (
 def main() -> None:
     """Entry point: what a user can mend becomes one line and exit status 1."""
     try:
-        with stoppable():
+        with stoppable(), log_to_stderr():
             end_with_run()
             app()
     except MeiflowError as error:

@@ -11,7 +11,7 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.report.combined_view import CombinedView, build_view, figures_of, gallery_rows
 from meiflow.report.page import filled
 from meiflow.report.provenance import versions
@@ -75,7 +75,7 @@ def combine_sessions(
         _left_out(warehouse),
     )
     write_text(render(view, config), output / "report.html")
-    say(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
+    logger.info(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
 
 
 def render(view: CombinedView, config: Config) -> str:

@@ -12,7 +12,7 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, closest
 from meiflow.io.files import read_csv, write_arrays, write_csv
 from meiflow.io.paths import stays_inside
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.selection.activity import (
     anomalies,
     correlated_partners,
@@ -203,7 +203,7 @@ def select_neurons(
         require_somebody(table)
     write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, output / "correlations.npz")
     write_csv(table, output / "neurons.csv")
-    say(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
+    logger.info(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
 
 
 def selected_neurons(path: str | Path) -> list[str]:

@@ -22,7 +22,7 @@ from urllib.parse import urljoin, urlsplit
 
 from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
-from meiflow.progress import Transfer, say
+from meiflow.progress import Transfer, logger
 
 T = TypeVar("T")
 _CHUNK = 1 << 16
@@ -74,7 +74,7 @@ def persistently(action: Callable[[], T], network: Network, name: str) -> T:
     for attempt in range(network.attempts):
         if attempt:
             pause = network.pause_s * 2 ** (attempt - 1)
-            say(f"{name}: {reason}; trying again in {pause:.0f} s")
+            logger.info(f"{name}: {reason}; trying again in {pause:.0f} s")
             time.sleep(pause)
         try:
             with _network_faults(network):
@@ -238,7 +238,7 @@ def exclusive(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"another run is fetching {path.name}; waiting for it")
+        logger.info(f"another run is fetching {path.name}; waiting for it")
         lock.acquire()
     try:
         yield

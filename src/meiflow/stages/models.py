@@ -21,7 +21,7 @@ from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
 from meiflow.models.outcome import outcomes
 from meiflow.models.table import CONSTANT, Scorer, fold_scores
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import load_responses, load_trials
 
@@ -114,9 +114,9 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     write_csv(status, output / "status.csv")
     parts.clear()
     for _, row in status[~status["fitted"]].iterrows():
-        say(f"neuron {row['neuron_id']}: no model ({row['reason']})")
+        logger.info(f"neuron {row['neuron_id']}: no model ({row['reason']})")
     mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
-    say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
+    logger.info("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
 
 
 def _write_models(

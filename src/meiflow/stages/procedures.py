@@ -17,7 +17,7 @@ from meiflow.images.projection import contrast_targets, project_array
 from meiflow.io.files import read_array, write_array, write_csv
 from meiflow.models.network import NeuronModel, load_model
 from meiflow.models.population import PairedModel
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.session.images import load_image_set
 from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
@@ -182,7 +182,7 @@ def _diverse(p: Population) -> Made:
         mei = p.mei(i)
         best = model.predict(mei[None])[0]
         if best <= 0:
-            say(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
+            logger.info(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
             images.append(np.full((n, *mei.shape), p.mean, np.float32))
             tables.append(pd.DataFrame({"neuron_id": p.neurons[i], "image": np.arange(n)}))
             continue
@@ -272,7 +272,9 @@ def _regularised_natural(p: Population) -> Made:
     images = np.full(whole.shape, p.mean, np.float32)
     kept, left = np.full(len(best), np.nan), np.full(len(best), np.nan)
     for silent in np.flatnonzero(responses <= 0):
-        say(f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey")
+        logger.info(
+            f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey"
+        )
     rows = np.flatnonzero(responses > 0)
     for i in range(0, len(rows), _BATCH):
         group = rows[i : i + _BATCH]
@@ -373,4 +375,6 @@ def make_procedure(name: Procedure, population: Population, output: Path) -> Non
     save_figure(sheet(made.images, titles, geometry, _COLUMNS.get(name)), output / f"{name}.png")
     if "predicted_response" in made.table:
         mean = made.table["predicted_response"].mean()
-        say(f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}")
+        logger.info(
+            f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}"
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Config
 from meiflow.io.files import write_csv
 from meiflow.models.network import NeuronModel, load_model
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.report.tuning_views import of_neurons
 from meiflow.session.presented import gabor_images, gabor_phases, grating_images
 from meiflow.tables.conditions import STEMS, Conditions, read_conditions
@@ -95,7 +95,7 @@ def compare_recorded(
     found.insert(0, "neuron_id", neurons)
     write_csv(found, output / "preferences.csv")
     for name, rows in table[table["tuned"]].groupby("curve", sort=False):
-        say(
+        logger.info(
             f"{name}: correlation {rows['cc_abs'].mean():.2f} (normalised "
             f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons "
             f"{rows['cc_others'].mean():.2f}"

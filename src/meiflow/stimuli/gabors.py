@@ -13,7 +13,7 @@ from meiflow.errors import MeiflowError
 from meiflow.images.projection import contrast_targets
 from meiflow.io.files import read_array, read_csv, write_array, write_csv
 from meiflow.models.stored import stored_models
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.stimuli.gabor_search import best_gabors
 
 _NAME = "best_gabors"
@@ -68,7 +68,7 @@ def make_gabors(
     titles = [f"{row['neuron_id']}\nresponse {row['predicted_response']:.2g}" for row in rows]
     save_figure(sheet(shown, titles, geometry), output / f"{_NAME}.png")
     gain = np.mean([fit.response / max(fit.grid_response, 1e-12) for fit in fits])
-    say(
+    logger.info(
         f"best Gabors: {len(neurons)} neurons, {fits[0].searched} Gabors searched, refined to "
         f"{gain:.2f} times the best of the grid"
     )

@@ -16,7 +16,7 @@ from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import contrast_targets, is_matched, project
 from meiflow.io.files import read_csv, write_csv
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.simulation.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
 from meiflow.stimuli.mei import most_exciting, noise_starts
 
@@ -145,4 +145,4 @@ def close_loop(
     result = pd.DataFrame(rows)
     write_csv(result, output)
     means = result.groupby("stimulus")["fraction_of_optimum"].mean()
-    say("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
+    logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.io.files import write_csv
-from meiflow.progress import say
+from meiflow.progress import logger
 
 FEATURES = ("cc_norm_low", "fold_agreement")
 
@@ -121,4 +121,4 @@ def judge_neurons(config: Config, images: NDArray, neurons: dict[str, Path], out
     table = measure_confidence(config, images, neurons)
     judged = calibration().judge(table)
     write_csv(pd.concat([table, judged], axis=1), output)
-    say(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")
+    logger.info(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")
