@@ -14,10 +14,11 @@ import pytest
 
 from meiflow.config.sections import Quality, Session
 from meiflow.errors import MeiflowError
+from meiflow.io.checksums import sha256_of
 from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
-from meiflow.session.transfer import Network, fetch, read_record, sha256_of, verify
+from meiflow.session.transfer import Network, fetch, read_record, verify
 from tests.session.warehouse import NWB_FILE, SCENES, SESSION, warehouse
 
 HASTY = Network(connect_s=0.5, read_s=0.5, attempts=3, pause_s=0.01)

@@ -1,7 +1,5 @@
 """The selection's figures are drawn from what the stage wrote, also in odd cases."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,7 +147,7 @@ def test_files_of_other_neurons_are_refused(drawn, small_tables, tmp_path):
 
 
 def test_probes_that_nobody_told_of_are_explained(drawn, small_tables, tmp_path):
-    for file in filter(Path.is_file, small_tables.iterdir()):
+    for file in small_tables.glob("*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     read_csv(tmp_path / "units.csv").drop(columns="probe").to_csv(
         tmp_path / "units.csv", index=False

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from meiflow.errors import MeiflowError
-from meiflow.io.sums import verify
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.writing import atomic
 
 # An archive of the same files is the same bytes.
@@ -40,7 +40,7 @@ def unpack_neuron(path: Path, neuron: str, output: Path) -> None:
     MeiflowError
         If the archive is missing or damaged, or has no such neuron.
     """
-    verify(path)
+    verify_checksum(path)
     try:
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if n.startswith(f"{neuron}/")]

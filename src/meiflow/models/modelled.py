@@ -6,8 +6,8 @@ import csv
 from functools import lru_cache
 from pathlib import Path
 
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.paths import stays_inside
-from meiflow.io.sums import verify
 
 
 def _rows(path: Path) -> dict[str, bool] | None:
@@ -51,7 +51,7 @@ def modelled_neurons(path: str | Path) -> list[str]:
         As `meiflow.selection.select.selected_neurons`.
     """
     path = Path(path)
-    verify(path)
+    verify_checksum(path)
     rows = _read(path, path.stat().st_mtime_ns)
     if rows is not None:
         return [name for name, selected in rows.items() if selected]

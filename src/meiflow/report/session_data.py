@@ -15,8 +15,8 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.figures.recorded import TuningView
 from meiflow.figures.trials import Shown
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
-from meiflow.io.sums import verify
 from meiflow.report.tuning_views import tuning_views
 from meiflow.selection.select import failed_fits, selected_neurons
 from meiflow.tables.counts import Trials
@@ -199,7 +199,7 @@ def _experiments(config: Config, results: Path) -> pd.DataFrame:
 
 
 def _units(path: Path) -> dict[str, int]:
-    verify(path)
+    verify_checksum(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: int(found[name]) for name in ("in_file", "in_areas", "passed")}

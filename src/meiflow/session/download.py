@@ -12,6 +12,7 @@ import pandas as pd
 
 from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError, shorten
+from meiflow.io.checksums import sha256_of
 from meiflow.io.files import atomic, read_csv, write_text
 from meiflow.progress import logger, track
 from meiflow.session.nwb_checks import require_self_contained
@@ -21,7 +22,6 @@ from meiflow.session.transfer import (
     exclusive,
     fetch,
     read_record,
-    sha256_of,
     verify,
     write_record,
 )

@@ -7,7 +7,6 @@ and compared at every later use.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.util import Retry
 
 from meiflow.errors import MeiflowError
+from meiflow.io.checksums import sha256_of
 from meiflow.io.files import write_text
 from meiflow.progress import Transfer, logger
 
@@ -211,12 +211,6 @@ def length_of(response: requests.Response, url: str) -> int | None:
     if text is not None and not re.fullmatch(r"[0-9]{1,18}", text):
         raise FetchError(f"{url}: the server announces {text[:40]!r} bytes")
     return int(text) if text is not None else None
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, write_array, write_text
-from meiflow.io.sums import verify
 
 
 def _described(geometry: Geometry) -> dict[str, float]:
@@ -51,7 +51,7 @@ def read_stack(
     folder = Path(folder)
     images = read_array(folder / "images.npy")
     path = folder / "images.json"
-    verify(path)
+    verify_checksum(path)
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         image_ids = np.array(about["image_ids"], dtype=np.int64)
