@@ -45,7 +45,7 @@ def publish_file(temporary: Path, path: Path) -> None:
     from filelock import FileLock
 
     folder, digest = path.parent, sha256_of(temporary)
-    with FileLock(bookkeeping(folder)[2], poll_interval=0.01):  # jobs share folders
+    with FileLock(bookkeeping(folder)[2]).acquire(poll_interval=0.01):  # jobs share folders
         known = read_checksums(folder)
         if known.pop(path.name, None) is not None:
             # A kill in between leaves no line, rather than that of another file.
