@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from meiflow.figures.recorded import TuningView
 from meiflow.io.files import read_csv
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.conditions import STEMS, Conditions, read_conditions
 from meiflow.validation.recorded import Curve, curves_of, position_maps
-
-_NOTHING = (np.empty(0), np.empty(0))
 
 
 def of_neurons(recorded: Conditions, neurons: list[str]) -> Conditions:
@@ -26,13 +22,11 @@ def tuning_views(tables: Path, output: Path, neurons: list[str]) -> dict[str, Tu
     """What `meiflow.figures.recorded.tuning_figure` shows of every neuron."""
     scores = read_csv(output / "recorded.csv", ("neuron_id", "curve"))
     curves = read_curves(tables, output, neurons)
-    maps, x, y = position_maps(curves["position"]) if "position" in curves else ({}, *_NOTHING)
+    maps = position_maps(curves["position"]) if "position" in curves else {}
     views = {}
     for n, neuron in enumerate(neurons):
         views[neuron] = TuningView(
             {kind: fields[n] for kind, fields in maps.items()},
-            x,
-            y,
             {
                 name: (
                     curves[name].values[name].to_numpy(float),

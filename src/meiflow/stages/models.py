@@ -102,9 +102,9 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
             "weights": fitted.weights,
             "x": last[0],
             "y": last[1],
-            "place_x": fitted.places.grid_x,
-            "place_y": fitted.places.grid_y,
-            "place_score": fitted.places.score[..., :n],
+            "place_x": fitted.places.score["x_deg"].to_numpy(),
+            "place_y": fitted.places.score["y_deg"].to_numpy(),
+            "place_score": fitted.places.score.to_numpy()[..., :n],
         }
         | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
         output / "search.npz",
