@@ -18,6 +18,7 @@ import torch
 from benchmarks.sessions import default_document, fitted_session
 
 from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.progress import log_to_stderr
 from meiflow.stages.closed_loop import close_loop
 from meiflow.stages.procedures import make_procedure
 
@@ -40,6 +41,7 @@ def closed_loop(
     return pd.read_csv(results.closed_loop).assign(seed=seed), selection
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

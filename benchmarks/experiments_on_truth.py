@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from benchmarks.sessions import default_document, fitted_session
 
+from meiflow.progress import log_to_stderr
 from meiflow.results.layout import Layout
 from meiflow.simulation.truth import GABOR_KINDS
 from meiflow.stages.experiments import run_population
@@ -57,6 +58,7 @@ def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=48)

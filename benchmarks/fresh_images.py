@@ -26,7 +26,7 @@ from meiflow.models.archive import ModelArchive
 from meiflow.models.cnn import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
-from meiflow.progress import track
+from meiflow.progress import log_to_stderr, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses
@@ -42,6 +42,7 @@ from meiflow.tables.counts import Responses
 FRESH = 200
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--per-kind", type=int, default=10)

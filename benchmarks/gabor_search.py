@@ -33,6 +33,7 @@ from meiflow.config.sections import Gabor
 from meiflow.images.geometry import Geometry
 from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
+from meiflow.progress import log_to_stderr
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.simulation.truth import render_filters, true_drive
@@ -125,6 +126,7 @@ def described(found: dict[str, list[GaborFit]], truth: Path, ids: list[str]) -> 
     return table
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "demo")

@@ -28,12 +28,14 @@ from meiflow.comparison.notebook import (
 )
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, save_figure, style
+from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.images.similarity import image_similarity
 from meiflow.images.spectrum import power_spectrum, symmetry_index
 from meiflow.io.files import read_array, read_csv
 from meiflow.models.archive import ModelArchive
+from meiflow.progress import log_to_stderr
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.results.tables import read_stack_info
@@ -42,7 +44,7 @@ from meiflow.selection.notebook import notebook_measures, with_gaps
 from meiflow.selection.reliability import Groups, oracle_correlation
 from meiflow.session.schedule import build_schedule
 from meiflow.stages.compare_notebook import read_gabor_trials
-from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, patterns, power_law
+from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, power_law
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, MinMax, SpatialBlur
 from meiflow.stimuli.preconditioning import FourierFilter, notebook_gain
@@ -402,6 +404,7 @@ def gabor_picture(neuron: str, images: dict[str, NDArray], table: pd.DataFrame) 
     return figure
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, help="of a simulated session, such as results/demo")

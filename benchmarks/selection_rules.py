@@ -22,6 +22,7 @@ from meiflow.config.config import parse_config
 from meiflow.config.sections import Selection
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_arrays
+from meiflow.progress import log_to_stderr
 from meiflow.results.tables import read_stack
 from meiflow.selection.rule import apply_rule
 from meiflow.simulation.truth import render_filters, true_drive
@@ -70,6 +71,7 @@ def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
     return table.assign(tuned=tuned, predictable=tuned & (np.nan_to_num(fit) >= 0.7))
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])

@@ -42,6 +42,7 @@ from meiflow.config.sections import Config
 from meiflow.models.cnn import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
+from meiflow.progress import log_to_stderr
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.results.tables import read_raster, read_responses, read_trials
@@ -167,6 +168,7 @@ def of_models(
     return rows, training
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True)

@@ -44,7 +44,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project
 from meiflow.models.archive import ModelArchive
 from meiflow.models.population import PairedModel
-from meiflow.progress import say
+from meiflow.progress import log_to_stderr, logger
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, walker_mei
@@ -70,7 +70,7 @@ def environment(folder: Path) -> Path:
     python = folder / "bin" / "python"
     check = [python, "-c", "import openretina.insilico.stimulus_optimization"]
     if not python.exists() or subprocess.run(check, capture_output=True, check=False).returncode:
-        say(f"installing openretina {VERSION} into {folder}")
+        logger.info(f"installing openretina {VERSION} into {folder}")
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *NEEDS], check=True)
@@ -336,6 +336,7 @@ def show(title: str, table: pd.DataFrame) -> None:
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"), flush=True)
 
 
+@log_to_stderr()
 def main() -> dict[str, pd.DataFrame]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--environment", type=Path, default=CACHE, help="openretina's, see above")

@@ -16,7 +16,15 @@ from meiflow.stages.registry import STAGES, Stage
 HOOK = Path(__file__).parent / "hook"
 _COMMANDS = {stage.command: stage for stage in STAGES.values()}
 # Not results: checksums beside them, Snakemake's own, finished parts of a fit, byte code.
-_BESIDE = (".sums", ".snakemake", "parts", "__pycache__", "logs", "benchmarks")
+_BESIDE = (
+    "SHA256SUMS",
+    ".SHA256SUMS.lock",
+    ".snakemake",
+    "parts",
+    "__pycache__",
+    "logs",
+    "benchmarks",
+)
 
 
 @dataclass

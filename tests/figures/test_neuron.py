@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -114,8 +115,10 @@ def test_one_trial_per_image_has_no_second_half(rng):
 
 def test_prediction_and_scores(rng):
     counts = rng.uniform(0, 3, 10)
-    places = np.linspace(-5, 5, 4), np.linspace(3, -3, 3)
-    figure = prediction_figure(counts, counts, rng.uniform(0, 1, (3, 4)), places, (0.0, 0.0))
+    axes = {"y_deg": np.linspace(3, -3, 3), "x_deg": np.linspace(-6, 6, 4)}
+    score = xr.DataArray(rng.uniform(0, 1, (3, 4)), axes, list(axes))
+    figure = prediction_figure(counts, counts, score, (0.0, 0.0))
+    assert figure.axes[1].images[0].get_extent() == [-8, 8, -4.5, 4.5]
     np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), counts)
     scores = pd.DataFrame(
         {"model": ["model", "v1"], "cc_norm": [0.9, 0.5], "cc_norm_low": 0.4, "cc_norm_high": 1.0}

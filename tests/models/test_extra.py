@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from meiflow.tables.load import load_responses, load_trials
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv
 from meiflow.models.cross_validate import fit_all, learning_curve
 from meiflow.models.extra import Extra, read_extra
-from meiflow.tables.load import load_responses, load_trials
 
 QUICK = {
     "wavelengths_deg": [12.0, 20.0],

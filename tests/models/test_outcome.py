@@ -8,18 +8,19 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from meiflow.models.bundle import unpack_neuron, write_bundle
+from meiflow.models.modelled import modelled_neurons, require_modelled
+from meiflow.stages.models import fit_models
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.io.checksums import read_checksums
 from meiflow.io.files import read_csv, write_csv
 from meiflow.models import cross_validate
-from meiflow.models.bundle import unpack_neuron, write_bundle
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
-from meiflow.models.modelled import modelled_neurons, require_modelled
 from meiflow.models.network import load_ensemble, load_model
 from meiflow.models.outcome import write_modelled
-from meiflow.stages.models import fit_models
 from meiflow.tables.stack import write_stack
 
 GRID = Geometry(12, 16)
@@ -185,8 +186,8 @@ def test_the_archive_is_the_same_bytes_and_tells_damage(tmp_path):
     whole = (tmp_path / "first.zip").read_bytes()
     assert whole == (tmp_path / "second.zip").read_bytes()
     unpack_neuron(tmp_path / "first.zip", "1", tmp_path / "1")
-    taken = {p.name: p.read_bytes() for p in (tmp_path / "1").iterdir() if p.is_file()}
-    assert taken == {"model.pt": b"one"}
+    assert (tmp_path / "1" / "model.pt").read_bytes() == b"one"
+    assert read_checksums(tmp_path / "1").keys() == {"model.pt"}
     at = whole.index(b"twelve")
     damaged = {"cut.zip": whole[:-9], "flipped.zip": whole[:at] + b"T" + whole[at + 1 :]}
     damaged |= {"empty.zip": b"", "page.zip": b"<html>"}

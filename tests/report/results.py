@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from meiflow.selection.select import select_neurons
+from meiflow.tables.load import load_responses
 
 from meiflow.comparison.compare import spectra_table
 from meiflow.config.sections import Config
@@ -25,9 +27,7 @@ from meiflow.io.files import (
 from meiflow.report.provenance import write_provenance
 from meiflow.report.session_data import read_session_data
 from meiflow.report.view import NeuronPage, ReportView, build_view
-from meiflow.selection.select import select_neurons
 from meiflow.stages.summary import summarise
-from meiflow.tables.load import load_responses
 
 SCORED = {
     "model": 0.9,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from meiflow.models.stored import stored_members, stored_models
 
 from meiflow.config.config import load_config, parse_config
 from meiflow.errors import MeiflowError
@@ -20,7 +21,6 @@ from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_array, read_arrays, read_csv
 from meiflow.models.documents import read_document, write_document
 from meiflow.models.network import NeuronModel, load_ensemble, load_model, save_model
-from meiflow.models.stored import stored_members, stored_models
 from meiflow.session.images import load_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +95,7 @@ def test_the_search_finds_what_it_looks_for(text: str) -> None:
 def test_only_the_users_own_modules_are_imported_by_name() -> None:
     """What they are is said in the configuration alone."""
     users = {p.name for p in SOURCES if "import_module" in p.read_text(encoding="utf-8")}
-    assert users == {"custom.py", "lazy.py"}
+    assert users == {"custom.py"}
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from meiflow.tables.load import load_trials
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Quality
@@ -16,7 +17,6 @@ from meiflow.session.images import resize
 from meiflow.session.recording import read_session
 from meiflow.stages.tables import build_tables
 from meiflow.tables.counts import count_spikes, counting_windows, outside
-from meiflow.tables.load import load_trials
 
 OLD = Path(__file__).parents[1] / "data" / "old_session.nwb"
 

@@ -1,5 +1,6 @@
 """Session files as they really are: each oddity is put into a copy of a good file."""
 
+import logging
 import shutil
 
 import h5py
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from meiflow.tables.load import load_trials, window_length
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Quality
@@ -15,7 +17,6 @@ from meiflow.errors import MeiflowError
 from meiflow.session.recording import mean_within, read_session
 from meiflow.stages.tables import build_tables
 from meiflow.tables.counts import count_spikes, outside
-from meiflow.tables.load import load_trials, window_length
 
 
 @pytest.fixture
@@ -81,15 +82,16 @@ def invalid_interval(path, tags, start, stop):
 
 
 def test_presentations_while_a_probe_missed_spikes_are_left_out(
-    copy, good, small_session, tmp_path, capsys
+    copy, good, small_session, tmp_path, caplog
 ):
+    caplog.set_level(logging.INFO)
     first = good.scenes["start_time"].iloc[0]
     [probe] = set(good.units["probe"])
     invalid_interval(copy, ["EcephysProbe", "1", probe], first + 0.3, first + 0.6)
     build_tables(parse_config({}), small_session / "frames", copy, tmp_path / "t")
     kept = {int(i) for i in load_trials(tmp_path / "t").trial_ids}
     assert set(good.scenes.index) - kept == set(good.scenes.index[1:3])
-    assert "natural_scenes: 2 of 246 presentations left out" in capsys.readouterr().err
+    assert "natural_scenes: 2 of 246 presentations left out" in caplog.text
     # another probe's units do not lose them
     assert len(read_session(copy, ("VISp",), Quality()).lost) == 0
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from meiflow.stages.experiment_figures import draw_neuron, untidy
 from typer.testing import CliRunner
 
 from meiflow import experiments as ex
@@ -23,7 +24,6 @@ from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_arrays, read_csv, write_array, write_csv
 from meiflow.models.network import NeuronModel, save_model
-from meiflow.stages.experiment_figures import draw_neuron, untidy
 from meiflow.stages.experiments import (
     make_experiments,
     own_experiments,

@@ -1,5 +1,7 @@
 """Every procedure on a small population whose filters are known."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,20 +202,22 @@ def test_a_folder_of_photographs_of_any_name_and_size_is_searched(population, tm
         make_procedure("natural", wide, tmp_path)
 
 
-def test_one_silent_neuron_does_not_stop_the_others(population, tmp_path, capsys):
+def test_one_silent_neuron_does_not_stop_the_others(population, tmp_path, caplog):
     """Its images stay grey, its numbers empty, and a message names it."""
+    caplog.set_level(logging.INFO)
     folders = dict(zip(population.neurons, population.folders, strict=True))
     folders["001"] = tmp_path / "silent"
     save_model(neuron(filters()[1], 0.0, 0.0, scale=0.0), folders["001"] / "model.pt")
     write_array(population.mei(1), folders["001"] / "mei.npy")
     population = load_population(CONFIG, population.image_ids, population.images, folders)
     for name in ("regularised_natural", "diverse"):
+        caplog.clear()
         images, table = made(name, population, tmp_path)
         assert images[1].std() < 1e-6
         own = table[table["neuron_id"] == "001"]
         assert own["predicted_response" if name == "diverse" else "response_kept"].isna().all()
         assert table[table["neuron_id"] == "002"].notna().all(axis=None)
-        assert "neuron 001" in capsys.readouterr().err
+        assert "neuron 001" in caplog.text
 
 
 def test_damaged_files_of_a_procedure_are_named(population, tmp_path):

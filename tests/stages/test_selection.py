@@ -1,16 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-
-from meiflow.config.sections import Selection
-from meiflow.errors import MeiflowError
-from meiflow.selection.rule import apply_rule, require_somebody
 from meiflow.selection.select import (
     measure_neurons,
     measure_session,
     require_selected,
     selected_neurons,
 )
+
+from meiflow.config.sections import Selection
+from meiflow.errors import MeiflowError
+from meiflow.selection.rule import apply_rule, require_somebody
 from meiflow.tables.counts import Trials
 
 

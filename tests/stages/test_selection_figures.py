@@ -1,16 +1,14 @@
 """The selection's figures are drawn from what the stage wrote, also in odd cases."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from meiflow.selection.select import select_neurons
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.figures.selection import _pooled, _pooled_blocks, probe_places, rastermap
 from meiflow.io.files import read_csv
-from meiflow.selection.select import select_neurons
 from meiflow.stages.selection_figures import draw_selection
 from meiflow.stages.tables import build_tables
 from meiflow.tables.raster import Raster, read_raster
@@ -149,7 +147,7 @@ def test_files_of_other_neurons_are_refused(drawn, small_tables, tmp_path):
 
 
 def test_probes_that_nobody_told_of_are_explained(drawn, small_tables, tmp_path):
-    for file in filter(Path.is_file, small_tables.iterdir()):
+    for file in small_tables.glob("*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     read_csv(tmp_path / "units.csv").drop(columns="probe").to_csv(
         tmp_path / "units.csv", index=False

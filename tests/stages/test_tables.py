@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from meiflow.tables.load import load_responses, load_trials
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.stages.tables import build_tables
-from meiflow.tables.load import load_responses, load_trials
 from meiflow.tables.stack import read_stack
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from meiflow.stimuli.gabors import make_gabors, read_gabor
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
-from meiflow.stimuli.gabors import make_gabors, read_gabor
 
 GRID = Geometry(30, 48)
 CONFIG = parse_config(

@@ -1,5 +1,7 @@
 """Gabor and grating trials: means, errors, and the tables of a user."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,7 +95,8 @@ def gabor_rows(**changed):
     return pd.DataFrame(rows)
 
 
-def test_own_gabors_become_tables(tmp_path, capsys):
+def test_own_gabors_become_tables(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     config = own_session(tmp_path, gabor_rows())
     check_inputs(config)
     build_tables(config, tmp_path / "images.npy", None, tmp_path / "out")
@@ -102,7 +105,7 @@ def test_own_gabors_become_tables(tmp_path, capsys):
     assert table["b"].tolist() == [1, 2]
     assert (tmp_path / "out" / "tuning.csv").exists()
     assert not (tmp_path / "out" / "grating_responses.csv").exists()
-    assert "1 of 2 neurons have no row there" in capsys.readouterr().err
+    assert "1 of 2 neurons have no row there" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -144,13 +147,14 @@ def test_gratings_in_other_units_are_refused(tmp_path, changed, message):
         conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
 
 
-def test_frequencies_beyond_the_pixels_are_told(tmp_path, capsys):
+def test_frequencies_beyond_the_pixels_are_told(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     row = {"trial_id": 0, "neuron_id": "a", "spike_count": 1, "orientation": 0}
     pd.DataFrame([row | {"spatial_frequency": 2.0, "phase": 0}]).to_csv(
         tmp_path / "g.csv", index=False
     )
     conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
-    assert "above 0.396 cycles per degree are beyond the pixels" in capsys.readouterr().err
+    assert "above 0.396 cycles per degree are beyond the pixels" in caplog.text
 
 
 def test_paths_are_checked_before_anything_runs(tmp_path):

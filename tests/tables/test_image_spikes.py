@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from meiflow.tables.load import load_trials
 
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_arrays, write_arrays
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S, ImageSpikes, read_image_spikes
-from meiflow.tables.load import load_trials
 
 
 def test_spikes_stand_at_their_time_after_onset():

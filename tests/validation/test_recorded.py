@@ -192,9 +192,10 @@ def test_files_and_views_say_the_same(compared):
     ]
     view = tuning_views(folder / "tables", home, ["1"])["1"]
     assert set(view.maps) == {"recorded", "predicted"}
-    row, column = np.unravel_index(view.maps["predicted"].argmax(), (9, 9))
-    assert abs(view.x[column] - 15) <= 10
-    assert abs(view.y[row] + 5) <= 10
+    predicted_map = view.maps["predicted"]
+    best = predicted_map[predicted_map.argmax(...)]
+    assert abs(best["x_deg"] - 15) <= 10
+    assert abs(best["y_deg"] + 5) <= 10
     values, recorded, error, expected = view.curves["orientation"]
     assert values[recorded.argmax()] == values[expected.argmax()] == 90
     assert (error > 0).all()

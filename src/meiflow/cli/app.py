@@ -15,6 +15,7 @@ from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, stoppable
 from meiflow.config.config import config_schema, load_config
 from meiflow.errors import MeiflowError, out_of_memory, shorten
+from meiflow.progress import log_to_stderr
 
 app = typer.Typer(
     help="From a recording session to each neuron's most exciting input (MEI).",
@@ -158,7 +159,7 @@ _MORE_MEMORY = (
 def main() -> None:
     """Entry point: what a user can mend becomes one line and exit status 1."""
     try:
-        with stoppable():
+        with stoppable(), log_to_stderr():
             end_with_run()
             app()
     except MeiflowError as error:

@@ -28,8 +28,9 @@ file depends; where it is empty, the file is always made.
 
 {files}
 
-`logs/` holds the messages of every job, `benchmarks/` its time and memory, and `.sums/` in each
-folder the checksums of its tables, arrays and models ([why](faults.md#damaged-files)).
+`logs/` holds the messages of every job, `benchmarks/` its time and memory, and `SHA256SUMS` in each
+folder the checksums of its tables, arrays and models, which `sha256sum --check`
+reads ([why](faults.md#damaged-files)).
 
 ## Files of all sessions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from meiflow.figures.style import (
     style,
 )
 from meiflow.images.geometry import Geometry
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 MASK_COLOUR = "#F0E442"
 _SHORT = {
@@ -170,8 +173,7 @@ def responses_figure(comparison: pd.DataFrame, true_fraction: Mapping[str, float
 def prediction_figure(
     measured: NDArray,
     predicted: NDArray,
-    place_score: NDArray,
-    places: tuple[NDArray, NDArray],
+    place_score: xr.DataArray,
     chosen: tuple[float, float],
 ) -> Figure:
     """Held-out predictions against measured counts, and where on the screen the model looks.
@@ -180,10 +182,8 @@ def prediction_figure(
     ----------
     measured, predicted : ndarray, shape (images,)
         Mean counts, and their prediction by models that have not seen the image.
-    place_score : ndarray, shape (rows, columns)
+    place_score : DataArray, dims (y_deg, x_deg)
         Leave-one-out R² by place.
-    places : tuple of ndarray
-        Degrees of its columns and of its rows.
     chosen : tuple of float
         Place of the readout, degrees.
     """
@@ -197,18 +197,21 @@ def prediction_figure(
         scatter.set(xlabel="predicted (held out)", ylabel="measured (count)")
         for axis in (scatter.xaxis, scatter.yaxis):
             axis.set_major_locator(MaxNLocator(4, integer=reach[1] > 4))
-        _draw_place(field, place_score, *places)
+        _draw_place(field, place_score)
         field.plot(*chosen, "o", mfc="none", mec="white", ms=8)
         _degrees(field)
     return figure
 
 
-def _draw_place(ax: Any, score: NDArray, x: NDArray, y: NDArray) -> None:
+def _draw_place(ax: Any, score: xr.DataArray) -> None:
+    x, y = score["x_deg"].to_numpy(), score["y_deg"].to_numpy()
     step_x = float(np.ptp(x)) / max(len(x) - 1, 1) or 1.0
     step_y = float(np.ptp(y)) / max(len(y) - 1, 1) or 1.0
     box = (x[0] - step_x / 2, x[-1] + step_x / 2, y[-1] - step_y / 2, y[0] + step_y / 2)
     top = max(float(score.max()), 0.05)
-    picture = ax.imshow(score, vmin=0, vmax=top, cmap="viridis", extent=box, interpolation="none")
+    picture = ax.imshow(
+        score.to_numpy(), vmin=0, vmax=top, cmap="viridis", extent=box, interpolation="none"
+    )
     ax.figure.colorbar(picture, ax=ax, location="top", label="leave-one-out R²", aspect=14)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meiflow.figures.style import BLUE, COLUMN, GREY, PAGE, VERMILION, new_figure, style
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CURVE_NAMES = {
     "gabors": "Gabors:\nall conditions",
@@ -28,11 +31,9 @@ class TuningView:
 
     Parameters
     ----------
-    maps : dict of str to ndarray, shape (rows, columns)
+    maps : dict of str to DataArray, dims (y_deg, x_deg)
         ``recorded`` and ``predicted`` counts by Gabor position, highest row first; empty where no
         Gabors were shown.
-    x, y : ndarray
-        Degrees of columns and rows.
     curves : dict of str to tuple of ndarray
         By ``orientation`` and ``spatial_frequency``: values, recorded counts, their standard
         errors, predicted counts.
@@ -40,9 +41,7 @@ class TuningView:
         The neuron's rows of recorded.csv, indexed by curve.
     """
 
-    maps: Mapping[str, NDArray]
-    x: NDArray
-    y: NDArray
+    maps: Mapping[str, xr.DataArray]
     curves: Mapping[str, tuple[NDArray, NDArray, NDArray, NDArray]]
     scores: pd.DataFrame
 
@@ -67,7 +66,7 @@ def tuning_figure(view: TuningView) -> Figure:
             axes = parts.pop(0).subplots(1, 2)
             top = max(float(field.max()) for field in view.maps.values())
             for ax, (kind, field) in zip(axes, view.maps.items(), strict=True):
-                picture = _draw_map(ax, kind, field, view, top)
+                picture = _draw_map(ax, kind, field, view.scores, top)
             axes[0].figure.colorbar(picture, ax=list(axes), shrink=0.6, aspect=14, label="count")
         if view.curves:
             axes = parts[0].subplots(1, len(view.curves), squeeze=False)[0]
@@ -83,22 +82,18 @@ def _step(places: NDArray) -> float:
     return float(abs(places[1] - places[0])) if len(places) > 1 else 10.0
 
 
-def _draw_map(ax: Any, kind: str, field: NDArray, view: TuningView, top: float) -> Any:
-    step_x, step_y = _step(view.x), _step(view.y)
-    box = (
-        view.x[0] - step_x / 2,
-        view.x[-1] + step_x / 2,
-        view.y[-1] - step_y / 2,
-        view.y[0] + step_y / 2,
-    )
-    picture = ax.imshow(field, cmap="viridis", vmin=0, vmax=max(top, 1e-9), extent=box,
+def _draw_map(ax: Any, kind: str, field: xr.DataArray, scores: pd.DataFrame, top: float) -> Any:
+    x, y = field["x_deg"].to_numpy(), field["y_deg"].to_numpy()
+    step_x, step_y = _step(x), _step(y)
+    box = (x[0] - step_x / 2, x[-1] + step_x / 2, y[-1] - step_y / 2, y[0] + step_y / 2)
+    picture = ax.imshow(field.to_numpy(), cmap="viridis", vmin=0, vmax=max(top, 1e-9), extent=box,
                         interpolation="none")  # fmt: skip
     ax.set(xlabel="azimuth (deg)")
     if kind == "recorded":
         ax.set_ylabel("elevation (deg)")
         ax.set_title("Gabor positions,\nrecorded\n", fontsize=7)
     else:
-        ax.set_title(f"predicted\n{_verdict(view.scores, 'position')}", fontsize=7)
+        ax.set_title(f"predicted\n{_verdict(scores, 'position')}", fontsize=7)
         ax.set_yticklabels([])
     return picture
 

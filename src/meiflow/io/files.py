@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.paths import require_file
-from meiflow.io.sums import verify
 from meiflow.io.writing import atomic
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     import pandas as pd
 
     require_file(path)
-    verify(path)
+    verify_checksum(path)
     try:
         # opened here: pandas would fetch an address, and unpack archives
         with open(path, "rb") as handle, warnings.catch_warnings():
@@ -130,7 +130,7 @@ def read_array(path: str | Path) -> NDArray:
         If the file is missing, damaged or not a plain array.
     """
     require_file(path)
-    verify(path)
+    verify_checksum(path)
     try:
         # mapped first: a header that promises more than the file holds allots no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -153,7 +153,7 @@ def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
     """Read every array of an ``.npz``; pickled objects are refused."""
     require_file(path)
-    verify(path)
+    verify_checksum(path)
     try:
         archive = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(archive, np.ndarray):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from meiflow.errors import MeiflowError
-from meiflow.io import sums
+from meiflow.io.checksums import bookkeeping, publish_file
 
 _HOST = re.sub(r"\W", "_", socket.gethostname())
 _LEFT_AFTER_S = 86400.0
@@ -48,11 +48,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
-        sums.publish(temporary, path)
+        publish_file(temporary, path)
     except MeiflowError:
         raise
     except Exception as error:
-        reason = _refused(error, {str(p) for p in (temporary, path, sums.sum_path(path))})
+        ours = (temporary, path, *bookkeeping(path.parent))
+        reason = _refused(error, {str(p) for p in ours})
         if reason is None:
             raise
         raise _unwritable(path, reason) from None

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from meiflow.errors import MeiflowError, out_of_memory
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.paths import fault_of
-from meiflow.io.sums import verify
 from meiflow.io.writing import atomic
 
 
@@ -19,7 +19,7 @@ def read_document(path: str | Path) -> dict[str, Any]:
     fault = fault_of(path)
     if fault is not None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such model file')}")
-    verify(path)
+    verify_checksum(path)
     return parse_document(Path(path).read_bytes(), path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 
 _PRIOR_PRECISION = 20.0
 
@@ -95,7 +95,7 @@ def _fit_or_fail(fit: Callable[[Jobs], Fits], jobs: Jobs, label: str) -> Fits:
         return fit(jobs)
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         if len(jobs) == 1:
-            say(f"{label}: a fit broke off ({error})")
+            logger.info(f"{label}: a fit broke off ({error})")
             return Fits(np.full(jobs.train.shape, np.nan), [{}])
     alone = [_fit_or_fail(fit, one, label) for one in jobs.chunks(1)]
     return _joined(alone)

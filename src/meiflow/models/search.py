@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, feature_maps, search_places
 from meiflow.models.ridge import Spectrum, Standardiser
 from meiflow.progress import track
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # The simple cells of a pair in the order of its channels, and its complex cell, as phases.
 _PHASES = np.array([0.0, 180.0, 90.0, 270.0, 0.0])
@@ -35,18 +39,14 @@ class Places:
     starts : ndarray, shape (subsets, responses, starts, 5)
         Gabors that correlate best with the responses, of different orientations: x, y, wavelength
         in degrees of visual angle, orientation, phase in degrees.
-    score : ndarray, shape (rows, columns, responses)
+    score : DataArray, dims (y_deg, x_deg, response)
         Best leave-one-out R2 at every place, on the last subset.
-    grid_x, grid_y : ndarray
-        Degrees of the searched columns and rows.
     """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     starts: NDArray[np.float64]
-    score: NDArray[np.float32]
-    grid_x: NDArray[np.float64]
-    grid_y: NDArray[np.float64]
+    score: xr.DataArray
 
 
 def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -122,6 +122,8 @@ def find_places(
     threads : int
         Rows of places are searched in parallel; the result does not depend on it.
     """
+    import xarray as xr
+
     front_end = FrontEnd.from_config(config)
     penalties = np.asarray(config.penalties)
     rows, columns = search_places(geometry, config.stride)
@@ -156,4 +158,6 @@ def find_places(
     starts = np.stack(
         [x[where], y[chosen(at[0])], wavelengths[wavelength], angle, _PHASES[channel]], axis=-1
     )
-    return Places(x[column], y[row], starts.transpose(0, 2, 1, 3), scores[-1], x, y)
+    axes = ("y_deg", "x_deg", "response")
+    score = xr.DataArray(scores[-1], {"y_deg": y, "x_deg": x}, axes)
+    return Places(x[column], y[row], starts.transpose(0, 2, 1, 3), score)

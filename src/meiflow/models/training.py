@@ -14,11 +14,11 @@ from torch import Tensor
 from meiflow.config.sections import Network
 from meiflow.errors import MeiflowError
 from meiflow.models.network_member import NeuronNetwork
-from meiflow.progress import say
+from meiflow.progress import logger
 
 _TINY = 1e-4
 _LEAST = 0.05
-_SAY_EVERY = 10
+_LOG_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,10 @@ def train(
             best_state = {k: v.detach().clone() for k, v in network.state_dict().items()}
         else:
             waited += 1
-        if (epoch + 1) % _SAY_EVERY == 0:
-            say(f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}")
+        if (epoch + 1) % _LOG_EVERY == 0:
+            logger.info(
+                f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}"
+            )
         if waited > config.patience:
             if optimiser.param_groups[0]["lr"] < rate:
                 break

@@ -184,11 +184,14 @@ def _reliability(data: SessionData, neuron: str) -> Drawing:
 
 
 def _prediction(data: SessionData, neuron: str) -> Drawing:
+    import xarray as xr
+
     column = data.responses.column(neuron)
     search = data.search
     measured = data.responses.means[:, column]
     predicted = search["prediction_model"][:, column]
     place = float(search["x"][column]), float(search["y"][column])
+    axes = {"y_deg": search["place_y"], "x_deg": search["place_x"]}
     numbers = {"image_id": data.responses.image_ids, "measured": measured, "predicted": predicted}
     return drawing(
         "prediction",
@@ -200,8 +203,7 @@ def _prediction(data: SessionData, neuron: str) -> Drawing:
         prediction_figure(
             measured,
             predicted,
-            search["place_score"][..., column],
-            (search["place_x"], search["place_y"]),
+            xr.DataArray(search["place_score"][..., column], axes, list(axes)),
             place,
         ),
         pd.DataFrame(numbers),
@@ -250,18 +252,9 @@ def _tuning(view: TuningView | None, neuron: str) -> list[Drawing]:
         return []
     rows = []
     for kind, field in view.maps.items():
-        grid_x, grid_y = np.meshgrid(view.x, view.y)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "curve": "position",
-                    "value": [
-                        f"{x:g} {y:g}" for x, y in zip(grid_x.flat, grid_y.flat, strict=True)
-                    ],
-                    kind: field.ravel(),
-                }
-            )
-        )
+        counts = field.to_series()
+        places = [f"{x:g} {y:g}" for y, x in counts.index]
+        rows.append(pd.DataFrame({"curve": "position", "value": places, kind: counts.to_numpy()}))
     maps = [rows[0].assign(predicted=rows[1]["predicted"])] if len(rows) == 2 else []
     for name, (values, recorded, error, predicted) in view.curves.items():
         columns = {"value": values, "recorded": recorded, "sem": error, "predicted": predicted}

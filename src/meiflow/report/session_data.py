@@ -14,8 +14,8 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.figures.recorded import TuningView
 from meiflow.figures.trials import Shown
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
-from meiflow.io.sums import verify
 from meiflow.report.tuning_views import tuning_views
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout, NeuronLayout
@@ -187,7 +187,7 @@ def _experiments(config: Config, results: Layout) -> pd.DataFrame:
 
 
 def _units(path: Path) -> dict[str, int]:
-    verify(path)
+    verify_checksum(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: int(found[name]) for name in ("in_file", "in_areas", "passed")}

@@ -12,18 +12,18 @@ import pandas as pd
 
 from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError, shorten
+from meiflow.io.checksums import sha256_of
 from meiflow.io.files import read_csv, write_text
 from meiflow.io.writing import atomic
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.session.nwb_checks import require_self_contained
 from meiflow.session.transfer import (
     FetchError,
     Network,
     exclusive,
     fetch,
+    is_as_fetched,
     read_record,
-    sha256_of,
-    verify,
     write_record,
 )
 from meiflow.session.warehouse import Warehouse
@@ -75,7 +75,7 @@ def _adopt(source: Path, target: Path, session_id: int) -> None:
         except OSError:
             shutil.copyfile(source, temporary)
     write_record(target, source.resolve().as_uri())
-    say(f"session {session_id}: taken from {source}")
+    logger.info(f"session {session_id}: taken from {source}")
 
 
 def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Network) -> None:
@@ -92,12 +92,12 @@ def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Netw
                 url = f"{session.bucket}/{_BUCKET_PATH.format(id=session_id)}"
             else:
                 url = f"{session.warehouse}/{warehouse.session_route(session_id)}"
-            say(f"session {session_id}: fetching {url}")
+            logger.info(f"session {session_id}: fetching {url}")
             fetch(url, path, network, check)
             return
         except FetchError as error:
             faults.append(str(error))
-            say(f"session {session_id}: {error}")
+            logger.info(f"session {session_id}: {error}")
     raise MeiflowError(
         f"session {session_id} could not be fetched: {'; '.join(faults)}. Run the same command "
         "again later (a broken transfer is resumed), or download the file by hand and "
@@ -129,8 +129,8 @@ def download_session(
     """
     session_id = int(session.id)
     warehouse = Warehouse(session.warehouse, cache, network)
-    if verify(nwb):
-        say(f"session {session_id}: {nwb} is there and unchanged")
+    if is_as_fetched(nwb):
+        logger.info(f"session {session_id}: {nwb} is there and unchanged")
     elif session.nwb is not None:
         with exclusive(nwb):
             _adopt(Path(session.nwb), nwb, session_id)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import read_array
 from meiflow.io.paths import fault_of
-from meiflow.progress import say
+from meiflow.progress import logger
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 PHOTO_SUFFIXES = (*PICTURE_SUFFIXES, ".jpg", ".jpeg")
@@ -222,7 +222,7 @@ def _read_stack(path: Path, key: str) -> NDArray:
 def _as_luminance(stack: NDArray, path: Path, key: str = "session.images") -> NDArray[np.float64]:
     stack = stack.astype(stack.dtype.newbyteorder("="), copy=False)
     if stack.dtype == np.uint16 and stack.max() <= 255:
-        say(
+        logger.info(
             f"{key}: {path} holds 16-bit pixels but none above 255: nearly black; if "
             "they are 8-bit pixels, save them as uint8"
         )

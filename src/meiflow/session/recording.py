@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError, closest
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.session.nwb_checks import (
     check_ids,
     check_presentations,
@@ -176,7 +176,9 @@ def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.D
     check_presentations(numbers, name, path)
     blank = numbers[keys].isna().any(axis=1)
     if blank.any():
-        say(f"{name}: {blank.sum()} of {len(blank)} presentations without parameters left out")
+        logger.info(
+            f"{name}: {blank.sum()} of {len(blank)} presentations without parameters left out"
+        )
     return numbers.loc[~blank, columns]
 
 
@@ -222,7 +224,9 @@ def read_session(
             )
         masked = (session.stimulus_presentations["stimulus_name"] == "invalid_presentation").sum()
         if masked:
-            say(f"{masked} presentations left out by AllenSDK, because the stimulus failed then")
+            logger.info(
+                f"{masked} presentations left out by AllenSDK, because the stimulus failed then"
+            )
         scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
         odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
         if odd.any():
@@ -271,7 +275,7 @@ def _units_of(
     if faults and (units.empty or not any_area):
         raise MeiflowError(faults[0])
     for fault in faults:
-        say(fault)
+        logger.info(fault)
     if units.empty:
         raise MeiflowError(f"session.quality: no unit of {path.name} passes the filters")
     return units.sort_index()

@@ -9,7 +9,7 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.images.projection import is_matched
 from meiflow.io.files import read_csv, write_csv
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli
@@ -54,4 +54,4 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
     result = pd.DataFrame(rows)
     write_csv(result, results.closed_loop)
     means = result.groupby("stimulus")["fraction_of_optimum"].mean()
-    say("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
+    logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))

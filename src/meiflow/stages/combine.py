@@ -12,7 +12,7 @@ from meiflow.combined.gather import SessionTables, costs, gather
 from meiflow.config.sections import Config
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.report.combined_page import render
 from meiflow.report.combined_view import build_view, figures_of, gallery_rows
 from meiflow.report.trust import Calibration, calibration_of
@@ -69,7 +69,7 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
         _left_out(output.warehouse) if config.sessions == "all" else [],
     )
     write_text(render(view, config), output.report)
-    say(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
+    logger.info(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
 
 
 def _tables(results: Layout) -> SessionTables:

@@ -8,7 +8,7 @@ import pandas as pd
 from meiflow.config.sections import Config
 from meiflow.io.files import read_array, read_csv, write_csv
 from meiflow.models.archive import ModelArchive
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.stages.common import stimulus_targets, wanted_neurons
 from meiflow.validation.confidence import regrets
@@ -53,4 +53,4 @@ def judge_neurons(config: Config, results: Layout) -> None:
     table = measure_confidence(config, results, wanted_neurons(results))
     judged = calibration().judge(table)
     write_csv(pd.concat([table, judged], axis=1), results.trust)
-    say(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")
+    logger.info(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")

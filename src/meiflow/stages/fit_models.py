@@ -11,7 +11,7 @@ from meiflow.io.files import write_arrays, write_csv
 from meiflow.models.archive import write_archive
 from meiflow.models.fitting import fit_population
 from meiflow.models.table import CONSTANT, Scorer, fold_scores, image_weights
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
@@ -72,9 +72,9 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
             "weights": fitted.weights,
             "x": last[0],
             "y": last[1],
-            "place_x": fitted.places.grid_x,
-            "place_y": fitted.places.grid_y,
-            "place_score": fitted.places.score[..., :n],
+            "place_x": fitted.places.score["x_deg"].to_numpy(),
+            "place_y": fitted.places.score["y_deg"].to_numpy(),
+            "place_score": fitted.places.score.to_numpy()[..., :n],
         }
         | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
         results.model_search,
@@ -83,6 +83,6 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     write_csv(status, results.fit_status)
     parts.clear()
     for _, row in status[~status["fitted"]].iterrows():
-        say(f"neuron {row['neuron_id']}: no model ({row['reason']})")
+        logger.info(f"neuron {row['neuron_id']}: no model ({row['reason']})")
     mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
-    say("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
+    logger.info("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))

@@ -20,7 +20,7 @@ from meiflow.io.files import read_array, write_array, write_csv
 from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack
 from meiflow.session.images import load_image_set
@@ -197,7 +197,7 @@ def diverse(p: Population) -> Made:
         mei = p.meis[i]
         best = model.predict(mei[None])[0]
         if best <= 0:
-            say(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
+            logger.info(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
             images.append(np.full((n, *mei.shape), p.mean, np.float32))
             tables.append(pd.DataFrame({"neuron_id": p.neurons[i], "image": np.arange(n)}))
             continue
@@ -287,7 +287,9 @@ def regularised_natural(p: Population) -> Made:
     images = np.full(whole.shape, p.mean, np.float32)
     kept, left = np.full(len(best), np.nan), np.full(len(best), np.nan)
     for silent in np.flatnonzero(responses <= 0):
-        say(f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey")
+        logger.info(
+            f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey"
+        )
     rows = np.flatnonzero(responses > 0)
     for i in range(0, len(rows), _BATCH):
         group = rows[i : i + _BATCH]
@@ -382,4 +384,6 @@ def make_procedure(
     save_figure(figure, files.picture)
     if "predicted_response" in made.table:
         mean = made.table["predicted_response"].mean()
-        say(f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}")
+        logger.info(
+            f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}"
+        )

@@ -15,7 +15,7 @@ from meiflow.figures.style import save_both
 from meiflow.io.files import write_csv
 from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_conditions
@@ -77,7 +77,7 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
     found.insert(0, "neuron_id", neurons)
     write_csv(found, results.preferences)
     for name, rows in table[table["tuned"]].groupby("curve", sort=False):
-        say(
+        logger.info(
             f"{name}: correlation {rows['cc_abs'].mean():.2f} (normalised "
             f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons "
             f"{rows['cc_others'].mean():.2f}"

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from meiflow.config.sections import Config
 from meiflow.io.files import read_csv, write_arrays, write_csv
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_raster, read_trials, window_length
@@ -54,4 +54,4 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
         require_somebody(table)
     write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, results.correlations)
     write_csv(table, results.selection)
-    say(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
+    logger.info(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
 
@@ -201,7 +201,7 @@ def _check_range(
             )
     limit = 0.5 / min(geometry.dx, geometry.dy)
     if "spatial_frequency" in keys and (table["spatial_frequency"] > limit).any():
-        say(
+        logger.info(
             f"{option}spatial frequencies above {limit:.3g} cycles per degree are beyond the "
             "pixels of image: they look uniform to the models"
         )
@@ -213,5 +213,5 @@ def _of_all(trials: Trials, neuron_ids: list[str]) -> NDArray[np.int64]:
     counts[:, [neuron_ids.index(n) for n in trials.neuron_ids]] = trials.counts
     silent = len(neuron_ids) - len(trials.neuron_ids)
     if silent:
-        say(f"{silent} of {len(neuron_ids)} neurons have no row there: counted as silent")
+        logger.info(f"{silent} of {len(neuron_ids)} neurons have no row there: counted as silent")
     return counts

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.io.paths import is_name
-from meiflow.progress import say
+from meiflow.progress import logger
 
 BLANK = -1
 TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
@@ -194,7 +194,7 @@ def outside(
     for start, stop in np.asarray(intervals, dtype=float):
         touched |= ((to > start) & (from_ < stop)).to_numpy()
     if touched.any():
-        say(
+        logger.info(
             f"{name}: {touched.sum()} of {len(presentations)} presentations left out, because a "
             "probe missed spikes then (the file's invalid times)"
         )

@@ -7,9 +7,14 @@ adds 50 degrees in azimuth and 10 in elevation.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 COLUMNS = (
     "rf_x_deg",
@@ -23,9 +28,7 @@ COLUMNS = (
 _FEWEST_SPIKES = 10
 
 
-def receptive_fields(
-    gabors: pd.DataFrame, neuron_ids: list[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def receptive_fields(gabors: pd.DataFrame, neuron_ids: list[str]) -> xr.DataArray:
     """Mean count at every Gabor position, over orientations.
 
     Parameters
@@ -36,26 +39,39 @@ def receptive_fields(
 
     Returns
     -------
-    fields : ndarray, shape (neurons, rows, columns)
-        Row 0 is the highest position; NaN where a position was not shown.
-    x, y : ndarray
-        Degrees of the columns (increasing) and rows (decreasing).
+    DataArray, dims (neuron_id, y_deg, x_deg)
+        ``y_deg`` decreases, as rows of an image do; NaN where a position was not shown.
+
+    Examples
+    --------
+    >>> gabors = pd.DataFrame({"x_position": [0, 10, 0], "y_position": [0, 0, 10], "a": [1, 2, 3]})
+    >>> fields = receptive_fields(gabors, ["a"])
+    >>> fields.sel(neuron_id="a", y_deg=0).to_series().to_dict()
+    {0: 1.0, 10: 2.0}
     """
+    import xarray as xr
+
     at = gabors.groupby(["y_position", "x_position"])[neuron_ids].mean()
     y = np.sort(gabors["y_position"].unique())[::-1]
     x = np.sort(gabors["x_position"].unique())
     full = at.reindex(pd.MultiIndex.from_product([y, x])).to_numpy()
-    return full.T.reshape(len(neuron_ids), len(y), len(x)), x, y
+    fields = full.T.reshape(len(neuron_ids), len(y), len(x))
+    axes = {"neuron_id": neuron_ids, "y_deg": y, "x_deg": x}
+    return xr.DataArray(fields, axes, list(axes))
 
 
-def field_centre(
-    field: NDArray, x: NDArray, y: NDArray, threshold_stds: float = 1.0
-) -> tuple[float, float, float]:
+def field_centre(field: xr.DataArray, threshold_stds: float = 1.0) -> tuple[float, float, float]:
     """Centre (degrees) and area (square degrees) of one receptive field.
 
     The field is smoothed by a Gaussian of one grid step; the centre is the centre of mass of the
     connected region around the peak that stays within `threshold_stds` standard deviations of it
     (Siegle et al. 2021). NaN for a flat or incomplete field.
+
+    Parameters
+    ----------
+    field : DataArray, dims (y_deg, x_deg)
+        As `receptive_fields` gives it.
+    threshold_stds : float
 
     Notes
     -----
@@ -65,9 +81,10 @@ def field_centre(
     """
     from scipy import ndimage
 
-    if not np.isfinite(field).all() or np.ptp(field) == 0 or min(field.shape) < 2:
+    counts, x, y = field.to_numpy(), field["x_deg"].to_numpy(), field["y_deg"].to_numpy()
+    if not np.isfinite(counts).all() or np.ptp(counts) == 0 or min(counts.shape) < 2:
         return np.nan, np.nan, np.nan
-    smooth = ndimage.gaussian_filter(field, 1)
+    smooth = ndimage.gaussian_filter(counts, 1)
     regions, _ = ndimage.label(smooth > smooth.max() - threshold_stds * smooth.std())
     peak = regions[np.unravel_index(smooth.argmax(), smooth.shape)]
     if not peak:  # smoothing whole numbers can leave a flat field
@@ -123,8 +140,7 @@ def tuning_table(
     """
     table = pd.DataFrame(np.nan, index=range(len(neuron_ids)), columns=list(COLUMNS))
     if gabors is not None:
-        fields, x, y = receptive_fields(gabors, neuron_ids)
-        centres = np.array([field_centre(field, x, y) for field in fields])
+        centres = np.array([field_centre(field) for field in receptive_fields(gabors, neuron_ids)])
         spikes = gabors[neuron_ids].mul(gabors["repeats"], axis=0).sum().to_numpy()
         enough = spikes.round() >= _FEWEST_SPIKES
         table.loc[enough, list(COLUMNS[:3])] = centres[enough]
