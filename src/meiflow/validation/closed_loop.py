@@ -85,6 +85,40 @@ def drives_to(neuron: pd.DataFrame, geometry: Geometry, images: NDArray) -> NDAr
     return np.asarray(true_drive(render_filters(neuron, geometry), flat)[:, 0])
 
 
+def fractions_of_optimum(
+    images: NDArray, drives: NDArray, mean: float, contrast: float
+) -> NDArray[np.float64]:
+    """Drive of every stimulus as a fraction of the highest at the common mean and contrast.
+
+    Parameters
+    ----------
+    images : ndarray, shape (stimuli, height, width)
+        Luminance in [0, 1]; the optimum is one of them.
+    drives : ndarray, shape (stimuli,)
+        Of one true neuron, in Hz above its baseline.
+    mean, contrast : float
+        Mean luminance and RMS contrast of a fair comparison.
+
+    Returns
+    -------
+    ndarray, shape (stimuli,)
+        NaN for a stimulus that does not have this mean and contrast: it neither competes nor
+        raises the optimum. All NaN for a neuron that no matched stimulus drives.
+
+    Examples
+    --------
+    >>> stripes = 0.5 + 0.1 * np.resize([1, -1], (6, 8))
+    >>> images = np.stack([stripes, 1 - stripes, 5 * stripes - 2])
+    >>> fractions_of_optimum(images, np.array([4.0, 1.0, 20.0]), mean=0.5, contrast=0.1)
+    array([1.  , 0.25,  nan])
+    """
+    matched = np.array([is_matched(image, mean, contrast) for image in images], dtype=bool)
+    optimum = drives[matched].max(initial=0.0)
+    if optimum <= 0:
+        return np.full(len(drives), np.nan)
+    return np.where(matched, drives / optimum, np.nan)
+
+
 def close_loop(
     config: Config,
     truth: Path,
@@ -108,11 +142,6 @@ def close_loop(
         Whether the session showed Gabors.
     procedures : path, optional
         Folder of the procedures' stimuli, those of ``stimuli.make``; none of them if None.
-
-    Notes
-    -----
-    A stimulus that cannot have the common mean and contrast has no fraction: the optimum is
-    that of images which have.
     """
     table = read_csv(truth, ("neuron_id", *TRUTH_COLUMNS))
     table.index = table["neuron_id"].astype(str)
@@ -129,18 +158,18 @@ def close_loop(
         stack = np.stack([s.image for s in stimuli])
         image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
         shown = [*stimuli, Stimulus("optimum", image)]
-        drives = drives_to(one, geometry, np.stack([s.image for s in shown]))
-        matched = np.array([is_matched(s.image, mean, contrast) for s in shown])
-        optimum = drives[matched].max()
+        stack = np.stack([s.image for s in shown])
+        drives = drives_to(one, geometry, stack)
+        fractions = fractions_of_optimum(stack, drives, mean, contrast)
         rows += [
             {
                 "neuron_id": neuron,
                 "kind": one["kind"].iloc[0],
                 "stimulus": stimulus.name,
                 "true_drive": drive,
-                "fraction_of_optimum": drive / optimum if fair and optimum > 0 else np.nan,
+                "fraction_of_optimum": fraction,
             }
-            for stimulus, drive, fair in zip(shown, drives, matched, strict=True)
+            for stimulus, drive, fraction in zip(shown, drives, fractions, strict=True)
         ]
     result = pd.DataFrame(rows)
     write_csv(result, output)
