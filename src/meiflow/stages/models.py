@@ -20,7 +20,7 @@ from meiflow.models.extra import Extra, read_extra
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
 from meiflow.models.outcome import outcomes
-from meiflow.models.table import CONSTANT, Scorer, fold_scores
+from meiflow.models.table import CONSTANT, Scorer, fold_scores, predicted_responses
 from meiflow.progress import say
 from meiflow.tables.counts import Trials
 from meiflow.tables.load import load_responses, load_trials
@@ -77,7 +77,7 @@ def fit_models(config: Config, tables: Path, output: Path, threads: int) -> None
     rows = []
     for column, neuron in enumerate(responses.neuron_ids):
         for model, predicted in fitted.predictions.items():
-            means = fitted.shuffled_means if model == "model_shuffled" else responses.means
+            means = predicted_responses(model, responses.means, fitted.shuffled_means)
             own = predicted[:, column], means[:, column]
             row = scorer.row(column, model, *own, folds, sizes[model])
             rows.append({"neuron_id": neuron} | row)

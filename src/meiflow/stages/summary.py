@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from meiflow.io.files import read_csv
+from meiflow.models.scores import chance_level
 from meiflow.selection.select import selected_neurons
 
 _FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
@@ -66,8 +67,7 @@ def summarise(
     measured = _experiments(results / "experiments") if experiments else {}
     judged = _trust(results / "validation" / "trust.csv") if trust else {}
     control = read_csv(results / "models" / "cross_validation.csv")
-    control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
-    limit = control.quantile(0.95) if len(control) else 0.0
+    limit = chance_level(control.loc[control["model"] == "model_shuffled", "cc_abs"])
     rows = []
     for neuron in selected_neurons(results / "models" / "neurons.csv"):
         folder = results / "neurons" / neuron
