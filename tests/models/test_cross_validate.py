@@ -126,4 +126,6 @@ def test_folds_partition_the_images():
     folds = image_folds(23, 5, np.random.default_rng(0))
     assert sorted(np.concatenate(folds)) == list(range(23))
     assert {len(f) for f in folds} == {4, 5}
+    # neighbours in the stack may be pictures of one scene: no fold is a run of them
+    assert all(np.diff(f).max() > 1 for f in folds)
     assert len(image_folds(3, 5, np.random.default_rng(0))) == 3
