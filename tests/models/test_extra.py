@@ -71,6 +71,11 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
     assert np.abs(extra.images[fast] - 0.5).max() == pytest.approx(abs(seen), abs=0.05)
 
 
+def test_extra_stimuli_keep_their_neurons():
+    extra = Extra(np.zeros((1, 2, 3)), np.array([[1.0, 2.0, 3.0]]), np.ones(1))
+    assert extra.of([2, 0]).means.tolist() == [[3, 1]]
+
+
 def test_gratings_that_were_not_shown_are_missed(session, tmp_path):
     config, responses, trials = session
     drawn = config.image.geometry, config.session.shown

@@ -21,6 +21,9 @@ from meiflow.models import cross_validate
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.network import load_ensemble, load_model
 from meiflow.models.outcome import write_modelled
+from meiflow.models.search import image_folds
+from meiflow.stages.models import fit_models
+from meiflow.tables.load import load_responses
 from meiflow.tables.stack import write_stack
 
 GRID = Geometry(12, 16)
@@ -126,7 +129,17 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tables, tmp_path, monkeyp
         np.testing.assert_allclose(scores.loc[neuron], whole.loc[neuron], atol=1e-3)
         unpack_neuron(output / "neurons.zip", neuron, tmp_path / neuron)
         load_model(tmp_path / neuron / "model.pt", GRID)
-        assert len(load_ensemble(tmp_path / neuron / "ensemble.pt", GRID)) == 3
+        folds = load_ensemble(tmp_path / neuron / "ensemble.pt", GRID)
+        assert len(folds) == 3
+        # each of them predicts the images of its fold as the cross-validation did, unseen
+        found = np.load(output / "search.npz")
+        n = "abcd".index(neuron)
+        names = [f"prediction_{name}" for name in found["members"]]
+        unseen = sum(w * found[k][:, n] for w, k in zip(found["weights"][n], names, strict=True))
+        shown = load_responses(tables, GRID).images
+        held_out = image_folds(len(shown), 3, np.random.default_rng([CONFIG.seed, 2]))
+        for fold, test in zip(folds, held_out, strict=True):
+            np.testing.assert_allclose(fold.predict(shown[test]), unseen[test], rtol=1e-3)
         assert (tmp_path / neuron / "scores.csv").read_text().startswith("model,cc_abs")
     with pytest.raises(MeiflowError, match="has no neuron c"):
         unpack_neuron(output / "neurons.zip", "c", tmp_path / "c")

@@ -52,7 +52,8 @@ def folder(tmp_path_factory):
 
 
 def compared(folder, output, **comparison):
-    config = parse_config({"comparison": comparison})
+    targets = {"mean": 0.5, "contrast": 0.3 * float(Linear.field.std())}
+    config = parse_config({"comparison": comparison, "mei": targets})
     stack = np.random.default_rng(0).random((3, *GRID.shape)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("meiflow.models.network.load_model", lambda *_: Linear())
@@ -71,6 +72,7 @@ def table(folder):
 def test_every_stimulus_is_measured(table):
     assert table.reset_index().columns[: len(CONTRACT)].tolist() == CONTRACT
     assert table.index.tolist() == ["mei", "best_gabor", "best_natural", "windowed_natural"]
+    assert table["matched"].tolist() == [True, True, False, False]
     mei, gabor = table.loc["mei"], table.loc["best_gabor"]
     assert mei["gabor_r2"] > 0.9999
     fitted = [f"gabor_{n}_deg" for n in MEI]

@@ -84,6 +84,17 @@ def test_a_row_holds_what_every_stage_found(results):
     assert table["model_holds"].all()
 
 
+@pytest.mark.parametrize(("level", "holds"), [(0.58, True), (0.62, False)])
+def test_a_model_holds_above_all_but_one_in_twenty_controls(results, level, holds):
+    """The model's correlation, 0.6, counts; its CC norm of 0.8 is in another unit."""
+    control = np.append(level * np.linspace(0, 1, 96), np.linspace(0.7, 0.75, 5))
+    table = pd.DataFrame({"model": "model_shuffled", "cc_abs": [*control, np.nan]})
+    measured = pd.DataFrame({"model": ["model"] * 50, "cc_abs": 0.9})
+    write_csv(pd.concat([table, measured]), results / "models" / "cross_validation.csv")
+    table = summarise(results, None, recorded=False, experiments=False, trust=False)
+    assert (table["model_holds"] == holds).all()
+
+
 def test_what_was_not_done_is_not_read(results):
     """Folders that an earlier run left behind do not enter."""
     table = summarise(results, None, recorded=False, experiments=False, trust=False)

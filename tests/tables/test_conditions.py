@@ -13,7 +13,12 @@ from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.stages.tables import build_tables
-from meiflow.tables.conditions import Conditions, conditions_from_table, read_conditions
+from meiflow.tables.conditions import (
+    Conditions,
+    conditions_from_table,
+    read_conditions,
+    rivals_of_best,
+)
 
 GRID = Geometry(60, 96)
 KEYS = ["x_position", "y_position", "orientation"]
@@ -53,6 +58,21 @@ def test_errors_are_scipys(trials):
             assert found.errors[row, 0] == pytest.approx(sem(own))
         else:
             assert np.isnan(found.errors[row, 0])
+
+
+@pytest.mark.parametrize(
+    ("apart", "expected"),
+    [(0.0, 1), (0.95, 1), (1.05, 0), (1.4, 0)],  # the error of the difference is 0.5
+)
+def test_a_rival_is_within_two_standard_errors_of_the_difference(apart, expected):
+    """Errors of 0.3 and 0.4 are 0.5 together; their sum, or the best one's alone, are not."""
+    means, errors = np.array([1.0, 5.0 - apart, 5.0]), np.array([0.1, 0.4, 0.3])
+    assert rivals_of_best(means, errors) == expected
+    assert rivals_of_best(10 * means + 3, 10 * errors) == expected
+
+
+def test_nobody_knows_the_rivals_without_an_error():
+    assert np.isnan(rivals_of_best(np.array([5.0, 1.0]), np.array([0.3, np.nan])))
 
 
 def test_the_trials_of_a_session_make_its_means(small_tables):

@@ -8,7 +8,8 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.io.files import write_array, write_csv
 from meiflow.simulation.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
-from meiflow.validation.closed_loop import close_loop, true_optimum
+from meiflow.validation import closed_loop
+from meiflow.validation.closed_loop import close_loop, fractions_of_optimum, true_optimum
 
 GRID = Geometry(30, 48)
 MEAN, CONTRAST = 0.46, 0.05
@@ -49,6 +50,30 @@ def test_no_stimulus_beats_the_optimum(neurons, kind, rng):
     assert drive > true_drive(render_filters(one, GRID), flat).max()
 
 
+def test_the_optimum_is_no_worse_than_a_stimulus_it_is_compared_with(neurons, monkeypatch):
+    """A search too short to find the optimum itself starts from the stimuli, and keeps them."""
+    one = neurons[neurons["kind"] == "texture"]
+    none = np.empty((0, *GRID.shape))
+    image, drive = true_optimum(one, GRID, MEAN, CONTRAST, none, 0)
+    monkeypatch.setattr(closed_loop, "_STEPS", 1)
+    assert true_optimum(one, GRID, MEAN, CONTRAST, none, 0)[1] < 0.98 * drive
+    again = true_optimum(one, GRID, MEAN, CONTRAST, image[None], 0)[1]
+    assert again == pytest.approx(drive, rel=1e-4)
+
+
+def test_an_unmatched_stimulus_has_no_fraction_and_sets_no_optimum(rng):
+    """More contrast drives more: such an image would win, and make all others look poor."""
+    images = project_array(rng.uniform(size=(5, *GRID.shape)), MEAN, CONTRAST)
+    images[3] = project_array(images[3:4], MEAN, 1.1 * CONTRAST)[0]
+    images[4] = project_array(images[4:5], MEAN + 0.01, CONTRAST)[0]
+    drives = np.array([2.0, 8.0, 4.0, 40.0, 20.0])
+    found = fractions_of_optimum(images, drives, MEAN, CONTRAST)
+    np.testing.assert_array_equal(found, [0.25, 1.0, 0.5, np.nan, np.nan])
+    # what drives a neuron at another contrast alone has no optimum to be a fraction of
+    only_loud = np.where(np.arange(5) == 3, 40.0, 0.0)
+    assert np.isnan(fractions_of_optimum(images, only_loud, MEAN, CONTRAST)).all()
+
+
 def write_inputs(folder, neurons):
     table = neurons.rename_axis("neuron_id").reset_index()
     write_csv(table, folder / "truth.csv")
@@ -56,14 +81,19 @@ def write_inputs(folder, neurons):
     images = project_array(rng.uniform(size=(5, *GRID.shape)), MEAN, 0.2)
     for neuron in neurons.index:
         for i, name in enumerate(("mei", "best_gabor", "best_natural", "windowed_natural")):
-            image = project_array(images[i : i + 1], MEAN, CONTRAST)[0]
+            # the last one cannot be shown at the common contrast
+            contrast = 0.15 if name == "windowed_natural" else CONTRAST
+            image = project_array(images[i : i + 1], MEAN, contrast)[0]
             write_array(image, folder / neuron / f"{name}.npy")
     return images
 
 
 def test_table_has_every_stimulus_and_an_untuned_neuron_has_no_fraction(neurons, tmp_path):
+    neurons = neurons[neurons["kind"].isin(["simple", "complex", "untuned"])]
     images = write_inputs(tmp_path, neurons)
-    config = parse_config({"image": {"height": 30, "width": 48}})
+    config = parse_config(
+        {"image": {"height": 30, "width": 48}, "mei": {"mean": MEAN, "contrast": CONTRAST}}
+    )
     folders = {n: tmp_path / n for n in neurons.index}
     close_loop(config, tmp_path / "truth.csv", images, folders, False, tmp_path / "loop.csv")
     table = pd.read_csv(tmp_path / "loop.csv")
@@ -75,7 +105,9 @@ def test_table_has_every_stimulus_and_an_untuned_neuron_has_no_fraction(neurons,
         "optimum",
     ]
     tuned = table[table["kind"] != "untuned"]
-    assert (tuned["fraction_of_optimum"] <= 1 + 1e-6).all()
+    unmatched = tuned["stimulus"] == "windowed_natural"
+    assert (tuned["fraction_of_optimum"].isna() == unmatched).all()
+    assert (tuned.loc[~unmatched, "fraction_of_optimum"] <= 1 + 1e-6).all()
     optimum = tuned[tuned["stimulus"] == "optimum"]
     np.testing.assert_allclose(optimum["fraction_of_optimum"], 1, rtol=1e-4)
     untuned = table[table["kind"] == "untuned"]

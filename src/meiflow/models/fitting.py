@@ -25,7 +25,7 @@ from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
 from meiflow.models.outcome import outcomes
 from meiflow.models.parts import Parts
-from meiflow.models.table import Scorer, image_weights
+from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
 
@@ -110,7 +110,7 @@ def fit_population(
     rows = []
     for column, neuron in enumerate(neuron_ids):
         for model, predicted in fitted.predictions.items():
-            target = fitted.shuffled_means if model == "model_shuffled" else means
+            target = predicted_responses(model, means, fitted.shuffled_means)
             own = predicted[:, column], target[:, column]
             row = scorer.row(column, model, *own, folds, sizes[model])
             rows.append({"neuron_id": neuron} | row)

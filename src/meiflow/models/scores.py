@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FEV_FLOOR = 0.15
 
@@ -82,6 +82,29 @@ def score_prediction(
     if fev >= FEV_FLOOR and explainable > left:
         feve = 1 - (error - left) / (explainable - left)
     return Score(float(cc_abs), float(cc_norm), float(cc_max), float(feve))
+
+
+def chance_level(control: ArrayLike) -> float:
+    """Correlation that one in twenty of the shuffled controls exceeds.
+
+    Parameters
+    ----------
+    control : array_like, shape (neurons,)
+        ``cc_abs`` of the controls of a session; those that are not defined do not count.
+
+    Returns
+    -------
+    float
+        The 95th percentile; 0 without a control.
+
+    Examples
+    --------
+    >>> round(chance_level(np.arange(101) / 100), 3)
+    0.95
+    """
+    known = np.asarray(control, dtype=float)
+    known = known[np.isfinite(known)]
+    return float(np.quantile(known, 0.95)) if len(known) else 0.0
 
 
 def correlation_interval(

@@ -75,6 +75,22 @@ class Scorer:
         }
 
 
+def predicted_responses(model: str, means: NDArray, shuffled: NDArray) -> NDArray:
+    """The responses that a model was fitted to and is scored against.
+
+    The control learned from shuffled responses. Scored against the measured ones it would be near
+    zero even if the procedure leaked, and would control nothing.
+
+    Parameters
+    ----------
+    model : str
+        A key of `meiflow.models.cross_validate.Fitted.predictions`.
+    means, shuffled : ndarray, shape (images, neurons)
+        Measured mean counts, and those shuffled over the images.
+    """
+    return shuffled if model.endswith("_shuffled") else means
+
+
 def fold_scores(
     neuron_ids: list[str],
     predictions: dict[str, NDArray],
@@ -87,7 +103,7 @@ def fold_scores(
     for model, predicted in predictions.items():
         if model == CONSTANT:
             continue
-        target = shuffled if model.endswith("_shuffled") else means
+        target = predicted_responses(model, means, shuffled)
         for fold, test in enumerate(held_out):
             p, m = predicted[test] - predicted[test].mean(0), target[test] - target[test].mean(0)
             norm = np.sqrt((p**2).sum(0) * (m**2).sum(0))

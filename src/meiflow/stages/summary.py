@@ -6,6 +6,7 @@ import pandas as pd
 
 from meiflow.config.sections import Config
 from meiflow.io.files import read_csv, write_csv
+from meiflow.models.scores import chance_level
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
@@ -65,8 +66,7 @@ def summarise(config: Config, results: Layout, has: SessionHas) -> None:
     measured = _experiments(results) if experiments else {}
     judged = _trust(results) if config.model.custom is None else {}
     control = read_csv(results.cross_validation)
-    control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
-    limit = control.quantile(0.95) if len(control) else 0.0
+    limit = chance_level(control.loc[control["model"] == "model_shuffled", "cc_abs"])
     rows = []
     for neuron in selected_neurons(results.fitted_neurons):
         files = results.neuron(neuron)

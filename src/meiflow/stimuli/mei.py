@@ -43,6 +43,40 @@ def noise_starts(
     return project(smoothing(geometry, exponent)(noise, noise), mean, contrast)
 
 
+def mei_starts(
+    config: Mei, geometry: Geometry, mean: float, contrast: float, gabor: NDArray, seed: int
+) -> Tensor:
+    """Where the ascent to one neuron's MEI starts: from noise, and from its best Gabor.
+
+    With the Gabor among the starts the MEI drives the model at least as well; an MEI below it
+    would be a failure to optimise.
+
+    Parameters
+    ----------
+    config : Mei
+        Uses ``restarts``, the number of noise images, and ``smoothing_exponent``.
+    geometry : Geometry
+    mean, contrast : float
+        Of the noise; those of the Gabor are left as they are.
+    gabor : ndarray, shape (height, width)
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Tensor, shape (restarts + 1, height, width)
+
+    Examples
+    --------
+    >>> gabor = np.full((30, 48), 0.5, np.float32)
+    >>> mei_starts(Mei(restarts=3), Geometry(30, 48), 0.5, 0.05, gabor, seed=0).shape
+    torch.Size([4, 30, 48])
+    """
+    exponent = config.smoothing_exponent
+    noise = noise_starts(config.restarts, geometry, exponent, mean, contrast, seed)
+    return torch.cat([noise, torch.as_tensor(gabor)[None]])
+
+
 def wake(
     model: Model,
     starts: Tensor,

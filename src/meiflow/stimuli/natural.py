@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,33 @@ def matched_naturals(
     weights = mask / max(float(mask.sum()), 1e-12)
     inside = (images * weights).sum(axis=(1, 2), keepdims=True)
     return project_array((images - inside) * mask, mean, contrast)
+
+
+def best_matched(
+    respond: Callable[[NDArray], NDArray],
+    images: NDArray,
+    mean: float,
+    contrast: float,
+    mask: NDArray | None = None,
+) -> NDArray[np.float32]:
+    """The image that excites most once all are at the same mean and contrast, (height, width).
+
+    Parameters
+    ----------
+    respond : callable
+        Responses (n,) to images (n, height, width).
+    images, mean, contrast, mask
+        As of `matched_naturals`.
+
+    Examples
+    --------
+    >>> stripes = 0.5 + np.outer([0.1, 0.4], np.resize([1, -1], 48)).reshape(2, 6, 8)
+    >>> best = best_matched(lambda shown: shown[:, 0, 0], stripes, mean=0.5, contrast=0.2)
+    >>> round(float(best.std()), 3)
+    0.2
+    """
+    candidates = matched_naturals(images, mean, contrast, mask)
+    return np.asarray(candidates[respond(candidates).argmax()])
 
 
 def responses_to(model: Model, images: NDArray) -> NDArray[np.float64]:

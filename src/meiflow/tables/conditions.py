@@ -15,6 +15,9 @@ from meiflow.progress import logger
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
 
+# Standard errors of a difference between two means within which they count as equal.
+_TOLD_APART = 2.0
+
 # The first word of the tables of each stimulus.
 STEMS = {"gabors": "gabor", "static_gratings": "grating"}
 
@@ -113,6 +116,35 @@ def condition_columns(stimulus: str) -> tuple[str, ...]:
     ('trial_id', 'neuron_id', 'spike_count', 'x_position', 'y_position', 'orientation')
     """
     return ("trial_id", "neuron_id", "spike_count", *PARAMETRIC[stimulus])
+
+
+def rivals_of_best(means: NDArray, errors: NDArray) -> float:
+    """How many conditions might as well be the best one of a neuron.
+
+    Their mean lies below the highest by at most two standard errors of the difference, which are
+    those of both means, added in quadrature.
+
+    Parameters
+    ----------
+    means, errors : ndarray, shape (conditions,)
+        Mean counts and their standard errors.
+
+    Returns
+    -------
+    float
+        A whole number, or NaN where a standard error is not known.
+
+    Examples
+    --------
+    >>> means, errors = np.array([5.0, 4.1, 3.9]), np.array([0.3, 0.4, 0.4])
+    >>> rivals_of_best(means, errors)
+    1
+    """
+    if not np.isfinite(errors).all():
+        return np.nan
+    best = int(np.argmax(means))
+    near = means[best] - means <= _TOLD_APART * np.hypot(errors[best], errors)
+    return int(near.sum()) - 1
 
 
 def conditions_from_table(
