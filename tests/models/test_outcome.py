@@ -11,6 +11,7 @@ import pytest
 from meiflow.models.bundle import unpack_neuron, write_bundle
 from meiflow.models.modelled import modelled_neurons, require_modelled
 from meiflow.stages.models import fit_models
+from meiflow.tables.load import load_responses
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
@@ -22,8 +23,6 @@ from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.network import load_ensemble, load_model
 from meiflow.models.outcome import write_modelled
 from meiflow.models.search import image_folds
-from meiflow.stages.models import fit_models
-from meiflow.tables.load import load_responses
 from meiflow.tables.stack import write_stack
 
 GRID = Geometry(12, 16)

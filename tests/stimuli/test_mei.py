@@ -96,7 +96,7 @@ def test_an_mei_is_no_worse_than_the_gabor_it_starts_from():
     """Too few steps to climb from noise: what is then best is the Gabor."""
     template = patterns.gabor(GRID, 8.0, 5.0, 18.0, 30.0, 60.0, 7.0)
     gabor = project_array(template[None], MEAN, CONTRAST)[0]
-    starts = mei_starts(Mei(restarts=3), GRID, MEAN, CONTRAST, gabor, seed=5)
+    starts = mei_starts(3, GRID, 1.0, MEAN, CONTRAST, seed=5, gabor=gabor)
     noise = noise_starts(3, GRID, Mei().smoothing_exponent, MEAN, CONTRAST, 5)
     assert torch.equal(starts, torch.cat([noise, torch.as_tensor(gabor)[None]]))
     response = linear(template)

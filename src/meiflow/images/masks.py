@@ -161,7 +161,7 @@ def background(image: NDArray, mask: NDArray[np.bool_]) -> float:
     --------
     >>> image = np.full((4, 4), 0.25)
     >>> image[1, 1] = 1.0
-    >>> background(image, image > 0.5)
+    >>> round(background(image, image > 0.5), 3)
     0.25
     """
     outside = image[~mask]

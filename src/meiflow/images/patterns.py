@@ -116,7 +116,7 @@ def grating(
     --------
     >>> screen = Geometry(60, 96)
     >>> upright = grating(screen, wavelength=20.0, orientation=0.0, phase=0.0)
-    >>> bool((upright == upright[0]).all())
+    >>> np.allclose(upright, upright[0])
     True
     """
     u, _ = rotated_axes(geometry, 0.0, 0.0, orientation)

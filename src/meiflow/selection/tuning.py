@@ -47,8 +47,9 @@ def lifetime_sparseness(counts: NDArray) -> NDArray[np.float64]:
     Examples
     --------
     >>> one_of_fifty = np.where(np.arange(50) == 3, 5.0, 0.0)
-    >>> lifetime_sparseness(np.column_stack([one_of_fifty, np.full(50, 2.0)])).round(2)
-    array([1., 0.])
+    >>> half_of_them = np.arange(50) % 2.0
+    >>> lifetime_sparseness(np.column_stack([one_of_fifty, half_of_them])).round(2)
+    array([1.  , 0.51])
     """
     n = len(counts)
     squares = (counts**2).sum(axis=0)

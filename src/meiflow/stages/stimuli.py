@@ -56,7 +56,8 @@ def _make_optimal(
     write_csv(row, files.best_gabor_table)
 
     mei_config = config.mei
-    starts = mei_starts(mei_config, geometry, mean, contrast, gabor, config.seed)
+    exponent = mei_config.smoothing_exponent
+    starts = mei_starts(mei_config.restarts, geometry, exponent, mean, contrast, config.seed, gabor)
     result = most_exciting(
         model,
         starts,
@@ -65,7 +66,7 @@ def _make_optimal(
         contrast,
         mei_config.steps,
         mei_config.step_size,
-        mei_config.smoothing_exponent,
+        exponent,
     )
     mei = result.images[result.best]
     _write_image(mei, files.mei, files.mei_picture)

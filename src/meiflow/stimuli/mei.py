@@ -44,7 +44,13 @@ def noise_starts(
 
 
 def mei_starts(
-    config: Mei, geometry: Geometry, mean: float, contrast: float, gabor: NDArray, seed: int
+    restarts: int,
+    geometry: Geometry,
+    exponent: float,
+    mean: float,
+    contrast: float,
+    seed: int,
+    gabor: NDArray,
 ) -> Tensor:
     """Where the ascent to one neuron's MEI starts: from noise, and from its best Gabor.
 
@@ -53,14 +59,16 @@ def mei_starts(
 
     Parameters
     ----------
-    config : Mei
-        Uses ``restarts``, the number of noise images, and ``smoothing_exponent``.
+    restarts : int
+        Number of noise images.
     geometry : Geometry
+    exponent : float
+        Smoothness of the noise; see `noise_starts`.
     mean, contrast : float
         Of the noise; those of the Gabor are left as they are.
-    gabor : ndarray, shape (height, width)
     seed : int
         Of the noise.
+    gabor : ndarray, shape (height, width)
 
     Returns
     -------
@@ -69,11 +77,10 @@ def mei_starts(
     Examples
     --------
     >>> gabor = np.full((30, 48), 0.5, np.float32)
-    >>> mei_starts(Mei(restarts=3), Geometry(30, 48), 0.5, 0.05, gabor, seed=0).shape
+    >>> mei_starts(3, Geometry(30, 48), 1.0, 0.5, 0.05, seed=0, gabor=gabor).shape
     torch.Size([4, 30, 48])
     """
-    exponent = config.smoothing_exponent
-    noise = noise_starts(config.restarts, geometry, exponent, mean, contrast, seed)
+    noise = noise_starts(restarts, geometry, exponent, mean, contrast, seed)
     return torch.cat([noise, torch.as_tensor(gabor)[None]])
 
 

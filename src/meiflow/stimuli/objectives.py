@@ -246,7 +246,7 @@ def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
     Examples
     --------
     >>> image = torch.rand(6, 8, generator=torch.Generator().manual_seed(0))
-    >>> correlations(torch.stack([image, 1 - image]))
+    >>> correlations(torch.stack([image, 1 - image])).round(decimals=3)
     tensor([[ 1., -1.],
             [-1.,  1.]])
     """

@@ -18,7 +18,7 @@ def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) 
     Examples
     --------
     >>> images = torch.full((2, 6, 8), 0.5)
-    >>> gradient(lambda stimuli: stimuli[:, 2, 3] ** 2, images)[:, 2, 2:5]
+    >>> gradient(lambda stimuli: stimuli[:, 2, 3] ** 2, images)[:, 2, 2:5].round(decimals=3)
     tensor([[0., 1., 0.],
             [0., 1., 0.]])
     """
@@ -40,7 +40,7 @@ def gradient_field(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> N
 
     Examples
     --------
-    >>> gradient_field(lambda stimuli: 3 * stimuli[:, 2, 3], (4, 5))[2]
+    >>> gradient_field(lambda stimuli: 3 * stimuli[:, 2, 3], (4, 5))[2].round(3)
     array([0., 0., 0., 3., 0.], dtype=float32)
     """
     return gradient(model, torch.full((1, *shape), grey))[0].numpy()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.images.geometry import Geometry
-from meiflow.images.projection import project
+from meiflow.images.projection import is_matched, project
 from meiflow.simulation.truth import TruthFilters, render_filters, true_drive
 from meiflow.stimuli.mei import most_exciting, noise_starts
 
