@@ -167,7 +167,8 @@ class Contrast:
     Examples
     --------
     >>> responses = torch.tensor([[4.0, 1.0, 1.0], [1.0, 4.0, 1.0]])
-    >>> Contrast(on=[0], off=[[1], [2]])(responses, torch.zeros(2, 6, 8)).round(decimals=2)
+    >>> one_against_two = Contrast(on=[0], off=[[1], [2]])
+    >>> one_against_two(responses, torch.zeros(2, 6, 8)).round(decimals=2)
     tensor([ 0.8300, -1.0400])
     """
 
@@ -261,7 +262,10 @@ def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def nearest_correlation(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Correlation of each stimulus with the one most like it (batch,); see `correlations`."""
+    """Correlation of each stimulus with the one most like it (batch,).
+
+    Parameters as of `correlations`.
+    """
     alike = correlations(stimuli, weights)
     itself = 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
     return (alike - itself).amax(1)

@@ -18,6 +18,7 @@ from meiflow.images.luminance import luminance
 from meiflow.images.projection import require_reachable
 from meiflow.models.custom import check_mode, check_responses
 from meiflow.models.fitted import FittedPopulation
+from meiflow.models.front_end import GREY
 from meiflow.models.population import PairedModel
 from meiflow.stimuli.mei import OfEach, agreeing, most_exciting_of_each, noise_starts
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _BATCH = 240  # images in one batch of a population
-_MID_GREY = 0.5
 _OF_A_NEURON = ("response", "restarts_agreeing")
 _log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def mei(
     if mean is None:
         name = "mean" if isinstance(model, FittedPopulation) else "mean_luminance"
         known: Any = getattr(model, name, None)
-        mean = _MID_GREY if known is None else float(known)
+        mean = GREY if known is None else float(known)
     require_reachable(mean, contrast, "contrast")
     attributes: dict[str, Any] = {"mean": mean, "rms_contrast": contrast}
     if starts is None:
@@ -204,7 +204,7 @@ class _Output(nn.Module):
         return self.module(cast)
 
     def _takes_channel(self, geometry: Geometry, name: str) -> bool:
-        grey = torch.full((2, *geometry.shape), _MID_GREY, device=self.device)
+        grey = torch.full((2, *geometry.shape), GREY, device=self.device)
         outputs = {}
         for channel in (True, False):
             try:
