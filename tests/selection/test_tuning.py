@@ -20,7 +20,7 @@ from meiflow.tables.counts import Trials, count_spikes, mean_responses
 
 @pytest.fixture(scope="module")
 def ours(small_session):
-    recording = read_session(small_session / "session.nwb", ("VISam",), Quality())
+    recording = read_session(small_session.session_file, ("VISam",), Quality())
     scenes = recording.scenes
     counts = count_spikes(recording.spike_times, scenes["start_time"], scenes["stop_time"])
     ids = [str(i) for i in recording.units.index]
@@ -38,7 +38,7 @@ def theirs(small_session, ours):
             NaturalScenes,
         )
 
-        session = EcephysSession.from_nwb_path(str(small_session / "session.nwb"))
+        session = EcephysSession.from_nwb_path(str(small_session.session_file))
         units = [int(i) for i in ours.neuron_ids]
         scenes = NaturalScenes(session, filter=units)
         selectivity = [scenes._get_image_selectivity(u) for u in units]

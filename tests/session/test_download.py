@@ -148,7 +148,7 @@ def test_slow_but_steady_is_fine(server, home, tiny_nwb):
 
 
 def test_a_wrong_session_is_refused(small_session, home):
-    with warehouse(small_session / "session.nwb") as server:
+    with warehouse(small_session.session_file) as server:
         with pytest.raises(MeiflowError, match=r"holds session \d+, not 798911424"):
             download(server, home)
         assert not home.exists()

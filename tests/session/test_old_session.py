@@ -9,10 +9,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from meiflow.tables.load import load_trials
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Quality
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_trials
 from meiflow.session.images import resize
 from meiflow.session.recording import read_session
 from meiflow.stages.tables import build_tables
@@ -90,12 +91,13 @@ def test_tables_of_an_old_session(tmp_path, rng, counted):
     images = resize(rng.uniform(size=(8, 30, 40)), (15, 20))
     np.save(tmp_path / "images.npy", images)
     config = parse_config({"session": {"area": "VISam"}, "image": {"height": 12, "width": 20}})
-    build_tables(config, tmp_path / "images.npy", OLD, tmp_path / "tables")
-    trials = load_trials(tmp_path / "tables")
+    results = Layout(tmp_path / "results")
+    build_tables(config, results, tmp_path / "images.npy", OLD)
+    trials = read_trials(results)
     wanted = theirs(counted, "natural_scenes", "fixed")[trials.neuron_ids]
     np.testing.assert_array_equal(trials.counts, wanted)
-    tuning = pd.read_csv(tmp_path / "tables" / "tuning.csv")
-    units = pd.read_csv(tmp_path / "tables" / "units.csv")
+    tuning = pd.read_csv(results.tuning)
+    units = pd.read_csv(results.units)
     assert set(units["waveform_duration"]) == {0.3}
     assert "d_prime" not in units
     # the unit that never fires has none

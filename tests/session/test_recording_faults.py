@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from meiflow.tables.load import load_trials, window_length
+from meiflow.tables.load import window_length
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_trials, window_length
 from meiflow.session.recording import mean_within, read_session
 from meiflow.stages.tables import build_tables
 from meiflow.tables.counts import count_spikes, outside
@@ -22,13 +24,18 @@ from meiflow.tables.counts import count_spikes, outside
 @pytest.fixture
 def copy(small_session, tmp_path):
     path = tmp_path / "session.nwb"
-    shutil.copy(small_session / "session.nwb", path)
+    shutil.copy(small_session.session_file, path)
     return path
+
+
+@pytest.fixture
+def results(tmp_path):
+    return Layout(tmp_path / "results")
 
 
 @pytest.fixture(scope="module")
 def good(small_session):
-    return read_session(small_session / "session.nwb", ("VISam",), Quality())
+    return read_session(small_session.session_file, ("VISam",), Quality())
 
 
 def test_unsorted_spike_times_are_sorted(copy, good):
@@ -82,21 +89,21 @@ def invalid_interval(path, tags, start, stop):
 
 
 def test_presentations_while_a_probe_missed_spikes_are_left_out(
-    copy, good, small_session, tmp_path, caplog
+    copy, good, small_session, results, caplog
 ):
     caplog.set_level(logging.INFO)
     first = good.scenes["start_time"].iloc[0]
     [probe] = set(good.units["probe"])
     invalid_interval(copy, ["EcephysProbe", "1", probe], first + 0.3, first + 0.6)
-    build_tables(parse_config({}), small_session / "frames", copy, tmp_path / "t")
-    kept = {int(i) for i in load_trials(tmp_path / "t").trial_ids}
+    build_tables(parse_config({}), results, small_session.scenes, copy)
+    kept = {int(i) for i in read_trials(results).trial_ids}
     assert set(good.scenes.index) - kept == set(good.scenes.index[1:3])
     assert "natural_scenes: 2 of 246 presentations left out" in caplog.text
     # another probe's units do not lose them
     assert len(read_session(copy, ("VISp",), Quality()).lost) == 0
 
 
-def test_an_interval_without_an_end_and_a_lost_stimulus(copy, good, small_session, tmp_path):
+def test_an_interval_without_an_end_and_a_lost_stimulus(copy, good):
     [probe] = set(good.units["probe"])
     last = good.scenes["start_time"].iloc[-1]
     invalid_interval(copy, ["EcephysProbe", "1", probe], last + 0.1, np.nan)
@@ -143,24 +150,26 @@ def test_odd_values_in_a_stimulus_table(copy, column, value, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_window_that_ends_before_it_starts(copy, small_session, tmp_path):
+def test_a_window_that_ends_before_it_starts(copy, small_session, results):
     with h5py.File(copy, "r+") as file:
         table = file["intervals/natural_scenes_presentations"]
         table["stop_time"][7] = table["start_time"][7] + 0.1
     config = parse_config({"session": {"window_s": [0.15, None]}})
     with pytest.raises(MeiflowError, match=r"session.window_s: starts 0.15 s .*ends after 0.1 s"):
-        build_tables(config, small_session / "frames", copy, tmp_path / "t")
+        build_tables(config, results, small_session.scenes, copy)
 
 
-def test_tables_of_another_session_do_not_stay(copy, small_session, tmp_path):
-    build_tables(parse_config({}), small_session / "frames", copy, tmp_path / "t")
-    assert (tmp_path / "t" / "tuning.csv").exists()
+def test_tables_of_another_session_do_not_stay(copy, small_session, results):
+    build_tables(parse_config({}), results, small_session.scenes, copy)
+    assert results.tuning.exists()
     with h5py.File(copy, "r+") as file:
         for name in ("gabors", "static_gratings"):
             del file[f"intervals/{name}_presentations"]
-    build_tables(parse_config({}), small_session / "frames", copy, tmp_path / "t")
-    for name in ("gabor_responses", "grating_responses", "tuning"):
-        assert not (tmp_path / "t" / f"{name}.csv").exists()
+    build_tables(parse_config({}), results, small_session.scenes, copy)
+    for path in results.named(
+        "gabor_responses", "gabor_trials", "grating_responses", "grating_trials", "tuning"
+    ):
+        assert not path.exists()
 
 
 def test_rows_out_of_order_and_numbers_as_text(copy, good, rng):
@@ -197,14 +206,14 @@ def test_window_to_the_presentations_own_end(copy, small_session, good, tmp_path
         table = file["intervals/natural_scenes_presentations"]
         row = int(np.argmin(np.abs(table["start_time"][:] - onset[late])))
         table["stop_time"][row] = onset[late] + 0.1
-    totals = {}
+    totals, layouts = {}, {name: Layout(tmp_path / name) for name in ("fixed", "own")}
     for name, window in (("fixed", [0.0, 0.25]), ("own", [0.0, None])):
         config = parse_config({"session": {"window_s": window}})
-        build_tables(config, small_session / "frames", copy, tmp_path / name)
-        totals[name] = load_trials(tmp_path / name).counts[late].sum()
+        build_tables(config, layouts[name], small_session.scenes, copy)
+        totals[name] = read_trials(layouts[name]).counts[late].sum()
     assert totals["fixed"] - totals["own"] == counts[late].sum()
-    assert 0.2499 > window_length((0.0, None), tmp_path / "own") > 0.249
-    assert window_length((0.0, 0.25), tmp_path / "own") == 0.25
+    assert 0.2499 > window_length((0.0, None), layouts["own"]) > 0.249
+    assert window_length((0.0, 0.25), layouts["own"]) == 0.25
 
 
 def test_no_units_and_no_scenes(copy):

@@ -22,7 +22,7 @@ def allen(small_session):
         warnings.simplefilter("ignore")
         from allensdk.brain_observatory.ecephys.ecephys_session import EcephysSession
 
-        session = EcephysSession.from_nwb_path(str(small_session / "session.nwb"))
+        session = EcephysSession.from_nwb_path(str(small_session.session_file))
         _ = session.units, session.stimulus_presentations
         yield session
 
@@ -74,7 +74,7 @@ def test_stimuli_and_running_are_there(allen, small_config):
 
 
 def test_counts_equal_allensdks_cell_for_cell(allen, small_session):
-    ours = read_session(small_session / "session.nwb", None, Quality())
+    ours = read_session(small_session.session_file, None, Quality())
     onset = ours.scenes["start_time"].to_numpy()
     mine = count_spikes(ours.spike_times, onset, onset + 0.25)
     theirs = allen.presentationwise_spike_counts(
@@ -93,9 +93,9 @@ def test_counts_equal_allensdks_cell_for_cell(allen, small_session):
 def test_truth_stays_out_of_the_file(small_session):
     import h5py
 
-    truth = pd.read_csv(small_session / "truth.csv")
+    truth = pd.read_csv(small_session.truth)
     names: list[str] = []
-    with h5py.File(small_session / "session.nwb") as file:
+    with h5py.File(small_session.session_file) as file:
         file.visit(names.append)
     words = {"wavelength", "orientation_deg", "kind", "truth", "gain_hz", "semisaturation"}
     assert not [n for n in names if words & set(n.lower().split("/"))]
@@ -103,7 +103,7 @@ def test_truth_stays_out_of_the_file(small_session):
 
 
 def test_areas_and_quality_are_explained(small_session, tmp_path):
-    nwb = small_session / "session.nwb"
+    nwb = small_session.session_file
     only = read_session(nwb, ("VISp",), Quality())
     assert set(only.units["area"]) == {"VISp"}
     with pytest.raises(MeiflowError, match=r"session.area: 'VISpp'.*did you mean 'VISp'"):
@@ -126,15 +126,15 @@ def test_areas_and_quality_are_explained(small_session, tmp_path):
 
 
 def test_same_seed_same_session(small_config, small_session, tmp_path):
-    from meiflow.simulation.simulate import simulate_session
+    from meiflow.results.layout import Layout
+    from meiflow.stages.simulate import simulate
 
-    simulate_session(small_config, tmp_path / "s.nwb", tmp_path / "f", tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_bytes() == (small_session / "truth.csv").read_bytes()
+    again = Layout(tmp_path)
+    simulate(small_config, again)
+    assert again.truth.read_bytes() == small_session.truth.read_bytes()
     for name in ("000.png", "039.png"):
-        assert (tmp_path / "f" / name).read_bytes() == (
-            small_session / "frames" / name
-        ).read_bytes()
-    one = read_session(small_session / "session.nwb", None, Quality())
-    two = read_session(tmp_path / "s.nwb", None, Quality())
+        assert (again.scenes / name).read_bytes() == (small_session.scenes / name).read_bytes()
+    one = read_session(small_session.session_file, None, Quality())
+    two = read_session(again.session_file, None, Quality())
     for a, b in zip(one.spike_times, two.spike_times, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -12,11 +12,13 @@ from scipy.stats import sem
 from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_csv
+from meiflow.results.layout import Layout
 from meiflow.stages.tables import build_tables
 from meiflow.tables.conditions import (
     Conditions,
+    condition_columns,
     conditions_from_table,
-    read_conditions,
     rivals_of_best,
 )
 
@@ -60,32 +62,6 @@ def test_errors_are_scipys(trials):
             assert np.isnan(found.errors[row, 0])
 
 
-@pytest.mark.parametrize(
-    ("apart", "expected"),
-    [(0.0, 1), (0.95, 1), (1.05, 0), (1.4, 0)],  # the error of the difference is 0.5
-)
-def test_a_rival_is_within_two_standard_errors_of_the_difference(apart, expected):
-    """Errors of 0.3 and 0.4 are 0.5 together; their sum, or the best one's alone, are not."""
-    means, errors = np.array([1.0, 5.0 - apart, 5.0]), np.array([0.1, 0.4, 0.3])
-    assert rivals_of_best(means, errors) == expected
-    assert rivals_of_best(10 * means + 3, 10 * errors) == expected
-
-
-def test_nobody_knows_the_rivals_without_an_error():
-    assert np.isnan(rivals_of_best(np.array([5.0, 1.0]), np.array([0.3, np.nan])))
-
-
-def test_the_trials_of_a_session_make_its_means(small_tables):
-    for stimulus, stem in (("gabors", "gabor"), ("static_gratings", "grating")):
-        means = pd.read_csv(small_tables / f"{stem}_responses.csv")
-        found = read_conditions(small_tables, stimulus)
-        assert found.neuron_ids == list(means.columns[5:])
-        np.testing.assert_allclose(found.means, means[found.neuron_ids], atol=1e-7)
-        assert (np.diff(found.trial_ids.astype(int)) > 0).all()
-    with pytest.raises(MeiflowError, match="no counts of neuron nobody"):
-        found.of_neuron("nobody")
-
-
 def own_session(folder, gabors):
     rng = np.random.default_rng(0)
     np.save(folder / "images.npy", rng.random((5, 8, 12)))
@@ -119,13 +95,20 @@ def test_own_gabors_become_tables(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     config = own_session(tmp_path, gabor_rows())
     check_inputs(config)
-    build_tables(config, tmp_path / "images.npy", None, tmp_path / "out")
-    table = pd.read_csv(tmp_path / "out" / "gabor_responses.csv")
+    results = Layout(tmp_path / "out")
+    build_tables(config, results, tmp_path / "images.npy", None)
+    table = pd.read_csv(results.gabor_responses)
     assert table["a"].tolist() == [0, 0]
     assert table["b"].tolist() == [1, 2]
-    assert (tmp_path / "out" / "tuning.csv").exists()
-    assert not (tmp_path / "out" / "grating_responses.csv").exists()
+    assert results.tuning.exists()
+    assert not results.grating_responses.exists()
     assert "1 of 2 neurons have no row there" in caplog.text
+
+
+def checked(path, stimulus, neurons):
+    """A user's table as conditions, as the tables stage reads it."""
+    table = read_csv(path, condition_columns(stimulus))
+    return conditions_from_table(table, path, stimulus, neurons, GRID, f"session.{stimulus}")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +127,7 @@ def test_own_gabors_become_tables(tmp_path, caplog):
 def test_wrong_own_gabors(tmp_path, changed, message):
     gabor_rows(**changed).to_csv(tmp_path / "g.csv", index=False)
     with pytest.raises(MeiflowError, match=message):
-        conditions_from_table(tmp_path / "g.csv", "gabors", ["a", "b"], GRID, "session.gabors")
+        checked(tmp_path / "g.csv", "gabors", ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +147,7 @@ def test_gratings_in_other_units_are_refused(tmp_path, changed, message):
     rows[1] |= changed
     pd.DataFrame(rows).to_csv(tmp_path / "g.csv", index=False)
     with pytest.raises(MeiflowError, match=message):
-        conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
+        checked(tmp_path / "g.csv", "static_gratings", ["a"])
 
 
 def test_frequencies_beyond_the_pixels_are_told(tmp_path, caplog):
@@ -173,7 +156,7 @@ def test_frequencies_beyond_the_pixels_are_told(tmp_path, caplog):
     pd.DataFrame([row | {"spatial_frequency": 2.0, "phase": 0}]).to_csv(
         tmp_path / "g.csv", index=False
     )
-    conditions_from_table(tmp_path / "g.csv", "static_gratings", ["a"], GRID, "session.x")
+    checked(tmp_path / "g.csv", "static_gratings", ["a"])
     assert "above 0.396 cycles per degree are beyond the pixels" in caplog.text
 
 
@@ -185,3 +168,18 @@ def test_paths_are_checked_before_anything_runs(tmp_path):
     config = parse_config({"session": {"source": "simulated", "gabors": "g.csv"}})
     with pytest.raises(MeiflowError, match="only source tables takes a CSV"):
         check_inputs(config)
+
+
+@pytest.mark.parametrize(
+    ("apart", "expected"),
+    [(0.0, 1), (0.95, 1), (1.05, 0), (1.4, 0)],  # the error of the difference is 0.5
+)
+def test_a_rival_is_within_two_standard_errors_of_the_difference(apart, expected):
+    """Errors of 0.3 and 0.4 are 0.5 together; their sum, or the best one's alone, are not."""
+    means, errors = np.array([1.0, 5.0 - apart, 5.0]), np.array([0.1, 0.4, 0.3])
+    assert rivals_of_best(means, errors) == expected
+    assert rivals_of_best(10 * means + 3, 10 * errors) == expected
+
+
+def test_nobody_knows_the_rivals_without_an_error():
+    assert np.isnan(rivals_of_best(np.array([5.0, 1.0]), np.array([0.3, np.nan])))

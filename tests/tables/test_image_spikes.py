@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meiflow.tables.load import load_trials
 
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_arrays, write_arrays
-from meiflow.tables.image_spikes import AFTER_S, BEFORE_S, ImageSpikes, read_image_spikes
+from meiflow.tables.image_spikes import AFTER_S, BEFORE_S, ImageSpikes
 
 
 def test_spikes_stand_at_their_time_after_onset():
@@ -40,32 +38,3 @@ def test_every_trial_holds_just_the_spikes_of_its_window(seed, neurons, presenta
             for own, onset in zip(found, shown, strict=True):
                 inside = train[(train > onset - BEFORE_S) & (train <= onset + AFTER_S)] - onset
                 np.testing.assert_allclose(own, inside, atol=5.1e-5)
-
-
-def test_the_tables_of_a_session_have_them(small_tables, small_config):
-    """Those within the counting window are as many as were counted."""
-    spikes = read_image_spikes(small_tables / "image_spikes.npz")
-    trials = load_trials(small_tables)
-    start, stop = small_config.session.window_s
-    neuron = trials.neuron_ids[2]
-    for image in (-1, 5):
-        counted = trials.counts[trials.image_ids == image, 2]
-        found = [((t > start) & (t <= stop)).sum() for t in spikes.of_neuron(neuron, image)]
-        assert abs(np.array(found) - counted).max() <= 1  # a spike within a tick of the edge
-        assert np.mean(found == counted) > 0.8
-
-
-def test_what_is_damaged_is_said(tmp_path):
-    path = tmp_path / "image_spikes.npz"
-    ImageSpikes.of([np.array([1.0])], [0.9], [0], ["a"]).write(path)
-    whole = read_arrays(path)
-    assert read_image_spikes(path).of_neuron("a", 0)[0].tolist() == pytest.approx([0.1])
-    write_arrays({k: v for k, v in whole.items() if k != "counts"}, path)
-    with pytest.raises(MeiflowError, match="lacks counts; make the tables again"):
-        read_image_spikes(path)
-    write_arrays(whole | {"tick_s": 1e-3}, path)
-    with pytest.raises(MeiflowError, match="other time steps"):
-        read_image_spikes(path)
-    write_arrays(whole | {"ticks": np.zeros(3, np.int16)}, path)
-    with pytest.raises(MeiflowError, match="do not belong together"):
-        read_image_spikes(path)

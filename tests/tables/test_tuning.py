@@ -21,7 +21,7 @@ AZIMUTH_0, ELEVATION_0 = 50, 10
 
 @pytest.fixture(scope="module")
 def recording(small_session):
-    return read_session(small_session / "session.nwb", None, Quality())
+    return read_session(small_session.session_file, None, Quality())
 
 
 def table_of(recording, stimulus, window):
@@ -38,7 +38,7 @@ def allen(small_session):
         warnings.simplefilter("ignore")
         from allensdk.brain_observatory.ecephys.ecephys_session import EcephysSession
 
-        yield EcephysSession.from_nwb_path(str(small_session / "session.nwb"))
+        yield EcephysSession.from_nwb_path(str(small_session.session_file))
 
 
 @pytest.mark.filterwarnings("ignore")

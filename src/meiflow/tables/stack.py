@@ -71,13 +71,14 @@ class StackInfo:
         """
         try:
             document = json.loads(text)
+            height, width, width_deg, height_deg = (document[key] for key in _GEOMETRY)
             return cls(
-                np.array(document["image_ids"], dtype=np.int64),
-                Geometry(*(document[key] for key in _GEOMETRY)),
+                np.array(list(document["image_ids"]), dtype=np.int64),
+                Geometry(int(height), int(width), float(width_deg), float(height_deg)),
                 float(document["mean_luminance"]),
                 float(document["mean_contrast"]),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(str(error)) from None
 
     def require(self, geometry: Geometry, where: object) -> None:

@@ -7,6 +7,8 @@ from meiflow.stages.movies import make_movies
 
 from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
+from meiflow.results.layout import Layout
+from meiflow.stages.movie import make_movies
 
 OWN = """
 import torch
@@ -53,8 +55,10 @@ def here(tmp_path, monkeypatch):
 
 def test_movies_of_two_neurons(here):
     check_inputs(config())
-    make_movies(config(neurons=[0, 1], response="last", contrast=0.2), here / "out")
-    movies = np.load(here / "out" / "movies.npy")
+    results = Layout(here / "out")
+    make_movies(config(neurons=[0, 1], response="last", contrast=0.2), results)
+    files = results.procedure("movies")
+    movies = np.load(files.images)
     assert movies.shape == (2, 1, 6, 16, 24)
     np.testing.assert_allclose(movies.mean((1, 2, 3, 4)), 0.5, atol=1e-4)
     np.testing.assert_allclose(movies.std((1, 2, 3, 4)), 0.2, atol=1e-4)
@@ -62,15 +66,16 @@ def test_movies_of_two_neurons(here):
     assert left[0].argmax() == 5
     assert left[1, 5] - left[1, 4] > 0.5
     assert np.abs(left[1, :4] - 0.5).max() < 0.1
-    table = pd.read_csv(here / "out" / "movies.csv")
+    table = pd.read_csv(files.table)
     assert table["neuron_id"].tolist() == [0, 1]
     assert (table["predicted_response"] >= table["lowest_restart"]).all()
-    assert (here / "out" / "movies.png").stat().st_size > 1000
+    assert files.picture.stat().st_size > 1000
 
 
 def test_the_mean_over_time_is_another_objective(here):
-    make_movies(config(temporal_sigma=1.0), here / "out")
-    left = np.load(here / "out" / "movies.npy")[0, 0, :, :, :12].mean((-2, -1))
+    results = Layout(here / "out")
+    make_movies(config(temporal_sigma=1.0), results)
+    left = np.load(results.procedure("movies").images)[0, 0, :, :, :12].mean((-2, -1))
     assert (left > 0.5).all()
 
 
@@ -86,7 +91,7 @@ def test_the_mean_over_time_is_another_objective(here):
 )
 def test_wrong_models_are_named(here, movie, message):
     with pytest.raises(MeiflowError, match=message):
-        make_movies(config(**movie), here / "out")
+        make_movies(config(**movie), Layout(here / "out"))
     assert not (here / "out").exists()
 
 

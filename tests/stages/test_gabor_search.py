@@ -1,0 +1,75 @@
+"""The Gabor stage: files of all neurons from one search, and a neuron's share of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from meiflow.config.config import parse_config
+from meiflow.errors import MeiflowError
+from meiflow.images import patterns
+from meiflow.images.geometry import Geometry
+from meiflow.results.layout import Layout
+from meiflow.results.stimuli import read_gabor
+from meiflow.stages.gabor_search import search_gabors
+from tests.known import linear, write_fitted, write_models, write_stack
+
+GRID = Geometry(30, 48)
+CONFIG = parse_config(
+    {
+        "image": {"height": 30, "width": 48},
+        "mei": {"mean": 0.45, "contrast": 0.06},
+        "gabor": {
+            "wavelengths_deg": [18.0],
+            "orientations": 4,
+            "aspects": [1.2],
+            "refine_steps": 10,
+            "refine_top": 2,
+        },
+    }
+)
+COLUMNS = (
+    "neuron_id,x_deg,y_deg,wavelength_deg,orientation_deg,phase_deg,sigma_deg,aspect,"
+    "predicted_response,searched,grid_response"
+)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two neurons, of which one has an id that looks like a number."""
+    results = Layout(tmp_path)
+    shapes = patterns.gabor(GRID, np.array([-20.0, 15.0]), 8.0, 18.0, 45.0, 0.0, 8.0)
+    states = {name: linear(shape) for name, shape in zip(("007", "right"), shapes, strict=True)}
+    write_models(results, GRID, states)
+    write_stack(results, np.full((2, 30, 48), 0.45), GRID)
+    return results
+
+
+def test_every_neuron_finds_its_own_row_and_image(results):
+    torch.set_num_threads(1)
+    write_fitted(results, ["right", "007"])
+    search_gabors(CONFIG, results, threads=2)
+    files = results.procedure("best_gabors")
+    header, *rows = files.table.read_text().splitlines()
+    assert header == COLUMNS
+    assert [row.split(",")[0] for row in rows] == ["right", "007"]
+    assert files.picture.stat().st_size
+    for neuron, x in (("007", -20.0), ("right", 15.0)):
+        image, row = read_gabor(results, neuron)
+        assert row["x_deg"].item() == pytest.approx(x, abs=10)
+        assert "neuron_id" not in row
+        assert row["searched"].item() == CONFIG.gabor.size(GRID.width_deg, GRID.height_deg)
+        assert row["predicted_response"].item() >= row["grid_response"].item()
+        assert image.mean() == pytest.approx(0.45, abs=1e-4)
+        assert image.std() == pytest.approx(0.06, abs=1e-4)
+        bright = np.unravel_index(np.abs(image - 0.45).argmax(), image.shape)[1]
+        assert GRID.x[bright] == pytest.approx(x, abs=12)
+
+
+def test_what_cannot_be_searched_is_told(results):
+    write_fitted(results, [])
+    with pytest.raises(MeiflowError, match="no neuron was selected"):
+        search_gabors(CONFIG, results, threads=1)
+    write_fitted(results, ["007", "8"])
+    with pytest.raises(MeiflowError, match=r"models\.zip: has no neuron 8"):
+        search_gabors(CONFIG, results, threads=1)
+    assert not any(path.exists() for path in results.procedure("best_gabors"))
