@@ -1,9 +1,9 @@
-"""Names of the procedures' stimuli; light, so that the workflow can read it."""
+"""Names of the procedures' stimuli; a light module, so that the workflow can import it."""
 
 from __future__ import annotations
 
-# Procedure -> stimulus, where its images are meant to excite. They are shown to simulated
-# neurons at the common mean and contrast; of a receptive field, the linear one.
+# Procedure -> stimulus, for procedures that make excitatory images. These are shown to simulated
+# neurons at the common mean and contrast; for receptive fields, the linear RF is shown.
 SHOWN_PROCEDURES = {
     "population_mei": "noise_mei",
     "notebook_mei": "notebook_mei",
