@@ -1,4 +1,4 @@
-"""The stage that puts all sessions together: tables, figures, and one self-contained page."""
+"""The stage that combines all sessions: tables, figures, and one self-contained page."""
 
 from __future__ import annotations
 
@@ -33,19 +33,18 @@ def combine_sessions(
     config : Config
         The whole configuration, with its key ``sessions``.
     results : path
-        The folder of the sessions' results folders.
+        Folder that contains the results folders of the sessions.
     warehouse : path or None
         Table of `meiflow.session.download.choose_sessions`; needed for ``sessions: all``.
     output : path
         Folder to fill.
     calibration : Calibration, optional
-        What a trust mark is worth; by default, where there are marks, as it was measured for this
-        version.
+        Precision of the trust flag; by default, if there are flags, as measured for this version.
 
     Raises
     ------
     MeiflowError
-        If a result is missing or damaged, or no session has a neuron left.
+        If a result is missing or damaged, or if no session has any neurons left.
     """
     data = gather(results, _ids(config, warehouse))
     calibration = calibration or calibration_of(data.neurons)
@@ -75,7 +74,7 @@ def combine_sessions(
         _left_out(warehouse),
     )
     write_text(render(view, config), output / "report.html")
-    say(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
+    say(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
 
 
 def render(view: CombinedView, config: Config) -> str:
@@ -111,11 +110,12 @@ def _ids(config: Config, warehouse: Path | None) -> list[str]:
 
 
 def _left_out(warehouse: Path | None) -> list[str]:
-    """Which sessions of the warehouse were not chosen, and why."""
+    """Sentence on which sessions of the warehouse were not chosen, and why."""
     if warehouse is None:
         return []
     table = read_csv(warehouse, ("session_id", "chosen", "reason"))
     reasons = table.loc[~table["chosen"], "reason"].value_counts()
-    told = [f"{count} {reason}" for reason, count in reasons.items()]
-    many = f"Of the warehouse's {len(table)} sessions, {int(table['chosen'].sum())} were chosen"
-    return [f"{many}; {'; '.join(told)}." if told else f"{many}."]
+    excluded = [f"{count} ({reason})" for reason, count in reasons.items()]
+    chosen = int(table["chosen"].sum())
+    text = f"Of the {len(table)} sessions in the warehouse, {chosen} were chosen"
+    return [f"{text}; excluded: {'; '.join(excluded)}." if excluded else f"{text}."]

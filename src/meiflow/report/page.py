@@ -30,20 +30,20 @@ def write_report(
     Parameters
     ----------
     config : Config
-        The whole configuration; printed on the page.
+        The whole configuration, which is shown on the page.
     results : path
-        Results folder of the session, complete.
+        Complete results folder of the session.
     loop_path : path or None
         closed_loop.csv of a simulated session.
     recorded : bool
-        Whether recorded tuning was compared with what the models predict.
+        Whether recorded tuning was compared with the models' predictions.
     figures : path
         Folder for the figures.
     output : path
-        The page: one file that opens without a network.
+        The page, a single file that works offline.
     calibration : Calibration, optional
-        What a trust mark is worth; by default, where the summary has marks, as it was measured
-        for this version.
+        Precision of the trust flag; by default, if the summary contains flags, as measured for
+        this version.
 
     Raises
     ------
@@ -73,9 +73,9 @@ def render(view: ReportView, config: Config, inputs: list[dict[str, Any]], movie
     view : ReportView
     config : Config
     inputs : list of dict
-        As `meiflow.report.provenance.read_provenance` returns them.
+        Output of `meiflow.report.provenance.read_provenance`.
     movies : str
-        Picture of an own model's movies as a ``data:`` address; empty if there is none.
+        Picture of the movies for a custom model as a ``data:`` URL; empty if there is none.
     """
     text = json.dumps(config.model_dump(mode="json"), indent=1)
     return filled(
@@ -94,14 +94,14 @@ def render(view: ReportView, config: Config, inputs: list[dict[str, Any]], movie
 
 
 def filled(name: str, **values: Any) -> str:
-    """A page of one template, with the style and the scripts in it.
+    """Render a template with the style and the scripts embedded.
 
     Parameters
     ----------
     name : str
-        Of ``templates/{name}.html.jinja`` and of the script beside it.
+        Name of ``templates/{name}.html.jinja`` and of its script ``templates/{name}.js``.
     **values
-        What the template shows; text in them is escaped.
+        Values used by the template; text in them is escaped.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

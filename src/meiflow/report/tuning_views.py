@@ -1,4 +1,4 @@
-"""Recorded and predicted tuning read back, for figures."""
+"""Read recorded and predicted tuning for figures."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NOTHING = (np.empty(0), np.empty(0))
 
 
 def of_neurons(recorded: Conditions, neurons: list[str]) -> Conditions:
-    """The same trials of some neurons."""
+    """The same trials, restricted to some neurons."""
     columns = [recorded.of_neuron(neuron) for neuron in neurons]
     counts = recorded.counts[:, columns]
     return Conditions(recorded.parameters, recorded.trial_ids, recorded.condition, neurons, counts)
 
 
 def tuning_views(tables: Path, output: Path, neurons: list[str]) -> dict[str, TuningView]:
-    """What `meiflow.figures.recorded.tuning_figure` shows of every neuron."""
+    """Data of every neuron for `meiflow.figures.recorded.tuning_figure`."""
     scores = read_csv(output / "recorded.csv", ("neuron_id", "curve"))
     curves = read_curves(tables, output, neurons)
     maps, x, y = position_maps(curves["position"]) if "position" in curves else ({}, *_NOTHING)
@@ -49,7 +49,7 @@ def tuning_views(tables: Path, output: Path, neurons: list[str]) -> dict[str, Tu
 
 
 def read_curves(tables: Path, output: Path, neurons: list[str]) -> dict[str, Curve]:
-    """The curves again, from what `compare_recorded` wrote, for figures."""
+    """Read the curves written by `compare_recorded`."""
     curves: dict[str, Curve] = {}
     for stimulus, stem in STEMS.items():
         path = output / f"predicted_{stem}s.csv"

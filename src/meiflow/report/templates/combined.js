@@ -1,5 +1,5 @@
 
-  // ---- table: only one page of its rows is drawn at a time ------------------------------------
+  // ---- table: only one page of rows is rendered at a time -------------------------------------
   const ROWS = 100;
   const { columns: names, rows } = json("data-table");
   const table = document.getElementById("table"), body = table.tBodies[0], heads = all("th", table);
@@ -65,7 +65,7 @@
     const compare = (p, q) => typeof p === "string" ? p.localeCompare(q, "en", { numeric: true }) : p - q;
     order = [...order].sort((i, j) => {
       const p = rows[i][column], q = rows[j][column];
-      if (p === null || q === null) return (p === null) - (q === null);  // what is missing stands last
+      if (p === null || q === null) return (p === null) - (q === null);  // missing values last
       return down ? compare(q, p) : compare(p, q);
     });
     filter();

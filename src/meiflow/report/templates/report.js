@@ -12,7 +12,7 @@
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     [...body.rows].sort((a, b) => {
       const p = value(a, column), q = value(b, column);
-      if (p === "" || q === "") return (p === "") - (q === "");  // what is missing stands last
+      if (p === "" || q === "") return (p === "") - (q === "");  // missing values last
       return down ? compare(q, p) : compare(p, q);
     }).forEach(row => body.append(row));
   }));
@@ -50,12 +50,12 @@
     first.focus();
   });
 
-  // ---- one page per neuron, opened by the address ---------------------------------------------
+  // ---- one page per neuron, opened by the URL hash --------------------------------------------
   let last = null, height = 0;
   const pageOf = hash => {
     if (!hash.startsWith("#neuron-")) return null;
     let id = hash.slice(1);
-    try { id = decodeURIComponent(id); } catch { /* not encoded: as it is */ }
+    try { id = decodeURIComponent(id); } catch { /* not encoded */ }
     const page = document.getElementById(id);
     return page?.classList.contains("neuron") ? page : null;
   };
