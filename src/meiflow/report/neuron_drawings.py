@@ -266,13 +266,13 @@ def _tuning(view: TuningView | None, neuron: str) -> list[Drawing]:
         columns = {"value": values, "recorded": recorded, "sem": error, "predicted": predicted}
         maps.append(pd.DataFrame({"curve": name} | columns))
     known = view.scores["cc_abs"].dropna()
-    values = ", ".join(f"{str(k).replace('_', ' ')} {v:.2f}" for k, v in known.items())
+    correlations = ", ".join(f"{str(k).replace('_', ' ')} {v:.2f}" for k, v in known.items())
     return [
         drawing(
             "tuning",
             "Recorded and predicted tuning",
             f"Recorded and predicted responses of neuron {neuron} to Gabors and gratings; "
-            f"correlations: {values}.",
+            f"correlations: {correlations}.",
             "These stimuli were shown in the same session; the model was fitted to natural images "
             "and predicts the responses to them. Bars: standard error. Ceiling: correlation that a "
             "perfect model would reach, given the noise.",
