@@ -77,4 +77,4 @@ lock:
 	mv requirements.lock.part requirements.lock
 
 clean:
-	rm -rf $(VENV) .snakemake results docs/_build
+	rm -rf $(VENV) .snakemake results/*/ docs/_build

@@ -13,13 +13,16 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from meiflow import __version__ as VERSION
-from meiflow.config.config import parse_config, read_yaml, resolved
-from meiflow.session.dataset import COMBINED, Dataset
-from meiflow.errors import MeiflowError
-from meiflow.models.modelled import modelled_neurons
 from meiflow.cli.process import RUN
-from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.config.config import parse_config, read_yaml, resolved
+from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES
+from meiflow.errors import MeiflowError
 from meiflow.io.writing import require_writable
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import CombinedLayout, Layout
+from meiflow.results.neurons import fitted_neurons
+from meiflow.session.dataset import COMBINED, Dataset
+from meiflow.stages.registry import STAGES
 
 min_version("9.0")
 os.environ[RUN] = str(os.getpid())  # its jobs do not outlive it
@@ -47,7 +50,6 @@ wildcard_constraints:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/dataset.smk"
 include: "workflow/rules/session.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/selection.smk"
@@ -57,6 +59,7 @@ include: "workflow/rules/experiments.smk"
 include: "workflow/rules/comparison.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/dataset.smk"
 include: "workflow/rules/combined.smk"
 
 
@@ -76,8 +79,7 @@ onstart:
 # Less work than to submit them.
 localrules:
     all,
-    modelled,
-    model,
+    fitted_neurons,
     summary,
 
 
@@ -85,6 +87,6 @@ rule all:
     default_target: True
     input:
         everything,
-        combined_files() if DATASET.many else [],
+        rules.combine.output if DATASET.many else [],
     message:
         f"Done: open {FRONT_PAGE}"

@@ -1,19 +1,19 @@
-# Many sessions: which of them, and what they say together.
+# Many sessions: which of them, and what they show together.
 
 if DATASET.ids is None:
 
     checkpoint sessions:
         output:
-            f"{ALL}/warehouse.csv",
+            ALL.warehouse,
         log:
-            f"{ALL}/logs/sessions.log",
+            ALL.root / "logs" / "sessions.log",
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
             download=1,
+            mem_mb=lambda wildcards, attempt: 2000 * attempt,
+            runtime=lambda wildcards, attempt: 60 * attempt,
         params:
             config=resolved(
                 CONFIG,
@@ -21,12 +21,11 @@ if DATASET.ids is None:
                 "session.area",
                 "session.quality",
             ),
-            data="data/allen",
             version=VERSION,
         message:
             "Asking the warehouse for its sessions"
         shell:
-            "meiflow sessions --config {params.config:q} --data {params.data:q} --choose"
+            "meiflow sessions --config {params.config:q} --data data/allen --choose"
             " --output {output:q} > {log:q} 2>&1"
 
 
@@ -34,41 +33,27 @@ if DATASET.many:
 
     rule combine:
         input:
-            sessions=of_sessions(session_results),
-            warehouse=f"{ALL}/warehouse.csv" if DATASET.ids is None else [],
+            of_sessions(combined_of_session),
+            ALL.warehouse if DATASET.ids is None else [],
         output:
-            combined_files(),
+            ALL.report,
+            ALL.neurons,
+            ALL.sessions,
+            ALL.estimates,
+            ALL.cost,
+            ALL.figures("gallery", "areas", "distributions", "models"),
         log:
-            f"{ALL}/logs/combine.log",
+            ALL.root / "logs" / "combine.log",
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            **needs("combine"),
         params:
-            config=resolved(
-                DATASET.config,
-                "session",
-                "sessions",
-                "image",
-                "selection",
-                "model",
-                "mei",
-                "stimuli",
-                "movie",
-                "gabor",
-                "comparison",
-                "experiments",
-                "report",
-                "seed",
-            ),
-            folder=subpath(output[0], parent=True),
-            results=subpath(output[0], ancestor=2),
-            warehouse=f"--warehouse {ALL}/warehouse.csv" if DATASET.ids is None else "",
+            config=resolved(DATASET.config, *STAGES["combine"].keys),
+            results=ALL.root.parent,
             version=VERSION,
         message:
             "Putting the sessions together"
         shell:
-            "meiflow combine --config {params.config:q} --results {params.results:q}"
-            " {params.warehouse} --output {params.folder:q} > {log:q} 2>&1"
+            command("combine")

@@ -3,68 +3,79 @@
 
 rule comparison:
     input:
-        stimulus_files(),
-        [] if CONFIG.model.custom else f"{NEURON}/ensemble.pt",
-        images=f"{TABLES}/images.npy",
-        model=f"{NEURON}/model.pt",
+        R.models,
+        R.cross_validation,
+        R.image_info,
+        # a user's module is scored here; ours have been
+        [R.trials, R.responses, R.images] if CUSTOM else [],
+        CUSTOM_CODE,
+        N.mei,
+        N.best_gabor,
+        N.best_natural,
+        N.windowed_natural,
+        N.gabor if HAS.gabors else [],
+        ancient(R.fitted_neurons),
     output:
-        reported(comparison_files()[1:], "Neurons", "spectra", subcategory="{neuron}"),
-        table=comparison_files()[0],
+        N.comparison,
+        N.scores,
+        N.spectra,
+        N.mei_mask,
+        N.mei_mask_picture,
+        reported(
+            [N.spectra_png, N.spectra_svg],
+            "Neurons",
+            "spectra",
+            subcategory="{neuron}",
+        ),
     log:
-        f"{LOGS}/neurons/{{neuron}}/comparison.log",
+        R.log("neurons/{neuron}/comparison"),
     benchmark:
-        f"{TIMES}/neurons/{{neuron}}/comparison.tsv"
+        timing("neurons/{neuron}/comparison")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("comparison"),
     params:
-        config=config_for("image", "model.custom", "mei", *MEASURED),
-        tables=subpath(input.images, parent=True),
-        gabors=GABORS,
-        folder=subpath(input.model, parent=True),
-        folds="" if CONFIG.model.custom else f"--folds {NEURON}/ensemble.pt",
+        config=config_for("comparison"),
+        results=folder_of,
         version=VERSION,
     message:
         "Comparing the stimuli of neuron {wildcards.neuron}"
     shell:
-        "meiflow compare --config {params.config:q} --model {input.model:q}"
-        " --tables {params.tables:q} --stimuli {params.folder:q} {params.gabors} {params.folds}"
-        " --output {output.table:q} > {log:q} 2>&1"
+        command("comparison")
 
 
-rule notebook:
+rule compare_notebook:
     input:
-        f"{NEURON}/mei.npy",
-        f"{NEURON}/gabor.npy" if FILES.gabors else [],
-        f"{TABLES}/gabor_trials.csv" if FILES.gabors else [],
-        procedure_files("notebook_mei")[:2],
-        images=f"{TABLES}/images.npy",
-        model=f"{NEURON}/model.pt",
+        R.models,
+        R.image_info,
+        R.gabor_trials if HAS.gabors else [],
+        R.procedure("notebook_mei").images,
+        R.procedure("notebook_mei").table,
+        N.mei,
+        N.gabor if HAS.gabors else [],
+        CUSTOM_CODE,
+        ancient(R.fitted_neurons),
     output:
-        notebook_files(),
+        N.notebook,
+        N.notebook_png,
+        N.notebook_svg,
+        [N.notebook_gabor, N.notebook_gabor_picture] if HAS.gabors else [],
     log:
-        f"{LOGS}/neurons/{{neuron}}/notebook.log",
+        R.log("neurons/{neuron}/compare_notebook"),
     benchmark:
-        f"{TIMES}/neurons/{{neuron}}/notebook.tsv"
+        timing("neurons/{neuron}/compare_notebook")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("compare_notebook"),
     params:
-        config=config_for("image", "model.custom", "mei", *MEASURED),
-        tables=subpath(input.images, parent=True),
-        results=subpath(input.model, ancestor=3),
-        gabors=GABORS,
-        folder=subpath(output[0], parent=True),
+        config=config_for("compare_notebook"),
+        results=folder_of,
         version=VERSION,
     message:
         "Measuring neuron {wildcards.neuron} as the notebook did"
     shell:
-        "meiflow notebook --config {params.config:q} --tables {params.tables:q}"
-        " --results {params.results:q} --neuron {wildcards.neuron:q} {params.gabors}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        command("compare_notebook")

@@ -2,10 +2,8 @@
 
 from snakemake.exceptions import IncompleteCheckpointException
 
-ALL = f"results/{COMBINED}"
-FRONT_PAGE = (
-    f"{ALL}/report.html" if DATASET.many else f"results/{CONFIG.session.id}/report.html"
-)
+ALL = CombinedLayout(f"results/{COMBINED}")
+FRONT_PAGE = ALL.report if DATASET.many else R.report
 
 
 def session_ids():
@@ -33,22 +31,42 @@ def of_sessions(files):
     return expanded
 
 
-def session_results(session):
+def wanted_of_session(session):
+    """Every file of a session that a user may open, so that a deleted one is made again."""
+    known = ["tables", "selection", "selection_figures", "fit_models", "provenance"]
+    known += ["simulate"] if SOURCE == "simulated" else []
+    of_all = ["summary", "report", "learning_curve", "gabor_search"]
+    of_all += CONFIG.stimuli.make
+    of_all += ["movie"] if CONFIG.movie.model else []
+    of_all += ["closed_loop"] if HAS.truth else []
+    of_all += [] if CUSTOM else ["confidence"]
+    of_all += ["recorded"] if HAS.conditions else []
+    of_all += ["experiments"] if EXPERIMENTS else []
+    of_each = ["stimuli", "comparison"]
+    of_each += ["draw_experiments"] if EXPERIMENTS else []
+    of_each += ["compare_notebook"] if CONFIG.comparison.notebook else []
+
+    def outputs(names):
+        return [str(path) for name in names for path in getattr(rules, name).output]
+
+    neurons = fitted(session)
+    files = outputs(known) + (outputs(of_all) if neurons else [])
+    files = [path.format(session=session) for path in files]
+    for neuron in neurons:
+        files += [
+            path.format(session=session, neuron=neuron) for path in outputs(of_each)
+        ]
+    return list(dict.fromkeys(files))
+
+
+def combined_of_session(session):
     """What is combined of one session: nothing more, where no neuron is left."""
-    names = ["selection/neurons.csv", "models/neurons.csv", "tables/units.csv"]
-    names += ["summary.csv", "report.html"] if modelled(session) else []
-    return [f"results/{session}/{name}" for name in names]
+    results = Layout(f"results/{session}")
+    neurons = fitted(session)
+    paths = [results.selection, results.fitted_neurons, results.units]
+    paths += [results.summary, results.report] if neurons else []
+    paths += [results.neuron(neuron).mei for neuron in neurons]
+    return list(map(str, paths))
 
 
-COMBINED_FIGURES = ["gallery", "areas", "distributions", "models"]
-
-
-def combined_files():
-    """What is made of all sessions."""
-    names = ["report.html", "neurons.csv", "sessions.csv", "estimates.csv", "cost.csv"]
-    return [f"{ALL}/{name}" for name in names] + drawn(
-        f"{ALL}/figures", COMBINED_FIGURES
-    )
-
-
-everything = of_sessions(session_files_made)
+everything = of_sessions(wanted_of_session)

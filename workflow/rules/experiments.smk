@@ -1,66 +1,68 @@
-# What a physiologist would do with a neuron, done with its model.
+# Standard physiology experiments, run on the neurons' models.
 
 
 rule experiments:
     input:
-        custom_code(),
+        R.models,
+        R.fitted_neurons,
+        of_fitted(N.mei, N.best_gabor_table),
+        CUSTOM_CODE,
         [file for spec in CONFIG.experiments.own for file in own_code(spec)],
-        of_modelled(
-            f"{NEURON}/model.pt", f"{NEURON}/best_gabor.csv", f"{NEURON}/mei.npy"
-        ),
-        neurons=MODELLED,
     output:
-        reported(experiment_files(), "Experiments", "experiments"),
+        R.experiment_tuning,
+        R.experiment_summary,
+        R.experiment_maps,
+        reported(
+            R.experiment_figures(
+                *CONFIG.experiments.make, *(["own"] if CONFIG.experiments.own else [])
+            ),
+            "Experiments",
+            "experiments",
+        ),
     log:
-        f"{LOGS}/experiments.log",
+        R.log("experiments"),
     benchmark:
-        f"{TIMES}/experiments.tsv"
+        timing("experiments")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("experiments"),
     params:
-        config=config_for("image", "model.custom", "experiments"),
-        results=subpath(input.neurons, ancestor=2),
-        folder=subpath(output[0], parent=True),
+        config=config_for("experiments"),
+        results=folder_of,
         version=VERSION,
     message:
         "Doing experiments with all neurons"
     shell:
-        "meiflow experiments --config {params.config:q} --results {params.results:q}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        command("experiments")
 
 
-rule neuron_experiments:
+rule draw_experiments:
     input:
-        table=f"{RESULTS}/experiments/tuning.csv",
-        summary=f"{RESULTS}/experiments/summary.csv",
-        maps=f"{RESULTS}/experiments/maps.npz",
+        R.experiment_tuning,
+        R.experiment_summary,
+        R.experiment_maps,
     output:
         reported(
-            drawn(NEURON, ["experiments"]),
+            [N.experiments_png, N.experiments_svg],
             "Neurons",
             "experiments",
             subcategory="{neuron}",
         ),
     log:
-        f"{LOGS}/neurons/{{neuron}}/experiments.log",
+        R.log("neurons/{neuron}/draw_experiments"),
     benchmark:
-        f"{TIMES}/neurons/{{neuron}}/experiments.tsv"
+        timing("neurons/{neuron}/draw_experiments")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("draw_experiments"),
     params:
-        stage=subpath(input.table, parent=True),
-        folder=subpath(output[0], parent=True),
+        results=folder_of,
         version=VERSION,
     message:
         "Drawing the experiments with neuron {wildcards.neuron}"
     shell:
-        "meiflow draw-experiments --experiments {params.stage:q} --neuron {wildcards.neuron:q}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        command("draw_experiments")

@@ -1,117 +1,120 @@
-# All neurons are fitted together, which is many times faster; then one file per neuron.
+# All neurons are fitted together, which is many times faster; one file holds all their models.
 
 
-rule search:
+rule fit_models:
     input:
-        fitting_inputs(),
+        R.trials,
+        R.responses,
+        R.images,
+        R.image_info,
+        (
+            R.grating_responses
+            if HAS.gratings and "gratings" in CONFIG.model.extra
+            else []
+        ),
+        CONFIG.model.network.core or [],
     output:
-        f"{RESULTS}/models/search.npz",
-        f"{RESULTS}/models/cross_validation.csv",
-        f"{RESULTS}/models/models.pt",
-        f"{RESULTS}/models/neurons.zip",
-        f"{RESULTS}/models/folds.csv",
-        f"{RESULTS}/models/status.csv",
+        R.models,
+        R.cross_validation,
+        R.fold_scores,
+        R.model_search,
+        R.fit_status,
     log:
-        f"{LOGS}/search.log",
+        R.log("fit_models"),
     benchmark:
-        f"{TIMES}/search.tsv"
+        timing("fit_models")
     conda:
         CONDA
-    threads: 8
+    threads: STAGES["fit_models"].threads
     resources:
-        mem_mb=6000,
-        runtime=60,
+        **needs("fit_models"),
     params:
-        config=config_for("session.shown", "image", *FITTED, "seed"),
-        tables=subpath(input[0], parent=True),
-        folder=subpath(output[0], parent=True),
+        config=config_for("fit_models"),
+        results=folder_of,
         version=VERSION,
     message:
         "Fitting the models of all neurons"
     shell:
-        "meiflow search --config {params.config:q} --tables {params.tables:q}"
-        " --output {params.folder:q} --threads {threads} > {log:q} 2>&1"
+        command("fit_models")
 
 
 # A checkpoint: the rest of the graph has one branch for each of these neurons.
-checkpoint modelled:
+checkpoint fitted_neurons:
     input:
-        selection=f"{RESULTS}/selection/neurons.csv",
-        status=f"{RESULTS}/models/status.csv",
+        R.selection,
+        R.fit_status,
     output:
-        MODELLED,
+        R.fitted_neurons,
     log:
-        f"{LOGS}/modelled.log",
+        R.log("fitted_neurons"),
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        **needs("fitted_neurons"),
     params:
-        nobody=NOBODY,
+        results=folder_of,
         version=VERSION,
     message:
         "Taking the selected neurons that have a model"
     shell:
-        "meiflow modelled --selection {input.selection:q} --status {input.status:q}"
-        " {params.nobody} --output {output:q} > {log:q} 2>&1"
+        command("fitted_neurons")
 
 
-rule model:
+# On request: nothing else needs a file of one neuron's model.
+rule extract_neuron:
     input:
-        *modelling_inputs(),
-        search=f"{RESULTS}/models/{MODEL_STORE}",
-        # ancient: a changed selection trains the neurons it adds and no other again
-        neurons=ancient(MODELLED),
+        R.models,
+        R.fitted_neurons,
     output:
-        model_files(),
+        N.model,
+        N.fold_models,
     log:
-        f"{LOGS}/neurons/{{neuron}}/model.log",
-    benchmark:
-        f"{TIMES}/neurons/{{neuron}}/model.tsv"
+        R.log("neurons/{neuron}/extract_neuron"),
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("extract_neuron"),
     params:
-        config=config_for("image", "model.custom", "seed"),
-        tables=TABLES,
-        search=subpath(input.search, parent=True),
-        folder=subpath(output[0], parent=True),
+        config=config_for("extract_neuron"),
+        results=folder_of,
         version=VERSION,
     message:
         "Writing the model of neuron {wildcards.neuron}"
     shell:
-        "meiflow fit --config {params.config:q} --tables {params.tables:q}"
-        " --search {params.search:q} --neurons {input.neurons:q}"
-        " --neuron {wildcards.neuron:q} --output {params.folder:q} > {log:q} 2>&1"
+        command("extract_neuron")
 
 
 rule learning_curve:
     input:
-        fitting_inputs(),
-        neurons=MODELLED,
+        R.trials,
+        R.responses,
+        R.images,
+        R.image_info,
+        R.fitted_neurons,
+        (
+            R.grating_responses
+            if HAS.gratings and "gratings" in CONFIG.model.extra
+            else []
+        ),
+        CONFIG.model.network.core or [],
     output:
-        f"{RESULTS}/models/learning_curve.csv",
+        R.learning_curve,
     log:
-        f"{LOGS}/learning_curve.log",
+        R.log("learning_curve"),
     benchmark:
-        f"{TIMES}/learning_curve.tsv"
+        timing("learning_curve")
     conda:
         CONDA
-    threads: 8
+    threads: STAGES["learning_curve"].threads
     resources:
-        mem_mb=6000,
-        runtime=60,
+        **needs("learning_curve"),
     params:
-        config=config_for("session.shown", "image", "model", "seed"),
-        tables=subpath(input[0], parent=True),
+        config=config_for("learning_curve"),
+        results=folder_of,
         version=VERSION,
     message:
         "Fitting the models again with fewer images"
     shell:
-        "meiflow learning-curve --config {params.config:q} --tables {params.tables:q}"
-        " --neurons {input.neurons:q} --output {output:q} --threads {threads} > {log:q} 2>&1"
+        command("learning_curve")

@@ -1,135 +1,164 @@
 # One row per neuron, and one page to read.
 
+# Procedures whose images the report shows.
+PICTURED = [name for name in PICTURED_PROCEDURES if name in CONFIG.stimuli.make]
+
 
 rule summary:
     input:
-        of_modelled(f"{NEURON}/comparison.csv", f"{NEURON}/scores.csv"),
-        validation_files(),
-        trust_files(),
-        recorded_files(),
-        experiment_files()[1:2] if EXPERIMENTS else [],
-        MODELLED,
-        f"{RESULTS}/selection/neurons.csv",
-        f"{RESULTS}/models/cross_validation.csv",
+        R.selection,
+        R.fitted_neurons,
+        R.cross_validation,
+        of_fitted(N.comparison, N.scores),
+        R.closed_loop if HAS.truth else [],
+        [] if CUSTOM else R.trust,
+        [R.recorded_tuning, R.preferences] if HAS.conditions else [],
+        R.experiment_summary if EXPERIMENTS else [],
     output:
-        table=report(
-            f"{RESULTS}/summary.csv",
+        report(
+            R.summary,
             caption="../report/summary.rst",
             category="Report",
             labels={"figure": "one row per neuron"},
         ),
     log:
-        f"{LOGS}/summary.log",
+        R.log("summary"),
     benchmark:
-        f"{TIMES}/summary.tsv"
+        timing("summary")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        **needs("summary"),
     params:
-        results=subpath(output[0], parent=True),
-        loop=LOOP,
-        recorded=RECORDED,
-        trust="" if CONFIG.model.custom else "--trust",
-        experiments="--experiments" if EXPERIMENTS else "--no-experiments",
+        config=config_for("summary"),
+        results=folder_of,
         version=VERSION,
     message:
         "Gathering one row per neuron"
     shell:
-        "meiflow summary --results {params.results:q} {params.loop} {params.recorded}"
-        " {params.trust} {params.experiments} --output {output:q} > {log:q} 2>&1"
+        command("summary")
+
+
+def hashed_inputs(wildcards):
+    """What the results come from, and the tables made of it. The simulated session file holds
+    the time at which it was made: its images and its tables stand for it."""
+    files = files_of(wildcards)
+    if SOURCE == "simulated":
+        given = [files.images]
+    elif files.nwb:
+        given = [files.nwb, files.images]
+    else:
+        given = session_inputs(wildcards)
+    own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
+    own += own_code(CONFIG.movie.model) + CUSTOM_CODE
+    own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
+    tables = [str(R.trials), str(R.images)]
+    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
 
 
 rule provenance:
     input:
         session_inputs,
-        custom_code(),
-        natural_images(),
-        f"{TABLES}/trials.csv",
-        f"{TABLES}/images.npy",
+        R.trials,
+        R.images,
+        [code for spec in CONFIG.experiments.own for code in own_code(spec)],
+        own_code(CONFIG.movie.model),
+        CUSTOM_CODE,
+        NATURAL_IMAGES,
     output:
-        f"{RESULTS}/provenance.json",
+        R.provenance,
     log:
-        f"{LOGS}/provenance.log",
+        R.log("provenance"),
     benchmark:
-        f"{TIMES}/provenance.tsv"
+        timing("provenance")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        **needs("provenance"),
     params:
+        results=folder_of,
         inputs=hashed_inputs,
         version=VERSION,
     message:
         "Hashing what the results come from"
     shell:
-        "meiflow provenance {params.inputs:q} --output {output:q} > {log:q} 2>&1"
+        command("provenance", "{params.inputs:q}")
 
 
 rule report:
     input:
-        of_modelled(
-            f"{NEURON}/comparison.csv",
-            *experiment_pictures(),
-            *([f"{NEURON}/notebook.png"] if CONFIG.comparison.notebook else []),
+        R.summary,
+        R.provenance,
+        R.selection,
+        R.selection_figures("oracle", "measures", "rastermap"),
+        R.fitted_neurons,
+        R.cross_validation,
+        R.learning_curve,
+        R.model_search,
+        R.trials,
+        R.responses,
+        R.images,
+        R.image_info,
+        R.unit_counts,
+        R.image_spikes if HAS.spike_times else [],
+        [R.gabor_responses, R.gabor_trials] if HAS.gabors else [],
+        R.predicted_gabors if HAS.gabors else [],
+        [R.grating_trials, R.predicted_gratings] if HAS.gratings else [],
+        [R.recorded_tuning, R.preferences, R.recorded_svg] if HAS.conditions else [],
+        R.closed_loop if HAS.truth else [],
+        R.experiment_tuning if EXPERIMENTS else [],
+        [R.procedure(name).images for name in PICTURED],
+        [R.procedure(name).table for name in PICTURED],
+        R.procedure("movies").picture if CONFIG.movie.model else [],
+        of_fitted(
+            N.mei,
+            N.mei_trace,
+            N.mei_mask,
+            N.best_gabor,
+            N.best_natural,
+            N.windowed_natural,
+            *([N.gabor] if HAS.gabors else []),
+            N.comparison,
+            N.scores,
+            N.spectra,
+            *([N.experiments_svg] if EXPERIMENTS else []),
+            *([N.notebook_png] if CONFIG.comparison.notebook else []),
         ),
-        validation_files(),
-        recorded_files(),
-        pictured_files(),
-        movie_files() if CONFIG.movie.model else [],
-        selection_figure_files(),
-        f"{RESULTS}/models/search.npz",
-        f"{RESULTS}/models/learning_curve.csv",
-        MODELLED,
-        f"{RESULTS}/selection/neurons.csv",
-        f"{RESULTS}/summary.csv",
-        f"{RESULTS}/provenance.json",
-        f"{TABLES}/units.json",
-        f"{TABLES}/image_spikes.npz" if FILES.nwb else [],
     output:
-        page=report(
-            f"{RESULTS}/report.html",
+        report(
+            R.report,
             caption="../report/report.rst",
             category="Report",
             labels={"figure": "the whole report"},
         ),
-        figures=reported(figure_files(), "All neurons", "overview"),
+        reported(
+            R.figures(
+                "gallery",
+                "scores",
+                "responses",
+                *(["learning"] if CONFIG.model.learning_curve else []),
+                *(["procedures"] if PICTURED else []),
+                *(["closed_loop"] if HAS.truth else []),
+            ),
+            "All neurons",
+            "overview",
+        ),
     log:
-        f"{LOGS}/report.log",
+        R.log("report"),
     benchmark:
-        f"{TIMES}/report.tsv"
+        timing("report")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("report"),
     params:
-        config=config_for(
-            "session",
-            "image",
-            "selection",
-            "model",
-            "mei",
-            "stimuli",
-            "movie",
-            "gabor",
-            "comparison",
-            "experiments",
-            "report",
-            "seed",
-        ),
-        results=subpath(output[0], parent=True),
-        figures=subpath(output[1], parent=True),
-        loop=LOOP,
-        recorded=RECORDED,
+        config=config_for("report"),
+        results=folder_of,
         version=VERSION,
     message:
         "Writing the report"
     shell:
-        "meiflow report --config {params.config:q} --results {params.results:q}"
-        " --figures {params.figures:q} {params.loop} {params.recorded} --output {output.page:q} > {log:q} 2>&1"
+        command("report")

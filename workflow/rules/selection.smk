@@ -3,62 +3,63 @@
 
 rule selection:
     input:
-        f"{TABLES}/trials.csv",
-        f"{TABLES}/raster.npz",
-        f"{TABLES}/presentations.csv" if FILES.nwb else [],
+        R.trials,
+        R.raster,
+        R.presentations if HAS.spike_times else [],
     output:
-        f"{RESULTS}/selection/neurons.csv",
-        f"{RESULTS}/selection/correlations.npz",
+        R.selection,
+        R.correlations,
     log:
-        f"{LOGS}/selection.log",
+        R.log("selection"),
     benchmark:
-        f"{TIMES}/selection.tsv"
+        timing("selection")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs("selection"),
     params:
-        config=config_for("session.window_s", "selection", "seed"),
-        tables=subpath(input[0], parent=True),
-        presentations=f"--presentations {TABLES}/presentations.csv" if FILES.nwb else "",
-        folder=subpath(output[0], parent=True),
-        nobody=NOBODY,
+        config=config_for("selection"),
+        results=folder_of,
         version=VERSION,
     message:
         "Selecting neurons"
     shell:
-        "meiflow select --config {params.config:q} --tables {params.tables:q}"
-        " {params.presentations} {params.nobody} --output {params.folder:q} > {log:q} 2>&1"
+        command("selection")
 
 
 rule selection_figures:
     input:
-        f"{TABLES}/raster.npz",
-        f"{TABLES}/units.csv",
-        f"{RESULTS}/selection/neurons.csv",
-        f"{RESULTS}/selection/correlations.npz",
+        R.raster,
+        R.units,
+        R.selection,
+        R.correlations,
     output:
-        reported(selection_figure_files(), "Selection", "selection"),
+        reported(
+            R.selection_figures(
+                "rastermap",
+                "rastermap_blocks",
+                "correlations",
+                "measures",
+                "oracle",
+                *(["probes"] if HAS.spike_times else []),
+            ),
+            "Selection",
+            "selection",
+        ),
     log:
-        f"{LOGS}/selection_figures.log",
+        R.log("selection_figures"),
     benchmark:
-        f"{TIMES}/selection_figures.tsv"
+        timing("selection_figures")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("selection_figures"),
     params:
-        tables=subpath(input[0], parent=True),
-        selection=subpath(input[2], parent=True),
-        probes="--probes" if FILES.nwb else "--no-probes",
-        folder=subpath(output[0], parent=True),
+        results=folder_of,
         version=VERSION,
     message:
         "Drawing the selection"
     shell:
-        "meiflow draw --tables {params.tables:q} --selection {params.selection:q}"
-        " {params.probes} --output {params.folder:q} > {log:q} 2>&1"
+        command("selection_figures")

@@ -3,61 +3,69 @@
 
 if SOURCE == "simulated":
 
+    # One by one, so that a missing one is noticed.
+    SCENE_FILES = [
+        R.scenes / f"{frame:03d}.png"
+        for frame in range(CONFIG.session.simulation.frames)
+    ]
+
     rule simulate:
         output:
-            nwb=FILES.nwb,
-            images=scene_files(),
-            truth=FILES.truth,
+            R.session_file,
+            R.truth,
+            SCENE_FILES,
         log:
-            f"{LOGS}/simulate.log",
+            R.log("simulate"),
         benchmark:
-            f"{TIMES}/simulate.tsv"
+            timing("simulate")
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=4000,
-            runtime=60,
+            **needs("simulate"),
         params:
-            config=config_for("session.id", "session.simulation", "seed"),
-            images=subpath(output[1], parent=True),
+            config=config_for("simulate"),
+            results=folder_of,
             version=VERSION,
         message:
             "Simulating a session"
         shell:
-            "meiflow simulate --config {params.config:q} --nwb {output.nwb:q}"
-            " --images {params.images:q} --truth {output.truth:q} > {log:q} 2>&1"
+            command("simulate")
 
 elif SOURCE == "allen":
 
     rule download:
         output:
-            FILES.download,
+            R.download_record,
         log:
-            f"{LOGS}/download.log",
+            R.log("download"),
         benchmark:
-            f"{TIMES}/download.tsv"
+            timing("download")
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=8000,
-            runtime=720,
+            **needs("download"),
             download=1,
         params:
-            config=config_for(
-                "session.id",
-                "session.source",
-                "session.warehouse",
-                "session.bucket",
-                "session.nwb",
-            ),
-            nwb=str(FILES.nwb),
-            images=str(FILES.images),
-            cache="data/allen/cache",
+            config=config_for("download"),
+            results=folder_of,
         message:
             "Downloading the session and the natural-scene templates"
         shell:
-            "meiflow download --config {params.config:q} --nwb {params.nwb:q}"
-            " --images {params.images:q} --cache {params.cache:q} --output {output:q}"
-            " > {log:q} 2>&1"
+            command("download")
+
+
+def session_inputs(wildcards):
+    """What the tables are made from: a download's record stands for its files."""
+    files = files_of(wildcards)
+    if files.download:
+        return [str(files.download)]
+    if SOURCE == "simulated":
+        made = map(str, [R.session_file, *SCENE_FILES])
+        return [f.format(session=session_of(wildcards)) for f in made]
+    if files.nwb:
+        return [str(files.nwb), str(files.images)]
+    session = DATASET.config_of(session_of(wildcards)).session
+    shown = [session.trials, session.gabors, session.static_gratings]
+    return [path for path in shown if path] + [str(files.images)]

@@ -5,117 +5,109 @@
 # the neurons' jobs for up to date, whose inputs from here are ancient, without looking at them.
 checkpoint gabor_search:
     input:
-        custom_code(),
-        images=f"{TABLES}/images.npy",
-        models=f"{RESULTS}/models/models.pt",
-        neurons=MODELLED,
+        R.models,
+        R.image_info,
+        R.fitted_neurons,
+        CUSTOM_CODE,
     output:
-        procedure_files("best_gabors"),
+        *R.procedure("best_gabors"),
     log:
-        f"{LOGS}/stimuli/gabor_search.log",
+        R.log("stimuli/gabor_search"),
     benchmark:
-        f"{TIMES}/stimuli/gabor_search.tsv"
+        timing("stimuli/gabor_search")
     conda:
         CONDA
-    threads: 8
+    threads: STAGES["gabor_search"].threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("gabor_search"),
     params:
-        config=config_for("image", "model.custom", *MATCHED, *SEARCHED),
-        tables=subpath(input.images, parent=True),
-        folder=subpath(output[0], parent=True),
+        config=config_for("gabor_search"),
+        results=folder_of,
         version=VERSION,
     message:
         "Searching the best Gabors of all neurons"
     shell:
-        "meiflow gabor-search --config {params.config:q} --tables {params.tables:q}"
-        " --models {input.models:q} --neurons {input.neurons:q}"
-        " --output {params.folder:q} --threads {threads} > {log:q} 2>&1"
+        command("gabor_search")
 
 
 rule stimuli:
     input:
-        f"{TABLES}/gabor_trials.csv" if FILES.gabors else [],
-        custom_code(),
-        images=f"{TABLES}/images.npy",
-        model=f"{NEURON}/model.pt",
-        # ancient: a changed selection searches again, with the same result for those that stay
-        best_gabors=ancient(f"{RESULTS}/stimuli/best_gabors.npy"),
-        best_gabors_table=ancient(f"{RESULTS}/stimuli/best_gabors.csv"),
+        R.models,
+        R.images,
+        R.image_info,
+        R.gabor_trials if HAS.gabors else [],
+        CUSTOM_CODE,
+        # ancient: a changed selection makes the stimuli of the neurons it adds, and of no other
+        ancient(R.fitted_neurons),
+        # ancient: it also searches again, with the same result for those that stay
+        ancient(R.procedure("best_gabors").images),
+        ancient(R.procedure("best_gabors").table),
     output:
-        stimulus_files(),
+        N.mei,
+        N.mei_picture,
+        N.mei_trace,
+        N.best_gabor,
+        N.best_gabor_picture,
+        N.best_gabor_table,
+        N.best_natural,
+        N.best_natural_picture,
+        N.windowed_natural,
+        N.windowed_natural_picture,
+        [N.gabor, N.gabor_picture, N.gabor_table] if HAS.gabors else [],
     log:
-        f"{LOGS}/neurons/{{neuron}}/stimuli.log",
+        R.log("neurons/{neuron}/stimuli"),
     benchmark:
-        f"{TIMES}/neurons/{{neuron}}/stimuli.tsv"
+        timing("neurons/{neuron}/stimuli")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("stimuli"),
     params:
-        config=config_for(
-            "session.shown",
-            "image",
-            "model.custom",
-            "mei",
-            "gabor",
-            "comparison.mask_threshold",
-            "seed",
-        ),
-        tables=subpath(input.images, parent=True),
-        folder=subpath(input.model, parent=True),
-        best_gabors=subpath(input.best_gabors, parent=True),
-        gabors=GABORS,
+        config=config_for("stimuli"),
+        results=folder_of,
         version=VERSION,
     message:
         "Making the stimuli of neuron {wildcards.neuron}"
     shell:
-        "meiflow stimuli --config {params.config:q} --tables {params.tables:q}"
-        " --model {input.model:q} --neuron {wildcards.neuron:q}"
-        " --best-gabors {params.best_gabors:q} {params.gabors}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        command("stimuli")
 
 
-# One rule per procedure, each for all selected neurons in one job.
-for NAME in PROCEDURES:
+NATURAL_IMAGES = CONFIG.stimuli.natural_images or []
+
+# One rule per procedure, each for all fitted neurons in one job.
+for NAME, PROCEDURE in PROCEDURES.items():
 
     rule:
         name:
             NAME
         input:
-            custom_code(),
-            of_modelled(f"{NEURON}/model.pt"),
-            of_modelled(f"{NEURON}/mei.npy") if NAME in NEEDS_MEI else [],
-            natural_images() if NAME in NEEDS_NATURAL else [],
-            images=f"{TABLES}/images.npy",
-            neurons=MODELLED,
+            R.models,
+            R.image_info,
+            R.fitted_neurons,
+            R.images if PROCEDURE.needs_images else [],
+            NATURAL_IMAGES if PROCEDURE.searches_naturals else [],
+            of_fitted(N.mei) if PROCEDURE.needs_mei else [],
+            CUSTOM_CODE,
         output:
-            procedure_files(NAME),
+            *R.procedure(NAME),
         log:
-            f"{LOGS}/stimuli/{NAME}.log",
+            R.log(f"stimuli/{NAME}"),
         benchmark:
-            f"{TIMES}/stimuli/{NAME}.tsv"
+            timing(f"stimuli/{NAME}")
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=4000,
-            runtime=60,
+            **needs(NAME),
         params:
-            config=config_for("image", "model.custom", *PROCEDURE_KEYS[NAME], "seed"),
-            command=NAME.replace("_", "-"),
-            tables=subpath(input.images, parent=True),
-            results=subpath(input.neurons, ancestor=2),
-            folder=subpath(output[0], parent=True),
+            config=config_for(NAME),
+            results=folder_of,
             version=VERSION,
         message:
             f"Making stimuli of all neurons: {NAME}"
         shell:
-            "meiflow {params.command} --config {params.config:q} --tables {params.tables:q}"
-            " --results {params.results:q} --output {params.folder:q} > {log:q} 2>&1"
+            command(NAME)
 
 
 if CONFIG.movie.model:
@@ -124,22 +116,21 @@ if CONFIG.movie.model:
         input:
             own_code(CONFIG.movie.model),
         output:
-            movie_files(),
+            *R.procedure("movies"),
         log:
-            f"{LOGS}/movie.log",
+            R.log("movie"),
         benchmark:
-            f"{TIMES}/movie.tsv"
+            timing("movie")
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=8000,
-            runtime=240,
+            **needs("movie"),
         params:
-            config=config_for("image", "movie", "seed"),
-            folder=subpath(output[0], parent=True),
+            config=config_for("movie"),
+            results=folder_of,
             version=VERSION,
         message:
             "Making movies for {CONFIG.movie.model}"
         shell:
-            "meiflow movie --config {params.config:q} --output {params.folder:q} > {log:q} 2>&1"
+            command("movie")

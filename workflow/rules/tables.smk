@@ -5,39 +5,38 @@ rule tables:
     input:
         session_inputs,
     output:
-        table_files(),
+        R.trials,
+        R.responses,
+        R.blank_responses,
+        R.units,
+        R.unit_counts,
+        R.images,
+        R.image_info,
+        R.raster,
+        [R.presentations, R.image_spikes] if HAS.spike_times else [],
+        [R.gabor_responses, R.gabor_trials] if HAS.gabors else [],
+        [R.grating_responses, R.grating_trials] if HAS.gratings else [],
+        R.tuning if HAS.conditions else [],
     log:
-        f"{LOGS}/tables.log",
+        R.log("tables"),
     benchmark:
-        f"{TIMES}/tables.tsv"
+        timing("tables")
     conda:
         CONDA
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        **needs("tables"),
     params:
-        config=config_for(
-            "session.id",
-            "session.source",
-            "session.area",
-            "session.quality",
-            "session.trials",
-            "session.gabors",
-            "session.static_gratings",
-            "session.window_s",
-            "image",
-        ),
+        config=config_for("tables"),
+        results=folder_of,
+        images=lambda wildcards: files_of(wildcards).images,
         nwb=lambda wildcards: (
-            f"--nwb {quote(str(files_of(wildcards).nwb))}" if FILES.nwb else ""
+            f"--nwb {quote(str(files_of(wildcards).nwb))}" if HAS.spike_times else ""
         ),
         # of many sessions, few have all areas
-        areas="--any-area" if DATASET.many else "--no-any-area",
-        images=lambda wildcards: files_of(wildcards).images,
-        folder=subpath(output[0], parent=True),
+        areas="--any-area" if DATASET.many else "",
         version=VERSION,
     message:
         "Counting spikes and resizing images"
     shell:
-        "meiflow tables --config {params.config:q} --images {params.images:q} {params.nwb}"
-        " {params.areas} --output {params.folder:q} > {log:q} 2>&1"
+        command("tables", "--images {params.images:q} {params.nwb} {params.areas}")

@@ -1,109 +1,116 @@
-# The closed loop: simulated neurons are shown what the pipeline believes they want to see. Without
-# truth, the models of a neuron are asked how far they agree on its MEI. And the
-# models are shown what the session showed beside its images: recorded against predicted tuning.
+# The closed loop: the stimuli are shown to the simulated neurons. Without truth, the models of a
+# neuron's folds show how far they agree on its MEI. And the models are shown what the session
+# showed beside its images: recorded against predicted tuning.
+
+# Procedures whose images the closed loop shows.
+SHOWN = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
 
 
-if FILES.truth:
+def loop_config(wildcards):
+    """The configuration of the closed loop, in which no other procedure is named."""
+    config = DATASET.config_of(session_of(wildcards))
+    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
+    shown = config.model_copy(update={"stimuli": stimuli})
+    return resolved(shown, *STAGES["closed_loop"].keys)
+
+
+if HAS.truth:
 
     rule closed_loop:
         input:
-            of_modelled(*stimulus_files()),
-            shown_files(),
-            images=f"{TABLES}/images.npy",
-            truth=FILES.truth,
-            neurons=MODELLED,
+            R.truth,
+            R.fitted_neurons,
+            R.image_info,
+            of_fitted(
+                N.mei,
+                N.best_gabor,
+                N.best_natural,
+                N.windowed_natural,
+                *([N.gabor] if HAS.gabors else []),
+            ),
+            [R.procedure(name).images for name in SHOWN],
+            [R.procedure(name).table for name in SHOWN],
         output:
-            f"{RESULTS}/validation/closed_loop.csv",
+            R.closed_loop,
         log:
-            f"{LOGS}/closed_loop.log",
+            R.log("closed_loop"),
         benchmark:
-            f"{TIMES}/closed_loop.tsv"
+            timing("closed_loop")
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            **needs("closed_loop"),
         params:
             config=loop_config,
-            tables=subpath(input.images, parent=True),
-            results=subpath(input.neurons, ancestor=2),
-            gabors=GABORS,
+            results=folder_of,
             version=VERSION,
         message:
             "Showing the stimuli to the simulated neurons"
         shell:
-            "meiflow closed-loop --config {params.config:q} --tables {params.tables:q}"
-            " --truth {input.truth:q} --results {params.results:q}"
-            " {params.gabors} --output {output:q} > {log:q} 2>&1"
+            command("closed_loop")
 
 
-if not CONFIG.model.custom:
+if not CUSTOM:
 
-    rule trust:
+    rule confidence:
         input:
-            of_modelled(
-                *(
-                    f"{NEURON}/{name}"
-                    for name in ("ensemble.pt", "scores.csv", "mei.npy")
-                )
-            ),
-            images=f"{TABLES}/images.npy",
-            neurons=MODELLED,
+            R.models,
+            R.cross_validation,
+            R.fitted_neurons,
+            R.image_info,
+            of_fitted(N.mei),
         output:
-            trust_files(),
+            R.trust,
         log:
-            f"{LOGS}/trust.log",
+            R.log("confidence"),
         benchmark:
-            f"{TIMES}/trust.tsv"
+            timing("confidence")
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            **needs("confidence"),
         params:
-            config=config_for("image", "mei", "seed"),
-            tables=subpath(input.images, parent=True),
-            results=subpath(input.neurons, ancestor=2),
+            config=config_for("confidence"),
+            results=folder_of,
             version=VERSION,
         message:
-            "Judging how far the MEIs can be believed"
+            "Judging how far the MEIs can be trusted"
         shell:
-            "meiflow trust --config {params.config:q} --tables {params.tables:q}"
-            " --results {params.results:q} --output {output:q} > {log:q} 2>&1"
+            command("confidence")
 
 
-if FILES.gabors or FILES.gratings:
+if HAS.conditions:
 
     rule recorded:
         input:
-            condition_files("trials"),
-            of_modelled(f"{NEURON}/model.pt"),
-            custom_code(),
-            neurons=MODELLED,
+            R.models,
+            R.fitted_neurons,
+            R.gabor_trials if HAS.gabors else [],
+            R.grating_trials if HAS.gratings else [],
+            CUSTOM_CODE,
         output:
-            recorded_files(),
+            R.recorded_tuning,
+            R.preferences,
+            R.predicted_gabors if HAS.gabors else [],
+            R.predicted_gratings if HAS.gratings else [],
+            R.recorded_png,
+            R.recorded_svg,
         log:
-            f"{LOGS}/recorded.log",
+            R.log("recorded"),
         benchmark:
-            f"{TIMES}/recorded.tsv"
+            timing("recorded")
         conda:
             CONDA
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            **needs("recorded"),
         params:
-            config=config_for(
-                "session.shown", "image", "model.custom", "model.extra", "seed"
-            ),
-            tables=subpath(input[0], parent=True),
-            results=subpath(input.neurons, ancestor=2),
-            folder=subpath(output[0], parent=True),
+            config=config_for("recorded"),
+            results=folder_of,
             version=VERSION,
         message:
             "Predicting the recorded tuning"
         shell:
-            "meiflow recorded --config {params.config:q} --tables {params.tables:q}"
-            " --results {params.results:q} --output {params.folder:q} > {log:q} 2>&1"
+            command("recorded")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,25 +10,27 @@ import pandas as pd
 from meiflow.benchmark.design import Cell
 from meiflow.benchmark.recording import SimulatedSession
 from meiflow.benchmark.table import FRACTION, MIXTURE
-from meiflow.comparison.compare import Stimulus, read_procedures, read_stimuli
 from meiflow.config.names import SHOWN_PROCEDURES
-from meiflow.config.sections import Config, Procedure
+from meiflow.config.sections import Config
 from meiflow.images.projection import contrast_targets, is_matched
-from meiflow.io.files import read_csv
-from meiflow.models.bundle import unpack_neuron
+from meiflow.io.files import read_csv, write_csv
+from meiflow.models.archive import ModelArchive
 from meiflow.models.population import PairedModel
-from meiflow.models.stored import stored_members
 from meiflow.progress import track
-from meiflow.selection.select import select_neurons
-from meiflow.stages.models import fit_models
-from meiflow.stages.procedures import load_population, make_procedure
-from meiflow.stages.stimuli import make_recorded_gabor, make_stimuli
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli
+from meiflow.stages.common import stimulus_targets
+from meiflow.stages.confidence import measure_confidence
+from meiflow.stages.fit_models import fit_models
+from meiflow.stages.gabor_search import search_gabors
+from meiflow.stages.procedures import make_procedure
+from meiflow.stages.selection import select
+from meiflow.stages.stimuli import make_stimuli
 from meiflow.stages.tables import build_tables
-from meiflow.stimuli.gabors import make_gabors
 from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
-from meiflow.tables.load import Responses, load_responses
+from meiflow.tables.stack import StackInfo
 from meiflow.validation.closed_loop import drives_to, true_optimum
-from meiflow.validation.confidence import measure_confidence
 
 _OPTIMUM_RESTARTS = 32
 _ALONE_RESTARTS = 4
@@ -40,7 +40,10 @@ def true_optima(session: SimulatedSession) -> dict[str, float]:
     """The best drive of every tuned neuron at the common mean and contrast, in Hz."""
     config = session.config({})
     geometry = config.image.geometry
-    mean, contrast = contrast_targets(config.mei, session.blocks[0])
+    info = StackInfo.of(session.blocks[0], np.arange(len(session.blocks[0])), geometry)
+    mean, contrast = contrast_targets(
+        config.mei.mean, config.mei.contrast, info.mean_luminance, info.mean_contrast
+    )
     none = np.empty((0, *geometry.shape))
     tuned = session.neurons[session.neurons["kind"] != "untuned"]
     found = {}
@@ -76,22 +79,20 @@ def run_cell(
         One row per neuron: what the pipeline knows of its own models.
     """
     with tempfile.TemporaryDirectory(prefix="meiflow_") as temporary:
-        folder = Path(temporary)
-        config, stack = session.record(cell, folder)
-        tables, models, stimuli = folder / "tables", folder / "models", folder / "stimuli"
-        build_tables(config, stack, None, tables)
-        select_neurons(config, tables, None, folder)
-        responses = load_responses(tables)
-        fit_models(config, tables, models, threads)
-        neurons = {name: folder / "neurons" / name for name in responses.neuron_ids}
-        _make(config, responses, neurons, tables, models, stimuli, threads)
-        confidence = measure_confidence(config, responses.images, neurons)
-        chosen = read_csv(folder / "neurons.csv")[["neuron_id", "selected"]]
-        confidence = chosen.merge(confidence, on="neuron_id")
-        mean, contrast = contrast_targets(config.mei, responses.images)
-        further = read_procedures(stimuli, list(SHOWN_PROCEDURES), list(neurons), mean, contrast)
-        shown = {name: read_stimuli(home, True) + further[name] for name, home in neurons.items()}
-        alone = _meis_of_members(config, models / "models.pt", list(neurons), mean, contrast)
+        results = Layout(temporary)
+        config, stack = session.record(cell, results.root)
+        build_tables(config, results, stack, None)
+        has = SessionHas(gabors=True)
+        select(config, results, has, allow_empty=True)
+        fit_models(config, results, has, threads)
+        neurons = _model_everyone(results)
+        _make(config, results, has, neurons, threads)
+        chosen = read_csv(results.selection)[["neuron_id", "selected"]]
+        confidence = chosen.merge(measure_confidence(config, results, neurons), on="neuron_id")
+        mean, contrast = stimulus_targets(config, results)
+        further = read_procedures(results, list(SHOWN_PROCEDURES), neurons, mean, contrast)
+        shown = {n: read_stimuli(results.neuron(n), True) + further[n] for n in neurons}
+        alone = _meis_of_members(config, results, neurons, mean, contrast)
     rows = []
     for name, made in shown.items():
         truth = session.neurons.loc[[name]]
@@ -116,39 +117,36 @@ def run_cell(
     return loop, kinds.merge(confidence, on="neuron_id")
 
 
+def _model_everyone(results: Layout) -> list[str]:
+    """Let every neuron go on, whatever the selection says of it."""
+    judged = read_csv(results.selection)
+    write_csv(judged.assign(selected=True, status="modelled"), results.fitted_neurons)
+    return [str(neuron) for neuron in judged["neuron_id"]]
+
+
 def _make(
-    config: Config,
-    responses: Responses,
-    neurons: dict[str, Path],
-    tables: Path,
-    models: Path,
-    stimuli: Path,
-    threads: int,
+    config: Config, results: Layout, has: SessionHas, neurons: list[str], threads: int
 ) -> None:
     """Every stimulus of every neuron, by the workflow's own stages."""
-    images = responses.images
-    make_gabors(config, models / "models.pt", list(neurons), images, stimuli, threads)
-    for name, home in track(list(neurons.items()), "stimuli", len(neurons)):
-        unpack_neuron(models / "neurons.zip", name, home)
-        make_stimuli(config, home / "model.pt", images, stimuli, name, home)
-        make_recorded_gabor(config, home / "model.pt", images, tables, name, home)
-    population = load_population(config, responses.image_ids, images, neurons)
-    for procedure in get_args(Procedure):
-        if procedure in SHOWN_PROCEDURES:
-            make_procedure(procedure, population, stimuli)
+    search_gabors(config, results, threads)
+    for name in track(neurons, "stimuli", len(neurons)):
+        make_stimuli(config, results, has, name)
+    for procedure in SHOWN_PROCEDURES:
+        make_procedure(config, results, procedure)
 
 
 def _meis_of_members(
-    config: Config, path: Path, neurons: list[str], mean: float, contrast: float
+    config: Config, results: Layout, neurons: list[str], mean: float, contrast: float
 ) -> dict[str, list[tuple[str, Stimulus]]]:
     """MEIs of every member of the mixture alone."""
     mei, geometry = config.mei, config.image.geometry
     noise = noise_starts(
         _ALONE_RESTARTS, geometry, mei.smoothing_exponent, mean, contrast, config.seed
     )
+    archive = ModelArchive(results.models, geometry)
     found: dict[str, list[tuple[str, Stimulus]]] = {name: [] for name in neurons}
     for member in config.model.members:
-        paired = PairedModel(stored_members(config, path, neurons, member))
+        paired = PairedModel([archive.member(name, member) for name in neurons])
         made = most_exciting_of_each(paired, len(neurons), noise, geometry, mean, contrast, mei)
         best = made.scores.argmax(1)
         for i, name in enumerate(neurons):

@@ -13,7 +13,6 @@ from meiflow.io.paths import is_name
 ConfigOption = Annotated[
     str, typer.Option("--config", help="YAML file, or JSON text: whole or only the sections used")
 ]
-TablesOption = Annotated[Path, typer.Option("--tables", help="folder of the tables stage")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="results folder of the session")]
 
 
@@ -22,7 +21,7 @@ def _names(value: str | list[str] | None) -> str | list[str] | None:
     for name in [value] if isinstance(value, str) else value or []:
         if not is_name(name):
             raise MeiflowError(
-                f"--neuron {name[:80]!r}: no neuron can be called so; tables/units.csv lists them"
+                f"--neuron {name[:80]!r}: invalid neuron id; tables/units.csv lists them"
             )
     return value
 
@@ -30,16 +29,26 @@ def _names(value: str | list[str] | None) -> str | list[str] | None:
 NeuronOption = Annotated[str, typer.Option("--neuron", callback=_names, help="neuron id")]
 NeuronsOption = Annotated[
     list[str] | None,
-    typer.Option("--neuron", callback=_names, help="neuron id; all selected if none"),
+    typer.Option("--neuron", callback=_names, help="neuron id; all fitted neurons if none"),
 ]
-ModelOption = Annotated[Path, typer.Option("--model", help="model.pt of the neuron")]
-OutputOption = Annotated[Path, typer.Option("--output", help="file or folder to write")]
-ClosedLoopOption = Annotated[
-    Path | None, typer.Option(help="closed_loop.csv; none for a recorded session")
+HasOption = Annotated[
+    str | None,
+    typer.Option(
+        "--has",
+        help="what the session has, separated by commas: spike_times, gabors, gratings, truth; "
+        "none; found by its files if not given",
+    ),
 ]
-RecordedOption = Annotated[
-    bool, typer.Option(help="whether recorded tuning was compared with the predicted")
+EmptyOption = Annotated[
+    bool, typer.Option("--allow-empty", help="whether it is no error if no neuron is left")
 ]
-GaborsOption = Annotated[bool, typer.Option(help="whether the session showed Gabors")]
-NobodyOption = Annotated[bool, typer.Option(help="whether it may be that no neuron is left")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
+DataOption = Annotated[Path, typer.Option("--data", help="folder of downloads")]
+ImagesOption = Annotated[Path, typer.Option("--images", help="folder of frames or .npy stack")]
+NwbOption = Annotated[
+    Path | None, typer.Option("--nwb", help="session file; none for source tables")
+]
+AnyAreaOption = Annotated[
+    bool, typer.Option("--any-area", help="whether units of one of the areas are enough")
+]
+InputsArgument = Annotated[list[Path], typer.Argument(help="files, or folders of files")]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_csv
 from meiflow.selection.rule import reasons_told
 
 NOBODY = "nobody left"
@@ -43,41 +42,51 @@ class Combined:
     sessions: pd.DataFrame
 
 
-def gather(results: Path, sessions: list[str]) -> Combined:
-    """Read and combine the results of the sessions.
+@dataclass(frozen=True)
+class SessionTables:
+    """The tables of one session.
 
     Parameters
     ----------
-    results : path
-        Folder that contains the results folders of the sessions.
-    sessions : list of str
-        Ids of the sessions, in the order of the output.
+    selection, fitted, units : DataFrame
+        selection/neurons.csv, models/neurons.csv and tables/units.csv.
+    summary : DataFrame or None
+        summary.csv; None where no neuron is left.
+    """
+
+    selection: pd.DataFrame
+    fitted: pd.DataFrame
+    units: pd.DataFrame
+    summary: pd.DataFrame | None
+
+
+def gather(sessions: Mapping[str, SessionTables]) -> Combined:
+    """Put the tables of all sessions together.
+
+    Parameters
+    ----------
+    sessions : mapping of str to SessionTables
+        By session id, in the order in which they are to stand.
 
     Raises
     ------
     MeiflowError
-        If a file is missing or damaged, or if no session has any neurons left.
+        If no session has a neuron left.
     """
     parts, rows = [], []
-    for session in sessions:
-        folder = results / session
-        judged = read_csv(folder / "selection" / "neurons.csv", ("neuron_id", "selected"))
-        outcome = read_csv(
-            folder / "models" / "neurons.csv", ("neuron_id", "selected", "status", "reason")
-        )
-        units = read_csv(folder / "tables" / "units.csv", ("neuron_id",))
-        modelled = int(outcome["selected"].sum())
+    for session, tables in sessions.items():
+        modelled = int(tables.fitted["selected"].sum())
         row: dict[str, object] = {
             "session_id": session,
             "status": "modelled" if modelled else NOBODY,
-            "reason": "" if modelled else reasons_told(outcome),
-            "units": len(units),
-            "selected": int(judged["selected"].sum()),
-            "fit_failed": int((outcome["status"] == "fit failed").sum()),
+            "reason": "" if modelled else reasons_told(tables.fitted),
+            "units": len(tables.units),
+            "selected": int(tables.selection["selected"].sum()),
+            "fit_failed": int((tables.fitted["status"] == "fit failed").sum()),
             "modelled": modelled,
         }
-        if modelled:
-            own = _neurons(folder / "summary.csv", session, units)
+        if tables.summary is not None:
+            own = _neurons(tables.summary, session, tables.units)
             parts.append(own)
             row |= _counts(own)
             row |= {f"median_{n}": meaningful(own, n)[n].median() for n in MEDIANS if n in own}
@@ -101,8 +110,7 @@ def meaningful(neurons: pd.DataFrame, name: str) -> pd.DataFrame:
     return neurons[~neurons["model_holds"].isin([False])] if name.startswith("mei_") else neurons
 
 
-def _neurons(path: Path, session: str, units: pd.DataFrame) -> pd.DataFrame:
-    summary = read_csv(path, ("neuron_id", "cc_norm_model", "model_holds"))
+def _neurons(summary: pd.DataFrame, session: str, units: pd.DataFrame) -> pd.DataFrame:
     areas = units.set_index("neuron_id")["area"] if "area" in units else pd.Series(dtype=str)
     own = pd.DataFrame(
         {
@@ -120,8 +128,13 @@ def _counts(own: pd.DataFrame) -> dict[str, object]:
     return {name: int(v.isin([True]).sum()) for name, v in judged.items() if v.notna().any()}
 
 
-def costs(results: Path, sessions: list[str]) -> pd.DataFrame:
-    """Cost of each stage of each session, from Snakemake's benchmark files.
+def costs(timings: Iterable[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
+    """What each stage of each session took, as Snakemake timed it.
+
+    Parameters
+    ----------
+    timings : iterable of (str, str, DataFrame)
+        Session, stage and benchmark table of every job.
 
     Returns
     -------
@@ -131,13 +144,10 @@ def costs(results: Path, sessions: list[str]) -> pd.DataFrame:
         too short to be sampled have no CPU time and no memory.
     """
     rows = []
-    for session in sessions:
-        folder = results / session / "benchmarks"
-        for path in sorted(folder.rglob("*.tsv")):
-            table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
-            if {_SECONDS, _CPU, _MEMORY} <= set(table):
-                times = table[[_SECONDS, _CPU, _MEMORY]].apply(pd.to_numeric, errors="coerce")
-                rows.append((session, path.stem, 1, *times.iloc[-1]))
+    for session, stage, table in timings:
+        if {_SECONDS, _CPU, _MEMORY} <= set(table):
+            times = table[[_SECONDS, _CPU, _MEMORY]].apply(pd.to_numeric, errors="coerce")
+            rows.append((session, stage, 1, *times.iloc[-1]))
     columns = ["session_id", "stage", "jobs", "seconds", "cpu_seconds", "max_memory_mb"]
     table = pd.DataFrame(rows, columns=columns)
     kinds = {"jobs": "sum", "seconds": "sum", "cpu_seconds": "sum", "max_memory_mb": "max"}

@@ -1,19 +1,16 @@
-"""The comparison stage: every stimulus of a neuron measured the same way."""
+"""Metrics of stimuli: every image measured in the same way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.comparison.ensemble import ratio_interval
-from meiflow.config.names import SHOWN_PROCEDURES
-from meiflow.config.sections import Comparison, Config
-from meiflow.errors import MeiflowError
+from meiflow.config.sections import Comparison
 from meiflow.images.gabor_fit import fit_gabor
 from meiflow.images.geometry import Geometry
 from meiflow.images.masks import (
@@ -23,7 +20,7 @@ from meiflow.images.masks import (
     pattern_mask,
     tight_mask,
 )
-from meiflow.images.similarity import best_shift, image_similarity
+from meiflow.images.similarity import best_shift
 from meiflow.images.spectrum import (
     Spectrum,
     axial_profile,
@@ -35,97 +32,6 @@ from meiflow.images.spectrum import (
     radial_profile,
     symmetry_index,
 )
-from meiflow.io.files import read_array, read_csv, write_array, write_csv, write_picture
-
-# Stimulus name -> file name (without suffix) in the neuron's folder.
-STIMULI = {
-    "mei": "mei",
-    "recorded_gabor": "gabor",
-    "best_gabor": "best_gabor",
-    "best_natural": "best_natural",
-    "windowed_natural": "windowed_natural",
-}
-
-
-@dataclass(frozen=True)
-class Stimulus:
-    """A named image (height, width), luminance in [0, 1]."""
-
-    name: str
-    image: NDArray[np.float32]
-
-
-def read_stimuli(folder: Path, gabors: bool) -> list[Stimulus]:
-    """The stimuli of a neuron, in the order of `STIMULI`.
-
-    Parameters
-    ----------
-    folder : path
-        The neuron's.
-    gabors : bool
-        Whether the session showed Gabors. A recorded Gabor that an earlier run left behind
-        is not read when it did not.
-    """
-    return [
-        Stimulus(name, read_array(folder / f"{stem}.npy"))
-        for name, stem in STIMULI.items()
-        if gabors or name != "recorded_gabor"
-    ]
-
-
-def read_procedures(
-    folder: Path, made: Sequence[str], neurons: list[str], mean: float, contrast: float
-) -> dict[str, list[Stimulus]]:
-    """What the procedures made to excite each neuron, at the given mean and contrast.
-
-    Parameters
-    ----------
-    folder : path
-        With NAME.npy and NAME.csv of every procedure in `made`.
-    made : sequence of str
-        Those not in `SHOWN_PROCEDURES` are left out.
-    neurons : list of str
-
-    Raises
-    ------
-    MeiflowError
-        If a file is damaged, or made for other neurons.
-    """
-    from meiflow.images.projection import project_array
-
-    found: dict[str, list[Stimulus]] = {neuron: [] for neuron in neurons}
-    for procedure, name in SHOWN_PROCEDURES.items():
-        if procedure not in made:
-            continue
-        shown = project_array(read_procedure(folder, procedure, neurons), mean, contrast)
-        for neuron, image in zip(neurons, shown, strict=True):
-            found[neuron].append(Stimulus(name, image))
-    return found
-
-
-def read_procedure(folder: Path, procedure: str, neurons: list[str]) -> NDArray[np.float32]:
-    """What one procedure made for some neurons, as it was made: (neurons, height, width).
-
-    Of several images per neuron the first: of a receptive field, the linear one.
-
-    Raises
-    ------
-    MeiflowError
-        If a file is damaged, or made for other neurons.
-    """
-    table = read_csv(folder / f"{procedure}.csv", ("neuron_id",))
-    path = folder / f"{procedure}.npy"
-    images = read_array(path)
-    rows = {str(n): i for i, n in enumerate(dict.fromkeys(table["neuron_id"]))}
-    if images.ndim not in (3, 4) or not np.isfinite(images).all():
-        raise MeiflowError(f"{path}: holds no images of finite luminance; make it again")
-    if len(rows) != len(images) or any(n not in rows for n in neurons):
-        raise MeiflowError(
-            f"{path}: holds images of {len(images)} neurons, its table has {len(rows)}, not all "
-            "of those now selected among them; make it again"
-        )
-    chosen = images[[rows[n] for n in neurons]]
-    return chosen[:, 0] if chosen.ndim == 4 else chosen
 
 
 def image_metrics(
@@ -221,81 +127,9 @@ def spectra_table(spectra: dict[str, Spectrum]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _over(responses: NDArray, folds: NDArray) -> dict[str, float]:
+def mei_ratio(responses: NDArray, folds: NDArray) -> dict[str, float]:
     """The response to the MEI over that to another stimulus."""
     names = ("mei_ratio", "mei_ratio_low", "mei_ratio_high")
     return dict(
         zip(names, ratio_interval(float(responses[0]), float(responses[1]), folds), strict=True)
     )
-
-
-def compare_neuron(
-    config: Config,
-    model_path: Path,
-    folds_path: Path | None,
-    images: NDArray,
-    folder: Path,
-    gabors: bool,
-    output: Path,
-) -> None:
-    """Write comparison.csv: one row per stimulus in the neuron's `folder`.
-
-    Beside it mei_mask.npy and .png (the MEI's tight mask), spectra.csv and spectra.png, .svg.
-
-    Parameters
-    ----------
-    model_path : path
-    folds_path : path or None
-        ensemble.pt, for intervals; None if there is none.
-    images : ndarray, shape (n, height, width)
-        The image stack, for the contrast targets.
-    folder : path
-        Of the neuron's stimuli.
-    gabors : bool
-        Whether the session showed Gabors.
-    output : path
-        comparison.csv.
-    """
-    from meiflow.figures.spectrum import SpectrumView, spectrum_figure
-    from meiflow.figures.style import save_both
-    from meiflow.images.projection import contrast_targets, is_matched
-    from meiflow.models.network import load_ensemble, load_model
-
-    geometry = config.image.geometry
-    model = load_model(model_path, geometry, config.model.custom)
-    mean, contrast = contrast_targets(config.mei, images)
-    stimuli = read_stimuli(folder, gabors)
-    stack = np.stack([s.image for s in stimuli])
-    predicted = model.predict(stack)
-    # by models of the folds; an own module has none
-    folds = (
-        np.stack([fold.predict(stack) for fold in load_ensemble(folds_path, geometry)])
-        if folds_path is not None
-        else np.empty((0, len(stimuli)))
-    )
-    mei = stimuli[0].image.astype(float)
-    rows, views = [], []
-    for i, stimulus in enumerate(stimuli):
-        image = stimulus.image.astype(float)
-        spectrum = power_spectrum(image, geometry)
-        masks = image_masks(image, geometry, config.comparison, model.predict)
-        if stimulus.name == "mei":
-            write_array(masks.tight, output.parent / "mei_mask.npy")
-            write_picture(masks.tight, output.parent / "mei_mask.png")
-        rows.append(
-            {"stimulus": stimulus.name, "predicted_response": float(predicted[i])}
-            | image_metrics(image, geometry, config.comparison.mask_threshold, masks.measured)
-            | {
-                "similarity_to_mei": image_similarity(image, mei),
-                "matched": is_matched(image, mean, contrast),
-                "tight_size_deg": equivalent_diameter(masks.tight, geometry),
-                "tight_fraction": masks.held,
-            }
-            | _over(predicted[[0, i]], folds[:, [0, i]])
-            | shape_metrics(image, spectrum, mei, geometry)
-        )
-        views.append(SpectrumView(stimulus.name, image, masks.measured, spectrum))
-    table = spectra_table({view.name: view.spectrum for view in views})
-    write_csv(table, output.with_name("spectra.csv"))
-    save_both(spectrum_figure(views, geometry), output.parent, "spectra")
-    write_csv(pd.DataFrame(rows), output)

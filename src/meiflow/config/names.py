@@ -1,13 +1,145 @@
-"""Names of the procedures' stimuli; a light module, so that the workflow can import it."""
+"""Registry of the procedures that make additional stimuli, one entry each.
+
+A procedure consists of its entry here and a function of the same name in
+`meiflow.stages.procedures`. Rule, command, configuration, documentation and figures are derived
+from the entry.
+"""
 
 from __future__ import annotations
 
-# Procedure -> stimulus, for procedures that make excitatory images. These are shown to simulated
-# neurons at the common mean and contrast; for receptive fields, the linear RF is shown.
-SHOWN_PROCEDURES = {
-    "population_mei": "noise_mei",
-    "notebook_mei": "notebook_mei",
-    "walker_mei": "walker_mei",
-    "regularised_natural": "regularised_natural",
-    "receptive_field": "linear_field",
+from dataclasses import dataclass
+
+_MATCHED = ("mei.mean", "mei.contrast")
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A kind of optimal stimulus, made for all fitted neurons in one job.
+
+    Parameters
+    ----------
+    name : str
+    about : str
+        One sentence for the help of the command and the documentation.
+    keys : tuple of str
+        Parts of the configuration that it reads, in addition to ``image`` and ``model.custom``;
+        ``seed`` is included if the procedure draws random numbers.
+    stimulus : str or None
+        Name of its images in figures and in the closed loop; None if neither shows them. If there
+        are several images per neuron, the first is shown.
+    label, colour : str
+        Label and colour of the stimulus in figures.
+    place : int
+        Position among the procedures in figures, from the left.
+    excites : bool
+        Whether its images are excitatory and therefore shown in the closed loop.
+    needs_mei : bool
+        Whether it needs the MEI made by the stimuli stage.
+    needs_images : bool
+        Whether it reads the image stack.
+    """
+
+    name: str
+    about: str
+    keys: tuple[str, ...]
+    stimulus: str | None = None
+    label: str = ""
+    colour: str = ""
+    place: int = 0
+    excites: bool = True
+    needs_mei: bool = False
+    needs_images: bool = False
+
+    @property
+    def searches_naturals(self) -> bool:
+        """Whether additional natural images are searched."""
+        return "stimuli.natural_images" in self.keys
+
+
+PROCEDURES: dict[str, Procedure] = {
+    procedure.name: procedure
+    for procedure in (
+        Procedure(
+            "population_mei",
+            "MEIs of all neurons in one batch, from noise only, and the agreement of restarts.",
+            ("mei", "seed"),
+            "noise_mei",
+            "MEI, from noise only",
+            "#E4A188",
+            0,
+        ),
+        Procedure(
+            "notebook_mei",
+            "MEIs by the procedure of the notebook, including its faults.",
+            (*_MATCHED, "stimuli.published_steps", "seed"),
+            "notebook_mei",
+            "MEI, notebook",
+            "#E69F00",
+            2,
+            needs_images=True,
+        ),
+        Procedure(
+            "walker_mei",
+            "MEIs by the procedure of Walker et al. (2019).",
+            (*_MATCHED, "stimuli.published_steps", "seed"),
+            "walker_mei",
+            "MEI, Walker et al.",
+            "#CC79A7",
+            1,
+            needs_images=True,
+        ),
+        Procedure(
+            "suppressive",
+            "The image that suppresses each neuron most.",
+            ("mei", "seed"),
+            "suppressive",
+            "most suppressive",
+            "black",
+            5,
+            excites=False,
+            needs_mei=True,
+        ),
+        Procedure(
+            "diverse",
+            "Set of different images that all excite a neuron nearly as much as its MEI.",
+            (
+                *_MATCHED,
+                "stimuli.diverse_images",
+                "stimuli.diverse_fraction",
+                "stimuli.diverse_steps",
+                "seed",
+            ),
+            needs_mei=True,
+        ),
+        Procedure(
+            "natural",
+            "Natural image with the highest predicted response, among the session's and others.",
+            (*_MATCHED, "stimuli.natural_images"),
+            needs_images=True,
+        ),
+        Procedure(
+            "regularised_natural",
+            "Best natural image, with everything irrelevant to the neuron faded to grey.",
+            (*_MATCHED, "stimuli.natural_images", "stimuli.fade_steps"),
+            "regularised_natural",
+            "best natural, faded",
+            "#8DD3A8",
+            3,
+            needs_images=True,
+        ),
+        Procedure(
+            "receptive_field",
+            "Linear RF of each model, and its gradient at grey.",
+            (*_MATCHED, "stimuli.field_samples", "seed"),
+            "linear_field",
+            "linear RF",
+            "#7F7F7F",
+            4,
+            needs_images=True,
+        ),
+    )
 }
+
+# Procedure -> stimulus: those in figures, and those shown to simulated neurons.
+PICTURED_PROCEDURES = {p.name: p.stimulus for p in PROCEDURES.values() if p.stimulus is not None}
+SHOWN_PROCEDURES = {n: s for n, s in PICTURED_PROCEDURES.items() if PROCEDURES[n].excites}

@@ -10,7 +10,7 @@ from meiflow.config.base import Degrees, Positive, Section, ids_as_text
 from meiflow.config.experiments import Experiments
 from meiflow.config.model import GaborEnergy, LinearNonlinear, Model, Network
 from meiflow.config.recording import Image, Quality, Selection, Session, Shown, Simulation
-from meiflow.config.stimuli import Gabor, Mei, Movie, Procedure, Stimuli
+from meiflow.config.stimuli import Gabor, Mei, Movie, Stimuli
 
 __all__ = [
     "Comparison",
@@ -24,7 +24,6 @@ __all__ = [
     "Model",
     "Movie",
     "Network",
-    "Procedure",
     "Quality",
     "Report",
     "Selection",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.config.base import InputPath, Positive, Section, each_once
+from meiflow.config.names import PROCEDURES
 
 
 class Mei(Section):
@@ -35,23 +36,17 @@ class Mei(Section):
     )
 
 
-Procedure = Literal[
-    "population_mei",
-    "suppressive",
-    "diverse",
-    "natural",
-    "regularised_natural",
-    "receptive_field",
-    "notebook_mei",
-    "walker_mei",
-]
+if TYPE_CHECKING:
+    ProcedureName = str
+else:
+    ProcedureName = Literal[tuple(PROCEDURES)]
 
 
 class Stimuli(Section):
     """Additional optimal stimuli, each made for all selected neurons in one job."""
 
-    make: list[Procedure] = Field(
-        default=list(get_args(Procedure)),
+    make: list[ProcedureName] = Field(
+        default=list(PROCEDURES),
         description="procedures run by default; any of them can be requested as a target",
     )
     natural_images: InputPath | None = Field(

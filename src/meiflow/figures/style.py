@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
-from meiflow.io.files import atomic
+from meiflow.config.names import PROCEDURES
+from meiflow.io.writing import atomic
 
 # Inches: one and two columns of a journal (85 and 180 mm).
 COLUMN, PAGE = 3.35, 7.08
@@ -26,12 +27,6 @@ STIMULUS_COLOURS = {
     "recorded_gabor": "#56B4E9",
     "windowed_natural": GREEN,
     "best_natural": "#66A61E",
-    "noise_mei": "#E4A188",
-    "walker_mei": "#CC79A7",
-    "notebook_mei": ORANGE,
-    "regularised_natural": "#8DD3A8",
-    "linear_field": GREY,
-    "suppressive": "black",
 }
 STIMULUS_NAMES = {
     "mei": "MEI",
@@ -39,13 +34,11 @@ STIMULUS_NAMES = {
     "recorded_gabor": "best recorded Gabor",
     "windowed_natural": "best natural, windowed",
     "best_natural": "best natural, whole",
-    "noise_mei": "MEI, from noise only",
-    "walker_mei": "MEI, Walker et al.",
-    "notebook_mei": "MEI, notebook",
-    "regularised_natural": "best natural, faded",
-    "linear_field": "linear RF",
-    "suppressive": "most suppressive",
 }
+for _procedure in sorted(PROCEDURES.values(), key=lambda p: p.place):
+    if _procedure.stimulus is not None:
+        STIMULUS_COLOURS[_procedure.stimulus] = _procedure.colour
+        STIMULUS_NAMES[_procedure.stimulus] = _procedure.label
 _DIGITS = 9  # decimal digits of positions, as fractions of the figure
 _RC = {
     "font.size": 8,

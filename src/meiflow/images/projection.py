@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
@@ -178,24 +178,33 @@ def project_array(images: NDArray, mean: float, contrast: float) -> NDArray[np.f
     return project(tensor, mean, contrast).numpy().astype(np.float32)
 
 
-def contrast_targets(mei: Any, images: NDArray) -> tuple[float, float]:
+def contrast_targets(
+    mean: float | Literal["images"],
+    contrast: float | Literal["images"],
+    image_mean: float,
+    image_contrast: float,
+) -> tuple[float, float]:
     """Mean luminance and RMS contrast that all stimuli are held to.
 
     Parameters
     ----------
-    mei : meiflow.config.config.Mei
-        'images' takes the mean luminance, or mean standard deviation, of `images`.
-    images : ndarray, shape (n, height, width)
+    mean, contrast : float or "images"
+        As configured in ``mei``; "images" stands for that of the images.
+    image_mean, image_contrast : float
+        Mean luminance of the images, and their mean RMS contrast.
 
     Raises
     ------
     MeiflowError
         If no image within [0, 1] can have both.
+
+    Examples
+    --------
+    >>> contrast_targets("images", 0.05, image_mean=0.45, image_contrast=0.2)
+    (0.45, 0.05)
     """
-    mean = float(images.mean()) if mei.mean == "images" else float(mei.mean)
-    contrast = (
-        float(images.std(axis=(1, 2)).mean()) if mei.contrast == "images" else float(mei.contrast)
-    )
+    mean = image_mean if mean == "images" else float(mean)
+    contrast = image_contrast if contrast == "images" else float(contrast)
     if contrast >= 0.95 * feasible_contrast(mean):
         raise MeiflowError(
             f"mei.contrast: {contrast:.3g} is out of reach at mean luminance {mean:.3g}; "

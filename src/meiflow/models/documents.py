@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from meiflow.errors import MeiflowError, out_of_memory
-from meiflow.io.files import atomic
 from meiflow.io.paths import fault_of
 from meiflow.io.sums import verify
+from meiflow.io.writing import atomic
 
 
 def read_document(path: str | Path) -> dict[str, Any]:
@@ -20,8 +20,13 @@ def read_document(path: str | Path) -> dict[str, Any]:
     if fault is not None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such model file')}")
     verify(path)
+    return parse_document(Path(path).read_bytes(), path)
+
+
+def parse_document(content: bytes, path: str | Path) -> dict[str, Any]:
+    """Read what `document_bytes` wrote; `path` names the file in messages."""
     try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        return dict(torch.load(BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:  # damaged archives fail in many ways
         if out_of_memory(error):
             raise

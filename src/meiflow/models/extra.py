@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.config.sections import Shown
-from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
-from meiflow.io.files import read_csv
 from meiflow.models.front_end import GREY
 from meiflow.session.presented import grating_images
-from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import Trials
 
 
@@ -48,26 +45,26 @@ class Extra:
         return Extra(self.images, self.means[:, columns], self.weights)
 
 
-def read_extra(
-    tables: Path,
+def gather_extra(
     kinds: Sequence[str],
     geometry: Geometry,
     shown: Shown,
     trials: Trials,
+    gratings: pd.DataFrame | None,
     neurons: list[str],
 ) -> Extra:
-    """Read further stimuli of a session.
+    """Gather further stimuli of a session.
 
     Parameters
     ----------
-    tables : Path
-        Folder of the tables stage.
     kinds : sequence of str
         ``blank``: grey screens between the images; ``gratings``: static gratings, drawn in degrees.
     shown : Shown
         What the gratings looked like.
     trials : Trials
         Of the images and blanks.
+    gratings : DataFrame or None
+        One row per grating: its parameters, ``repeats`` and the mean counts of `neurons`.
     neurons : list of str
         Columns wanted.
     """
@@ -76,7 +73,12 @@ def read_extra(
         if kind == "blank":
             part = _blank(geometry, trials, neurons)
         else:
-            part = _gratings(tables, geometry, shown, neurons)
+            assert gratings is not None
+            part = Extra(
+                grating_images(geometry, gratings, shown),
+                gratings[neurons].to_numpy(float),
+                gratings["repeats"].to_numpy(float),
+            )
         found = Extra(
             np.concatenate([found.images, part.images]),
             np.concatenate([found.means, part.means]),
@@ -94,19 +96,3 @@ def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
     means = trials.counts[grey_trials][:, columns].mean(axis=0)
     grey = np.full((1, *geometry.shape), GREY, np.float32)
     return Extra(grey, means[None], np.array([float(grey_trials.sum())]))
-
-
-def _gratings(tables: Path, geometry: Geometry, shown: Shown, neurons: list[str]) -> Extra:
-    path = tables / "grating_responses.csv"
-    if not path.exists():
-        raise MeiflowError(
-            "model.extra: gratings were asked for, but this session has no static gratings "
-            f"({path} is not there); leave them out"
-        )
-    keys = PARAMETRIC["static_gratings"]
-    table = read_csv(path, (*keys, "repeats", *neurons)).dropna(subset=[*keys, *neurons])
-    return Extra(
-        grating_images(geometry, table, shown),
-        table[neurons].to_numpy(float),
-        table["repeats"].to_numpy(float),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,26 +72,24 @@ class NeuronModel(nn.Module):
 
 def save_model(model: NeuronModel, path: str | Path) -> None:
     """Write a model; `load_model` and ``torch.load(weights_only=True)`` read it."""
-    write_document(file_content(model.geometry, _document(model)), path)
+    write_document(file_content(model.geometry, [_document(model)], one=True), path)
 
 
-def save_ensemble(models: list[NeuronModel], path: str | Path) -> None:
-    """Write several models of one neuron, for `load_ensemble`."""
-    documents = [_document(model) for model in models]
-    write_document(file_content(models[0].geometry, *documents), path)
-
-
-def file_content(geometry: Geometry, *documents: dict[str, Any]) -> dict[str, Any]:
+def file_content(
+    geometry: Geometry, documents: list[dict[str, Any]], *, one: bool
+) -> dict[str, Any]:
     """What the file of a neuron's model holds, or of its several models.
 
     Parameters
     ----------
     geometry : Geometry
-    *documents : dict
+    documents : list of dict
         x_deg, y_deg, members and weights of each.
+    one : bool
+        Whether it is the file of a single model.
     """
     whole = [{"geometry": asdict(geometry)} | document for document in documents]
-    return {"format": _FORMAT} | (whole[0] if len(whole) == 1 else {"models": whole})
+    return {"format": _FORMAT} | (whole[0] if one else {"models": whole})
 
 
 def _document(model: NeuronModel) -> dict[str, Any]:
@@ -132,38 +129,18 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
     >>> model.predict(np.stack([np.full((6, 8), 0.5), np.ones((6, 8))])).round(2)
     array([3.47, 6.57])
     """
-    return _read(path, lambda document: [document], geometry, custom)[0]
+    return build_models(read_document(path), path, geometry, custom)[0]
 
 
-def load_ensemble(path: str | Path, geometry: Geometry) -> list[NeuronModel]:
-    """Read what `save_ensemble` wrote; fails as `load_model` does.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> screen = Geometry(6, 8)
-    >>> linear = {"kind": "ln", "filter": torch.ones(6, 8)}
-    >>> linear |= {"offset": 0.0, "baseline": 0.0, "scale": 1.0}
-    >>> fold = NeuronModel(screen, 0.0, 0.0, [linear], [1.0])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_ensemble([fold, fold, fold], f"{folder}/ensemble.pt")
-    ...     len(load_ensemble(f"{folder}/ensemble.pt", screen))
-    3
-    """
-    return _read(path, lambda document: document["models"], geometry, None)
-
-
-def _read(
-    path: str | Path,
-    documents: Callable[[dict[str, Any]], list[dict[str, Any]]],
-    geometry: Geometry,
-    custom: str | None,
+def build_models(
+    content: dict[str, Any], path: str | Path, geometry: Geometry, custom: str | None = None
 ) -> list[NeuronModel]:
-    whole = read_document(path)
+    """The model or models of what `file_content` gives; see `load_model`."""
     try:
-        if whole["format"] != _FORMAT:
+        if content["format"] != _FORMAT:
             raise KeyError("format")
-        models = [_model(document, path, custom) for document in documents(whole)]
+        documents = content.get("models", [content])
+        models = [_model(document, path, custom) for document in documents]
     except MeiflowError:
         raise
     except Exception as error:  # a wrong document fails in many ways

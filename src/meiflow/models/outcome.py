@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from meiflow.io.files import read_csv, write_csv
-from meiflow.selection.rule import require_somebody
 
 if TYPE_CHECKING:
     from meiflow.models.cross_validate import Fitted
@@ -69,38 +65,30 @@ def _numbers(state: Any) -> Iterator[Any]:
         yield state
 
 
-def write_modelled(selection: Path, status: Path, nobody: bool, output: Path) -> None:
-    """Write models/neurons.csv: the selected neurons that have a model, and why others have none.
-
-    Its columns: neuron_id, selected (and modelled), status (``modelled``, ``fit failed`` or ``not
-    selected``) and reason.
+def fitted_table(selection: pd.DataFrame, status: pd.DataFrame) -> pd.DataFrame:
+    """The selected neurons that have a model, and why the others have none.
 
     Parameters
     ----------
-    selection, status : path
-        neurons.csv of the selection, status.csv of the fits.
-    nobody : bool
-        Whether it may be that no neuron is left: one of many sessions stops no other.
-    output : path
+    selection : DataFrame
+        neuron_id, selected and reason of every neuron.
+    status : DataFrame
+        As `outcomes` makes it.
 
-    Raises
-    ------
-    MeiflowError
-        If no neuron is left, with the reasons and how many fell to each.
+    Returns
+    -------
+    DataFrame
+        neuron_id, selected (and fitted), status (``modelled``, ``fit failed`` or ``not
+        selected``) and reason.
     """
-    table = read_csv(selection, ("neuron_id", "selected", "reason"))
-    fits = read_csv(status, ("neuron_id", "fitted", "reason")).set_index("neuron_id")
-    fits = fits.reindex(table["neuron_id"])
-    failed = table["selected"].to_numpy(bool) & ~fits["fitted"].to_numpy(bool)
-    chosen = table["selected"].to_numpy(bool) & ~failed
-    result = pd.DataFrame(
+    fits = status.set_index("neuron_id").reindex(selection["neuron_id"])
+    failed = selection["selected"].to_numpy(bool) & ~fits["fitted"].to_numpy(bool)
+    chosen = selection["selected"].to_numpy(bool) & ~failed
+    return pd.DataFrame(
         {
-            "neuron_id": table["neuron_id"],
+            "neuron_id": selection["neuron_id"],
             "selected": chosen,
             "status": np.select([failed, chosen], ["fit failed", "modelled"], "not selected"),
-            "reason": table["reason"].mask(failed, pd.Series(fits["reason"].to_numpy())),
+            "reason": selection["reason"].mask(failed, pd.Series(fits["reason"].to_numpy())),
         }
     )
-    if not nobody:
-        require_somebody(result)
-    write_csv(result, output)

@@ -16,6 +16,11 @@ from meiflow.tables.counts import Trials
 CONSTANT = "mean"
 
 
+def image_weights(repeats: NDArray) -> NDArray[np.float64]:
+    """Trials of each image over their mean number, shape (images,)."""
+    return np.asarray(repeats / repeats.mean())
+
+
 @dataclass(frozen=True)
 class Scorer:
     """Scores predictions of the neurons of a session.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +10,7 @@ from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import Calibration, trust_of
+from meiflow.results.layout import Layout
 
 _MORE = 1.02  # times the best Gabor's response: smaller differences are not worth mentioning
 _ORACLE_P = 0.001
@@ -177,10 +177,10 @@ def findings(data: SessionData) -> list[str]:
     return lines
 
 
-def agreement_line(results: Path) -> str:
+def agreement_line(results: Layout) -> str:
     """One sentence on how well the recorded tuning is predicted."""
-    table = read_csv(results / "validation" / "recorded.csv")
-    errors = read_csv(results / "validation" / "preferences.csv")
+    table = read_csv(results.recorded_tuning)
+    errors = read_csv(results.preferences)
     parts = []
     for curve, name, error, unit in (
         ("position", "Gabor positions", "field_error_deg", "degrees"),

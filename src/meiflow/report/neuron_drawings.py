@@ -49,10 +49,10 @@ def neuron_drawings(data: SessionData, neuron: str) -> list[Drawing]:
 
 def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
     grid = data.config.image.geometry
-    folder = data.folder(neuron)
+    files = data.files(neuron)
     images = data.images(neuron)
-    comparison = read_csv(folder / "comparison.csv")
-    trace = read_csv(folder / "mei_trace.csv", ("step", "response"))
+    comparison = read_csv(files.comparison)
+    trace = read_csv(files.mei_trace, ("step", "response"))
     truth = data.true_fraction(neuron)
     mei = comparison.set_index("stimulus").loc["mei"]
     x, y = float(mei["x_deg"]), float(mei["y_deg"])
@@ -211,7 +211,7 @@ def _prediction(data: SessionData, neuron: str) -> Drawing:
 
 
 def _scores(data: SessionData, neuron: str) -> Drawing:
-    scores = read_csv(data.folder(neuron) / "scores.csv", ("model", "cc_norm"))
+    scores = read_csv(data.files(neuron).scores, ("model", "cc_norm"))
     curve = data.curve[data.curve["neuron_id"].astype(str) == neuron]
     images = data.training_images
     parts = [scores.assign(images=images), curve.drop(columns="neuron_id").assign(model="model")]
@@ -230,7 +230,7 @@ def _scores(data: SessionData, neuron: str) -> Drawing:
 
 
 def _spectra(data: SessionData, neuron: str) -> Drawing:
-    table = read_csv(data.folder(neuron) / "spectra.csv", ("stimulus", "profile"))
+    table = read_csv(data.files(neuron).spectra, ("stimulus", "profile"))
     stimuli = [name for name in _SPECTRA if (table["stimulus"] == name).any()]
     return drawing(
         "spectra",
@@ -294,7 +294,7 @@ def _experiments(data: SessionData, neuron: str) -> list[Drawing]:
             "Experiments on the model",
             f"Predicted tuning of neuron {neuron} in experiments on its model: {names}.",
             "Standard physiology experiments, run on the model. All curves are predictions.",
-            data.folder(neuron) / "experiments.svg",
+            data.files(neuron).experiments_svg,
             own.drop(columns="neuron_id"),
         )
     ]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.comparison.compare import read_procedure
-from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.config.names import PICTURED_PROCEDURES
 from meiflow.figures.models import learning_curves, model_scores
 from meiflow.figures.overview import closed_loop, gallery, response_ratios
 from meiflow.figures.style import save_both
@@ -18,6 +15,7 @@ from meiflow.report.columns import number
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import surest_first, trust_of
+from meiflow.results.stimuli import read_procedure
 
 _GALLERY = 8
 
@@ -37,11 +35,11 @@ def _titles(data: SessionData) -> dict[str, str]:
     return titles
 
 
-def overview_drawings(data: SessionData, figures: Path) -> dict[str, Drawing]:
-    """All figures of the overview by name; new ones are also saved in `figures`."""
+def overview_drawings(data: SessionData) -> dict[str, Drawing]:
+    """All figures of the overview by name; those made here are also saved."""
     made = _made(data)
     for name, (figure, _) in made.items():
-        save_both(figure, figures, name)
+        save_both(figure, data.results.figures(name)[0].parent, name)
     words = _WORDS | {"gallery": _gallery_words(data)}
     found = {
         name: drawing(name, *words[name], figure, numbers)
@@ -79,10 +77,10 @@ def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
 def _further_images(data: SessionData, neurons: list[str]) -> dict[str, dict[str, NDArray]]:
     """Stimuli made by the procedures for some neurons, unmodified."""
     found: dict[str, dict[str, NDArray]] = {neuron: {} for neuron in neurons}
-    for procedure, name in (SHOWN_PROCEDURES | {"suppressive": "suppressive"}).items():
+    for procedure, name in PICTURED_PROCEDURES.items():
         if procedure not in data.config.stimuli.make:
             continue
-        images = read_procedure(data.results / "stimuli", procedure, neurons)
+        images = read_procedure(data.results, procedure, neurons)
         for neuron, image in zip(neurons, images, strict=True):
             found[neuron][name] = image
     return found
@@ -90,25 +88,22 @@ def _further_images(data: SessionData, neurons: list[str]) -> dict[str, dict[str
 
 def _from_files(data: SessionData) -> dict[str, Drawing]:
     """Figures drawn by other stages."""
-    folder = data.results / "selection"
-    found = {
-        name: drawing_of_file(name, *_WORDS[name], folder / f"{name}.svg", data.table)
-        for name in ("oracle", "measures", "rastermap")
-    }
+    found = {}
+    for name in ("oracle", "measures", "rastermap"):
+        picture = data.results.selection_figures(name)[1]
+        found[name] = drawing_of_file(name, *_WORDS[name], picture, data.table)
     if data.tuning:
-        folder = data.results / "validation"
-        numbers = read_csv(folder / "recorded.csv")
-        found["recorded"] = drawing_of_file(
-            "recorded", *_WORDS["recorded"], folder / "recorded.svg", numbers
-        )
+        numbers = read_csv(data.results.recorded_tuning)
+        picture = data.results.recorded_svg
+        found["recorded"] = drawing_of_file("recorded", *_WORDS["recorded"], picture, numbers)
     return found
 
 
 def _gallery_words(data: SessionData) -> tuple[str, str, str]:
     luck = ""
-    path = data.results / "tables" / "gabor_responses.csv"
-    if "recorded_gabor_response" in data.summary and path.exists():
-        repeats = int(read_csv(path, ("repeats",))["repeats"].median())
+    if "recorded_gabor_response" in data.summary and data.has.gabors:
+        shown = read_csv(data.results.gabor_responses, ("repeats",))
+        repeats = int(shown["repeats"].median())
         luck = (
             f" The best recorded Gabor is the highest of many conditions, each shown {repeats} "
             "times; with few repeats this choice is affected by noise."

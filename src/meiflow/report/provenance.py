@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from meiflow import __version__
 from meiflow.errors import MeiflowError
-from meiflow.io.files import write_text
 from meiflow.io.sums import verify
 from meiflow.session.transfer import read_record, sha256_of
 
@@ -65,14 +63,8 @@ def hash_of(path: Path) -> dict[str, Any]:
     return {"path": str(path), "bytes": size, "sha256": sha256_of(path), "how": "file"}
 
 
-def write_provenance(inputs: Sequence[Path], output: Path) -> None:
-    """Write provenance.json: the `hash_of` every input."""
-    document = {"inputs": [hash_of(path) for path in inputs]}
-    write_text(json.dumps(document, indent=1) + "\n", output)
-
-
 def read_provenance(path: Path) -> list[dict[str, Any]]:
-    """Read the inputs written by `write_provenance`.
+    """The inputs that provenance.json lists.
 
     Raises
     ------

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.comparison.compare import read_stimuli
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.figures.recorded import TuningView
@@ -18,10 +17,13 @@ from meiflow.figures.trials import Shown
 from meiflow.io.files import read_array, read_arrays, read_csv
 from meiflow.io.sums import verify
 from meiflow.report.tuning_views import tuning_views
-from meiflow.selection.select import failed_fits, selected_neurons
-from meiflow.tables.counts import Trials
-from meiflow.tables.image_spikes import ImageSpikes, read_image_spikes
-from meiflow.tables.load import Responses, load_responses, load_trials
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout, NeuronLayout
+from meiflow.results.neurons import failed_fits, selected_neurons
+from meiflow.results.stimuli import read_stimuli
+from meiflow.results.tables import read_image_spikes, read_responses, read_trials
+from meiflow.tables.counts import Responses, Trials
+from meiflow.tables.image_spikes import ImageSpikes
 
 _BEST_AND_WORST = 2
 
@@ -33,7 +35,8 @@ class SessionData:
     Parameters
     ----------
     config : Config
-    results : path
+    results : Layout
+    has : SessionHas
     summary, table, scores, curve : DataFrame
         summary.csv, selection/neurons.csv, models/cross_validation.csv and learning_curve.csv.
     loop : DataFrame or None
@@ -58,7 +61,8 @@ class SessionData:
     """
 
     config: Config
-    results: Path
+    results: Layout
+    has: SessionHas
     summary: pd.DataFrame
     table: pd.DataFrame
     scores: pd.DataFrame
@@ -91,15 +95,13 @@ class SessionData:
         folds = max(int(self.scores["folds"].max()), 2)
         return round(len(self.responses.image_ids) * (1 - 1 / folds))
 
-    def folder(self, neuron: str) -> Path:
-        """Folder of the neuron's files."""
-        return self.results / "neurons" / neuron
+    def files(self, neuron: str) -> NeuronLayout:
+        """Paths of the neuron's files."""
+        return self.results.neuron(neuron)
 
     def images(self, neuron: str) -> dict[str, NDArray]:
         """The neuron's stimuli by name."""
-        comparison = read_csv(self.folder(neuron) / "comparison.csv", ("stimulus",))
-        gabors = "recorded_gabor" in set(comparison["stimulus"])
-        return {s.name: s.image for s in read_stimuli(self.folder(neuron), gabors)}
+        return {s.name: s.image for s in read_stimuli(self.files(neuron), self.has.gabors)}
 
     def true_fraction(self, neuron: str) -> dict[str, float]:
         """Fraction of the maximal drive by stimulus; empty for a recorded session."""
@@ -146,56 +148,42 @@ class SessionData:
         ]
 
 
-def read_session_data(
-    config: Config, results: Path, loop: Path | None, recorded: bool
-) -> SessionData:
-    """Read the results folder of a finished session.
-
-    Parameters
-    ----------
-    config : Config
-    results : path
-    loop : path or None
-        closed_loop.csv of a simulated session.
-    recorded : bool
-        Whether recorded tuning was compared with the models' predictions.
+def read_session_data(config: Config, results: Layout, has: SessionHas) -> SessionData:
+    """Read the results of a finished session.
 
     Raises
     ------
     MeiflowError
         If a file is missing or damaged, or no neuron was selected.
     """
-    tables = results / "tables"
-    modelled = results / "models" / "neurons.csv"
-    neurons = selected_neurons(modelled)
+    neurons = selected_neurons(results.fitted_neurons)
     if not neurons:
         raise MeiflowError("no neuron was selected; there is nothing to report")
-    spikes = tables / "image_spikes.npz"
-    table = read_csv(results / "selection" / "neurons.csv")
     return SessionData(
         config=config,
         results=results,
-        summary=read_csv(results / "summary.csv", ("neuron_id", "cc_norm_model", "model_holds")),
-        table=table,
-        scores=read_csv(results / "models" / "cross_validation.csv"),
-        curve=read_csv(results / "models" / "learning_curve.csv"),
-        loop=read_csv(loop) if loop is not None else None,
+        has=has,
+        summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_holds")),
+        table=read_csv(results.selection),
+        scores=read_csv(results.cross_validation),
+        curve=read_csv(results.learning_curve),
+        loop=read_csv(results.closed_loop) if has.truth else None,
         neurons=neurons,
-        failed=failed_fits(modelled),
-        responses=load_responses(tables, config.image.geometry),
-        trials=load_trials(tables).of_images(),
-        spikes=read_image_spikes(spikes) if config.session.source != "tables" else None,
-        search=read_arrays(results / "models" / "search.npz"),
-        tuning=tuning_views(tables, results / "validation", neurons) if recorded else {},
+        failed=failed_fits(results.fitted_neurons),
+        responses=read_responses(results, config.image.geometry),
+        trials=read_trials(results).of_images(),
+        spikes=read_image_spikes(results) if has.spike_times else None,
+        search=read_arrays(results.model_search),
+        tuning=tuning_views(results, has, neurons) if has.conditions else {},
         experiments=_experiments(config, results),
-        units=_units(tables / "units.json"),
+        units=_units(results.unit_counts),
     )
 
 
-def _experiments(config: Config, results: Path) -> pd.DataFrame:
+def _experiments(config: Config, results: Layout) -> pd.DataFrame:
     if not (config.experiments.make or config.experiments.own):
         return pd.DataFrame()
-    return read_csv(results / "experiments" / "tuning.csv", ("neuron_id", "experiment"))
+    return read_csv(results.experiment_tuning, ("neuron_id", "experiment"))
 
 
 def _units(path: Path) -> dict[str, int]:
@@ -209,4 +197,4 @@ def _units(path: Path) -> dict[str, int]:
 
 def mask_of(data: SessionData, neuron: str) -> NDArray:
     """The tight mask of the neuron's MEI: (height, width), 1 inside."""
-    return read_array(data.folder(neuron) / "mei_mask.npy")
+    return read_array(data.files(neuron).mei_mask)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from meiflow.figures.recorded import TuningView
 from meiflow.io.files import read_csv
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_conditions
 from meiflow.session.schedule import PARAMETRIC
-from meiflow.tables.conditions import STEMS, Conditions, read_conditions
 from meiflow.validation.recorded import Curve, curves_of, position_maps
 
 _NOTHING = (np.empty(0), np.empty(0))
 
 
-def of_neurons(recorded: Conditions, neurons: list[str]) -> Conditions:
-    """The same trials, restricted to some neurons."""
-    columns = [recorded.of_neuron(neuron) for neuron in neurons]
-    counts = recorded.counts[:, columns]
-    return Conditions(recorded.parameters, recorded.trial_ids, recorded.condition, neurons, counts)
-
-
-def tuning_views(tables: Path, output: Path, neurons: list[str]) -> dict[str, TuningView]:
+def tuning_views(results: Layout, has: SessionHas, neurons: list[str]) -> dict[str, TuningView]:
     """Data of every neuron for `meiflow.figures.recorded.tuning_figure`."""
-    scores = read_csv(output / "recorded.csv", ("neuron_id", "curve"))
-    curves = read_curves(tables, output, neurons)
+    scores = read_csv(results.recorded_tuning, ("neuron_id", "curve"))
+    curves = read_curves(results, has, neurons)
     maps, x, y = position_maps(curves["position"]) if "position" in curves else ({}, *_NOTHING)
     views = {}
     for n, neuron in enumerate(neurons):
@@ -48,14 +41,16 @@ def tuning_views(tables: Path, output: Path, neurons: list[str]) -> dict[str, Tu
     return views
 
 
-def read_curves(tables: Path, output: Path, neurons: list[str]) -> dict[str, Curve]:
-    """Read the curves written by `compare_recorded`."""
+def read_curves(results: Layout, has: SessionHas, neurons: list[str]) -> dict[str, Curve]:
+    """The curves again, from what the stage of recorded tuning wrote."""
     curves: dict[str, Curve] = {}
-    for stimulus, stem in STEMS.items():
-        path = output / f"predicted_{stem}s.csv"
-        if not path.exists():
+    for stimulus, shown, path in (
+        ("gabors", has.gabors, results.predicted_gabors),
+        ("static_gratings", has.gratings, results.predicted_gratings),
+    ):
+        if not shown:
             continue
-        recorded = of_neurons(read_conditions(tables, stimulus), neurons)
+        recorded = read_conditions(results, stimulus).of_neurons(neurons)
         predicted = read_csv(path, (*PARAMETRIC[stimulus], *neurons))[neurons].to_numpy(float)
         curves |= curves_of(stimulus, recorded, predicted)
     return curves

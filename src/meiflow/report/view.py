@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -89,14 +88,12 @@ class ReportView:
     notebook: bool
 
 
-def build_view(data: SessionData, figures: Path, calibration: Calibration | None) -> ReportView:
+def build_view(data: SessionData, calibration: Calibration | None) -> ReportView:
     """Collect the data and draw the figures.
 
     Parameters
     ----------
     data : SessionData
-    figures : path
-        Folder for the figures of the overview.
     calibration : Calibration or None
         Precision of the trust flag; None if it was not measured.
     """
@@ -129,7 +126,7 @@ def build_view(data: SessionData, figures: Path, calibration: Calibration | None
         kind_column=kind_column,
         judged=any(page.trust is not None and page.trust.kind != "unknown" for page in pages),
         pages=pages,
-        drawings=overview_drawings(data, figures),
+        drawings=overview_drawings(data),
         summary_csv=data.summary.to_csv(index=False, float_format="%.8g", lineterminator="\n"),
         run_command=f"snakemake --cores 2 --configfile {quote(config_name)}",
         config_name=config_name,
@@ -144,7 +141,7 @@ def _page(
     data: SessionData, neuron: str, row: dict[Any, Any], columns: list[Column], config_name: str
 ) -> NeuronPage:
     drawings = neuron_drawings(data, neuron)
-    target = f"{data.results}/neurons/{neuron}/comparison.csv"
+    target = str(data.files(neuron).comparison)
     held = row["model_holds"]
     images = data.images(neuron)
     return NeuronPage(
@@ -160,8 +157,8 @@ def _page(
             for name in _CARD
             if name in images
         },
-        comparison=_comparison(read_csv(data.folder(neuron) / "comparison.csv")),
-        command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun model -- "
+        comparison=_comparison(read_csv(data.files(neuron).comparison)),
+        command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun stimuli -- "
         f"{quote(target)}",
         card=f"CC norm {number(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
         f"MEI/windowed natural {_times(row, 'windowed_natural')}",

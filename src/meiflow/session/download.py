@@ -12,7 +12,8 @@ import pandas as pd
 
 from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError, shorten
-from meiflow.io.files import atomic, read_csv, write_text
+from meiflow.io.files import read_csv, write_text
+from meiflow.io.writing import atomic
 from meiflow.progress import say, track
 from meiflow.session.nwb_checks import require_self_contained
 from meiflow.session.transfer import (

@@ -7,6 +7,12 @@ from pathlib import Path
 
 from meiflow.config.sections import Config
 
+# Within the results folder of a session.
+SESSION_FILE = "session/session.nwb"
+SCENES = "session/natural_scenes"
+TRUTH = "session/truth.csv"
+DOWNLOAD_RECORD = "session/download.json"
+
 
 @dataclass(frozen=True)
 class SessionFiles:
@@ -57,15 +63,12 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
     session = config.session
     match session.source:
         case "simulated":
-            home = results / "session"
             shown = (session.simulation.gabor_repeats > 0, session.simulation.grating_repeats > 0)
-            return SessionFiles(
-                home / "session.nwb", home / "natural_scenes", home / "truth.csv", *shown
-            )
+            return SessionFiles(results / SESSION_FILE, results / SCENES, results / TRUTH, *shown)
         case "allen":
             home = data / "allen"
             nwb = home / f"session_{session.id}" / f"session_{session.id}.nwb"
-            record = results / "session" / "download.json"
+            record = results / DOWNLOAD_RECORD
             return SessionFiles(nwb, home / "natural_scenes", None, True, True, record)
         case "nwb":
             nwb = Path(str(session.nwb))

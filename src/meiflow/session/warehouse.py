@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from meiflow.errors import MeiflowError
-from meiflow.io.files import atomic
+from meiflow.io.writing import atomic
 from meiflow.session.sdk import ecephys_project
 from meiflow.session.transfer import (
     FetchError,

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.io.files import atomic
+from meiflow.io.writing import atomic
 
 _SAMPLING_HZ = 30_000.0
 _START = datetime(2019, 1, 1, tzinfo=UTC)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config.sections import Config, Simulation
+from meiflow.config.sections import Simulation
 from meiflow.images import patterns
 from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
-from meiflow.io.files import atomic, write_csv
 from meiflow.progress import track
 from meiflow.session import schedule as plan
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.nwb_writer import Recording, write_nwb
+from meiflow.simulation.nwb_writer import Recording
 from meiflow.simulation.spikes import poisson_train, running_speed, shared_gain
 from meiflow.simulation.truth import calibrate_gain, draw_neurons, render_filters, true_drive
 
@@ -234,36 +232,39 @@ def rate_bins(
     return edges, bin_rates
 
 
-def simulate_session(
-    config: Config, nwb: str | Path, frames_folder: str | Path, truth: str | Path
-) -> None:
-    """Simulate a session and write its three parts.
+@dataclass(frozen=True)
+class SimulatedSession:
+    """A session before it is written.
 
     Parameters
     ----------
-    config : Config
-        Uses ``session.simulation``, ``session.id`` and ``seed``. With a seed of its own the session
-        has its own neurons, schedule and spikes, but the images of the workflow's seed.
-    nwb : path
-        AllenSDK-format session file.
-    frames_folder : path
-        Folder that receives one PNG per frame.
-    truth : path
-        CSV with the neurons' true parameters; only validation may read it.
+    frames : ndarray of uint8, shape (frames, height, width)
+    recording : Recording
+        What goes into the session file.
+    truth : DataFrame
+        neuron_id, area, kind and the parameters of every neuron; only validation may see it.
     """
-    from PIL import Image
 
-    sizes = config.session.simulation
-    seed = config.seed if sizes.seed is None else sizes.seed
+    frames: NDArray[np.uint8]
+    recording: Recording
+    truth: pd.DataFrame
+
+
+def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -> SimulatedSession:
+    """Simulate images, neurons, a schedule and spikes.
+
+    Parameters
+    ----------
+    sizes : Simulation
+    name : str
+        Of the session; the session file identifies it by a number made of it.
+    seed : int
+        Of neurons, schedule and spikes.
+    image_seed : int
+        Of the images: sessions of one dataset show the same.
+    """
     streams = _Streams(seed)
-    # sessions of one dataset show the same images, whatever their own seed
-    frames = make_frames(sizes, _Streams(config.seed))
-    folder = Path(frames_folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, frame in enumerate(frames):
-        with atomic(folder / f"{number:03d}.png") as temporary:
-            Image.fromarray(frame).save(temporary)
-
+    frames = make_frames(sizes, _Streams(image_seed))
     units, channels = make_units(sizes, streams)
     display = resize(frames / 255.0, DISPLAY.shape)
     rng = streams("rates")
@@ -304,19 +305,15 @@ def simulate_session(
         "amplitude_cutoff",
         "snr",
     ]
-    write_nwb(
-        Recording(
-            session_id=simulated_session_id(config.session.id),
-            channels=channels,
-            units=units[columns],
-            spike_times=spike_times,
-            stimuli=schedule.tables,
-            running_times=running_times,
-            running_speed=speed,
-            end_s=schedule.end_s,
-        ),
-        nwb,
-        seed,
+    recording = Recording(
+        session_id=simulated_session_id(name),
+        channels=channels,
+        units=units[columns],
+        spike_times=spike_times,
+        stimuli=schedule.tables,
+        running_times=running_times,
+        running_speed=speed,
+        end_s=schedule.end_s,
     )
-    table = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
-    write_csv(table, truth)
+    truth = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
+    return SimulatedSession(frames, recording, truth)

@@ -1,4 +1,4 @@
-"""The experiments stage: every selected neuron's model under the electrode."""
+"""The experiments stage: in-silico experiments on every fitted neuron."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from meiflow.experiments.experiment import RESERVED, Experiment, run
 from meiflow.experiments.measures import MAPS, maps, summarise
 from meiflow.experiments.scale import at_preferred_frequency
 from meiflow.experiments.standard import GREY, Preferred, map_grid, standard_experiments
+from meiflow.figures.experiments import population_figure
+from meiflow.figures.own_experiments import own_sheet
+from meiflow.figures.style import save_figure
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
+from meiflow.models.archive import ModelArchive
 from meiflow.models.custom import call_function
-from meiflow.models.network import NeuronModel, load_model
+from meiflow.models.network import NeuronModel
 from meiflow.progress import track
+from meiflow.results.layout import Layout
+from meiflow.stages.common import wanted_neurons
 
 GABOR_COLUMNS = tuple(field.name for field in fields(Preferred) if field.name != "geometry")
 _HINT = (
@@ -31,8 +37,8 @@ _HINT = (
 
 
 @dataclass(frozen=True)
-class Results:
-    """What the experiments say of a population.
+class Findings:
+    """What the experiments show of a population.
 
     Parameters
     ----------
@@ -130,24 +136,17 @@ def _shown(
     return tables
 
 
-def run_population(config: Config, folders: Mapping[str, Path]) -> Results:
-    """Do all experiments with all neurons.
-
-    Parameters
-    ----------
-    config : Config
-    folders : mapping of neuron id to path
-        With model.pt, best_gabor.csv and mei.npy.
-    """
-    if not folders:
-        raise MeiflowError("no neuron was selected; there is nothing to make")
+def run_population(config: Config, results: Layout, neurons: list[str]) -> Findings:
+    """Do all experiments with some neurons."""
     geometry = config.image.geometry
     tables, found, rows = {}, {}, []
     grey_image = np.full((1, *geometry.shape), GREY, np.float32)
-    for neuron, folder in track(list(folders.items()), "experiments", len(folders)):
-        model = load_model(folder / "model.pt", geometry, config.model.custom)
-        preferred = read_preferred(folder / "best_gabor.csv", geometry)
-        mei = read_array(folder / "mei.npy")
+    archive = ModelArchive(results.models, geometry)
+    for neuron in track(neurons, "experiments", len(neurons)):
+        files = results.neuron(neuron)
+        model = archive.model(neuron, config.model.custom)
+        preferred = read_preferred(files.best_gabor_table, geometry)
+        mei = read_array(files.mei)
         try:
             experiments = _all_experiments(config, preferred, mei, model)
         except ValueError as error:
@@ -156,7 +155,7 @@ def run_population(config: Config, folders: Mapping[str, Path]) -> Results:
         grey = float(model.predict(grey_image)[0])
         found[neuron] = maps(tables[neuron], grey)
         rows.append({"neuron_id": neuron} | summarise(tables[neuron], grey))
-    return Results(tables, found, pd.DataFrame(rows))
+    return Findings(tables, found, pd.DataFrame(rows))
 
 
 def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
@@ -172,35 +171,31 @@ def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
     return whole[["neuron_id", "experiment", *axes, "response"]]
 
 
-def make_experiments(config: Config, folders: Mapping[str, Path], output: Path) -> None:
-    """Write tuning.csv, summary.csv, maps.npz and a figure of the population per experiment.
+def make_experiments(config: Config, results: Layout, neurons: list[str] | None = None) -> None:
+    """Run the in-silico experiments on every fitted neuron, or on those named.
 
     Figures of experiments that an earlier run made in this folder and this one does not are
     removed.
     """
-    from meiflow.figures.experiments import population_figure
-    from meiflow.figures.own_experiments import own_sheet
-    from meiflow.figures.style import save_figure
-
-    results = run_population(config, folders)
-    write_csv(tidy(results.tables), output / "tuning.csv")
-    write_csv(results.summary, output / "summary.csv")
+    chosen = wanted_neurons(results, neurons)
+    found = run_population(config, results, chosen)
+    write_csv(tidy(found.tables), results.experiment_tuning)
+    write_csv(found.summary, results.experiment_summary)
     x, y = map_grid(config.image.geometry, config.experiments.map_step_deg)
-    arrays = {"neuron_id": np.array(list(folders)), "x_deg": x, "y_deg": y}
+    arrays = {"neuron_id": np.array(chosen), "x_deg": x, "y_deg": y}
     for name in MAPS:
-        if all(name in field for field in results.maps.values()):
-            stack = [field[name].to_numpy() for field in results.maps.values()]
+        if all(name in field for field in found.maps.values()):
+            stack = [field[name].to_numpy() for field in found.maps.values()]
             arrays[name] = np.stack(stack).astype(np.float32)
-    write_arrays(arrays, output / "maps.npz")
+    write_arrays(arrays, results.experiment_maps)
     figures = {
-        str(name): population_figure(name, results.tables, results.maps, results.summary)
+        str(name): population_figure(name, found.tables, found.maps, found.summary)
         for name in config.experiments.make
     }
     if config.experiments.own:
-        figures["own"] = own_sheet(results.tables, results.summary)
+        figures["own"] = own_sheet(found.tables, found.summary)
     for name in (*STANDARD, "own"):
-        for suffix in ("png", "svg"):
-            path = output / f"{name}.{suffix}"
+        for path in results.experiment_figures(name):
             if name in figures:
                 save_figure(figures[name], path)
             else:  # an earlier run's, beside the tables of this one

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from meiflow.config.sections import Config, Procedure
+from meiflow.config.names import PROCEDURES, Procedure
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.images.projection import contrast_targets, project_array
+from meiflow.figures.stimuli import sheet
+from meiflow.figures.style import save_figure
+from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, write_array, write_csv
-from meiflow.models.network import NeuronModel, load_model
+from meiflow.models.archive import ModelArchive
+from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
 from meiflow.progress import say, track
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_stack
 from meiflow.session.images import load_image_set
+from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
-from meiflow.stimuli.published import logged_response, notebook_mei, walker_mei
 from meiflow.stimuli.receptive_field import gradient_field, linear_field
 
 _SAME = 0.95  # of the best restart: counted as having found the same response
@@ -34,12 +40,12 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Population:
-    """Selected neurons, their models, and what all stimuli have in common."""
+    """Fitted neurons, their models and MEIs, the images, and the targets of all stimuli."""
 
     config: Config
     neurons: list[str]
     models: list[NeuronModel]
-    folders: list[Path]
+    meis: NDArray[np.float32]
     image_ids: NDArray[np.int64]
     images: NDArray[np.float32]
     mean: float
@@ -56,7 +62,7 @@ class Population:
             self,
             neurons=[self.neurons[i] for i in chosen],
             models=[self.models[i] for i in chosen],
-            folders=[self.folders[i] for i in chosen],
+            meis=self.meis[chosen] if len(self.meis) else self.meis,
         )
 
     def groups(self, images: int) -> list[Population]:
@@ -74,10 +80,6 @@ class Population:
         pairs = zip(self.models, images, strict=True)
         return np.array([model.predict(image[None])[0] for model, image in pairs])
 
-    def mei(self, index: int) -> NDArray[np.float32]:
-        """The MEI that the stimuli stage made."""
-        return read_array(self.folders[index] / "mei.npy")
-
 
 @dataclass(frozen=True)
 class Made:
@@ -88,20 +90,25 @@ class Made:
 
 
 def load_population(
-    config: Config,
-    image_ids: NDArray,
-    images: NDArray,
-    folders: dict[str, Path],
+    config: Config, results: Layout, procedure: Procedure, neurons: list[str] | None
 ) -> Population:
-    """Read the models of some neurons, each from a folder of its own."""
-    if not folders:
-        raise MeiflowError("no neuron was selected; there is nothing to make")
+    """Read what a procedure needs of the fitted neurons, or of those named."""
+    chosen = wanted_neurons(results, neurons)
     geometry = config.image.geometry
-    custom = config.model.custom
-    models = [load_model(f / "model.pt", geometry, custom) for f in folders.values()]
-    mean, contrast = contrast_targets(config.mei, images)
-    homes = list(folders.values())
-    return Population(config, list(folders), models, homes, image_ids, images, mean, contrast)
+    archive = ModelArchive(results.models, geometry)
+    models = [archive.model(neuron, config.model.custom) for neuron in chosen]
+    image_ids, images = (
+        read_stack(results, geometry)
+        if procedure.needs_images
+        else (np.empty(0, np.int64), np.empty((0, *geometry.shape), np.float32))
+    )
+    meis = (
+        np.stack([read_array(results.neuron(neuron).mei) for neuron in chosen])
+        if procedure.needs_mei
+        else np.empty((0, *geometry.shape), np.float32)
+    )
+    targets = stimulus_targets(config, results)
+    return Population(config, chosen, models, meis, image_ids, images, *targets)
 
 
 def _about(p: Population, images: NDArray) -> pd.DataFrame:
@@ -161,25 +168,25 @@ def _mean_correlation(images: NDArray) -> float:
     return float(alike[np.triu_indices(len(images), 1)].mean())
 
 
-def _population_mei(p: Population) -> Made:
+def population_mei(p: Population) -> Made:
     return _ascend(p, None)
 
 
-def _suppressive(p: Population) -> Made:
+def suppressive(p: Population) -> Made:
     made = _ascend(p, Suppress())
-    grey = np.full((len(p.models), *p.images.shape[1:]), p.mean, np.float32)
+    grey = np.full((len(p.models), *p.config.image.geometry.shape), p.mean, np.float32)
     made.table["grey_response"] = p.predictions(grey)
     made.table["share_of_grey"] = made.table["predicted_response"] / made.table["grey_response"]
-    made.table["mei_response"] = p.predictions(np.stack([p.mei(i) for i in range(len(grey))]))
+    made.table["mei_response"] = p.predictions(p.meis)
     return made
 
 
-def _diverse(p: Population) -> Made:
+def diverse(p: Population) -> Made:
     options = p.config.stimuli
     images, tables = [], []
     n = options.diverse_images
     for i, model in track(list(enumerate(p.models)), "diverse images", len(p.models)):
-        mei = p.mei(i)
+        mei = p.meis[i]
         best = model.predict(mei[None])[0]
         if best <= 0:
             say(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
@@ -255,7 +262,7 @@ class _Naturals:
         table["searched"] = len(self.images)
 
 
-def _natural(p: Population) -> Made:
+def natural(p: Population) -> Made:
     naturals = _Naturals.of(p)
     best = naturals.best(p, matched=True)
     images = p.matched(naturals.images[best])
@@ -264,7 +271,7 @@ def _natural(p: Population) -> Made:
     return Made(images, table)
 
 
-def _regularised_natural(p: Population) -> Made:
+def regularised_natural(p: Population) -> Made:
     naturals = _Naturals.of(p)
     best = naturals.best(p, matched=False)
     whole = naturals.images[best]
@@ -287,7 +294,7 @@ def _regularised_natural(p: Population) -> Made:
     return Made(images, table)
 
 
-def _receptive_field(p: Population) -> Made:
+def receptive_field(p: Population) -> Made:
     shape = p.config.image.geometry.shape
     spread = float(p.images.std(axis=(1, 2)).mean())
     fields = []
@@ -303,43 +310,35 @@ def _receptive_field(p: Population) -> Made:
     return Made(both, table)
 
 
-def _notebook(p: Population) -> Made:
+def notebook_mei(p: Population) -> Made:
     geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
     parts = []
     for g in p.groups(1):
-        found = notebook_mei(g.paired, geometry, p.images, p.config.seed, steps, len(g.models))
+        found = published.notebook_mei(
+            g.paired, geometry, p.images, p.config.seed, steps, len(g.models)
+        )
         table = _about(g, found.images)
-        table["logged_response"] = logged_response(found)
+        table["logged_response"] = published.logged_response(found)
         table["best_response"] = found.trace.objective.max(axis=0)
         parts.append(Made(found.images, table))
     return _joined(parts)
 
 
-def _walker(p: Population) -> Made:
+def walker_mei(p: Population) -> Made:
     geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
     parts = []
     for g in p.groups(1):
-        found = walker_mei(g.paired, geometry, p.images, p.config.seed, steps, n=len(g.models))
+        found = published.walker_mei(
+            g.paired, geometry, p.images, p.config.seed, steps, n=len(g.models)
+        )
         parts.append(Made(found.images, _about(g, found.images)))
     return _joined(parts)
-
-
-_MAKERS: dict[Procedure, Callable[[Population], Made]] = {
-    "population_mei": _population_mei,
-    "suppressive": _suppressive,
-    "diverse": _diverse,
-    "natural": _natural,
-    "regularised_natural": _regularised_natural,
-    "receptive_field": _receptive_field,
-    "notebook_mei": _notebook,
-    "walker_mei": _walker,
-}
 
 
 _COLUMNS = {"receptive_field": ["linear field", "gradient at grey"]}
 
 
-def _titles(name: Procedure, neurons: list[str], table: pd.DataFrame) -> list[str]:
+def _titles(name: str, neurons: list[str], table: pd.DataFrame) -> list[str]:
     """What stands over each neuron's pictures."""
     if name == "suppressive":
         notes = [f"{share:.2f} of grey" for share in table["share_of_grey"]]
@@ -351,26 +350,28 @@ def _titles(name: Procedure, neurons: list[str], table: pd.DataFrame) -> list[st
     return [f"{neuron}\n{note}" for neuron, note in zip(neurons, notes, strict=True)]
 
 
-def make_procedure(name: Procedure, population: Population, output: Path) -> None:
-    """Write one kind of stimulus for all neurons: NAME.npy, NAME.csv and NAME.png in a folder.
+def make_procedure(
+    config: Config, results: Layout, name: str, neurons: list[str] | None = None
+) -> None:
+    """Make one kind of stimulus for all fitted neurons, or for those named.
 
     Raises
     ------
     MeiflowError
         If the procedure cannot work on a model, with the reason.
     """
-    from meiflow.figures.stimuli import sheet
-    from meiflow.figures.style import save_figure
-
+    population = load_population(config, results, PROCEDURES[name], neurons)
+    make: Callable[[Population], Made] = globals()[name]
     try:
-        made = _MAKERS[name](population)
+        made = make(population)
     except ValueError as error:
         raise MeiflowError(f"{name}: {error}") from None
-    write_array(made.images, output / f"{name}.npy")
-    write_csv(made.table, output / f"{name}.csv")
-    geometry = population.config.image.geometry
+    files = results.procedure(name)
+    write_array(made.images, files.images)
+    write_csv(made.table, files.table)
     titles = _titles(name, population.neurons, made.table)
-    save_figure(sheet(made.images, titles, geometry, _COLUMNS.get(name)), output / f"{name}.png")
+    figure = sheet(made.images, titles, config.image.geometry, _COLUMNS.get(name))
+    save_figure(figure, files.picture)
     if "predicted_response" in made.table:
         mean = made.table["predicted_response"].mean()
         say(f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}")

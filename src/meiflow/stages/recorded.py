@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
+from meiflow.figures.recorded import recorded_overview
+from meiflow.figures.style import save_both
 from meiflow.io.files import write_csv
-from meiflow.models.network import NeuronModel, load_model
+from meiflow.models.archive import ModelArchive
+from meiflow.models.network import NeuronModel
 from meiflow.progress import say, track
-from meiflow.report.tuning_views import of_neurons
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_conditions
 from meiflow.session.presented import gabor_images, gabor_phases, grating_images
-from meiflow.tables.conditions import STEMS, Conditions, read_conditions
-from meiflow.validation.recorded import (
-    CURVES,
-    Curve,
-    agreement,
-    curves_of,
-    preferences,
-)
+from meiflow.stages.common import wanted_neurons
+from meiflow.tables.conditions import Conditions
+from meiflow.validation.recorded import CURVES, Curve, agreement, curves_of, preferences
 
 
 def shown_images(config: Config, stimulus: str, recorded: Conditions) -> list[NDArray[np.float32]]:
@@ -54,53 +53,36 @@ def predict_conditions(
     return np.stack(columns, axis=1)
 
 
-def compare_recorded(
-    config: Config, tables: Path, folders: dict[str, Path], output: Path
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write recorded.csv, preferences.csv and predicted_gabors and _gratings.csv.
-
-    Parameters
-    ----------
-    config : Config
-    tables : path
-        Folder of the tables stage; of gabor_trials.csv and grating_trials.csv those that are there
-        are used.
-    folders : dict of str to path
-        Folder of every neuron, with its model.pt.
-    output : path
-        Folder.
-
-    Returns
-    -------
-    recorded, preferences : DataFrame
-        What recorded.csv and preferences.csv hold.
-    """
-    neurons = list(folders)
-    geometry, custom = config.image.geometry, config.model.custom
-    models = [load_model(f / "model.pt", geometry, custom) for f in folders.values()]
+def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
+    """Predict the recorded Gabor and grating tuning, and compare."""
+    neurons = wanted_neurons(results)
+    archive = ModelArchive(results.models, config.image.geometry)
+    models = [archive.model(neuron, config.model.custom) for neuron in neurons]
     curves: dict[str, Curve] = {}
-    for stimulus, stem in STEMS.items():
-        path = output / f"predicted_{stem}s.csv"
-        if not (tables / f"{stem}_trials.csv").exists():
+    for stimulus, shown, path in (
+        ("gabors", has.gabors, results.predicted_gabors),
+        ("static_gratings", has.gratings, results.predicted_gratings),
+    ):
+        if not shown:
             path.unlink(missing_ok=True)  # of another session in this folder
             continue
-        recorded = of_neurons(read_conditions(tables, stimulus), neurons)
+        recorded = read_conditions(results, stimulus).of_neurons(neurons)
         predicted = predict_conditions(models, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
         curves |= curves_of(stimulus, recorded, predicted)
     table = agreements(curves, neurons, config.model.extra, config.seed)
-    write_csv(table, output / "recorded.csv")
+    write_csv(table, results.recorded_tuning)
     tuned = {name: rows["tuned"].to_numpy() for name, rows in table.groupby("curve", sort=False)}
     found = preferences(curves, tuned)
     found.insert(0, "neuron_id", neurons)
-    write_csv(found, output / "preferences.csv")
+    write_csv(found, results.preferences)
     for name, rows in table[table["tuned"]].groupby("curve", sort=False):
         say(
             f"{name}: correlation {rows['cc_abs'].mean():.2f} (normalised "
             f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons "
             f"{rows['cc_others'].mean():.2f}"
         )
-    return table, found
+    save_both(recorded_overview(table, found), results.recorded_tuning.parent, "recorded")
 
 
 def agreements(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from meiflow.errors import MeiflowError
@@ -17,34 +15,29 @@ from meiflow.figures.selection import (
 )
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_arrays, read_csv
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_raster
 from meiflow.selection.raster import leaf_order
-from meiflow.tables.raster import read_raster
+
+FIGURES = ("rastermap", "rastermap_blocks", "correlations", "measures", "oracle")
+PROBES = "probes"  # from a session file alone
 
 
-def draw_selection(tables: Path, selection: Path, probes: bool, output: Path) -> None:
-    """Write every figure of the selection as PNG and SVG.
-
-    Parameters
-    ----------
-    tables, selection : path
-        Folders of the two stages.
-    probes : bool
-        Whether units.csv tells where the units sit.
-    output : path
-        Folder of the figures.
-    """
-    table = read_csv(selection / "neurons.csv")
-    pairs = read_arrays(selection / "correlations.npz")
-    raster = read_raster(tables / "raster.npz")
-    units = read_csv(tables / "units.csv")
+def draw_selection(results: Layout, has: SessionHas) -> None:
+    """Draw the figures of the selection, as PNG and SVG."""
+    table = read_csv(results.selection)
+    pairs = read_arrays(results.correlations)
+    raster = read_raster(results)
+    units = read_csv(results.units)
     for name, ids in (("raster.npz", raster.neuron_ids), ("correlations.npz", pairs["neuron_ids"])):
         if list(ids) != list(table["neuron_id"]):
             raise MeiflowError(
-                f"{selection / 'neurons.csv'} and {name} are not of the same neurons; run the "
+                f"{results.selection} and {name} are not of the same neurons; run the "
                 "selection again on these tables"
             )
-    if probes and "probe" not in units:
-        raise MeiflowError(f"{tables / 'units.csv'}: tells no probes; draw with --no-probes")
+    if has.spike_times and "probe" not in units:
+        raise MeiflowError(f"{results.units}: missing column probe; make the tables again")
     varies = np.flatnonzero(np.isfinite(np.diag(pairs["signal"])))
     order = varies[leaf_order(pairs["signal"][np.ix_(varies, varies)])]
     figures = {
@@ -56,7 +49,7 @@ def draw_selection(tables: Path, selection: Path, probes: bool, output: Path) ->
         "measures": measure_scatters(table),
         "oracle": oracle_ranked(table),
     }
-    if probes:
-        figures["probes"] = probe_places(table, units)
+    if has.spike_times:
+        figures[PROBES] = probe_places(table, units)
     for name, figure in figures.items():
-        save_both(figure, output, name)
+        save_both(figure, results.selection.parent, name)

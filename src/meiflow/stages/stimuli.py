@@ -11,36 +11,49 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.images.masks import pattern_mask, soft_mask
-from meiflow.images.projection import contrast_targets, project_array
+from meiflow.images.projection import project_array
 from meiflow.io.files import write_array, write_csv, write_picture
-from meiflow.models.network import load_model
+from meiflow.models.archive import ModelArchive
+from meiflow.models.network import NeuronModel
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import require_selected
+from meiflow.results.stimuli import read_gabor
+from meiflow.results.tables import read_conditions, read_stack
 from meiflow.session.presented import gabor_images, gabor_phases
-from meiflow.stimuli.gabors import read_gabor
+from meiflow.stages.common import stimulus_targets
 from meiflow.stimuli.mei import most_exciting, noise_starts
 from meiflow.stimuli.natural import matched_naturals
-from meiflow.tables.conditions import read_conditions
 
 
-def _write_image(image: NDArray, folder: Path, name: str) -> None:
-    write_array(image, folder / f"{name}.npy")
-    write_picture(image, folder / f"{name}.png")
+def _write_image(image: NDArray, path: Path, picture: Path) -> None:
+    write_array(image, path)
+    write_picture(image, picture)
 
 
-def make_stimuli(
-    config: Config, model_path: Path, images: NDArray, gabors: Path, neuron: str, folder: Path
-) -> None:
-    """Write the MEI, the best Gabor in silico and the best natural images of one neuron.
+def make_stimuli(config: Config, results: Layout, has: SessionHas, neuron: str) -> None:
+    """Make one neuron's MEI, best Gabors and best natural images.
 
-    All have the same mean luminance and RMS contrast. The Gabor is that which `make_gabors`
-    wrote in the folder `gabors`. Files: mei, best_gabor, best_natural and windowed_natural as
-    .npy and .png, mei_trace.csv and best_gabor.csv.
+    All have the same mean luminance and RMS contrast. The best Gabor in silico is the one that
+    the search of all neurons found.
     """
-    geometry = config.image.geometry
-    model = load_model(model_path, geometry, config.model.custom)
-    mean, contrast = contrast_targets(config.mei, images)
-    gabor, row = read_gabor(gabors, neuron)
-    _write_image(gabor, folder, "best_gabor")
-    write_csv(row, folder / "best_gabor.csv")
+    require_selected(results.fitted_neurons, neuron)
+    archive = ModelArchive(results.models, config.image.geometry)
+    model = archive.model(neuron, config.model.custom)
+    mean, contrast = stimulus_targets(config, results)
+    _make_optimal(config, results, model, neuron, mean, contrast)
+    if has.gabors:
+        _make_recorded_gabor(config, results, model, neuron, mean, contrast)
+
+
+def _make_optimal(
+    config: Config, results: Layout, model: NeuronModel, neuron: str, mean: float, contrast: float
+) -> None:
+    geometry, files = config.image.geometry, results.neuron(neuron)
+    images = read_stack(results, geometry)[1]
+    gabor, row = read_gabor(results, neuron)
+    _write_image(gabor, files.best_gabor, files.best_gabor_picture)
+    write_csv(row, files.best_gabor_table)
 
     mei_config = config.mei
     exponent = mei_config.smoothing_exponent
@@ -51,7 +64,7 @@ def make_stimuli(
         model, starts, geometry, mean, contrast, mei_config.steps, mei_config.step_size, exponent
     )
     mei = result.images[result.best]
-    _write_image(mei, folder, "mei")
+    _write_image(mei, files.mei, files.mei_picture)
     trace = result.trace
     write_csv(
         pd.DataFrame(
@@ -63,17 +76,20 @@ def make_stimuli(
                 "rms_contrast": trace.rms_contrast[:, result.best],
             }
         ),
-        folder / "mei_trace.csv",
+        files.mei_trace,
     )
 
     window = soft_mask(pattern_mask(mei, config.comparison.mask_threshold))
-    for name, mask in (("best_natural", None), ("windowed_natural", window)):
+    for mask, path, picture in (
+        (None, files.best_natural, files.best_natural_picture),
+        (window, files.windowed_natural, files.windowed_natural_picture),
+    ):
         candidates = matched_naturals(images, mean, contrast, mask)
-        _write_image(candidates[model.predict(candidates).argmax()], folder, name)
+        _write_image(candidates[model.predict(candidates).argmax()], path, picture)
 
 
-def make_recorded_gabor(
-    config: Config, model_path: Path, images: NDArray, tables: Path, neuron: str, folder: Path
+def _make_recorded_gabor(
+    config: Config, results: Layout, model: NeuronModel, neuron: str, mean: float, contrast: float
 ) -> None:
     """Write the recorded Gabor condition with the highest mean count: gabor.npy, .png, .csv.
 
@@ -81,13 +97,12 @@ def make_recorded_gabor(
     shows the phase to which the model responds most, the kindest choice for the Gabor. With
     ``gabor.merge_top`` above 1 it is the mean of so many conditions, each at its own such phase.
     """
-    recorded = read_conditions(tables, "gabors")
+    files = results.neuron(neuron)
+    recorded = read_conditions(results, "gabors")
     column = recorded.of_neuron(neuron)
     counts, errors = recorded.means[:, column], recorded.errors[:, column]
     top = np.argsort(-counts, kind="stable")[: config.gabor.merge_top]
     geometry, shown = config.image.geometry, config.session.shown
-    model = load_model(model_path, geometry, config.model.custom)
-    mean, contrast = contrast_targets(config.mei, images)
     phases = gabor_phases(shown)
     patches = np.stack(
         [gabor_images(geometry, recorded.parameters.iloc[top], shown, phase) for phase in phases]
@@ -98,7 +113,7 @@ def make_recorded_gabor(
     chosen = predicted.argmax(axis=0)
     best = matched[chosen, np.arange(len(top))]
     image = best[0] if len(top) == 1 else project_array(best.mean(0)[None], mean, contrast)[0]
-    _write_image(image, folder, "gabor")
+    _write_image(image, files.gabor, files.gabor_picture)
     table = recorded.parameters.iloc[top].reset_index(drop=True)
     table = table.rename(columns={"x_position": "x_deg", "y_position": "y_deg"})
     table = table.rename(columns={"orientation": "orientation_deg"})
@@ -118,5 +133,5 @@ def make_recorded_gabor(
             predicted_response=float(model.predict(image[None])[0]),
             predicted_phase_mean=predicted.mean(axis=0),
         ),
-        folder / "gabor.csv",
+        files.gabor_table,
     )

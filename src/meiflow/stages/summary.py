@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
-from meiflow.io.files import read_csv
-from meiflow.selection.select import selected_neurons
+from meiflow.config.sections import Config
+from meiflow.io.files import read_csv, write_csv
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import selected_neurons
 
 _FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
 _SCORED = ("model", "v1", "ln", "gabor_energy", "pixel_ridge", "model_shuffled")
@@ -49,31 +50,29 @@ _FROM_EXPERIMENTS = (
 )
 
 
-def summarise(
-    results: Path, closed_loop: Path | None, recorded: bool, experiments: bool, trust: bool
-) -> pd.DataFrame:
-    """Gather selection, scores, comparison and, if simulated, closed loop of every neuron.
+def summarise(config: Config, results: Layout, has: SessionHas) -> None:
+    """Write one row per fitted neuron: selection, scores, comparison and validation.
 
     The response to a stimulus that could not be matched in mean and contrast is left empty.
     ``model_holds`` tells whether the model's held-out correlation is above all but one in
     twenty of the session's shuffled controls.
     """
-    selection = results / "selection" / "neurons.csv"
-    measures = read_csv(selection)
+    measures = read_csv(results.selection)
     measures.index = measures["neuron_id"].astype(str)
-    loop = read_csv(closed_loop) if closed_loop is not None else None
-    tuning = _recorded_tuning(results / "validation") if recorded else {}
-    measured = _experiments(results / "experiments") if experiments else {}
-    judged = _trust(results / "validation" / "trust.csv") if trust else {}
-    control = read_csv(results / "models" / "cross_validation.csv")
+    loop = read_csv(results.closed_loop) if has.truth else None
+    tuning = _recorded_tuning(results) if has.conditions else {}
+    experiments = config.experiments.make or config.experiments.own
+    measured = _experiments(results) if experiments else {}
+    judged = _trust(results) if config.model.custom is None else {}
+    control = read_csv(results.cross_validation)
     control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
     limit = control.quantile(0.95) if len(control) else 0.0
     rows = []
-    for neuron in selected_neurons(results / "models" / "neurons.csv"):
-        folder = results / "neurons" / neuron
-        all_scores = read_csv(folder / "scores.csv").set_index("model")
+    for neuron in selected_neurons(results.fitted_neurons):
+        files = results.neuron(neuron)
+        all_scores = read_csv(files.scores).set_index("model")
         scores = all_scores["cc_norm"]
-        stimuli = read_csv(folder / "comparison.csv").set_index("stimulus")
+        stimuli = read_csv(files.comparison).set_index("stimulus")
         row: dict[str, object] = {"neuron_id": neuron}
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
         row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
@@ -102,31 +101,31 @@ def summarise(
                 if s != "optimum"
             }
         rows.append(row)
-    return pd.DataFrame(rows)
+    write_csv(pd.DataFrame(rows), results.summary)
 
 
-def _recorded_tuning(folder: Path) -> dict[str, dict[str, object]]:
+def _recorded_tuning(results: Layout) -> dict[str, dict[str, object]]:
     """Agreement of recorded with predicted tuning, by neuron."""
-    curves = read_csv(folder / "recorded.csv", ("neuron_id", "curve", "tuned", "cc_abs"))
+    curves = read_csv(results.recorded_tuning, ("neuron_id", "curve", "tuned", "cc_abs"))
     found: dict[str, dict[str, object]] = {}
     for _, row in curves.iterrows():
         own = found.setdefault(str(row["neuron_id"]), {})
         own[f"{row['curve']}_tuned"] = row["tuned"]
         own[f"{row['curve']}_cc_abs"] = row["cc_abs"]
-    differences = read_csv(folder / "preferences.csv", ("neuron_id",))
+    differences = read_csv(results.preferences, ("neuron_id",))
     for _, row in differences.iterrows():
         found[str(row["neuron_id"])] |= {name: row[name] for name in _ERRORS if name in row}
     return found
 
 
-def _experiments(folder: Path) -> dict[str, dict[str, object]]:
+def _experiments(results: Layout) -> dict[str, dict[str, object]]:
     """What the experiments measured on each model, by neuron."""
-    table = read_csv(folder / "summary.csv", ("neuron_id",)).set_index("neuron_id")
+    table = read_csv(results.experiment_summary, ("neuron_id",)).set_index("neuron_id")
     kept = table[[name for name in _FROM_EXPERIMENTS if name in table]]
     return {str(neuron): row.to_dict() for neuron, row in kept.iterrows()}
 
 
-def _trust(path: Path) -> dict[str, dict[str, object]]:
+def _trust(results: Layout) -> dict[str, dict[str, object]]:
     """How far each MEI can be believed, by neuron."""
-    table = read_csv(path, ("neuron_id", *_FROM_TRUST)).set_index("neuron_id")
+    table = read_csv(results.trust, ("neuron_id", *_FROM_TRUST)).set_index("neuron_id")
     return {str(neuron): row.to_dict() for neuron, row in table[[*_FROM_TRUST]].iterrows()}

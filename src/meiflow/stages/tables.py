@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_csv, write_csv, write_text
+from meiflow.io.files import read_csv, write_array, write_arrays, write_csv, write_text
 from meiflow.progress import say
+from meiflow.results.layout import Layout
 from meiflow.session.images import load_images
 from meiflow.session.schedule import PARAMETRIC
-from meiflow.tables.conditions import STEMS, Conditions, conditions_from_table
+from meiflow.tables.conditions import (
+    STEMS,
+    Conditions,
+    condition_columns,
+    conditions_from_table,
+)
 from meiflow.tables.counts import (
     BLANK,
     TRIAL_COLUMNS,
@@ -30,11 +36,16 @@ from meiflow.tables.counts import (
 )
 from meiflow.tables.image_spikes import ImageSpikes
 from meiflow.tables.raster import Raster
-from meiflow.tables.stack import write_stack
+from meiflow.tables.stack import StackInfo
 from meiflow.tables.tuning import tuning_table
 
 _FASTEST_HZ = 2000.0
-_CONDITION_FILES = [f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")]
+# Tables that some sessions have, by the names of the layout.
+_OPTIONAL = (
+    "presentations",
+    *(f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")),
+    "tuning",
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,8 @@ def _of_table(config: Config) -> _Session:
         path = getattr(config.session, name)
         if path is not None:
             geometry, option = config.image.geometry, f"session.{name}"
-            shown = conditions_from_table(path, name, trials.neuron_ids, geometry, option)
+            table = read_csv(path, condition_columns(name))
+            shown = conditions_from_table(table, path, name, trials.neuron_ids, geometry, option)
             _check_rates(shown, config.session.window_s, path)
             conditions[name] = shown
     return _Session(trials, Raster.of_trials(trials), None, units, found, conditions, {})
@@ -119,23 +131,18 @@ def _of_recording(config: Config, nwb: Path, any_area: bool) -> _Session:
 
 
 def build_tables(
-    config: Config, images: Path, nwb: Path | None, output: Path, any_area: bool = False
+    config: Config, results: Layout, images: Path, nwb: Path | None, any_area: bool = False
 ) -> None:
-    """Write every table of the session under `output`.
+    """Count spikes per trial and write the tables and the image stack.
 
     Parameters
     ----------
     config : Config
-        Uses ``session`` and ``image``.
+    results : Layout
     images : path
         Folder of frame pictures or ``.npy`` stack.
     nwb : path or None
         Session file; None takes the trial CSV of ``session.trials``.
-    output : path
-        Folder that receives trials.csv, responses.csv, blank_responses.csv, units.csv,
-        images.npy, images.json, units.json and raster.npz; from an NWB also presentations.csv
-        and image_spikes.npz; where they were shown, gabor_ and grating_responses.csv, gabor_
-        and grating_trials.csv, tuning.csv.
     any_area : bool
         Whether units of one of the areas are enough.
     """
@@ -152,29 +159,28 @@ def build_tables(
             f"session.{'trials' if nwb is None else 'nwb'}: only {int(seen.sum())} different "
             "images were shown; at least 4 are needed"
         )
-    stack = load_images(images, config.image.geometry.shape, image_ids[seen].tolist())[1]
-    write_csv(trials.to_frame(), output / "trials.csv")
-    write_csv(
-        responses_table(image_ids[seen], means[seen], trials.neuron_ids),
-        output / "responses.csv",
-    )
-    write_csv(
-        responses_table(image_ids[~seen], means[~seen], trials.neuron_ids),
-        output / "blank_responses.csv",
-    )
-    write_csv(session.units, output / "units.csv")
-    write_stack(stack, image_ids[seen], config.image.geometry, output)
-    write_text(json.dumps(session.found, indent=1) + "\n", output / "units.json")
-    session.raster.write(output / "raster.npz")
+    geometry = config.image.geometry
+    stack = load_images(images, geometry.shape, image_ids[seen].tolist())[1]
+    info = StackInfo.of(stack, image_ids[seen], geometry)
+    names = trials.neuron_ids
+    write_csv(trials.to_frame(), results.trials)
+    write_csv(responses_table(image_ids[seen], means[seen], names), results.responses)
+    write_csv(responses_table(image_ids[~seen], means[~seen], names), results.blank_responses)
+    write_csv(session.units, results.units)
+    write_text(info.to_json(), results.image_info)
+    write_array(stack, results.images)
+    write_text(json.dumps(session.found, indent=1) + "\n", results.unit_counts)
+    write_arrays(session.raster.arrays(), results.raster)
     if session.spikes is not None:
-        session.spikes.write(output / "image_spikes.npz")
+        write_arrays(session.spikes.arrays(), results.image_spikes)
     else:  # another session's, left by an earlier run in this folder
-        (output / "image_spikes.npz").unlink(missing_ok=True)
-    for name in ("presentations", *_CONDITION_FILES, "tuning"):
+        results.image_spikes.unlink(missing_ok=True)
+    for name in _OPTIONAL:
+        path = getattr(results, name)
         if name in further:
-            write_csv(further[name], output / f"{name}.csv")
+            write_csv(further[name], path)
         else:
-            (output / f"{name}.csv").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
     repeats = np.unique(trials.image_ids, return_counts=True)[1]
     say(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "

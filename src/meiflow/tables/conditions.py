@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
-from meiflow.io.files import read_csv
 from meiflow.progress import say
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
@@ -85,6 +84,12 @@ class Conditions:
             raise MeiflowError(f"no counts of neuron {neuron} to the Gabors or gratings")
         return self.neuron_ids.index(neuron)
 
+    def of_neurons(self, neurons: list[str]) -> Conditions:
+        """The same trials of some neurons."""
+        columns = [self.of_neuron(neuron) for neuron in neurons]
+        counts = self.counts[:, columns]
+        return Conditions(self.parameters, self.trial_ids, self.condition, neurons, counts)
+
     def mean_table(self) -> pd.DataFrame:
         """condition_id, parameters, repeats, then one column of mean counts per neuron."""
         table = self.parameters.assign(repeats=self.repeats)
@@ -99,25 +104,33 @@ class Conditions:
         return pd.concat([table, pd.DataFrame(self.counts, columns=self.neuron_ids)], axis=1)
 
 
-def read_conditions(folder: str | Path, stimulus: str) -> Conditions:
-    """Read the trials of a stimulus (gabors or static_gratings) from a tables folder."""
-    keys = PARAMETRIC[stimulus]
-    path = Path(folder) / f"{STEMS[stimulus]}_trials.csv"
-    table = read_csv(path, ("trial_id", "condition_id", *keys))
-    neurons = [c for c in table.columns if c not in ("trial_id", "condition_id", *keys)]
-    shown = table[keys].set_axis(table["trial_id"].to_numpy(), axis=0)
-    return Conditions.of(shown, table[neurons].to_numpy(np.int64), neurons)
+def condition_columns(stimulus: str) -> tuple[str, ...]:
+    """Columns of a long table of trials: gabors or static_gratings.
+
+    Examples
+    --------
+    >>> condition_columns("gabors")
+    ('trial_id', 'neuron_id', 'spike_count', 'x_position', 'y_position', 'orientation')
+    """
+    return ("trial_id", "neuron_id", "spike_count", *PARAMETRIC[stimulus])
 
 
 def conditions_from_table(
-    path: str | Path, stimulus: str, neuron_ids: list[str], geometry: Geometry, option: str
+    table: pd.DataFrame,
+    path: str | Path,
+    stimulus: str,
+    neuron_ids: list[str],
+    geometry: Geometry,
+    option: str,
 ) -> Conditions:
     """Check and zero-fill a user's long table of trials with stimulus parameters.
 
     Parameters
     ----------
+    table : DataFrame
+        With the columns `condition_columns` of the stimulus.
     path : path
-        CSV with trial_id, neuron_id, spike_count and the columns `PARAMETRIC` of the stimulus.
+        Where it was read, for messages.
     stimulus : str
         gabors or static_gratings.
     neuron_ids : list of str
@@ -134,7 +147,7 @@ def conditions_from_table(
         with two stimuli and for neurons that the session does not have.
     """
     keys = PARAMETRIC[stimulus]
-    table = read_csv(path, ("trial_id", "neuron_id", "spike_count", *keys))
+    table = table.copy()
     for key in keys:
         numbers = pd.to_numeric(table[key], errors="coerce")
         wrong = ~np.isfinite(numbers.to_numpy(float))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from meiflow.errors import MeiflowError, shorten
+from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.io.paths import is_name
 from meiflow.progress import say
 
@@ -68,6 +68,35 @@ class Trials:
         return Trials(
             self.trial_ids[keep], self.neuron_ids, self.image_ids[keep], self.counts[keep]
         )
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Images and the mean response of every neuron to each.
+
+    ``image_ids`` (images,), ``images`` (images, height, width) luminance in [0, 1],
+    ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation.
+    """
+
+    image_ids: NDArray[np.int64]
+    images: NDArray[np.float32]
+    neuron_ids: list[str]
+    means: NDArray[np.float64]
+
+    def column(self, neuron: str) -> int:
+        """Index of a neuron.
+
+        Raises
+        ------
+        MeiflowError
+            If the session has no such neuron.
+        """
+        if neuron not in self.neuron_ids:
+            raise MeiflowError(
+                f"neuron {neuron!r} is not in this session's tables"
+                f"{closest(neuron, self.neuron_ids)}; tables/units.csv lists those that are"
+            )
+        return self.neuron_ids.index(neuron)
 
 
 def count_spikes(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_arrays, write_arrays
 
 BEFORE_S = 0.1
 AFTER_S = 0.5
@@ -92,43 +91,41 @@ class ImageSpikes:
             for trial in np.flatnonzero(self.image_ids == image)
         ]
 
-    def write(self, path: Path) -> None:
-        """Write ticks, counts, neuron_ids, image_ids and the window as a compressed archive."""
+    def arrays(self) -> dict[str, ArrayLike]:
+        """The arrays of image_spikes.npz: ticks, counts, ids and the window."""
         narrow = np.min_scalar_type(int(self.counts.max(initial=0)))
-        write_arrays(
-            {
-                "ticks": self.ticks,
-                "counts": self.counts.astype(narrow),
-                "neuron_ids": self.neuron_ids,
-                "image_ids": self.image_ids,
-                "tick_s": TICK_S,
-                "before_s": BEFORE_S,
-                "after_s": AFTER_S,
-            },
-            path,
+        return {
+            "ticks": self.ticks,
+            "counts": self.counts.astype(narrow),
+            "neuron_ids": self.neuron_ids,
+            "image_ids": self.image_ids,
+            "tick_s": TICK_S,
+            "before_s": BEFORE_S,
+            "after_s": AFTER_S,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray], origin: str) -> ImageSpikes:
+        """Read what `arrays` gives; `origin` names the file in messages.
+
+        Raises
+        ------
+        MeiflowError
+            If an array is missing, or they do not belong together.
+        """
+        lacks = {"ticks", "counts", "neuron_ids", "image_ids", "tick_s"} - set(arrays)
+        if lacks or float(arrays["tick_s"]) != TICK_S:
+            what = f"lacks {', '.join(sorted(lacks))}" if lacks else "counts in other time steps"
+            raise MeiflowError(f"{origin}: {what}; make the tables again")
+        spikes = cls(
+            arrays["ticks"],
+            arrays["counts"].astype(np.int64),
+            arrays["neuron_ids"],
+            arrays["image_ids"],
         )
-
-
-def read_image_spikes(path: Path) -> ImageSpikes:
-    """Read what `ImageSpikes.write` wrote.
-
-    Raises
-    ------
-    MeiflowError
-        If it is missing, damaged, or its parts do not belong together.
-    """
-    arrays = read_arrays(path)
-    lacks = {"ticks", "counts", "neuron_ids", "image_ids", "tick_s"} - set(arrays)
-    if lacks or float(arrays["tick_s"]) != TICK_S:
-        what = f"lacks {', '.join(sorted(lacks))}" if lacks else "counts in other time steps"
-        raise MeiflowError(f"{path}: {what}; make the tables again")
-    spikes = ImageSpikes(
-        arrays["ticks"],
-        arrays["counts"].astype(np.int64),
-        arrays["neuron_ids"],
-        arrays["image_ids"],
-    )
-    shape = (len(spikes.neuron_ids), len(spikes.image_ids))
-    if spikes.counts.shape != shape or spikes.counts.sum() != len(spikes.ticks):
-        raise MeiflowError(f"{path}: its arrays do not belong together; make the tables again")
-    return spikes
+        shape = (len(spikes.neuron_ids), len(spikes.image_ids))
+        if spikes.counts.shape != shape or spikes.counts.sum() != len(spikes.ticks):
+            raise MeiflowError(
+                f"{origin}: its arrays do not belong together; make the tables again"
+            )
+        return spikes

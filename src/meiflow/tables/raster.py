@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_arrays, write_arrays
 from meiflow.tables.counts import Trials, count_spikes
 
 BIN_S = 0.1
@@ -60,28 +59,29 @@ class Raster:
         names = np.array(trials.neuron_ids)
         return cls(trials.counts, np.arange(float(n)), np.zeros(n, np.int64), np.nan, names)
 
-    def write(self, path: Path) -> None:
-        """Write the arrays of this class under their names."""
+    def arrays(self) -> dict[str, NDArray]:
+        """The arrays of this class under their names, as raster.npz holds them."""
         narrow = np.min_scalar_type(int(self.counts.max(initial=0)))
-        write_arrays(asdict(self) | {"counts": self.counts.astype(narrow)}, path)
+        return asdict(self) | {"counts": self.counts.astype(narrow)}
 
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray], origin: str) -> Raster:
+        """Read what `arrays` gives; `origin` names the file in messages.
 
-def read_raster(path: Path) -> Raster:
-    """Read what `Raster.write` wrote.
-
-    Raises
-    ------
-    MeiflowError
-        If it is missing, damaged or lacks an array.
-    """
-    arrays = read_arrays(path)
-    try:
-        return Raster(
-            arrays["counts"].astype(np.int64),
-            arrays["start_s"],
-            arrays["block"],
-            float(arrays["bin_s"]),
-            arrays["neuron_ids"],
-        )
-    except KeyError as error:
-        raise MeiflowError(f"{path}: lacks the array {error}; make the tables again") from None
+        Raises
+        ------
+        MeiflowError
+            If an array is missing.
+        """
+        try:
+            return cls(
+                arrays["counts"].astype(np.int64),
+                arrays["start_s"],
+                arrays["block"],
+                float(arrays["bin_s"]),
+                arrays["neuron_ids"],
+            )
+        except KeyError as error:
+            raise MeiflowError(
+                f"{origin}: lacks the array {error}; make the tables again"
+            ) from None

@@ -1,73 +1,105 @@
-"""The image stack of the results, with the geometry that it was resized to."""
+"""What there is to know of a session's image stack without reading it."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
-from meiflow.io.files import read_array, write_array, write_text
-from meiflow.io.sums import verify
+
+_GEOMETRY = ("height", "width", "width_deg", "height_deg")
 
 
-def _described(geometry: Geometry) -> dict[str, float]:
-    return {
-        "height": geometry.height,
-        "width": geometry.width,
-        "width_deg": geometry.width_deg,
-        "height_deg": geometry.height_deg,
-        "deg_per_pixel_x": geometry.dx,
-        "deg_per_pixel_y": geometry.dy,
-    }
-
-
-def write_stack(images: NDArray, image_ids: NDArray, geometry: Geometry, folder: Path) -> None:
-    """Write images.npy (images, height, width) and images.json: its ids and its geometry."""
-    about = _described(geometry) | {"image_ids": [int(i) for i in image_ids]}
-    write_text(json.dumps(about, indent=1) + "\n", folder / "images.json")
-    write_array(images, folder / "images.npy")
-
-
-def read_stack(
-    folder: str | Path, geometry: Geometry | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Image ids and images of a tables folder.
+@dataclass(frozen=True)
+class StackInfo:
+    """Image ids and geometry of an image stack, and its mean luminance and contrast.
 
     Parameters
     ----------
-    folder : path
-    geometry : Geometry, optional
-        What the caller takes the images for.
-
-    Raises
-    ------
-    MeiflowError
-        If a file is missing or damaged, or the images have another geometry.
+    image_ids : ndarray of int, shape (images,)
+        In the order of the stack.
+    geometry : Geometry
+    mean_luminance : float
+        Mean over all pixels, in [0, 1].
+    mean_contrast : float
+        RMS contrast (standard deviation) of an image, averaged over images.
     """
-    folder = Path(folder)
-    images = read_array(folder / "images.npy")
-    path = folder / "images.json"
-    verify(path)
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        image_ids = np.array(about["image_ids"], dtype=np.int64)
-        found = {key: about[key] for key in ("height", "width", "width_deg", "height_deg")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise MeiflowError(f"{path}: missing or not readable; make the tables again") from None
-    if images.shape != (len(image_ids), found["height"], found["width"]):
-        raise MeiflowError(
-            f"{folder}: images.npy has shape {images.shape} but images.json describes "
-            f"{len(image_ids)} images of {found['height']} x {found['width']} pixels; make the "
-            "tables again"
-        )
-    for key, value in found.items():
-        if geometry is not None and value != getattr(geometry, key):
-            raise MeiflowError(
-                f"image.{key}: the images in {folder} were made with {value:g}, the configuration "
-                f"says {getattr(geometry, key):g}; make the tables again or use their configuration"
+
+    image_ids: NDArray[np.int64]
+    geometry: Geometry
+    mean_luminance: float
+    mean_contrast: float
+
+    @classmethod
+    def of(cls, images: NDArray, image_ids: NDArray, geometry: Geometry) -> StackInfo:
+        """Describe a stack (images, height, width) of luminances in [0, 1].
+
+        Examples
+        --------
+        >>> stack = np.zeros((2, 6, 8), np.float32)
+        >>> stack[:, :3] = 1
+        >>> info = StackInfo.of(stack, np.array([4, 7]), Geometry(6, 8))
+        >>> info.mean_luminance, info.mean_contrast
+        (0.5, 0.5)
+        """
+        contrast = float(images.std(axis=(1, 2)).mean())
+        return cls(np.asarray(image_ids), geometry, float(images.mean()), contrast)
+
+    def to_json(self) -> str:
+        """The text of images.json."""
+        document = {key: getattr(self.geometry, key) for key in _GEOMETRY} | {
+            "deg_per_pixel_x": self.geometry.dx,
+            "deg_per_pixel_y": self.geometry.dy,
+            "mean_luminance": self.mean_luminance,
+            "mean_contrast": self.mean_contrast,
+            "image_ids": [int(i) for i in self.image_ids],
+        }
+        return json.dumps(document, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> StackInfo:
+        """Read the text of images.json.
+
+        Raises
+        ------
+        ValueError
+            If it is not what `to_json` writes.
+        """
+        try:
+            document = json.loads(text)
+            return cls(
+                np.array(document["image_ids"], dtype=np.int64),
+                Geometry(*(document[key] for key in _GEOMETRY)),
+                float(document["mean_luminance"]),
+                float(document["mean_contrast"]),
             )
-    return image_ids, images
+        except (KeyError, TypeError) as error:
+            raise ValueError(str(error)) from None
+
+    def require(self, geometry: Geometry, where: object) -> None:
+        """Make sure that the images were made with a geometry.
+
+        Parameters
+        ----------
+        geometry : Geometry
+            That of the configuration.
+        where : object
+            The file or folder of the images, for the message.
+
+        Raises
+        ------
+        MeiflowError
+            If one of its values differs.
+        """
+        for key in _GEOMETRY:
+            made, wanted = getattr(self.geometry, key), getattr(geometry, key)
+            if made != wanted:
+                raise MeiflowError(
+                    f"image.{key}: the images in {where} were made with {made:g}, the "
+                    f"configuration says {wanted:g}; make the tables again or use their "
+                    "configuration"
+                )

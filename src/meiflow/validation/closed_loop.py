@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.comparison.compare import Stimulus, read_procedures, read_stimuli
-from meiflow.config.sections import Config
-from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
-from meiflow.images.projection import contrast_targets, is_matched, project
-from meiflow.io.files import read_csv, write_csv
-from meiflow.progress import say, track
-from meiflow.simulation.truth import TRUTH_COLUMNS, TruthFilters, render_filters, true_drive
+from meiflow.images.projection import project
+from meiflow.simulation.truth import TruthFilters, render_filters, true_drive
 from meiflow.stimuli.mei import most_exciting, noise_starts
 
 _STEPS = 300
@@ -83,66 +76,3 @@ def drives_to(neuron: pd.DataFrame, geometry: Geometry, images: NDArray) -> NDAr
     """Drive in Hz of one true neuron (one row of truth) by images (n, height, width)."""
     flat = images.reshape(len(images), -1).astype(float)
     return np.asarray(true_drive(render_filters(neuron, geometry), flat)[:, 0])
-
-
-def close_loop(
-    config: Config,
-    truth: Path,
-    images: NDArray,
-    neurons: dict[str, Path],
-    gabors: bool,
-    output: Path,
-    procedures: Path | None = None,
-) -> None:
-    """Write closed_loop.csv: one row per neuron and stimulus, the optimum included.
-
-    Parameters
-    ----------
-    truth : path
-        CSV of the simulation's true parameters.
-    images : ndarray
-        The image stack, for the contrast targets.
-    neurons : dict of str to path
-        Folder of every selected neuron.
-    gabors : bool
-        Whether the session showed Gabors.
-    procedures : path, optional
-        Folder of the procedures' stimuli, those of ``stimuli.make``; none of them if None.
-
-    Notes
-    -----
-    A stimulus that cannot have the common mean and contrast has no fraction: the optimum is
-    that of images which have.
-    """
-    table = read_csv(truth, ("neuron_id", *TRUTH_COLUMNS))
-    table.index = table["neuron_id"].astype(str)
-    geometry = config.image.geometry
-    mean, contrast = contrast_targets(config.mei, images)
-    made = config.stimuli.make if procedures is not None else []
-    further = read_procedures(procedures or Path(), made, list(neurons), mean, contrast)
-    rows = []
-    for neuron, folder in track(neurons.items(), "closing the loop", len(neurons)):
-        if neuron not in table.index:
-            raise MeiflowError(f"{truth}: no truth for neuron {neuron}")
-        one = table.loc[[neuron]]
-        stimuli = read_stimuli(folder, gabors) + further[neuron]
-        stack = np.stack([s.image for s in stimuli])
-        image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
-        shown = [*stimuli, Stimulus("optimum", image)]
-        drives = drives_to(one, geometry, np.stack([s.image for s in shown]))
-        matched = np.array([is_matched(s.image, mean, contrast) for s in shown])
-        optimum = drives[matched].max()
-        rows += [
-            {
-                "neuron_id": neuron,
-                "kind": one["kind"].iloc[0],
-                "stimulus": stimulus.name,
-                "true_drive": drive,
-                "fraction_of_optimum": drive / optimum if fair and optimum > 0 else np.nan,
-            }
-            for stimulus, drive, fair in zip(shown, drives, matched, strict=True)
-        ]
-    result = pd.DataFrame(rows)
-    write_csv(result, output)
-    means = result.groupby("stimulus")["fraction_of_optimum"].mean()
-    say("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))

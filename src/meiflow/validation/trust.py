@@ -6,15 +6,10 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from meiflow.config.sections import Config
-from meiflow.io.files import write_csv
-from meiflow.progress import say
 
 FEATURES = ("cc_norm_low", "fold_agreement")
 
@@ -86,7 +81,7 @@ class Calibration:
         Parameters
         ----------
         table : DataFrame
-            Output of `meiflow.validation.confidence.measure_confidence`.
+            As `meiflow.stages.confidence.measure_confidence` makes it.
         """
         expected = self.expected(table)
         trusted = expected >= self.expected_min
@@ -113,13 +108,3 @@ def calibration() -> Calibration:
     text = files("meiflow.validation").joinpath("calibration.json").read_text(encoding="utf-8")
     values = json.loads(text)
     return Calibration(**values | {"slopes": tuple(values["slopes"])})
-
-
-def judge_neurons(config: Config, images: NDArray, neurons: dict[str, Path], output: Path) -> None:
-    """Write trust.csv: the confidence in every neuron's MEI and the resulting flag."""
-    from meiflow.validation.confidence import measure_confidence
-
-    table = measure_confidence(config, images, neurons)
-    judged = calibration().judge(table)
-    write_csv(pd.concat([table, judged], axis=1), output)
-    say(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons are trusted")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -12,6 +10,7 @@ from meiflow.experiments.measures import MAPS, SUMMARY_COLUMNS
 from meiflow.figures.experiments import neuron_figure
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_arrays, read_csv
+from meiflow.results.layout import Layout
 
 
 def untidy(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -22,23 +21,23 @@ def untidy(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def draw_neuron(folder: Path, neuron: str, output: Path) -> None:
-    """Draw experiments.png and .svg of one neuron from the files of the stage.
+def draw_neuron(results: Layout, neuron: str) -> None:
+    """Draw the experiments on one neuron's model.
 
     Raises
     ------
     MeiflowError
         If the neuron is not there.
     """
-    summary = read_csv(folder / "summary.csv", ("neuron_id", *SUMMARY_COLUMNS))
+    summary = read_csv(results.experiment_summary, ("neuron_id", *SUMMARY_COLUMNS))
     found = summary[summary["neuron_id"] == neuron]
     if len(found) != 1:
         raise MeiflowError(
-            f"{folder / 'summary.csv'}: no neuron {neuron}; there are "
+            f"{results.experiment_summary}: no neuron {neuron}; there are "
             f"{shorten(summary['neuron_id'])}"
         )
-    table = read_csv(folder / "tuning.csv", ("neuron_id", "experiment", "response"))
-    arrays = read_arrays(folder / "maps.npz")
+    table = read_csv(results.experiment_tuning, ("neuron_id", "experiment", "response"))
+    arrays = read_arrays(results.experiment_maps)
     row = int(np.flatnonzero(arrays["neuron_id"] == neuron)[0])
     fields = {
         name: pd.DataFrame(arrays[name][row], arrays["y_deg"], arrays["x_deg"])
@@ -46,4 +45,4 @@ def draw_neuron(folder: Path, neuron: str, output: Path) -> None:
         if name in arrays
     }
     figure = neuron_figure(untidy(table[table["neuron_id"] == neuron]), fields, found.iloc[0])
-    save_both(figure, output, "experiments")
+    save_both(figure, results.neuron(neuron).root, "experiments")

@@ -1,18 +1,12 @@
-"""The selection stage: one row of measures per neuron, and the rule that picks."""
+"""One row of measures per neuron, by which the rule selects."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config.sections import Config
-from meiflow.errors import MeiflowError, closest
-from meiflow.io.files import read_csv, write_arrays, write_csv
-from meiflow.io.paths import stays_inside
-from meiflow.progress import say
+from meiflow.errors import MeiflowError
 from meiflow.selection.activity import (
     anomalies,
     correlated_partners,
@@ -21,8 +15,6 @@ from meiflow.selection.activity import (
     residuals,
     response_entropy,
 )
-from meiflow.selection.notebook import notebook_measures, notebook_raster_place
-from meiflow.selection.raster import raster_order
 from meiflow.selection.reliability import (
     Groups,
     oracle_correlation,
@@ -30,7 +22,6 @@ from meiflow.selection.reliability import (
     oracle_null,
     signal_power,
 )
-from meiflow.selection.rule import apply_rule, require_somebody
 from meiflow.selection.stability import block_stability, running_modulation
 from meiflow.selection.tuning import (
     image_selectivity,
@@ -39,8 +30,6 @@ from meiflow.selection.tuning import (
     preferred_image,
 )
 from meiflow.tables.counts import Trials, mean_responses
-from meiflow.tables.load import load_trials, window_length
-from meiflow.tables.raster import read_raster
 
 
 def measure_neurons(
@@ -159,95 +148,3 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
             "running_p": p,
         }
     )
-
-
-def select_neurons(
-    config: Config, tables: Path, presentations: Path | None, output: Path, nobody: bool = False
-) -> None:
-    """Write neurons.csv and correlations.npz.
-
-    Parameters
-    ----------
-    config : Config
-        Uses ``session.window_s``, ``selection`` and ``seed``.
-    tables : path
-        Folder of tables.
-    presentations : path or None
-        presentations.csv, where the session has one.
-    output : path
-        Folder that receives both files.
-    nobody : bool
-        Whether it may be that no neuron is left: one of many sessions stops no other.
-    """
-    trials = load_trials(tables)
-    shown = None
-    if presentations is not None:
-        shown = read_csv(presentations, ("trial_id", "block", "start_s"))
-    images = trials.of_images()
-    table, pairs = measure_neurons(
-        images,
-        window_length(config.session.window_s, tables),
-        config.selection.shuffles,
-        config.seed,
-    )
-    table = pd.concat([table, measure_session(images, shown)], axis=1)
-    raster = read_raster(tables / "raster.npz")
-    place = np.empty(len(table), dtype=np.int64)
-    place[raster_order(raster.counts)] = np.arange(len(table))
-    table["raster_place"] = place
-    if config.selection.notebook_measures:
-        table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
-        table["notebook_raster_place"] = notebook_raster_place(raster)
-    table = apply_rule(table, config.selection)
-    if not nobody:
-        require_somebody(table)
-    write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, output / "correlations.npz")
-    write_csv(table, output / "neurons.csv")
-    say(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
-
-
-def selected_neurons(path: str | Path) -> list[str]:
-    """Ids of the selected neurons in a neurons.csv, of the selection or of the models."""
-    table = read_csv(path, ("neuron_id", "selected"))
-    if not pd.api.types.is_bool_dtype(table["selected"]):
-        raise MeiflowError(
-            f"{path}: column selected must hold True or False in every row; delete the file and "
-            "run again"
-        )
-    names = [str(i) for i in table.loc[table["selected"], "neuron_id"]]
-    for name in names:
-        if not stays_inside(name):  # they become folders
-            raise MeiflowError(f"{path}: neuron_id {name[:80]!r} leads out of its folder")
-    return names
-
-
-def failed_fits(path: str | Path) -> dict[str, str]:
-    """The selected neurons in models/neurons.csv that have no model, and why."""
-    table = read_csv(path, ("neuron_id", "status", "reason"))
-    failed = table[table["status"] == "fit failed"]
-    return dict(zip(failed["neuron_id"].astype(str), failed["reason"].astype(str), strict=True))
-
-
-def require_selected(path: str | Path, neuron: str) -> None:
-    """Make sure that `neuron` may be modelled, by the table of the selection or of the models.
-
-    Raises
-    ------
-    MeiflowError
-        If the session has no such neuron, the rule left it out (and why), or its fit failed.
-    """
-    table = read_csv(path, ("neuron_id", "selected", "reason"))
-    ids = table["neuron_id"].astype(str)
-    if neuron not in set(ids):
-        raise MeiflowError(
-            f"neuron {neuron!r} is not in this session{closest(neuron, ids)}; "
-            f"{path} lists those that are"
-        )
-    row = table[ids == neuron].iloc[0]
-    if row.get("status") == "fit failed":
-        raise MeiflowError(f"neuron {neuron} has no model: {row['reason']}")
-    if not row["selected"]:
-        raise MeiflowError(
-            f"neuron {neuron} is not selected ({row['reason']}); to model it all the same, "
-            f'add "{neuron}" to selection.include'
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,11 @@ from torch import nn
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
+from meiflow.figures.stimuli import film_strip
+from meiflow.figures.style import save_figure
 from meiflow.io.files import write_array, write_csv
 from meiflow.models.custom import call_function
+from meiflow.results.layout import Layout
 from meiflow.stimuli.movie import most_exciting_movie
 from meiflow.stimuli.objectives import Increase, Last
 
@@ -35,11 +37,8 @@ def load_movie_model(spec: str, geometry: Any) -> nn.Module:
     return module
 
 
-def make_movies(config: Config, output: Path) -> None:
-    """Write movies.npy (neurons, channels, frames, height, width), movies.csv and movies.png."""
-    from meiflow.figures.stimuli import film_strip
-    from meiflow.figures.style import save_figure
-
+def make_movies(config: Config, results: Layout) -> None:
+    """Optimal movies of the user's spatio-temporal model (movie.model)."""
     options = config.movie
     if options.model is None:
         raise MeiflowError(
@@ -82,7 +81,8 @@ def make_movies(config: Config, output: Path) -> None:
             }
         )
     stack = np.stack(movies)
-    write_array(stack, output / "movies.npy")
-    write_csv(pd.DataFrame(rows), output / "movies.csv")
+    files = results.procedure("movies")
+    write_array(stack, files.images)
+    write_csv(pd.DataFrame(rows), files.table)
     names = [f"neuron {n}" for n in options.neurons]
-    save_figure(film_strip(stack, names), output / "movies.png")
+    save_figure(film_strip(stack, names), files.picture)

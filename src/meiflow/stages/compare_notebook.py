@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.comparison.compare import Stimulus, image_metrics, read_procedure
+from meiflow.comparison.compare import image_metrics
 from meiflow.comparison.notebook import NOTEBOOK, GaborRecipe, MeanGabor, mean_gabor
 from meiflow.comparison.notebook import notebook_metrics as as_the_notebook
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
+from meiflow.figures.notebook import notebook_figure
+from meiflow.figures.style import save_both
 from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, read_csv, write_array, write_csv, write_picture
+from meiflow.models.archive import ModelArchive
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import require_selected
+from meiflow.results.stimuli import Stimulus, read_procedure
+from meiflow.stages.common import stimulus_targets
 
 _RECIPES = {
     "notebook_gabor": NOTEBOOK,
@@ -21,7 +29,7 @@ _RECIPES = {
 }
 
 
-def read_gabor_trials(tables: Path, neuron: str) -> pd.DataFrame:
+def read_gabor_trials(results: Layout, neuron: str) -> pd.DataFrame:
     """The single Gabor presentations with one neuron's counts.
 
     Raises
@@ -30,12 +38,12 @@ def read_gabor_trials(tables: Path, neuron: str) -> pd.DataFrame:
         If the table is missing, damaged or lacks the neuron.
     """
     columns = ("trial_id", "condition_id", "orientation", neuron)
-    return read_csv(tables / "gabor_trials.csv", columns)[list(columns)]
+    return read_csv(results.gabor_trials, columns)[list(columns)]
 
 
-def _logged_response(folder: Path, neuron: str) -> float:
+def _logged_response(results: Layout, neuron: str) -> float:
     """What the notebook would have printed as the response to its MEI."""
-    table = read_csv(folder / "notebook_mei.csv", ("neuron_id", "logged_response"))
+    table = read_csv(results.procedure("notebook_mei").table, ("neuron_id", "logged_response"))
     return float(table.set_index("neuron_id")["logged_response"][neuron])
 
 
@@ -62,47 +70,27 @@ def measured_twice(
     return found
 
 
-def compare_with_notebook(
-    config: Config, tables: Path, results: Path, neuron: str, gabors: bool, output: Path
-) -> None:
-    """Write notebook.csv, its figure and the notebook's Gabor of one neuron.
+def compare_with_notebook(config: Config, results: Layout, has: SessionHas, neuron: str) -> None:
+    """Draw and measure one neuron's stimuli as the notebook did, beside ours.
 
-    Parameters
-    ----------
-    config : Config
-        Uses ``image``, ``model.custom``, ``mei`` and ``comparison``.
-    tables : path
-        Folder of gabor_trials.csv and of the images.
-    results : path
-        Results folder of the session, with the neuron's model and MEI and the notebook's MEIs.
-    gabors : bool
-        Whether the session showed Gabors; without, no Gabor is drawn.
-    output : path
-        Folder that receives notebook.csv, notebook.png, notebook.svg and, where there are Gabors,
-        notebook_gabor.npy and .png.
+    Where the session showed no Gabors, no Gabor is drawn.
     """
-    from meiflow.figures.notebook import notebook_figure
-    from meiflow.figures.style import save_both
-    from meiflow.images.projection import contrast_targets, project_array
-    from meiflow.models.network import load_model
-    from meiflow.tables.stack import read_stack
-
-    geometry = config.image.geometry
-    folder = results / "neurons" / neuron
-    model = load_model(folder / "model.pt", geometry, config.model.custom)
-    images = read_stack(tables, geometry)[1]
-    mei = read_procedure(results / "stimuli", "notebook_mei", [neuron])[0]
-    drawn = _gabors(tables, neuron, geometry.shape) if gabors else {}
+    require_selected(results.fitted_neurons, neuron)
+    geometry, files = config.image.geometry, results.neuron(neuron)
+    model = ModelArchive(results.models, geometry).model(neuron, config.model.custom)
+    targets = stimulus_targets(config, results)
+    mei = read_procedure(results, "notebook_mei", [neuron])[0]
+    drawn = _gabors(results, neuron, geometry.shape) if has.gabors else {}
     stimuli = [Stimulus("notebook_mei", mei)]
     stimuli += [Stimulus(name, gabor.image) for name, gabor in drawn.items()]
-    stimuli.append(Stimulus("mei", read_array(folder / "mei.npy")))
-    if gabors:
-        stimuli.append(Stimulus("recorded_gabor", read_array(folder / "gabor.npy")))
+    stimuli.append(Stimulus("mei", read_array(files.mei)))
+    if has.gabors:
+        stimuli.append(Stimulus("recorded_gabor", read_array(files.gabor)))
     shown = _stack(stimuli, geometry)
     metrics = measured_twice(stimuli, geometry, config.comparison.mask_threshold)
     responses = model.predict(shown)
-    matched = model.predict(project_array(shown, *contrast_targets(config.mei, images)))
-    logged = _logged_response(results / "stimuli", neuron)
+    matched = model.predict(project_array(shown, *targets))
+    logged = _logged_response(results, neuron)
     rows = []
     for i, stimulus in enumerate(stimuli):
         for measured, values in metrics[stimulus.name].items():
@@ -121,22 +109,20 @@ def compare_with_notebook(
             )
     table = pd.DataFrame(rows)
     if drawn:
-        write_array(drawn["notebook_gabor"].image, output / "notebook_gabor.npy")
-        write_picture(drawn["notebook_gabor"].image, output / "notebook_gabor.png")
+        write_array(drawn["notebook_gabor"].image, files.notebook_gabor)
+        write_picture(drawn["notebook_gabor"].image, files.notebook_gabor_picture)
     pictures = {stimulus.name: stimulus.image for stimulus in stimuli}
     figure = notebook_figure(pictures, table, geometry)
-    save_both(figure, output, "notebook")
-    write_csv(table, output / "notebook.csv")
+    save_both(figure, files.root, "notebook")
+    write_csv(table, files.notebook)
 
 
-def _gabors(tables: Path, neuron: str, shape: tuple[int, int]) -> dict[str, MeanGabor]:
-    trials = read_gabor_trials(tables, neuron)
+def _gabors(results: Layout, neuron: str, shape: tuple[int, int]) -> dict[str, MeanGabor]:
+    trials = read_gabor_trials(results, neuron)
     return {name: mean_gabor(trials, neuron, shape, recipe) for name, recipe in _RECIPES.items()}
 
 
 def _stack(stimuli: list[Stimulus], geometry: Geometry) -> NDArray:
-    import numpy as np
-
     for stimulus in stimuli:
         if stimulus.image.shape != geometry.shape:
             raise MeiflowError(

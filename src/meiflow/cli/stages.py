@@ -1,0 +1,81 @@
+"""One command for every stage, made from its entry in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from meiflow.cli import options
+from meiflow.config.config import load_config
+from meiflow.stages.registry import STAGES, Stage
+
+_NO_DEFAULT = Parameter.empty
+# Argument of a stage -> its option and the default.
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "has": (options.HasOption, None),
+    "neuron": (options.NeuronOption, _NO_DEFAULT),
+    "neurons": (options.NeuronsOption, None),
+    "threads": (options.ThreadsOption, 1),
+    "allow_empty": (options.EmptyOption, False),
+    "any_area": (options.AnyAreaOption, False),
+    "images": (options.ImagesOption, _NO_DEFAULT),
+    "nwb": (options.NwbOption, None),
+    "data": (options.DataOption, Path("data")),
+    "inputs": (options.InputsArgument, _NO_DEFAULT),
+}
+
+
+def _command(stage: Stage) -> Callable[..., None]:
+    def run(**given: Any) -> None:
+        if stage.gradients:
+            one_thread()
+        from meiflow.results.has import SessionHas
+        from meiflow.results.layout import Layout
+
+        results: Any = given.pop("results")
+        if stage.name != "combine":  # which has the folder of all sessions
+            results = Layout(results)
+        if "has" in given:
+            text = given["has"]
+            given["has"] = SessionHas.found(results) if text is None else SessionHas.parse(text)
+        if "name" in stage.options:
+            given["name"] = stage.name
+        config = [load_config(given.pop("config"))] if stage.keys else []
+        module, _, function = stage.call.partition(":")
+        getattr(import_module(f"meiflow.stages.{module}"), function)(*config, results, **given)
+
+    shared: dict[str, Any] = {"results": options.ResultsOption}
+    if stage.keys:
+        shared = {"config": options.ConfigOption} | shared
+    parameters = [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=option)
+        for name, option in shared.items()
+    ]
+    for name in stage.options:
+        if name in _OPTIONS:
+            option, default = _OPTIONS[name]
+            parameters.append(
+                Parameter(name, Parameter.KEYWORD_ONLY, annotation=option, default=default)
+            )
+    run.__doc__ = stage.about
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def one_thread() -> None:
+    """Sums may differ in the last bit between thread counts; results must not."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add a command for every stage."""
+    for stage in STAGES.values():
+        app.command(stage.command)(_command(stage))

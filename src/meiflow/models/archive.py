@@ -1,0 +1,134 @@
+"""The models of all neurons of a session in one file, of which one neuron is read alone.
+
+A zip archive without compression: ``{neuron}/model.pt`` and ``{neuron}/fold_models.pt`` are
+documents that ``torch.load(weights_only=True)`` reads, so that any zip tool takes them out. The
+archive checks every entry that is read by its CRC; the others are not touched.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from meiflow.errors import MeiflowError
+from meiflow.images.geometry import Geometry
+from meiflow.io.writing import atomic
+from meiflow.models.documents import damaged, document_bytes, parse_document
+from meiflow.models.network import NeuronModel, build_models, file_content
+
+# An archive of the same models is the same bytes.
+_DATE = (1980, 1, 1, 0, 0, 0)
+_MODEL, _FOLDS = "model.pt", "fold_models.pt"
+
+
+def write_archive(
+    geometry: Geometry,
+    models: Mapping[str, dict[str, Any]],
+    folds: Callable[[str], Iterable[dict[str, Any]]],
+    path: Path,
+) -> None:
+    """Write the models of all neurons.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Grid of the images that they take.
+    models : mapping of str to dict
+        ``x_deg``, ``y_deg``, ``members`` and ``weights`` of every neuron.
+    folds : callable
+        The same of a neuron's models of the cross-validation folds; asked for one at a time.
+    path : path
+    """
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for neuron, model in models.items():
+            entries = {_MODEL: [model], _FOLDS: list(map(_used, folds(neuron)))}
+            for name, documents in entries.items():
+                content = document_bytes(file_content(geometry, documents, one=name == _MODEL))
+                archive.writestr(zipfile.ZipInfo(f"{neuron}/{name}", _DATE), content)
+
+
+def _used(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the members that have no weight in the mixture."""
+    pairs = zip(document["members"], document["weights"], strict=True)
+    members, weights = zip(*(pair for pair in pairs if pair[1] > 0), strict=True)
+    return document | {"members": list(members), "weights": list(weights)}
+
+
+class ModelArchive:
+    """Reads single neurons from a file that `write_archive` wrote.
+
+    Parameters
+    ----------
+    path : path
+    geometry : Geometry
+        Grid of the images that the caller has.
+
+    Raises
+    ------
+    MeiflowError
+        From every method, if the file is missing or damaged, has no such neuron, or its models
+        are for images of another size.
+    """
+
+    def __init__(self, path: str | Path, geometry: Geometry) -> None:
+        self.path, self.geometry = Path(path), geometry
+
+    @property
+    def neurons(self) -> list[str]:
+        """Ids of the neurons that have a model."""
+        return [n.removesuffix(f"/{_MODEL}") for n in self._names() if n.endswith(f"/{_MODEL}")]
+
+    def model(self, neuron: str, custom: str | None = None) -> NeuronModel:
+        """The model of one neuron.
+
+        With `custom` (``module:function``) it is the user's module, at the receptive field of
+        ours.
+        """
+        document = self._document(neuron, _MODEL)
+        if custom is not None:
+            member = {"kind": "custom", "spec": custom, "neuron": neuron}
+            document = document | {"members": [member], "weights": [1.0]}
+        return build_models(document, self.path, self.geometry, custom)[0]
+
+    def member(self, neuron: str, kind: str) -> NeuronModel:
+        """One base model of a neuron's mixture, alone."""
+        document = self._document(neuron, _MODEL)
+        (state,) = (s for s in document["members"] if s["kind"] == kind)
+        alone = document | {"members": [state], "weights": [1.0]}
+        return build_models(alone, self.path, self.geometry)[0]
+
+    def fold_models(self, neuron: str) -> list[NeuronModel]:
+        """The models of one neuron that were fitted to the training images of each fold."""
+        return build_models(self._document(neuron, _FOLDS), self.path, self.geometry)
+
+    def extract(self, neuron: str) -> dict[str, bytes]:
+        """The entries of one neuron: file name to content."""
+        return {name: self._content(neuron, name) for name in (_MODEL, _FOLDS)}
+
+    def _document(self, neuron: str, name: str) -> dict[str, Any]:
+        return parse_document(self._content(neuron, name), self.path)
+
+    def _names(self) -> list[str]:
+        with self._opened() as archive:
+            return archive.namelist()
+
+    def _content(self, neuron: str, name: str) -> bytes:
+        with self._opened() as archive:
+            try:
+                return archive.read(f"{neuron}/{name}")
+            except KeyError:
+                raise MeiflowError(
+                    f"{self.path}: has no neuron {neuron}; fit the models again"
+                ) from None
+            except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+                raise damaged(self.path, error) from None
+
+    def _opened(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except FileNotFoundError:
+            raise MeiflowError(f"{self.path}: no such file; fit the models again") from None
+        except (zipfile.BadZipFile, IsADirectoryError) as error:
+            raise damaged(self.path, error) from None

@@ -1,0 +1,342 @@
+"""Where every result of a session lies: the one owner of the folder layout.
+
+Rules, stages, the report and the documentation ask it for paths. A root that holds wildcards
+(``results/{session}``) gives patterns, as Snakemake needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+from meiflow.session.source import DOWNLOAD_RECORD, SCENES, SESSION_FILE, TRUTH
+
+PICTURE_SUFFIXES = ("png", "svg")
+
+
+class ResultFile:
+    """A file of the results: read from an instance of its folder, it is the path.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the folder.
+    stage : str
+        Name of the stage that writes it.
+    about : str
+        What it holds, in a few words.
+    when : str
+        The condition under which it is made; empty if always.
+    """
+
+    def __init__(self, path: str, stage: str, about: str, when: str = "") -> None:
+        self.path, self.stage, self.about, self.when = path, stage, about, when
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> ResultFile: ...
+    @overload
+    def __get__(self, owner: Folder, kind: type) -> Path: ...
+    def __get__(self, owner: Folder | None, kind: type) -> ResultFile | Path:
+        return self if owner is None else owner.root / self.path
+
+
+class Folder:
+    """Paths below one folder.
+
+    Parameters
+    ----------
+    root : path
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.root)!r})"
+
+    @classmethod
+    def files(cls) -> dict[str, ResultFile]:
+        """Every file by name, in the order in which the stages write them."""
+        return {name: f for name, f in vars(cls).items() if isinstance(f, ResultFile)}
+
+    def named(self, *names: str) -> list[Path]:
+        """Paths of some files by their names."""
+        return [getattr(self, name) for name in names]
+
+
+@dataclass(frozen=True)
+class StimulusFiles:
+    """Images of all neurons made by one procedure, their table and their picture."""
+
+    images: Path
+    table: Path
+    picture: Path
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter((self.images, self.table, self.picture))
+
+
+_NWB = "from a session file"
+_GABORS = "Gabors were shown"
+_GRATINGS = "static gratings were shown"
+_CONDITIONS = "Gabors or static gratings were shown"
+_SIMULATED = "simulated sessions"
+
+
+class NeuronLayout(Folder):
+    """Paths of one neuron's results.
+
+    Examples
+    --------
+    >>> Layout("results/demo").neuron("7").mei.as_posix()
+    'results/demo/neurons/7/mei.npy'
+    """
+
+    mei = ResultFile("mei.npy", "stimuli", "most exciting input (height, width), luminance 0..1")
+    mei_picture = ResultFile("mei.png", "stimuli", "the same as a picture")
+    mei_trace = ResultFile("mei_trace.csv", "stimuli", "its gradient ascent, step by step")
+    best_gabor = ResultFile("best_gabor.npy", "stimuli", "best Gabor in silico")
+    best_gabor_picture = ResultFile("best_gabor.png", "stimuli", "the same as a picture")
+    best_gabor_table = ResultFile("best_gabor.csv", "stimuli", "its parameters and response")
+    best_natural = ResultFile("best_natural.npy", "stimuli", "best natural image")
+    best_natural_picture = ResultFile("best_natural.png", "stimuli", "the same as a picture")
+    windowed_natural = ResultFile(
+        "windowed_natural.npy", "stimuli", "best natural image seen through the MEI's mask"
+    )
+    windowed_natural_picture = ResultFile(
+        "windowed_natural.png", "stimuli", "the same as a picture"
+    )
+    gabor = ResultFile("gabor.npy", "stimuli", "best recorded Gabor", _GABORS)
+    gabor_picture = ResultFile("gabor.png", "stimuli", "the same as a picture", _GABORS)
+    gabor_table = ResultFile("gabor.csv", "stimuli", "its condition and responses", _GABORS)
+    comparison = ResultFile("comparison.csv", "comparison", "one row of metrics per stimulus")
+    scores = ResultFile("scores.csv", "comparison", "one row of held-out scores per model")
+    spectra = ResultFile("spectra.csv", "comparison", "profiles of the power spectra")
+    mei_mask = ResultFile("mei_mask.npy", "comparison", "tight mask of the MEI")
+    mei_mask_picture = ResultFile("mei_mask.png", "comparison", "the same as a picture")
+    spectra_png = ResultFile("spectra.png", "comparison", "stimuli and their power spectra")
+    spectra_svg = ResultFile("spectra.svg", "comparison", "the same as vector graphics")
+    notebook = ResultFile(
+        "notebook.csv",
+        "compare_notebook",
+        "the notebook's measures beside ours",
+        "comparison.notebook",
+    )
+    notebook_png = ResultFile(
+        "notebook.png", "compare_notebook", "figure of the same", "comparison.notebook"
+    )
+    notebook_svg = ResultFile(
+        "notebook.svg", "compare_notebook", "the same as vector graphics", "comparison.notebook"
+    )
+    notebook_gabor = ResultFile(
+        "notebook_gabor.npy",
+        "compare_notebook",
+        "the notebook's Gabor",
+        f"comparison.notebook, and {_GABORS}",
+    )
+    notebook_gabor_picture = ResultFile(
+        "notebook_gabor.png",
+        "compare_notebook",
+        "the same as a picture",
+        f"comparison.notebook, and {_GABORS}",
+    )
+    experiments_png = ResultFile("experiments.png", "draw_experiments", "all experiments")
+    experiments_svg = ResultFile(
+        "experiments.svg", "draw_experiments", "the same as vector graphics"
+    )
+    model = ResultFile("model.pt", "extract_neuron", "the neuron's model alone", "on request")
+    fold_models = ResultFile(
+        "fold_models.pt", "extract_neuron", "its models of the folds", "on request"
+    )
+
+
+class Layout(Folder):
+    """Paths of one session's results.
+
+    Parameters
+    ----------
+    root : path
+        ``results/{id}``.
+
+    Examples
+    --------
+    >>> layout = Layout("results/demo")
+    >>> layout.trials.as_posix()
+    'results/demo/tables/trials.csv'
+    >>> Layout.trials.stage
+    'tables'
+    """
+
+    session_file = ResultFile(SESSION_FILE, "simulate", "AllenSDK session file", _SIMULATED)
+    scenes = ResultFile(SCENES, "simulate", "folder of the images, PNG", _SIMULATED)
+    truth = ResultFile(TRUTH, "simulate", "parameters of the simulated neurons", _SIMULATED)
+    download_record = ResultFile(
+        DOWNLOAD_RECORD, "download", "where the session file was fetched from", "source allen"
+    )
+
+    trials = ResultFile("tables/trials.csv", "tables", "every trial of every neuron, zeros too")
+    responses = ResultFile("tables/responses.csv", "tables", "mean counts by image and neuron")
+    blank_responses = ResultFile(
+        "tables/blank_responses.csv", "tables", "mean counts to the grey screen"
+    )
+    units = ResultFile("tables/units.csv", "tables", "units, with their quality metrics")
+    unit_counts = ResultFile("tables/units.json", "tables", "how many units each filter left")
+    images = ResultFile("tables/images.npy", "tables", "image stack, luminance 0..1")
+    image_info = ResultFile(
+        "tables/images.json", "tables", "its ids, geometry, mean luminance and contrast"
+    )
+    raster = ResultFile("tables/raster.npz", "tables", "binned activity during the images")
+    presentations = ResultFile(
+        "tables/presentations.csv", "tables", "time, block and behaviour of every image", _NWB
+    )
+    image_spikes = ResultFile(
+        "tables/image_spikes.npz", "tables", "spike times around every image", _NWB
+    )
+    tuning = ResultFile(
+        "tables/tuning.csv", "tables", "recorded receptive fields and preferences", _CONDITIONS
+    )
+    gabor_responses = ResultFile(
+        "tables/gabor_responses.csv", "tables", "mean counts by Gabor and neuron", _GABORS
+    )
+    gabor_trials = ResultFile(
+        "tables/gabor_trials.csv", "tables", "the single trials of the same", _GABORS
+    )
+    grating_responses = ResultFile(
+        "tables/grating_responses.csv", "tables", "mean counts by grating and neuron", _GRATINGS
+    )
+    grating_trials = ResultFile(
+        "tables/grating_trials.csv", "tables", "the single trials of the same", _GRATINGS
+    )
+
+    selection = ResultFile(
+        "selection/neurons.csv", "selection", "measures of every neuron, and why it was selected"
+    )
+    correlations = ResultFile(
+        "selection/correlations.npz", "selection", "signal and noise correlation of every pair"
+    )
+
+    models = ResultFile("models/models.zip", "fit_models", "models of all neurons")
+    fold_models = ResultFile(
+        "models/fold_models.pt", "fit_models", "the same, fitted to the images of each fold"
+    )
+    model_search = ResultFile(
+        "models/search.npz", "fit_models", "receptive-field maps and held-out predictions"
+    )
+    cross_validation = ResultFile(
+        "models/cross_validation.csv", "fit_models", "held-out scores by neuron and model"
+    )
+    fold_scores = ResultFile("models/folds.csv", "fit_models", "the same within each fold")
+    fit_status = ResultFile("models/status.csv", "fit_models", "whose fit succeeded")
+    fitted_neurons = ResultFile(
+        "models/neurons.csv", "fitted_neurons", "the selected neurons that have a model"
+    )
+    learning_curve = ResultFile(
+        "models/learning_curve.csv", "learning_curve", "scores with fewer images"
+    )
+
+    experiment_tuning = ResultFile(
+        "experiments/tuning.csv", "experiments", "every stimulus and its predicted response"
+    )
+    experiment_summary = ResultFile(
+        "experiments/summary.csv", "experiments", "one row of tuning measures per neuron"
+    )
+    experiment_maps = ResultFile(
+        "experiments/maps.npz", "experiments", "receptive-field maps of the models"
+    )
+
+    closed_loop = ResultFile(
+        "validation/closed_loop.csv",
+        "closed_loop",
+        "what every stimulus does to the simulated neurons",
+        _SIMULATED,
+    )
+    trust = ResultFile(
+        "validation/trust.csv", "confidence", "which MEIs can be trusted", "no model.custom"
+    )
+    recorded_tuning = ResultFile(
+        "validation/recorded.csv", "recorded", "recorded against predicted tuning", _CONDITIONS
+    )
+    preferences = ResultFile(
+        "validation/preferences.csv", "recorded", "the preferences of both", _CONDITIONS
+    )
+    predicted_gabors = ResultFile(
+        "validation/predicted_gabors.csv", "recorded", "predictions by Gabor", _GABORS
+    )
+    predicted_gratings = ResultFile(
+        "validation/predicted_gratings.csv", "recorded", "predictions by grating", _GRATINGS
+    )
+    recorded_png = ResultFile(
+        "validation/recorded.png", "recorded", "figure of the same", _CONDITIONS
+    )
+    recorded_svg = ResultFile(
+        "validation/recorded.svg", "recorded", "the same as vector graphics", _CONDITIONS
+    )
+
+    summary = ResultFile("summary.csv", "summary", "one row per fitted neuron")
+    provenance = ResultFile("provenance.json", "provenance", "hashes of what it was made from")
+    report = ResultFile("report.html", "report", "one page with everything")
+
+    def neuron(self, neuron: str) -> NeuronLayout:
+        """Paths of one neuron's results; ``"{neuron}"`` gives patterns."""
+        return NeuronLayout(self.root / "neurons" / neuron)
+
+    def procedure(self, name: str) -> StimulusFiles:
+        """Images, table and picture of a procedure, of ``best_gabors`` or of ``movies``."""
+        folder = self.root / "stimuli"
+        images, table, picture = (folder / f"{name}.{s}" for s in ("npy", "csv", "png"))
+        return StimulusFiles(images, table, picture)
+
+    def figures(self, *names: str) -> list[Path]:
+        """Overview figures of the report, each as picture and as vector graphics."""
+        return _pictures(self.root / "figures", names)
+
+    def selection_figures(self, *names: str) -> list[Path]:
+        """Figures of the selection, likewise."""
+        return _pictures(self.root / "selection", names)
+
+    def experiment_figures(self, *names: str) -> list[Path]:
+        """Figures of the experiments on all neurons, likewise."""
+        return _pictures(self.root / "experiments", names)
+
+    def log(self, name: str) -> Path:
+        """Where a job writes its messages."""
+        return self.root / "logs" / f"{name}.log"
+
+    @property
+    def timings(self) -> Path:
+        """Folder of the times and memory that Snakemake measured."""
+        return self.root / "benchmarks"
+
+    @property
+    def unfinished_fits(self) -> Path:
+        """Folder of the finished parts of a fit that is under way."""
+        return self.root / "models" / "parts"
+
+
+class CombinedLayout(Folder):
+    """Paths of what all sessions show together.
+
+    Parameters
+    ----------
+    root : path
+        ``results/combined``.
+    """
+
+    warehouse = ResultFile(
+        "warehouse.csv", "sessions", "which sessions can be run, and why", "sessions: all"
+    )
+    neurons = ResultFile("neurons.csv", "combine", "one row per fitted neuron")
+    sessions = ResultFile("sessions.csv", "combine", "one row per session")
+    estimates = ResultFile("estimates.csv", "combine", "means over sessions, with intervals")
+    cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
+    report = ResultFile("report.html", "combine", "one page of all sessions")
+
+    def figures(self, *names: str) -> list[Path]:
+        """Figures of all sessions, each as picture and as vector graphics."""
+        return _pictures(self.root / "figures", names)
+
+
+def _pictures(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    return [folder / f"{name}.{suffix}" for name in names for suffix in PICTURE_SUFFIXES]

@@ -1,0 +1,297 @@
+"""A finished session's results as tables and labelled arrays, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError, closest
+from meiflow.images.geometry import Geometry
+from meiflow.results.layout import Layout, NeuronLayout
+from meiflow.results.neurons import fitted_neurons
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from meiflow.models.archive import ModelArchive
+    from meiflow.models.network import NeuronModel
+
+
+def open_results(folder: str | Path) -> SessionResults:
+    """Open the results folder of a session.
+
+    Parameters
+    ----------
+    folder : path
+        ``results/{id}``.
+
+    Returns
+    -------
+    SessionResults
+
+    Raises
+    ------
+    MeiflowError
+        If there are no results, or no neuron has a model yet.
+
+    Examples
+    --------
+    >>> run = open_results("results/demo")  # doctest: +SKIP
+    >>> run.summary[["neuron_id", "cc_norm_model", "trusted"]]  # doctest: +SKIP
+    >>> run["950000147"].mei.plot()  # doctest: +SKIP
+    """
+    layout = Layout(folder)
+    if not layout.fitted_neurons.exists():
+        raise MeiflowError(
+            f"{folder}: no results of a session ({layout.fitted_neurons.relative_to(layout.root)} "
+            "is not there); give the folder of one session, such as results/demo, and let the "
+            "workflow get as far as the models"
+        )
+    return SessionResults(layout)
+
+
+def labelled(
+    images: NDArray, geometry: Geometry, name: str, **labels: list[str] | NDArray
+) -> xr.DataArray:
+    """Images as an array with its axes in degrees.
+
+    Parameters
+    ----------
+    images : ndarray, shape (..., height, width)
+    geometry : Geometry
+    name : str
+    **labels : sequence
+        Name and coordinates of each leading axis.
+
+    Returns
+    -------
+    DataArray
+        With the dimensions of `labels`, then ``y`` (upwards) and ``x`` (rightwards).
+
+    Examples
+    --------
+    >>> array = labelled(np.zeros((2, 6, 8)), Geometry(6, 8), "mei", neuron=["a", "b"])
+    >>> array.dims, array.sel(neuron="b").shape, float(array.y[0]) > float(array.y[-1])
+    (('neuron', 'y', 'x'), (6, 8), True)
+    """
+    import xarray as xr
+
+    coordinates = {key: np.asarray(values) for key, values in labels.items()}
+    array = xr.DataArray(
+        images,
+        dims=(*coordinates, "y", "x"),
+        coords=coordinates | {"y": geometry.y, "x": geometry.x},
+        name=name,
+    )
+    for axis in ("x", "y"):
+        array[axis].attrs["units"] = "deg"
+    return array
+
+
+class SessionResults:
+    """The results of one session; use `open_results`.
+
+    Iterating gives the ids of the fitted neurons, as text; ``run[id]`` one neuron's results.
+
+    Parameters
+    ----------
+    layout : Layout
+        Paths of all files, for what has no property here.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def __repr__(self) -> str:
+        return f"<results of {len(self)} neurons in {self.layout.root}>"
+
+    @cached_property
+    def neurons(self) -> list[str]:
+        """Ids of the neurons that were selected and have a model."""
+        return fitted_neurons(self.layout.fitted_neurons)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.neurons)
+
+    def __len__(self) -> int:
+        return len(self.neurons)
+
+    def __contains__(self, neuron: object) -> bool:
+        return str(neuron) in self.neurons
+
+    def __getitem__(self, neuron: str | int) -> NeuronResults:
+        name = str(neuron)
+        if name not in self.neurons:
+            raise MeiflowError(
+                f"neuron {name!r} has no results in {self.layout.root}"
+                f"{closest(name, self.neurons)}; there are {len(self)}, for example "
+                f"{', '.join(self.neurons[:3])}"
+            )
+        return NeuronResults(name, self)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Grid of the images on the screen."""
+        from meiflow.results.tables import read_stack_info
+
+        return read_stack_info(self.layout).geometry
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per fitted neuron: selection, scores, MEI, trust."""
+        return _table(self.layout.summary)
+
+    @property
+    def selection(self) -> pd.DataFrame:
+        """One row per neuron, selected or not: reliability, activity, and the reason."""
+        return _table(self.layout.selection)
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Held-out scores, one row per neuron and model."""
+        return _table(self.layout.cross_validation)
+
+    @property
+    def trust(self) -> pd.DataFrame:
+        """Which MEIs can be trusted, and why not."""
+        return _table(self.layout.trust)
+
+    @property
+    def closed_loop(self) -> pd.DataFrame:
+        """Of a simulated session: what every stimulus does to the true neurons."""
+        return _table(self.layout.closed_loop)
+
+    @property
+    def images(self) -> xr.DataArray:
+        """The images that were shown (image, y, x), luminance 0..1."""
+        from meiflow.results.tables import read_stack
+
+        ids, images = read_stack(self.layout)
+        return labelled(images, self.geometry, "luminance", image=ids)
+
+    @property
+    def responses(self) -> xr.DataArray:
+        """Mean counts per presentation of every neuron of the session (image, neuron)."""
+        import xarray as xr
+
+        table = _table(self.layout.responses).set_index("image_id")
+        return xr.DataArray(
+            table.to_numpy(float),
+            dims=("image", "neuron"),
+            coords={"image": table.index.to_numpy(), "neuron": [str(c) for c in table]},
+            name="count",
+        )
+
+    @property
+    def meis(self) -> xr.DataArray:
+        """The MEIs of all fitted neurons (neuron, y, x), luminance 0..1."""
+        images = [_array(self.layout.neuron(n).mei) for n in self.neurons]
+        stack = np.stack(images) if images else np.empty((0, *self.geometry.shape))
+        return labelled(stack, self.geometry, "luminance", neuron=self.neurons)
+
+    def stimuli(self, procedure: str) -> xr.DataArray:
+        """What a procedure made: (neuron, y, x), or (neuron, image, y, x) where it makes several.
+
+        Parameters
+        ----------
+        procedure : str
+            Such as ``diverse`` or ``best_gabors``; ``stimuli/`` holds what was made.
+        """
+        files = self.layout.procedure(procedure)
+        images = _array(files.images)
+        neurons = list(dict.fromkeys(_table(files.table)["neuron_id"]))
+        several = {"image": np.arange(images.shape[1])} if images.ndim == 4 else {}
+        return labelled(images, self.geometry, "luminance", neuron=neurons, **several)
+
+
+class NeuronResults:
+    """The results of one neuron; use ``run[id]``.
+
+    Parameters
+    ----------
+    neuron : str
+    session : SessionResults
+    """
+
+    def __init__(self, neuron: str, session: SessionResults) -> None:
+        self.neuron, self.session = neuron, session
+
+    def __repr__(self) -> str:
+        return f"<results of neuron {self.neuron} in {self.files.root}>"
+
+    @property
+    def files(self) -> NeuronLayout:
+        """Paths of the neuron's files."""
+        return self.session.layout.neuron(self.neuron)
+
+    @cached_property
+    def model(self) -> NeuronModel:
+        """The fitted model: a torch module from images to expected counts."""
+        if "mixture" in set(self.scores["model"]):
+            raise MeiflowError(
+                f"{self.files.root}: was made with model.custom; build that module yourself, as "
+                "the archive holds only meiflow's own models"
+            )
+        return self._archive.model(self.neuron)
+
+    @property
+    def fold_models(self) -> list[NeuronModel]:
+        """The models fitted to the training images of each cross-validation fold."""
+        return self._archive.fold_models(self.neuron)
+
+    @property
+    def _archive(self) -> ModelArchive:
+        from meiflow.models.archive import ModelArchive
+
+        return ModelArchive(self.session.layout.models, self.session.geometry)
+
+    @property
+    def mei(self) -> xr.DataArray:
+        """The most exciting input (y, x), luminance 0..1."""
+        return self._image(self.files.mei)
+
+    @property
+    def best_gabor(self) -> xr.DataArray:
+        """The best Gabor in silico (y, x)."""
+        return self._image(self.files.best_gabor)
+
+    @property
+    def best_natural(self) -> xr.DataArray:
+        """The best natural image (y, x), at the common mean and contrast."""
+        return self._image(self.files.best_natural)
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """One row of metrics per stimulus."""
+        return _table(self.files.comparison)
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row of held-out scores per model."""
+        return _table(self.files.scores)
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """The ascent to the MEI, one row per step."""
+        return _table(self.files.mei_trace)
+
+    def _image(self, path: Path) -> xr.DataArray:
+        return labelled(_array(path), self.session.geometry, "luminance")
+
+
+def _table(path: Path) -> pd.DataFrame:
+    from meiflow.io.files import read_csv
+
+    return read_csv(path)
+
+
+def _array(path: Path) -> NDArray:
+    from meiflow.io.files import read_array
+
+    return read_array(path)

@@ -1,0 +1,45 @@
+"""Stimuli that models learn from beside the images, from the tables of a session."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.io.files import read_csv
+from meiflow.models.extra import Extra, gather_extra
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.session.schedule import PARAMETRIC
+from meiflow.tables.counts import Trials
+
+
+def auxiliary_stimuli(
+    config: Config, results: Layout, has: SessionHas, trials: Trials, neurons: list[str]
+) -> Extra:
+    """The stimuli of ``model.extra`` with the responses of some neurons.
+
+    Raises
+    ------
+    MeiflowError
+        If gratings are asked for and the session showed none.
+    """
+    return gather_extra(
+        config.model.extra,
+        config.image.geometry,
+        config.session.shown,
+        trials,
+        _gratings(results, has, neurons) if "gratings" in config.model.extra else None,
+        neurons,
+    )
+
+
+def _gratings(results: Layout, has: SessionHas, neurons: list[str]) -> pd.DataFrame:
+    if not has.gratings:
+        raise MeiflowError(
+            "model.extra: gratings were asked for, but this session has no static gratings; "
+            "leave them out"
+        )
+    keys = PARAMETRIC["static_gratings"]
+    table = read_csv(results.grating_responses, (*keys, "repeats", *neurons))
+    return table.dropna(subset=[*keys, *neurons])

@@ -1,0 +1,57 @@
+"""The closed loop: the stimuli are shown to the simulated neurons themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.images.projection import is_matched
+from meiflow.io.files import read_csv, write_csv
+from meiflow.progress import say, track
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli
+from meiflow.simulation.truth import TRUTH_COLUMNS
+from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.validation.closed_loop import drives_to, true_optimum
+
+
+def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
+    """Show the stimuli to the simulated neurons: the closed loop.
+
+    One row per neuron and stimulus, the optimum included. A stimulus that cannot have the common
+    mean and contrast has no fraction: the optimum is that of images which have.
+    """
+    table = read_csv(results.truth, ("neuron_id", *TRUTH_COLUMNS))
+    table.index = table["neuron_id"].astype(str)
+    geometry, neurons = config.image.geometry, wanted_neurons(results)
+    mean, contrast = stimulus_targets(config, results)
+    further = read_procedures(results, config.stimuli.make, neurons, mean, contrast)
+    rows = []
+    for neuron in track(neurons, "closing the loop", len(neurons)):
+        if neuron not in table.index:
+            raise MeiflowError(f"{results.truth}: no truth for neuron {neuron}")
+        one = table.loc[[neuron]]
+        stimuli = read_stimuli(results.neuron(neuron), has.gabors) + further[neuron]
+        stack = np.stack([s.image for s in stimuli])
+        image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
+        shown = [*stimuli, Stimulus("optimum", image)]
+        drives = drives_to(one, geometry, np.stack([s.image for s in shown]))
+        matched = np.array([is_matched(s.image, mean, contrast) for s in shown])
+        optimum = drives[matched].max()
+        rows += [
+            {
+                "neuron_id": neuron,
+                "kind": one["kind"].iloc[0],
+                "stimulus": stimulus.name,
+                "true_drive": drive,
+                "fraction_of_optimum": drive / optimum if fair and optimum > 0 else np.nan,
+            }
+            for stimulus, drive, fair in zip(shown, drives, matched, strict=True)
+        ]
+    result = pd.DataFrame(rows)
+    write_csv(result, results.closed_loop)
+    means = result.groupby("stimulus")["fraction_of_optimum"].mean()
+    say("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))

@@ -1,0 +1,98 @@
+"""The stage that puts all sessions together: tables, figures, and one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from meiflow.combined.estimates import estimate, session_values
+from meiflow.combined.gather import SessionTables, costs, gather
+from meiflow.config.sections import Config
+from meiflow.figures.style import save_both
+from meiflow.io.files import read_array, read_csv, write_csv, write_text
+from meiflow.progress import say
+from meiflow.report.combined_page import render
+from meiflow.report.combined_view import build_view, figures_of, gallery_rows
+from meiflow.report.trust import Calibration, calibration_of
+from meiflow.results.layout import CombinedLayout, Layout
+from meiflow.session.dataset import COMBINED, Dataset
+from meiflow.session.download import chosen_sessions
+
+
+def combine_sessions(config: Config, results: Path, calibration: Calibration | None = None) -> None:
+    """Put all sessions together: tables, figures and one page.
+
+    Parameters
+    ----------
+    config : Config
+        The whole configuration, with its key ``sessions``.
+    results : path
+        The folder of the sessions' results folders.
+    calibration : Calibration, optional
+        What a trust mark is worth; by default, where there are marks, as it was measured for this
+        version.
+
+    Raises
+    ------
+    MeiflowError
+        If a result is missing or damaged, or no session has a neuron left.
+    """
+    output = CombinedLayout(results / COMBINED)
+    sessions = Dataset(config).ids or chosen_sessions(output.warehouse)
+    data = gather({session: _tables(Layout(results / session)) for session in sessions})
+    calibration = calibration or calibration_of(data.neurons)
+    values = session_values(data.neurons)
+    numbers = {"values": values, "estimates": estimate(values, config.seed)}
+    images = [
+        read_array(Layout(results / row["session_id"]).neuron(row["neuron_id"]).mei)
+        for row in gallery_rows(data.neurons).to_dict("records")
+    ]
+    figures = figures_of(
+        data, values, numbers["estimates"], images, config.image.geometry, config.seed
+    )
+    for name, figure in figures.items():
+        save_both(figure, output.figures(name)[0].parent, name)
+    write_csv(data.neurons, output.neurons)
+    write_csv(data.sessions, output.sessions)
+    write_csv(numbers["estimates"], output.estimates)
+    write_csv(costs(_timings(results, list(data.sessions["session_id"]))), output.cost)
+    view = build_view(
+        data,
+        config.report.title or f"{len(data.sessions)} sessions",
+        config.session.source,
+        figures,
+        numbers,
+        images,
+        calibration,
+        _left_out(output.warehouse) if config.sessions == "all" else [],
+    )
+    write_text(render(view, config), output.report)
+    say(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
+
+
+def _tables(results: Layout) -> SessionTables:
+    fitted = read_csv(results.fitted_neurons, ("neuron_id", "selected", "status", "reason"))
+    summary = ("neuron_id", "cc_norm_model", "model_holds")
+    return SessionTables(
+        read_csv(results.selection, ("neuron_id", "selected")),
+        fitted,
+        read_csv(results.units, ("neuron_id",)),
+        read_csv(results.summary, summary) if fitted["selected"].any() else None,
+    )
+
+
+def _timings(results: Path, sessions: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    for session in sessions:
+        for path in sorted(Layout(results / session).timings.rglob("*.tsv")):
+            yield session, path.stem, pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+
+
+def _left_out(warehouse: Path) -> list[str]:
+    """Which sessions of the warehouse were not chosen, and why."""
+    table = read_csv(warehouse, ("session_id", "chosen", "reason"))
+    reasons = table.loc[~table["chosen"], "reason"].value_counts()
+    told = [f"{count} {reason}" for reason, count in reasons.items()]
+    many = f"Of the warehouse's {len(table)} sessions, {int(table['chosen'].sum())} were chosen"
+    return [f"{many}; {'; '.join(told)}." if told else f"{many}."]

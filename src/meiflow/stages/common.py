@@ -1,0 +1,33 @@
+"""What several stages share: the neurons, and the common mean and contrast."""
+
+from __future__ import annotations
+
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.images.projection import contrast_targets
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import require_selected, selected_neurons
+from meiflow.results.tables import read_stack_info
+
+
+def stimulus_targets(config: Config, results: Layout) -> tuple[float, float]:
+    """Mean luminance and RMS contrast of all stimuli, for which no image is read."""
+    info = read_stack_info(results, config.image.geometry)
+    mei = config.mei
+    return contrast_targets(mei.mean, mei.contrast, info.mean_luminance, info.mean_contrast)
+
+
+def wanted_neurons(results: Layout, neurons: list[str] | None = None) -> list[str]:
+    """The fitted neurons, or those that were asked for.
+
+    Raises
+    ------
+    MeiflowError
+        If one was not selected or has no model, or if there is none.
+    """
+    for neuron in neurons or ():
+        require_selected(results.fitted_neurons, neuron)
+    found = neurons or selected_neurons(results.fitted_neurons)
+    if not found:
+        raise MeiflowError("no neuron was selected; there is nothing to make")
+    return found

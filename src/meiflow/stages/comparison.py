@@ -1,0 +1,99 @@
+"""The comparison stage: every stimulus of a neuron measured the same way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from meiflow.comparison.compare import (
+    image_masks,
+    image_metrics,
+    mei_ratio,
+    shape_metrics,
+    spectra_table,
+)
+from meiflow.config.sections import Config
+from meiflow.figures.spectrum import SpectrumView, spectrum_figure
+from meiflow.figures.style import save_both
+from meiflow.images.masks import equivalent_diameter
+from meiflow.images.projection import is_matched
+from meiflow.images.similarity import image_similarity
+from meiflow.images.spectrum import power_spectrum
+from meiflow.io.files import read_csv, write_array, write_csv, write_picture
+from meiflow.models.archive import ModelArchive
+from meiflow.models.network import NeuronModel
+from meiflow.models.table import Scorer
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import require_selected
+from meiflow.results.stimuli import read_stimuli
+from meiflow.results.tables import read_responses, read_trials
+from meiflow.stages.common import stimulus_targets
+
+
+def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str) -> None:
+    """Measure one neuron's stimuli and list the scores of its models.
+
+    Ratios of predicted responses have intervals over the models of the folds; a custom module has
+    none.
+    """
+    require_selected(results.fitted_neurons, neuron)
+    geometry, files = config.image.geometry, results.neuron(neuron)
+    archive = ModelArchive(results.models, geometry)
+    model = archive.model(neuron, config.model.custom)
+    mean, contrast = stimulus_targets(config, results)
+    stimuli = read_stimuli(files, has.gabors)
+    stack = np.stack([s.image for s in stimuli])
+    predicted = model.predict(stack)
+    folds = (
+        np.stack([fold.predict(stack) for fold in archive.fold_models(neuron)])
+        if config.model.custom is None
+        else np.empty((0, len(stimuli)))
+    )
+    mei = stimuli[0].image.astype(float)
+    rows, views = [], []
+    for i, stimulus in enumerate(stimuli):
+        image = stimulus.image.astype(float)
+        spectrum = power_spectrum(image, geometry)
+        masks = image_masks(image, geometry, config.comparison, model.predict)
+        if stimulus.name == "mei":
+            write_array(masks.tight, files.mei_mask)
+            write_picture(masks.tight, files.mei_mask_picture)
+        rows.append(
+            {"stimulus": stimulus.name, "predicted_response": float(predicted[i])}
+            | image_metrics(image, geometry, config.comparison.mask_threshold, masks.measured)
+            | {
+                "similarity_to_mei": image_similarity(image, mei),
+                "matched": is_matched(image, mean, contrast),
+                "tight_size_deg": equivalent_diameter(masks.tight, geometry),
+                "tight_fraction": masks.held,
+            }
+            | mei_ratio(predicted[[0, i]], folds[:, [0, i]])
+            | shape_metrics(image, spectrum, mei, geometry)
+        )
+        views.append(SpectrumView(stimulus.name, image, masks.measured, spectrum))
+    table = spectra_table({view.name: view.spectrum for view in views})
+    write_csv(table, files.spectra)
+    save_both(spectrum_figure(views, geometry), files.root, "spectra")
+    write_csv(_scores(config, results, model, neuron), files.scores)
+    write_csv(pd.DataFrame(rows), files.comparison)
+
+
+def _scores(config: Config, results: Layout, model: NeuronModel, neuron: str) -> pd.DataFrame:
+    """The rows of one neuron in the table of held-out scores.
+
+    A user's module takes the place of ours, which then is the row ``mixture``; its own row has 0
+    folds, since the images that it was trained on are unknown.
+    """
+    scores = read_csv(results.cross_validation, ("neuron_id", "model"))
+    rows = scores[scores["neuron_id"] == neuron].drop(columns="neuron_id")
+    if config.model.custom is None:
+        return rows
+    responses, trials = read_responses(results, model.geometry), read_trials(results)
+    column = responses.column(neuron)
+    scorer = Scorer.of(trials.of_images(), config.seed)
+    predicted = model.predict(responses.images)
+    size = sum(p.numel() for p in model.parameters())
+    first = scorer.row(column, "model", predicted, responses.means[:, column], 0, size)
+    rows = rows.replace({"model": {"model": "mixture"}})
+    return pd.concat([pd.DataFrame([first]), rows], ignore_index=True)

@@ -1,0 +1,55 @@
+"""The confidence stage: how far each MEI can be trusted, judged without the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from meiflow.config.sections import Config
+from meiflow.io.files import read_array, read_csv, write_csv
+from meiflow.models.archive import ModelArchive
+from meiflow.progress import say, track
+from meiflow.results.layout import Layout
+from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.validation.confidence import regrets
+from meiflow.validation.trust import calibration
+
+
+def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> pd.DataFrame:
+    """What is known of each neuron's model and MEI without the truth.
+
+    Returns
+    -------
+    DataFrame
+        neuron_id; cc_abs, cc_norm, cc_norm_low of the model; cc_shuffled of its control;
+        fold_agreement and fold_lowest, mean and lowest fraction of the best that the MEI reaches
+        in the models of the cross-validation folds, which learned from other images.
+    """
+    mean, contrast = stimulus_targets(config, results)
+    archive = ModelArchive(results.models, config.image.geometry)
+    scores = read_csv(results.cross_validation, ("neuron_id", "model"))
+    scores = scores.set_index(["neuron_id", "model"])
+    rows = []
+    for neuron in track(neurons, "confidence", len(neurons)):
+        own = scores.loc[(neuron, "model")]
+        folds, mei = archive.fold_models(neuron), read_array(results.neuron(neuron).mei)
+        shares = regrets(folds, mei, mean, contrast, config.mei, config.seed)
+        known = shares[np.isfinite(shares)]
+        rows.append(
+            {
+                "neuron_id": neuron,
+                **{name: own[name] for name in ("cc_abs", "cc_norm", "cc_norm_low")},
+                "cc_shuffled": scores.loc[(neuron, "model_shuffled"), "cc_abs"],
+                "fold_agreement": known.mean() if len(known) else np.nan,
+                "fold_lowest": known.min() if len(known) else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def judge_neurons(config: Config, results: Layout) -> None:
+    """Judge, without any truth, how far each neuron's MEI can be trusted."""
+    table = measure_confidence(config, results, wanted_neurons(results))
+    judged = calibration().judge(table)
+    write_csv(pd.concat([table, judged], axis=1), results.trust)
+    say(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")

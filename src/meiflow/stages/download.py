@@ -1,0 +1,32 @@
+"""The download stage: a session and the natural-scene templates from the Allen warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.io.files import write_text
+from meiflow.results.layout import Layout
+from meiflow.session.download import download_session
+from meiflow.session.source import session_files
+from meiflow.session.transfer import record_path
+
+
+def download(config: Config, results: Layout, data: Path) -> None:
+    """Download a session and the natural-scene templates; write a record of what is there.
+
+    Parameters
+    ----------
+    config : Config
+    results : Layout
+    data : path
+        Folder of downloads, shared by all sessions.
+    """
+    session = config.session
+    if session.source != "allen":
+        raise MeiflowError(f"session.source: {session.source} has nothing to download; set allen")
+    files = session_files(config, results.root, data)
+    assert files.nwb is not None
+    download_session(session, files.nwb, files.images, data / "allen" / "cache")
+    write_text(record_path(files.nwb).read_text(encoding="utf-8"), results.download_record)

@@ -1,0 +1,26 @@
+"""The stage that takes one neuron's model out of the file of all."""
+
+from __future__ import annotations
+
+from meiflow.config.sections import Config
+from meiflow.io.writing import atomic
+from meiflow.models.archive import ModelArchive
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import require_selected
+
+
+def extract_neuron(config: Config, results: Layout, neuron: str) -> None:
+    """Write one neuron's model, and its models of the folds, as files of their own.
+
+    Raises
+    ------
+    MeiflowError
+        If the neuron was not selected or has no model.
+    """
+    require_selected(results.fitted_neurons, neuron)
+    archive = ModelArchive(results.models, config.image.geometry)
+    folder = results.neuron(neuron)
+    paths = {"model.pt": folder.model, "fold_models.pt": folder.fold_models}
+    for name, content in archive.extract(neuron).items():
+        with atomic(paths[name]) as temporary:
+            temporary.write_bytes(content)

@@ -1,0 +1,54 @@
+"""The Gabor stage: the best Gabors in silico of all fitted neurons, in one search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from meiflow.config.sections import Config
+from meiflow.figures.stimuli import sheet
+from meiflow.figures.style import save_figure
+from meiflow.io.files import write_array, write_csv
+from meiflow.models.archive import ModelArchive
+from meiflow.progress import say
+from meiflow.results.layout import Layout
+from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.stimuli.gabor_search import best_gabors
+
+_IN_DEGREES = ("x", "y", "wavelength", "orientation", "phase", "sigma")
+
+
+def search_gabors(config: Config, results: Layout, threads: int) -> None:
+    """Search the best Gabors in silico of all fitted neurons.
+
+    Raises
+    ------
+    MeiflowError
+        If there is no neuron, one has no model, or no Gabor can have the contrast.
+    """
+    neurons = wanted_neurons(results)
+    geometry, files = config.image.geometry, results.procedure("best_gabors")
+    archive = ModelArchive(results.models, geometry)
+    models = [archive.model(neuron, config.model.custom) for neuron in neurons]
+    mean, contrast = stimulus_targets(config, results)
+    fits = best_gabors(models, geometry, mean, contrast, config.gabor, threads)
+    rows = [
+        {"neuron_id": neuron}
+        | {f"{k}_deg" if k in _IN_DEGREES else k: v for k, v in fit.parameters.items()}
+        | {
+            "predicted_response": fit.response,
+            "searched": fit.searched,
+            "grid_response": fit.grid_response,
+        }
+        for neuron, fit in zip(neurons, fits, strict=True)
+    ]
+    shown = np.stack([fit.image for fit in fits])
+    write_array(shown, files.images)
+    write_csv(pd.DataFrame(rows), files.table)
+    titles = [f"{row['neuron_id']}\nresponse {row['predicted_response']:.2g}" for row in rows]
+    save_figure(sheet(shown, titles, geometry), files.picture)
+    gain = np.mean([fit.response / max(fit.grid_response, 1e-12) for fit in fits])
+    say(
+        f"best Gabors: {len(neurons)} neurons, {fits[0].searched} Gabors searched, refined to "
+        f"{gain:.2f} times the best of the grid"
+    )

@@ -1,0 +1,43 @@
+"""The stage of learning curves: the models again, with fewer images."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from meiflow.config.sections import Config
+from meiflow.io.files import write_csv
+from meiflow.models.cross_validate import learning_curve
+from meiflow.models.table import Scorer, image_weights
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import selected_neurons
+from meiflow.results.tables import read_responses, read_trials
+from meiflow.stages.auxiliary import auxiliary_stimuli
+
+
+def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
+    """Fit the selected neurons with fewer images, and score them on held-out images."""
+    neurons = selected_neurons(results.fitted_neurons)
+    responses = read_responses(results, config.image.geometry)
+    trials = read_trials(results)
+    scorer = Scorer.of(trials.of_images(), config.seed)
+    columns = [responses.column(neuron) for neuron in neurons]
+    curve = learning_curve(
+        responses.images,
+        responses.means[:, columns],
+        image_weights(scorer.repeats),
+        config.image.geometry,
+        config.model,
+        config.seed,
+        threads,
+        auxiliary_stimuli(config, results, has, trials, responses.neuron_ids).of(columns),
+    )
+    kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
+    rows = []
+    for number, predicted in curve.items():
+        for i, (neuron, column) in enumerate(zip(neurons, columns, strict=True)):
+            means = responses.means[:, column]
+            row = scorer.row(column, "model", predicted[:, i], means, config.model.folds, 0)
+            rows.append({"neuron_id": neuron, "images": number} | {k: row[k] for k in kept})
+    table = pd.DataFrame(rows, columns=["neuron_id", "images", *kept])
+    write_csv(table.sort_values(["neuron_id", "images"], kind="stable"), results.learning_curve)

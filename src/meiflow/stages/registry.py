@@ -1,0 +1,405 @@
+"""Every stage: one entry each, which rules, commands and documentation read.
+
+The entry gives what a stage is for, what it reads of the configuration and of the results, and
+what it needs. What it writes is in `meiflow.results.layout`, by the name of the stage. The
+entries of the procedures come from `meiflow.config.names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from meiflow.config.names import PROCEDURES, SHOWN_PROCEDURES, Procedure
+from meiflow.config.sections import Comparison, Config, Gabor, Model
+
+_TARGETS = ("mei.mean", "mei.contrast")
+_ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
+_FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
+_SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
+_MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
+_EVERYTHING = tuple(key for key in Config.model_fields if key != "sessions")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the workflow: a rule, and the command ``meiflow NAME`` that the rule calls.
+
+    Parameters
+    ----------
+    name : str
+        Of the rule; the command has dashes in place of underscores.
+    about : str
+        What it does, in a sentence: the help of the command.
+    call : str
+        ``module:function`` below `meiflow.stages`.
+    keys : tuple of str
+        All that it reads of the configuration: sections, or single keys of a section. A change of
+        another key does not run it again.
+    inputs : tuple of str
+        What it reads of the results, by the names in the layout: ``neuron.mei`` is one neuron's
+        MEI, ``procedure.best_gabors`` images and table of a procedure.
+    options : tuple of str
+        Further arguments of the function, which are options of the command.
+    memory_mb, minutes : int
+        What a job asks of a cluster; more with each attempt.
+    threads : int
+        Of a job at most.
+    gradients : bool
+        Whether it computes with torch, which then gets one thread.
+    """
+
+    name: str
+    about: str
+    call: str
+    keys: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    memory_mb: int = 2000
+    minutes: int = 60
+    threads: int = 1
+    gradients: bool = False
+
+    @property
+    def command(self) -> str:
+        """Name of the command."""
+        return self.name.replace("_", "-")
+
+
+def _procedure(entry: Procedure) -> Stage:
+    inputs: tuple[str, ...] = ("fitted_neurons", "models", "image_info")
+    inputs += ("images",) if entry.needs_images else ()
+    inputs += ("neuron.mei",) if entry.needs_mei else ()
+    return Stage(
+        entry.name,
+        entry.about,
+        "procedures:make_procedure",
+        keys=("image", "model.custom", *entry.keys),
+        inputs=inputs,
+        options=("name", "neurons"),
+        memory_mb=4000,
+        gradients=True,
+    )
+
+
+def _stages() -> Iterator[Stage]:
+    yield Stage(
+        "simulate",
+        "Simulate a session: session file, natural-like images and the neurons' truth.",
+        "simulate:simulate",
+        keys=("session.id", "session.simulation", "seed"),
+        memory_mb=4000,
+    )
+    yield Stage(
+        "download",
+        "Download a session and the natural-scene templates; write a record of what is there.",
+        "download:download",
+        keys=("session.id", "session.source", "session.warehouse", "session.bucket"),
+        options=("data",),
+        memory_mb=8000,
+        minutes=720,
+    )
+    yield Stage(
+        "tables",
+        "Count spikes per trial and write the tables and the image stack.",
+        "tables:build_tables",
+        keys=(
+            "session.source",
+            "session.area",
+            "session.quality",
+            "session.trials",
+            "session.gabors",
+            "session.static_gratings",
+            "session.window_s",
+            "image",
+        ),
+        inputs=("session_file", "scenes"),
+        options=("images", "nwb", "any_area"),
+        memory_mb=8000,
+    )
+    yield Stage(
+        "selection",
+        "Measure every neuron and select those that respond reliably.",
+        "selection:select",
+        keys=("session.window_s", "selection", "seed"),
+        inputs=("trials", "raster", "presentations"),
+        options=("has", "allow_empty"),
+        memory_mb=4000,
+        minutes=30,
+    )
+    yield Stage(
+        "selection_figures",
+        "Draw the figures of the selection.",
+        "selection_figures:draw_selection",
+        inputs=("raster", "units", "selection", "correlations"),
+        options=("has",),
+        minutes=15,
+    )
+    yield Stage(
+        "fit_models",
+        "Fit the models and baselines of all neurons, and score them on held-out images.",
+        "fit_models:fit_models",
+        keys=("session.shown", "image", *_FIT, "seed"),
+        inputs=("trials", "responses", "images", "image_info", "grating_responses"),
+        options=("has", "threads"),
+        memory_mb=6000,
+        threads=8,
+    )
+    yield Stage(
+        "fitted_neurons",
+        "List the selected neurons that have a model.",
+        "fitted_neurons:take_fitted",
+        inputs=("selection", "fit_status"),
+        options=("allow_empty",),
+        memory_mb=500,
+        minutes=5,
+    )
+    yield Stage(
+        "extract_neuron",
+        "Write one neuron's model as files of its own.",
+        "extract_neuron:extract_neuron",
+        keys=("image",),
+        inputs=("models", "fitted_neurons"),
+        options=("neuron",),
+        minutes=15,
+    )
+    yield Stage(
+        "learning_curve",
+        "Fit the selected neurons with fewer images, and score them on held-out images.",
+        "learning_curve:fit_learning_curve",
+        keys=("session.shown", "image", *_FIT, "model.learning_curve", "seed"),
+        inputs=(
+            "trials",
+            "responses",
+            "images",
+            "image_info",
+            "grating_responses",
+            "fitted_neurons",
+        ),
+        options=("has", "threads"),
+        memory_mb=6000,
+        threads=8,
+    )
+    yield Stage(
+        "gabor_search",
+        "Search the best Gabors in silico of all fitted neurons.",
+        "gabor_search:search_gabors",
+        keys=("image", "model.custom", *_TARGETS, *_SEARCH),
+        inputs=("fitted_neurons", "models", "image_info"),
+        options=("threads",),
+        memory_mb=4000,
+        threads=8,
+        gradients=True,
+    )
+    yield Stage(
+        "stimuli",
+        "Make one neuron's MEI, best Gabors and best natural images.",
+        "stimuli:make_stimuli",
+        keys=(
+            "session.shown",
+            "image",
+            "model.custom",
+            "mei",
+            "gabor.merge_top",
+            "comparison.mask_threshold",
+            "seed",
+        ),
+        inputs=(
+            "fitted_neurons",
+            "models",
+            "images",
+            "image_info",
+            "gabor_trials",
+            "procedure.best_gabors",
+        ),
+        options=("has", "neuron"),
+        minutes=15,
+        gradients=True,
+    )
+    yield from map(_procedure, PROCEDURES.values())
+    yield Stage(
+        "movie",
+        "Make optimal movies of the user's spatio-temporal model (movie.model).",
+        "movie:make_movies",
+        keys=("image", "movie", "seed"),
+        memory_mb=8000,
+        minutes=240,
+        gradients=True,
+    )
+    yield Stage(
+        "comparison",
+        "Measure one neuron's stimuli in the same way, and list the scores of its models.",
+        "comparison:compare_neuron",
+        keys=("image", "model.custom", *_TARGETS, *_MEASURES, "seed"),
+        inputs=(
+            "fitted_neurons",
+            "models",
+            "image_info",
+            "cross_validation",
+            "neuron.mei",
+            "neuron.gabor",
+            "neuron.best_gabor",
+            "neuron.best_natural",
+            "neuron.windowed_natural",
+        ),
+        options=("has", "neuron"),
+        minutes=15,
+        gradients=True,
+    )
+    yield Stage(
+        "compare_notebook",
+        "Draw and measure one neuron's stimuli as the notebook did, beside ours.",
+        "compare_notebook:compare_with_notebook",
+        keys=("image", "model.custom", *_TARGETS, "comparison.mask_threshold"),
+        inputs=(
+            "fitted_neurons",
+            "models",
+            "image_info",
+            "gabor_trials",
+            "neuron.mei",
+            "neuron.gabor",
+            "procedure.notebook_mei",
+        ),
+        options=("has", "neuron"),
+        minutes=15,
+        gradients=True,
+    )
+    yield Stage(
+        "experiments",
+        "Run the in-silico experiments on every fitted neuron.",
+        "experiments:make_experiments",
+        keys=("image", "model.custom", "experiments"),
+        inputs=("fitted_neurons", "models", "neuron.best_gabor_table", "neuron.mei"),
+        options=("neurons",),
+        memory_mb=4000,
+        gradients=True,
+    )
+    yield Stage(
+        "draw_experiments",
+        "Draw the experiments on one neuron's model.",
+        "draw_experiments:draw_neuron",
+        inputs=("experiment_tuning", "experiment_summary", "experiment_maps"),
+        options=("neuron",),
+        minutes=15,
+    )
+    yield Stage(
+        "closed_loop",
+        "Show the stimuli to the simulated neurons: the closed loop.",
+        "closed_loop:close_loop",
+        keys=("image", *_TARGETS, "stimuli.make", "seed"),
+        inputs=(
+            "truth",
+            "fitted_neurons",
+            "image_info",
+            "neuron.mei",
+            "neuron.gabor",
+            "neuron.best_gabor",
+            "neuron.best_natural",
+            "neuron.windowed_natural",
+            *(f"procedure.{name}" for name in SHOWN_PROCEDURES),
+        ),
+        options=("has",),
+        gradients=True,
+    )
+    yield Stage(
+        "confidence",
+        "Judge, without any truth, how far each neuron's MEI can be trusted.",
+        "confidence:judge_neurons",
+        keys=("image", *_ASCENT, "seed"),
+        inputs=("fitted_neurons", "models", "image_info", "cross_validation", "neuron.mei"),
+        gradients=True,
+    )
+    yield Stage(
+        "recorded",
+        "Predict the recorded Gabor and grating tuning, and compare.",
+        "recorded:compare_recorded",
+        keys=("session.shown", "image", "model.custom", "model.extra", "seed"),
+        inputs=("fitted_neurons", "models", "gabor_trials", "grating_trials"),
+        options=("has",),
+        gradients=True,
+    )
+    yield Stage(
+        "summary",
+        "Gather one row per fitted neuron.",
+        "summary:summarise",
+        keys=("model.custom", "experiments.make", "experiments.own"),
+        inputs=(
+            "selection",
+            "fitted_neurons",
+            "cross_validation",
+            "neuron.scores",
+            "neuron.comparison",
+            "closed_loop",
+            "trust",
+            "recorded_tuning",
+            "preferences",
+            "experiment_summary",
+        ),
+        options=("has",),
+        memory_mb=1000,
+        minutes=15,
+    )
+    yield Stage(
+        "provenance",
+        "Hash everything that the results are made from.",
+        "provenance:write_provenance",
+        inputs=("scenes", "trials", "images"),
+        options=("inputs",),
+        memory_mb=1000,
+        minutes=30,
+    )
+    yield Stage(
+        "report",
+        "Write the overview figures and the report.",
+        "report:write_report",
+        keys=_EVERYTHING,
+        options=("has",),
+        inputs=(
+            "summary",
+            "selection",
+            "fitted_neurons",
+            "cross_validation",
+            "learning_curve",
+            "model_search",
+            "trials",
+            "responses",
+            "images",
+            "image_info",
+            "image_spikes",
+            "unit_counts",
+            "gabor_responses",
+            "gabor_trials",
+            "grating_trials",
+            "predicted_gabors",
+            "predicted_gratings",
+            "recorded_tuning",
+            "recorded_svg",
+            "preferences",
+            "closed_loop",
+            "experiment_tuning",
+            "provenance",
+            "neuron.mei",
+            "neuron.mei_trace",
+            "neuron.mei_mask",
+            "neuron.gabor",
+            "neuron.best_gabor",
+            "neuron.best_natural",
+            "neuron.windowed_natural",
+            "neuron.comparison",
+            "neuron.scores",
+            "neuron.spectra",
+            "neuron.experiments_svg",
+        ),
+        minutes=30,
+    )
+    yield Stage(
+        "combine",
+        "Put all sessions together: tables, figures and one page.",
+        "combine:combine_sessions",
+        keys=tuple(Config.model_fields),
+        options=(),
+        minutes=30,
+    )
+
+
+STAGES: dict[str, Stage] = {stage.name: stage for stage in _stages()}

@@ -1,0 +1,49 @@
+"""The report stage: figures on disk and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+
+from meiflow.config.sections import Config
+from meiflow.io.files import write_text
+from meiflow.report.page import render
+from meiflow.report.provenance import read_provenance
+from meiflow.report.session_data import read_session_data
+from meiflow.report.trust import Calibration, calibration_of
+from meiflow.report.view import build_view
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+
+
+def write_report(
+    config: Config,
+    results: Layout,
+    has: SessionHas,
+    calibration: Calibration | None = None,
+) -> None:
+    """Write the figures and the HTML report.
+
+    Parameters
+    ----------
+    config : Config
+        The whole configuration; printed on the page.
+    results : Layout
+        Of the session, complete.
+    has : SessionHas
+    calibration : Calibration, optional
+        What a trust mark is worth; by default, where the summary has marks, as it was measured
+        for this version.
+
+    Raises
+    ------
+    MeiflowError
+        If a result is missing or damaged.
+    """
+    data = read_session_data(config, results, has)
+    view = build_view(data, calibration or calibration_of(data.summary))
+    inputs = read_provenance(results.provenance)
+    movies = ""
+    if config.movie.model:
+        picture = results.procedure("movies").picture.read_bytes()
+        movies = "data:image/png;base64," + base64.b64encode(picture).decode()
+    write_text(render(view, config, inputs, movies), results.report)

@@ -1,0 +1,57 @@
+"""The selection stage: measures of every neuron, and the rule that picks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from meiflow.config.sections import Config
+from meiflow.io.files import read_csv, write_arrays, write_csv
+from meiflow.progress import say
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_raster, read_trials, window_length
+from meiflow.selection.measures import measure_neurons, measure_session
+from meiflow.selection.notebook import notebook_measures, notebook_raster_place
+from meiflow.selection.raster import raster_order
+from meiflow.selection.rule import apply_rule, require_somebody
+
+
+def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool = False) -> None:
+    """Measure every neuron and pick those worth a model.
+
+    Parameters
+    ----------
+    config : Config
+    results : Layout
+    has : SessionHas
+    allow_empty : bool
+        Whether it is no error if no neuron is left: one of many sessions stops no other.
+    """
+    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
+        trials = read_trials(results)
+        shown = None
+        if has.spike_times:
+            shown = read_csv(results.presentations, ("trial_id", "block", "start_s"))
+        images = trials.of_images()
+        table, pairs = measure_neurons(
+            images,
+            window_length(config.session.window_s, results),
+            config.selection.shuffles,
+            config.seed,
+        )
+        table = pd.concat([table, measure_session(images, shown)], axis=1)
+        raster = read_raster(results)
+        place = np.empty(len(table), dtype=np.int64)
+        place[raster_order(raster.counts)] = np.arange(len(table))
+        table["raster_place"] = place
+        if config.selection.notebook_measures:
+            table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
+            table["notebook_raster_place"] = notebook_raster_place(raster)
+        table = apply_rule(table, config.selection)
+    if not allow_empty:
+        require_somebody(table)
+    write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, results.correlations)
+    write_csv(table, results.selection)
+    say(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")

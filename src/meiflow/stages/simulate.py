@@ -1,0 +1,29 @@
+"""The simulation stage: a session whose neurons are known."""
+
+from __future__ import annotations
+
+from meiflow.config.sections import Config
+from meiflow.io.files import write_csv
+from meiflow.io.writing import atomic
+from meiflow.results.layout import Layout
+from meiflow.simulation.nwb_writer import write_nwb
+from meiflow.simulation.simulate import simulate_session
+
+
+def simulate(config: Config, results: Layout) -> None:
+    """Simulate a session: AllenSDK session file, natural-like images and the neurons' truth.
+
+    With a seed of its own the session has neurons, schedule and spikes of its own, but the images
+    of the workflow's seed.
+    """
+    from PIL import Image
+
+    sizes = config.session.simulation
+    seed = config.seed if sizes.seed is None else sizes.seed
+    made = simulate_session(sizes, config.session.id, seed, config.seed)
+    results.scenes.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(made.frames):
+        with atomic(results.scenes / f"{number:03d}.png") as temporary:
+            Image.fromarray(frame).save(temporary)
+    write_nwb(made.recording, results.session_file, seed)
+    write_csv(made.truth, results.truth)

@@ -1,0 +1,121 @@
+"""What the commands of a run opened and read, held against what their rules declare."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from meiflow.config.base import Section
+from meiflow.config.sections import Config
+from meiflow.results.layout import Layout
+from meiflow.stages.registry import STAGES, Stage
+
+HOOK = Path(__file__).parent / "hook"
+_COMMANDS = {stage.command: stage for stage in STAGES.values()}
+# Not results: checksums beside them, Snakemake's own, finished parts of a fit, byte code.
+_BESIDE = (".sums", ".snakemake", "parts", "__pycache__", "logs", "benchmarks")
+
+
+@dataclass
+class Job:
+    """One command of a run, or several of the same stage together."""
+
+    stage: Stage
+    opened: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+    inputs: set[str] = field(default_factory=set)
+    outputs: set[str] = field(default_factory=set)
+
+
+def leaves(key: str) -> set[str]:
+    """Single keys of the configuration below a section, or the key itself.
+
+    Examples
+    --------
+    >>> sorted(leaves("model.ln"))[:2]
+    ['model.ln.penalty', 'model.ln.prior']
+    """
+    section: type[Section] = Config
+    for name in key.split("."):
+        kind = section.model_fields[name].annotation
+        if not (isinstance(kind, type) and issubclass(kind, Section)):
+            return {key}
+        section = kind
+    return set().union(*(leaves(f"{key}.{name}") for name in section.model_fields))
+
+
+def read_jobs(project: Path, notes: Path) -> list[Job]:
+    """The jobs of a run, from what the hook noted and from Snakemake's records."""
+    declared: dict[str, dict] = {}
+    for path in (project / ".snakemake" / "metadata").iterdir():
+        record = json.loads(path.read_text())
+        declared[base64.b64decode(path.name).decode()] = record
+    jobs = []
+    for path in notes.iterdir():
+        note = json.loads(path.read_text())
+        name, *arguments = note["arguments"]
+        if name not in _COMMANDS:
+            continue
+        job = Job(_COMMANDS[name], keys=set(note["keys"]))
+        job.opened = {f for f in note["opened"] if not set(Path(f).parts) & set(_BESIDE)}
+        job.written = {f for f in note["written"] if not set(Path(f).parts) & set(_BESIDE)}
+        root = arguments[arguments.index("--results") + 1]
+        folder = root
+        if "neuron" in job.stage.options:
+            folder = f"{root}/neurons/{arguments[arguments.index('--neuron') + 1]}"
+        for output, record in declared.items():
+            if record["rule"] == job.stage.name and output.startswith(f"{folder}/"):
+                job.outputs.add(output)
+                job.inputs.update(record["input"])
+        jobs.append(job)
+    return jobs
+
+
+def faults(jobs: list[Job]) -> list[str]:
+    """What is wrong in single jobs: files or keys that their rule does not hand over."""
+    found = []
+    for job in jobs:
+        name = job.stage.name
+        # one that is written and read again, as a sum is made of it
+        undeclared = {
+            f
+            for f in job.opened - job.inputs - job.outputs
+            if not any(f.startswith(f"{folder}/") for folder in job.inputs)
+        }
+        found += [f"{name} opens {f}, which its rule does not declare" for f in undeclared]
+        found += [f"{name} writes {f}, no output" for f in job.written - job.outputs]
+        found += [f"{name} leaves out {f}" for f in job.outputs - job.written]
+        handed = set().union(*map(leaves, job.stage.keys)) if job.stage.keys else set()
+        found += [f"{name} reads {key}, which it is not given" for key in job.keys - handed]
+    return sorted(set(found))
+
+
+def superfluous(jobs: list[Job]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Inputs that no job of a stage opens, and keys that none reads, by stage."""
+    files: dict[str, set[str]] = defaultdict(set)
+    keys: dict[str, set[str]] = {}
+    for job in jobs:
+        opened = {f for f in job.inputs if any(o == f or o.startswith(f"{f}/") for o in job.opened)}
+        files[job.stage.name] |= job.inputs - opened
+        handed = set().union(*map(leaves, job.stage.keys)) if job.stage.keys else set()
+        keys.setdefault(job.stage.name, handed).difference_update(job.keys)
+    return {n: f for n, f in files.items() if f}, {n: k for n, k in keys.items() if k}
+
+
+def registry_inputs(job: Job, root: str, neurons: list[str]) -> set[str]:
+    """Paths of the results that the registry says a job reads; those of them that are made."""
+    layout = Layout(root)
+    paths: set[Path] = set()
+    for name in job.stage.inputs:
+        kind, _, rest = name.rpartition(".")
+        if kind == "neuron":
+            paths |= {getattr(layout.neuron(neuron), rest) for neuron in neurons}
+        elif kind == "procedure":
+            paths |= {layout.procedure(rest).images, layout.procedure(rest).table}
+        else:
+            paths.add(getattr(layout, name))
+    return {str(path) for path in paths}
