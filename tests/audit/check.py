@@ -56,6 +56,10 @@ def leaves(key: str) -> set[str]:
     return set().union(*(leaves(f"{key}.{name}") for name in section.model_fields))
 
 
+def _is_result(path: str) -> bool:
+    return not set(Path(path).parts) & set(_BESIDE) and ".part" not in path
+
+
 def read_jobs(project: Path, notes: Path) -> list[Job]:
     """The jobs of a run, from what the hook noted and from Snakemake's records."""
     declared: dict[str, dict] = {}
@@ -69,8 +73,8 @@ def read_jobs(project: Path, notes: Path) -> list[Job]:
         if name not in _COMMANDS:
             continue
         job = Job(_COMMANDS[name], keys=set(note["keys"]))
-        job.opened = {f for f in note["opened"] if not set(Path(f).parts) & set(_BESIDE)}
-        job.written = {f for f in note["written"] if not set(Path(f).parts) & set(_BESIDE)}
+        job.opened = set(filter(_is_result, note["opened"]))
+        job.written = set(filter(_is_result, note["written"]))
         root = arguments[arguments.index("--results") + 1]
         folder = root
         if "neuron" in job.stage.options:

@@ -85,7 +85,7 @@ def _summary(neurons: list[str], trusted: float, rng: np.random.Generator) -> pd
         "model_holds": score > 0.3,
         "trusted": believed,
         "expected_fraction": np.where(believed, 0.9, 0.4) + rng.uniform(0, 0.05, n),
-        "trust_reason": np.where(believed, "", "expected to reach 0.4 of the best possible"),
+        "trust_reason": np.where(believed, "", "expected to reach 0.40 of the maximal drive"),
         "mei_response": rng.uniform(2, 6, n),
         "mei_orientation_deg": rng.uniform(0, 180, n),
         "mei_peak_frequency_cpd": np.exp(rng.normal(-3 + rng.normal(0, 0.1), 0.4, n)),

@@ -74,8 +74,8 @@ def test_every_session_has_a_row_and_an_empty_one_its_reason(results):
     assert table.loc["m1", "trusted"] == own["trusted"].sum()
 
 
-def test_nobody_in_any_session_is_an_error_that_names_the_reasons(results):
-    with pytest.raises(MeiflowError, match=r"no neuron is left in any \(m2: 3 of 3: oracle_p"):
+def test_no_neurons_in_any_session_is_an_error_that_gives_the_reasons(results):
+    with pytest.raises(MeiflowError, match=r"no session has any neurons left \(m2: 3 of 3"):
         gather(results, ["m2"])
 
 
@@ -173,7 +173,7 @@ def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
         gather(results, IDS).neurons.iloc[:, :3].to_numpy().tolist()
     )
     assert "3 of 3: oracle_p &gt; 0.01" in text
-    assert "too few for an interval" in text
+    assert "no interval is given" in text
 
 
 def test_the_same_results_give_the_same_files_whose_columns_are_explained(results):
@@ -213,7 +213,7 @@ def test_neurons_without_an_area_stand_together(results):
     assert read_csv(results / "combined" / "neurons.csv")["area"].isna().all()
 
 
-def test_sessions_that_were_not_chosen_are_told(results):
+def test_sessions_that_were_not_chosen_are_listed(results):
     choice = pd.DataFrame(
         {
             "session_id": ["m1", "m3", "m8"],
@@ -225,6 +225,6 @@ def test_sessions_that_were_not_chosen_are_told(results):
     config = config_of(session={"source": "allen", "id": "1"}, sessions="all")
     combine_sessions(config, results, results / "warehouse.csv", results / "combined")
     text = (results / "combined" / "report.html").read_text()
-    assert "Of the warehouse&#39;s 3 sessions, 2 were chosen; 1 showed no natural scenes." in text
+    assert "2 were chosen; excluded: 1 (showed no natural scenes)." in text
     with pytest.raises(MeiflowError, match="'all' needs --warehouse"):
         combine_sessions(config, results, None, results / "combined")

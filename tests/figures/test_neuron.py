@@ -101,7 +101,7 @@ def test_figures_of_stimuli_are_a_column_wide_and_have_words(grid, rng, names):
         assert max(sizes) <= 8
     assert "elevation (deg)" in as_svg(figures[0])
     if len(names) > 1:
-        assert "less contrast" in as_svg(figures[2])
+        assert "lower contrast" in as_svg(figures[2])
 
 
 def test_one_trial_per_image_has_no_second_half(rng):

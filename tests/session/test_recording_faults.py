@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from meiflow.tables.load import window_length
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Quality

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from meiflow.stages.movies import make_movies
 
 from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError

@@ -110,10 +110,10 @@ def test_judgement_names_what_is_missing():
     assert judged["trusted"].tolist() == [True, False, False, False]
     first, low, torn, unknown = judged["trust_reason"]
     assert first == ""
-    assert "at least 0.50, and the MEI is worth 0.95" in low
-    assert "(0.8 needed)" in low
+    assert "CC_norm is 0.50, and models trained on other folds reach 0.95" in low
+    assert "(0.8 required)" in low
     assert "0.60" in torn
-    assert "(not known)" in unknown
+    assert "(unknown)" in unknown
     # logistic(-4 + 3 x 0.9 + 4 x 0.95) in closed form
     assert judged["expected_fraction"].iloc[0] == pytest.approx(1 / (1 + np.exp(-2.5)))
     assert judged["expected_fraction"].iloc[-1] == 0

@@ -1,4 +1,4 @@
-"""Figures of the selection stage: who was recorded, and who carries a signal."""
+"""Figures of the selection stage: the recorded neurons, and which ones carry a signal."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _BRIGHTEST_Z = 2.5
 
 
 def _pooled(counts: NDArray, step: int) -> NDArray[np.float64]:
-    """Mean of each `step` neighbouring bins, so that none is lost between pixels."""
+    """Mean over every `step` neighbouring bins, so that no bin is lost between pixels."""
     starts = np.arange(0, len(counts), step)
     sums = np.add.reduceat(counts.astype(float), starts, axis=0)
     return sums / np.diff(np.append(starts, len(counts)))[:, None]
 
 
 def _pooled_blocks(raster: Raster, order: NDArray, step: int) -> list[NDArray[np.float64]]:
-    """Each block pooled and z-scored over the whole session: a unit that falls silent fades."""
+    """Pool each block and z-score over the whole session, so that a lost unit fades."""
     blocks = [
         _pooled(raster.counts[raster.block == b][:, order], step) for b in np.unique(raster.block)
     ]
@@ -52,11 +52,11 @@ def _draw_block(ax: Any, raster: Raster, block: int, z: NDArray) -> Any:
 
 
 def _time_label(raster: Raster) -> str:
-    return "time (s)" if np.isfinite(raster.bin_s) else "trial, as in the table"
+    return "time (s)" if np.isfinite(raster.bin_s) else "trial, in table order"
 
 
 def _mark_selected(ax: Any, selected: NDArray[np.bool_]) -> None:
-    """Ticks at the right edge beside the rows of selected neurons."""
+    """Mark the rows of selected neurons at the right edge."""
     rows = np.flatnonzero(selected)
     ax.plot(
         np.full(len(rows), 1.004), rows, "<", color=VERMILION, ms=2.5, mew=0, clip_on=False,
@@ -69,7 +69,7 @@ def _explain_marks(figure: Figure) -> None:
 
 
 def rastermap(raster: Raster, table: pd.DataFrame) -> Figure:
-    """Activity of all neurons in raster order, every block on one time axis with its gaps.
+    """Activity of all neurons in raster order, with all blocks and gaps on one time axis.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def rastermap(raster: Raster, table: pd.DataFrame) -> Figure:
 
 
 def rastermap_blocks(raster: Raster, table: pd.DataFrame) -> Figure:
-    """The same, one panel for each block."""
+    """Activity of all neurons in raster order, one panel per block."""
     order = np.argsort(table["raster_place"].to_numpy())
     blocks = np.unique(raster.block)
     with style():
@@ -126,13 +126,13 @@ def rastermap_blocks(raster: Raster, table: pd.DataFrame) -> Figure:
 def correlation_maps(
     signal: NDArray, noise: NDArray, order: NDArray, selected: NDArray[np.bool_]
 ) -> Figure:
-    """Signal and noise correlation of every pair, in the order of the signal's clusters.
+    """Signal and noise correlation of every pair, ordered by clusters of the signal.
 
     Parameters
     ----------
     signal, noise : ndarray, shape (neurons, neurons)
     order : ndarray of int
-        Neurons whose correlations are defined, clustered.
+        Clustered order of the neurons whose correlations are defined.
     selected : ndarray of bool, shape (neurons,)
     """
     with style():
@@ -157,7 +157,7 @@ def correlation_maps(
 
 
 def measure_scatters(table: pd.DataFrame) -> Figure:
-    """Entropy, variance and oracle of every neuron against each other."""
+    """Pairwise scatter plots of entropy, variance and oracle of every neuron."""
     pairs = (("entropy", "variance"), ("entropy", "oracle"), ("variance", "oracle"))
     labels = {
         "entropy": "entropy of counts (bits)",
@@ -194,7 +194,7 @@ def measure_scatters(table: pd.DataFrame) -> Figure:
 
 
 def oracle_ranked(table: pd.DataFrame) -> Figure:
-    """Oracle correlation of every neuron with its interval, ranked, over its own null."""
+    """Oracle correlation of every neuron with its interval, ranked, above its null."""
     known = table[table["oracle"].notna()].sort_values("oracle", ascending=False)
     place = np.arange(1, len(known) + 1)
     with style():
@@ -202,7 +202,7 @@ def oracle_ranked(table: pd.DataFrame) -> Figure:
         ax = figure.subplots()
         ax.fill_between(
             place, 0, known["oracle_null_95"], step="mid", color=GREY, alpha=0.35, lw=0,
-            label="shuffled images, up to the 95th percentile",
+            label="permuted across images, up to the 95th percentile",
         )  # fmt: skip
         for selected, colour in ((False, GREY), (True, BLUE)):
             part = (known["selected"] == selected).to_numpy()
@@ -225,7 +225,7 @@ def oracle_ranked(table: pd.DataFrame) -> Figure:
 
 
 def probe_places(table: pd.DataFrame, units: pd.DataFrame) -> Figure:
-    """Where on the probes the neurons sit, selected ones filled; one column per probe and area.
+    """Positions of the neurons on the probes, selected ones filled, by probe and area.
 
     Parameters
     ----------
@@ -257,6 +257,6 @@ def probe_places(table: pd.DataFrame, units: pd.DataFrame) -> Figure:
                 )
         names = [f"{p}\n{a}\n{int(h['selected'].sum())}/{len(h)}" for (p, a), h in columns]
         ax.set_xticks(range(len(columns)), names)
-        ax.set(ylabel="height on the probe, from its tip (µm)", xlim=(-0.6, len(columns) - 0.4))
+        ax.set(ylabel="distance from the probe tip (µm)", xlim=(-0.6, len(columns) - 0.4))
         figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure

@@ -1,4 +1,4 @@
-"""What a result was made from: hashes of the inputs, versions of the software."""
+"""Provenance of the results: hashes of the inputs, versions of the software."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PACKAGES = (
 
 
 def hash_of(path: Path) -> dict[str, Any]:
-    """Name, bytes, SHA-256 of a file, or of a folder's files, and how it was got.
+    """Path, size and SHA-256 of a file or of the files in a folder, and how it was obtained.
 
     A folder's hash is that of the lines ``SHA-256, two spaces, name`` of its files in order of
     their names (as ``sha256sum * | sha256sum`` gives), but for `SHA256SUMS`. The one recorded when
@@ -59,7 +59,7 @@ def hash_of(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     record = read_record(path)
     if record is not None and record.size == size:
-        how = f"recorded when it was fetched from {record.url}"
+        how = f"recorded when downloaded from {record.url}"
         return {"path": str(path), "bytes": size, "sha256": record.sha256, "how": how}
     return {"path": str(path), "bytes": size, "sha256": sha256_of(path), "how": "file"}
 
@@ -77,7 +77,7 @@ def read_provenance(path: Path) -> list[dict[str, Any]]:
         inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
         return [{k: one[k] for k in ("path", "bytes", "sha256", "how")} for one in inputs]
     except (OSError, ValueError, KeyError, TypeError):
-        raise MeiflowError(f"{path}: missing or not readable; run meiflow provenance") from None
+        raise MeiflowError(f"{path}: missing or unreadable; run meiflow provenance") from None
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Everything the report reads, read once."""
+"""All data that the report uses, read once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BEST_AND_WORST = 2
 
 @dataclass(frozen=True)
 class SessionData:
-    """Tables and arrays of a finished session, as the report's figures need them.
+    """Tables and arrays of a finished session, as needed by the figures of the report.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class SessionData:
     loop : DataFrame or None
         closed_loop.csv of a simulated session.
     neurons : list of str
-        The selected ones that have a model.
+        Selected neurons that have a model.
     failed : dict of str to str
-        The selected ones that have none, and why.
+        Selected neurons without a model, and why.
     responses : Responses
     trials : Trials
         Without the blank.
@@ -53,11 +53,11 @@ class SessionData:
     search : dict of str to ndarray
         models/search.npz.
     tuning : dict of str to TuningView
-        By neuron; empty where nothing but images was shown.
+        Tuning by neuron; empty if only images were shown.
     experiments : DataFrame
-        experiments/tuning.csv; empty where none were made.
+        experiments/tuning.csv; empty if no experiments were run.
     units : dict of str to int
-        Units ``in_file``, ``in_areas``, and those that ``passed`` the quality filters.
+        Number of units ``in_file``, ``in_areas``, and that ``passed`` the quality filters.
     """
 
     config: Config
@@ -80,18 +80,18 @@ class SessionData:
 
     @property
     def simulated(self) -> bool:
-        """Whether the truth is known."""
+        """Whether the ground truth is known."""
         return self.loop is not None
 
     @property
     def window(self) -> tuple[float, float]:
-        """Counting window, seconds after onset; to the usual end where it is each trial's own."""
+        """Counting window in seconds after onset; 0.25 s if it ends with each presentation."""
         start, stop = self.config.session.window_s
         return start, 0.25 if stop is None else stop
 
     @property
     def training_images(self) -> int:
-        """How many images a model learns from in each fold."""
+        """Number of images to which a model is fitted in each fold."""
         folds = max(int(self.scores["folds"].max()), 2)
         return round(len(self.responses.image_ids) * (1 - 1 / folds))
 
@@ -104,14 +104,14 @@ class SessionData:
         return {s.name: s.image for s in read_stimuli(self.files(neuron), self.has.gabors)}
 
     def true_fraction(self, neuron: str) -> dict[str, float]:
-        """Drive as a share of the best possible by stimulus; empty for a recorded session."""
+        """Fraction of the maximal drive by stimulus; empty for a recorded session."""
         if self.loop is None:
             return {}
         own = self.loop[self.loop["neuron_id"].astype(str) == neuron]
         return dict(zip(own["stimulus"], own["fraction_of_optimum"], strict=True))
 
     def by_image(self, neuron: str) -> pd.DataFrame:
-        """Mean and standard error over all trials of each image, means over odd and even ones."""
+        """Mean and standard error over trials of each image, and means of odd and even trials."""
         column = self.trials.neuron_ids.index(neuron)
         counts = pd.Series(self.trials.counts[:, column], name="count")
         grouped = counts.groupby(self.trials.image_ids)
@@ -154,7 +154,7 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
     Raises
     ------
     MeiflowError
-        If something is missing or damaged, or no neuron was selected.
+        If a file is missing or damaged, or no neuron was selected.
     """
     neurons = selected_neurons(results.fitted_neurons)
     if not neurons:
@@ -192,7 +192,7 @@ def _units(path: Path) -> dict[str, int]:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: int(found[name]) for name in ("in_file", "in_areas", "passed")}
     except (OSError, ValueError, KeyError, TypeError):
-        raise MeiflowError(f"{path}: missing or not readable; make the tables again") from None
+        raise MeiflowError(f"{path}: missing or unreadable; rebuild the tables") from None
 
 
 def mask_of(data: SessionData, neuron: str) -> NDArray:

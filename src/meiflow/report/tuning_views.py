@@ -1,4 +1,4 @@
-"""Recorded and predicted tuning read back, for figures."""
+"""Read recorded and predicted tuning for figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from meiflow.validation.recorded import Curve, curves_of, position_maps
 
 
 def tuning_views(results: Layout, has: SessionHas, neurons: list[str]) -> dict[str, TuningView]:
-    """What `meiflow.figures.recorded.tuning_figure` shows of every neuron."""
+    """Data of every neuron for `meiflow.figures.recorded.tuning_figure`."""
     scores = read_csv(results.recorded_tuning, ("neuron_id", "curve"))
     curves = read_curves(results, has, neurons)
     maps = position_maps(curves["position"]) if "position" in curves else {}

@@ -16,13 +16,14 @@ from meiflow.config.names import (
     SHOWN_PROCEDURES,
     Procedure,
 )
-from meiflow.config.sections import Comparison, Config, Gabor, Model
+from meiflow.config.sections import Comparison, Config, Gabor, Model, Shown
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
 _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
+_GABORS = tuple(f"session.shown.{key}" for key in Shown.model_fields if key.startswith("gabor_"))
 _EVERYTHING = tuple(key for key in Config.model_fields if key != "sessions")
 
 
@@ -146,7 +147,7 @@ def _stages() -> Iterator[Stage]:
         "fit_models",
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
-        keys=("session.shown", "image", *_FIT, "seed"),
+        keys=("session.shown.grating_contrast", "image", *_FIT, "seed"),
         inputs=("trials", "responses", "images", "image_info", "grating_responses"),
         options=("has", "threads"),
         memory_mb=6000,
@@ -174,7 +175,13 @@ def _stages() -> Iterator[Stage]:
         "learning_curve",
         "Fit the selected neurons with fewer images, and score them on held-out images.",
         "learning_curve:fit_learning_curve",
-        keys=("session.shown", "image", *_FIT, "model.learning_curve", "seed"),
+        keys=(
+            "session.shown.grating_contrast",
+            "image",
+            *_FIT,
+            "model.learning_curve",
+            "seed",
+        ),
         inputs=(
             "trials",
             "responses",
@@ -203,7 +210,7 @@ def _stages() -> Iterator[Stage]:
         "Make one neuron's MEI, best Gabors and best natural images.",
         "stimuli:make_stimuli",
         keys=(
-            "session.shown",
+            *_GABORS,
             "image",
             "model.custom",
             "mei",

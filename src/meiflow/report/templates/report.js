@@ -20,12 +20,12 @@
     first.focus();
   });
 
-  // ---- one page per neuron, opened by the address ---------------------------------------------
+  // ---- one page per neuron, opened by the URL hash --------------------------------------------
   let last = null, height = 0;
   const pageOf = hash => {
     if (!hash.startsWith("#neuron-")) return null;
     let id = hash.slice(1);
-    try { id = decodeURIComponent(id); } catch { /* not encoded: as it is */ }
+    try { id = decodeURIComponent(id); } catch { /* not encoded */ }
     const page = document.getElementById(id);
     return page?.classList.contains("neuron") ? page : null;
   };

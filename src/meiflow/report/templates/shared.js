@@ -21,7 +21,7 @@
     save(name, new Blob([text], { type }));
   }));
 
-  // ---- figures: SVG and CSV of a neuron lie deflated in the page --------------------------------
+  // ---- figures: SVG and CSV of a neuron are stored compressed -----------------------------------
   const unpacked = new Map();
   const unpack = id => {
     if (!unpacked.has(id)) {
