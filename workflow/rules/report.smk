@@ -43,7 +43,7 @@ rule summary:
 
 rule provenance:
     input:
-        session_inputs,
+        SCENE_FILES if SOURCE == "simulated" else session_inputs,
         R.trials,
         R.images,
         [code for spec in CONFIG.experiments.own for code in own_code(spec)],
