@@ -10,7 +10,6 @@ from pathlib import Path
 
 from meiflow.config.base import Section
 from meiflow.config.sections import Config
-from meiflow.results.layout import Layout
 from meiflow.stages.registry import STAGES, Stage
 
 HOOK = Path(__file__).parent / "hook"
@@ -29,9 +28,10 @@ _BESIDE = (
 
 @dataclass
 class Job:
-    """One command of a run, or several of the same stage together."""
+    """One command of a run: what it did, and what its rule declares."""
 
     stage: Stage
+    neuron: str | None = None
     opened: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
@@ -78,7 +78,8 @@ def read_jobs(project: Path, notes: Path) -> list[Job]:
         root = arguments[arguments.index("--results") + 1]
         folder = root
         if "neuron" in job.stage.options:
-            folder = f"{root}/neurons/{arguments[arguments.index('--neuron') + 1]}"
+            job.neuron = arguments[arguments.index("--neuron") + 1]
+            folder = f"{root}/neurons/{job.neuron}"
         for output, record in declared.items():
             if record["rule"] == job.stage.name and output.startswith(f"{folder}/"):
                 job.outputs.add(output)
@@ -116,18 +117,3 @@ def superfluous(jobs: list[Job]) -> tuple[dict[str, set[str]], dict[str, set[str
         handed = set().union(*map(leaves, job.stage.keys)) if job.stage.keys else set()
         keys.setdefault(job.stage.name, handed).difference_update(job.keys)
     return {n: f for n, f in files.items() if f}, {n: k for n, k in keys.items() if k}
-
-
-def registry_inputs(job: Job, root: str, neurons: list[str]) -> set[str]:
-    """Paths of the results that the registry says a job reads; those of them that are made."""
-    layout = Layout(root)
-    paths: set[Path] = set()
-    for name in job.stage.inputs:
-        kind, _, rest = name.rpartition(".")
-        if kind == "neuron":
-            paths |= {getattr(layout.neuron(neuron), rest) for neuron in neurons}
-        elif kind == "procedure":
-            paths |= {layout.procedure(rest).images, layout.procedure(rest).table}
-        else:
-            paths.add(getattr(layout, name))
-    return {str(path) for path in paths}

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import pytest
 
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
+from meiflow.stages.inputs import input_paths
 from tests.audit import check
 
 pytestmark = pytest.mark.workflow
 
-# Not seen, or read only where the small session does not lead.
+# Not seen, or used only where the small session does not lead.
 NOT_OPENED = {
     # HDF5 opens files itself
     "tables": {"results/demo/session/session.nwb"},
 }
+_FITTED = check.leaves("model.network") | {"session.shown.grating_contrast"}
 NOT_READ = {
     # another source of the session
     "tables": {"session.trials", "session.gabors", "session.static_gratings"},
-    # convolutional networks are not fitted there
-    "fit_models": {key for key in check.leaves("model.network") if key != "model.network.core"},
-    "learning_curve": {key for key in check.leaves("model.network")},
+    # convolutional networks, and gratings that are learned from
+    "fit_models": _FITTED,
+    "learning_curve": _FITTED,
+    # another mask; the score of a custom module
+    "comparison": {"comparison.disc_diameter_deg", "seed"},
 }
 
 
@@ -39,3 +45,16 @@ def test_no_rule_hands_over_what_its_stage_does_not_use(jobs):
     keys = {name: k - NOT_READ.get(name, set()) for name, k in keys.items()}
     assert {n: f for n, f in files.items() if f} == {}
     assert {n: k for n, k in keys.items() if k} == {}
+
+
+def test_the_registry_lists_the_inputs_that_the_rules_declare(finished, jobs):
+    results = Layout("results/demo")
+    everyone = fitted_neurons(finished.results / "models" / "neurons.csv")
+    for job in jobs:
+        neurons = [job.neuron] if job.neuron else everyone
+        listed = {str(path) for path in input_paths(job.stage, results, neurons)}
+        made = {path for path in listed if (finished.folder / path).exists()}
+        declared = {path for path in job.inputs if path.startswith("results/")}
+        scenes = {path for path in declared if path.startswith(f"{results.scenes}/")}
+        declared = declared - scenes | ({str(results.scenes)} if scenes else set())
+        assert made == declared, job.stage.name
