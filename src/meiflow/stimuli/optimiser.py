@@ -175,7 +175,8 @@ def optimise(
     --------
     >>> from meiflow import stimuli as st
     >>> light = lambda images: images.mean((1, 2))[:, None]
-    >>> found = optimise(light, torch.full((2, 6, 8), 0.2), postprocessors=[st.Clip()], stop=100)
+    >>> dark = torch.full((2, 6, 8), 0.2)
+    >>> found = optimise(light, dark, postprocessors=[st.Clip()], stop=100)
     >>> found.stimuli.shape, round(float(found.scores[found.best]), 2)
     (torch.Size([2, 6, 8]), 0.41)
     """
