@@ -166,16 +166,15 @@ def fractions():
     return table.assign(kind=table["neuron_id"])
 
 
-def test_a_fraction_that_differs_as_printed_is_found():
+def test_a_fraction_that_differs_by_half_a_printed_digit_is_found():
     loop = publish.published("fractions").head(20)
     untuned = loop.tail(1).assign(neuron_id="untuned_1", fraction_of_optimum=np.nan)
     loop = pd.concat([loop, untuned], ignore_index=True)
     assert publish.compare_with_published(loop).empty
-    # too little to be printed
-    close = loop.assign(fraction_of_optimum=loop["fraction_of_optimum"] + 1e-7)
+    close = loop.assign(fraction_of_optimum=loop["fraction_of_optimum"] + 0.0049)
     assert publish.compare_with_published(close).empty
     other = loop.copy()
-    other.loc[3, "fraction_of_optimum"] += 0.02
+    other.loc[3, "fraction_of_optimum"] -= 0.0051
     found = publish.compare_with_published(other)
     assert found["neuron_id"].tolist() == [loop.loc[3, "neuron_id"]]
     with pytest.raises(MeiflowError, match="lacks"):
