@@ -1,12 +1,20 @@
+"""The comparison stage: metrics of one neuron's stimuli, and the scores of its models."""
+
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.comparison.compare import compare_neuron
 from meiflow.config.config import parse_config
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.masks import equivalent_diameter
+from meiflow.io.files import read_csv, write_array, write_csv
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.stages.comparison import compare_neuron
+from tests.known import linear, write_models, write_stack
 
 GRID = Geometry(60, 96)
 CONTRACT = ["stimulus", "predicted_response", "luminance", "contrast", "symmetry_1", "symmetry_2"]
@@ -33,11 +41,29 @@ class Fold(Linear):
         return super().predict(images) + self.offset
 
 
-FOLDS = [Fold(offset) for offset in (1.0, 2.0, 3.0)]
+class Archive:
+    """Models whose responses are known to the last digit."""
+
+    def model(self, neuron, custom=None):
+        return Linear()
+
+    def fold_models(self, neuron):
+        return [Fold(offset) for offset in (1.0, 2.0, 3.0)]
+
+
+SCORES = pd.DataFrame(
+    {
+        "neuron_id": ["8", "7", "7", "7"],
+        "model": ["model", "model", "ln", "model_shuffled"],
+        "cc_abs": [0.9, 0.7, 0.6, 0.1],
+        "folds": 5,
+    }
+)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def made(tmp_path_factory):
+    """What the stages before have left of one neuron."""
     moved = MEI | {"x": MEI["x"] + 4 * GRID.dx, "y": MEI["y"] - 3 * GRID.dy}
     images = {
         "mei": 0.5 + 0.3 * patterns.gabor(GRID, *MEI.values()),
@@ -45,28 +71,33 @@ def folder(tmp_path_factory):
         "best_natural": np.random.default_rng(1).random(GRID.shape),
         "windowed_natural": np.full(GRID.shape, 0.5),
     }
-    home = tmp_path_factory.mktemp("neuron")
+    results = Layout(tmp_path_factory.mktemp("results"))
     for name, image in images.items():
-        np.save(home / f"{name}.npy", image.astype(np.float32))
-    return home
+        write_array(image.astype(np.float32), getattr(results.neuron("7"), name))
+    write_models(results, GRID, {"7": linear(Linear.field)})
+    write_stack(results, np.random.default_rng(0).random((4, *GRID.shape)), GRID)
+    write_csv(SCORES, results.cross_validation)
+    return results
 
 
-def compared(folder, output, **comparison):
+def compared(results, **comparison):
     targets = {"mean": 0.5, "contrast": 0.3 * float(Linear.field.std())}
     config = parse_config({"comparison": comparison, "mei": targets})
-    stack = np.random.default_rng(0).random((3, *GRID.shape)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("meiflow.models.network.load_model", lambda *_: Linear())
-        patch.setattr("meiflow.models.network.load_ensemble", lambda *_: FOLDS)
-        compare_neuron(
-            config, folder / "model.pt", folder / "ensemble.pt", stack, folder, False, output
-        )
-    return pd.read_csv(output).set_index("stimulus")
+        patch.setattr("meiflow.stages.comparison.ModelArchive", lambda *_: Archive())
+        compare_neuron(config, results, SessionHas(), "7")
+    return pd.read_csv(results.neuron("7").comparison).set_index("stimulus")
 
 
 @pytest.fixture(scope="module")
-def table(folder):
-    return compared(folder, folder / "comparison.csv")
+def table(made):
+    return compared(made)
+
+
+@pytest.fixture
+def results(made, tmp_path):
+    shutil.copytree(made.root, tmp_path / "results")
+    return Layout(tmp_path / "results")
 
 
 def test_every_stimulus_is_measured(table):
@@ -93,27 +124,82 @@ def test_every_stimulus_is_measured(table):
     assert uniform["luminance"] == pytest.approx(0.5)
 
 
-def test_the_mask_of_the_mei_and_the_spectra_are_kept(folder, table):
-    mask = np.load(folder / "mei_mask.npy")
+def test_the_mask_of_the_mei_and_the_spectra_are_kept(made, table):
+    files = made.neuron("7")
+    mask = np.load(files.mei_mask)
     assert set(np.unique(mask)) == {0.0, 1.0}
     size = equivalent_diameter(mask > 0, GRID)
     assert size == pytest.approx(table.loc["mei", "tight_size_deg"], rel=1e-5)
-    spectra = pd.read_csv(folder / "spectra.csv")
+    spectra = pd.read_csv(files.spectra)
     assert spectra.columns.tolist() == ["stimulus", "profile", "value", "power"]
     assert set(spectra["stimulus"]) == set(table.index)
     for profile, truth, within in (("axial", MEI["orientation"], 0), ("radial", 1 / 14, 0.01)):
         mei = spectra[(spectra["stimulus"] == "mei") & (spectra["profile"] == profile)]
         assert mei.loc[mei["power"].idxmax(), "value"] == pytest.approx(truth, abs=within)
-    for name in ("spectra.png", "spectra.svg", "mei_mask.png"):
-        assert (folder / name).stat().st_size, name
+    for path in files.named("spectra_png", "spectra_svg", "mei_mask_picture"):
+        assert path.stat().st_size, path
 
 
-def test_the_mask_changes_what_is_measured_in_it_and_nothing_else(folder, table, tmp_path):
-    disc = compared(folder, tmp_path / "comparison.csv", mask="disc", disc_diameter_deg=40.0)
+def test_the_mask_changes_what_is_measured_in_it_and_nothing_else(made, table, results):
+    disc = compared(results, mask="disc", disc_diameter_deg=40.0)
     assert disc.loc["mei", "size_deg"] == pytest.approx(40, abs=1)
     inside = ["luminance", "contrast", "x_deg", "y_deg", "size_deg"]
     assert (disc.loc["mei", inside] != table.loc["mei", inside]).all()
     pd.testing.assert_frame_equal(disc.drop(columns=inside), table.drop(columns=inside))
     # what does not hang on the mask is the same file, too
-    assert (tmp_path / "spectra.csv").read_bytes() == (folder / "spectra.csv").read_bytes()
-    assert (tmp_path / "mei_mask.npy").read_bytes() == (folder / "mei_mask.npy").read_bytes()
+    for one, other in zip(
+        results.neuron("7").named("spectra", "mei_mask", "scores"),
+        made.neuron("7").named("spectra", "mei_mask", "scores"),
+        strict=True,
+    ):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_scores_are_the_neurons_own_rows(made, table):
+    found = read_csv(made.neuron("7").scores)
+    assert found["model"].tolist() == ["model", "ln", "model_shuffled"]
+    assert found["cc_abs"].tolist() == [0.7, 0.6, 0.1]
+    assert "neuron_id" not in found
+
+
+OWN = """
+from torch import nn
+
+
+class Bright(nn.Module):
+    def forward(self, images):
+        return 10 * images.flatten(1).mean(1)
+
+
+def build(neuron, geometry):
+    assert neuron == "7"
+    return Bright().eval()
+"""
+
+
+def test_an_own_module_takes_the_first_row_and_ours_becomes_the_mixture(
+    results, tmp_path, monkeypatch
+):
+    """Its score counts no folds, and its ratios have no interval: nobody knows what it has seen."""
+    (tmp_path / "brightness.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    levels = np.array([0.2, 0.4, 0.6, 0.8])
+    write_stack(results, levels[:, None, None] * np.ones(GRID.shape), GRID)
+    shown = np.repeat(np.arange(4), 3)
+    counts = 10 * shown + np.tile([-1, 0, 1], 4) + 10
+    trials = {"trial_id": np.arange(12), "neuron_id": "7", "spike_count": counts}
+    write_csv(pd.DataFrame(trials | {"image_id": shown}), results.trials)
+    means = pd.DataFrame({"image_id": np.arange(4), "7": 10.0 * np.arange(4) + 10})
+    write_csv(means, results.responses)
+    config = parse_config({"model": {"custom": "brightness:build"}})
+    compare_neuron(config, results, SessionHas(), "7")
+    scores = read_csv(results.neuron("7").scores)
+    assert scores["model"].tolist() == ["model", "mixture", "ln", "model_shuffled"]
+    assert scores["folds"].tolist() == [0, 5, 5, 5]
+    assert scores["cc_abs"].tolist() == pytest.approx([1, 0.7, 0.6, 0.1])
+    table = pd.read_csv(results.neuron("7").comparison)
+    responses = table["predicted_response"]
+    means = [np.load(results.neuron("7").root / f"{s}.npy").mean() for s in table["stimulus"]]
+    np.testing.assert_allclose(responses, 10 * np.array(means), rtol=1e-5)
+    assert table["mei_ratio"].notna().all()
+    assert table[["mei_ratio_low", "mei_ratio_high"]].isna().all(axis=None)

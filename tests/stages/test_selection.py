@@ -1,184 +1,64 @@
+"""The selection stage: measures of every neuron of a session, and whom the rule picks."""
+
+import shutil
+
 import numpy as np
-import pandas as pd
 import pytest
-from meiflow.selection.select import (
-    measure_neurons,
-    measure_session,
-    require_selected,
-    selected_neurons,
-)
 
-from meiflow.config.sections import Selection
+from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.selection.rule import apply_rule, require_somebody
-from meiflow.tables.counts import Trials
+from meiflow.io.files import read_csv
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.stages.selection import select
+
+RULE = {"oracle_p_max": None, "oracle_min": None, "shuffles": 100, "notebook_measures": True}
+NWB = SessionHas(spike_times=True)
 
 
-@pytest.fixture
-def table():
-    return pd.DataFrame(
-        {
-            "neuron_id": ["1", "2", "3", "4", "5"],
-            "oracle": [0.5, 0.3, 0.05, 0.4, np.nan],
-            "oracle_p": [0.001, 0.001, 0.4, 0.001, np.nan],
-            "variance": [4.0, 2.0, 3.0, 0.01, 0.0],
-        }
-    )
+def copied(small_results, folder):
+    """Its tables alone."""
+    results = Layout(folder)
+    shutil.copytree(small_results.trials.parent, results.trials.parent)
+    return results
 
 
-def rule(**changes):
-    base = {"oracle_p_max": 0.01, "oracle_min": 0.1, "variance_quantile": None, "shuffles": 200}
-    return Selection(**(base | changes))
+@pytest.fixture(scope="module")
+def results(small_results, tmp_path_factory):
+    results = copied(small_results, tmp_path_factory.mktemp("selection"))
+    select(parse_config({"selection": RULE}), results, NWB)
+    return results
 
 
-def chosen(table, **changes):
-    result = apply_rule(table, rule(**changes))
-    return result.loc[result["selected"], "neuron_id"].tolist()
+def test_the_table_has_both_sets_of_numbers(results):
+    table = read_csv(results.selection)
+    assert table["notebook_oracle"].notna().any()
+    assert sorted(table["raster_place"]) == list(range(len(table)))
+    assert table["running_modulation"].notna().all()
+    inside = table[table["oracle"].notna()]
+    assert (inside["oracle_low"] <= inside["oracle_high"]).all()
+    pairs = np.load(results.correlations, allow_pickle=False)
+    row = table.iloc[0]
+    partner = list(pairs["neuron_ids"]).index(str(row["most_correlated"]))
+    assert pairs["signal"][0, partner] == pytest.approx(row["highest_correlation"], abs=1e-7)
 
 
-def test_every_condition_must_hold_and_names_itself(table):
-    assert chosen(table) == ["1", "2", "4"]
-    reasons = apply_rule(table, rule(variance_quantile=0.5))["reason"].tolist()
-    assert reasons == [
-        "all conditions hold",
-        "all conditions hold",
-        "oracle_p > 0.01; oracle < 0.1",
-        "variance below its 0.5 quantile",
-        "oracle undefined: no image was repeated, or the counts do not vary; "
-        "variance below its 0.5 quantile",
-    ]
+def test_what_an_earlier_session_left_is_not_read(small_results, results, tmp_path):
+    """Without spike times nothing is known of blocks and running, whatever lies there."""
+    again = copied(small_results, tmp_path)
+    select(parse_config({"selection": RULE}), again, SessionHas())
+    without, table = read_csv(again.selection), read_csv(results.selection)
+    assert without["running_modulation"].isna().all()
+    assert without["drift"].isna().all()
+    assert without["oracle"].equals(table["oracle"])
 
 
-def test_top_k_include_exclude(table):
-    assert chosen(table, top_k=2) == ["1", "4"]
-    assert chosen(table, include=["3"], exclude=["1"]) == ["2", "3", "4"]
-
-
-def test_quantile_rule_like_the_notebooks(table):
-    assert chosen(
-        table, oracle_p_max=None, oracle_min=None, oracle_quantile=0.6, variance_quantile=0.5
-    ) == ["1"]
-
-
-def test_any_measure_by_value_or_quantile(table):
-    table["fev"] = [0.3, 0.05, 0.2, 0.4, np.nan]
-    assert chosen(table, minimum={"fev": 0.1}) == ["1", "4"]
-    assert chosen(table, maximum={"variance": 2.0}) == ["2", "4"]
-    # the middle one reaches the median and does not lie above it
-    assert chosen(table, quantile_min={"variance": 0.5}) == ["1", "2"]
-    assert chosen(table, quantile_above={"variance": 0.5}) == ["1"]
-    assert chosen(table, top_k=1, rank_by="variance") == ["1"]
-    # a key of its own and a limit named in `minimum` both hold
-    assert chosen(table, minimum={"oracle": 0.0}) == ["1", "2", "4"]
-    assert chosen(table, minimum={"oracle": 0.45}) == ["1"]
-    with pytest.raises(MeiflowError, match=r"selection.minimum: no measure 'fef'.*'fev'"):
-        apply_rule(table, rule(minimum={"fef": 1}))
-    with pytest.raises(MeiflowError, match=r"selection.rank_by: no measure 'neuron_id'"):
-        apply_rule(table, rule(top_k=1, rank_by="neuron_id"))
-
-
-def test_an_undefined_measure_never_passes(table):
-    off = {"oracle_p_max": None, "oracle_min": None}
-    for limits in ({"minimum": {"oracle": -1}}, {"maximum": {"oracle_p": 1}}):
-        result = apply_rule(table, rule(**off, **limits))
-        assert result["selected"].tolist() == [True] * 4 + [False]
-        assert result["reason"][4].startswith("oracle undefined: no image was repeated")
-    table["fev"] = [0.3, np.nan, 0.2, 0.4, 0.1]
-    result = apply_rule(table, rule(**off, minimum={"fev": 0.25}))
-    assert result["reason"].tolist()[1:3] == ["fev undefined", "fev < 0.25"]
-
-
-def test_the_excluded_take_no_place_of_the_top(table):
-    assert chosen(table, top_k=2, exclude=["1"]) == ["2", "4"]
-    with pytest.raises(ValueError, match="include: '1' is in exclude too"):
-        rule(include=["1"], exclude=["1"])
-    with pytest.raises(ValueError, match=r"oracle_p_max: 0.001 cannot be reached with 200 shuff"):
-        rule(oracle_p_max=0.001)
-    with pytest.raises(
-        ValueError, match=r"maximum.oracle_p: 0.001 cannot be reached with 200 shuff"
-    ):
-        rule(maximum={"oracle_p": 0.001})
-
-
-def test_nobody_left_and_unknown_ids_are_explained(table):
-    with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle < 0.9"):
-        require_somebody(apply_rule(table, rule(oracle_min=0.9)))
-    with pytest.raises(MeiflowError, match=r"selection.include: no neuron '77'"):
-        apply_rule(table, rule(include=["77"]))
-
-
-def test_unselected_neuron_is_refused_with_its_reason(table, tmp_path):
-    path = tmp_path / "neurons.csv"
-    apply_rule(table, rule()).to_csv(path, index=False)
-    assert selected_neurons(path) == ["1", "2", "4"]
-    require_selected(path, "2")
-    with pytest.raises(
-        MeiflowError, match=r"3 is not selected \(oracle_p > 0.01; oracle < 0.1\).*include"
-    ):
-        require_selected(path, "3")
-    with pytest.raises(MeiflowError, match="'9' is not in this session"):
-        require_selected(path, "9")
-
-
-def test_measures_of_few_neurons(rng):
-    """Two neurons, one of them silent: every column is there, nothing raises."""
-    ids = np.repeat(np.arange(6), 4)
-    counts = np.column_stack([rng.poisson(np.arange(6)[ids]), np.zeros(24, int)])
-    trials = Trials(np.arange(24), ["a", "b"], ids, counts)
-    table, pairs = measure_neurons(trials, 0.25, 100, 0)
-    assert pairs["signal"].shape == (2, 2)
-    assert len(measure_session(trials, None)) == 2
-    assert table["oracle"].notna().tolist() == [True, False]
-    assert table["mean_rate_hz"].tolist() == [counts[:, 0].mean() / 0.25, 0.0]
-    assert table["variance"].tolist()[1] == 0.0
-
-
-@pytest.mark.parametrize("neurons", [1, 2])
-def test_few_neurons_pass_the_default_rule(rng, neurons):
-    ids = np.repeat(np.arange(20), 10)
-    counts = rng.poisson(rng.uniform(0, 9, (20, neurons))[ids])
-    trials = Trials(np.arange(200), [f"n{i}" for i in range(neurons)], ids, counts)
-    table, _ = measure_neurons(trials, 0.25, 1000, 0)
-    table = pd.concat([table, measure_session(trials, None)], axis=1)
-    assert apply_rule(table, Selection(shuffles=1000))["selected"].any()
-
-
-def test_one_trial_per_image_is_explained(rng):
-    counts = rng.poisson(3.0, (30, 2))
-    trials = Trials(np.arange(30), ["a", "b"], np.arange(30), counts)
-    table, _ = measure_neurons(trials, 0.25, 100, 0)
-    with pytest.raises(MeiflowError, match="oracle undefined: no image was repeated"):
-        require_somebody(apply_rule(table, rule()))
-
-
-def test_a_session_in_which_nobody_fires_is_explained():
-    trials = Trials(np.arange(24), ["a", "b"], np.repeat(np.arange(6), 4), np.zeros((24, 2), int))
-    table, _ = measure_neurons(trials, 0.25, 100, 0)
-    table = pd.concat([table, measure_session(trials, None)], axis=1)
-    assert table["preferred_image"].isna().all()
-    assert table["fano_factor"].isna().all()
-    with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle undefined"):
-        require_somebody(apply_rule(table, rule()))
-
-
-def test_presentations_must_tell_of_every_trial(rng):
-    trials = Trials(np.arange(8), ["a"], np.repeat([0, 1], 4), rng.poisson(3.0, (8, 1)))
-    shown = pd.DataFrame({"trial_id": np.arange(8), "block": 0, "start_s": np.arange(8.0)})
-    assert np.isfinite(measure_session(trials, shown)["drift"]).all()
-    # without times the order of the table is not that of the session
-    assert measure_session(trials, None)["drift"].isna().all()
-    twice = pd.concat([shown, shown.iloc[:1]])
-    for wrong in (shown.iloc[1:], twice):
-        with pytest.raises(MeiflowError, match=r"presentations.csv: does not have every trial"):
-            measure_session(trials, wrong)
-
-
-def test_drift_follows_time_and_not_the_order_of_the_table(rng):
-    counts = rng.poisson(np.linspace(1, 9, 40))[:, None]
-    shown = pd.DataFrame({"trial_id": np.arange(40), "block": 0, "start_s": np.arange(40.0)})
-    images = np.tile([0, 1], 20)
-    drift = measure_session(Trials(np.arange(40), ["a"], images, counts), shown)["drift"][0]
-    mixed = rng.permutation(40)
-    trials = Trials(mixed, ["a"], images[mixed], counts[mixed])
-    assert measure_session(trials, shown)["drift"][0] == pytest.approx(drift, abs=1e-12)
-    assert drift > 0.5
+def test_nobody_left_is_an_error_for_one_session_alone(small_results, tmp_path):
+    results = copied(small_results, tmp_path)
+    rule = parse_config({"selection": RULE | {"minimum": {"mean_rate_hz": 1e6}}})
+    with pytest.raises(MeiflowError, match=r"no neuron is left .*mean_rate_hz < 1e\+06"):
+        select(rule, results, NWB)
+    assert not results.selection.exists()
+    assert not results.correlations.exists()
+    select(rule, results, NWB, allow_empty=True)
+    assert not read_csv(results.selection)["selected"].any()

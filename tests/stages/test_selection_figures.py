@@ -1,53 +1,54 @@
 """The selection's figures are drawn from what the stage wrote, also in odd cases."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
-from meiflow.selection.select import select_neurons
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.figures.selection import _pooled, _pooled_blocks, probe_places, rastermap
-from meiflow.io.files import read_csv
+from meiflow.io.files import read_csv, write_csv
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_raster
+from meiflow.stages.selection import select
 from meiflow.stages.selection_figures import draw_selection
 from meiflow.stages.tables import build_tables
-from meiflow.tables.raster import Raster, read_raster
+from meiflow.tables.raster import Raster
 
 RULE = {"oracle_p_max": None, "oracle_min": None, "shuffles": 100, "notebook_measures": True}
 
 
 @pytest.fixture(scope="module")
-def drawn(small_tables, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("selection")
-    config = parse_config({"selection": RULE})
-    select_neurons(config, small_tables, small_tables / "presentations.csv", folder)
-    draw_selection(small_tables, folder, True, folder)
-    return folder
+def drawn(small_results, tmp_path_factory):
+    """A copy of the session with its selection and the figures."""
+    results = Layout(tmp_path_factory.mktemp("selection"))
+    shutil.copytree(small_results.trials.parent, results.trials.parent)
+    has = SessionHas(spike_times=True)
+    select(parse_config({"selection": RULE}), results, has)
+    draw_selection(results, has)
+    return results
+
+
+@pytest.fixture
+def results(drawn, tmp_path):
+    shutil.copytree(drawn.root, tmp_path / "results")
+    return Layout(tmp_path / "results")
 
 
 def test_every_figure_is_there(drawn):
     names = {"rastermap", "rastermap_blocks", "correlations", "measures", "oracle", "probes"}
     for name in names:
-        assert (drawn / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
-        assert "<svg" in (drawn / f"{name}.svg").read_text()
+        png, svg = drawn.selection_figures(name)
+        assert png.read_bytes()[:4] == b"\x89PNG"
+        assert "<svg" in svg.read_text()
 
 
-def test_the_table_has_both_sets_of_numbers(drawn, small_tables):
-    table = read_csv(drawn / "neurons.csv")
-    assert table["notebook_oracle"].notna().any()
-    assert sorted(table["raster_place"]) == list(range(len(table)))
-    assert table["running_modulation"].notna().all()
-    inside = table[table["oracle"].notna()]
-    assert (inside["oracle_low"] <= inside["oracle_high"]).all()
-    pairs = np.load(drawn / "correlations.npz", allow_pickle=False)
-    row = table.iloc[0]
-    partner = list(pairs["neuron_ids"]).index(str(row["most_correlated"]))
-    assert pairs["signal"][0, partner] == pytest.approx(row["highest_correlation"], abs=1e-7)
-
-
-def test_raster_time_is_the_sessions_and_has_its_gaps(small_tables):
-    raster = read_raster(small_tables / "raster.npz")
-    shown = read_csv(small_tables / "presentations.csv")
+def test_raster_time_is_the_sessions_and_has_its_gaps(small_results):
+    raster = read_raster(small_results)
+    shown = read_csv(small_results.presentations)
     figure = rastermap(raster, pd.DataFrame({"raster_place": range(8), "selected": True}))
     panels = figure.axes[:3]
     for panel, (_, block) in zip(panels, shown.groupby("block"), strict=True):
@@ -55,18 +56,6 @@ def test_raster_time_is_the_sessions_and_has_its_gaps(small_tables):
         assert low == pytest.approx(block["start_s"].min())
         assert block["stop_s"].max() - 0.1 <= high <= block["stop_s"].max() + 1e-6
     assert panels[1].get_xlim()[0] - panels[0].get_xlim()[1] > 5
-
-
-def test_raster_counts_the_spikes_of_the_scenes(small_tables, small_session):
-    from meiflow.config.sections import Quality
-    from meiflow.session.recording import read_session
-
-    raster = read_raster(small_tables / "raster.npz")
-    session = read_session(small_session / "session.nwb", ("VISam",), Quality())
-    for column, train in enumerate(session.spike_times):
-        start = raster.start_s[:, None]
-        inside = (train > start) & (train <= start + raster.bin_s)
-        np.testing.assert_array_equal(raster.counts[:, column], inside.sum(axis=1))
 
 
 def test_source_tables_without_times_or_places(tmp_path, rng):
@@ -89,13 +78,15 @@ def test_source_tables_without_times_or_places(tmp_path, rng):
             "selection": RULE,
         }
     )
-    build_tables(config, tmp_path / "images.npy", None, tmp_path / "t")
-    select_neurons(config, tmp_path / "t", None, tmp_path / "s")
-    draw_selection(tmp_path / "t", tmp_path / "s", False, tmp_path / "s")
-    assert not (tmp_path / "s" / "probes.png").exists()
-    neurons = read_csv(tmp_path / "s" / "neurons.csv")
+    results = Layout(tmp_path / "results")
+    build_tables(config, results, tmp_path / "images.npy", None)
+    select(config, results, SessionHas())
+    draw_selection(results, SessionHas())
+    assert not any(path.exists() for path in results.selection_figures("probes"))
+    assert all(path.exists() for path in results.selection_figures("rastermap", "oracle"))
+    neurons = read_csv(results.selection)
     assert neurons["running_modulation"].isna().all()
-    assert np.isnan(read_raster(tmp_path / "t" / "raster.npz").bin_s)
+    assert np.isnan(read_raster(results).bin_s)
 
 
 def test_pooling_averages_and_places_name_their_share():
@@ -113,15 +104,6 @@ def test_pooling_averages_and_places_name_their_share():
     assert labels == ["probeC\nVISl\n1/1", "probeC\nVISp\n1/2"]
 
 
-def test_a_raster_of_blocks_has_no_bin_in_a_gap():
-    scenes = pd.DataFrame(
-        {"start_time": [0.0, 0.25, 10.0], "stop_time": [0.25, 0.5, 10.25], "block": [3, 3, 8]}
-    )
-    raster = Raster.of_blocks([np.array([0.05, 0.45, 5.0, 10.15])], scenes, ["a"])
-    assert raster.block.tolist() == [0] * 5 + [1] * 2
-    assert raster.counts[:, 0].tolist() == [1, 0, 0, 0, 1, 0, 1]
-
-
 def test_a_unit_lost_in_the_last_block_looks_lost():
     counts = np.r_[np.tile([0, 2], 100), np.zeros(100, int)][:, None]
     block = np.repeat([0, 1, 2], 100)
@@ -131,35 +113,22 @@ def test_a_unit_lost_in_the_last_block_looks_lost():
     assert (np.concatenate([first, second]) > 0.5).all()
 
 
-def test_counts_beyond_16_bit_are_kept(tmp_path):
-    counts = np.array([[70_000], [3]])
-    raster = Raster(counts, np.arange(2.0), np.zeros(2, int), np.nan, np.array(["a"]))
-    raster.write(tmp_path / "raster.npz")
-    assert read_raster(tmp_path / "raster.npz").counts[:, 0].tolist() == [70_000, 3]
-
-
-def test_files_of_other_neurons_are_refused(drawn, small_tables, tmp_path):
-    for name in ("correlations.npz", "neurons.csv"):
-        (tmp_path / name).write_bytes((drawn / name).read_bytes())
-    read_csv(tmp_path / "neurons.csv").iloc[1:].to_csv(tmp_path / "neurons.csv", index=False)
+def test_files_of_other_neurons_are_refused(results):
+    write_csv(read_csv(results.selection).iloc[1:], results.selection)
     with pytest.raises(MeiflowError, match="not of the same neurons; run the selection again"):
-        draw_selection(small_tables, tmp_path, True, tmp_path)
+        draw_selection(results, SessionHas(spike_times=True))
 
 
-def test_probes_that_nobody_told_of_are_explained(drawn, small_tables, tmp_path):
-    for file in small_tables.glob("*.*"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    read_csv(tmp_path / "units.csv").drop(columns="probe").to_csv(
-        tmp_path / "units.csv", index=False
-    )
-    with pytest.raises(MeiflowError, match=r"units.csv: tells no probes; draw with --no-probes"):
-        draw_selection(tmp_path, drawn, True, tmp_path)
+def test_units_without_probes_are_explained(results):
+    write_csv(read_csv(results.units).drop(columns="probe"), results.units)
+    with pytest.raises(MeiflowError, match=r"units.csv: missing column probe; make the tables"):
+        draw_selection(results, SessionHas(spike_times=True))
 
 
 def test_measures_are_drawn_where_no_oracle_is_defined(drawn):
     from meiflow.figures.selection import measure_scatters, oracle_ranked
 
-    table = read_csv(drawn / "neurons.csv")
+    table = read_csv(drawn.selection)
     table[["oracle", "oracle_p", "oracle_low", "oracle_high", "oracle_chance"]] = np.nan
     for draw in (measure_scatters, oracle_ranked):
         assert draw(table).axes
