@@ -23,6 +23,8 @@ NOT_READ = {
     # convolutional networks, and gratings that are learned from
     "fit_models": _FITTED,
     "learning_curve": _FITTED,
+    # gratings, which the small session does not show
+    "recorded": {"session.shown.grating_contrast"},
     # another mask; the score of a custom module
     "comparison": {"comparison.disc_diameter_deg", "seed"},
 }

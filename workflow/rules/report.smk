@@ -76,7 +76,7 @@ rule report:
         R.summary,
         R.provenance,
         R.selection,
-        R.selection_figures("oracle", "measures", "rastermap"),
+        R.selection_figures("oracle", "measures", "rastermap")[1::2],  # SVG
         R.fitted_neurons,
         R.cross_validation,
         R.learning_curve,
@@ -108,7 +108,6 @@ rule report:
             N.scores,
             N.spectra,
             *([N.experiments_svg] if EXPERIMENTS else []),
-            *([N.notebook_png] if CONFIG.comparison.notebook else []),
         ),
     output:
         report(

@@ -39,7 +39,7 @@ def input_paths(stage: Stage, results: Layout, neurons: Iterable[str]) -> list[P
             case "picture":
                 found.append(results.procedure(own).picture)
             case "figure":
-                found += results.selection_figures(own)
+                found += results.selection_figures(own)[1:]
             case _:
                 found += results.named(own)
     return found

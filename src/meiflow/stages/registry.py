@@ -24,7 +24,6 @@ _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "le
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
 _GABORS = tuple(f"session.shown.{key}" for key in Shown.model_fields if key.startswith("gabor_"))
-_EVERYTHING = tuple(key for key in Config.model_fields if key != "sessions")
 
 
 @dataclass(frozen=True)
@@ -366,7 +365,7 @@ def _stages() -> Iterator[Stage]:
         "report",
         "Write the overview figures and the report.",
         "report:write_report",
-        keys=_EVERYTHING,
+        keys=tuple(Config.model_fields),
         options=("has",),
         inputs=(
             "summary",
@@ -403,7 +402,6 @@ def _stages() -> Iterator[Stage]:
             "neuron.scores",
             "neuron.spectra",
             "neuron.experiments_svg",
-            "neuron.notebook_png",
             *(f"procedure.{name}" for name in PICTURED_PROCEDURES),
             "picture.movies",
             *(f"figure.{name}" for name in ("oracle", "measures", "rastermap")),

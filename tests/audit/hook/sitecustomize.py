@@ -36,7 +36,8 @@ def _install(folder: Path) -> None:  # noqa: PLR0915
         if event == "open":
             path, _, flags = arguments
             name = inside(path)
-            if name is not None and not flags & (os.O_WRONLY | os.O_RDWR):
+            # one that is looked for and not there is no input
+            if name and not flags & (os.O_WRONLY | os.O_RDWR) and os.path.exists(name):
                 opened.add(name)
         elif event == "os.rename":
             name = inside(arguments[1])
