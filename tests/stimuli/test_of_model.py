@@ -166,6 +166,7 @@ class InTime(Neurons):
         (Flat().eval(), {"screen": SCREEN, "restarts": 2}, "zero gradient at all 2 starts"),
         (First().eval(), {"screen": SCREEN, "contrast": 0.6}, "the most is 0.5"),
         (First().eval(), {"screen": SCREEN, "mean": 1.2}, "mean luminance within 0..1"),
+        (First().eval(), {"screen": SCREEN, "restarts": 0}, "at least 1 each, got 0"),
         (First().eval(), {"screen": SCREEN, "starts": np.ones((20, 32))}, "images, height"),
     ],
 )
@@ -201,6 +202,8 @@ def test_a_population_has_the_meis_of_its_neurons_one_by_one():
     pop = population(*FIELDS)
     together = mf.mei(pop, **QUICK)
     assert together.dims == ("neuron", "y", "x")
+    expected = {"mean": 0.45, "rms_contrast": CONTRAST, "seed": 0, "restarts": 3}
+    assert together.attrs == expected
     for name, template in zip(pop, FIELDS, strict=True):
         alone = mf.mei(pop[name], **QUICK)
         one = together.sel(neuron=name)

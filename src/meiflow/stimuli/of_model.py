@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,6 +121,8 @@ def mei(
         known: Any = getattr(model, name, None)
         mean = GREY if known is None else float(known)
     require_reachable(mean, contrast, "contrast")
+    if restarts < 1 or steps < 1:
+        raise MeiflowError(f"restarts and steps: at least 1 each, got {restarts} and {steps}")
     attributes: dict[str, Any] = {"mean": mean, "rms_contrast": contrast}
     if starts is None:
         begin = noise_starts(restarts, geometry, smoothing_exponent, mean, contrast, seed)
@@ -128,27 +131,23 @@ def mei(
         begin = torch.as_tensor(luminance(starts, geometry))
     attributes["restarts"] = len(begin)
 
-    def ascend(responder: nn.Module, neurons: int) -> OfEach:
-        return _ascended(
-            responder,
-            neurons,
-            begin,
-            geometry,
-            mean,
-            contrast,
-            steps,
-            step_size,
-            smoothing_exponent,
-        )
-
+    ascend = partial(
+        _ascended,
+        starts=begin,
+        geometry=geometry,
+        mean=mean,
+        contrast=contrast,
+        stop=steps,
+        step_size=step_size,
+        exponent=smoothing_exponent,
+    )
     if isinstance(model, FittedPopulation):
         if neuron is not None:
             raise MeiflowError("neuron: for a population choose one with population[id]")
         return _meis_of_population(model, ascend, len(begin), attributes)
     name = type(model).__name__
     output = _Output(model, geometry, neuron, name)
-    begin = begin.to(output.device)
-    found = ascend(output, 1)
+    found = ascend(output, 1, starts=begin.to(output.device))
     if _flat(found)[0]:
         raise MeiflowError(
             f"{name}: zero gradient at all {len(begin)} starts, also at high contrast, so that "
@@ -224,9 +223,9 @@ class _Output(nn.Module):
         return True
 
 
-def _ascended(responder: nn.Module, *how: Any) -> OfEach:
+def _ascended(responder: nn.Module, neurons: int, **how: Any) -> OfEach:
     try:
-        return most_exciting_of_each(responder, *how)
+        return most_exciting_of_each(responder, neurons, **how)
     except ValueError as error:
         raise MeiflowError(f"mei: {error}") from None
 
