@@ -1,4 +1,4 @@
-"""Packages that offer names of heavy modules and import these only when they are used."""
+"""Packages that export names from heavy modules and import these only when used."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def lazy_exports(
     Parameters
     ----------
     package : str
-        Its ``__name__``.
+        ``__name__`` of the package.
     public : mapping of str to sequence of str
-        Module of the package to the names it offers. `Geometry` comes with every package.
+        Exported names by module of the package. Every package also exports `Geometry`.
     """
     home = {name: f"{package}.{module}" for module, names in public.items() for name in names}
     home["Geometry"] = "meiflow.images.geometry"

@@ -1,7 +1,7 @@
-"""Checksums beside what is written, so that a damaged file is never taken for a result.
+"""Checksums of written files, so that a damaged file is never used as a result.
 
-The sum of ``folder/name`` lies in ``folder/.sums/name.sum``. A file without one is taken as it is:
-a user's own input, or what was written by other software.
+The checksum of ``folder/name`` is stored in ``folder/.sums/name.sum``. Files without one, such as
+user input or files written by other software, are not checked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HEX_DIGITS = 32
 
 
 def sum_path(path: Path) -> Path:
-    """Where the sum of a file lies.
+    """Path of the checksum of a file.
 
     Examples
     --------
@@ -34,34 +34,34 @@ def _digest(path: Path) -> str:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`, and keep the sum of what other stages read."""
+    """Rename `temporary` to `path`, and store the checksum of files read by other stages."""
     if path.suffix not in _SUMMED:
         temporary.replace(path)
         return
     kept, digest = sum_path(path), _digest(temporary)
     kept.parent.mkdir(exist_ok=True)
-    # A kill in between leaves no sum, rather than that of another file.
+    # if killed in between, there is no checksum rather than that of another file
     kept.unlink(missing_ok=True)
     temporary.replace(path)
     kept.write_text(digest, encoding="ascii")
 
 
 def verify(path: str | Path) -> None:
-    """Make sure that a file is what was written there.
+    """Check that a file has not changed since it was written.
 
     Raises
     ------
     MeiflowError
-        If its sum was kept and is another one.
+        If its checksum was stored and differs.
     """
     path = Path(path)
     try:
         known = sum_path(path).read_text(encoding="ascii")
         same = len(known) != _HEX_DIGITS or _digest(path) == known
     except (OSError, UnicodeDecodeError):
-        return  # no sum; or no file, which its reader says better
+        return  # no checksum; or no file, which its reader reports better
     if not same:
         raise MeiflowError(
-            f"{path}: damaged, or changed after it was written; delete it and run again, which "
-            "makes it anew"
+            f"{path}: damaged, or changed after it was written; delete it and run again to "
+            "recreate it"
         )
