@@ -44,9 +44,9 @@ def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterat
     ----------
     items : iterable
     label : str
-        What is being done, in a few words.
+        Short description of the loop.
     total : int, optional
-        Number of items; taken from `items` where it has a length.
+        Number of items; by default the length of `items`, if it has one.
     """
     if _bar_wanted():
         from tqdm import tqdm
@@ -74,9 +74,9 @@ class Transfer:
     ----------
     label : str
     done : int
-        Bytes that were there already.
+        Number of bytes that are already there.
     total : int or None
-        Bytes in all, where the server says so.
+        Total number of bytes, if the server reports it.
     """
 
     def __init__(self, label: str, done: int, total: int | None) -> None:

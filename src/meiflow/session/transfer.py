@@ -1,8 +1,7 @@
-"""Fetch large files over HTTP so that nothing hangs, nothing is cut short and nothing is lost.
+"""Download large files over HTTP without hanging, truncation or loss.
 
-The partial file lies beside the final one and is resumed; the final name appears by an atomic
-rename, after status, length and content have been checked. Size and SHA-256 are recorded then
-and compared at every later use.
+A partial file next to the final one is resumed. It is renamed atomically after status, length and
+content have been checked. Size and SHA-256 are then recorded and verified at every later use.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from meiflow.progress import Transfer, logger
 T = TypeVar("T")
 _CHUNK = 1 << 16
 _MARGIN = 64 << 20
-_LOOK = 256  # chunks between looks at the free space
+_LOOK = 256  # chunks between checks of the free disk space
 _MOST_REDIRECTS = 5
 _LONGEST_PAUSE_S = 60
 _IN_TROUBLE = (408, 429, *range(500, 600))  # statuses of a server that may soon do better
@@ -40,10 +39,10 @@ _IN_TROUBLE = (408, 429, *range(500, 600))  # statuses of a server that may soon
 
 @dataclass(frozen=True)
 class Network:
-    """How patient to be: time-outs in seconds, attempts, and the first pause between them.
+    """Time-outs in seconds, number of attempts, and the first pause between them.
 
-    ``read_s`` bounds each silence of the server, not the whole transfer: slow but steady is
-    fine.
+    ``read_s`` limits each silence of the server, not the whole transfer, which may be slow but
+    steady.
     """
 
     connect_s: float = 10.0
@@ -54,7 +53,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Record:
-    """What a verified file was when it arrived."""
+    """URL, size and hash of a verified file at the time of download."""
 
     size: int
     sha256: str
@@ -62,7 +61,7 @@ class Record:
 
 
 class FetchError(MeiflowError):
-    """One source failed for good; another may be tried."""
+    """A permanent failure of one source; another source may be tried."""
 
 
 class _LoggedRetry(Retry):
@@ -70,7 +69,7 @@ class _LoggedRetry(Retry):
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         last = self.history[-1]
-        reason = last.error or f"the server answers {last.status}"
+        reason = last.error or f"the server returned status {last.status}"
         logger.info(f"{last.url}: {reason}; trying again")
         super().sleep(response)
 
@@ -86,7 +85,7 @@ def _retries(network: Network) -> Retry:
 
 
 class _Session(requests.Session):
-    """Retries what a passing fault spoils, and follows redirects on the same host alone."""
+    """Retries after temporary failures, and follows redirects only on the same host."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -95,21 +94,21 @@ class _Session(requests.Session):
             self.mount(scheme, HTTPAdapter(max_retries=_retries(network)))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Where an answer redirects to.
+        """Target of a redirect.
 
-        A server may redirect from http to https of its own name, or to another path. Anything else
-        would be an address that nobody configured.
+        A server may redirect from http to https on the same host, or to another path. Anything
+        else would download from an address that was not configured.
 
         Raises
         ------
         FetchError
-            For a redirect elsewhere.
+            For a redirect to another host.
         """
         target = super().get_redirect_target(resp)
         if target is not None and not _same_host(resp.url, target):
             raise FetchError(
-                f"{_named(resp.url)}: the server redirects to {target[:200]}, another address; if "
-                "that is right, configure it as session.bucket or session.warehouse"
+                f"{_named(resp.url)}: the server redirects to another address, {target[:200]}; "
+                "if this is legitimate, configure it as session.bucket or session.warehouse"
             )
         return target
 
@@ -139,7 +138,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
     good: tuple[int, ...] = (200,),
 ) -> Iterator[requests.Response]:
-    """The server's answer to a GET, as a stream, after as many attempts as `network` allows.
+    """Stream the response to a GET request, after as many attempts as `network` allows.
 
     Raises
     ------
@@ -156,12 +155,12 @@ def answer(
             raise FetchError(f"{_named(url)}: not a valid address ({error})") from None
         except requests.RequestException as error:
             reason = _reason(error, network, "the connection failed")
-            raise FetchError(f"{_named(url)}: {reason}, {network.attempts} times") from None
+            raise FetchError(f"{_named(url)}: {reason} ({network.attempts} attempts)") from None
         with response:
             status = response.status_code
             if status not in good:
-                times = f", {network.attempts} times" if status in _IN_TROUBLE else ""
-                raise FetchError(f"{_named(url)}: the server answers {status}{times}")
+                times = f" ({network.attempts} attempts)" if status in _IN_TROUBLE else ""
+                raise FetchError(f"{_named(url)}: the server returned status {status}{times}")
             yield response
 
 
@@ -170,46 +169,46 @@ def _reason(error: requests.RequestException, network: Network, otherwise: str) 
     if isinstance(cause, MaxRetryError):
         cause = cause.reason
     if isinstance(cause, ReadTimeoutError):
-        return f"no answer for {network.read_s:g} s"
+        return f"no response for {network.read_s:g} s"
     if isinstance(error, requests.ConnectTimeout):
-        return f"no answer for {network.connect_s:g} s"
+        return f"no response for {network.connect_s:g} s"
     return otherwise
 
 
 def persistently(action: Callable[[], T], network: Network, name: str) -> T:
-    """What `action` returns, tried again when an answer breaks off within its body.
+    """Call `action`, repeating it if a response breaks off within its body.
 
-    `Retry` itself sees an answer only up to its headers.
+    `Retry` itself sees a response only up to its headers.
 
     Raises
     ------
     FetchError
-        Named `name`, with the last reason, after all attempts.
+        After all attempts, with `name` and the last reason.
     """
     retries = _retries(network)
     while True:
         try:
             return action()
         except requests.RequestException as error:
-            reason = _reason(error, network, "the connection broke")
+            reason = _reason(error, network, "the connection was interrupted")
         try:
             retries = retries.increment("GET", name, error=ProtocolError(reason))
         except MaxRetryError:
-            raise FetchError(f"{name}: {reason}, {network.attempts} times") from None
+            raise FetchError(f"{name}: {reason} ({network.attempts} attempts)") from None
         retries.sleep()
 
 
 def length_of(response: requests.Response, url: str) -> int | None:
-    """The number of bytes that the server announces.
+    """Number of bytes announced by the server.
 
     Raises
     ------
     FetchError
-        If it announces something that is no number.
+        If the announced length is not a number.
     """
     text = response.headers.get("Content-Length")
     if text is not None and not re.fullmatch(r"[0-9]{1,18}", text):
-        raise FetchError(f"{url}: the server announces {text[:40]!r} bytes")
+        raise FetchError(f"{url}: invalid Content-Length {text[:40]!r}")
     return int(text) if text is not None else None
 
 
@@ -218,12 +217,12 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def record_path(path: Path) -> Path:
-    """Where the size and SHA-256 of `path` are recorded."""
+    """Path of the record with the size and SHA-256 of `path`."""
     return path.with_name(f"{path.name}.json")
 
 
 def read_record(path: Path) -> Record | None:
-    """The record of `path`, or None where there is none that can be read."""
+    """The record of `path`, or None if there is no readable one."""
     try:
         return Record(**json.loads(record_path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -231,7 +230,7 @@ def read_record(path: Path) -> Record | None:
 
 
 def write_record(path: Path, url: str, content: Path | None = None) -> Record:
-    """Record the size and SHA-256 of `path`, or of the `content` about to be renamed to it."""
+    """Record size and SHA-256 of `path`, or of the `content` that will be renamed to it."""
     content = content or path
     record = Record(content.stat().st_size, sha256_of(content), url)
     write_text(json.dumps(asdict(record), indent=1) + "\n", record_path(path))
@@ -239,12 +238,12 @@ def write_record(path: Path, url: str, content: Path | None = None) -> Record:
 
 
 def is_as_fetched(path: Path) -> bool:
-    """Whether `path` is there and is still what was recorded; False without a record.
+    """Whether `path` exists and matches its record; False without a record.
 
     Raises
     ------
     MeiflowError
-        If it has changed since: the file is left alone for the user to decide.
+        If the file has changed; it is left untouched for the user to decide.
     """
     record = read_record(path)
     if record is None or not path.exists():
@@ -252,15 +251,15 @@ def is_as_fetched(path: Path) -> bool:
     size = path.stat().st_size
     if size != record.size or sha256_of(path) != record.sha256:
         raise MeiflowError(
-            f"{path}: is not what was downloaded ({size} bytes, recorded {record.size}, or "
-            "another SHA-256); it was changed or damaged. Delete it and run again to fetch it anew"
+            f"{path}: changed or damaged since the download ({size} bytes, recorded {record.size}, "
+            "or different SHA-256); delete it and run again to download it again"
         )
     return True
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Let one process at a time work on `path`; the others wait."""
+    """Allow only one process at a time to work on `path`; others wait."""
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -268,7 +267,7 @@ def exclusive(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        logger.info(f"another run is fetching {path.name}; waiting for it")
+        logger.info(f"another run is downloading {path.name}; waiting for it")
         lock.acquire()
     try:
         yield
@@ -282,24 +281,24 @@ def fetch(
     network: Network = Network(),
     check: Callable[[Path], None] | None = None,
 ) -> Record:
-    """Fetch `url` to `path`, unless a verified copy is there already.
+    """Download `url` to `path`, unless there is already a verified copy.
 
     Parameters
     ----------
     url : str
     path : path
-        Final name; ``.{name}.part`` beside it holds what has arrived so far and is resumed.
+        Final name; the partial file ``.{name}.part`` next to it is resumed.
     network : Network
     check : callable, optional
-        Called with the complete partial file; raises `MeiflowError`, with a message that
-        continues the address, if its content is wrong.
+        Called with the completed partial file; raises `MeiflowError`, with a message to follow
+        the URL, if its content is invalid.
 
     Raises
     ------
     FetchError
-        If the server refuses, stays silent, or sends something else, after all attempts.
+        If the server refuses, does not respond, or sends something else, after all attempts.
     MeiflowError
-        If a file is there that is not what was once downloaded, or the disk is too full.
+        If an existing file differs from the one downloaded, or if there is too little space.
     """
     with exclusive(path):
         if is_as_fetched(path):
@@ -310,13 +309,13 @@ def fetch(
             if check is not None:
                 check(part)
         except MeiflowError as error:
-            # Whatever this is, it is not the file; resuming it would only repeat the fault.
+            # this is not the file, and resuming it would only repeat the fault
             part.unlink(missing_ok=True)
             state.unlink(missing_ok=True)
             raise FetchError(f"{url}: {error}") from None
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
-        # Recorded under the final name before the rename: a kill between leaves no file.
+        # recorded before the rename, so that a kill in between leaves no file
         record = write_record(path, url, content=part)
         os.replace(part, path)
         state.unlink(missing_ok=True)
@@ -324,7 +323,7 @@ def fetch(
 
 
 def _resume_headers(url: str, part: Path, state: Path) -> dict[str, str]:
-    """Ask for the rest only of the very same file: same address, same validator."""
+    """Request the rest only if it is the same file, with the same URL and validator."""
     try:
         known = json.loads(state.read_text(encoding="utf-8"))
         size = part.stat().st_size
@@ -336,11 +335,11 @@ def _resume_headers(url: str, part: Path, state: Path) -> dict[str, str]:
 
 
 def _receive(url: str, part: Path, state: Path, network: Network) -> None:
-    """One attempt: bring `part` to its full length, or raise."""
+    """Make one attempt to complete `part`, or raise."""
     resume = _resume_headers(url, part, state)
     good = (200, 206, 416) if resume else (200,)
     with answer(url, network, {"Accept-Encoding": "identity"} | resume, good) as response:
-        if response.status_code == 416:  # nothing is left of a file that has changed
+        if response.status_code == 416:  # the file has changed and has no such range
             part.unlink()
             return _receive(url, part, state, network)
         done = part.stat().st_size if response.status_code == 206 else 0
@@ -359,20 +358,20 @@ def _copy(response: requests.Response, part: Path, done: int, total: int | None)
     with closing(meter), open(part, "ab" if done else "wb") as handle:
         for number, chunk in enumerate(response.iter_content(_CHUNK)):
             if total is None and not number % _LOOK:
-                _require_space(part, 0)  # a server that does not say how much will come
+                _require_space(part, 0)  # the server does not announce the size
             handle.write(chunk)
             meter.add(len(chunk))
         handle.flush()
         os.fsync(handle.fileno())
     size = part.stat().st_size
-    if total is not None and size != total:  # an encoding that nobody asked for
-        raise FetchError(f"{response.url}: {size} bytes arrived, {total} were announced")
+    if total is not None and size != total:  # an unrequested encoding
+        raise FetchError(f"{response.url}: received {size} of {total} bytes")
 
 
 def _require_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed + _MARGIN:
         raise MeiflowError(
-            f"{path.parent}: {free / 1e9:.1f} GB are free but {needed / 1e9:.1f} GB are still to "
-            "come; make room or use another folder"
+            f"{path.parent}: {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB still needed; "
+            "free some space or use another folder"
         )
