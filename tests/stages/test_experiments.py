@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from meiflow.stages.experiment_figures import draw_neuron, untidy
 from typer.testing import CliRunner
 
 from meiflow import experiments as ex
@@ -23,13 +22,15 @@ from meiflow.figures.own_experiments import own_sheet
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_arrays, read_csv, write_array, write_csv
-from meiflow.models.network import NeuronModel, save_model
+from meiflow.results.layout import Layout
+from meiflow.stages.draw_experiments import draw_neuron, untidy
 from meiflow.stages.experiments import (
     make_experiments,
     own_experiments,
     read_preferred,
     tidy,
 )
+from tests.known import linear, write_fitted, write_models
 
 GRID = Geometry(30, 48)
 GABORS = {
@@ -115,24 +116,29 @@ def config(**experiments):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    home = tmp_path_factory.mktemp("session") / "neurons"
+def fitted(tmp_path_factory):
+    """What the stages before have left of two neurons."""
+    results = Layout(tmp_path_factory.mktemp("session"))
+    states = {}
     for neuron, gabor in GABORS.items():
-        values = {k: gabor[k] for k in gabor}
-        template = patterns.gabor(GRID, *values.values(), *REST.values())
-        state = {
-            "kind": "ln",
-            "filter": torch.as_tensor(template / np.abs(template).sum() * 20, dtype=torch.float32),
-            "offset": -0.1,
-            "baseline": 0.2,
-            "scale": 1.5,
-        }
-        save_model(NeuronModel(GRID, 0, 0, [state], [1.0]), home / neuron / "model.pt")
-        write_csv(pd.DataFrame([values | REST]), home / neuron / "best_gabor.csv")
-        write_array(0.45 + 0.2 * template, home / neuron / "mei.npy")
-    selection = pd.DataFrame({"neuron_id": list(GABORS), "selected": [True, True], "reason": ""})
-    write_csv(selection, home.parent / "models" / "neurons.csv")
-    return {neuron: home / neuron for neuron in GABORS}
+        template = patterns.gabor(GRID, *gabor.values(), *REST.values())
+        scaled = template / np.abs(template).sum() * 20
+        states[neuron] = linear(scaled, offset=-0.1, baseline=0.2, scale=1.5)
+        files = results.neuron(neuron)
+        write_csv(pd.DataFrame([gabor | REST]), files.best_gabor_table)
+        write_array(0.45 + 0.2 * template, files.mei)
+    write_models(results, GRID, states)
+    return results
+
+
+def copied(results, folder):
+    shutil.copytree(results.root, folder)
+    return Layout(folder)
+
+
+@pytest.fixture
+def results(fitted, tmp_path):
+    return copied(fitted, tmp_path / "results")
 
 
 @pytest.fixture
@@ -142,11 +148,10 @@ def own_code(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_files_of_the_stage(folders, own_code):
-    output = own_code / "out"
+def test_files_of_the_stage(results, own_code):
     own = ["ownexperiments:levels", "ownexperiments:two"]
-    make_experiments(config(own=own), folders, output)
-    tuning = read_csv(output / "tuning.csv")
+    make_experiments(config(own=own), results)
+    tuning = read_csv(results.experiment_tuning)
     assert list(tuning.columns[:2]) == ["neuron_id", "experiment"]
     assert tuning.columns[-1] == "response"
     shown = [name for name in STANDARD if name not in MAP_EXPERIMENTS]
@@ -157,7 +162,7 @@ def test_files_of_the_stage(folders, own_code):
         "level_again",
     ]
     assert tuning["neuron_id"].drop_duplicates().tolist() == ["007", "b"]
-    summary = read_csv(output / "summary.csv")
+    summary = read_csv(results.experiment_summary)
     assert tuple(summary.columns) == ("neuron_id", *SUMMARY_COLUMNS)
     assert (summary["cell_type"] == "simple").all()
     for i, gabor in enumerate(GABORS.values()):
@@ -168,23 +173,27 @@ def test_files_of_the_stage(folders, own_code):
         )
         assert row["field_x_deg"] == pytest.approx(gabor["x_deg"], abs=6)
         assert row["field_y_deg"] == pytest.approx(gabor["y_deg"], abs=6)
-    maps = read_arrays(output / "maps.npz")
+    maps = read_arrays(results.experiment_maps)
     assert maps["neuron_id"].tolist() == ["007", "b"]
     assert maps["position"].shape == maps["on"].shape == maps["off"].shape == (2, 7, 10)
     assert maps["y_deg"][0] > maps["y_deg"][-1]
     for name in (*STANDARD, "own"):
-        assert (output / f"{name}.png").stat().st_size
-        assert (output / f"{name}.svg").stat().st_size
-    draw_neuron(output, "007", output / "one")
-    assert (output / "one" / "experiments.png").stat().st_size
-    assert (output / "one" / "experiments.svg").stat().st_size
+        assert all(path.stat().st_size for path in results.experiment_figures(name))
+    draw_neuron(results, "007")
+    files = results.neuron("007")
+    assert files.experiments_png.stat().st_size
+    assert files.experiments_svg.stat().st_size
     with pytest.raises(MeiflowError, match="no neuron 008; there are 007, b"):
-        draw_neuron(output, "008", output)
+        draw_neuron(results, "008")
 
 
-def test_some_experiments_leave_the_other_columns_empty(folders, tmp_path):
-    make_experiments(config(make=["phase", "spots"]), folders, tmp_path)
-    summary = read_csv(tmp_path / "summary.csv", ("neuron_id", *SUMMARY_COLUMNS))
+def figures(results):
+    return sorted(p.name for p in results.experiment_maps.parent.glob("*.png"))
+
+
+def test_some_experiments_leave_the_other_columns_empty(results):
+    make_experiments(config(make=["phase", "spots"]), results)
+    summary = read_csv(results.experiment_summary, ("neuron_id", *SUMMARY_COLUMNS))
     filled = set(summary.columns[summary.notna().all()])
     assert filled == {
         "neuron_id",
@@ -195,23 +204,25 @@ def test_some_experiments_leave_the_other_columns_empty(folders, tmp_path):
         "phase_invariance",
         "on_off_index",
     }
-    assert set(read_arrays(tmp_path / "maps.npz")) == {"neuron_id", "x_deg", "y_deg", "on", "off"}
-    assert sorted(p.name for p in tmp_path.glob("*.png")) == ["phase.png", "spots.png"]
-    draw_neuron(tmp_path, "b", tmp_path)
-    make_experiments(config(make=[]), folders, tmp_path / "none")
-    assert not list((tmp_path / "none").glob("*.png"))
-    assert len(read_csv(tmp_path / "none" / "tuning.csv")) == 0
+    maps = read_arrays(results.experiment_maps)
+    assert set(maps) == {"neuron_id", "x_deg", "y_deg", "on", "off"}
+    assert figures(results) == ["phase.png", "spots.png"]
+    draw_neuron(results, "b")
+    make_experiments(config(make=[]), results)
+    assert figures(results) == []
+    assert len(read_csv(results.experiment_tuning)) == 0
 
 
-def test_figures_of_experiments_no_longer_made_are_removed(folders, own_code):
-    output = own_code / "out"
+def test_figures_of_experiments_no_longer_made_are_removed(results, own_code):
     own = ["ownexperiments:levels"]
-    make_experiments(config(make=["phase", "shift", "spots"], own=own), folders, output)
-    (output / "mine.png").write_text("a user's")
-    draw_neuron(output, "b", output)
-    make_experiments(config(make=["phase"]), folders, output)
-    left = {p.name for p in output.iterdir() if p.suffix in (".png", ".svg")}
-    assert left == {"phase.png", "phase.svg", "experiments.png", "experiments.svg", "mine.png"}
+    make_experiments(config(make=["phase", "shift", "spots"], own=own), results)
+    folder = results.experiment_maps.parent
+    (folder / "mine.png").write_text("a user's")
+    draw_neuron(results, "b")
+    make_experiments(config(make=["phase"]), results)
+    left = {p.name for p in folder.iterdir() if p.suffix in (".png", ".svg")}
+    assert left == {"phase.png", "phase.svg", "mine.png"}
+    assert results.neuron("b").experiments_svg.exists()
 
 
 def _drawn(name, heights, cell_types, top):
@@ -274,14 +285,14 @@ def test_the_sheet_of_own_experiments_says_what_it_leaves_out():
     assert figure.axes[0].get_title() == "0: crossed\nmean over polarity"
 
 
-def test_neurons_may_be_shown_different_experiments(folders, own_code):
+def test_neurons_may_be_shown_different_experiments(results, own_code):
     parsed = config(make=["phase"], own=["ownexperiments:only_left"])
-    make_experiments(parsed, folders, own_code / "out")
-    tuning = read_csv(own_code / "out" / "tuning.csv")
+    make_experiments(parsed, results)
+    tuning = read_csv(results.experiment_tuning)
     shown = tuning.groupby("neuron_id")["experiment"].unique()
     assert list(shown["007"]) == ["phase", "left_level"]
     assert list(shown["b"]) == ["phase", "swept", "level_again"]
-    assert (own_code / "out" / "own.png").stat().st_size
+    assert all(path.stat().st_size for path in results.experiment_figures("own"))
 
 
 def test_a_table_of_many_experiments_comes_apart_again():
@@ -301,25 +312,27 @@ def test_a_table_of_many_experiments_comes_apart_again():
         pd.testing.assert_frame_equal(table.reset_index(drop=True), tables[name])
 
 
-def test_the_same_on_the_command_line_and_twice(folders, tmp_path):
+def test_the_same_on_the_command_line_and_twice(fitted, tmp_path):
     text = config(make=["orientation", "phase"]).model_dump_json()
-    results = folders["b"].parents[1]
     runner = CliRunner()
-    for name in ("one", "two"):
-        arguments = ["--config", text, "--results", str(results), "--output", str(tmp_path / name)]
+    layouts = [copied(fitted, tmp_path / name) for name in ("one", "two")]
+    for results in layouts:
+        arguments = ["--config", text, "--results", str(results.root)]
         done = runner.invoke(app, ["experiments", *arguments], catch_exceptions=False)
         assert done.exit_code == 0
-        stage = ["--experiments", str(tmp_path / name), "--output", str(tmp_path / name)]
-        done = runner.invoke(app, ["draw-experiments", *stage, "--neuron", "b"])
+        arguments = ["--results", str(results.root), "--neuron", "b"]
+        done = runner.invoke(app, ["draw-experiments", *arguments])
         assert done.exit_code == 0
-    files = sorted(p.name for p in (tmp_path / "one").iterdir() if p.is_file())
-    assert {"tuning.csv", "summary.csv", "experiments.svg", "phase.png"} < set(files)
-    for file in files:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    one = [*arguments[:-1], str(tmp_path / "three"), "--neuron", "b"]
-    assert runner.invoke(app, ["experiments", *one]).exit_code == 0
-    assert read_csv(tmp_path / "three" / "summary.csv")["neuron_id"].tolist() == ["b"]
-    unknown = runner.invoke(app, ["experiments", *arguments, "--neuron", "c"])
+    one, two = layouts
+    written = {p.relative_to(one.root) for p in one.root.rglob("*.*") if p.is_file()}
+    for path in (one.experiment_tuning, one.experiment_summary, one.neuron("b").experiments_svg):
+        assert path.relative_to(one.root) in written
+    for path in written:
+        assert (one.root / path).read_bytes() == (two.root / path).read_bytes(), path
+    arguments = ["--config", text, "--results", str(two.root), "--neuron"]
+    assert runner.invoke(app, ["experiments", *arguments, "b"]).exit_code == 0
+    assert read_csv(two.experiment_summary)["neuron_id"].tolist() == ["b"]
+    unknown = runner.invoke(app, ["experiments", *arguments, "c"])
     assert isinstance(unknown.exception, MeiflowError)
 
 
@@ -338,14 +351,14 @@ def test_the_same_on_the_command_line_and_twice(folders, tmp_path):
         ("absent", "AttributeError"),
     ],
 )
-def test_own_experiments_that_cannot_be(folders, own_code, function, message):
+def test_own_experiments_that_cannot_be(results, own_code, function, message):
     parsed = config(make=["phase"], own=[f"ownexperiments:{function}"])
     check_inputs(parsed)
     with pytest.raises(MeiflowError, match=message) as caught:
-        make_experiments(parsed, folders, own_code / "out")
+        make_experiments(parsed, results)
     assert "experiments" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not (own_code / "out").exists()
+    assert not results.experiment_tuning.parent.exists()
 
 
 def test_an_own_experiment_alone(own_code):
@@ -386,11 +399,13 @@ def test_gabors_that_cannot_be(tmp_path, change):
 
 
 def test_drawing_needs_no_torch():
-    code = "import sys, meiflow.stages.experiment_figures; print('torch' in sys.modules)"
+    code = "import sys, meiflow.stages.draw_experiments; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_without_neurons(tmp_path):
+    results = Layout(tmp_path)
+    write_fitted(results, [])
     with pytest.raises(MeiflowError, match="no neuron was selected"):
-        make_experiments(config(), {}, tmp_path)
+        make_experiments(config(), results)

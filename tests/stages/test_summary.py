@@ -4,26 +4,31 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.io.files import write_csv
+from meiflow.config.config import parse_config
+from meiflow.errors import MeiflowError
+from meiflow.io.files import read_csv, write_csv
 from meiflow.report.headline import agreement_line, sure
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
 from meiflow.stages.summary import summarise
 
 
 @pytest.fixture
 def results(tmp_path):
     """Results of two selected neurons, as the stages leave them."""
+    results = Layout(tmp_path)
     neurons = ["7", "8"]
     measures = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
     table = pd.DataFrame({"neuron_id": [*neurons, "9"], "selected": [True, True, False]})
-    write_csv(table.assign(**dict.fromkeys(measures, 0.5)), tmp_path / "selection" / "neurons.csv")
-    write_csv(table, tmp_path / "models" / "neurons.csv")
+    write_csv(table.assign(**dict.fromkeys(measures, 0.5)), results.selection)
+    write_csv(table, results.fitted_neurons)
     models = ["model", "v1", "ln", "gabor_energy", "pixel_ridge", "model_shuffled"]
     scores = pd.DataFrame({"model": models, "cc_abs": 0.6, "cc_norm": 0.8, "folds": 5})
     shuffled = pd.DataFrame({"model": ["model_shuffled"] * 2, "cc_abs": [0.1, -0.1]})
-    write_csv(shuffled, tmp_path / "models" / "cross_validation.csv")
+    write_csv(shuffled, results.cross_validation)
     for i, neuron in enumerate(neurons):
-        home = tmp_path / "neurons" / neuron
-        write_csv(scores, home / "scores.csv")
+        files = results.neuron(neuron)
+        write_csv(scores, files.scores)
         comparison = pd.DataFrame(
             {
                 "stimulus": ["mei", "best_gabor", "best_natural"],
@@ -39,7 +44,7 @@ def results(tmp_path):
         columns = ["orientation_deg", "peak_frequency_cpd", "x_deg", "y_deg", "size_deg"]
         columns += ["symmetry_1", "symmetry_2", "bandwidth_octaves", "gabor_r2"]
         columns += ["gabor_wavelength_deg", "gabor_orientation_deg"]
-        write_csv(comparison.assign(**dict.fromkeys(columns, 1.0)), home / "comparison.csv")
+        write_csv(comparison.assign(**dict.fromkeys(columns, 1.0)), files.comparison)
     curves = pd.DataFrame(
         {
             "neuron_id": ["7", "8", "7", "8"],
@@ -51,24 +56,30 @@ def results(tmp_path):
             "learned": False,
         }
     )
-    write_csv(curves, tmp_path / "validation" / "recorded.csv")
+    write_csv(curves, results.recorded_tuning)
     errors = {"field_error_deg": [4.0, np.nan], "orientation_error_deg": [2.0, 6.0]}
     others = {f"{name}_others": [30.0, 40.0] for name in errors}
     found = pd.DataFrame({"neuron_id": neurons, **errors, **others})
-    write_csv(found, tmp_path / "validation" / "preferences.csv")
+    write_csv(found, results.preferences)
     judged = {"trusted": [True, False], "expected_fraction": [0.97, 0.4]}
     judged |= {"cc_norm_low": [0.9, 0.1], "fold_agreement": [0.95, 0.4]}
     judged = pd.DataFrame({"neuron_id": neurons, **judged, "trust_reason": ["", "too low"]})
-    write_csv(judged, tmp_path / "validation" / "trust.csv")
+    write_csv(judged, results.trust)
     measured = pd.DataFrame({"neuron_id": neurons, "cell_type": ["simple", "complex"], "osi": 0.5})
-    write_csv(measured, tmp_path / "experiments" / "summary.csv")
-    return tmp_path
+    write_csv(measured, results.experiment_summary)
+    return results
+
+
+RECORDED = SessionHas(gabors=True, gratings=True)
+
+
+def summarised(results, has=RECORDED, **config):
+    summarise(parse_config(config), results, has)
+    return read_csv(results.summary)
 
 
 def test_a_row_holds_what_every_stage_found(results):
-    table = summarise(results, None, recorded=True, experiments=True, trust=True).set_index(
-        "neuron_id"
-    )
+    table = summarised(results).set_index("neuron_id")
     assert table.index.tolist() == ["7", "8"]
     row = table.loc["7"]
     assert row["mei_over_best_gabor"] == 1.25
@@ -97,8 +108,39 @@ def test_a_model_holds_above_all_but_one_in_twenty_controls(results, level, hold
 
 def test_what_was_not_done_is_not_read(results):
     """Folders that an earlier run left behind do not enter."""
-    table = summarise(results, None, recorded=False, experiments=False, trust=False)
-    assert not {"cell_type", "osi", "position_cc_abs", "field_error_deg"} & set(table.columns)
+    off = {"experiments": {"make": []}, "model": {"custom": "nowhere:build"}}
+    table = summarised(results, SessionHas(), **off)
+    left = {"cell_type", "osi", "position_cc_abs", "field_error_deg", "trusted", "kind"}
+    assert not left & set(table.columns)
+
+
+def test_what_the_session_has_must_be_there(results):
+    with pytest.raises(MeiflowError, match=r"closed_loop\.csv: no such file"):
+        summarised(results, SessionHas(truth=True))
+    for path in (results.recorded_tuning, results.experiment_summary, results.trust):
+        kept = path.read_bytes()
+        path.unlink()
+        with pytest.raises(MeiflowError, match=rf"{path.name}: no such file"):
+            summarised(results)
+        path.write_bytes(kept)
+
+
+def test_the_closed_loop_enters_a_simulated_session(results):
+    loop = {"neuron_id": np.repeat(["7", "8"], 2), "stimulus": ["mei", "optimum"] * 2}
+    loop |= {"kind": np.repeat(["simple", "complex"], 2)}
+    write_csv(pd.DataFrame(loop).assign(fraction_of_optimum=[0.9, 1, 0.7, 1]), results.closed_loop)
+    table = summarised(results, SessionHas(truth=True))
+    assert table["kind"].tolist() == ["simple", "complex"]
+    assert table["mei_true_fraction"].tolist() == [0.9, 0.7]
+    assert "optimum_true_fraction" not in table
+
+
+def test_of_an_own_module_nobody_knows_whether_it_holds(results):
+    for neuron in ("7", "8"):
+        path = results.neuron(neuron).scores
+        scores = read_csv(path)
+        write_csv(scores.assign(folds=np.where(scores["model"] == "model", 0, 5)), path)
+    assert summarised(results)["model_holds"].isna().all()
 
 
 def test_the_report_says_how_recorded_and_predicted_agree(results):
@@ -108,7 +150,7 @@ def test_the_report_says_how_recorded_and_predicted_agree(results):
     assert "1 neurons" in line
     assert "grating orientations 0.80" in line
     assert "no prediction" not in line
-    path = results / "validation" / "recorded.csv"
+    path = results.recorded_tuning
     curves = pd.read_csv(path)
     write_csv(curves.assign(learned=True), path)
     assert "no prediction of these" in agreement_line(results)
@@ -117,7 +159,7 @@ def test_the_report_says_how_recorded_and_predicted_agree(results):
 
 
 def test_the_report_says_how_sure_the_lead_over_the_gabor_is(results):
-    table = summarise(results, None, recorded=True, experiments=True, trust=True)
+    table = summarised(results)
     assert "in 2 of 2 neurons it falls short by 2% or more" in sure(table)
     assert sure(table.assign(mei_over_best_gabor_low=1.0)).startswith(" (in 0 of 2")
     assert sure(table.assign(mei_over_best_gabor_low=np.nan)) == ""

@@ -2,21 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config.config import parse_config
-from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
-from meiflow.io.files import write_array, write_csv
 from meiflow.simulation.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
 from meiflow.validation import closed_loop
-from meiflow.validation.closed_loop import close_loop, fractions_of_optimum, true_optimum
+from meiflow.validation.closed_loop import fractions_of_optimum, true_optimum
 
 GRID = Geometry(30, 48)
 MEAN, CONTRAST = 0.46, 0.05
 
 
-@pytest.fixture(scope="module")
-def neurons() -> pd.DataFrame:
+def known_neurons() -> pd.DataFrame:
+    """One neuron of every kind."""
     rng = np.random.default_rng(4)
     images = np.clip(rng.normal(0.45, 0.2, (30, *GRID.shape)), 0, 1)
     table = draw_neurons(list(KINDS), rng, GRID)
@@ -24,6 +21,11 @@ def neurons() -> pd.DataFrame:
     table = calibrate_gain(table, images, GRID, np.full(len(KINDS), 5.0))
     table.index = [str(100 + i) for i in range(len(table))]
     return table
+
+
+@pytest.fixture(scope="module")
+def neurons() -> pd.DataFrame:
+    return known_neurons()
 
 
 def test_optimum_of_a_simple_cell_is_its_matched_filter(neurons):
@@ -72,53 +74,3 @@ def test_an_unmatched_stimulus_has_no_fraction_and_sets_no_optimum(rng):
     # what drives a neuron at another contrast alone has no optimum to be a fraction of
     only_loud = np.where(np.arange(5) == 3, 40.0, 0.0)
     assert np.isnan(fractions_of_optimum(images, only_loud, MEAN, CONTRAST)).all()
-
-
-def write_inputs(folder, neurons):
-    table = neurons.rename_axis("neuron_id").reset_index()
-    write_csv(table, folder / "truth.csv")
-    rng = np.random.default_rng(0)
-    images = project_array(rng.uniform(size=(5, *GRID.shape)), MEAN, 0.2)
-    for neuron in neurons.index:
-        for i, name in enumerate(("mei", "best_gabor", "best_natural", "windowed_natural")):
-            # the last one cannot be shown at the common contrast
-            contrast = 0.15 if name == "windowed_natural" else CONTRAST
-            image = project_array(images[i : i + 1], MEAN, contrast)[0]
-            write_array(image, folder / neuron / f"{name}.npy")
-    return images
-
-
-def test_table_has_every_stimulus_and_an_untuned_neuron_has_no_fraction(neurons, tmp_path):
-    neurons = neurons[neurons["kind"].isin(["simple", "complex", "untuned"])]
-    images = write_inputs(tmp_path, neurons)
-    config = parse_config(
-        {"image": {"height": 30, "width": 48}, "mei": {"mean": MEAN, "contrast": CONTRAST}}
-    )
-    folders = {n: tmp_path / n for n in neurons.index}
-    close_loop(config, tmp_path / "truth.csv", images, folders, False, tmp_path / "loop.csv")
-    table = pd.read_csv(tmp_path / "loop.csv")
-    assert table.groupby("neuron_id")["stimulus"].apply(list).iloc[0] == [
-        "mei",
-        "best_gabor",
-        "best_natural",
-        "windowed_natural",
-        "optimum",
-    ]
-    tuned = table[table["kind"] != "untuned"]
-    unmatched = tuned["stimulus"] == "windowed_natural"
-    assert (tuned["fraction_of_optimum"].isna() == unmatched).all()
-    assert (tuned.loc[~unmatched, "fraction_of_optimum"] <= 1 + 1e-6).all()
-    optimum = tuned[tuned["stimulus"] == "optimum"]
-    np.testing.assert_allclose(optimum["fraction_of_optimum"], 1, rtol=1e-4)
-    untuned = table[table["kind"] == "untuned"]
-    assert untuned["fraction_of_optimum"].isna().all()
-    assert (untuned["true_drive"] == 0).all()
-
-
-def test_neuron_without_truth_is_named(neurons, tmp_path):
-    images = write_inputs(tmp_path, neurons)
-    config = parse_config({"image": {"height": 30, "width": 48}})
-    with pytest.raises(MeiflowError, match="no truth for neuron 999"):
-        close_loop(
-            config, tmp_path / "truth.csv", images, {"999": tmp_path}, False, tmp_path / "l.csv"
-        )

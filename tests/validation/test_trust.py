@@ -12,10 +12,10 @@ from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
-from meiflow.io.files import write_array, write_csv
-from meiflow.models.network import NeuronModel, save_ensemble
-from meiflow.validation.confidence import measure_confidence, regrets
+from meiflow.models.network import NeuronModel
+from meiflow.validation.confidence import regrets
 from meiflow.validation.trust import Calibration, calibration
+from tests.known import linear
 
 GRID = Geometry(20, 32, 60.0, 40.0)
 MEAN, CONTRAST = 0.5, 0.05
@@ -27,18 +27,18 @@ CONFIG = parse_config(
 )
 
 
-def linear(orientation, x=0.0):
-    """A rectified linear neuron, its filter a Gabor, and that filter."""
-    even = patterns.gabor(GRID, x, 0.0, 12.0, orientation, 0.0, 5.0, 1.0)
+def state_of(orientation):
+    """State of a linear neuron, its filter a Gabor, and that filter."""
+    even = patterns.gabor(GRID, 0.0, 0.0, 12.0, orientation, 0.0, 5.0, 1.0)
     even = even.reshape(GRID.shape) - even.mean()
-    state = {
-        "kind": "ln",
-        "filter": torch.as_tensor(even / np.linalg.norm(even), dtype=torch.float32),
-        "offset": 30.0,  # far above its threshold: linear
-        "baseline": -20.0,
-        "scale": 1.0,
-    }
-    return NeuronModel(GRID, x, 0.0, [state], [1.0]).eval(), even
+    # an offset far above its threshold: linear
+    return linear(even / np.linalg.norm(even), offset=30.0, baseline=-20.0), even
+
+
+def model_of(orientation):
+    """The same as a model."""
+    state, even = state_of(orientation)
+    return NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).eval(), even
 
 
 def matched(image):
@@ -46,15 +46,15 @@ def matched(image):
 
 
 def test_a_model_that_agrees_leaves_nothing_to_be_wished():
-    model, even = linear(0.0)
+    model, even = model_of(0.0)
     (share,) = regrets([model], matched(even), MEAN, CONTRAST, steps=60)
     assert share == pytest.approx(1, abs=0.01)
 
 
 def test_what_a_linear_model_of_another_orientation_misses_is_the_cosine_of_the_filters():
     """The best image for a linear filter is the filter: the share is their correlation."""
-    _, even = linear(0.0)
-    others = [linear(angle) for angle in (20.0, 40.0, 90.0)]
+    _, even = model_of(0.0)
+    others = [model_of(angle) for angle in (20.0, 40.0, 90.0)]
     shares = regrets([m for m, _ in others], matched(even), MEAN, CONTRAST, steps=60)
     cosines = [np.corrcoef(even.ravel(), other.ravel())[0, 1] for _, other in others]
     np.testing.assert_allclose(shares, np.maximum(cosines, 0), atol=0.03)
@@ -62,24 +62,10 @@ def test_what_a_linear_model_of_another_orientation_misses_is_the_cosine_of_the_
 
 
 def test_a_model_that_nothing_drives_has_no_share():
-    model, even = linear(0.0)
+    model, even = model_of(0.0)
     state = model.mixture.states[0] | {"filter": torch.zeros(GRID.shape)}
     silent = NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).eval()
     assert np.isnan(regrets([silent], matched(even), MEAN, CONTRAST, steps=60)).all()
-
-
-def test_confidence_of_a_neuron_comes_from_its_files(tmp_path):
-    _, even = linear(0.0)
-    save_ensemble([linear(0.0)[0], linear(90.0)[0]], tmp_path / "ensemble.pt")
-    write_array(matched(even), tmp_path / "mei.npy")
-    scores = pd.DataFrame({"model": ["model", "model_shuffled"], "cc_abs": [0.7, 0.1]})
-    columns = {"cc_norm": 0.8, "cc_norm_low": 0.6}
-    write_csv(scores.assign(**columns), tmp_path / "scores.csv")
-    images = np.random.default_rng(0).uniform(size=(5, *GRID.shape)).astype(np.float32)
-    (row,) = measure_confidence(CONFIG, images, {"7": tmp_path}).to_dict("records")
-    assert (row["neuron_id"], row["cc_norm_low"], row["cc_shuffled"]) == ("7", 0.6, 0.1)
-    assert row["fold_agreement"] == pytest.approx(0.5, abs=0.1)
-    assert row["fold_lowest"] == pytest.approx(0, abs=0.1)
 
 
 def rule(**changes):

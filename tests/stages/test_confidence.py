@@ -1,0 +1,55 @@
+"""The confidence stage: what is known of a neuron's MEI without the truth, and the judgement."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.errors import MeiflowError
+from meiflow.io.files import read_csv, write_array, write_csv
+from meiflow.results.layout import Layout
+from meiflow.stages.confidence import judge_neurons, measure_confidence
+from meiflow.validation.trust import calibration
+from tests.known import write_models, write_stack
+from tests.validation.test_trust import CONFIG, GRID, matched, state_of
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two neurons: the models of the folds agree on the first alone."""
+    results = Layout(tmp_path)
+    level, even = state_of(0.0)
+    upright, _ = state_of(90.0)
+    folds = {"6": [level, level], "7": [level, upright]}
+    write_models(results, GRID, {"6": level, "7": level}, folds)
+    write_stack(results, np.random.default_rng(0).uniform(size=(5, *GRID.shape)), GRID)
+    for neuron in ("6", "7"):
+        write_array(matched(even), results.neuron(neuron).mei)
+    scores = pd.DataFrame({"model": ["model", "model_shuffled"] * 2, "cc_abs": [0.7, 0.1] * 2})
+    scores.insert(0, "neuron_id", ["6", "6", "7", "7"])
+    write_csv(scores.assign(cc_norm=0.8, cc_norm_low=[0.9, 0, 0.6, 0]), results.cross_validation)
+    return results
+
+
+def test_confidence_of_a_neuron_comes_from_its_files(results):
+    (row,) = measure_confidence(CONFIG, results, ["7"]).to_dict("records")
+    assert (row["neuron_id"], row["cc_norm_low"], row["cc_shuffled"]) == ("7", 0.6, 0.1)
+    assert row["fold_agreement"] == pytest.approx(0.5, abs=0.1)
+    assert row["fold_lowest"] == pytest.approx(0, abs=0.1)
+
+
+def test_the_rule_of_this_version_judges_every_fitted_neuron(results):
+    judge_neurons(CONFIG, results)
+    table = read_csv(results.trust)
+    assert table["neuron_id"].tolist() == ["6", "7"]
+    assert table["fold_agreement"].tolist() == pytest.approx([1, 0.5], abs=0.1)
+    judged = calibration().judge(table)
+    assert table["trusted"].tolist() == judged["trusted"].tolist() == [True, False]
+    np.testing.assert_allclose(table["expected_fraction"], judged["expected_fraction"], rtol=1e-5)
+    assert "the MEI is worth 0.5" in table["trust_reason"][1]
+
+
+def test_a_neuron_without_an_mei_is_named(results):
+    results.neuron("7").mei.unlink()
+    with pytest.raises(MeiflowError, match=r"7/mei\.npy: no such file"):
+        judge_neurons(CONFIG, results)
+    assert not results.trust.exists()
