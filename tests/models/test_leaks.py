@@ -115,7 +115,11 @@ def record(monkeypatch, **predictions):
 
 
 def test_the_mixture_of_a_fold_is_weighted_by_the_other_folds(session, monkeypatch):
-    """Members that predict the same whatever they saw: only their weights can leak."""
+    """Members that predict the same whatever they saw: only their weights can leak.
+
+    With real members a trace remains, as in all stacking on one set of folds: the other folds'
+    models, by whose errors the weights are chosen, have learned from this fold.
+    """
     images, means, _ = session
     rng = np.random.default_rng(0)
     record(monkeypatch, v1=rng.gamma(4.0, 1.0, IMAGES), ln=means[:, 0])
