@@ -134,7 +134,7 @@ def test_a_file_of_another_kind_is_refused(pop, tmp_path):
         mf.FittedPopulation.load(tmp_path / "other.pt")
     pop.save(tmp_path / "named.pt")
     document = torch.load(tmp_path / "named.pt", weights_only=True)
-    document["neurons"]["simple"]["members"] = [{"kind": "custom", "spec": "os:system"}]
+    document["neurons"]["simple"]["base_models"] = [{"kind": "custom", "spec": "os:system"}]
     torch.save(document, tmp_path / "code.pt")
     with pytest.raises(mf.MeiflowError, match="os:system"):
         mf.FittedPopulation.load(tmp_path / "code.pt")
@@ -181,9 +181,9 @@ COUNTS = np.ones((6, 1))
         (IMAGES, COUNTS, {"image_ids": [1, 2]}, r"shape \(2,\) for 6 images"),
         (IMAGES, COUNTS, {"folds": 7}, "7 folds of 6 images"),
         (IMAGES, COUNTS, {"strides": 2}, "unknown key model.strides .did you mean 'stride'"),
-        (IMAGES, COUNTS, {"members": ["v2"]}, "members"),
+        (IMAGES, COUNTS, {"base_models": ["v2"]}, "base_models"),
         (IMAGES, COUNTS, {"custom": "mine:build"}, "custom"),
-        (IMAGES, COUNTS, {"extra": ["gratings"]}, "gratings"),
+        (IMAGES, COUNTS, {"learn_from": ["scenes", "static_gratings"]}, "static_gratings"),
         (IMAGES, COUNTS, FAST, "no neuron could be fitted .u0: its mean response"),
     ],
 )

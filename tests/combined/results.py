@@ -82,7 +82,7 @@ def _summary(neurons: list[str], trusted: float, rng: np.random.Generator) -> pd
         "cc_norm_ln": score - 0.2,
         "cc_norm_pixel_ridge": score - 0.4,
         "cc_norm_model_shuffled": rng.normal(0, 0.08, n),
-        "model_holds": score > 0.3,
+        "model_above_chance": score > 0.3,
         "trusted": believed,
         "expected_fraction": np.where(believed, 0.9, 0.4) + rng.uniform(0, 0.05, n),
         "trust_reason": np.where(believed, "", "expected to reach 0.40 of the maximal drive"),

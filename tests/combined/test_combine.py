@@ -95,7 +95,7 @@ def neurons_of(values, holds=True):
     """Neurons of several sessions from {session: sizes of MEIs}."""
     rows = [(s, str(i), "VISp", v) for s, own in values.items() for i, v in enumerate(own)]
     table = pd.DataFrame(rows, columns=["session_id", "neuron_id", "area", "mei_size_deg"])
-    return table.assign(model_holds=holds)
+    return table.assign(model_above_chance=holds)
 
 
 def test_a_session_counts_once_however_many_neurons_it_has():
@@ -112,7 +112,7 @@ def test_meis_of_models_no_better_than_chance_are_not_counted():
     neurons = neurons_of({"a": [10.0, 90.0], "b": [20.0]}, holds=[True, False, True])
     values = session_values(neurons)
     assert values.loc[values["measure"] == "mei_size_deg", "value"].tolist() == [10, 20]
-    assert values.loc[values["measure"] == "model_holds", "value"].tolist() == [0.5, 1]
+    assert values.loc[values["measure"] == "model_above_chance", "value"].tolist() == [0.5, 1]
 
 
 def test_areas_stand_from_the_thalamus_upwards_and_together():

@@ -21,7 +21,7 @@ from meiflow.figures.neuron import (
     rivals_figure,
 )
 from meiflow.figures.style import COLUMN, as_svg
-from meiflow.figures.trials import Shown, psth, raster_figure, strip_figure
+from meiflow.figures.trials import PresentedImage, psth, raster_figure, strip_figure
 
 
 @settings(max_examples=30, deadline=None)
@@ -43,7 +43,7 @@ def test_a_constant_rate_gives_a_flat_psth(rng):
 def shown(grid, rng, spikes=True):
     times = tuple(np.sort(rng.uniform(-0.1, 0.5, 4)) for _ in range(5)) if spikes else ()
     image = rng.uniform(0, 1, grid.shape)
-    return [Shown(f"image {i}", image, np.arange(5), times, i < 2) for i in range(4)]
+    return [PresentedImage(f"image {i}", image, np.arange(5), times, i < 2) for i in range(4)]
 
 
 def test_the_raster_has_a_tick_for_every_spike(grid, rng):

@@ -107,7 +107,7 @@ def test_models_of_the_folds_predict_the_images_they_have_not_seen(images, found
 
 def test_members_left_out_get_no_weight(images, found):
     means = found[1]
-    only = CONFIG.model_copy(update={"members": ["ln"]})
+    only = CONFIG.model_copy(update={"base_models": ["ln"]})
     fitted = fit_all(images, means[:, :1], np.ones(70), GRID, only, 0)
     assert fitted.weights.tolist() == [[0, 1, 0]]
     np.testing.assert_array_equal(fitted.predictions["model"], fitted.predictions["ln"])

@@ -8,8 +8,8 @@ import pytest
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models import cross_validate
+from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.cross_validate import BASELINES, fit_all, learning_curve
-from meiflow.models.extra import Extra
 from meiflow.models.jobs import Fits
 
 GRID = Geometry(12, 16)
@@ -40,7 +40,7 @@ def session():
     drive = images[:, [4, 8], [5, 11]] - images.mean(axis=(1, 2))[:, None]
     means = 4 + 10 * drive + rng.gamma(2.0, 0.5, (IMAGES, NEURONS))
     grey = np.full((1, *GRID.shape), 0.5, np.float32)
-    return images, means, Extra(grey, np.array([[1.25, 2.5]]), np.array([3.0]))
+    return images, means, AuxiliaryStimuli(grey, np.array([[1.25, 2.5]]), np.array([3.0]))
 
 
 def fit(images, means, extra, config=CONFIG):
@@ -123,7 +123,7 @@ def test_the_mixture_of_a_fold_is_weighted_by_the_other_folds(session, monkeypat
     images, means, _ = session
     rng = np.random.default_rng(0)
     record(monkeypatch, v1=rng.gamma(4.0, 1.0, IMAGES), ln=means[:, 0])
-    config = CONFIG.model_copy(update={"members": ["v1", "ln"]})
+    config = CONFIG.model_copy(update={"base_models": ["v1", "ln"]})
     fitted = fit(images, means, None, config)
     test = fitted.held_out[FOLD]
     measured, control = means.copy(), means.copy()
@@ -143,7 +143,7 @@ def test_every_fit_gets_its_own_images_responses_and_blanks(session, monkeypatch
     """Of each neuron and its shuffled twin, by fold; the last fits are those of all images."""
     images, means, extra = session
     recorder = record(monkeypatch, v1=np.zeros(1))
-    fitted = fit(images, means, extra, CONFIG.model_copy(update={"members": ["v1"]}))
+    fitted = fit(images, means, extra, CONFIG.model_copy(update={"base_models": ["v1"]}))
     train = recorder.recorded("train").reshape(-1, 2, NEURONS, IMAGES + 1)
     assert len(train) == len(fitted.held_out) + 1
     for seen, test in zip(train, [*fitted.held_out, []], strict=True):
@@ -163,7 +163,7 @@ def test_each_neurons_responses_are_shuffled_by_themselves(session, monkeypatch)
     """A common order would keep what neurons share, and give one control for all of them."""
     images, means, _ = session
     record(monkeypatch, v1=np.zeros(1))
-    shuffled = fit(images, means, None, CONFIG.model_copy(update={"members": ["v1"]}))
+    shuffled = fit(images, means, None, CONFIG.model_copy(update={"base_models": ["v1"]}))
     shuffled = shuffled.shuffled_means
     np.testing.assert_array_equal(np.sort(shuffled, axis=0), np.sort(means, axis=0))
     came_from = [means[:, n].argsort()[shuffled[:, n].argsort().argsort()] for n in range(NEURONS)]
@@ -175,7 +175,7 @@ def test_each_neurons_responses_are_shuffled_by_themselves(session, monkeypatch)
 def test_a_learning_curve_grows_by_adding_training_images(session, monkeypatch):
     """Within a fold every part lies in the next, and none holds an image of the test."""
     images, means, _ = session
-    config = CONFIG.model_copy(update={"members": ["v1"]})
+    config = CONFIG.model_copy(update={"base_models": ["v1"]})
     recorder = record(monkeypatch, v1=np.zeros(1))
     held_out = fit(images, means, None, config).held_out
     recorder.jobs.clear()

@@ -30,13 +30,13 @@ CONFIG = parse_config(
     {
         "image": {"height": 12, "width": 16},
         "model": {
-            "members": ["v1", "ln"],
+            "base_models": ["v1", "ln"],
             "wavelengths_deg": [30.0],
             "orientations": 4,
             "stride": 3,
             "penalties": [0.1],
             "folds": 3,
-            "extra": [],
+            "learn_from": ["scenes"],
             "gabor_energy": {"starts": 1, "steps": 2},
         },
     }
@@ -133,7 +133,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tables, tmp_path, monkeyp
         # each of them predicts the images of its fold as the cross-validation did, unseen
         found = np.load(output / "search.npz")
         n = "abcd".index(neuron)
-        names = [f"prediction_{name}" for name in found["members"]]
+        names = [f"prediction_{name}" for name in found["base_models"]]
         unseen = sum(w * found[k][:, n] for w, k in zip(found["weights"][n], names, strict=True))
         shown = load_responses(tables, GRID).images
         held_out = image_folds(len(shown), 3, np.random.default_rng([CONFIG.seed, 2]))

@@ -163,7 +163,7 @@ def test_without_columns_of_trust_there_are_no_marks(view, report_config, result
     shutil.copytree(results, copy)
     summary = read_csv(copy / "summary.csv")
     plain = summary.drop(columns=["trusted", "expected_fraction", "trust_reason"])
-    write_csv(plain.assign(model_holds=[False, True, True]), copy / "summary.csv")
+    write_csv(plain.assign(model_above_chance=[False, True, True]), copy / "summary.csv")
     loop = copy / "validation" / "closed_loop.csv"
     write_report(report_config, copy, loop, True, tmp_path / "f", tmp_path / "report.html")
     page = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))

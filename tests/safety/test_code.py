@@ -199,7 +199,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear], [1.0]), tmp_path / "model.pt")
     model = torch.load(tmp_path / "model.pt", weights_only=True)
     own = {"kind": "custom", "spec": "stranger:build", "neuron": "7"}
-    model["members"] = [own]
+    model["base_models"] = [own]
     write_document(model, tmp_path / "model.pt")
     whole = {"geometry": model["geometry"], "neurons": {"7": model}}
     torch.save(whole, tmp_path / "models.pt")

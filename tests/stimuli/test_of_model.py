@@ -191,7 +191,7 @@ def population(*fields, mean=0.45):
     ]
     names = [f"u{i}" for i in range(len(fields))]
     documents = {
-        name: {"x_deg": 0.0, "y_deg": 0.0, "members": [state], "weights": [1.0]}
+        name: {"x_deg": 0.0, "y_deg": 0.0, "base_models": [state], "weights": [1.0]}
         for name, state in zip(names, states, strict=True)
     }
     nothing = xr.DataArray(np.empty((0, len(names))), dims=("image", "neuron"))

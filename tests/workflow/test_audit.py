@@ -16,7 +16,7 @@ NOT_OPENED = {
     # HDF5 opens files itself
     "tables": {"results/demo/session/session.nwb"},
 }
-_FITTED = check.leaves("model.network") | {"session.shown.grating_contrast"}
+_FITTED = check.leaves("model.network") | {"session.stimulus_parameters.grating_contrast"}
 NOT_READ = {
     # another source of the session
     "tables": {"session.trials", "session.gabors", "session.static_gratings"},
@@ -24,7 +24,7 @@ NOT_READ = {
     "fit_models": _FITTED,
     "learning_curve": _FITTED,
     # gratings, which the small session does not show
-    "recorded": {"session.shown.grating_contrast"},
+    "recorded": {"session.stimulus_parameters.grating_contrast"},
     # another mask; the score of a custom module
     "comparison": {"comparison.disc_diameter_deg", "seed"},
 }

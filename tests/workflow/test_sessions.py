@@ -23,7 +23,7 @@ TINY = {
         | {"units": {"VISam": 2}, "frames": 24, "gabor_repeats": 0, "untuned_fraction": 0.0},
     },
     "image": {"height": 20, "width": 32},
-    "model": {"members": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
+    "model": {"base_models": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
     "selection": SMALL["selection"],
     "mei": {"steps": 3, "restarts": 1},
     "stimuli": {"make": []},

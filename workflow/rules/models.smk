@@ -9,7 +9,7 @@ rule fit_models:
         R.image_info,
         (
             R.grating_responses
-            if HAS.gratings and "gratings" in CONFIG.model.extra
+            if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
             else []
         ),
         CONFIG.model.network.core or [],
@@ -96,7 +96,7 @@ rule learning_curve:
         R.fitted_neurons,
         (
             R.grating_responses
-            if HAS.gratings and "gratings" in CONFIG.model.extra
+            if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
             else []
         ),
         CONFIG.model.network.core or [],

@@ -144,7 +144,7 @@ def _meis_of_members(
     noise = noise_starts(_ALONE_RESTARTS, geometry, exponent, mean, contrast, config.seed)
     archive = ModelArchive(results.models, geometry)
     found: dict[str, list[tuple[str, Stimulus]]] = {name: [] for name in neurons}
-    for member in config.model.members:
+    for member in config.model.base_models:
         paired = PairedModel([archive.member(name, member) for name in neurons])
         made = most_exciting_of_each(
             paired,

@@ -29,7 +29,7 @@ class Measure:
 MEASURES = (
     Measure("cc_norm_model", "CC norm, held out"),
     Measure("cc_norm_model_shuffled", "CC norm, shuffled control"),
-    Measure("model_holds", "fraction better than chance", share=True),
+    Measure("model_above_chance", "fraction better than chance", share=True),
     Measure("trusted", "fraction trusted", share=True),
     Measure("mei_over_best_gabor", "MEI / best Gabor"),
     Measure("mei_over_windowed_natural", "MEI / natural, windowed"),

@@ -98,7 +98,7 @@ def gather(sessions: Mapping[str, SessionTables]) -> Combined:
         )
     neurons = pd.concat(parts, ignore_index=True)
     table = pd.DataFrame(rows)
-    whole = {name: "Int64" for name in ("model_holds", "trusted") if name in table}
+    whole = {name: "Int64" for name in ("model_above_chance", "trusted") if name in table}
     return Combined(neurons, table.astype(whole))
 
 
@@ -107,7 +107,11 @@ def meaningful(neurons: pd.DataFrame, name: str) -> pd.DataFrame:
 
     Measures of an MEI are meaningless if the model is not better than chance; scores never are.
     """
-    return neurons[~neurons["model_holds"].isin([False])] if name.startswith("mei_") else neurons
+    return (
+        neurons[~neurons["model_above_chance"].isin([False])]
+        if name.startswith("mei_")
+        else neurons
+    )
 
 
 def _neurons(summary: pd.DataFrame, session: str, units: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +127,7 @@ def _neurons(summary: pd.DataFrame, session: str, units: pd.DataFrame) -> pd.Dat
 
 
 def _counts(own: pd.DataFrame) -> dict[str, object]:
-    judged = {"model_holds": own["model_holds"]}
+    judged = {"model_above_chance": own["model_above_chance"]}
     judged |= {"trusted": own["trusted"]} if "trusted" in own else {}
     return {name: int(v.isin([True]).sum()) for name, v in judged.items() if v.notna().any()}
 

@@ -104,15 +104,17 @@ MemberName = Literal["v1", "ln", "gabor_energy", "scratch", "shared", "pretraine
 class Model(Section):
     """Composition of a neuron's model, and how it is fitted."""
 
-    members: list[MemberName] = Field(
+    base_models: list[MemberName] = Field(
         default=["v1", "ln", "gabor_energy"],
         min_length=1,
         max_length=64,
         description="base models, combined with weights from held-out images; the first three are "
         "always scored",
     )
-    extra: list[Literal["blank", "gratings"]] = Field(
-        default=["blank"], description="additional stimuli of the session to fit"
+    learn_from: list[Literal["scenes", "blanks", "static_gratings"]] = Field(
+        default=["scenes", "blanks"],
+        description="stimuli of the session that models are fitted to; they are scored on scenes, "
+        "which cannot be left out",
     )
     custom: str | None = Field(
         default=None,
@@ -170,16 +172,23 @@ class Model(Section):
         default=5, ge=2, le=50, description="number of cross-validation folds over images"
     )
 
-    @field_validator("members", "extra")
+    @field_validator("base_models", "learn_from")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
         return each_once(names)
 
+    @field_validator("learn_from")
+    @classmethod
+    def _scenes_are_learned(cls, names: list[str]) -> list[str]:
+        if "scenes" not in names:
+            raise ValueError("models are scored on scenes and have to learn from them; add scenes")
+        return names
+
     @model_validator(mode="after")
     def _core_is_there(self) -> Model:
-        if "pretrained" in self.members and self.network.core is None:
+        if "pretrained" in self.base_models and self.network.core is None:
             raise ValueError(
-                "members: pretrained needs model.network.core, the file of a core; "
+                "base_models: pretrained needs model.network.core, the file of a core; "
                 "meiflow pretrain makes one"
             )
         return self

@@ -110,7 +110,7 @@ class Simulation(Section):
     )
 
 
-class Shown(Section):
+class StimulusParameters(Section):
     """Appearance of the recorded Gabors and static gratings; the defaults are Allen's."""
 
     gabor_frequency_cpd: Positive = Field(
@@ -178,7 +178,7 @@ class Session(Section):
         "presentation",
     )
     quality: Quality = Quality()
-    shown: Shown = Shown()
+    stimulus_parameters: StimulusParameters = StimulusParameters()
     simulation: Simulation = Simulation()
 
     @field_validator("id", mode="before")

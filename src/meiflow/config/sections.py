@@ -9,7 +9,14 @@ from pydantic import Field, field_validator, model_validator
 from meiflow.config.base import Degrees, Positive, Section, ids_as_text
 from meiflow.config.experiments import Experiments
 from meiflow.config.model import GaborEnergy, LinearNonlinear, Model, Network
-from meiflow.config.recording import Image, Quality, Selection, Session, Shown, Simulation
+from meiflow.config.recording import (
+    Image,
+    Quality,
+    Selection,
+    Session,
+    Simulation,
+    StimulusParameters,
+)
 from meiflow.config.stimuli import Gabor, Mei, Movie, Stimuli
 
 __all__ = [
@@ -28,9 +35,9 @@ __all__ = [
     "Report",
     "Selection",
     "Session",
-    "Shown",
     "Simulation",
     "Stimuli",
+    "StimulusParameters",
 ]
 
 _MOST_GABORS = 5_000_000

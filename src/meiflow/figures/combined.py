@@ -80,7 +80,7 @@ def by_area(neurons: pd.DataFrame, values: pd.DataFrame, estimates: pd.DataFrame
     """
     panels = [
         ("cc_norm_model", "cc_norm_model_shuffled"),
-        ("trusted", "") if (values["measure"] == "trusted").any() else ("model_holds", ""),
+        ("trusted", "") if (values["measure"] == "trusted").any() else ("model_above_chance", ""),
         ("mei_gabor_r2", ""),
         ("mei_over_best_gabor", ""),
         ("mei_over_windowed_natural", ""),
@@ -104,7 +104,7 @@ def by_area(neurons: pd.DataFrame, values: pd.DataFrame, estimates: pd.DataFrame
             ax.set_ylabel(_LABELS[name])
             if name in ("mei_over_best_gabor", "mei_over_windowed_natural"):
                 ax.axhline(1, color=GREY, lw=0.8, zorder=0)
-            elif name in ("trusted", "model_holds", "mei_gabor_r2"):
+            elif name in ("trusted", "model_above_chance", "mei_gabor_r2"):
                 ax.set_ylim(-0.03, 1.03)
             else:
                 low, high = min(0, ax.get_ylim()[0]), ax.get_ylim()[1]

@@ -94,7 +94,7 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
         summary.csv.
     """
     names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
-    holds = ~summary["model_holds"].isin([False]).to_numpy()
+    holds = ~summary["model_above_chance"].isin([False]).to_numpy()
     with style():
         figure = new_figure(COLUMN, 0.42 * len(names) + 0.85)
         ax = figure.subplots()

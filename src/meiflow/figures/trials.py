@@ -18,7 +18,7 @@ BIN_S = 0.02
 
 
 @dataclass(frozen=True)
-class Shown:
+class PresentedImage:
     """An image and the neuron's responses in each of its trials.
 
     Parameters
@@ -66,7 +66,7 @@ def psth(spikes: Sequence[NDArray], start: float, stop: float) -> tuple[NDArray,
 
 
 def raster_figure(
-    shown: Sequence[Shown],
+    shown: Sequence[PresentedImage],
     everywhere: tuple[NDArray, NDArray],
     window: tuple[float, float],
     grid: Geometry,
@@ -75,7 +75,7 @@ def raster_figure(
 
     Parameters
     ----------
-    shown : sequence of Shown
+    shown : sequence of PresentedImage
         Images with spike times.
     everywhere : tuple of ndarray
         PSTH over all images (grey line): edges in seconds, rate in spikes per second.
@@ -110,7 +110,7 @@ def raster_figure(
     return figure
 
 
-def _picture(ax: Any, one: Shown, grid: Geometry) -> None:
+def _picture(ax: Any, one: PresentedImage, grid: Geometry) -> None:
     show_image(ax, one.picture, grid)
     ax.set(xticks=[], yticks=[])
     ax.set_title(f"{one.label}\n{one.counts.mean():.2f}", color=one.colour, fontsize=6.5)
@@ -118,7 +118,7 @@ def _picture(ax: Any, one: Shown, grid: Geometry) -> None:
         side.set_visible(False)
 
 
-def _ticks(ax: Any, one: Shown) -> None:
+def _ticks(ax: Any, one: PresentedImage) -> None:
     """Draw all spikes as one path; one path per spike would make large files."""
     times = np.concatenate([np.empty(0), *one.spikes])
     trial = np.repeat(np.arange(1, len(one.spikes) + 1), [len(t) for t in one.spikes])
@@ -131,12 +131,12 @@ def _ticks(ax: Any, one: Shown) -> None:
     )
 
 
-def strip_figure(shown: Sequence[Shown], mean: float, grid: Geometry) -> Figure:
+def strip_figure(shown: Sequence[PresentedImage], mean: float, grid: Geometry) -> Figure:
     """Single-trial counts of a few images, for sessions without spike times.
 
     Parameters
     ----------
-    shown : sequence of Shown
+    shown : sequence of PresentedImage
     mean : float
         Mean count over all images (grey line).
     grid : Geometry

@@ -51,9 +51,9 @@ def write_archive(
 
 def _used(document: dict[str, Any]) -> dict[str, Any]:
     """The document without the members that have no weight in the mixture."""
-    pairs = zip(document["members"], document["weights"], strict=True)
+    pairs = zip(document["base_models"], document["weights"], strict=True)
     members, weights = zip(*(pair for pair in pairs if pair[1] > 0), strict=True)
-    return document | {"members": list(members), "weights": list(weights)}
+    return document | {"base_models": list(members), "weights": list(weights)}
 
 
 class ModelArchive:
@@ -89,14 +89,14 @@ class ModelArchive:
         document = self._document(neuron, _MODEL)
         if custom is not None:
             member = {"kind": "custom", "spec": custom, "neuron": neuron}
-            document = document | {"members": [member], "weights": [1.0]}
+            document = document | {"base_models": [member], "weights": [1.0]}
         return build_models(document, self.path, self.geometry, custom)[0]
 
     def member(self, neuron: str, kind: str) -> NeuronModel:
         """One base model of a neuron's mixture, alone."""
         document = self._document(neuron, _MODEL)
-        (state,) = (s for s in document["members"] if s["kind"] == kind)
-        alone = document | {"members": [state], "weights": [1.0]}
+        (state,) = (s for s in document["base_models"] if s["kind"] == kind)
+        alone = document | {"base_models": [state], "weights": [1.0]}
         return build_models(alone, self.path, self.geometry)[0]
 
     def fold_models(self, neuron: str) -> list[NeuronModel]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
-from meiflow.models.extra import Extra
+from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.members import State
 from meiflow.models.parts import Parts
@@ -71,7 +71,7 @@ def fit_all(
     seed: int,
     threads: int = 1,
     parts: Parts | None = None,
-    extra: Extra | None = None,
+    extra: AuxiliaryStimuli | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -91,7 +91,7 @@ def fit_all(
         The result does not depend on it.
     parts : Parts, optional
         Where finished parts are kept until all are done.
-    extra : Extra, optional
+    extra : AuxiliaryStimuli, optional
         Stimuli that every fold learns from and that are not scored; their weights are trials over
         the mean number of trials of the images, like those of the images.
     """
@@ -105,7 +105,7 @@ def fit_all(
     problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
-    mixed, final = _mix(members, [name in config.members for name in fits], responses, held_out)
+    mixed, final = _mix(members, [name in config.base_models for name in fits], responses, held_out)
     ridge = _pixel_ridge(images, means, held_out, training, np.asarray(config.penalties))
     average = np.empty_like(means)
     for test, train in zip(held_out, training, strict=True):
@@ -129,7 +129,7 @@ def learning_curve(
     config: Model,
     seed: int,
     threads: int = 1,
-    extra: Extra | None = None,
+    extra: AuxiliaryStimuli | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     """Predictions of held-out images by models that saw fewer images.
 
@@ -152,7 +152,7 @@ def learning_curve(
         number = max(2, round(share * min(len(part) for part in rest)))
         _, fits = problem.fit(means, [np.sort(part[:number]) for part in order], means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
-        used = [name in config.members for name in fits]
+        used = [name in config.base_models for name in fits]
         found[number] = _mix(members, used, means, held_out)[0]
     return found
 
@@ -168,7 +168,7 @@ class _Problem:
     seed: int
     threads: int
     parts: Parts | None
-    extra: Extra | None
+    extra: AuxiliaryStimuli | None
 
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
@@ -251,7 +251,7 @@ def _fitters(
         ),
     }
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
-        if name in config.members:
+        if name in config.base_models:
             from meiflow.models.cnn import NetworkFitter, load_core
 
             core = None

@@ -93,7 +93,7 @@ class FittedPopulation:
             )
         document = self.documents[neuron]
         place = document["x_deg"], document["y_deg"]
-        model = NeuronModel(self.geometry, *place, document["members"], document["weights"])
+        model = NeuronModel(self.geometry, *place, document["base_models"], document["weights"])
         model.mean_luminance = self.mean
         return model.eval()
 
@@ -173,7 +173,7 @@ class FittedPopulation:
             if whole["format"] != _FORMAT:
                 raise ValueError("format")
             for document in whole["neurons"].values():
-                refuse_strangers(document["members"], path, None)
+                refuse_strangers(document["base_models"], path, None)
             coordinates = {"image": whole["image_ids"], "neuron": whole["neuron_ids"]}
             return cls(
                 Geometry(**whole["geometry"]),

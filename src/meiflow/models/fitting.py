@@ -14,12 +14,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.config.config import parse_config
-from meiflow.config.sections import Model, Shown
+from meiflow.config.sections import Model, StimulusParameters
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import luminance
+from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.models.cross_validate import Fitted, fit_all
-from meiflow.models.extra import Extra, gather_extra
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
@@ -71,7 +71,7 @@ class PopulationFit:
         return {
             "x_deg": float(self.fitted.places.x[subset, column]),
             "y_deg": float(self.fitted.places.y[subset, column]),
-            "members": states[column],
+            "base_models": states[column],
             "weights": self.fitted.weights[column].tolist(),
         }
 
@@ -86,7 +86,7 @@ def fit_population(
     seed: int,
     threads: int = 1,
     parts: Parts | None = None,
-    extra: Extra | None = None,
+    extra: AuxiliaryStimuli | None = None,
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
@@ -131,7 +131,7 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
         for i, name in enumerate(fitted.members)
         if name not in own
     }
-    whole = sum(own[name] for name in config.members)
+    whole = sum(own[name] for name in config.base_models)
     return own | {
         "model": whole,
         "model_shuffled": whole,
@@ -158,7 +158,7 @@ def fit(
     neurons: Sequence[object] | None = None,
     image_ids: ArrayLike | None = None,
     trial_images: ArrayLike | None = None,
-    members: Sequence[str] = ("v1", "ln", "gabor_energy"),
+    base_models: Sequence[str] = ("v1", "ln", "gabor_energy"),
     folds: int = 5,
     seed: int = 0,
     threads: int = 1,
@@ -194,7 +194,7 @@ def fit(
     trial_images : array_like of int, shape (trials,), optional
         Id of the image of each trial. -1 here, or in the column image_id, is a blank screen, which
         the models learn from and which is not scored.
-    members : sequence of str
+    base_models : sequence of str
         Base models that are mixed; ``scratch`` and ``shared``, convolutional networks, may be
         among them.
     folds : int
@@ -237,7 +237,7 @@ def fit(
     >>> pop.predict(images[:2]).sizes
     Frozen({'image': 2, 'neuron': 1})
     """
-    config = _model_config(members, folds, settings)
+    config = _model_config(base_models, folds, settings)
     stack = luminance(images, screen)
     ids = _ids(images, counts, len(stack)) if image_ids is None else np.asarray(image_ids)
     if ids.shape != (len(stack),):
@@ -247,7 +247,9 @@ def fit(
     trials = as_trials(counts, ids, neurons, trial_images)
     order = np.argsort(ids)
     image_order, means = mean_responses(trials.of_images())
-    extra = gather_extra(config.extra, screen, Shown(), trials, None, trials.neuron_ids)
+    extra = gather_auxiliary(
+        config.learn_from, screen, StimulusParameters(), trials, None, trials.neuron_ids
+    )
     with _torch_threads_kept():
         found = fit_population(
             stack[order],
@@ -264,14 +266,16 @@ def fit(
     return _population(found, screen, image_order, float(stack.mean()))
 
 
-def _model_config(members: Sequence[str], folds: int, settings: dict[str, Any]) -> Model:
+def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, Any]) -> Model:
     wrong = _OF_THE_WORKFLOW & settings.keys()
     if wrong:
         raise MeiflowError(f"fit: {min(wrong)} is a setting of the workflow alone; leave it out")
-    section = settings | {"members": list(members), "folds": folds}
+    section = settings | {"base_models": list(base_models), "folds": folds}
     config = parse_config({"model": section}, "fit").model
-    if "gratings" in config.extra:
-        raise MeiflowError("fit: extra: gratings come from a session's files; leave them out")
+    if "static_gratings" in config.learn_from:
+        raise MeiflowError(
+            "fit: learn_from: static_gratings come from a session's files; leave them out"
+        )
     return config
 
 

@@ -103,7 +103,7 @@ def _document(model: NeuronModel) -> dict[str, Any]:
     return {
         "x_deg": model.x,
         "y_deg": model.y,
-        "members": model.mixture.states,
+        "base_models": model.mixture.states,
         "weights": model.mixture.weights,
     }
 
@@ -186,11 +186,11 @@ def refuse_strangers(members: list[State], path: str | Path, custom: str | None)
 
 
 def _model(document: dict[str, Any], path: str | Path, custom: str | None) -> NeuronModel:
-    refuse_strangers(document["members"], path, custom)
+    refuse_strangers(document["base_models"], path, custom)
     return NeuronModel(
         Geometry(**document["geometry"]),
         document["x_deg"],
         document["y_deg"],
-        document["members"],
+        document["base_models"],
         document["weights"],
     ).eval()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-# Shown first, in this order, if the summary contains them; the others on request.
+# StimulusParameters first, in this order, if the summary contains them; the others on request.
 _FIRST = {
     "neuron_id": ("neuron", "unit id"),
     "trusted": ("trust", "whether the MEI can be trusted"),
@@ -15,7 +15,7 @@ _FIRST = {
         "expected drive",
         "expected drive of the MEI divided by the maximal drive",
     ),
-    "model_holds": ("above chance", "held-out correlation above the shuffled controls"),
+    "model_above_chance": ("above chance", "held-out correlation above the shuffled controls"),
     "cc_norm_model": (
         "CC norm",
         "noise-corrected correlation of the model on held-out images; may exceed 1 by chance",

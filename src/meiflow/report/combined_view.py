@@ -223,9 +223,11 @@ def _funnel(data: Combined) -> list[Stage]:
         Stage(int(table["selected"].sum()), "selected", "criteria of the section selection"),
         Stage(int(table["modelled"].sum()), "have a model", f"in {left} sessions"),
     ]
-    if "model_holds" in table:
+    if "model_above_chance" in table:
         held = "held-out correlation above the shuffled controls of their session"
-        stages.append(Stage(int(table["model_holds"].sum()), "model better than chance", held))
+        stages.append(
+            Stage(int(table["model_above_chance"].sum()), "model better than chance", held)
+        )
     if "trusted" in table:
         sessions = int((table["trusted"] > 0).sum())
         meaning = f"the MEI is expected to drive the neuron; in {sessions} sessions"

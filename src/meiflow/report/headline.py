@@ -40,7 +40,7 @@ def funnel(data: SessionData) -> list[Stage]:
     else:
         stages.append(Stage(data.units["passed"], "neurons in the tables", "session.trials"))
     significant = int((data.table["oracle_p"] <= _ORACLE_P).sum())
-    held = data.summary["model_holds"]
+    held = data.summary["model_above_chance"]
     stages += [
         Stage(significant, "respond reliably", f"oracle correlation, p ≤ {_ORACLE_P:g}"),
         Stage(
@@ -67,7 +67,7 @@ def believe(data: SessionData, calibration: Calibration | None) -> list[str]:
     rows = data.summary.to_dict("records")
     verdicts = {str(row["neuron_id"]): trust_of(row) for row in rows}
     judged = {n: v for n, v in verdicts.items() if v is not None and v.kind != "unknown"}
-    weak = [str(row["neuron_id"]) for row in rows if row["model_holds"] is False]
+    weak = [str(row["neuron_id"]) for row in rows if row["model_above_chance"] is False]
     lines = []
     if data.failed:
         failed = [f"{neuron} ({why})" for neuron, why in data.failed.items()]

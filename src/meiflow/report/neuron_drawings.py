@@ -16,7 +16,7 @@ from meiflow.figures.neuron import (
 )
 from meiflow.figures.recorded import TuningView, tuning_figure
 from meiflow.figures.spectrum import profiles_figure
-from meiflow.figures.trials import Shown, psth, raster_figure, strip_figure
+from meiflow.figures.trials import PresentedImage, psth, raster_figure, strip_figure
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file, image_table
@@ -149,12 +149,12 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
     )
 
 
-def _counts_table(shown: list[Shown]) -> pd.DataFrame:
+def _counts_table(shown: list[PresentedImage]) -> pd.DataFrame:
     rows = [(one.label, k + 1, int(c)) for one in shown for k, c in enumerate(one.counts)]
     return pd.DataFrame(rows, columns=["image", "trial", "count"])
 
 
-def _spikes_table(shown: list[Shown]) -> pd.DataFrame:
+def _spikes_table(shown: list[PresentedImage]) -> pd.DataFrame:
     rows = [
         (one.label, k + 1, round(float(time), 4))
         for one in shown

@@ -59,7 +59,10 @@ def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
     counts = [c for c in summary.columns if c.endswith("_response")]
     made = {
         "gallery": (gallery(shown, geometry, titles), rows),
-        "responses": (response_ratios(summary), summary[["neuron_id", *counts, "model_holds"]]),
+        "responses": (
+            response_ratios(summary),
+            summary[["neuron_id", *counts, "model_above_chance"]],
+        ),
         "scores": (model_scores(data.scores, data.neurons), chosen),
     }
     further = _further_images(data, best)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.figures.recorded import TuningView
-from meiflow.figures.trials import Shown
+from meiflow.figures.trials import PresentedImage
 from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
 from meiflow.report.tuning_views import tuning_views
@@ -121,7 +121,7 @@ class SessionData:
             table[name] = counts[part].groupby(self.trials.image_ids[part]).mean()
         return table.reindex(self.responses.image_ids).rename_axis("image_id").reset_index()
 
-    def best_and_worst(self, neuron: str) -> list[Shown]:
+    def best_and_worst(self, neuron: str) -> list[PresentedImage]:
         """The images that drive the neuron most, then those that drive it least."""
         column = self.responses.column(neuron)
         counts = self.trials.counts[:, self.trials.neuron_ids.index(neuron)]
@@ -134,7 +134,9 @@ class SessionData:
                 times = self.spikes.of_neuron(neuron, image) if self.spikes is not None else []
                 own = counts[self.trials.image_ids == image]
                 label = f"image {image}"
-                shown.append(Shown(label, self.responses.images[row], own, tuple(times), best))
+                shown.append(
+                    PresentedImage(label, self.responses.images[row], own, tuple(times), best)
+                )
         return shown
 
     def all_spikes(self, neuron: str) -> list[NDArray]:
@@ -163,7 +165,7 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         config=config,
         results=results,
         has=has,
-        summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_holds")),
+        summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_above_chance")),
         table=read_csv(results.selection),
         scores=read_csv(results.cross_validation),
         curve=read_csv(results.learning_curve),

@@ -96,7 +96,7 @@ def surest_first(summary: pd.DataFrame) -> pd.DataFrame:
     order = {"yes": 0, "unknown": 1, "no": 2}
     rows = summary.assign(
         _trust=[order[v.kind] if v is not None else 0 for v in verdicts],
-        _weak=summary["model_holds"].isin([False]),
+        _weak=summary["model_above_chance"].isin([False]),
     )
     sure = [c for c in ("expected_fraction", "cc_norm_model") if c in rows]
     ascending = [True, True, *[False] * len(sure)]

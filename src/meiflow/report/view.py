@@ -142,7 +142,7 @@ def _page(
 ) -> NeuronPage:
     drawings = neuron_drawings(data, neuron)
     target = str(data.files(neuron).comparison)
-    held = row["model_holds"]
+    held = row["model_above_chance"]
     images = data.images(neuron)
     return NeuronPage(
         id=neuron,

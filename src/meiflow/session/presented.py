@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config.sections import Shown
+from meiflow.config.sections import StimulusParameters
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.session.schedule import DRIFT_PHASES
@@ -15,13 +15,13 @@ _GREY = 0.5
 _FINER = 4
 
 
-def gabor_phases(shown: Shown) -> NDArray[np.float64]:
+def gabor_phases(shown: StimulusParameters) -> NDArray[np.float64]:
     """Phases in degrees of a drifting Gabor, each shown for the same time."""
     return np.array(DRIFT_PHASES if shown.gabor_drifts else [0.0])
 
 
 def gabor_images(
-    geometry: Geometry, parameters: pd.DataFrame, shown: Shown, phase: float
+    geometry: Geometry, parameters: pd.DataFrame, shown: StimulusParameters, phase: float
 ) -> NDArray[np.float32]:
     """Gabors at their contrast on mid-grey, at one phase of their drift.
 
@@ -29,7 +29,7 @@ def gabor_images(
     ----------
     parameters : DataFrame
         x_position, y_position and orientation in degrees.
-    shown : Shown
+    shown : StimulusParameters
         Parameters shared by all Gabors.
     phase : float
         Phase in degrees.
@@ -52,7 +52,7 @@ def gabor_images(
 
 
 def grating_images(
-    geometry: Geometry, parameters: pd.DataFrame, shown: Shown
+    geometry: Geometry, parameters: pd.DataFrame, shown: StimulusParameters
 ) -> NDArray[np.float32]:
     """Full-field static gratings at their contrast on mid-grey.
 

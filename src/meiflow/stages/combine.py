@@ -74,7 +74,7 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
 
 def _tables(results: Layout) -> SessionTables:
     fitted = read_csv(results.fitted_neurons, ("neuron_id", "selected", "status", "reason"))
-    summary = ("neuron_id", "cc_norm_model", "model_holds")
+    summary = ("neuron_id", "cc_norm_model", "model_above_chance")
     return SessionTables(
         read_csv(results.selection, ("neuron_id", "selected")),
         fitted,

@@ -68,7 +68,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     write_arrays(
         {
             "neuron_ids": np.array(responses.neuron_ids),
-            "members": np.array(fitted.members),
+            "base_models": np.array(fitted.members),
             "weights": fitted.weights,
             "x": last[0],
             "y": last[1],

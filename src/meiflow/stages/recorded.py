@@ -33,7 +33,7 @@ def shown_images(config: Config, stimulus: str, recorded: Conditions) -> list[ND
     stimulus : str
         gabors, which drift, or static_gratings.
     """
-    geometry, shown = config.image.geometry, config.session.shown
+    geometry, shown = config.image.geometry, config.session.stimulus_parameters
     if stimulus == "static_gratings":
         return [grating_images(geometry, recorded.parameters, shown)]
     phases = gabor_phases(shown)
@@ -70,7 +70,7 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
         predicted = predict_conditions(models, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
         curves |= curves_of(stimulus, recorded, predicted)
-    table = agreements(curves, neurons, config.model.extra, config.seed)
+    table = agreements(curves, neurons, config.model.learn_from, config.seed)
     write_csv(table, results.recorded_tuning)
     tuned = {name: rows["tuned"].to_numpy() for name, rows in table.groupby("curve", sort=False)}
     found = preferences(curves, tuned)
@@ -86,7 +86,7 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
 
 
 def agreements(
-    curves: dict[str, Curve], neurons: list[str], extra: Sequence[str], seed: int
+    curves: dict[str, Curve], neurons: list[str], learned_from: Sequence[str], seed: int
 ) -> pd.DataFrame:
     """One row per neuron and curve; ``learned`` marks what the model was trained on."""
     rows = [
@@ -95,7 +95,7 @@ def agreements(
             "curve": name,
             "points": len(curve.values),
             **asdict(one),
-            "learned": CURVES[name][0] == "static_gratings" and "gratings" in extra,
+            "learned": CURVES[name][0] in learned_from,
         }
         for name, curve in curves.items()
         for neuron, one in zip(neurons, agreement(curve, seed), strict=True)

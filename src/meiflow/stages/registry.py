@@ -16,14 +16,18 @@ from meiflow.config.names import (
     SHOWN_PROCEDURES,
     Procedure,
 )
-from meiflow.config.sections import Comparison, Config, Gabor, Model, Shown
+from meiflow.config.sections import Comparison, Config, Gabor, Model, StimulusParameters
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
 _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
-_GABORS = tuple(f"session.shown.{key}" for key in Shown.model_fields if key.startswith("gabor_"))
+_GABORS = tuple(
+    f"session.stimulus_parameters.{key}"
+    for key in StimulusParameters.model_fields
+    if key.startswith("gabor_")
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def _stages() -> Iterator[Stage]:
         "fit_models",
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
-        keys=("session.shown.grating_contrast", "image", *_FIT, "seed"),
+        keys=("session.stimulus_parameters.grating_contrast", "image", *_FIT, "seed"),
         inputs=("trials", "responses", "images", "image_info", "grating_responses"),
         options=("has", "threads"),
         memory_mb=6000,
@@ -175,7 +179,7 @@ def _stages() -> Iterator[Stage]:
         "Fit the selected neurons with fewer images, and score them on held-out images.",
         "learning_curve:fit_learning_curve",
         keys=(
-            "session.shown.grating_contrast",
+            "session.stimulus_parameters.grating_contrast",
             "image",
             *_FIT,
             "model.learning_curve",
@@ -326,7 +330,7 @@ def _stages() -> Iterator[Stage]:
         "recorded",
         "Predict the recorded Gabor and grating tuning, and compare.",
         "recorded:compare_recorded",
-        keys=("session.shown", "image", "model.custom", "model.extra", "seed"),
+        keys=("session.stimulus_parameters", "image", "model.custom", "model.learn_from", "seed"),
         inputs=("fitted_neurons", "models", "gabor_trials", "grating_trials"),
         options=("has",),
         gradients=True,

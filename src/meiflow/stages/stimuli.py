@@ -107,7 +107,7 @@ def _make_recorded_gabor(
     column = recorded.of_neuron(neuron)
     counts, errors = recorded.means[:, column], recorded.errors[:, column]
     top = np.argsort(-counts, kind="stable")[: config.gabor.merge_top]
-    geometry, shown = config.image.geometry, config.session.shown
+    geometry, shown = config.image.geometry, config.session.stimulus_parameters
     phases = gabor_phases(shown)
     patches = np.stack(
         [gabor_images(geometry, recorded.parameters.iloc[top], shown, phase) for phase in phases]

@@ -55,7 +55,7 @@ def summarise(config: Config, results: Layout, has: SessionHas) -> None:
     """Write one row per fitted neuron: selection, scores, comparison and validation.
 
     The response to a stimulus that could not be matched in mean and contrast is left empty.
-    ``model_holds`` tells whether the model's held-out correlation is above all but one in
+    ``model_above_chance`` tells whether the model's held-out correlation is above all but one in
     twenty of the session's shuffled controls.
     """
     measures = read_csv(results.selection)
@@ -78,7 +78,7 @@ def summarise(config: Config, results: Layout, has: SessionHas) -> None:
         row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
         own = all_scores.loc["model"]
         # of an own module nobody here knows which images it has seen
-        row["model_holds"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
+        row["model_above_chance"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
         row |= judged.get(neuron, {})
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}

@@ -159,7 +159,7 @@ def optimise(
     seed : int, optional
         Kept in the result.
     label : str
-        Shown with the progress, of which nothing is shown if empty.
+        StimulusParameters with the progress, of which nothing is shown if empty.
 
     Returns
     -------

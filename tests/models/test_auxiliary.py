@@ -9,8 +9,8 @@ from meiflow.tables.load import load_responses, load_trials
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv
+from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.models.cross_validate import fit_all, learning_curve
-from meiflow.models.extra import Extra, read_extra
 
 QUICK = {
     "wavelengths_deg": [12.0, 20.0],
@@ -36,8 +36,8 @@ def session(small_tables):
 
 def test_blanks_are_one_grey_image_with_their_trials(session, small_tables):
     config, responses, trials = session
-    drawn = config.image.geometry, config.session.shown
-    extra = read_extra(small_tables, ["blank"], *drawn, trials, responses.neuron_ids)
+    drawn = config.image.geometry, config.session.stimulus_parameters
+    extra = gather_auxiliary(small_tables, ["blank"], *drawn, trials, responses.neuron_ids)
     assert extra.images.shape == (1, *config.image.geometry.shape)
     assert (extra.images == 0.5).all()
     blank = read_csv(small_tables / "blank_responses.csv")
@@ -51,8 +51,13 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
     geometry = config.image.geometry
     if not (small_tables / "grating_responses.csv").exists():
         pytest.skip("the small session shows no gratings")
-    extra = read_extra(
-        small_tables, ["gratings"], geometry, config.session.shown, trials, responses.neuron_ids
+    extra = gather_auxiliary(
+        small_tables,
+        ["gratings"],
+        geometry,
+        config.session.stimulus_parameters,
+        trials,
+        responses.neuron_ids,
     )
     table = read_csv(small_tables / "grating_responses.csv")
     assert len(extra.images) == len(table)
@@ -72,15 +77,15 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
 
 
 def test_extra_stimuli_keep_their_neurons():
-    extra = Extra(np.zeros((1, 2, 3)), np.array([[1.0, 2.0, 3.0]]), np.ones(1))
+    extra = AuxiliaryStimuli(np.zeros((1, 2, 3)), np.array([[1.0, 2.0, 3.0]]), np.ones(1))
     assert extra.of([2, 0]).means.tolist() == [[3, 1]]
 
 
 def test_gratings_that_were_not_shown_are_missed(session, tmp_path):
     config, responses, trials = session
-    drawn = config.image.geometry, config.session.shown
-    with pytest.raises(MeiflowError, match=r"model.extra: gratings were asked for"):
-        read_extra(tmp_path, ["gratings"], *drawn, trials, responses.neuron_ids)
+    drawn = config.image.geometry, config.session.stimulus_parameters
+    with pytest.raises(MeiflowError, match=r"model.learn_from: gratings were asked for"):
+        gather_auxiliary(tmp_path, ["gratings"], *drawn, trials, responses.neuron_ids)
 
 
 def test_extra_stimuli_teach_and_are_not_scored(session, rng):
@@ -89,7 +94,7 @@ def test_extra_stimuli_teach_and_are_not_scored(session, rng):
     geometry, n = config.image.geometry, len(responses.images)
     means = responses.means[:, :2]
     grey = np.full((1, *geometry.shape), 0.5, np.float32)
-    wild = Extra(grey, np.full((1, 2), 50.0), np.array([10.0]))
+    wild = AuxiliaryStimuli(grey, np.full((1, 2), 50.0), np.array([10.0]))
     plain, taught = (
         fit_all(responses.images, means, np.ones(n), geometry, config.model, 0, 1, None, extra)
         for extra in (None, wild)

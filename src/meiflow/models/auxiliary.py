@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config.sections import Shown
+from meiflow.config.sections import StimulusParameters
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 from meiflow.session.presented import grating_images
@@ -17,7 +17,7 @@ from meiflow.tables.counts import Trials
 
 
 @dataclass(frozen=True)
-class Extra:
+class AuxiliaryStimuli:
     """Stimuli that are learned from, and never scored.
 
     Parameters
@@ -35,31 +35,32 @@ class Extra:
     weights: NDArray[np.float64]
 
     @classmethod
-    def nothing(cls, geometry: Geometry, neurons: int) -> Extra:
+    def nothing(cls, geometry: Geometry, neurons: int) -> AuxiliaryStimuli:
         """No stimulus."""
         empty = np.empty((0, *geometry.shape), np.float32)
         return cls(empty, np.empty((0, neurons)), np.empty(0))
 
-    def of(self, columns: list[int]) -> Extra:
+    def of(self, columns: list[int]) -> AuxiliaryStimuli:
         """Of some neurons."""
-        return Extra(self.images, self.means[:, columns], self.weights)
+        return AuxiliaryStimuli(self.images, self.means[:, columns], self.weights)
 
 
-def gather_extra(
+def gather_auxiliary(
     kinds: Sequence[str],
     geometry: Geometry,
-    shown: Shown,
+    shown: StimulusParameters,
     trials: Trials,
     gratings: pd.DataFrame | None,
     neurons: list[str],
-) -> Extra:
+) -> AuxiliaryStimuli:
     """Gather further stimuli of a session.
 
     Parameters
     ----------
     kinds : sequence of str
-        ``blank``: grey screens between the images; ``gratings``: static gratings, drawn in degrees.
-    shown : Shown
+        ``blanks``: grey screens between the images; ``static_gratings``, drawn in degrees; others
+        are left out, such as ``scenes``, the images themselves.
+    shown : StimulusParameters
         What the gratings looked like.
     trials : Trials
         Of the images and blanks.
@@ -68,31 +69,33 @@ def gather_extra(
     neurons : list of str
         Columns wanted.
     """
-    found = Extra.nothing(geometry, len(neurons))
+    found = AuxiliaryStimuli.nothing(geometry, len(neurons))
     for kind in kinds:
-        if kind == "blank":
+        if kind == "blanks":
             part = _blank(geometry, trials, neurons)
+        elif kind != "static_gratings":
+            continue
         else:
             assert gratings is not None
-            part = Extra(
+            part = AuxiliaryStimuli(
                 grating_images(geometry, gratings, shown),
                 gratings[neurons].to_numpy(float),
                 gratings["repeats"].to_numpy(float),
             )
-        found = Extra(
+        found = AuxiliaryStimuli(
             np.concatenate([found.images, part.images]),
             np.concatenate([found.means, part.means]),
             np.concatenate([found.weights, part.weights]),
         )
     per_image = np.unique(trials.image_ids[trials.image_ids >= 0], return_counts=True)[1].mean()
-    return Extra(found.images, found.means, found.weights / per_image)
+    return AuxiliaryStimuli(found.images, found.means, found.weights / per_image)
 
 
-def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
+def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> AuxiliaryStimuli:
     grey_trials = trials.image_ids < 0
     if not grey_trials.any():
-        return Extra.nothing(geometry, len(neurons))
+        return AuxiliaryStimuli.nothing(geometry, len(neurons))
     columns = [list(trials.neuron_ids).index(neuron) for neuron in neurons]
     means = trials.counts[grey_trials][:, columns].mean(axis=0)
     grey = np.full((1, *geometry.shape), GREY, np.float32)
-    return Extra(grey, means[None], np.array([float(grey_trials.sum())]))
+    return AuxiliaryStimuli(grey, means[None], np.array([float(grey_trials.sum())]))
