@@ -180,7 +180,7 @@ def test_what_excites_is_read_back_at_the_common_contrast(results):
     found = read_procedures(
         results, ["receptive_field", "population_mei", "suppressive"], ["002"], 0.47, 0.05
     )
-    assert [s.name for s in found["002"]] == ["noise_mei", "linear_field"]
+    assert [s.name for s in found["002"]] == ["noise_mei", "linear_rf"]
     for stimulus in found["002"]:
         assert stimulus.image.mean() == pytest.approx(0.47, abs=1e-4)
         assert stimulus.image.std() == pytest.approx(0.05, abs=1e-4)

@@ -20,8 +20,8 @@ from meiflow.stimuli import (
     diverse_images,
     fade,
     gradient,
-    gradient_field,
-    linear_field,
+    gradient_rf,
+    linear_rf,
     most_exciting,
     most_exciting_movie,
     noise_starts,
@@ -107,8 +107,8 @@ PROCEDURES = {
     "fade": lambda m: fade(m, NATURALS.numpy(), steps=3).images,
     "best_of": lambda m: np.array(best_of(m, NATURALS.numpy())),
     "gradient": lambda m: gradient(m, STARTS).numpy(),
-    "gradient_field": lambda m: gradient_field(m, GRID.shape),
-    "linear_field": lambda m: linear_field(m, GRID.shape, 0.1, samples=16),
+    "gradient_rf": lambda m: gradient_rf(m, GRID.shape),
+    "linear_rf": lambda m: linear_rf(m, GRID.shape, 0.1, samples=16),
 }
 
 

@@ -99,7 +99,7 @@ def test_every_file_of_the_contract_is_there(finished):
             own, row.drop("neuron_id").astype(float), check_names=False, check_index_type=False
         )
     loop = pd.read_csv(finished.results / "validation" / "closed_loop.csv")
-    assert {"walker_mei", "notebook_mei", "linear_field"} < set(loop["stimulus"])
+    assert {"walker_mei", "notebook_mei", "linear_rf"} < set(loop["stimulus"])
     assert (loop["fraction_of_optimum"] <= 1 + 1e-6).all()
     assert len(pd.read_csv(finished.results / "summary.csv")) == len(selected)
     experiments = finished.results / "experiments"

@@ -12,7 +12,7 @@ HAS = SessionHas(
 # One of many sessions in which no neuron is left stops no other.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
 CUSTOM = CONFIG.model.custom is not None
-EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.own)
+EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
 # Names the software of every rule. Create and activate this environment as the README says;
 # Snakemake cannot build it by itself, because allensdk goes in without its dependencies.
 CONDA = workflow.source_path("../../environment.yml")
@@ -137,7 +137,7 @@ def hashed_inputs(wildcards):
         given = [files.nwb, files.images]
     else:
         given = session_inputs(wildcards)
-    own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
+    own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
     own += own_code(CONFIG.movie.model) + CUSTOM_CODE
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
     tables = [str(R.trials), str(R.images)]

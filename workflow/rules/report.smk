@@ -46,7 +46,7 @@ rule provenance:
         SCENE_FILES if SOURCE == "simulated" else session_inputs,
         R.trials,
         R.images,
-        [code for spec in CONFIG.experiments.own for code in own_code(spec)],
+        [code for spec in CONFIG.experiments.custom for code in own_code(spec)],
         own_code(CONFIG.movie.model),
         CUSTOM_CODE,
         NATURAL_IMAGES,

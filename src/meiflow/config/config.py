@@ -249,7 +249,7 @@ def check_inputs(config: Config) -> None:
             raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
         _require(f"session.{key}", value, folder=key == "images", kind=kind)
     _check_conditions(config.session)
-    own = [("experiments.own", spec) for spec in config.experiments.own]
+    own = [("experiments.custom", spec) for spec in config.experiments.custom]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
     for key, spec in models + own:
         package = (spec or "").partition(":")[0].partition(".")[0]

@@ -33,7 +33,7 @@ class Experiments(Section):
     make: list[ExperimentName] = Field(
         default=list(STANDARD), description="experiments run on every model; [] for none"
     )
-    own: list[Annotated[str, Field(pattern=_FUNCTION)]] = Field(
+    custom: list[Annotated[str, Field(pattern=_FUNCTION)]] = Field(
         default=[],
         description="custom experiments: a list of module:function, each called with (geometry, "
         "gabor)",
@@ -66,7 +66,7 @@ class Experiments(Section):
         default=5.0, gt=0, le=40, description="grid spacing of the receptive-field maps"
     )
 
-    @field_validator("make", "own")
+    @field_validator("make", "custom")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
         return each_once(names)

@@ -134,7 +134,9 @@ class Model(Section):
     orientations: int = Field(
         default=8, ge=2, le=36, description="number of orientations of the Gabor pairs"
     )
-    envelope: Positive = Field(default=0.4, description="sigma over wavelength of the Gabor pairs")
+    sigma_over_wavelength: Positive = Field(
+        default=0.4, description="sigma over wavelength of the Gabor pairs"
+    )
     aspect: Positive = Field(
         default=1.3,
         description="sigma across over sigma along the modulation (1/gamma of the usual Gabor)",

@@ -131,7 +131,7 @@ PROCEDURES: dict[str, Procedure] = {
             "receptive_field",
             "Linear RF of each model, and its gradient at grey.",
             (*_MATCHED, "stimuli.field_samples", "seed"),
-            "linear_field",
+            "linear_rf",
             "linear RF",
             "#7F7F7F",
             4,

@@ -167,7 +167,7 @@ class Gabor(Section):
         default=8, ge=1, le=36, description="number of orientations of the grid"
     )
     phases: int = Field(default=4, ge=1, le=36, description="number of phases of the grid")
-    envelopes: list[Annotated[float, Field(ge=0.1, le=5)]] = Field(
+    sigmas_over_wavelength: list[Annotated[float, Field(ge=0.1, le=5)]] = Field(
         default=[0.3, 0.5],
         min_length=1,
         description="sigma over wavelength of the Gabors of the grid",
@@ -198,7 +198,7 @@ class Gabor(Section):
         default=1, ge=1, le=243, description="number of best recorded conditions that are averaged"
     )
 
-    @field_validator("wavelengths_deg", "envelopes", "aspects")
+    @field_validator("wavelengths_deg", "sigmas_over_wavelength", "aspects")
     @classmethod
     def _each_once(cls, numbers: list[float]) -> list[float]:
         return each_once(numbers)
@@ -209,7 +209,9 @@ class Gabor(Section):
 
     def size(self, width_deg: float, height_deg: float) -> int:
         """Number of Gabors in the grid for a screen."""
-        shapes = self.orientations * self.phases * len(self.envelopes) * len(self.aspects)
+        shapes = (
+            self.orientations * self.phases * len(self.sigmas_over_wavelength) * len(self.aspects)
+        )
         return shapes * sum(
             self.places(width_deg, wavelength) * self.places(height_deg, wavelength)
             for wavelength in self.wavelengths_deg

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from meiflow.experiments.measures import curve
-from meiflow.figures.own_experiments import COUNTS, Tables, draw_own
+from meiflow.figures.custom_experiments import COUNTS, Tables, draw_custom
 from meiflow.figures.style import BLUE, GREY, PAGE, VERMILION, new_figure, style
 
 _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
@@ -284,7 +284,7 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
         panels.append(lambda ax, n=name, f=field, t=reach: _neuron_map(ax, n, f, t, row))  # type: ignore[misc]
     for name, table in tables.items():
         if name not in _CURVES:
-            panels.append(lambda ax, n=name, t=table: draw_own(ax, n, t, grey))  # type: ignore[misc]
+            panels.append(lambda ax, n=name, t=table: draw_custom(ax, n, t, grey))  # type: ignore[misc]
     with style():
         lines = max(-(-len(panels) // columns), 1)
         figure = new_figure(PAGE, 1.6 * lines + 0.4)

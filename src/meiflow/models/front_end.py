@@ -36,7 +36,7 @@ class FrontEnd:
         Degrees per cycle.
     orientations : int
         Equally spaced over 180 degrees.
-    envelope, aspect : float
+    sigma_over_wavelength, aspect : float
         Envelope sigma along the modulation axis over wavelength; across over along.
     centre_sigmas, pool_sigmas : tuple of float
         Degrees: centres of the ON/OFF filters and windows that measure local contrast.
@@ -46,7 +46,7 @@ class FrontEnd:
 
     wavelengths: tuple[float, ...]
     orientations: int
-    envelope: float
+    sigma_over_wavelength: float
     aspect: float
     centre_sigmas: tuple[float, ...]
     pool_sigmas: tuple[float, ...]
@@ -58,7 +58,7 @@ class FrontEnd:
         return cls(
             tuple(model.wavelengths_deg),
             model.orientations,
-            model.envelope,
+            model.sigma_over_wavelength,
             model.aspect,
             tuple(model.centre_sigmas_deg),
             tuple(model.pool_sigmas_deg),
@@ -98,7 +98,7 @@ class FrontEnd:
             return np.abs(np.log(pools[None] / sigma[:, None])).argmin(1).tolist()
 
         return (
-            nearest(self.envelope * self.gabors[0]),
+            nearest(self.sigma_over_wavelength * self.gabors[0]),
             nearest(np.array(self.centre_sigmas) * _SURROUND),
         )
 
@@ -111,7 +111,7 @@ class FrontEnd:
         over the edge is cut, not rescaled.
         """
         wavelength, orientation = self.gabors
-        sigma = self.envelope * wavelength
+        sigma = self.sigma_over_wavelength * wavelength
         area = geometry.pixel_area
         u, v = patterns.rotated_axes(geometry, x, y, orientation)
         k = (2 * np.pi / wavelength)[:, None, None]

@@ -192,8 +192,8 @@ def _prediction(data: SessionData, neuron: str) -> Drawing:
     search = data.search
     measured = data.responses.means[:, column]
     predicted = search["prediction_model"][:, column]
-    place = float(search["x"][column]), float(search["y"][column])
-    axes = {"y_deg": search["place_y"], "x_deg": search["place_x"]}
+    place = float(search["rf_x_deg"][column]), float(search["rf_y_deg"][column])
+    axes = {"y_deg": search["rf_map_y_deg"], "x_deg": search["rf_map_x_deg"]}
     numbers = {"image_id": data.responses.image_ids, "measured": measured, "predicted": predicted}
     return drawing(
         "prediction",
@@ -205,7 +205,7 @@ def _prediction(data: SessionData, neuron: str) -> Drawing:
         prediction_figure(
             measured,
             predicted,
-            xr.DataArray(search["place_score"][..., column], axes, list(axes)),
+            xr.DataArray(search["rf_map"][..., column], axes, list(axes)),
             place,
         ),
         pd.DataFrame(numbers),

@@ -183,7 +183,7 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
 
 
 def _experiments(config: Config, results: Layout) -> pd.DataFrame:
-    if not (config.experiments.make or config.experiments.own):
+    if not (config.experiments.make or config.experiments.custom):
         return pd.DataFrame()
     return read_csv(results.experiment_tuning, ("neuron_id", "experiment"))
 

@@ -85,7 +85,7 @@ _GRATINGS = "static gratings were shown"
 _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
 _NOTEBOOK = "`comparison.notebook`"
-_EXPERIMENTS = "`experiments.make` or `experiments.own`"
+_EXPERIMENTS = "`experiments.make` or `experiments.custom`"
 
 
 def _figures(folder: str, stage: str, shown: dict[str, tuple[str, str]]) -> dict[str, ResultFile]:
@@ -322,7 +322,7 @@ class Layout(Folder):
         "experiments",
         "experiments",
         {name: (f"experiment `{name}` on all neurons", "`experiments.make`") for name in STANDARD}
-        | {"own": ("your experiments on all neurons", "`experiments.own`")},
+        | {"custom": ("your experiments on all neurons", "`experiments.custom`")},
     )
 
     def neuron(self, neuron: str) -> NeuronLayout:

@@ -11,7 +11,7 @@ from meiflow.models.archive import ModelArchive
 from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.stages.common import stimulus_targets, wanted_neurons
-from meiflow.validation.confidence import regrets
+from meiflow.validation.confidence import fractions_of_own_optimum
 from meiflow.validation.trust import calibration
 
 
@@ -34,7 +34,7 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
         own = scores.loc[(neuron, "model")]
         folds, mei = archive.fold_models(neuron), read_array(results.neuron(neuron).mei)
         ascent = config.mei.steps, config.mei.step_size, config.mei.smoothing_exponent
-        shares = regrets(folds, mei, mean, contrast, *ascent, config.seed)
+        shares = fractions_of_own_optimum(folds, mei, mean, contrast, *ascent, config.seed)
         known = shares[np.isfinite(shares)]
         rows.append(
             {

@@ -30,7 +30,7 @@ from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
-from meiflow.stimuli.receptive_field import gradient_field, linear_field
+from meiflow.stimuli.receptive_field import gradient_rf, linear_rf
 
 _REACHED = 0.95
 _BATCH = 240  # images: what a batch of convolutional networks of one's own can take
@@ -310,8 +310,8 @@ def receptive_field(p: Population) -> Made:
     fields = []
     for model in track(p.models, "receptive fields", len(p.models)):
         samples = p.config.stimuli.field_samples
-        linear = linear_field(model, shape, spread, p.mean, samples, p.config.seed)
-        fields.append(np.stack([linear, gradient_field(model, shape, p.mean)]))
+        linear = linear_rf(model, shape, spread, p.mean, samples, p.config.seed)
+        fields.append(np.stack([linear, gradient_rf(model, shape, p.mean)]))
     both = np.stack(fields)
     table = _about(p, p.matched(both[:, 0])).drop(columns="matched_response")
     for k, name in enumerate(("linear", "gradient")):

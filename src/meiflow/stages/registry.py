@@ -339,7 +339,7 @@ def _stages() -> Iterator[Stage]:
         "summary",
         "Gather one row per fitted neuron.",
         "summary:summarise",
-        keys=("model.custom", "experiments.make", "experiments.own"),
+        keys=("model.custom", "experiments.make", "experiments.custom"),
         inputs=(
             "selection",
             "fitted_neurons",

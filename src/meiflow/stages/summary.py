@@ -62,7 +62,7 @@ def summarise(config: Config, results: Layout, has: SessionHas) -> None:
     measures.index = measures["neuron_id"].astype(str)
     loop = read_csv(results.closed_loop) if has.truth else None
     tuning = _recorded_tuning(results) if has.conditions else {}
-    experiments = [*config.experiments.make, *config.experiments.own]
+    experiments = [*config.experiments.make, *config.experiments.custom]
     measured = _experiments(results) if experiments else {}
     judged = _trust(results) if config.model.custom is None else {}
     control = read_csv(results.cross_validation)

@@ -44,8 +44,8 @@ from .preconditioning import walker_gain as walker_gain
 from .published import notebook_mei as notebook_mei
 from .published import walker_mei as walker_mei
 from .receptive_field import gradient as gradient
-from .receptive_field import gradient_field as gradient_field
-from .receptive_field import linear_field as linear_field
+from .receptive_field import gradient_rf as gradient_rf
+from .receptive_field import linear_rf as linear_rf
 from .regularisers import ContrastPenalty as ContrastPenalty
 from .regularisers import GreyDistance as GreyDistance
 from .regularisers import Laplacian as Laplacian

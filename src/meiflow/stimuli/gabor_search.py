@@ -81,7 +81,7 @@ def gabor_grid(config: Gabor, geometry: Geometry) -> NDArray[np.float64]:
     for wavelength in wavelengths:
         axes = np.meshgrid(
             180.0 * np.arange(config.orientations) / config.orientations,
-            np.asarray(config.envelopes) * wavelength,
+            np.asarray(config.sigmas_over_wavelength) * wavelength,
             config.aspects,
             places(geometry.height_deg, wavelength),
             places(geometry.width_deg, wavelength),

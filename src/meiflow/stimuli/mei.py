@@ -21,7 +21,7 @@ from meiflow.stimuli.stoppers import Stopper
 from meiflow.stimuli.updates import Ascent
 
 # Of the largest contrast there is; the first is about that of natural scenes.
-_LOUD = (0.5, 0.95)
+_HIGH_CONTRASTS = (0.5, 0.95)
 _NO_GRADIENT = 1e-12
 _SAME = 0.95  # of the best start: counted as having found the same response
 _LUMINANCE = (0.0, 1.0)
@@ -84,7 +84,7 @@ def mei_starts(
     return torch.cat([noise, torch.as_tensor(gabor)[None]])
 
 
-def wake(
+def reinitialise_silent(
     model: Model,
     starts: Tensor,
     smooth: Preconditioner,
@@ -104,7 +104,7 @@ def wake(
     """
     starts = held(starts, 0, 1)
     dead = _is_zero(gradient(model, starts, objective))
-    for share in _LOUD:
+    for share in _HIGH_CONTRASTS:
         for sign in (1, -1):
             if not bool(dead.any()):
                 return starts
@@ -113,10 +113,10 @@ def wake(
             if held.mask is not None:
                 loud = torch.where(held.mask, loud, held.rest(loud))
             found = gradient(model, loud, objective)
-            woken = dead & ~_is_zero(found)
+            revived = dead & ~_is_zero(found)
             toward = held(smooth(found, loud), 0, 1)
-            starts = torch.where(woken.reshape(-1, *[1] * (starts.ndim - 1)), toward, starts)
-            dead = dead & ~woken
+            starts = torch.where(revived.reshape(-1, *[1] * (starts.ndim - 1)), toward, starts)
+            dead = dead & ~revived
     return starts
 
 
@@ -136,7 +136,7 @@ def climb(
     seed: int | None = None,
     label: str = "",
 ) -> Optimised:
-    """Ascent over images or movies held to one mean and contrast, from starts that are woken.
+    """Ascent over images or movies held to one mean and contrast, re-initialising silent starts.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def climb(
     """
     return optimise(
         model,
-        wake(model, starts, smooth, held, objective),
+        reinitialise_silent(model, starts, smooth, held, objective),
         objective,
         preconditioners=(Tangent(_LUMINANCE, held.mask), smooth, UnitStd(held.contrast)),
         update=Ascent(step_size),
@@ -177,7 +177,7 @@ def most_exciting(
 
     Every step follows the FFT-smoothed gradient along the sphere of equal contrast, scaled
     to unit contrast, by a step that shrinks linearly, and projects the image back to its
-    mean and contrast. Starts below the neuron's threshold are woken first (`wake`).
+    mean and contrast. Silent starts, below the threshold of the neuron, are re-initialised first (`reinitialise_silent`).
 
     Parameters
     ----------

@@ -33,20 +33,20 @@ def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) 
     return found
 
 
-def gradient_field(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> NDArray[np.float32]:
+def gradient_rf(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> NDArray[np.float32]:
     """Gradient of the response at uniform grey, shape `shape`: ([channels, time,] height, width).
 
     Zero for a neuron whose even and odd parts cancel, a complex cell.
 
     Examples
     --------
-    >>> gradient_field(lambda stimuli: 3 * stimuli[:, 2, 3], (4, 5))[2].round(3)
+    >>> gradient_rf(lambda stimuli: 3 * stimuli[:, 2, 3], (4, 5))[2].round(3)
     array([0., 0., 0., 3., 0.], dtype=float32)
     """
     return gradient(model, torch.full((1, *shape), grey))[0].numpy()
 
 
-def linear_field(
+def linear_rf(
     model: Model,
     shape: tuple[int, ...],
     contrast: float,
@@ -75,7 +75,7 @@ def linear_field(
 
     Examples
     --------
-    >>> field = linear_field(lambda stimuli: (stimuli[:, 2, 3] - 0.5).relu(), (4, 5), contrast=0.1)
+    >>> field = linear_rf(lambda stimuli: (stimuli[:, 2, 3] - 0.5).relu(), (4, 5), contrast=0.1)
     >>> bool(abs(field[2, 3] - 0.5) < 0.05), float(abs(field[:2]).max())
     (True, 0.0)
     """

@@ -16,7 +16,7 @@ _RESTARTS = 3
 _GREY = 0.5
 
 
-def regrets(
+def fractions_of_own_optimum(
     others: Sequence[NeuronModel],
     mei: NDArray,
     mean: float,

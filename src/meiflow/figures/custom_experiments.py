@@ -19,7 +19,7 @@ _COLUMNS = 4
 _LINES = 6
 
 
-def draw_own(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
+def draw_custom(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
     """Draw an experiment over its two longest axes: lines for few values, otherwise a map.
 
     Parameters
@@ -71,7 +71,7 @@ def _places(values: pd.Index) -> Any:
     return values.to_numpy(float) if pd.api.types.is_numeric_dtype(values) else values.astype(str)
 
 
-def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
+def custom_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
     """Sheet of custom experiments, one row each; the first neurons, one column each.
 
     Parameters
@@ -94,7 +94,7 @@ def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
                     axes[line, column].axis("off")
                     continue
                 title = f"{row['neuron_id']}: {name}"
-                draw_own(axes[line, column], title, table, float(row["grey_response"]))
+                draw_custom(axes[line, column], title, table, float(row["grey_response"]))
         rest = {"experiment": len(found) - len(names), "neuron": len(summary) - len(shown)}
         more = [f"{n} more {what}{'s' * (n > 1)}" for what, n in rest.items() if n]
         note = f" ({' and '.join(more)} in tuning.csv)" if more else ""
