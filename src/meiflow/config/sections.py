@@ -140,6 +140,7 @@ class Config(Section):
         if gabors > _MOST_GABORS:
             raise ValueError(
                 f"gabor: the grid has {gabors:,} Gabors, more than {_MOST_GABORS:,}; give fewer "
-                "wavelengths, orientations, phases, sigmas_over_wavelength or aspects, or more spacing"
+                "wavelengths, orientations, phases, sigmas_over_wavelength or aspects, or a larger "
+                "spacing"
             )
         return self

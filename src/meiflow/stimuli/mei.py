@@ -177,7 +177,8 @@ def most_exciting(
 
     Every step follows the FFT-smoothed gradient along the sphere of equal contrast, scaled
     to unit contrast, by a step that shrinks linearly, and projects the image back to its
-    mean and contrast. Silent starts, below the threshold of the neuron, are re-initialised first (`reinitialise_silent`).
+    mean and contrast. Silent starts, below the threshold of the neuron, are re-initialised first
+    (`reinitialise_silent`).
 
     Parameters
     ----------
