@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meiflow.cli.app import app
 from meiflow.comparison.notebook import (
     NOTEBOOK,
     GaborRecipe,
@@ -22,9 +21,6 @@ from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.spectrum import dominant_orientation, peak_frequency, power_spectrum
-from meiflow.io.files import write_array, write_csv
-from meiflow.models.network import NeuronModel, save_model
-from meiflow.tables.stack import write_stack
 from tests.allen_gabors import DATA, KEYS
 
 SHAPE = (60, 96)
@@ -77,6 +73,7 @@ def test_the_published_gabor_is_of_other_conditions_than_the_best_ones(recorded)
 
 
 def table(counts, orientations=None, conditions=None):
+    """Gabor trials of neuron 7."""
     n = len(counts)
     return pd.DataFrame(
         {
@@ -235,82 +232,6 @@ def test_wrong_tables_are_refused():
         mean_gabor(trials[:2], "7", SHAPE)
     with pytest.raises(MeiflowError, match="1 Gabor conditions"):
         mean_gabor(trials.assign(condition_id=0), "7", SHAPE, GaborRecipe(best="conditions"))
-
-
-GRID = Geometry(30, 48)
-
-
-@pytest.fixture
-def results(tmp_path, rng):
-    """A results folder with one neuron, as the stages before leave it."""
-    template = patterns.gabor(GRID, -10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
-    state = {"kind": "ln", "filter": template, "offset": -0.1, "baseline": -2.0, "scale": 1.5}
-    import torch
-
-    state["filter"] = torch.as_tensor(template / np.abs(template).sum() * 20, dtype=torch.float32)
-    home = tmp_path / "neurons" / "7"
-    save_model(NeuronModel(GRID, -10.0, 5.0, [state], [1.0]), home / "model.pt")
-    image = (0.5 + 0.4 * template / np.abs(template).max()).astype(np.float32)
-    for name in ("mei", "gabor"):
-        write_array(image, home / f"{name}.npy")
-    write_array(np.stack([0 * image, image]), tmp_path / "stimuli" / "notebook_mei.npy")
-    logged = pd.DataFrame({"neuron_id": ["8", "7"], "logged_response": [0.0, 3.25]})
-    write_csv(logged, tmp_path / "stimuli" / "notebook_mei.csv")
-    stack = rng.uniform(size=(5, *GRID.shape)).astype(np.float32)
-    write_stack(stack, np.arange(5), GRID, tmp_path / "tables")
-    trials = table(rng.poisson(1.0, 40), rng.choice([0.0, 45.0, 90.0], 40))
-    write_csv(trials, tmp_path / "tables" / "gabor_trials.csv")
-    return tmp_path
-
-
-def run(results, *more):
-    from typer.testing import CliRunner
-
-    config = '{"image": {"height": 30, "width": 48}}'
-    words = ["notebook", "--config", config, "--tables", results / "tables", "--results", results]
-    words += ["--neuron", "7", "--output", results / "out", *more]
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return pd.read_csv(results / "out" / "notebook.csv")
-
-
-def test_the_stage_measures_everything_twice(results):
-    found = run(results)
-    names = ["notebook_mei", "notebook_gabor", "notebook_gabor_by_id", "mei", "recorded_gabor"]
-    assert found["stimulus"].tolist() == [name for name in names for _ in range(2)]
-    assert found["measured"].tolist() == ["notebook", "right"] * 5
-    wide = found.set_index(["stimulus", "measured"])
-    gabor = np.load(results / "out" / "notebook_gabor.npy")
-    for key, value in notebook_metrics(gabor).items():
-        assert wide.loc[("notebook_gabor", "notebook"), key] == pytest.approx(value, abs=1e-6)
-    # the same image under three names, measured alike; and the mean is in the notebook's spectrum
-    for name in ("mei", "recorded_gabor"):
-        one, other = wide.loc[(name, "right")], wide.loc[("notebook_mei", "right")]
-        assert one["symmetry_1"] == other["symmetry_1"]
-        assert wide.loc[(name, "notebook"), "symmetry_2"] > one["symmetry_2"]
-    assert found["logged_response"].dropna().tolist() == [3.25]
-    assert found["predicted_response"].notna().all()
-    assert found["matched_response"].notna().all()
-    assert len(wide.loc[("notebook_gabor", "right"), "orientations"].split()) == 3
-    for name in ("notebook_gabor.png", "notebook.png", "notebook.svg"):
-        assert (results / "out" / name).stat().st_size > 300
-
-
-def test_a_session_without_gabors_has_no_gabor_rows(results):
-    (results / "tables" / "gabor_trials.csv").unlink()
-    found = run(results, "--no-gabors")
-    assert found["stimulus"].unique().tolist() == ["notebook_mei", "mei"]
-    assert not (results / "out" / "notebook_gabor.npy").exists()
-
-
-def test_missing_inputs_are_named(results):
-    (results / "tables" / "gabor_trials.csv").unlink()
-    with pytest.raises(MeiflowError, match=r"gabor_trials\.csv: no such file"):
-        run(results)
-    write_array(np.zeros((20, 20)), results / "neurons" / "7" / "mei.npy")
-    with pytest.raises(MeiflowError, match=r"mei: an image of \(20, 20\) pixels"):
-        run(results, "--no-gabors")
 
 
 def test_the_notebooks_recipe_is_the_default():

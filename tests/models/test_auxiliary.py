@@ -1,16 +1,13 @@
 """Blank screens and gratings of the same session as training data."""
 
-import json
-
 import numpy as np
 import pytest
-from meiflow.tables.load import load_responses, load_trials
 
 from meiflow.config.config import parse_config
-from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.models.cross_validate import fit_all, learning_curve
+from meiflow.results.tables import read_responses, read_trials
 
 QUICK = {
     "wavelengths_deg": [12.0, 20.0],
@@ -25,42 +22,38 @@ QUICK = {
 
 
 @pytest.fixture(scope="module")
-def session(small_tables):
+def session(small_results):
     config = parse_config({"model": QUICK})
-    geometry = config.image.geometry
-    # the small session of the tests may have a grid of its own
-    stored = json.loads((small_tables / "images.json").read_text())
-    assert (stored["height"], stored["width"]) == geometry.shape
-    return config, load_responses(small_tables), load_trials(small_tables)
+    responses = read_responses(small_results, config.image.geometry)
+    return config, responses, read_trials(small_results)
 
 
-def test_blanks_are_one_grey_image_with_their_trials(session, small_tables):
+def gathered(kind, session, gratings=None):
     config, responses, trials = session
-    drawn = config.image.geometry, config.session.stimulus_parameters
-    extra = gather_auxiliary(small_tables, ["blank"], *drawn, trials, responses.neuron_ids)
+    shown = config.image.geometry, config.session.stimulus_parameters, trials
+    return gather_auxiliary([kind], *shown, gratings, responses.neuron_ids)
+
+
+def test_blanks_are_one_grey_image_with_their_trials(session, small_results):
+    config, responses, trials = session
+    extra = gathered("blanks", session)
     assert extra.images.shape == (1, *config.image.geometry.shape)
     assert (extra.images == 0.5).all()
-    blank = read_csv(small_tables / "blank_responses.csv")
+    blank = read_csv(small_results.blank_responses)
     np.testing.assert_allclose(extra.means[0], blank[responses.neuron_ids].to_numpy()[0], atol=1e-6)
     per_image = (trials.image_ids >= 0).sum() / len(responses.images)
     assert extra.weights == pytest.approx((trials.image_ids < 0).sum() / per_image)
 
 
-def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
+def test_gratings_are_drawn_as_they_were_shown(session, small_results):
     config, responses, trials = session
     geometry = config.image.geometry
-    if not (small_tables / "grating_responses.csv").exists():
-        pytest.skip("the small session shows no gratings")
-    extra = gather_auxiliary(
-        small_tables,
-        ["gratings"],
-        geometry,
-        config.session.stimulus_parameters,
-        trials,
-        responses.neuron_ids,
-    )
-    table = read_csv(small_tables / "grating_responses.csv")
+    table = read_csv(small_results.grating_responses)
+    extra = gathered("static_gratings", session, table)
     assert len(extra.images) == len(table)
+    np.testing.assert_array_equal(extra.means, table[responses.neuron_ids])
+    per_image = (trials.image_ids >= 0).sum() / len(responses.images)
+    np.testing.assert_allclose(extra.weights, table["repeats"] / per_image)
     assert extra.images.min() >= 0.1 - 1e-6
     assert extra.images.max() <= 0.9 + 1e-6
     flat = table["orientation"].eq(0).to_numpy()
@@ -74,18 +67,6 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_tables):
     fast = table["spatial_frequency"].eq(0.32).to_numpy() & flat
     seen = np.sinc(0.32 * geometry.dx) * 0.4
     assert np.abs(extra.images[fast] - 0.5).max() == pytest.approx(abs(seen), abs=0.05)
-
-
-def test_extra_stimuli_keep_their_neurons():
-    extra = AuxiliaryStimuli(np.zeros((1, 2, 3)), np.array([[1.0, 2.0, 3.0]]), np.ones(1))
-    assert extra.of([2, 0]).means.tolist() == [[3, 1]]
-
-
-def test_gratings_that_were_not_shown_are_missed(session, tmp_path):
-    config, responses, trials = session
-    drawn = config.image.geometry, config.session.stimulus_parameters
-    with pytest.raises(MeiflowError, match=r"model.learn_from: gratings were asked for"):
-        gather_auxiliary(tmp_path, ["gratings"], *drawn, trials, responses.neuron_ids)
 
 
 def test_extra_stimuli_teach_and_are_not_scored(session, rng):

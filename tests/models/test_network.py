@@ -10,7 +10,7 @@ from meiflow.config.sections import Model
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, features_at
-from meiflow.models.network import NeuronModel, load_ensemble, load_model, save_ensemble, save_model
+from meiflow.models.network import NeuronModel, load_model, save_model
 from meiflow.models.nonlinearity import positive
 from meiflow.models.ridge import Linear
 
@@ -69,20 +69,6 @@ def test_file_round_trip_without_running_code(model, rng, tmp_path):
 class _Bomb:
     def __reduce__(self):
         return (open, ("/tmp/meiflow-bomb", "w"))
-
-
-def test_an_ensemble_keeps_its_models_in_order(model, rng, tmp_path):
-    model, _ = model
-    other = NeuronModel(
-        GRID, 1.0, 2.0, model.mixture.states, [2.0 * w for w in model.mixture.weights]
-    )
-    save_ensemble([model, other], tmp_path / "ensemble.pt")
-    one, two = load_ensemble(tmp_path / "ensemble.pt", GRID)
-    images = rng.random((3, *GRID.shape))
-    np.testing.assert_array_equal(one.predict(images), model.predict(images))
-    np.testing.assert_allclose(two.predict(images), 2 * model.predict(images), rtol=1e-6)
-    with pytest.raises(MeiflowError, match="not a meiflow model"):
-        load_model(tmp_path / "ensemble.pt", GRID)
 
 
 def test_damaged_or_hostile_files_are_refused(tmp_path):

@@ -8,11 +8,12 @@ archive checks every entry that is read by its CRC; the others are not touched.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, out_of_memory
 from meiflow.images.geometry import Geometry
 from meiflow.io.writing import atomic
 from meiflow.models.documents import damaged, document_bytes, parse_document
@@ -116,19 +117,24 @@ class ModelArchive:
 
     def _content(self, neuron: str, name: str) -> bytes:
         with self._opened() as archive:
-            try:
-                return archive.read(f"{neuron}/{name}")
-            except KeyError:
-                raise MeiflowError(
-                    f"{self.path}: has no neuron {neuron}; fit the models again"
-                ) from None
-            except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-                raise damaged(self.path, error) from None
+            entry = f"{neuron}/{name}"
+            if entry not in archive.namelist():
+                raise MeiflowError(f"{self.path}: has no neuron {neuron}; fit the models again")
+            return archive.read(entry)
 
-    def _opened(self) -> zipfile.ZipFile:
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
         try:
-            return zipfile.ZipFile(self.path)
+            with zipfile.ZipFile(self.path) as archive:
+                # Of a file that was cut, the directory of a document within it is found.
+                if min((e.header_offset for e in archive.infolist()), default=0):
+                    raise zipfile.BadZipFile("no directory of all neurons")
+                yield archive
+        except MeiflowError:
+            raise
         except FileNotFoundError:
             raise MeiflowError(f"{self.path}: no such file; fit the models again") from None
-        except (zipfile.BadZipFile, IsADirectoryError) as error:
+        except Exception as error:  # a damaged archive fails in many ways
+            if out_of_memory(error) or isinstance(error, PermissionError):
+                raise
             raise damaged(self.path, error) from None

@@ -1,0 +1,47 @@
+"""Stimuli that models learn from beside the images, from the tables of a session."""
+
+import numpy as np
+import pytest
+
+from meiflow.config.config import parse_config
+from meiflow.errors import MeiflowError
+from meiflow.io.files import read_csv, write_csv
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_trials
+from meiflow.stages.auxiliary import auxiliary_stimuli
+
+GRATINGS = SessionHas(gratings=True)
+
+
+def extra_of(kinds, results, has, trials):
+    config = parse_config({"model": {"learn_from": ["scenes", *kinds]}})
+    return auxiliary_stimuli(config, results, has, trials, trials.neuron_ids[:2])
+
+
+def test_blanks_and_gratings_of_some_neurons(small_results):
+    trials = read_trials(small_results)
+    extra = extra_of(["blanks", "static_gratings"], small_results, GRATINGS, trials)
+    table = read_csv(small_results.grating_responses)
+    assert extra.means.shape == (1 + len(table), 2)
+    np.testing.assert_array_equal(extra.means[1:], table[trials.neuron_ids[:2]])
+    blank = read_csv(small_results.blank_responses)
+    np.testing.assert_allclose(extra.means[0], blank[trials.neuron_ids[:2]].iloc[0], atol=1e-7)
+    nothing = extra_of([], small_results, GRATINGS, trials)
+    assert nothing.images.shape == (0, 60, 96)
+    assert nothing.means.shape == (0, 2)
+
+
+def test_gratings_that_were_not_shown_are_missed(small_results):
+    """Whatever an earlier session has left there."""
+    trials = read_trials(small_results)
+    with pytest.raises(MeiflowError, match=r"model.learn_from: static_gratings were requested"):
+        extra_of(["static_gratings"], small_results, SessionHas(), trials)
+
+
+def test_gratings_of_other_neurons_are_told(small_results, tmp_path):
+    trials, results = read_trials(small_results), Layout(tmp_path)
+    table = read_csv(small_results.grating_responses)
+    write_csv(table.drop(columns=trials.neuron_ids[1]), results.grating_responses)
+    with pytest.raises(MeiflowError, match=rf"missing column {trials.neuron_ids[1]}"):
+        extra_of(["static_gratings"], results, GRATINGS, trials)

@@ -1,0 +1,141 @@
+"""The models stage: what it writes of neurons that can be fitted, and of those that cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from meiflow.config.config import parse_config
+from meiflow.errors import MeiflowError
+from meiflow.images.geometry import Geometry
+from meiflow.io.files import read_csv, write_csv
+from meiflow.models import cross_validate
+from meiflow.models.archive import ModelArchive
+from meiflow.models.search import image_folds
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons, require_selected
+from meiflow.results.tables import read_responses
+from meiflow.stages.fit_models import fit_models
+from meiflow.stages.fitted_neurons import take_fitted
+from tests.known import write_stack
+
+GRID = Geometry(12, 16)
+CONFIG = parse_config(
+    {
+        "image": {"height": 12, "width": 16},
+        "model": {
+            "base_models": ["v1", "ln"],
+            "wavelengths_deg": [30.0],
+            "orientations": 4,
+            "stride": 3,
+            "penalties": [0.1],
+            "folds": 3,
+            "learn_from": ["scenes"],
+            "gabor_energy": {"starts": 1, "steps": 2},
+        },
+    }
+)
+
+
+def write_tables(results):
+    """Four neurons, of which b is silent."""
+    rng = np.random.default_rng(3)
+    images = rng.random((15, 12, 16))
+    drive = np.stack([images[:, 2:8, k : k + 4].mean((1, 2)) for k in (2, 4, 6, 8)], 1)
+    counts = rng.poisson(20 * np.repeat(drive, 4, axis=0))
+    counts[:, 1] = 0
+    shown = np.repeat(np.arange(15), 4)
+    trials = pd.DataFrame(counts, columns=list("abcd")).assign(image_id=shown)
+    trials = trials.rename_axis("trial_id").reset_index()
+    long = trials.melt(["trial_id", "image_id"], var_name="neuron_id", value_name="spike_count")
+    write_csv(long[["trial_id", "neuron_id", "spike_count", "image_id"]], results.trials)
+    means = trials.drop(columns="trial_id").groupby("image_id").mean().reset_index()
+    write_csv(means, results.responses)
+    write_stack(results, images, GRID)
+    return means
+
+
+def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
+    whole, results = Layout(tmp_path / "whole"), Layout(tmp_path / "results")
+    write_tables(whole)
+    fragile_column = write_tables(results)["c"].to_numpy(float)
+    fit_models(CONFIG, whole, SessionHas(), 1)
+    fitters = cross_validate._fitters
+
+    def breaking(*arguments):
+        found = fitters(*arguments)
+        fit, size = found["ln"]
+
+        def broken(jobs):
+            if (np.abs(jobs.responses - fragile_column).max(axis=1) < 1e-9).any():
+                raise np.linalg.LinAlgError("did not converge")
+            return fit(jobs)
+
+        return found | {"ln": (broken, size)}
+
+    monkeypatch.setattr(cross_validate, "_fitters", breaking)
+    fit_models(CONFIG, results, SessionHas(), 1)
+    status = read_csv(results.fit_status).set_index("neuron_id")
+    assert status["fitted"].tolist() == [True, False, False, True]
+    assert status.loc["b", "reason"] == "its mean response is the same for all images"
+    assert status.loc["c", "reason"] == "the fit of ln broke off"
+    scores = read_csv(results.cross_validation).set_index(["neuron_id", "model"])
+    unbroken = read_csv(whole.cross_validation).set_index(["neuron_id", "model"])
+    assert np.isnan(scores.loc[("c", "model"), "cc_abs"])
+    assert list(scores.columns[:1]) == ["cc_abs"]
+    archive = ModelArchive(results.models, GRID)
+    assert archive.neurons == ["a", "d"]
+    for neuron in "ad":  # the others are what they were, up to the size of the batches
+        np.testing.assert_allclose(scores.loc[neuron], unbroken.loc[neuron], atol=1e-3)
+        archive.model(neuron)
+        folds = archive.fold_models(neuron)
+        assert len(folds) == 3
+        # each of them predicts the images of its fold as the cross-validation did, unseen
+        found = np.load(results.model_search)
+        n = "abcd".index(neuron)
+        names = [f"prediction_{name}" for name in found["base_models"]]
+        unseen = sum(w * found[k][:, n] for w, k in zip(found["weights"][n], names, strict=True))
+        shown = read_responses(results, GRID).images
+        held_out = image_folds(len(shown), 3, np.random.default_rng([CONFIG.seed, 2]))
+        for fold, test in zip(folds, held_out, strict=True):
+            np.testing.assert_allclose(fold.predict(shown[test]), unseen[test], rtol=1e-3)
+    with pytest.raises(MeiflowError, match="has no neuron c"):
+        archive.model("c")
+    assert not results.unfinished_fits.exists()
+    selection = {"neuron_id": list("abcd"), "selected": [True] * 3 + [False], "reason": "x"}
+    write_csv(pd.DataFrame(selection), results.selection)
+    take_fitted(results)
+    table = read_csv(results.fitted_neurons).set_index("neuron_id")
+    assert table["selected"].tolist() == [True, False, False, False]
+    assert table["status"].tolist() == ["modelled", "fit failed", "fit failed", "not selected"]
+    require_selected(results.fitted_neurons, "a")
+    assert fitted_neurons(results.fitted_neurons) == ["a"]
+    for neuron, message in (
+        ("c", "neuron c has no model: the fit of ln broke off"),
+        ("d", r"neuron d is not selected \(x\)"),
+        ("z", "'z' is not in this session"),
+    ):
+        with pytest.raises(MeiflowError, match=message):
+            require_selected(results.fitted_neurons, neuron)
+
+
+def test_what_was_fitted_is_written_as_it_was(tmp_path):
+    """Models and predictions of the same fit, and the same bytes once more."""
+    one, two = Layout(tmp_path / "one"), Layout(tmp_path / "two")
+    for results in (one, two):
+        write_tables(results)
+        fit_models(CONFIG, results, SessionHas(), 1)
+    for name in ("models", "cross_validation", "fold_scores", "fit_status", "model_search"):
+        first, second = getattr(one, name), getattr(two, name)
+        assert first.read_bytes() == second.read_bytes(), name
+    archive = ModelArchive(one.models, GRID)
+    search = np.load(one.model_search, allow_pickle=False)
+    for i, neuron in enumerate("abcd"):
+        if neuron != "b":
+            model = archive.model(neuron)
+            assert (model.x, model.y) == (search["rf_x_deg"][i], search["rf_y_deg"][i])
+            weights = search["weights"][i]
+            kinds = [kind for kind, w in zip(search["base_models"], weights, strict=True) if w > 0]
+            assert [s["kind"] for s in archive.fold_models(neuron)[0].mixture.states] == kinds
