@@ -1,8 +1,8 @@
-"""Recorded tuning: what the Gabors and static gratings of the session say of each neuron.
+"""Recorded tuning of each neuron to the Gabors and static gratings of the session.
 
-The definitions are those of AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
-(``tests/tables/test_tuning.py`` compares them); positions are screen coordinates, to which AllenSDK
-adds 50 degrees in azimuth and 10 in elevation.
+Definitions follow AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
+(``tests/tables/test_tuning.py`` compares them). Positions are screen coordinates; AllenSDK adds 50
+degrees to the azimuth and 10 to the elevation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FEWEST_SPIKES = 10
 def receptive_fields(
     gabors: pd.DataFrame, neuron_ids: list[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean count at every Gabor position, over orientations.
+    """Mean count at every Gabor position, averaged over orientations.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def receptive_fields(
     Returns
     -------
     fields : ndarray, shape (neurons, rows, columns)
-        Row 0 is the highest position; NaN where a position was not shown.
+        Row 0 is the highest position; NaN for positions that were not shown.
     x, y : ndarray
-        Degrees of the columns (increasing) and rows (decreasing).
+        Positions in degrees of the columns (increasing) and rows (decreasing).
     """
     at = gabors.groupby(["y_position", "x_position"])[neuron_ids].mean()
     y = np.sort(gabors["y_position"].unique())[::-1]
@@ -51,17 +51,17 @@ def receptive_fields(
 def field_centre(
     field: NDArray, x: NDArray, y: NDArray, threshold_stds: float = 1.0
 ) -> tuple[float, float, float]:
-    """Centre (degrees) and area (square degrees) of one receptive field.
+    """Centre (degrees) and area (square degrees) of a receptive field.
 
-    The field is smoothed by a Gaussian of one grid step; the centre is the centre of mass of the
-    connected region around the peak that stays within `threshold_stds` standard deviations of it
+    The field is smoothed with a Gaussian of one grid step; the centre is the centre of mass of the
+    connected region around the peak that is within `threshold_stds` standard deviations of it
     (Siegle et al. 2021). NaN for a flat or incomplete field.
 
     Notes
     -----
-    Allen's released table used one standard deviation, AllenSDK 2.16 uses half of one. Both smooth
-    whole numbers, which SciPy rounds down again; with counts given as integers this function
-    returns their numbers, with means the exact ones.
+    Allen's released table used one standard deviation; AllenSDK 2.16 uses half of one. Both smooth
+    integers, which SciPy rounds down again; for integer counts this function returns the same
+    values, and for means the exact ones.
     """
     from scipy import ndimage
 
@@ -70,7 +70,7 @@ def field_centre(
     smooth = ndimage.gaussian_filter(field, 1)
     regions, _ = ndimage.label(smooth > smooth.max() - threshold_stds * smooth.std())
     peak = regions[np.unravel_index(smooth.argmax(), smooth.shape)]
-    if not peak:  # smoothing whole numbers can leave a flat field
+    if not peak:  # smoothing integers can result in a flat field
         return np.nan, np.nan, np.nan
     region = regions == peak
     row, column = ndimage.center_of_mass(region)
@@ -117,9 +117,9 @@ def grating_preferences(
 def tuning_table(
     neuron_ids: list[str], gabors: pd.DataFrame | None, gratings: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """One row per neuron with `COLUMNS`; empty where the stimulus was not shown.
+    """Table of `COLUMNS`, one row per neuron; empty if the stimulus was not shown.
 
-    A receptive field is given for neurons with at least 10 spikes to the Gabors.
+    Receptive fields are given for neurons with at least 10 spikes during the Gabors.
     """
     table = pd.DataFrame(np.nan, index=range(len(neuron_ids)), columns=list(COLUMNS))
     if gabors is not None:
