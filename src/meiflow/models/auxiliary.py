@@ -1,4 +1,4 @@
-"""What the same session showed beside its images, as further training data."""
+"""Other stimuli of the session, used as additional training data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from meiflow.tables.counts import Trials
 
 @dataclass(frozen=True)
 class AuxiliaryStimuli:
-    """Stimuli that are learned from, and never scored.
+    """Stimuli used for fitting but never scored.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class AuxiliaryStimuli:
     means : ndarray, shape (stimuli, neurons)
         Mean counts per presentation.
     weights : ndarray, shape (stimuli,)
-        Trials over the mean number of trials of the images.
+        Number of trials divided by the mean number of trials of the images.
     """
 
     images: NDArray[np.float32]
@@ -36,12 +36,12 @@ class AuxiliaryStimuli:
 
     @classmethod
     def nothing(cls, geometry: Geometry, neurons: int) -> AuxiliaryStimuli:
-        """No stimulus."""
+        """An empty set of stimuli."""
         empty = np.empty((0, *geometry.shape), np.float32)
         return cls(empty, np.empty((0, neurons)), np.empty(0))
 
     def of(self, columns: list[int]) -> AuxiliaryStimuli:
-        """Of some neurons."""
+        """The same stimuli for some of the neurons."""
         return AuxiliaryStimuli(self.images, self.means[:, columns], self.weights)
 
 
@@ -53,21 +53,21 @@ def gather_auxiliary(
     gratings: pd.DataFrame | None,
     neurons: list[str],
 ) -> AuxiliaryStimuli:
-    """Gather further stimuli of a session.
+    """Collect additional stimuli of a session.
 
     Parameters
     ----------
     kinds : sequence of str
-        ``blanks``: grey screens between the images; ``static_gratings``, drawn in degrees; others
-        are left out, such as ``scenes``, the images themselves.
+        ``blanks``: grey screens between images; ``static_gratings``, rendered in degrees. Others,
+        such as ``scenes``, are the images themselves and are skipped.
     shown : StimulusParameters
-        What the gratings looked like.
+        Parameters of the recorded gratings.
     trials : Trials
-        Of the images and blanks.
+        Trials of images and blanks.
     gratings : DataFrame or None
-        One row per grating: its parameters, ``repeats`` and the mean counts of `neurons`.
+        One row per grating, with parameters, ``repeats`` and the mean counts of `neurons`.
     neurons : list of str
-        Columns wanted.
+        Requested neurons.
     """
     found = AuxiliaryStimuli.nothing(geometry, len(neurons))
     for kind in kinds:

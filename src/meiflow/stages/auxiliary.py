@@ -22,7 +22,7 @@ def auxiliary_stimuli(
     Raises
     ------
     MeiflowError
-        If gratings are asked for and the session showed none.
+        If gratings are requested and the session showed none.
     """
     return gather_auxiliary(
         config.model.learn_from,
@@ -37,7 +37,7 @@ def auxiliary_stimuli(
 def _gratings(results: Layout, has: SessionHas, neurons: list[str]) -> pd.DataFrame:
     if not has.gratings:
         raise MeiflowError(
-            "model.learn_from: gratings were asked for, but this session has no static gratings; "
+            "model.learn_from: static_gratings were requested, but this session has no static gratings; "
             "leave them out"
         )
     keys = PARAMETRIC["static_gratings"]

@@ -1,8 +1,8 @@
-"""Recorded tuning: what the Gabors and static gratings of the session say of each neuron.
+"""Recorded tuning of each neuron to the Gabors and static gratings of the session.
 
-The definitions are those of AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
-(``tests/tables/test_tuning.py`` compares them); positions are screen coordinates, to which AllenSDK
-adds 50 degrees in azimuth and 10 in elevation.
+Definitions follow AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
+(``tests/tables/test_tuning.py`` compares them). Positions are screen coordinates; AllenSDK adds 50
+degrees to the azimuth and 10 to the elevation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FEWEST_SPIKES = 10
 
 
 def receptive_fields(gabors: pd.DataFrame, neuron_ids: list[str]) -> xr.DataArray:
-    """Mean count at every Gabor position, over orientations.
+    """Mean count at every Gabor position, averaged over orientations.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def receptive_fields(gabors: pd.DataFrame, neuron_ids: list[str]) -> xr.DataArra
     Returns
     -------
     DataArray, dims (neuron_id, y_deg, x_deg)
-        ``y_deg`` decreases, as rows of an image do; NaN where a position was not shown.
+        ``y_deg`` decreases, as in the rows of an image; NaN for positions that were not shown.
 
     Examples
     --------
@@ -61,10 +61,10 @@ def receptive_fields(gabors: pd.DataFrame, neuron_ids: list[str]) -> xr.DataArra
 
 
 def field_centre(field: xr.DataArray, threshold_stds: float = 1.0) -> tuple[float, float, float]:
-    """Centre (degrees) and area (square degrees) of one receptive field.
+    """Centre (degrees) and area (square degrees) of a receptive field.
 
-    The field is smoothed by a Gaussian of one grid step; the centre is the centre of mass of the
-    connected region around the peak that stays within `threshold_stds` standard deviations of it
+    The field is smoothed with a Gaussian of one grid step; the centre is the centre of mass of the
+    connected region around the peak that is within `threshold_stds` standard deviations of it
     (Siegle et al. 2021). NaN for a flat or incomplete field.
 
     Parameters
@@ -75,9 +75,9 @@ def field_centre(field: xr.DataArray, threshold_stds: float = 1.0) -> tuple[floa
 
     Notes
     -----
-    Allen's released table used one standard deviation, AllenSDK 2.16 uses half of one. Both smooth
-    whole numbers, which SciPy rounds down again; with counts given as integers this function
-    returns their numbers, with means the exact ones.
+    Allen's released table used one standard deviation; AllenSDK 2.16 uses half of one. Both smooth
+    integers, which SciPy rounds down again; for integer counts this function returns the same
+    values, and for means the exact ones.
     """
     from scipy import ndimage
 
@@ -87,7 +87,7 @@ def field_centre(field: xr.DataArray, threshold_stds: float = 1.0) -> tuple[floa
     smooth = ndimage.gaussian_filter(counts, 1)
     regions, _ = ndimage.label(smooth > smooth.max() - threshold_stds * smooth.std())
     peak = regions[np.unravel_index(smooth.argmax(), smooth.shape)]
-    if not peak:  # smoothing whole numbers can leave a flat field
+    if not peak:  # smoothing integers can result in a flat field
         return np.nan, np.nan, np.nan
     region = regions == peak
     row, column = ndimage.center_of_mass(region)
@@ -134,9 +134,9 @@ def grating_preferences(
 def tuning_table(
     neuron_ids: list[str], gabors: pd.DataFrame | None, gratings: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """One row per neuron with `COLUMNS`; empty where the stimulus was not shown.
+    """Table of `COLUMNS`, one row per neuron; empty if the stimulus was not shown.
 
-    A receptive field is given for neurons with at least 10 spikes to the Gabors.
+    Receptive fields are given for neurons with at least 10 spikes during the Gabors.
     """
     table = pd.DataFrame(np.nan, index=range(len(neuron_ids)), columns=list(COLUMNS))
     if gabors is not None:
