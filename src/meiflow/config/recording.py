@@ -235,6 +235,11 @@ class Selection(Section):
         le=100_000,
         description="shuffles behind oracle_p, resamples behind its interval",
     )
+    raster: Literal["rastermap", "clustering"] = Field(
+        default="rastermap",
+        description="order of the raster plot: by the package rastermap, or from a hierarchical "
+        "clustering",
+    )
     notebook_measures: bool = Field(
         default=False, description="add the notebook's measures, to compare or to select by"
     )

@@ -1,51 +1,94 @@
 """The order of neurons in a raster plot: similar ones beside each other.
 
-Rastermap (Stringer et al. 2025) looks for the order in which a matrix of time-lagged
-correlations is most like a fixed one that falls off with the distance between places. Here that
-same goal, for single neurons, is climbed from the optimal leaf ordering of a hierarchical
-clustering (Bar-Joseph et al. 2001), each move of a segment to any other place being judged at
-once from tables of sums: the package's own search judges each by itself and takes a minute and
-more for 135 neurons (``benchmarks/selection_speed.py``).
+The package rastermap (Stringer et al. 2025) looks for the order in which a matrix of time-lagged
+correlations is most like a fixed one that falls off with the distance between places. The order
+by clustering, the other choice, has the same goal, for single neurons: it is climbed from the
+optimal leaf ordering of a hierarchical clustering (Bar-Joseph et al. 2001), each move of a segment
+to any other place being judged at once from tables of sums, while the package judges each by
+itself (``benchmarks/selection_speed.py`` compares them).
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-LOCALITY = 0.15
-TIME_LAG_BINS = 15
-COMPONENTS = 64
+from meiflow.selection.rastermap import COMPONENTS, LOCALITY, TIME_LAG_BINS, rastermap_order
+
 # The tables of sums need about 130 n^3 bytes and n^3 time; beyond, the leaf ordering stands.
 MOST_NEURONS = 150
 _MOST_MOVES = 400
 _SMALLEST_GAIN = 1e-3
 
 
-def raster_order(counts: NDArray) -> NDArray[np.int64]:
+def raster_order(
+    counts: NDArray, method: Literal["rastermap", "clustering"] = "rastermap", seed: int = 0
+) -> NDArray[np.int64]:
     """Neurons in an order that puts similar activity side by side.
 
     Parameters
     ----------
     counts : ndarray, shape (bins, neurons)
         Binned activity; every neuron is z-scored.
+    method : {"rastermap", "clustering"}
+        The package rastermap, or `clustering_order`.
+    seed : int
+        Of the k-means in rastermap, which more than 50 neurons go through; the order by
+        clustering has nothing random.
 
     Returns
     -------
     ndarray of int, shape (neurons,)
-        ``counts[:, order]`` is sorted; neurons that never vary come last.
+        ``counts[:, order]`` is sorted; neurons that never vary or have a value that is not finite
+        come last.
+
+    Raises
+    ------
+    MeiflowError
+        If the package rastermap fails.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> wave = np.sin(np.arange(90)[:, None] / 9 - np.array([0.0, 0.6, 0.2, 0.8, 0.4]))
+    >>> raster_order(wave, "clustering")
+    array([0, 2, 4, 1, 3])
     """
-    varies = np.flatnonzero(counts.std(axis=0) > 0)
-    constant = np.setdiff1d(np.arange(counts.shape[1]), varies)
+    finite = np.flatnonzero(np.isfinite(counts).all(axis=0))
+    varies = finite[np.ptp(counts[:, finite], axis=0) > 0]
+    rest = np.setdiff1d(np.arange(counts.shape[1]), varies)
     if len(varies) < 3:
-        return np.concatenate([varies, constant])
+        return np.concatenate([varies, rest])
     z = counts[:, varies].astype(float)
     z = (z - z.mean(axis=0)) / z.std(axis=0)
+    order = clustering_order(z) if method == "clustering" else rastermap_order(z, seed)
+    return np.concatenate([varies[order], rest])
+
+
+def clustering_order(z: NDArray) -> NDArray[np.int64]:
+    """Optimal leaf ordering, from which up to 150 neurons climb rastermap's goal.
+
+    Parameters
+    ----------
+    z : ndarray, shape (bins, neurons)
+        z-scored activity, finite; all neurons vary.
+
+    Returns
+    -------
+    ndarray of int, shape (neurons,)
+
+    References
+    ----------
+    Bar-Joseph, Z., Gifford, D. K. & Jaakkola, T. S. (2001). Fast optimal leaf ordering for
+    hierarchical clustering. Bioinformatics 17, S22-S29.
+    """
     order = leaf_order(np.corrcoef(z.T))
-    if len(varies) <= MOST_NEURONS:
+    if len(order) <= MOST_NEURONS:
         similarity = lagged_similarity(z)[np.ix_(order, order)]
         order = order[climb(similarity, matching_weights(len(order)))]
-    return np.concatenate([varies[order], constant])
+    return order
 
 
 def leaf_order(correlation: NDArray) -> NDArray[np.int64]:

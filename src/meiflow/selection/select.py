@@ -193,7 +193,7 @@ def select_neurons(
     table = pd.concat([table, measure_session(images, shown)], axis=1)
     raster = read_raster(tables / "raster.npz")
     place = np.empty(len(table), dtype=np.int64)
-    place[raster_order(raster.counts)] = np.arange(len(table))
+    place[raster_order(raster.counts, config.selection.raster, config.seed)] = np.arange(len(table))
     table["raster_place"] = place
     if config.selection.notebook_measures:
         table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
