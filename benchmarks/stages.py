@@ -8,7 +8,7 @@ is no less, since Snakemake misses the last CPU seconds of a job. The notebook's
 
 counting      AllenSDK's list of spikes by presentation, grouped (measured whole)
 oracle        masks over the long table, 50 repetitions (1 repetition of 2 neurons measured)
-raster order  the package rastermap with the notebook's settings, if installed (measured whole)
+raster order  the package rastermap with the notebook's settings (measured whole)
 training      one convolutional network for each neuron, fold and shuffled twin (1 measured)
 MEI           1000 steps of its ascent in that network, neuron by neuron (``--steps`` measured)
 Gabor search  our Gabors, rendered and shown to that network, neuron by neuron (512 measured)
@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
@@ -33,7 +32,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from benchmarks.selection_speed import notebook_oracle
+from benchmarks.selection_speed import notebook_oracle, single_neurons
 from snakemake.utils import update_config
 
 from meiflow.combined.gather import costs
@@ -89,19 +88,6 @@ def counting(nwb: Path, areas: tuple[str, ...] | None, quality: Any) -> tuple[fl
     return ours, cpu(listed)[0]
 
 
-def raster(results: Layout) -> float | None:
-    """CPU seconds of the package with the notebook's settings."""
-    if importlib.util.find_spec("rastermap") is None:
-        return None
-    package = importlib.import_module("rastermap")
-    counts = read_raster(results).counts
-    z = ((counts - counts.mean(0)) / np.maximum(counts.std(0), 1e-9)).astype(np.float32)
-    model = package.Rastermap(
-        n_clusters=None, n_PCs=64, locality=0.15, time_lag_window=15, grid_upsample=0, verbose=False
-    )
-    return cpu(lambda: model.fit(z.T))[0]
-
-
 Row = tuple[str, float, float, str]
 
 
@@ -118,12 +104,10 @@ def before_models(config: Config, results: Layout) -> list[Row]:
     theirs, _ = cpu(lambda: [notebook_oracle(long, one) for one in asked])
     theirs *= len(trials.neuron_ids) * REPETITIONS / ORACLES
     rows.append(("oracle", mine, theirs, f"{ORACLES} neurons, 1 of {REPETITIONS} repetitions"))
-    package = raster(results)
-    if package is None:
-        print("rastermap is not installed: the raster order is left out")
-    else:
-        mine, _ = cpu(lambda: raster_order(read_raster(results).counts))
-        rows.append(("raster order", mine, package, "whole"))
+    counts = read_raster(results).counts
+    mine, _ = cpu(lambda: raster_order(counts))
+    theirs, _ = cpu(lambda: single_neurons(counts))
+    rows.append(("raster order", mine, theirs, "whole"))
     return rows
 
 

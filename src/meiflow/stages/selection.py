@@ -44,7 +44,8 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
         table = pd.concat([table, measure_session(images, shown)], axis=1)
         raster = read_raster(results)
         place = np.empty(len(table), dtype=np.int64)
-        place[raster_order(raster.counts)] = np.arange(len(table))
+        order = raster_order(raster.counts, config.selection.raster, config.seed)
+        place[order] = np.arange(len(table))
         table["raster_place"] = place
         if config.selection.notebook_measures:
             table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
