@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from meiflow.selection.select import selected_neurons
 
 from meiflow.config.config import parse_config, resolved
 from meiflow.errors import MeiflowError
