@@ -47,6 +47,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-nodeps.txt
 	  $(VENV)/bin/python -m pip install --quiet -r requirements.lock && \
 	  $(VENV)/bin/python -m pip install --quiet --no-deps -r requirements-nodeps.txt -e . ; \
 	fi
+	$(VENV)/bin/python -c 'import rastermap'  # compiled here once, 20 s, not in the first job
 	touch $@
 
 slurm-env: $(STAMP).slurm

@@ -18,9 +18,9 @@ import torch
 from benchmarks.sessions import default_document, fitted_session
 
 from meiflow.config.names import SHOWN_PROCEDURES
-from meiflow.stages.procedures import load_population, make_procedure
-from meiflow.stages.stimuli import make_recorded_gabor
-from meiflow.validation.closed_loop import close_loop
+from meiflow.progress import log_to_stderr
+from meiflow.stages.closed_loop import close_loop
+from meiflow.stages.procedures import make_procedure
 
 
 def closed_loop(
@@ -30,21 +30,18 @@ def closed_loop(
     document = default_document(seed)
     if kinds:
         document["session"]["simulation"]["kinds"] = kinds
+    document["stimuli"]["make"] = list(SHOWN_PROCEDURES)
     made = fitted_session(document, folder)
-    config, responses, neurons = made.config, made.responses, made.neurons
-    for neuron, home in neurons.items():
-        model = home / "model.pt"
-        make_recorded_gabor(config, model, responses.images, made.tables, neuron, home)
-    population = load_population(config, responses.image_ids, responses.images, neurons)
+    results = made.results
     for name in SHOWN_PROCEDURES:
-        make_procedure(name, population, made.stimuli)
-    output = folder / "closed_loop.csv"
-    close_loop(config, made.truth, responses.images, neurons, True, output, made.stimuli)
-    kinds = pd.read_csv(made.truth)[["neuron_id", "kind"]]
-    selection = pd.read_csv(made.selection).merge(kinds, on="neuron_id")
-    return pd.read_csv(folder / "closed_loop.csv").assign(seed=seed), selection
+        make_procedure(made.config, results, name)
+    close_loop(made.config, results, made.has)
+    truth = pd.read_csv(results.truth)[["neuron_id", "kind"]]
+    selection = pd.read_csv(results.selection).merge(truth, on="neuron_id")
+    return pd.read_csv(results.closed_loop).assign(seed=seed), selection
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

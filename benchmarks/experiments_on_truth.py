@@ -18,6 +18,8 @@ import pandas as pd
 import torch
 from benchmarks.sessions import default_document, fitted_session
 
+from meiflow.progress import log_to_stderr
+from meiflow.results.layout import Layout
 from meiflow.simulation.truth import GABOR_KINDS
 from meiflow.stages.experiments import run_population
 
@@ -28,8 +30,8 @@ def session(units: int, seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataF
     document["session"]["simulation"]["units"] = {"VISam": units}
     document["mei"] |= {"restarts": 1, "steps": 10}  # the best Gabor is what matters here
     made = fitted_session(document, folder)
-    summary = run_population(made.config, made.neurons).summary
-    return summary, pd.read_csv(made.truth, dtype={"neuron_id": str})
+    summary = run_population(made.config, made.results, made.neurons).summary
+    return summary, pd.read_csv(made.results.truth, dtype={"neuron_id": str})
 
 
 def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
@@ -56,6 +58,7 @@ def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=48)
@@ -64,9 +67,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.results:
+        results = Layout(arguments.results)
         summary, truth = (
-            pd.read_csv(arguments.results / name, dtype={"neuron_id": str})
-            for name in ("experiments/summary.csv", "session/truth.csv")
+            pd.read_csv(path, dtype={"neuron_id": str})
+            for path in (results.experiment_summary, results.truth)
         )
     else:
         with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,23 +22,27 @@ from numpy.typing import NDArray
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Network
 from meiflow.images.geometry import Geometry
+from meiflow.models.archive import ModelArchive
 from meiflow.models.cnn import NetworkFitter
-from meiflow.models.documents import read_document
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
-from meiflow.progress import track
+from meiflow.progress import log_to_stderr, track
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_responses
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.simulate import DISPLAY, simulate_session
+from meiflow.simulation.simulate import DISPLAY
 from meiflow.simulation.truth import DEFAULT_KINDS, SHAPE_KINDS, render_filters, true_drive
-from meiflow.stages.models import fit_models
+from meiflow.stages.fit_models import fit_models
+from meiflow.stages.simulate import simulate
 from meiflow.stages.tables import build_tables
-from meiflow.tables.load import Responses, load_responses
+from meiflow.tables.counts import Responses
 
 FRESH = 200
-MEMBERS = ("v1", "ln", "gabor_energy")
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--per-kind", type=int, default=10)
@@ -60,15 +63,14 @@ def main() -> None:
     config = parse_config({"seed": arguments.seed, "session": {"simulation": simulation}})
     geometry = config.image.geometry
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        nwb, frames, truth = folder / "s.nwb", folder / "frames", folder / "truth.csv"
-        simulate_session(config, nwb, frames, truth)
-        build_tables(config, frames, nwb, folder)
-        responses = load_responses(folder)
+        results = Layout(name)
+        simulate(config, results)
+        build_tables(config, results, results.scenes, results.session_file)
+        responses = read_responses(results)
         began = time.monotonic()
-        fit_models(config, folder, folder, threads=2)
+        fit_models(config, results, SessionHas.found(results), threads=2)
         ours = time.monotonic() - began
-        known = pd.read_csv(truth, dtype={"neuron_id": str}).set_index("neuron_id")
+        known = pd.read_csv(results.truth, dtype={"neuron_id": str}).set_index("neuron_id")
         known = known.loc[responses.neuron_ids]
         shape = (config.session.simulation.frame_height, config.session.simulation.frame_width)
         rng = np.random.default_rng([arguments.seed, 99])
@@ -76,16 +78,16 @@ def main() -> None:
         display = resize(drawn / 255.0, DISPLAY.shape).astype(float)
         rate = true_drive(render_filters(known, DISPLAY), display.reshape(FRESH, -1))
         images = resize(display, geometry.shape)
-        document = read_document(folder / "models.pt")["neurons"]
+        archive = ModelArchive(results.models, geometry)
         rows = []
         for column, neuron in enumerate(responses.neuron_ids):
-            own = document[neuron]
-            row = {"kind": known["kind"].iloc[column]}
-            alone = np.eye(len(MEMBERS)).tolist()
-            for member, weights in zip(("model", *MEMBERS), (own["weights"], *alone), strict=True):
-                model = NeuronModel(geometry, 0.0, 0.0, own["members"], weights)
-                row[member] = np.corrcoef(model.predict(images), rate[:, column])[0, 1]
-            rows.append(row)
+            models = {"model": archive.model(neuron)}
+            models |= {kind: archive.member(neuron, kind) for kind in config.model.base_models}
+            scores = {
+                kind: np.corrcoef(model.predict(images), rate[:, column])[0, 1]
+                for kind, model in models.items()
+            }
+            rows.append({"kind": known["kind"].iloc[column]} | scores)
         table = pd.DataFrame(rows)
         first = [int(np.flatnonzero(known["kind"] == kind)[0]) for kind in kinds]
         chosen = first[: arguments.scratch]

@@ -26,9 +26,12 @@ import pandas as pd
 import yaml
 from tests.session.warehouse import SESSION, warehouse
 
+from meiflow.config.config import parse_config
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_trials
 from meiflow.session.schedule import build_schedule
+from meiflow.session.source import session_files
 from meiflow.simulation.nwb_writer import Recording, write_nwb
-from meiflow.tables.load import load_trials
 
 AREAS = ("VISam", "VISp", "VISl", "VISal", "CA1", "LGd")
 CHANNELS = 374
@@ -162,18 +165,18 @@ def chain(nwb: Path, folder: Path) -> None:
         session = {"source": "allen", "id": str(SESSION), "bucket": server.bucket}
         config = {"session": session | {"warehouse": server.address}}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        here = {"config": folder / "config.yaml", "images": folder / "natural_scenes"}
-        here |= {"nwb": folder / "copy" / f"session_{SESSION}.nwb"}
-        common = [f"--{key}={value}" for key, value in here.items()]
+        results, data = Layout(folder / "results"), folder / "data"
+        files = session_files(parse_config(config), results.root, data)
+        common = [f"--config={folder / 'config.yaml'}", f"--results={results.root}"]
         for stage, more in (
-            ("download", [f"--cache={folder / 'cache'}", f"--output={folder / 'download.json'}"]),
-            ("tables", [f"--output={folder / 'tables'}"]),
+            ("download", [f"--data={data}"]),
+            ("tables", [f"--images={files.images}", f"--nwb={files.nwb}"]),
         ):
             _, seconds, memory = child(STAGE, stage, *common, *more)
             print(f"meiflow {stage}: {seconds:.1f} s, peak {memory:.2f} GB")
         start = time.perf_counter()
-        load_trials(folder / "tables")
-        size = (folder / "tables" / "trials.csv").stat().st_size / 1e6
+        read_trials(results)
+        size = results.trials.stat().st_size / 1e6
         print(f"trials.csv: {size:.0f} MB, read and checked in {time.perf_counter() - start:.2f} s")
 
 

@@ -31,13 +31,14 @@ from numpy.typing import NDArray
 from meiflow.config.config import load_config
 from meiflow.config.sections import Gabor
 from meiflow.images.geometry import Geometry
-from meiflow.images.projection import contrast_targets
+from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
-from meiflow.models.stored import stored_models
-from meiflow.selection.select import selected_neurons
+from meiflow.progress import log_to_stderr
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
 from meiflow.simulation.truth import render_filters, true_drive
+from meiflow.stages.common import stimulus_targets
 from meiflow.stimuli.gabor_search import GaborFit, best_gabors, gabor_grid, render
-from meiflow.tables.stack import read_stack
 
 ROOT = Path(__file__).resolve().parents[1]
 PART = 1024  # Gabors that the way neuron by neuron is timed with
@@ -125,6 +126,7 @@ def described(found: dict[str, list[GaborFit]], truth: Path, ids: list[str]) -> 
     return table
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "demo")
@@ -132,12 +134,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    results, threads = arguments.results, arguments.threads
+    results, threads = Layout(arguments.results), arguments.threads
     config = load_config(ROOT / "config.yaml")
     geometry = config.image.geometry
-    mean, contrast = contrast_targets(config.mei, read_stack(results / "tables", geometry)[1])
-    ids = selected_neurons(results / "selection" / "neurons.csv")
-    models = stored_models(config, results / "models" / "models.pt", ids)
+    mean, contrast = stimulus_targets(config, results)
+    ids = fitted_neurons(results.fitted_neurons)
+    archive = ModelArchive(results.models, geometry)
+    models = [archive.model(neuron) for neuron in ids]
     many = (models * -(-arguments.neurons // len(models)))[: arguments.neurons]
 
     def search(
@@ -163,7 +166,7 @@ def main() -> None:
     found["about the place"] = [
         search([model], config.gabor, local_grid(model.x, model.y))[0] for model in models
     ]
-    print(described(found, results / "session" / "truth.csv", ids).round(3).to_string())
+    print(described(found, results.truth, ids).round(3).to_string())
 
 
 if __name__ == "__main__":

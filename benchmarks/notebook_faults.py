@@ -18,7 +18,6 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.comparison.compare import image_similarity
 from meiflow.comparison.notebook import (
     NOTEBOOK,
     GaborRecipe,
@@ -29,18 +28,23 @@ from meiflow.comparison.notebook import (
 )
 from meiflow.figures.overview import show_image
 from meiflow.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, save_figure, style
+from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
+from meiflow.images.similarity import image_similarity
 from meiflow.images.spectrum import power_spectrum, symmetry_index
 from meiflow.io.files import read_array, read_csv
-from meiflow.models.network import load_model
+from meiflow.models.archive import ModelArchive
+from meiflow.progress import log_to_stderr
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
+from meiflow.results.tables import read_stack_info
 from meiflow.selection.activity import response_entropy
 from meiflow.selection.notebook import notebook_measures, with_gaps
 from meiflow.selection.reliability import Groups, oracle_correlation
-from meiflow.selection.select import selected_neurons
 from meiflow.session.schedule import build_schedule
-from meiflow.stages.notebook import read_gabor_trials
-from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, patterns, power_law
+from meiflow.stages.compare_notebook import read_gabor_trials
+from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, power_law
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, MinMax, SpatialBlur
 from meiflow.stimuli.preconditioning import FourierFilter, notebook_gain
@@ -51,7 +55,6 @@ from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import Ascent
 from meiflow.tables.counts import Trials
 from meiflow.tables.raster import Raster
-from meiflow.tables.stack import read_stack
 
 GRID = Geometry(60, 96)
 MEAN, CONTRAST = 0.5, 0.05
@@ -304,19 +307,19 @@ def at_place(image: NDArray, x: float, y: float) -> NDArray[np.float32]:
     return np.roll(image, (-round(y / GRID.dy), round(x / GRID.dx)), axis=(0, 1))
 
 
-def ladder(results: Path) -> tuple[str, dict[str, NDArray], pd.DataFrame]:
+def ladder(results: Layout) -> tuple[str, dict[str, NDArray], pd.DataFrame]:
     """Response to the Gabors of `LADDER` over that to the MEI, above grey, in each neuron's model.
 
     Returns the neuron whose best recorded Gabor does best, its images and all numbers.
     """
-    scenes = read_stack(results / "tables", GRID)[1]
-    mean = float(scenes.mean())
-    conditions = read_csv(results / "tables" / "gabor_responses.csv").set_index("condition_id")
+    mean = read_stack_info(results, GRID).mean_luminance
+    conditions = read_csv(results.gabor_responses).set_index("condition_id")
+    archive = ModelArchive(results.models, GRID)
     rows, pictures = {}, {}
-    for neuron in selected_neurons(results / "selection" / "neurons.csv"):
-        home = results / "neurons" / neuron
-        model = load_model(home / "model.pt", GRID)
-        trials = read_gabor_trials(results / "tables", neuron)
+    for neuron in fitted_neurons(results.fitted_neurons):
+        files = results.neuron(neuron)
+        model = archive.model(neuron)
+        trials = read_gabor_trials(results, neuron)
         images = {
             name: mean_gabor(trials, neuron, GRID.shape, recipe).image
             for name, recipe in LADDER.items()
@@ -325,8 +328,8 @@ def ladder(results: Path) -> tuple[str, dict[str, NDArray], pd.DataFrame]:
         place = conditions.loc[best, ["x_position", "y_position"]]
         for name in PLACED:
             images[name] = at_place(images[name], *place)
-        images["as shown, best phase"] = read_array(home / "gabor.npy")
-        images["MEI"] = read_array(home / "mei.npy")
+        images["as shown, best phase"] = read_array(files.gabor)
+        images["MEI"] = read_array(files.mei)
         shown = project_array(np.stack(list(images.values())), mean, CONTRAST)
         grey = model.predict(np.full((1, *GRID.shape), mean, np.float32))[0]
         values = model.predict(shown) - grey
@@ -401,6 +404,7 @@ def gabor_picture(neuron: str, images: dict[str, NDArray], table: pd.DataFrame) 
     return figure
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, help="of a simulated session, such as results/demo")
@@ -418,7 +422,7 @@ def main() -> None:
     if arguments.pictures:
         save_figure(mei_picture(neuron, found), arguments.pictures / "notebook_mei.png")
     if arguments.results:
-        chosen, images, table = ladder(arguments.results)
+        chosen, images, table = ladder(Layout(arguments.results))
         if arguments.pictures:
             figure = gabor_picture(chosen, images, table)
             save_figure(figure, arguments.pictures / "notebook_gabor.png")

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from meiflow.images.geometry import Geometry
-from meiflow.progress import track
+from meiflow.progress import log_to_stderr, track
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
 from meiflow.simulation.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
@@ -29,6 +29,7 @@ _IMAGES = 60
 _FRAME = (236, 302)
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--per-kind", type=int, default=5)

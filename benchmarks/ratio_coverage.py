@@ -12,20 +12,21 @@ from pathlib import Path
 import pandas as pd
 
 from meiflow.config.config import load_config
-from meiflow.selection.select import selected_neurons
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def true_counts(results: Path) -> pd.Series:
+def true_counts(results: Layout) -> pd.Series:
     """Counts that the true neurons expect, by neuron and stimulus.
 
     The response begins with a latency, before which a neuron fires at its baseline.
     """
     session = load_config(ROOT / "config.yaml").session
     window = (session.window_s[1] or 0.25) - session.window_s[0]
-    loop = pd.read_csv(results / "validation" / "closed_loop.csv", dtype={"neuron_id": str})
-    truth = pd.read_csv(results / "session" / "truth.csv", dtype={"neuron_id": str})
+    loop = pd.read_csv(results.closed_loop, dtype={"neuron_id": str})
+    truth = pd.read_csv(results.truth, dtype={"neuron_id": str})
     baseline = loop["neuron_id"].map(truth.set_index("neuron_id")["baseline_hz"])
     driven = window - session.simulation.latency_s
     counts = loop["true_drive"] * driven + baseline * window
@@ -35,11 +36,11 @@ def true_counts(results: Path) -> pd.Series:
 
 def main() -> None:
     """Print how many intervals hold the true ratio."""
-    results = Path(sys.argv[1])
+    results = Layout(sys.argv[1])
     counts = true_counts(results)
     rows = []
-    for neuron in selected_neurons(results / "selection" / "neurons.csv"):
-        table = pd.read_csv(results / "neurons" / neuron / "comparison.csv")
+    for neuron in fitted_neurons(results.fitted_neurons):
+        table = pd.read_csv(results.neuron(neuron).comparison)
         for _, row in table[table["stimulus"] != "mei"].iterrows():
             true = counts[neuron, "mei"] / counts[neuron, row["stimulus"]]
             held = row["mei_ratio_low"] <= true <= row["mei_ratio_high"]

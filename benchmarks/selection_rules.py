@@ -16,18 +16,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks.sessions import recorded_session
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Selection
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_arrays
+from meiflow.progress import log_to_stderr
+from meiflow.results.tables import read_stack
 from meiflow.selection.rule import apply_rule
-from meiflow.selection.select import select_neurons
-from meiflow.simulation.simulate import simulate_session
 from meiflow.simulation.truth import render_filters, true_drive
-from meiflow.stages.models import fit_models
-from meiflow.stages.tables import build_tables
-from meiflow.tables.load import load_responses
+from meiflow.stages.fit_models import fit_models
 
 OFF = {"oracle_p_max": None, "oracle_min": None}
 RULES = {
@@ -57,18 +56,14 @@ def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
     document = {"seed": seed, "session": {"simulation": simulation}}
     config = parse_config(document | {"selection": {"notebook_measures": True}})
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        nwb, frames, truth = folder / "s.nwb", folder / "frames", folder / "truth.csv"
-        simulate_session(config, nwb, frames, truth)
-        build_tables(config, frames, nwb, folder)
-        select_neurons(config, folder, folder / "presentations.csv", folder)
-        responses = load_responses(folder)
-        fit_models(config, folder, folder, threads=2)
-        table = pd.read_csv(folder / "neurons.csv", dtype={"neuron_id": str})
-        predicted = read_arrays(folder / "search.npz")["prediction_model"]
-        known = pd.read_csv(truth, dtype={"neuron_id": str}).set_index("neuron_id")
+        results, has = recorded_session(config, Path(name))
+        stack = read_stack(results)[1]
+        fit_models(config, results, has, threads=2)
+        table = pd.read_csv(results.selection, dtype={"neuron_id": str})
+        predicted = read_arrays(results.model_search)["prediction_model"]
+        known = pd.read_csv(results.truth, dtype={"neuron_id": str}).set_index("neuron_id")
     known = known.loc[table["neuron_id"]]
-    images = responses.images.reshape(len(responses.images), -1).astype(float)
+    images = stack.reshape(len(stack), -1).astype(float)
     drive = true_drive(render_filters(known, config.image.geometry), images)
     tuned = (known["kind"] != "untuned").to_numpy() & (drive.std(axis=0) > 0)
     with np.errstate(invalid="ignore"):
@@ -76,6 +71,7 @@ def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
     return table.assign(tuned=tuned, predictable=tuned & (np.nan_to_num(fit) >= 0.7))
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])

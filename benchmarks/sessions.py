@@ -8,30 +8,29 @@ from typing import Any
 
 from meiflow.config.config import load_config, parse_config
 from meiflow.config.sections import Config
-from meiflow.models.bundle import unpack_neuron
 from meiflow.progress import track
-from meiflow.selection.select import select_neurons, selected_neurons
-from meiflow.simulation.simulate import simulate_session
-from meiflow.stages.models import fit_models
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
+from meiflow.stages.fit_models import fit_models
+from meiflow.stages.fitted_neurons import take_fitted
+from meiflow.stages.gabor_search import search_gabors
+from meiflow.stages.selection import select
+from meiflow.stages.simulate import simulate
 from meiflow.stages.stimuli import make_stimuli
 from meiflow.stages.tables import build_tables
-from meiflow.stimuli.gabors import make_gabors
-from meiflow.tables.load import Responses, load_responses
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
-class FittedSession:
-    """Where its parts lie; ``neurons`` are the folders of the selected ones."""
+class SimulatedSession:
+    """A simulated session and its results; ``neurons`` are those that have a model."""
 
     config: Config
-    responses: Responses
-    neurons: dict[str, Path]
-    tables: Path
-    stimuli: Path
-    selection: Path
-    truth: Path
+    results: Layout
+    has: SessionHas
+    neurons: list[str]
 
 
 def default_document(seed: int) -> dict[str, Any]:
@@ -39,20 +38,24 @@ def default_document(seed: int) -> dict[str, Any]:
     return load_config(ROOT / "config.yaml").model_dump(mode="json") | {"seed": seed}
 
 
-def fitted_session(document: dict[str, Any], folder: Path) -> FittedSession:
-    """Simulate, select, fit, and make every selected neuron's stimuli, as the workflow does."""
+def recorded_session(config: Config, folder: Path) -> tuple[Layout, SessionHas]:
+    """Simulate a session, make its tables and select neurons, as the workflow does."""
+    results = Layout(folder)
+    simulate(config, results)
+    build_tables(config, results, results.scenes, results.session_file)
+    has = SessionHas.found(results)
+    select(config, results, has)
+    return results, has
+
+
+def fitted_session(document: dict[str, Any], folder: Path) -> SimulatedSession:
+    """Simulate, select, fit, and make every fitted neuron's stimuli, as the workflow does."""
     config = parse_config(document)
-    nwb, frames, truth = folder / "session.nwb", folder / "frames", folder / "truth.csv"
-    tables, models, stimuli = folder / "tables", folder / "models", folder / "stimuli"
-    simulate_session(config, nwb, frames, truth)
-    build_tables(config, frames, nwb, tables)
-    select_neurons(config, tables, tables / "presentations.csv", folder)
-    responses = load_responses(tables)
-    fit_models(config, tables, models, threads=2)
-    selection = folder / "neurons.csv"
-    neurons = {n: folder / n for n in selected_neurons(selection)}
-    make_gabors(config, models / "models.pt", list(neurons), responses.images, stimuli, threads=2)
-    for neuron, home in track(list(neurons.items()), "stimuli", len(neurons)):
-        unpack_neuron(models / "neurons.zip", neuron, home)
-        make_stimuli(config, home / "model.pt", responses.images, stimuli, neuron, home)
-    return FittedSession(config, responses, neurons, tables, stimuli, selection, truth)
+    results, has = recorded_session(config, folder)
+    fit_models(config, results, has, threads=2)
+    take_fitted(results)
+    neurons = fitted_neurons(results.fitted_neurons)
+    search_gabors(config, results, threads=2)
+    for neuron in track(neurons, "stimuli", len(neurons)):
+        make_stimuli(config, results, has, neuron)
+    return SimulatedSession(config, results, has, neurons)

@@ -8,20 +8,19 @@ is no less, since Snakemake misses the last CPU seconds of a job. The notebook's
 
 counting      AllenSDK's list of spikes by presentation, grouped (measured whole)
 oracle        masks over the long table, 50 repetitions (1 repetition of 2 neurons measured)
-raster order  the package rastermap with the notebook's settings, if installed (measured whole)
+raster order  the package rastermap with the notebook's settings (measured whole)
 training      one convolutional network for each neuron, fold and shuffled twin (1 measured)
 MEI           1000 steps of its ascent in that network, neuron by neuron (``--steps`` measured)
 Gabor search  our Gabors, rendered and shown to that network, neuron by neuron (512 measured)
 
 Two sums are given for the whole: the notebook's one training for each neuron, which gives no score
-on held-out images and no control, and the training that gives what our search gives. Ten minutes.
+on held-out images and no control, and the training that gives what our fit gives. Ten minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
@@ -33,31 +32,33 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from benchmarks.selection_speed import notebook_oracle
+from benchmarks.selection_speed import notebook_oracle, single_neurons
 from snakemake.utils import update_config
 
 from meiflow.combined.gather import costs
 from meiflow.config.config import load_config, parse_config
 from meiflow.config.sections import Config
-from meiflow.images.projection import contrast_targets
 from meiflow.models.cnn import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
+from meiflow.progress import log_to_stderr
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
+from meiflow.results.tables import read_raster, read_responses, read_trials
 from meiflow.selection.raster import raster_order
 from meiflow.selection.reliability import Groups, oracle_correlation
-from meiflow.selection.select import selected_neurons
 from meiflow.session.recording import read_session
 from meiflow.session.sdk import ecephys_nwb_classes
+from meiflow.stages.combine import timings
+from meiflow.stages.common import stimulus_targets
 from meiflow.stimuli.gabor_search import gabor_grid, render
 from meiflow.stimuli.published import notebook_mei
 from meiflow.tables.counts import count_spikes
-from meiflow.tables.load import load_responses, load_trials
-from meiflow.tables.raster import read_raster
 
 ROOT = Path(__file__).resolve().parents[1]
 REPETITIONS, STEPS, GABORS, ORACLES = 50, 1000, 512, 2
 # Jobs that use all cores of a machine of up to eight.
-THREADED = ("search", "learning_curve", "gabor_search")
+THREADED = ("fit_models", "learning_curve", "gabor_search")
 
 
 def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -87,50 +88,35 @@ def counting(nwb: Path, areas: tuple[str, ...] | None, quality: Any) -> tuple[fl
     return ours, cpu(listed)[0]
 
 
-def raster(tables: Path) -> float | None:
-    """CPU seconds of the package with the notebook's settings."""
-    if importlib.util.find_spec("rastermap") is None:
-        return None
-    package = importlib.import_module("rastermap")
-    counts = read_raster(tables / "raster.npz").counts
-    z = ((counts - counts.mean(0)) / np.maximum(counts.std(0), 1e-9)).astype(np.float32)
-    model = package.Rastermap(
-        n_clusters=None, n_PCs=64, locality=0.15, time_lag_window=15, grid_upsample=0, verbose=False
-    )
-    return cpu(lambda: model.fit(z.T))[0]
-
-
 Row = tuple[str, float, float, str]
 
 
-def before_models(config: Config, results: Path) -> list[Row]:
+def before_models(config: Config, results: Layout) -> list[Row]:
     """Counting, oracle and raster order: ours, the notebook's, and what of it was measured."""
-    tables, session = results / "tables", config.session
-    nwb = results / "session" / "session.nwb"
-    rows: list[Row] = [("counting", *counting(nwb, session.areas, session.quality), "whole")]
-    trials = load_trials(tables).of_images()
-    long = pd.read_csv(tables / "trials.csv")  # ids as numbers, as the notebook had them: faster
+    session = config.session
+    counted = counting(results.session_file, session.areas, session.quality)
+    rows: list[Row] = [("counting", *counted, "whole")]
+    trials = read_trials(results).of_images()
+    long = pd.read_csv(results.trials)  # ids as numbers, as the notebook had them: faster
     long = long[(long["image_id"] >= 0) & (long["spike_count"] > 0)]
     mine, _ = cpu(lambda: oracle_correlation(trials.counts, Groups.of(trials.image_ids)))
     asked: list[Any] = long["neuron_id"].unique()[:ORACLES].tolist()
     theirs, _ = cpu(lambda: [notebook_oracle(long, one) for one in asked])
     theirs *= len(trials.neuron_ids) * REPETITIONS / ORACLES
     rows.append(("oracle", mine, theirs, f"{ORACLES} neurons, 1 of {REPETITIONS} repetitions"))
-    package = raster(tables)
-    if package is None:
-        print("rastermap is not installed: the raster order is left out")
-    else:
-        mine, _ = cpu(lambda: raster_order(read_raster(tables / "raster.npz").counts))
-        rows.append(("raster order", mine, package, "whole"))
+    counts = read_raster(results).counts
+    mine, _ = cpu(lambda: raster_order(counts))
+    theirs, _ = cpu(lambda: single_neurons(counts))
+    rows.append(("raster order", mine, theirs, "whole"))
     return rows
 
 
 def of_models(
-    config: Config, results: Path, ours: pd.DataFrame, modelled: list[str], steps: int
+    config: Config, results: Layout, ours: pd.DataFrame, modelled: list[str], steps: int
 ) -> tuple[list[Row], float]:
     """Training, MEI and Gabor search; and the seconds of one training."""
     geometry = config.image.geometry
-    responses = load_responses(results / "tables", geometry)
+    responses = read_responses(results, geometry)
     images, everyone = responses.images, len(responses.neuron_ids)
     one = Jobs(
         responses.means[:, [responses.column(modelled[0])]].T,
@@ -144,7 +130,7 @@ def of_models(
     training, fits = cpu(lambda: fitter(one))
     trainings = everyone * 2 * (config.model.folds + 1)
     part = f"1 network of {trainings}"
-    rows: list[Row] = [("training and scores", ours["search"], training * trainings, part)]
+    rows: list[Row] = [("training and scores", ours["fit_models"], training * trainings, part)]
 
     model = NeuronModel(geometry, 0.0, 0.0, fits.states, [1.0]).eval()
     theirs, _ = cpu(lambda: notebook_mei(model, geometry, images, 0, steps))
@@ -154,7 +140,7 @@ def of_models(
 
     grid = gabor_grid(config.gabor, geometry)
     few = torch.as_tensor(grid[:: len(grid) // GABORS][:GABORS], dtype=torch.float32)
-    mean, contrast = contrast_targets(config.mei, images)
+    mean, contrast = stimulus_targets(config, results)
 
     def shown() -> None:
         for some in few.split(64):
@@ -166,6 +152,7 @@ def of_models(
     return rows, training
 
 
+@log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True)
@@ -174,16 +161,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of the MEI that are measured")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    results = arguments.results
+    results = Layout(arguments.results)
     document = yaml.safe_load((ROOT / "config.yaml").read_text())
     for name in arguments.config:
         update_config(document, yaml.safe_load(Path(name).read_text()))
     config = parse_config(document)
-    jobs = costs(results.parent, [results.name]).drop(columns="session_id").set_index("stage")
+    timed = timings(results.root.parent, [results.root.name])
+    jobs = costs(timed).drop(columns="session_id").set_index("stage")
     jobs = jobs.sort_values("cpu_seconds", ascending=False)
     print(jobs.round(1).to_string(), "\n")
     ours = jobs["seconds"].where(~jobs.index.isin(THREADED), jobs["seconds"] * arguments.cores)
-    modelled = selected_neurons(results / "models" / "neurons.csv")
+    modelled = fitted_neurons(results.fitted_neurons)
     rows, training = of_models(config, results, ours, modelled, arguments.steps)
     rows = before_models(config, results) + rows
     table = pd.DataFrame(rows, columns=["stage", "meiflow_s", "notebook_s", "measured"])
@@ -192,7 +180,7 @@ def main() -> None:
 
     recorded = [rule for rule in ("simulate", "download") if rule in jobs.index]
     whole, stages = float(ours.drop(index=recorded).sum()), table["meiflow_s"].sum()
-    everyone = len(load_trials(results / "tables").neuron_ids)
+    everyone = len(read_trials(results).neuron_ids)
     same = float(table["notebook_s"].sum())
     once = same - training * everyone * (2 * (config.model.folds + 1) - 1)
     print(

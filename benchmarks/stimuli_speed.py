@@ -8,8 +8,8 @@ environment of its own (``--environment``; some minutes and the size of PyTorch,
 2. images per second for 64 neurons, openretina's loop and ours one at a time, and ours in a batch;
 3. steps until 95 % of the response of the stimulus that is returned: Adam, both ways, our default,
    the notebook's algorithm and that of Walker et al., on the same models;
-4. with ``--models 'results/demo/neurons/*/model.pt'``: our default for these models one at a time
-   and as one batch of 64 (`PairedModel`).
+4. with ``--results results/demo``: our default for the models of a finished run one at a time and
+   as one batch of 64 (`PairedModel`).
 
 The models are those of `benchmarks.openretina_loop`: an LN population (one matrix product, for
 which the loop is the larger part) and a small convolutional one (for which the model is). Each loop
@@ -29,7 +29,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from glob import glob
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -43,9 +42,11 @@ from torch import Tensor, nn
 
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project
-from meiflow.models.network import NeuronModel, load_model
+from meiflow.models.archive import ModelArchive
 from meiflow.models.population import PairedModel
-from meiflow.progress import say
+from meiflow.progress import log_to_stderr, logger
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
 from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, walker_mei
 from meiflow.stimuli.optimiser import Optimised
 
@@ -69,7 +70,7 @@ def environment(folder: Path) -> Path:
     python = folder / "bin" / "python"
     check = [python, "-c", "import openretina.insilico.stimulus_optimization"]
     if not python.exists() or subprocess.run(check, capture_output=True, check=False).returncode:
-        say(f"installing openretina {VERSION} into {folder}")
+        logger.info(f"installing openretina {VERSION} into {folder}")
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *NEEDS], check=True)
@@ -281,14 +282,15 @@ def steps_needed(theirs: Worker, ours: Worker) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def paired(pattern: str, rounds: int) -> pd.DataFrame:
+def paired(results: Layout, rounds: int) -> pd.DataFrame:
     """Our default for fitted models, one at a time and in one batch."""
-    paths = sorted(glob(pattern))
-    if not paths:
-        raise SystemExit(f"--models {pattern}: no such file")
+    neurons, archive = (
+        fitted_neurons(results.fitted_neurons),
+        ModelArchive(results.models, GEOMETRY),
+    )
     # models that are there are taken again until there are 64
-    models: list[NeuronModel] = [
-        load_model(paths[i % len(paths)], GEOMETRY).requires_grad_(False) for i in range(NEURONS)
+    models = [
+        archive.model(neurons[i % len(neurons)]).requires_grad_(False) for i in range(NEURONS)
     ]
     together = PairedModel(models)
     starts = noise_starts(NEURONS, GEOMETRY, EXPONENT, MEAN, CONTRAST, 0)
@@ -317,7 +319,7 @@ def paired(pattern: str, rounds: int) -> pd.DataFrame:
         each = NEURONS * PAIRED_STEPS
         rows.append(
             {
-                "files": len(paths),
+                "models": len(neurons),
                 "threads": threads,
                 "alone /s": np.median(each / a),
                 "in a batch /s": np.median(each / b),
@@ -334,10 +336,11 @@ def show(title: str, table: pd.DataFrame) -> None:
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"), flush=True)
 
 
+@log_to_stderr()
 def main() -> dict[str, pd.DataFrame]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--environment", type=Path, default=CACHE, help="openretina's, see above")
-    parser.add_argument("--models", default="", help="model.pt files, a pattern")
+    parser.add_argument("--results", type=Path, help="of a finished run")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -358,9 +361,9 @@ def main() -> dict[str, pd.DataFrame]:
             show(title, tables[title])
         theirs.close()
         ours.close()
-    if arguments.models:
+    if arguments.results:
         title = "our default, fitted models, steps of an image"
-        tables[title] = paired(arguments.models, few)
+        tables[title] = paired(Layout(arguments.results), few)
         show(title, tables[title])
     print(
         f"\n{os.cpu_count()} processors, load {busy:.1f} before, {os.getloadavg()[0]:.1f} after; "

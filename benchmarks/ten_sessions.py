@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
         },
     },
     "image": {"height": 20, "width": 32},
-    "model": {"members": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
+    "model": {"base_models": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
     "selection": {"oracle_p_max": 0.01, "shuffles": 200},
     "mei": {"steps": 3, "restarts": 1},
     "stimuli": {"make": []},

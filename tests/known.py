@@ -43,7 +43,7 @@ def write_models(
 
     def document(neuron: str, state: State) -> dict:
         x, y = (places or {}).get(neuron, (0.0, 0.0))
-        return {"x_deg": x, "y_deg": y, "members": [state], "weights": [1.0]}
+        return {"x_deg": x, "y_deg": y, "base_models": [state], "weights": [1.0]}
 
     write_archive(
         geometry,

@@ -13,6 +13,9 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from tests.audit.check import HOOK
+
+COMPARED = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")
 ROOT = Path(__file__).resolve().parents[1]
 
 SMALL = {
@@ -69,13 +72,20 @@ class Project:
     def results(self) -> Path:
         return self.folder / "results" / "demo"
 
+    @property
+    def notes(self) -> Path:
+        """What every command opened and read; see `tests.audit`."""
+        return self.folder / "notes"
+
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run snakemake there; stdout and stderr come together in ``stdout``."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.notes.mkdir(exist_ok=True)
+        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(HOOK)}
+        paths = {name: f"{p}{os.pathsep}{os.environ.get(name, '')}" for name, p in first.items()}
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
-            env=os.environ | {"PATH": path},
+            env=os.environ | paths | {"MEIFLOW_AUDIT": str(self.notes)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -129,9 +139,9 @@ def finished_project(
 
 
 def contents(results: Path) -> dict[str, bytes]:
-    """Everything that must be identical: tables, arrays, pictures; not logs, times, HDF5."""
+    """Everything that must be identical: tables, arrays, models, pictures; no logs, times, HDF5."""
     return {
         str(p.relative_to(results)): p.read_bytes()
         for p in sorted(results.rglob("*"))
-        if p.suffix in (".csv", ".npy", ".npz", ".png", ".svg", ".html") and "logs" not in p.parts
+        if p.suffix in COMPARED and "logs" not in p.parts
     }

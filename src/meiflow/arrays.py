@@ -1,4 +1,4 @@
-"""Write a formula once, for NumPy arrays and torch tensors alike."""
+"""Support for formulas that work on both NumPy arrays and torch tensors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def namespace(*arrays: Any) -> Any:
-    """``torch`` if any of `arrays` is a tensor, else ``numpy``; torch is never imported."""
+    """``torch`` if any of `arrays` is a tensor, otherwise ``numpy``; never imports torch."""
     torch = sys.modules.get("torch")
     if torch is not None and any(isinstance(a, torch.Tensor) for a in arrays):
         return torch

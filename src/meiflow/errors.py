@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exception for errors that a user can understand and fix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LONGEST = 2000
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory: Python's, torch's or the loader's.
+    """Whether an error of Python, torch or the loader means that memory ran out.
 
     Examples
     --------
@@ -28,11 +28,11 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 class MeiflowError(Exception):
-    r"""Bad input or an impossible request.
+    r"""Invalid input or an impossible request.
 
-    The message is one line: what is wrong, where, what is allowed and what to do. The
-    command line prints it without a traceback and exits with status 1. What it quotes of the
-    input cannot steer a terminal, nor fill it.
+    The message is a single line that states what is wrong, where, what is allowed and what to
+    do. The command line prints it without a traceback and exits with status 1. Quoted input is
+    escaped and shortened, so that it cannot control or flood a terminal.
 
     Examples
     --------
@@ -52,14 +52,14 @@ def _escaped(character: str) -> str:
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` when an allowed word is close to `word`, else empty."""
+    """`` (did you mean 'x'?)`` if an allowed word is close to `word`, otherwise empty."""
     by_lower = {str(a).lower(): str(a) for a in allowed}
     match = difflib.get_close_matches(str(word).lower()[:100], by_lower, n=1)
     return f" (did you mean {by_lower[match[0]]!r}?)" if match else ""
 
 
 def shorten(items: Iterable[object], limit: int = 8) -> str:
-    """At most `limit` items joined by commas, with a count of those left out."""
+    """At most `limit` items joined by commas, with the number of omitted ones."""
     texts = [str(i) for i in items]
     rest = f", ... ({len(texts) - limit} more)" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + rest

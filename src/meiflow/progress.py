@@ -1,33 +1,54 @@
-"""Progress of long loops: a bar on a terminal, log lines elsewhere."""
+"""Progress of long computations: log lines, or a bar on a terminal.
+
+The library itself is silent: everything goes to the logger ``meiflow``, at level INFO, and a caller
+who wants to see it configures `logging`. The command line does so with `log_to_stderr`.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 _LINE_EVERY_S = 10.0
 
+logger = logging.getLogger("meiflow")
+logger.addHandler(logging.NullHandler())
 
-def say(message: str) -> None:
-    """Print one line of progress to standard error."""
-    print(message, file=sys.stderr, flush=True)
+
+@contextmanager
+def log_to_stderr() -> Iterator[None]:
+    """Print each message as a line on standard error; also a decorator of a program's `main`."""
+    handler, level = logging.StreamHandler(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _bar_wanted() -> bool:
+    return logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
 
 
 def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
-    """Yield `items` and show how far the loop is.
+    """Yield `items` and report progress.
 
     Parameters
     ----------
     items : iterable
     label : str
-        What is being done, in a few words.
+        Short description of the loop.
     total : int, optional
-        Number of items; taken from `items` where it has a length.
+        Number of items; by default the length of `items`, if it has one.
     """
-    if sys.stderr.isatty():
+    if _bar_wanted():
         from tqdm import tqdm
 
         yield from tqdm(items, desc=label, total=total)
@@ -41,9 +62,9 @@ def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterat
         now = time.monotonic()
         if now - last >= _LINE_EVERY_S:
             of = f" of {total}" if total else ""
-            say(f"{label}: {done}{of} after {now - start:.0f} s")
+            logger.info(f"{label}: {done}{of} after {now - start:.0f} s")
             last = now
-    say(f"{label}: {done} done in {time.monotonic() - start:.1f} s")
+    logger.info(f"{label}: {done} done in {time.monotonic() - start:.1f} s")
 
 
 class Transfer:
@@ -53,9 +74,9 @@ class Transfer:
     ----------
     label : str
     done : int
-        Bytes that were there already.
+        Number of bytes that are already there.
     total : int or None
-        Bytes in all, where the server says so.
+        Total number of bytes, if the server reports it.
     """
 
     def __init__(self, label: str, done: int, total: int | None) -> None:
@@ -63,7 +84,7 @@ class Transfer:
         self._fresh, self._start = 0, time.monotonic()
         self._last = self._start
         self._bar = None
-        if sys.stderr.isatty():
+        if _bar_wanted():
             from tqdm import tqdm
 
             self._bar = tqdm(
@@ -83,9 +104,9 @@ class Transfer:
             if self._total:
                 left = (self._total - self._done) / max(rate, 1e-9)
                 text += f" of {self._total / 1e6:.0f}"
-                say(f"{text} at {rate / 1e6:.1f} MB/s, {left:.0f} s left")
+                logger.info(f"{text} at {rate / 1e6:.1f} MB/s, {left:.0f} s left")
             else:
-                say(f"{text} at {rate / 1e6:.1f} MB/s")
+                logger.info(f"{text} at {rate / 1e6:.1f} MB/s")
 
     def close(self) -> None:
         """Finish the bar."""

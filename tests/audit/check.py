@@ -15,14 +15,23 @@ from meiflow.stages.registry import STAGES, Stage
 HOOK = Path(__file__).parent / "hook"
 _COMMANDS = {stage.command: stage for stage in STAGES.values()}
 # Not results: checksums beside them, Snakemake's own, finished parts of a fit, byte code.
-_BESIDE = (".sums", ".snakemake", "parts", "__pycache__", "logs", "benchmarks")
+_BESIDE = (
+    "SHA256SUMS",
+    ".SHA256SUMS.lock",
+    ".snakemake",
+    "parts",
+    "__pycache__",
+    "logs",
+    "benchmarks",
+)
 
 
 @dataclass
 class Job:
-    """One command of a run, or several of the same stage together."""
+    """One command of a run: what it did, and what its rule declares."""
 
     stage: Stage
+    neuron: str | None = None
     opened: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
@@ -47,6 +56,10 @@ def leaves(key: str) -> set[str]:
     return set().union(*(leaves(f"{key}.{name}") for name in section.model_fields))
 
 
+def _is_result(path: str) -> bool:
+    return not set(Path(path).parts) & set(_BESIDE) and ".part" not in path
+
+
 def read_jobs(project: Path, notes: Path) -> list[Job]:
     """The jobs of a run, from what the hook noted and from Snakemake's records."""
     declared: dict[str, dict] = {}
@@ -60,12 +73,13 @@ def read_jobs(project: Path, notes: Path) -> list[Job]:
         if name not in _COMMANDS:
             continue
         job = Job(_COMMANDS[name], keys=set(note["keys"]))
-        job.opened = {f for f in note["opened"] if not set(Path(f).parts) & set(_BESIDE)}
-        job.written = {f for f in note["written"] if not set(Path(f).parts) & set(_BESIDE)}
+        job.opened = set(filter(_is_result, note["opened"]))
+        job.written = set(filter(_is_result, note["written"]))
         root = arguments[arguments.index("--results") + 1]
         folder = root
         if "neuron" in job.stage.options:
-            folder = f"{root}/neurons/{arguments[arguments.index('--neuron') + 1]}"
+            job.neuron = arguments[arguments.index("--neuron") + 1]
+            folder = f"{root}/neurons/{job.neuron}"
         for output, record in declared.items():
             if record["rule"] == job.stage.name and output.startswith(f"{folder}/"):
                 job.outputs.add(output)

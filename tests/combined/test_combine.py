@@ -16,7 +16,7 @@ from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv
 from meiflow.results.layout import CombinedLayout, Layout
-from meiflow.stages.combine import _timings, combine_sessions
+from meiflow.stages.combine import combine_sessions, timings
 from tests.combined.results import session_results
 from tests.docs.pages import ROOT
 from tests.docs.test_commands import documented
@@ -102,8 +102,8 @@ def test_every_session_has_a_row_and_an_empty_one_its_reason(results):
     assert table.loc["m1", "trusted"] == own["trusted"].sum()
 
 
-def test_nobody_in_any_session_is_an_error_that_names_the_reasons(results):
-    with pytest.raises(MeiflowError, match=r"no neuron is left in any \(m2: 3 of 3: oracle_p"):
+def test_no_neurons_in_any_session_is_an_error_that_gives_the_reasons(results):
+    with pytest.raises(MeiflowError, match=r"no session has any neurons left \(m2: 3 of 3"):
         gather(tables_of(results, ["m2"]))
 
 
@@ -114,10 +114,10 @@ def test_a_session_without_results_is_named(results):
 
 
 def test_costs_are_summed_by_stage_and_short_jobs_count(results):
-    table = costs(_timings(results, ["m1", "m3"])).set_index(["session_id", "stage"])
+    table = costs(timings(results, ["m1", "m3"])).set_index(["session_id", "stage"])
     assert table.loc[("m1", "fit_models")].tolist() == [1, 2.5, 4.0, 300.0]
     assert table.loc[("m3", "stimuli")].tolist() == [2, 1.0, 0.25, 90.0]
-    assert not len(costs(_timings(results / "nowhere", ["m1"])))
+    assert not len(costs(timings(results / "nowhere", ["m1"])))
     odd = pd.DataFrame({"s": [1.0], "mean_load": [2.0]})  # of another version of Snakemake
     assert not len(costs([("m1", "tables", odd)]))
 
@@ -126,7 +126,7 @@ def neurons_of(values, holds=True):
     """Neurons of several sessions from {session: sizes of MEIs}."""
     rows = [(s, str(i), "VISp", v) for s, own in values.items() for i, v in enumerate(own)]
     table = pd.DataFrame(rows, columns=["session_id", "neuron_id", "area", "mei_size_deg"])
-    return table.assign(model_holds=holds)
+    return table.assign(model_above_chance=holds)
 
 
 def test_a_session_counts_once_however_many_neurons_it_has():
@@ -143,7 +143,7 @@ def test_meis_of_models_no_better_than_chance_are_not_counted():
     neurons = neurons_of({"a": [10.0, 90.0], "b": [20.0]}, holds=[True, False, True])
     values = session_values(neurons)
     assert values.loc[values["measure"] == "mei_size_deg", "value"].tolist() == [10, 20]
-    assert values.loc[values["measure"] == "model_holds", "value"].tolist() == [0.5, 1]
+    assert values.loc[values["measure"] == "model_above_chance", "value"].tolist() == [0.5, 1]
 
 
 def test_areas_stand_from_the_thalamus_upwards_and_together():
@@ -191,7 +191,7 @@ def json_of(text: str, name: str):
 def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
     write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
     text = combined(results).report.read_text()
-    assert "Of the warehouse" not in text  # left from another run: here all were named
+    assert "sessions in the warehouse" not in text  # left from another run: here all were named
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert {link.split("#")[0] for link in page.links if link.startswith("..")} == {
@@ -205,7 +205,7 @@ def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
         gather(tables_of(results)).neurons.iloc[:, :3].to_numpy().tolist()
     )
     assert "3 of 3: oracle_p &gt; 0.01" in text
-    assert "too few for an interval" in text
+    assert "no interval is given" in text
 
 
 def test_the_same_results_give_the_same_files_whose_columns_are_explained(results):
@@ -213,7 +213,7 @@ def test_the_same_results_give_the_same_files_whose_columns_are_explained(result
         {
             p.relative_to(layout.root): p.read_bytes()
             for p in layout.root.rglob("*.*")
-            if ".sums" not in p.parts
+            if not p.name.startswith(".")
         }
         for layout in (combined(results) for _ in range(2))
     )
@@ -245,10 +245,13 @@ def test_neurons_without_an_area_stand_together(results):
     assert read_csv(layout.neurons)["area"].isna().all()
 
 
-def test_sessions_that_were_not_chosen_are_told(results):
+def test_sessions_that_were_not_chosen_are_listed(results):
     config = config_of(session={"source": "allen", "id": "1"}, sessions="all")
     with pytest.raises(MeiflowError, match=r"combined/warehouse\.csv: no such file"):
         combined(results, config)
     write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
     text = combined(results, config).report.read_text()
-    assert "Of the warehouse&#39;s 3 sessions, 2 were chosen; 1 showed no natural scenes." in text
+    assert (
+        "Of the 3 sessions in the warehouse, 2 were chosen; excluded: 1 (showed no natural scenes)."
+        in text
+    )

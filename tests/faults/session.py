@@ -16,6 +16,7 @@ import psutil
 import pytest
 from snakemake.utils import update_config
 
+from meiflow.io.checksums import CHECKSUMS, read_checksums
 from tests.project import SMALL, Project, finished_project
 
 LESS = {
@@ -29,7 +30,7 @@ TINY = deepcopy(SMALL)
 update_config(TINY, LESS)
 RUN = ("--cores", "2", "--configfile", "small.yaml")
 # What must be the same to the byte: not logs, times, and HDF5 with the time at which it was made.
-SAME = (".csv", ".json", ".npy", ".npz", ".pt", ".png", ".svg", ".html", ".sum")
+SAME = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")
 PATIENCE_S = 300.0
 
 
@@ -39,20 +40,24 @@ def undisturbed(factory: pytest.TempPathFactory) -> Project:
 
 
 def contents(results: Path) -> dict[str, bytes]:
-    """Every result under its final name, and its sum."""
-    return {
+    """Every result under its final name, and every line of the checksums beside it."""
+    files = {
         str(p.relative_to(results)): p.read_bytes()
         for p in sorted(results.rglob("*"))
         if p.suffix in SAME and not p.name.startswith(".")
     }
+    sums = {
+        f"{p.relative_to(results)}: {name}": known.encode()
+        for p in sorted(results.rglob(CHECKSUMS))
+        for name, known in read_checksums(p.parent).items()
+    }
+    return files | sums
 
 
 def differing(results: Path, whole: dict[str, bytes]) -> list[str]:
     """Names of results that are there, but not as in an undisturbed run."""
     found = contents(results) if results.exists() else {}
-    different = {name for name, content in found.items() if content != whole.get(name)}
-    # A sum that was killed at its first byte counts as none.
-    return sorted(n for n in different if found[n] or not n.endswith(".sum"))
+    return sorted(name for name, content in found.items() if content != whole.get(name))
 
 
 def leftovers(results: Path) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from meiflow.cli.app import main
-from meiflow.io.sums import sum_path
+from meiflow.io.checksums import CHECKSUMS
 from tests.faults.session import RUN, assert_undisturbed, contents, differing
 from tests.project import Project
 
@@ -29,12 +29,9 @@ FILES = [
     "selection/neurons.csv",
     "selection/correlations.npz",
     "models/search.npz",
-    "models/models.pt",
-    "models/neurons.zip",
+    "models/models.zip",
     "stimuli/best_gabors.npy",
     "stimuli/best_gabors.csv",
-    "neurons/*/model.pt",
-    "neurons/*/ensemble.pt",
     "neurons/*/mei.npy",
     "neurons/*/comparison.csv",
 ]
@@ -109,7 +106,9 @@ def test_every_reader_names_the_damaged_file(pattern, project, commands, called,
     name = os.path.relpath(path, project.folder)
     readers = [command for command in commands if name in command.inputs]
     assert readers
-    whole, kept = path.read_bytes(), sum_path(path).read_bytes()
+    sums = path.with_name(CHECKSUMS)
+    whole, kept = path.read_bytes(), sums.read_text()
+    assert re.search(rf"^[0-9a-f]{{64}}  {re.escape(path.name)}$", kept, flags=re.M)
     tried = refused = 0
 
     def refuse(command: Command, how: str) -> bool:
@@ -130,14 +129,14 @@ def test_every_reader_names_the_damaged_file(pattern, project, commands, called,
             for command in readers if how == "flipped" else readers[:1]:
                 tried += 1
                 refused += refuse(command, how)
-            # As one without a sum, from an older version. In text half of it looks like all.
+            # As one without a checksum. In text half of it looks like all.
             if how != "flipped" and (how, path.suffix) != ("cut", ".csv"):
-                sum_path(path).unlink()
-                refuse(readers[0], f"{how}, no sum")
-                sum_path(path).write_bytes(kept)
+                sums.write_text(re.sub(rf".*  {re.escape(path.name)}\n", "", kept))
+                refuse(readers[0], f"{how}, no checksum")
+                sums.write_text(kept)
     finally:
         path.write_bytes(whole)
-        sum_path(path).write_bytes(kept)
+        sums.write_text(kept)
     assert refused
     # whoever did not read it has not done anything else
     assert not differing(project.results, expected)
@@ -148,7 +147,7 @@ def test_deleted_and_run_again_all_is_as_before(project, expected, count):
     """Through Snakemake: consumers stop, and name the file; without it, all is made again."""
     victims = [
         damaged_ones(project, name)
-        for name in ("tables/trials.csv", "models/models.pt", "neurons/*/mei.npy")
+        for name in ("tables/trials.csv", "models/models.zip", "neurons/*/mei.npy")
     ]
     for victim in victims:
         victim.write_bytes(flipped(victim.read_bytes()))

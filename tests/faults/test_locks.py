@@ -54,8 +54,7 @@ def test_a_job_of_a_run_that_is_gone_ends_and_writes_nothing(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     command = [sys.executable, "-m", "meiflow.cli.app", "simulate", "--config", "{}"]
-    for name in ("nwb", "images", "truth"):
-        command += [f"--{name}", str(tmp_path / "results" / name)]
+    command += ["--results", str(tmp_path / "results")]
     done = subprocess.run(
         command,
         env=os.environ | {RUN_OF: str(ended.pid)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -48,9 +49,10 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
         cli.main()
 
 
-def test_a_limited_job_says_so_and_is_done_with_more(small_tables, tmp_path, count):
-    command = [sys.executable, "-m", "meiflow.cli.app", "select", "--config", "{}"]
-    command += ["--tables", str(small_tables), "--output", str(tmp_path / "selection")]
+def test_a_limited_job_says_so_and_is_done_with_more(small_results, tmp_path, count):
+    shutil.copytree(small_results.root / "tables", tmp_path / "tables")
+    command = [sys.executable, "-m", "meiflow.cli.app", "selection", "--config", "{}"]
+    command += ["--results", str(tmp_path)]
     for limit in (250 * MB, 350 * MB):
         limited = ["prlimit", f"--as={limit}", *command]
         done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=120)

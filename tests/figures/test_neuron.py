@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,7 +21,7 @@ from meiflow.figures.neuron import (
     rivals_figure,
 )
 from meiflow.figures.style import COLUMN, as_svg
-from meiflow.figures.trials import Shown, psth, raster_figure, strip_figure
+from meiflow.figures.trials import PresentedImage, psth, raster_figure, strip_figure
 
 
 @settings(max_examples=30, deadline=None)
@@ -42,7 +43,7 @@ def test_a_constant_rate_gives_a_flat_psth(rng):
 def shown(grid, rng, spikes=True):
     times = tuple(np.sort(rng.uniform(-0.1, 0.5, 4)) for _ in range(5)) if spikes else ()
     image = rng.uniform(0, 1, grid.shape)
-    return [Shown(f"image {i}", image, np.arange(5), times, i < 2) for i in range(4)]
+    return [PresentedImage(f"image {i}", image, np.arange(5), times, i < 2) for i in range(4)]
 
 
 def test_the_raster_has_a_tick_for_every_spike(grid, rng):
@@ -100,7 +101,7 @@ def test_figures_of_stimuli_are_a_column_wide_and_have_words(grid, rng, names):
         assert max(sizes) <= 8
     assert "elevation (deg)" in as_svg(figures[0])
     if len(names) > 1:
-        assert "less contrast" in as_svg(figures[2])
+        assert "lower contrast" in as_svg(figures[2])
 
 
 def test_one_trial_per_image_has_no_second_half(rng):
@@ -114,8 +115,10 @@ def test_one_trial_per_image_has_no_second_half(rng):
 
 def test_prediction_and_scores(rng):
     counts = rng.uniform(0, 3, 10)
-    places = np.linspace(-5, 5, 4), np.linspace(3, -3, 3)
-    figure = prediction_figure(counts, counts, rng.uniform(0, 1, (3, 4)), places, (0.0, 0.0))
+    axes = {"y_deg": np.linspace(3, -3, 3), "x_deg": np.linspace(-6, 6, 4)}
+    score = xr.DataArray(rng.uniform(0, 1, (3, 4)), axes, list(axes))
+    figure = prediction_figure(counts, counts, score, (0.0, 0.0))
+    assert figure.axes[1].images[0].get_extent() == [-8, 8, -4.5, 4.5]
     np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), counts)
     scores = pd.DataFrame(
         {"model": ["model", "v1"], "cc_norm": [0.9, 0.5], "cc_norm_low": 0.4, "cc_norm_high": 1.0}

@@ -21,7 +21,7 @@ NEURONS = ("1", "12", "nobody")
 def document(seed: int, members: int = 1, weights: tuple[float, ...] = (1.0,)) -> dict:
     rng = np.random.default_rng(seed)
     states = [linear(rng.normal(size=GRID.shape), scale=2.0) for _ in range(members)]
-    return {"x_deg": 1.0 + seed, "y_deg": -2.0, "members": states, "weights": list(weights)}
+    return {"x_deg": 1.0 + seed, "y_deg": -2.0, "base_models": states, "weights": list(weights)}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def images(rng):
 
 
 def responses(given: dict, images: np.ndarray) -> np.ndarray:
-    model = NeuronModel(GRID, 0, 0, given["members"], given["weights"])
+    model = NeuronModel(GRID, 0, 0, given["base_models"], given["weights"])
     return model.predict(images)
 
 
@@ -79,7 +79,7 @@ def test_any_zip_tool_takes_a_neuron_out(path, images, tmp_path):
 def test_a_member_alone_and_members_without_weight(tmp_path, images):
     """A model of a fold leaves out what has no weight; the model itself keeps every member."""
     whole = document(0, 2, (0.25, 0.75))
-    whole["members"][1] |= {"kind": "ln"}
+    whole["base_models"][1] |= {"kind": "ln"}
     fold = document(5, 3, (0.0, 0.4, 0.6))
     write_archive(GRID, {"a": whole}, lambda _: [fold], tmp_path / "models.zip")
     archive = ModelArchive(tmp_path / "models.zip", GRID)
@@ -87,7 +87,7 @@ def test_a_member_alone_and_members_without_weight(tmp_path, images):
     assert found.mixture.weights == [0.4, 0.6]
     np.testing.assert_allclose(found.predict(images), responses(fold, images), rtol=1e-6)
     assert archive.model("a").mixture.weights == [0.25, 0.75]
-    one = {**document(0), "members": whole["members"][:1]}
+    one = {**document(0), "base_models": whole["base_models"][:1]}
     write_archive(GRID, {"a": one | {"weights": [0.5]}}, lambda _: [], tmp_path / "one.zip")
     alone = ModelArchive(tmp_path / "one.zip", GRID).member("a", "ln")
     np.testing.assert_array_equal(alone.predict(images), responses(one, images))

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from meiflow.config.sections import Model
+from meiflow.config.sections import GaborEnergy, Model
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
-from meiflow.models.cross_validate import fit_all
+from meiflow.models.cross_validate import _pixel_ridge, fit_all
 from meiflow.models.network import NeuronModel
 from meiflow.models.search import image_folds
 from meiflow.session.images import resize
@@ -107,15 +107,18 @@ def test_models_of_the_folds_predict_the_images_they_have_not_seen(images, found
 
 def test_members_left_out_get_no_weight(images, found):
     means = found[1]
-    only = CONFIG.model_copy(update={"members": ["ln"]})
+    only = CONFIG.model_copy(update={"base_models": ["ln"]})
     fitted = fit_all(images, means[:, :1], np.ones(70), GRID, only, 0)
     assert fitted.weights.tolist() == [[0, 1, 0]]
     np.testing.assert_array_equal(fitted.predictions["model"], fitted.predictions["ln"])
 
 
 def test_result_does_not_depend_on_threads(images, found):
-    _, means, result = found
-    again = fit_all(images, means, np.ones(70), GRID, CONFIG, 0, threads=3)
+    quick = CONFIG.model_copy(
+        update={"stride": 6, "gabor_energy": GaborEnergy(starts=2, steps=4), "folds": 3}
+    )
+    few = images[:30], found[1][:30, :4], np.ones(30)
+    result, again = (fit_all(*few, GRID, quick, 0, threads=threads) for threads in (1, 3))
     np.testing.assert_array_equal(again.places.score, result.places.score)
     np.testing.assert_array_equal(again.weights, result.weights)
     for name, prediction in result.predictions.items():
@@ -126,4 +129,42 @@ def test_folds_partition_the_images():
     folds = image_folds(23, 5, np.random.default_rng(0))
     assert sorted(np.concatenate(folds)) == list(range(23))
     assert {len(f) for f in folds} == {4, 5}
+    # neighbours in the stack may be pictures of one scene: no fold is a run of them
+    assert all(np.diff(f).max() > 1 for f in folds)
     assert len(image_folds(3, 5, np.random.default_rng(0))) == 3
+
+
+@pytest.mark.parametrize("neurons", [1, 3])
+def test_pixel_ridge_is_ridge_of_the_training_images_alone(neurons):
+    """Against ridge solved on each fold, the penalty chosen by really leaving images out."""
+    rng = np.random.default_rng(4)
+    images = rng.uniform(size=(24, 4, 5))
+    flat = images.reshape(24, -1)
+    means = flat @ rng.normal(size=(20, neurons)) * [0.1, 1.0, 4.0][:neurons]
+    means += rng.normal(size=means.shape)
+    held_out = image_folds(24, 4, rng)
+    training = [np.setdiff1d(np.arange(24), test) for test in held_out]
+
+    def ridge(train, test, penalty):
+        x, y = flat[train], means[train]
+        centred = x - x.mean(0)
+        gram = centred.T @ centred + penalty * 20 * np.eye(20)
+        weights = np.linalg.solve(gram, centred.T @ (y - y.mean(0)))
+        return y.mean(0) + (flat[test] - x.mean(0)) @ weights
+
+    expected = np.empty_like(means)
+    chosen = set()
+    for test, train in zip(held_out, training, strict=True):
+        errors = {
+            penalty: sum(
+                (ridge(np.setdiff1d(train, i), [i], penalty)[0] - means[i]) ** 2 for i in train
+            )
+            for penalty in (0.001, 0.01, 0.03, 0.3, 1.0, 10.0)
+        }
+        for neuron in range(neurons):
+            best = min(errors, key=lambda penalty: errors[penalty][neuron])
+            chosen.add(best)
+            expected[test, neuron] = ridge(train, test, best)[:, neuron]
+    found = _pixel_ridge(images, means, held_out, training, np.array([0.001, 0.01]))
+    assert len(chosen) > 1
+    np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -151,8 +151,8 @@ def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
         check_inputs(parse_config({"model": {"network": {"core": "none.pt"}}}))
     for wrong, reason in (
         ({"custom": "no colon"}, "model.custom"),
-        ({"members": ["ln", "ln"]}, "'ln' stands there twice"),
-        ({"members": ["pretrained"]}, "pretrained needs model.network.core"),
+        ({"base_models": ["ln", "ln"]}, "'ln' stands there twice"),
+        ({"base_models": ["pretrained"]}, "pretrained needs model.network.core"),
     ):
         with pytest.raises(MeiflowError, match=reason):
             parse_config({"model": wrong})
@@ -163,8 +163,8 @@ def test_a_file_alone_never_calls_code(own_code):
     state = {"kind": "custom", "spec": "mymodels:build", "neuron": "7"}
     save_model(NeuronModel(GRID, 0.0, 0.0, [state], [1.0]), own_code / "model.pt")
     document = torch.load(own_code / "model.pt", weights_only=True)
-    document["members"][0]["spec"] = "os:system"
-    document["members"][0]["neuron"] = "touch called"
+    document["base_models"][0]["spec"] = "os:system"
+    document["base_models"][0]["neuron"] = "touch called"
     write_document(document, own_code / "model.pt")
     for allowed in (None, "mymodels:build"):
         with pytest.raises(MeiflowError, match=r"made with model.custom os:system, but the conf"):

@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from meiflow.config.sections import GaborEnergy, LinearNonlinear
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
-from meiflow.models.gabor_energy import GaborEnergyFitter
-from meiflow.models.jobs import Jobs, fit_in_chunks, mixture_weights
+from meiflow.models.gabor_energy import GaborEnergyFitter, Grid, filters
+from meiflow.models.jobs import Jobs, fit_in_chunks
 from meiflow.models.ln import LnFitter
 from meiflow.models.members import build_member
 from meiflow.session.images import resize
@@ -77,6 +75,32 @@ def test_gabor_energy_recovers_its_gabor(images, cell):
     assert np.rad2deg(found["orientation"]) % 180 == pytest.approx(60, abs=6)
 
 
+def test_gabor_energy_draws_the_gabors_of_the_package():
+    """Of the same place, orientation and aspect: longer across its stripes than along them."""
+    wavelength, orientation, sigma, aspect = 8.0, 30.0, 3.2, 2.0
+    values = {"x": 6.0, "y": -3.0, "log_wavelength": np.log(wavelength)}
+    values |= {"orientation": np.deg2rad(orientation), "log_aspect": np.log(aspect)}
+    values |= {"log_envelope": np.log(sigma / wavelength)}
+    p = {name: torch.tensor([value], dtype=torch.float32) for name, value in values.items()}
+    even, odd, window = (drawn[0].numpy() for drawn in filters(p, Grid.of(GRID)))
+    shape = (6.0, -3.0, wavelength, orientation, np.array([0.0, 90.0]), sigma, aspect)
+    for ours, expected in zip((even, odd), patterns.gabor(GRID, *shape), strict=True):
+        assert np.corrcoef(ours, expected.ravel())[0, 1] > 0.999
+    along, across = patterns.rotated_axes(GRID, 6.0, -3.0, orientation)
+    spread = [np.sqrt((window * (w**2).ravel()).sum()) for w in (along, across)]
+    assert spread == pytest.approx([1.5 * sigma, 1.5 * sigma * aspect], rel=0.05)
+
+
+@pytest.mark.parametrize("fitter", [LnFitter, GaborEnergyFitter])
+def test_an_image_counts_as_often_as_it_was_shown(fitter):
+    """Where all images look the same, the fit is the mean over trials, not over images."""
+    grey = np.full((12, *GRID.shape), 0.4, np.float32)
+    response, trials = np.tile([1.0, 5.0], 6), np.tile([1.5, 0.5], 6)
+    config = LinearNonlinear() if fitter is LnFitter else GaborEnergy(steps=2)
+    fits = fitter(grey, trials, GRID, config)(jobs_for(response, train=12))
+    assert fits.predictions[0] == pytest.approx(2.0, rel=0.05)
+
+
 def test_modules_are_what_was_fitted(images):
     rate = 1 + np.maximum(project(images, patterns.gabor(GRID, *PLACE, 12.0, 60.0, 0.0, 5.0)), 0)
     jobs = jobs_for(rate, train=160)
@@ -129,27 +153,3 @@ def test_chunks_do_not_change_a_thing(images):
     one, many = (fit_in_chunks(fitter, jobs, 2, threads, "test") for threads in (1, 3))
     np.testing.assert_array_equal(one.predictions, many.predictions)
     assert len(many.states) == 5
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 4))
-def test_mixture_is_convex_and_hardly_worse_than_its_best_member(seed, members):
-    rng = np.random.default_rng(seed)
-    response = rng.poisson(3.0, 40).astype(float)
-    predictions = response[:, None] * rng.uniform(0, 1, members) + rng.normal(size=(40, members))
-    weights = mixture_weights(predictions, response)
-    assert weights.sum() == pytest.approx(1)
-    assert (weights >= 0).all()
-    errors = ((predictions - response[:, None]) ** 2).sum(axis=0)
-    # the prior may cost its own precision, 20, in units of the best member's mean error
-    mixed = ((predictions @ weights - response) ** 2).sum()
-    assert mixed <= errors.min() * (1 + 20 * (1 - 1 / members) / 40) + 1e-6
-
-
-def test_noisy_members_are_averaged_and_good_ones_chosen(rng):
-    truth = rng.normal(size=200)
-    good, bad = truth + 0.1 * rng.normal(size=200), rng.normal(size=200)
-    assert mixture_weights(np.column_stack([good, bad]), truth)[0] > 0.95
-    noise = truth + 3 * rng.normal(size=(2, 200))
-    response = truth + 8 * rng.normal(size=200)
-    assert mixture_weights(noise.T, response) == pytest.approx(0.5, abs=0.25)

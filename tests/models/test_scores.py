@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from meiflow.models.scores import score_prediction
+from meiflow.models.scores import chance_level, score_prediction
 from meiflow.selection.reliability import Groups, signal_power
 
 
@@ -63,3 +63,10 @@ def test_no_signal_no_normalised_score():
     result = score_prediction(np.arange(4.0), np.array([1, 0, 1, 0.5]), np.full(4, 2), -0.1, 1, 0)
     assert np.isnan([result.cc_norm, result.cc_max, result.feve]).all()
     assert np.isfinite(result.cc_abs)
+
+
+def test_one_control_in_twenty_is_above_chance(rng):
+    control = rng.permutation(np.arange(200) / 200)
+    level = chance_level(np.append(control, np.nan))
+    assert (control > level).mean() == pytest.approx(0.05)
+    assert chance_level([]) == chance_level([np.nan]) == 0

@@ -61,7 +61,7 @@ def big_page(view, report_config, results, tmp_path_factory) -> Path:
         "neuron_id",
         "trusted",
         "expected_fraction",
-        "model_holds",
+        "model_above_chance",
         "cc_norm_model",
     ]
     html = render(many(view, MANY, renamed), report_config, read_provenance(results.provenance))

@@ -108,11 +108,11 @@ def _models(results: Layout, neurons: list[str], rng: np.random.Generator) -> No
         {
             "neuron_ids": np.array(neurons),
             "prediction_model": responses.means + rng.normal(0, 0.2, responses.means.shape),
-            "place_score": rng.uniform(-0.1, 0.6, (30, 48, len(neurons))),
-            "place_x": x,
-            "place_y": y,
-            "x": np.zeros(len(neurons)),
-            "y": np.zeros(len(neurons)),
+            "rf_map": rng.uniform(-0.1, 0.6, (30, 48, len(neurons))),
+            "rf_map_x_deg": x,
+            "rf_map_y_deg": y,
+            "rf_x_deg": np.zeros(len(neurons)),
+            "rf_y_deg": np.zeros(len(neurons)),
         },
         results.model_search,
     )

@@ -139,6 +139,13 @@ def test_columns_sort_as_numbers_and_as_text_both_ways(open_page):
     kind.click()
     assert column(page, "kind") == sorted(kinds, reverse=True)
     assert set(kinds) == {"complex", "simple"}
+    orientation = page.locator('th[data-name="mei_orientation_deg"] button')
+    for _ in ("ascending", "descending"):
+        orientation.click()
+        values = column(page, "mei_orientation_deg")
+        missing = values.count("")
+        assert missing
+        assert values[-missing:] == [""] * missing
 
 
 def test_filters_narrow_the_table_and_say_how_many_are_left(open_page):

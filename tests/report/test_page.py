@@ -149,9 +149,8 @@ def test_the_funnel_narrows(view, results):
 
 def test_trust_is_said_in_words_with_its_measured_precision(view, big_page):
     assert [page.trust.kind for page in view.pages] == ["yes", "yes", "no"]
-    assert (
-        "right for 93% of simulated neurons (at least 87%, with 95 % confidence)" in view.precision
-    )
+    assert "93 % of the MEIs with this mark reached at least 80 %" in view.precision
+    assert "95 % CI from 87 %" in view.precision
     assert any(view.pages[2].id in line for line in view.believe)
     text = Tags(big_page.read_text(encoding="utf-8")).text
     assert "not trusted" in text
@@ -170,14 +169,14 @@ def test_without_columns_of_trust_there_are_no_marks(view, report_config, result
     copy = copied(results, tmp_path)
     summary = read_csv(copy.summary)
     plain = summary.drop(columns=["trusted", "expected_fraction", "trust_reason"])
-    write_csv(plain.assign(model_holds=[False, True, True]), copy.summary)
+    write_csv(plain.assign(model_above_chance=[False, True, True]), copy.summary)
     write_report(report_config, copy, EVERYTHING)
     page = Tags(copy.report.read_text(encoding="utf-8"))
     words = " ".join(page.text.split())
     assert "trusted" not in words
-    assert "2 of 3 neurons predict images they have not seen" in words
+    assert "2 of 3 neurons predict responses to held-out images" in words
     assert "model not better than chance" in words
-    assert "do not believe the MEI" in words
+    assert "ignore the MEI" in words
     # the same results give the same bytes
     assert all(one.store in copy.report.read_text() for one in view.pages)
 
@@ -226,7 +225,7 @@ def test_missing_results_are_named(report_config, results, tmp_path):
     with pytest.raises(MeiflowError, match=r"provenance.json: .* run meiflow provenance"):
         read_provenance(copy.provenance)
     copy.unit_counts.unlink()
-    with pytest.raises(MeiflowError, match=r"units.json: .*make the tables again"):
+    with pytest.raises(MeiflowError, match=r"units.json: .*rebuild the tables"):
         write_report(report_config, copy, EVERYTHING)
     copy.summary.unlink()
     with pytest.raises(MeiflowError, match=r"summary.csv: no such file"):

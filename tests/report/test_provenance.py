@@ -57,7 +57,7 @@ def test_provenance_is_written_read_and_missed(tmp_path):
     write_provenance(results, [tmp_path / "a"])
     found = read_provenance(results.provenance)
     assert [one["path"] for one in found] == [str(tmp_path / "a")]
-    with pytest.raises(MeiflowError, match="no such file or folder; nothing to hash"):
+    with pytest.raises(MeiflowError, match="no such file or folder"):
         hash_of(tmp_path / "b")
     write_text(json.dumps({"inputs": [{"path": "a"}]}), results.provenance)
     with pytest.raises(MeiflowError, match="run meiflow provenance"):
@@ -84,7 +84,7 @@ def test_trust_is_a_symbol_and_words():
 def test_cells_sort_by_their_value_and_read_well():
     assert cell("osi", np.nan).value == ""
     assert cell("osi", np.nan).text == "–"
-    assert cell("model_holds", np.True_).value == "1"
+    assert cell("model_above_chance", np.True_).value == "1"
     assert cell("mei_peak_frequency_cpd", 0.04567).text == "0.046"
     assert number(0.00049975) == "5.0e-04"
     assert number(12345.678) == "12346"

@@ -51,7 +51,7 @@ def test_what_excites_is_read_at_the_common_contrast_in_the_order_of_figures(res
     made = ["receptive_field", "population_mei", "suppressive"]
     found = read_procedures(results, made, ["002"], 0.47, 0.05)
     assert list(found) == ["002"]
-    assert [s.name for s in found["002"]] == ["noise_mei", "linear_field"]
+    assert [s.name for s in found["002"]] == ["noise_mei", "linear_rf"]
     wanted = shown["population_mei"][2], shown["receptive_field"][2, 0]
     for stimulus, image in zip(found["002"], wanted, strict=True):
         assert stimulus.image.mean() == pytest.approx(0.47, abs=1e-4)

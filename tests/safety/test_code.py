@@ -96,7 +96,7 @@ def test_the_search_finds_what_it_looks_for(text: str) -> None:
 def test_only_the_users_own_modules_are_imported_by_name() -> None:
     """What they are is said in the configuration alone; the command line imports our stages."""
     users = {p.name for p in SOURCES if "import_module" in p.read_text(encoding="utf-8")}
-    assert users == {"custom.py", "lazy.py", "stages.py"}
+    assert users == {"custom.py", "stages.py"}
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
@@ -198,7 +198,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "stranger.py").write_text("open('made', 'w').close()\n")
     save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear(np.ones((6, 8)))], [1.0]), "model.pt")
     model = torch.load("model.pt", weights_only=True)
-    model["members"] = [{"kind": "custom", "spec": "stranger:build", "neuron": "7"}]
+    model["base_models"] = [{"kind": "custom", "spec": "stranger:build", "neuron": "7"}]
     write_document(model, "model.pt")
     write_archive(SCREEN, {"7": model}, lambda _: [model], tmp_path / "models.zip")
     return tmp_path

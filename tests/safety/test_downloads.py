@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_redirect_on_the_same_host_is_followed(host: Any, tmp_path: Path) -> N
 def test_a_redirect_to_another_host_is_refused(host: Any, tmp_path: Path, status: int) -> None:
     other = host(fine, "localhost")
     there = host(to(f"{other.address}/file", status))
-    with pytest.raises(MeiflowError, match=r"sends on to http://localhost.*as session"):
+    with pytest.raises(MeiflowError, match=r"redirects to http://localhost.*as session"):
         fetch(f"{there.address}/file", tmp_path / "file", HASTY)
     assert not other.asked
     assert not (tmp_path / "file").exists()
@@ -108,9 +109,42 @@ def test_a_redirect_elsewhere_is_refused(host: Any, tmp_path: Path, target: str)
 
 def test_redirects_without_end(host: Any) -> None:
     there = host(to("/again"))
-    with pytest.raises(MeiflowError, match="sends on and on"), answer(there.address, HASTY):
+    with pytest.raises(MeiflowError, match="too many redirects"), answer(there.address, HASTY):
         pass
     assert len(there.asked) < 10
+
+
+def test_a_server_in_trouble_is_asked_again_and_not_waited_for_without_end(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replies = iter([(500, {}, b""), (429, {}, b""), (503, {"Retry-After": "86400"}, b"")])
+    there = host(lambda path: next(replies, fine(path)))
+    pauses: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", pauses.append)
+    caplog.set_level(logging.INFO, "meiflow")
+    fetch(f"{there.address}/file", tmp_path / "file", Network(attempts=4, pause_s=3.0))
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert pauses == [6.0, 60.0]  # after the second and the third fault; at once after the first
+    assert [record.getMessage() for record in caplog.records] == [
+        f"/file: the server answers {status}; trying again" for status in (500, 429, 503)
+    ]
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(host: Any, tmp_path: Path) -> None:
+    there = host(lambda path: (200, {"Content-Length": "100"}, b"content"))
+    with pytest.raises(MeiflowError, match=r"/file: the connection broke, 3 times$"):
+        fetch(f"{there.address}/file", tmp_path / "file", Network(2.0, 5.0, 3, 0.0))
+    assert len(there.asked) == 3
+
+
+def test_a_part_that_the_server_no_longer_has_is_fetched_anew(host: Any, tmp_path: Path) -> None:
+    replies = iter([(416, {}, b"")])
+    there = host(lambda path: next(replies, fine(path)))
+    (tmp_path / ".file.part").write_bytes(b"longer than the content")
+    state = {"url": f"{there.address}/file", "validator": '"old"'}
+    (tmp_path / ".file.part.json").write_text(json.dumps(state))
+    fetch(f"{there.address}/file", tmp_path / "file", HASTY)
+    assert (tmp_path / "file").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize("length", ["many", "-5", "1e3", "9" * 400, "\u0663"])

@@ -1,8 +1,12 @@
+import logging
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meiflow.errors import MeiflowError
 from meiflow.selection.raster import (
     climb,
     leaf_order,
@@ -10,6 +14,9 @@ from meiflow.selection.raster import (
     matching_weights,
     raster_order,
 )
+from meiflow.selection.rastermap import _package, rastermap_order
+
+BOTH = pytest.mark.parametrize("method", ["rastermap", "clustering"])
 
 
 def all_moves(n):
@@ -32,21 +39,46 @@ def test_climbing_ends_where_no_move_gains(seed, n):
     assert matching_score(reached, weights) >= matching_score(similarity, weights) - 1e-9
 
 
-def test_neurons_on_a_line_come_out_in_line():
-    """Shuffled neurons whose activity travels along a line: the order is found again."""
+def shuffled_line(neurons):
+    """Counts of neurons along a line on which activity travels to and fro, and their places."""
     rng = np.random.default_rng(0)
-    time, place = np.arange(3000), np.linspace(0, 10, 40)
+    time, place = np.arange(3000), np.linspace(0, 10, neurons)
     centre = 5 + 5 * np.sin(time / 40)[:, None]
     rate = 0.2 + 4 * np.exp(-0.5 * ((centre - place) / 0.8) ** 2)
-    shuffled = rng.permutation(40)
-    order = raster_order(rng.poisson(rate)[:, shuffled])
-    assert abs(np.corrcoef(shuffled[order], np.arange(40))[0, 1]) > 0.99
+    shuffled = rng.permutation(neurons)
+    return rng.poisson(rate)[:, shuffled], shuffled
 
 
-def test_order_beats_chance_and_repeats_itself(rng):
+@pytest.mark.parametrize(
+    ("method", "neurons"), [("rastermap", 40), ("rastermap", 120), ("clustering", 40)]
+)
+def test_neurons_on_a_line_come_out_in_line(method, neurons):
+    counts, place = shuffled_line(neurons)
+    order = raster_order(counts, method)
+    assert sorted(order) == list(range(neurons))
+    assert abs(np.corrcoef(place[order], np.arange(neurons))[0, 1]) > 0.99
+
+
+def test_few_neurons_are_ordered_as_by_the_notebooks_call():
+    """Its settings, as its cell has them; on scipy's z-scores."""
+    from rastermap import Rastermap
+    from scipy.stats import zscore
+
+    counts, _ = shuffled_line(25)
+    spikes = zscore(counts.T.astype(float), axis=1)
+    model = Rastermap(
+        n_clusters=None, n_PCs=64, locality=0.15, time_lag_window=15, grid_upsample=0, verbose=False
+    )
+    with pytest.warns(UserWarning, match="<= 50 samples"):
+        model.fit(spikes)
+    np.testing.assert_array_equal(raster_order(counts), model.isort)
+
+
+@BOTH
+def test_order_beats_chance_and_repeats_itself(method, rng):
     drive = rng.normal(size=(500, 5)) @ rng.normal(size=(5, 60))
     counts = rng.poisson(np.exp(0.3 * drive))
-    order = raster_order(counts)
+    order = raster_order(counts, method, seed=3)
     assert sorted(order) == list(range(60))
     correlation = np.corrcoef(counts.T)
 
@@ -54,20 +86,73 @@ def test_order_beats_chance_and_repeats_itself(rng):
         return correlation[o[:-1], o[1:]].mean()
 
     assert beside(order) > 3 * abs(beside(rng.permutation(60)))
-    np.testing.assert_array_equal(order, raster_order(counts))
+    np.testing.assert_array_equal(order, raster_order(counts, method, seed=3))
 
 
-@pytest.mark.parametrize("neurons", [1, 2, 3])
-def test_few_and_silent_neurons(neurons, rng):
-    counts = rng.poisson(2.0, (50, neurons))
-    assert sorted(raster_order(counts)) == list(range(neurons))
-    counts[:, 0] = 0
-    assert raster_order(counts)[-1] == 0
-    assert leaf_order(np.eye(neurons)).tolist() == list(range(neurons)) or neurons == 3
+@BOTH
+@pytest.mark.parametrize("neurons", [1, 2, 3, 4])
+def test_few_silent_and_undefined_neurons(method, neurons, rng):
+    counts = rng.poisson(2.0, (50, neurons)).astype(float)
+    assert sorted(raster_order(counts, method)) == list(range(neurons))
+    counts[:, 0] = 0.1  # has a standard deviation, of rounding
+    assert raster_order(counts, method)[-1] == 0
+    counts[:, 0] = rng.poisson(2.0, 50)
+    for odd in (np.nan, np.inf):
+        counts[7, 0] = odd
+        assert raster_order(counts, method)[-1] == 0
+    assert leaf_order(np.eye(neurons)).tolist() == list(range(neurons)) or neurons >= 3
+
+
+@BOTH
+def test_fewer_bins_than_lags_and_neurons_that_are_the_same(method, rng):
+    assert sorted(raster_order(rng.poisson(2.0, (6, 20)), method)) == list(range(20))
+    same = np.repeat(rng.poisson(2.0, (80, 1)), 5, axis=1)
+    assert sorted(raster_order(same, method)) == list(range(5))
 
 
 def test_more_neurons_than_are_climbed(rng, monkeypatch):
     from meiflow.selection import raster
 
     monkeypatch.setattr(raster, "MOST_NEURONS", 10)
-    assert sorted(raster_order(rng.poisson(2.0, (80, 25)))) == list(range(25))
+    assert sorted(raster_order(rng.poisson(2.0, (80, 25)), "clustering")) == list(range(25))
+
+
+def test_rastermap_leaves_nothing_behind(rng, monkeypatch):
+    """Left alone it seeds numpy's global generator and gives the root logger a handler."""
+    import numba
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    before = np.random.get_state()[1].copy(), numba.get_num_threads()  # noqa: NPY002
+    z = rng.normal(size=(90, 60))
+    kept = z.copy()
+    rastermap_order(z)
+    assert not logging.getLogger().handlers
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert numba.get_num_threads() == before[1]
+    np.testing.assert_array_equal(z, kept)
+
+
+def test_what_rastermap_cannot_order_is_explained(rng):
+    z = np.repeat(rng.normal(size=(80, 1)), 60, axis=1)
+    with pytest.raises(MeiflowError, match=r"these 60 neurons .*set selection.raster to cluster"):
+        rastermap_order(z)
+
+
+def test_rastermap_is_compiled_also_where_no_cache_can_be_written(tmp_path, monkeypatch):
+    """A stand-in that fails as numba does: at import, unless it is told of a folder."""
+    import numba
+
+    (tmp_path / "rastermap.py").write_text(
+        "import numba, os\n"
+        "if not numba.config.CACHE_DIR:\n"
+        "    raise RuntimeError('cannot cache function: no locator available')\n"
+        "writable = os.access(numba.config.CACHE_DIR, os.W_OK)\n"
+    )
+    monkeypatch.delitem(sys.modules, "rastermap", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    try:
+        assert _package().writable
+    finally:
+        sys.modules.pop("rastermap")
+    assert numba.config.CACHE_DIR == ""

@@ -14,10 +14,11 @@ import pytest
 
 from meiflow.config.sections import Quality, Session
 from meiflow.errors import MeiflowError
+from meiflow.io.checksums import sha256_of
 from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
-from meiflow.session.transfer import Network, fetch, read_record, sha256_of, verify
+from meiflow.session.transfer import Network, fetch, is_as_fetched, read_record
 from tests.session.warehouse import NWB_FILE, SCENES, SESSION, warehouse
 
 HASTY = Network(connect_s=0.5, read_s=0.5, attempts=3, pause_s=0.01)
@@ -67,7 +68,7 @@ def download(server, home, session_id=SESSION, network=HASTY, **keys):
 def is_whole(home, tiny_nwb):
     """The master copy is there, verified, and nothing lies about."""
     left = [p.name for p in home.parent.iterdir() if ".part" in p.name]
-    return verify(home) and home.read_bytes() == tiny_nwb.read_bytes() and not left
+    return is_as_fetched(home) and home.read_bytes() == tiny_nwb.read_bytes() and not left
 
 
 def test_everything_arrives_from_the_bucket_and_only_once(server, home, tiny_nwb):

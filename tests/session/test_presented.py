@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config.sections import Shown
+from meiflow.config.sections import StimulusParameters
 from meiflow.images.geometry import Geometry
 from meiflow.session.presented import gabor_images, gabor_phases, grating_images
 from meiflow.session.schedule import gabor_conditions
@@ -13,7 +13,7 @@ GRID = Geometry(60, 96)
 
 
 def test_gabors_have_their_contrast_place_and_size_in_degrees():
-    shown = Shown(gabor_contrast=0.6, gabor_diameter_deg=24.0)
+    shown = StimulusParameters(gabor_contrast=0.6, gabor_diameter_deg=24.0)
     where = pd.DataFrame({"x_position": [20.0], "y_position": [-10.0], "orientation": [45.0]})
     image = gabor_images(GRID, where, shown, 0.0)[0]
     assert image.max() == pytest.approx(0.8, abs=0.01)
@@ -26,18 +26,18 @@ def test_gabors_have_their_contrast_place_and_size_in_degrees():
 
 
 def test_a_drift_goes_through_a_whole_cycle():
-    phases = gabor_phases(Shown())
+    phases = gabor_phases(StimulusParameters())
     where = gabor_conditions().iloc[[40]]
-    frames = [gabor_images(GRID, where, Shown(), phase)[0] for phase in phases]
+    frames = [gabor_images(GRID, where, StimulusParameters(), phase)[0] for phase in phases]
     np.testing.assert_allclose(np.mean(frames, axis=0), 0.5, atol=1e-6)
-    assert gabor_phases(Shown(gabor_drifts=False)).tolist() == [0.0]
+    assert gabor_phases(StimulusParameters(gabor_drifts=False)).tolist() == [0.0]
 
 
 def test_gratings_are_averaged_over_pixels():
     table = pd.DataFrame(
         {"orientation": [0.0, 0.0], "spatial_frequency": [0.02, 0.32], "phase": [0.25, 0.0]}
     )
-    slow, fast = grating_images(GRID, table, Shown())
+    slow, fast = grating_images(GRID, table, StimulusParameters())
     assert np.ptp(slow, axis=0).max() < 1e-6  # vertical
     reach = 0.4 * np.sinc(0.02 * GRID.dx)
     assert np.abs(slow - 0.5).max() == pytest.approx(reach, rel=0.02)

@@ -74,6 +74,17 @@ def test_normalised_cells_saturate_with_contrast(neurons):
     assert low < high < 6 * low
 
 
+def test_the_pool_of_local_contrast_has_the_shape_of_the_filter():
+    """Half as wide again, and as elongated across the stripes."""
+    one = draw_neurons(["simple_normalised"], np.random.default_rng(0), GRID).assign(
+        x_deg=4.0, y_deg=-2.0, orientation_deg=30.0, sigma_deg=4.0, aspect=1.6
+    )
+    (window,) = render_filters(one, GRID).window
+    along, across = patterns.rotated_axes(GRID, 4.0, -2.0, 30.0)
+    spread = [np.sqrt((window * (w**2).ravel()).sum()) for w in (along, across)]
+    assert spread == pytest.approx([6.0, 9.6], rel=0.01)
+
+
 def test_drive_hardly_depends_on_the_grid(neurons):
     """Filters integrate over degrees: spikes are drawn on a finer grid than models see."""
     table, _ = neurons

@@ -1,35 +1,73 @@
-"""The profile knows every rule; needs no SLURM."""
+"""The profile, and what the rules ask a cluster for; needs no SLURM."""
 
 from __future__ import annotations
 
 import re
-from typing import get_args
+from pathlib import Path
 
 import pytest
 import yaml
 
-from meiflow.config.sections import Procedure
-from tests.project import ROOT
+from meiflow.config.names import PROCEDURES
+from meiflow.stages.registry import STAGES
+from tests.project import ROOT, make_project
 from tests.slurm import cluster
 
 PROFILE = yaml.safe_load((ROOT / "workflow" / "profiles" / "slurm" / "config.yaml").read_text())
 
 
-def rules() -> set[str]:
-    """Names of all rules that are submitted, whatever the configuration."""
+def requests() -> dict[str, str]:
+    """What each rule writes below ``resources``, by its name."""
     text = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    named = re.findall(r"^ *(?:rule|checkpoint) (\w+):", text, flags=re.M)
-    (local,) = re.findall(r"^localrules:\n((?: +\w+,\n)+)", (ROOT / "Snakefile").read_text(), re.M)
-    here = re.findall(r"\w+", local)
-    return (set(named) | set(get_args(Procedure))) - set(here)
+    rules = re.split(r"^ *(?:rule|checkpoint)\b", text, flags=re.M)[1:]
+    found = {}
+    for rule in rules:
+        name = re.match(r"\s+(\w+):", rule) or re.search(r"^\s+name:\s+(\w+)$", rule, re.M)
+        lines = re.search(r"^( +)resources:\n((?:\1 +.*\n)+)", rule, re.M)
+        found[name[1]] = " ".join(lines[2].split()) if lines else ""
+    return found
 
 
-def test_every_rule_asks_for_more_when_it_is_tried_again() -> None:
-    """A rule without an entry would ask for the same again, and run out of it again."""
-    assert set(PROFILE["set-resources"]) == rules()
-    for asked in [*PROFILE["set-resources"].values(), PROFILE["default-resources"]]:
-        assert re.fullmatch(r"\d+ \* attempt", asked["mem_mb"])
-        assert re.fullmatch(r"\d+ \* attempt", asked["runtime"])
+def test_every_rule_asks_for_what_its_own_stage_needs() -> None:
+    """A rule without a request, or with that of another stage, would run out of it."""
+    asked = requests()
+    # one loop makes the rules of all procedures; no stage asks the warehouse
+    assert asked.pop("NAME") == "**needs(NAME),"
+    listed = asked.pop("sessions")
+    assert re.search(r"mem_mb=lambda wildcards, attempt: \d+ \* attempt,", listed)
+    assert re.search(r"runtime=lambda wildcards, attempt: \d+ \* attempt,", listed)
+    assert asked.keys() == STAGES.keys() - PROCEDURES.keys()
+    for name, request in asked.items():
+        assert f'**needs("{name}"),' in request
+    for stage in STAGES.values():
+        assert stage.memory_mb >= 500
+        assert stage.minutes >= 5
+
+
+@pytest.mark.workflow
+def test_a_job_that_is_tried_again_asks_for_more(tmp_path: Path) -> None:
+    """Of its own, here of time; and of what takes its place on the command line, of memory."""
+    project = make_project(tmp_path)
+    rules = project.folder / "workflow" / "rules" / "tables.smk"
+    # without a message of its own Snakemake tells what a job asks for
+    rules.write_text(re.sub(r"^    message:\n.*\n", "", rules.read_text(), flags=re.M))
+    (project.folder / "trials.csv").write_text("no,trials\n")
+    (project.folder / "images").mkdir()
+    session = {"source": "tables", "trials": "trials.csv", "images": "images"}
+    project.configure("own.yaml", {"session": session})
+    target = "results/demo/tables/trials.csv"
+    more = ("--retries", "1", "--set-resources", "tables:mem_mb=100*attempt")
+    done = project.snakemake("--cores", "1", "--configfile", "own.yaml", *more, "--", target)
+    lines = re.findall(r"^ *resources: (.*)", done.stdout, re.M)
+    assert [dict(re.findall(r"\b(mem_mb|runtime)=(\d+)", line)) for line in lines] == [
+        {"mem_mb": str(100 * attempt), "runtime": str(STAGES["tables"].minutes * attempt)}
+        for attempt in (1, 2)
+    ], done.stdout[-3000:]
+
+
+def test_failed_jobs_are_tried_again_and_rules_of_ones_own_ask_for_more_then() -> None:
+    for asked in ("mem_mb", "runtime"):
+        assert re.fullmatch(r"\d+ \* attempt", PROFILE["default-resources"][asked])
     assert PROFILE["retries"] >= 1
 
 

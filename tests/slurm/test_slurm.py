@@ -58,7 +58,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     project = make_project(tmp_path_factory.mktemp("slurm"))
     project.configure("less.yaml", LESS)
     profile = yaml.safe_load((ROOT / FILE).read_text())
-    profile["set-resources"]["selection"]["mem_mb"] = TIGHT
+    profile["set-resources"] = {"selection": {"mem_mb": TIGHT}}
     project.configure(FILE, profile)
     run = Run(project, project.folder / "first.log", *OFTEN, *CONFIG)
     try:
@@ -68,9 +68,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         run = Run(project, project.folder / "second.log", *OFTEN, *CONFIG)
         cancelled = run.running("tables")
         cancel(cancelled)
-        lost = run.running("search")
+        lost = run.running("fit_models")
         assert lost.id in cluster.lose(lost.node)
-        run.running("search")
+        run.running("fit_models")
         cluster.restart()
         cluster.back(lost.node)
         run.finish()
@@ -135,7 +135,7 @@ def test_a_job_above_its_memory_is_killed_and_succeeds_with_more(story: Story) -
 
 def test_a_job_of_a_lost_node_starts_again_on_another(story: Story) -> None:
     """SLURM does it by itself, under the same id, through the loss of its controller."""
-    (job,) = story.of("search")
+    (job,) = story.of("fit_models")
     assert job.id == story.lost.id
     assert (job.state, job.restarts) == ("COMPLETED", 1)
     assert job.node != story.lost.node

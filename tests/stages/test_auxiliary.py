@@ -15,13 +15,13 @@ GRATINGS = SessionHas(gratings=True)
 
 
 def extra_of(kinds, results, has, trials):
-    config = parse_config({"model": {"extra": kinds}})
+    config = parse_config({"model": {"learn_from": ["scenes", *kinds]}})
     return auxiliary_stimuli(config, results, has, trials, trials.neuron_ids[:2])
 
 
 def test_blanks_and_gratings_of_some_neurons(small_results):
     trials = read_trials(small_results)
-    extra = extra_of(["blank", "gratings"], small_results, GRATINGS, trials)
+    extra = extra_of(["blanks", "static_gratings"], small_results, GRATINGS, trials)
     table = read_csv(small_results.grating_responses)
     assert extra.means.shape == (1 + len(table), 2)
     np.testing.assert_array_equal(extra.means[1:], table[trials.neuron_ids[:2]])
@@ -35,8 +35,8 @@ def test_blanks_and_gratings_of_some_neurons(small_results):
 def test_gratings_that_were_not_shown_are_missed(small_results):
     """Whatever an earlier session has left there."""
     trials = read_trials(small_results)
-    with pytest.raises(MeiflowError, match=r"model.extra: gratings were asked for"):
-        extra_of(["gratings"], small_results, SessionHas(), trials)
+    with pytest.raises(MeiflowError, match=r"model.learn_from: static_gratings were requested"):
+        extra_of(["static_gratings"], small_results, SessionHas(), trials)
 
 
 def test_gratings_of_other_neurons_are_told(small_results, tmp_path):
@@ -44,4 +44,4 @@ def test_gratings_of_other_neurons_are_told(small_results, tmp_path):
     table = read_csv(small_results.grating_responses)
     write_csv(table.drop(columns=trials.neuron_ids[1]), results.grating_responses)
     with pytest.raises(MeiflowError, match=rf"missing column {trials.neuron_ids[1]}"):
-        extra_of(["gratings"], results, GRATINGS, trials)
+        extra_of(["static_gratings"], results, GRATINGS, trials)

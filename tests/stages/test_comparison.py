@@ -81,7 +81,8 @@ def made(tmp_path_factory):
 
 
 def compared(results, **comparison):
-    config = parse_config({"comparison": comparison})
+    targets = {"mean": 0.5, "contrast": 0.3 * float(Linear.field.std())}
+    config = parse_config({"comparison": comparison, "mei": targets})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("meiflow.stages.comparison.ModelArchive", lambda *_: Archive())
         compare_neuron(config, results, SessionHas(), "7")
@@ -102,6 +103,7 @@ def results(made, tmp_path):
 def test_every_stimulus_is_measured(table):
     assert table.reset_index().columns[: len(CONTRACT)].tolist() == CONTRACT
     assert table.index.tolist() == ["mei", "best_gabor", "best_natural", "windowed_natural"]
+    assert table["matched"].tolist() == [True, True, False, False]
     mei, gabor = table.loc["mei"], table.loc["best_gabor"]
     assert mei["gabor_r2"] > 0.9999
     fitted = [f"gabor_{n}_deg" for n in MEI]

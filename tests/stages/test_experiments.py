@@ -17,16 +17,16 @@ from meiflow.config.config import check_inputs, parse_config
 from meiflow.config.experiments import MAP_EXPERIMENTS, STANDARD
 from meiflow.errors import MeiflowError
 from meiflow.experiments.measures import SUMMARY_COLUMNS
+from meiflow.figures.custom_experiments import custom_sheet
 from meiflow.figures.experiments import neuron_figure, population_figure
-from meiflow.figures.own_experiments import own_sheet
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_arrays, read_csv, write_array, write_csv
 from meiflow.results.layout import Layout
 from meiflow.stages.draw_experiments import draw_neuron, untidy
 from meiflow.stages.experiments import (
+    custom_experiments,
     make_experiments,
-    own_experiments,
     read_preferred,
     tidy,
 )
@@ -177,7 +177,7 @@ def test_files_of_the_stage(results, own_code):
     assert maps["neuron_id"].tolist() == ["007", "b"]
     assert maps["position"].shape == maps["on"].shape == maps["off"].shape == (2, 7, 10)
     assert maps["y_deg"][0] > maps["y_deg"][-1]
-    for name in (*STANDARD, "own"):
+    for name in (*STANDARD, "custom"):
         assert all(path.stat().st_size for path in results.experiment_figures(name))
     draw_neuron(results, "007")
     files = results.neuron("007")
@@ -273,14 +273,14 @@ def test_panels_say_what_of_the_response_they_show():
         assert len(bars) == 2
 
 
-def test_the_sheet_of_own_experiments_says_what_it_leaves_out():
+def test_the_sheet_of_custom_experiments_says_what_it_leaves_out():
     whole = pd.DataFrame(
         [(a, b, c, a + b + c) for a in range(5) for b in range(3) for c in (1, 2)],
         columns=["angle", "level", "polarity", "response"],
     )
     neurons = [str(i) for i in range(5)]
     summary = pd.DataFrame({"neuron_id": neurons, "grey_response": 0.0})
-    figure = own_sheet({n: {"crossed": whole} for n in neurons}, summary)
+    figure = custom_sheet({n: {"crossed": whole} for n in neurons}, summary)
     assert figure.get_suptitle() == "own experiments (1 more neuron in tuning.csv)"
     assert figure.axes[0].get_title() == "0: crossed\nmean over polarity"
 
@@ -292,7 +292,7 @@ def test_neurons_may_be_shown_different_experiments(results, own_code):
     shown = tuning.groupby("neuron_id")["experiment"].unique()
     assert list(shown["007"]) == ["phase", "left_level"]
     assert list(shown["b"]) == ["phase", "swept", "level_again"]
-    assert all(path.stat().st_size for path in results.experiment_figures("own"))
+    assert all(path.stat().st_size for path in results.experiment_figures("custom"))
 
 
 def test_a_table_of_many_experiments_comes_apart_again():
@@ -351,7 +351,7 @@ def test_the_same_on_the_command_line_and_twice(fitted, tmp_path):
         ("absent", "AttributeError"),
     ],
 )
-def test_own_experiments_that_cannot_be(results, own_code, function, message):
+def test_custom_experiments_that_cannot_be(results, own_code, function, message):
     parsed = config(make=["phase"], own=[f"ownexperiments:{function}"])
     check_inputs(parsed)
     with pytest.raises(MeiflowError, match=message) as caught:
@@ -363,8 +363,8 @@ def test_own_experiments_that_cannot_be(results, own_code, function, message):
 
 def test_an_own_experiment_alone(own_code):
     preferred = ex.Preferred(GRID, 0, 0, 20, 0, 0, 8)
-    assert list(own_experiments("ownexperiments:levels", preferred)) == ["levels"]
-    assert list(own_experiments("ownexperiments:two", preferred)) == ["swept", "level_again"]
+    assert list(custom_experiments("ownexperiments:levels", preferred)) == ["levels"]
+    assert list(custom_experiments("ownexperiments:two", preferred)) == ["swept", "level_again"]
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_an_own_experiment_alone(own_code):
     [
         ({"make": ["orientations"]}, "experiments.make"),
         ({"make": ["phase", "phase"]}, "'phase' stands there twice"),
-        ({"own": ["no function"]}, "experiments.own"),
+        ({"custom": ["no function"]}, "experiments.custom"),
         ({"contrast": 1.2}, "experiments.contrast"),
         ({"phases": 2}, "experiments.phases"),
         ({"colour": 1}, "unknown key experiments.colour"),
@@ -384,8 +384,8 @@ def test_settings_that_cannot_be(section, message):
 
 
 def test_a_module_that_is_not_there_is_named_before_any_work():
-    with pytest.raises(MeiflowError, match=r"experiments.own: no module 'nowhere'"):
-        check_inputs(parse_config({"experiments": {"own": ["nowhere:build"]}}))
+    with pytest.raises(MeiflowError, match=r"experiments.custom: no module 'nowhere'"):
+        check_inputs(parse_config({"experiments": {"custom": ["nowhere:build"]}}))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_csv, write_csv
 from meiflow.models import cross_validate
 from meiflow.models.archive import ModelArchive
+from meiflow.models.search import image_folds
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons, require_selected
+from meiflow.results.tables import read_responses
 from meiflow.stages.fit_models import fit_models
 from meiflow.stages.fitted_neurons import take_fitted
 from tests.known import write_stack
@@ -24,13 +26,13 @@ CONFIG = parse_config(
     {
         "image": {"height": 12, "width": 16},
         "model": {
-            "members": ["v1", "ln"],
+            "base_models": ["v1", "ln"],
             "wavelengths_deg": [30.0],
             "orientations": 4,
             "stride": 3,
             "penalties": [0.1],
             "folds": 3,
-            "extra": [],
+            "learn_from": ["scenes"],
             "gabor_energy": {"starts": 1, "steps": 2},
         },
     }
@@ -88,7 +90,17 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
     for neuron in "ad":  # the others are what they were, up to the size of the batches
         np.testing.assert_allclose(scores.loc[neuron], unbroken.loc[neuron], atol=1e-3)
         archive.model(neuron)
-        assert len(archive.fold_models(neuron)) == 3
+        folds = archive.fold_models(neuron)
+        assert len(folds) == 3
+        # each of them predicts the images of its fold as the cross-validation did, unseen
+        found = np.load(results.model_search)
+        n = "abcd".index(neuron)
+        names = [f"prediction_{name}" for name in found["base_models"]]
+        unseen = sum(w * found[k][:, n] for w, k in zip(found["weights"][n], names, strict=True))
+        shown = read_responses(results, GRID).images
+        held_out = image_folds(len(shown), 3, np.random.default_rng([CONFIG.seed, 2]))
+        for fold, test in zip(folds, held_out, strict=True):
+            np.testing.assert_allclose(fold.predict(shown[test]), unseen[test], rtol=1e-3)
     with pytest.raises(MeiflowError, match="has no neuron c"):
         archive.model("c")
     assert not results.unfinished_fits.exists()
@@ -123,7 +135,7 @@ def test_what_was_fitted_is_written_as_it_was(tmp_path):
     for i, neuron in enumerate("abcd"):
         if neuron != "b":
             model = archive.model(neuron)
-            assert (model.x, model.y) == (search["x"][i], search["y"][i])
+            assert (model.x, model.y) == (search["rf_x_deg"][i], search["rf_y_deg"][i])
             weights = search["weights"][i]
-            kinds = [kind for kind, w in zip(search["members"], weights, strict=True) if w > 0]
+            kinds = [kind for kind, w in zip(search["base_models"], weights, strict=True) if w > 0]
             assert [s["kind"] for s in archive.fold_models(neuron)[0].mixture.states] == kinds

@@ -125,7 +125,7 @@ def test_only_what_was_shown_is_compared(results):
 
 def test_gratings_that_were_learned_are_marked(results):
     write_fitted(results, ["0"])
-    model = CONFIG.model.model_copy(update={"extra": ["blank", "gratings"]})
+    model = CONFIG.model.model_copy(update={"learn_from": ["scenes", "blanks", "static_gratings"]})
     compare_recorded(CONFIG.model_copy(update={"model": model}), results, BOTH)
     assert found(results)[0].set_index("curve")["learned"].to_dict() == {
         "gabors": False,

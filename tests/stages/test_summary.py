@@ -92,7 +92,18 @@ def test_a_row_holds_what_every_stage_found(results):
     assert row["field_error_deg"] == 4
     assert np.isnan(table.loc["8", "field_error_deg"])
     assert table["cell_type"].tolist() == ["simple", "complex"]
-    assert table["model_holds"].all()
+    assert table["model_above_chance"].all()
+
+
+@pytest.mark.parametrize(("level", "holds"), [(0.58, True), (0.62, False)])
+def test_a_model_above_chance_above_all_but_one_in_twenty_controls(results, level, holds):
+    """The model's correlation, 0.6, counts; its CC norm of 0.8 is in another unit."""
+    control = np.append(level * np.linspace(0, 1, 96), np.linspace(0.7, 0.75, 5))
+    table = pd.DataFrame({"model": "model_shuffled", "cc_abs": [*control, np.nan]})
+    measured = pd.DataFrame({"model": ["model"] * 50, "cc_abs": 0.9})
+    write_csv(pd.concat([table, measured]), results / "models" / "cross_validation.csv")
+    table = summarise(results, None, recorded=False, experiments=False, trust=False)
+    assert (table["model_above_chance"] == holds).all()
 
 
 def test_what_was_not_done_is_not_read(results):
@@ -129,7 +140,7 @@ def test_of_an_own_module_nobody_knows_whether_it_holds(results):
         path = results.neuron(neuron).scores
         scores = read_csv(path)
         write_csv(scores.assign(folds=np.where(scores["model"] == "model", 0, 5)), path)
-    assert summarised(results)["model_holds"].isna().all()
+    assert summarised(results)["model_above_chance"].isna().all()
 
 
 def test_the_report_says_how_recorded_and_predicted_agree(results):

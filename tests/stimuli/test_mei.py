@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from meiflow.config.sections import Mei
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
+from meiflow.images.projection import project_array
 from meiflow.images.spectrum import power_spectrum
-from meiflow.stimuli.mei import most_exciting, noise_starts
+from meiflow.stimuli.mei import mei_starts, most_exciting, noise_starts
 from meiflow.stimuli.preconditioning import smoothing
 
 GRID = Geometry(60, 96)
@@ -88,6 +90,19 @@ def test_same_seed_same_image_and_inputs_untouched():
         one.images,
         most_exciting(linear(template), start(2, seed=4), GRID, MEAN, CONTRAST, stop=1).images,
     )
+
+
+def test_an_mei_is_no_worse_than_the_gabor_it_starts_from():
+    """Too few steps to climb from noise: what is then best is the Gabor."""
+    template = patterns.gabor(GRID, 8.0, 5.0, 18.0, 30.0, 60.0, 7.0)
+    gabor = project_array(template[None], MEAN, CONTRAST)[0]
+    starts = mei_starts(3, GRID, 1.0, MEAN, CONTRAST, seed=5, gabor=gabor)
+    noise = noise_starts(3, GRID, Mei().smoothing_exponent, MEAN, CONTRAST, 5)
+    assert torch.equal(starts, torch.cat([noise, torch.as_tensor(gabor)[None]]))
+    response = linear(template)
+    result = most_exciting(response, starts, GRID, MEAN, CONTRAST, stop=1, step_size=(0.1, 0.1))
+    assert result.scores[result.best] >= float(response(torch.as_tensor(gabor)[None])) - 1e-4
+    assert result.scores[:3].max() < 0.7 * result.scores[3]
 
 
 def test_broken_models_are_named():

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
 from meiflow.stimuli import best_of, fade, matched_naturals
+from meiflow.stimuli.natural import best_matched
 
 GRID = Geometry(24, 32, 60.0, 45.0)
 FILTER = gabor(GRID, 8.0, -5.0, 14.0, 30.0, 40.0, 5.0)
@@ -183,3 +184,20 @@ def test_matched_naturals_have_mean_and_contrast_whole_and_windowed():
         pattern = (image - (image * weights).sum()) * mask
         assert np.corrcoef(one.ravel(), pattern.ravel())[0, 1] > 0.999
         assert np.ptp(one[mask < 1e-4]) < 1e-3
+
+
+def test_the_best_natural_image_is_the_best_at_the_common_contrast():
+    """A picture of high contrast, with little of the filter, wins only as long as it is loud."""
+    noise = np.random.default_rng(0).normal(size=GRID.shape)
+    noise -= FILTER * (noise * FILTER).sum() / (FILTER**2).sum()
+    loud = 0.1 * noise / noise.std() + 0.05 * FILTER / FILTER.std()
+    faint = 0.02 * FILTER / FILTER.std()
+    images = GREY + np.stack([loud, faint])
+
+    def respond(stack):
+        return ((stack - GREY) * FILTER).sum((1, 2))
+
+    assert respond(images).argmax() == 0
+    best = best_matched(respond, images, 0.5, 0.05)
+    assert best.std() == pytest.approx(0.05, abs=1e-4)
+    assert np.corrcoef(best.ravel(), FILTER.ravel())[0, 1] > 0.999

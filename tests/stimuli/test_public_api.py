@@ -1,14 +1,17 @@
 """What `meiflow.stimuli` offers, and what all of it does to a model: nothing."""
 
+import ast
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import meiflow.experiments
 import meiflow.stimuli
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project
@@ -17,8 +20,8 @@ from meiflow.stimuli import (
     diverse_images,
     fade,
     gradient,
-    gradient_field,
-    linear_field,
+    gradient_rf,
+    linear_rf,
     most_exciting,
     most_exciting_movie,
     noise_starts,
@@ -48,8 +51,18 @@ def test_the_list_is_complete_sorted_and_what_a_star_takes():
     taken = {}
     exec("from meiflow.stimuli import *", taken)
     assert set(taken) - {"__builtins__"} == set(names)
-    with pytest.raises(AttributeError, match="has no attribute 'maximise'"):
+    with pytest.raises(AttributeError, match=r"No meiflow.stimuli attribute maximise"):
         meiflow.stimuli.maximise  # noqa: B018
+
+
+@pytest.mark.parametrize("package", [meiflow.stimuli, meiflow.experiments])
+def test_type_checkers_see_what_python_offers(package):
+    """In a stub a name is public only if it is imported under its own name, `x as x`."""
+    stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text())
+    assert all(isinstance(line, ast.ImportFrom) for line in stub.body)
+    aliases = [alias for line in stub.body for alias in line.names]
+    assert all(alias.asname == alias.name for alias in aliases)
+    assert sorted(alias.name for alias in aliases) == package.__all__
 
 
 def test_importing_it_imports_nothing_heavy():
@@ -94,8 +107,8 @@ PROCEDURES = {
     "fade": lambda m: fade(m, NATURALS.numpy(), steps=3).images,
     "best_of": lambda m: np.array(best_of(m, NATURALS.numpy())),
     "gradient": lambda m: gradient(m, STARTS).numpy(),
-    "gradient_field": lambda m: gradient_field(m, GRID.shape),
-    "linear_field": lambda m: linear_field(m, GRID.shape, 0.1, samples=16),
+    "gradient_rf": lambda m: gradient_rf(m, GRID.shape),
+    "linear_rf": lambda m: linear_rf(m, GRID.shape, 0.1, samples=16),
 }
 
 

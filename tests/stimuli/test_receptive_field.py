@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 from torch import nn
 
-from meiflow.stimuli import Increase, Last, gradient, gradient_field, linear_field
+from meiflow.stimuli import Increase, Last, gradient, gradient_rf, linear_rf
 
 SHAPE = (8, 10)
 RNG = np.random.default_rng(3)
@@ -23,7 +23,7 @@ def energy(stimuli):
 
 
 def field(model, **more):
-    return linear_field(model, SHAPE, **({"contrast": CONTRAST, "samples": 256} | more))
+    return linear_rf(model, SHAPE, **({"contrast": CONTRAST, "samples": 256} | more))
 
 
 def test_a_linear_neuron_has_its_filter():
@@ -31,7 +31,7 @@ def test_a_linear_neuron_has_its_filter():
     assert found.shape == SHAPE
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, 3 * FIRST, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(gradient_field(drive, SHAPE), FIRST, rtol=1e-6)
+    np.testing.assert_allclose(gradient_rf(drive, SHAPE), FIRST, rtol=1e-6)
 
 
 def test_an_even_neuron_has_none():
@@ -41,7 +41,7 @@ def test_an_even_neuron_has_none():
     size = float(one.norm())
     for samples in (2, 64, 256):
         assert np.linalg.norm(field(energy, samples=samples)) < 1e-6 * size
-    assert np.linalg.norm(gradient_field(energy, SHAPE)) < 1e-6 * size
+    assert np.linalg.norm(gradient_rf(energy, SHAPE)) < 1e-6 * size
 
 
 def test_only_the_odd_part_of_a_neuron_counts():
@@ -71,7 +71,7 @@ def test_a_cubic_neuron_is_measured_over_the_noise_and_not_at_grey():
     found = field(lambda s: drive(s) ** 3, samples=4096)
     expected = 3 * CONTRAST**2 * (FIRST**2).sum() * FIRST
     np.testing.assert_allclose(found, expected, rtol=0.1)
-    assert np.abs(gradient_field(lambda s: drive(s) ** 3, SHAPE)).max() < 1e-9
+    assert np.abs(gradient_rf(lambda s: drive(s) ** 3, SHAPE)).max() < 1e-9
 
 
 def test_it_is_the_regression_of_the_response_on_the_noise():
@@ -97,7 +97,7 @@ def test_samples_are_as_many_as_asked_about_grey(samples):
         shown.append(stimuli.detach())
         return drive(stimuli)
 
-    linear_field(model, SHAPE, 0.1, 0.4, samples)
+    linear_rf(model, SHAPE, 0.1, 0.4, samples)
     every = torch.cat(shown)
     assert every.shape == (samples, *SHAPE)
     assert max(len(stack) for stack in shown) <= 128
@@ -110,21 +110,21 @@ def test_samples_are_as_many_as_asked_about_grey(samples):
 @pytest.mark.parametrize("shape", [(2, 5, 4, 6), (3, 4, 6), (4, 6)])
 def test_movies_and_channels(shape):
     weights = np.random.default_rng(1).normal(size=shape) / 10
-    found = linear_field(lambda s: drive(s, weights), shape, CONTRAST, samples=8)
+    found = linear_rf(lambda s: drive(s, weights), shape, CONTRAST, samples=8)
     np.testing.assert_allclose(found, weights, atol=1e-6)
-    sigmoid = gradient_field(lambda s: torch.sigmoid(drive(s, weights, 0.3)), shape, grey=0.4)
+    sigmoid = gradient_rf(lambda s: torch.sigmoid(drive(s, weights, 0.3)), shape, grey=0.4)
     at_grey = expit(0.1 * weights.sum())
     np.testing.assert_allclose(sigmoid, at_grey * (1 - at_grey) * weights, rtol=1e-4)
 
 
-def test_gradient_field_is_torchs_at_grey():
+def test_gradient_rf_is_torchs_at_grey():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(80, 7), nn.Tanh(), nn.Linear(7, 1), nn.Flatten(0))
     grey = torch.full((1, *SHAPE), 0.3, requires_grad=True)
     net(grey).backward()
     expected = grey.grad[0].numpy().copy()
     net.zero_grad()
-    np.testing.assert_allclose(gradient_field(net, SHAPE, 0.3), expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient_rf(net, SHAPE, 0.3), expected, rtol=1e-6)
     assert all(p.grad is None for p in net.parameters())
 
 
@@ -145,7 +145,7 @@ def test_gradient_takes_objectives_and_leaves_its_stimuli_alone():
 
 def test_it_works_where_gradients_are_switched_off():
     with torch.no_grad():
-        np.testing.assert_allclose(gradient_field(drive, SHAPE), FIRST, rtol=1e-6)
+        np.testing.assert_allclose(gradient_rf(drive, SHAPE), FIRST, rtol=1e-6)
         np.testing.assert_allclose(field(drive), FIRST, rtol=1e-5, atol=1e-7)
 
 
@@ -175,4 +175,4 @@ class Deaf(nn.Module):
 @pytest.mark.parametrize("model", [lambda s: torch.ones(len(s)), Deaf()], ids=["constant", "bias"])
 def test_a_response_that_does_not_depend_on_the_stimuli_is_refused(model):
     with pytest.raises(ValueError, match="does not depend on the stimuli"):
-        gradient_field(model, SHAPE)
+        gradient_rf(model, SHAPE)

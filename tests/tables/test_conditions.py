@@ -1,5 +1,7 @@
 """Gabor and grating trials: means, errors, and the tables of a user."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,12 @@ from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_csv
 from meiflow.results.layout import Layout
 from meiflow.stages.tables import build_tables
-from meiflow.tables.conditions import Conditions, condition_columns, conditions_from_table
+from meiflow.tables.conditions import (
+    Conditions,
+    condition_columns,
+    conditions_from_table,
+    rivals_of_best,
+)
 
 GRID = Geometry(60, 96)
 KEYS = ["x_position", "y_position", "orientation"]
@@ -84,7 +91,8 @@ def gabor_rows(**changed):
     return pd.DataFrame(rows)
 
 
-def test_own_gabors_become_tables(tmp_path, capsys):
+def test_own_gabors_become_tables(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     config = own_session(tmp_path, gabor_rows())
     check_inputs(config)
     results = Layout(tmp_path / "out")
@@ -94,7 +102,7 @@ def test_own_gabors_become_tables(tmp_path, capsys):
     assert table["b"].tolist() == [1, 2]
     assert results.tuning.exists()
     assert not results.grating_responses.exists()
-    assert "1 of 2 neurons have no row there" in capsys.readouterr().err
+    assert "1 of 2 neurons have no row there" in caplog.text
 
 
 def checked(path, stimulus, neurons):
@@ -142,13 +150,14 @@ def test_gratings_in_other_units_are_refused(tmp_path, changed, message):
         checked(tmp_path / "g.csv", "static_gratings", ["a"])
 
 
-def test_frequencies_beyond_the_pixels_are_told(tmp_path, capsys):
+def test_frequencies_beyond_the_pixels_are_told(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     row = {"trial_id": 0, "neuron_id": "a", "spike_count": 1, "orientation": 0}
     pd.DataFrame([row | {"spatial_frequency": 2.0, "phase": 0}]).to_csv(
         tmp_path / "g.csv", index=False
     )
     checked(tmp_path / "g.csv", "static_gratings", ["a"])
-    assert "above 0.396 cycles per degree are beyond the pixels" in capsys.readouterr().err
+    assert "above 0.396 cycles per degree are beyond the pixels" in caplog.text
 
 
 def test_paths_are_checked_before_anything_runs(tmp_path):
@@ -159,3 +168,18 @@ def test_paths_are_checked_before_anything_runs(tmp_path):
     config = parse_config({"session": {"source": "simulated", "gabors": "g.csv"}})
     with pytest.raises(MeiflowError, match="only source tables takes a CSV"):
         check_inputs(config)
+
+
+@pytest.mark.parametrize(
+    ("apart", "expected"),
+    [(0.0, 1), (0.95, 1), (1.05, 0), (1.4, 0)],  # the error of the difference is 0.5
+)
+def test_a_rival_is_within_two_standard_errors_of_the_difference(apart, expected):
+    """Errors of 0.3 and 0.4 are 0.5 together; their sum, or the best one's alone, are not."""
+    means, errors = np.array([1.0, 5.0 - apart, 5.0]), np.array([0.1, 0.4, 0.3])
+    assert rivals_of_best(means, errors) == expected
+    assert rivals_of_best(10 * means + 3, 10 * errors) == expected
+
+
+def test_nobody_knows_the_rivals_without_an_error():
+    assert np.isnan(rivals_of_best(np.array([5.0, 1.0]), np.array([0.3, np.nan])))

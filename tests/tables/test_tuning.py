@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from meiflow.config.sections import Quality
 from meiflow.session.recording import read_session
@@ -45,16 +46,16 @@ def test_receptive_fields_agree_with_allensdk(recording, allen):
     from allensdk.brain_observatory.ecephys.stimulus_analysis import receptive_field_mapping as rfm
 
     table, names = table_of(recording, "gabors", (0.0, 0.249))
-    fields, x, y = receptive_fields(table, names)
-    assert x[0] == -40
-    assert y[0] == 40
+    fields = receptive_fields(table, names)
+    assert fields["x_deg"][0] == -40
+    assert fields["y_deg"][0] == 40
     theirs = rfm.ReceptiveFieldMapping(allen, filter=[int(n) for n in names])
     for name, field in zip(names, fields, strict=True):
         matrix = theirs.get_receptive_field(int(name))
         # theirs are summed counts: three orientations, one repeat each
         np.testing.assert_allclose(3 * field, matrix, atol=1e-9)
         _, column, row, area = rfm.threshold_rf(matrix, 0.5)
-        mine_x, mine_y, mine_area = field_centre(np.rint(3 * field).astype(int), x, y, 0.5)
+        mine_x, mine_y, mine_area = field_centre(np.rint(3 * field).astype(int), 0.5)
         # AllenSDK rounds its centre to 1e-4 of a grid step
         assert np.around((mine_x + 40) / 10, 4) == pytest.approx(column, abs=1e-9)
         assert np.around((40 - mine_y) / 10, 4) == pytest.approx(row, abs=1e-9)
@@ -111,14 +112,15 @@ def test_rate_over_blocks_without_gaps_is_the_mean_count_over_the_window(recordi
 
 
 def test_extremes():
-    x, y = np.arange(-40.0, 41, 10), np.arange(40.0, -41, -10)
-    assert np.isnan(field_centre(np.ones((9, 9)), x, y)).all()
-    holed = np.eye(9)
+    axes = {"y_deg": np.arange(40.0, -41, -10), "x_deg": np.arange(-40.0, 41, 10)}
+    field = xr.DataArray(np.ones((9, 9)), axes, list(axes))
+    assert np.isnan(field_centre(field)).all()
+    holed = field.copy()
     holed[0, 0] = np.nan
-    assert np.isnan(field_centre(holed, x, y)).all()
-    spot = np.zeros((9, 9))
-    spot[2, 6] = 1
-    assert field_centre(spot, x, y)[:2] == pytest.approx((20, 20))
+    assert np.isnan(field_centre(holed)).all()
+    spot = 0 * field
+    spot.loc[20, 10] = 1
+    assert field_centre(spot)[:2] == pytest.approx((10, 20))
     table = tuning_table(["a"], None, None)
     assert list(table.columns) == ["neuron_id", *COLUMNS]
     assert table[list(COLUMNS)].isna().all(axis=None)
@@ -144,8 +146,8 @@ def test_recorded_fields_are_where_allen_released_them():
     known = released["azimuth_rf"].notna().to_numpy()
     assert known.sum() == 133
     assert ours["rf_x_deg"].notna().all()
-    fields, x, y = receptive_fields(table, names)
-    theirs = np.array([field_centre(np.rint(45 * f).astype(int), x, y) for f in fields])
+    fields = receptive_fields(table, names)
+    theirs = np.array([field_centre(np.rint(45 * f).astype(int)) for f in fields])
     # in two units with about 40 spikes nothing is left after Allen's rounding
     np.testing.assert_array_equal(np.isfinite(theirs[:, 0]), known)
     theirs += [AZIMUTH_0, ELEVATION_0, 0]

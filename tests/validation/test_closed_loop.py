@@ -5,7 +5,8 @@ import pytest
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.simulation.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
-from meiflow.validation.closed_loop import true_optimum
+from meiflow.validation import closed_loop
+from meiflow.validation.closed_loop import fractions_of_optimum, true_optimum
 
 GRID = Geometry(30, 48)
 MEAN, CONTRAST = 0.46, 0.05
@@ -49,3 +50,27 @@ def test_no_stimulus_beats_the_optimum(neurons, kind, rng):
     _, drive = true_optimum(one, GRID, MEAN, CONTRAST, others[:2], 0)
     flat = others.reshape(20, -1).astype(float)
     assert drive > true_drive(render_filters(one, GRID), flat).max()
+
+
+def test_the_optimum_is_no_worse_than_a_stimulus_it_is_compared_with(neurons, monkeypatch):
+    """A search too short to find the optimum itself starts from the stimuli, and keeps them."""
+    one = neurons[neurons["kind"] == "texture"]
+    none = np.empty((0, *GRID.shape))
+    image, drive = true_optimum(one, GRID, MEAN, CONTRAST, none, 0)
+    monkeypatch.setattr(closed_loop, "_STEPS", 1)
+    assert true_optimum(one, GRID, MEAN, CONTRAST, none, 0)[1] < 0.98 * drive
+    again = true_optimum(one, GRID, MEAN, CONTRAST, image[None], 0)[1]
+    assert again == pytest.approx(drive, rel=1e-4)
+
+
+def test_an_unmatched_stimulus_has_no_fraction_and_sets_no_optimum(rng):
+    """More contrast drives more: such an image would win, and make all others look poor."""
+    images = project_array(rng.uniform(size=(5, *GRID.shape)), MEAN, CONTRAST)
+    images[3] = project_array(images[3:4], MEAN, 1.1 * CONTRAST)[0]
+    images[4] = project_array(images[4:5], MEAN + 0.01, CONTRAST)[0]
+    drives = np.array([2.0, 8.0, 4.0, 40.0, 20.0])
+    found = fractions_of_optimum(images, drives, MEAN, CONTRAST)
+    np.testing.assert_array_equal(found, [0.25, 1.0, 0.5, np.nan, np.nan])
+    # what drives a neuron at another contrast alone has no optimum to be a fraction of
+    only_loud = np.where(np.arange(5) == 3, 40.0, 0.0)
+    assert np.isnan(fractions_of_optimum(images, only_loud, MEAN, CONTRAST)).all()

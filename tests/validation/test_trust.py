@@ -13,7 +13,7 @@ from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.models.network import NeuronModel
-from meiflow.validation.confidence import regrets
+from meiflow.validation.confidence import fractions_of_own_optimum
 from meiflow.validation.trust import Calibration, calibration
 from tests.known import linear
 
@@ -47,7 +47,7 @@ def matched(image):
 
 def test_a_model_that_agrees_leaves_nothing_to_be_wished():
     model, even = model_of(0.0)
-    (share,) = regrets([model], matched(even), MEAN, CONTRAST, CONFIG.mei, 0)
+    (share,) = fractions_of_own_optimum([model], matched(even), MEAN, CONTRAST, steps=60)
     assert share == pytest.approx(1, abs=0.01)
 
 
@@ -55,7 +55,9 @@ def test_what_a_linear_model_of_another_orientation_misses_is_the_cosine_of_the_
     """The best image for a linear filter is the filter: the share is their correlation."""
     _, even = model_of(0.0)
     others = [model_of(angle) for angle in (20.0, 40.0, 90.0)]
-    shares = regrets([m for m, _ in others], matched(even), MEAN, CONTRAST, CONFIG.mei, 0)
+    shares = fractions_of_own_optimum(
+        [m for m, _ in others], matched(even), MEAN, CONTRAST, steps=60
+    )
     cosines = [np.corrcoef(even.ravel(), other.ravel())[0, 1] for _, other in others]
     np.testing.assert_allclose(shares, np.maximum(cosines, 0), atol=0.03)
     assert cosines[0] > 0.5 > cosines[2]
@@ -65,7 +67,9 @@ def test_a_model_that_nothing_drives_has_no_share():
     model, even = model_of(0.0)
     state = model.mixture.states[0] | {"filter": torch.zeros(GRID.shape)}
     silent = NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).eval()
-    assert np.isnan(regrets([silent], matched(even), MEAN, CONTRAST, CONFIG.mei, 0)).all()
+    assert np.isnan(
+        fractions_of_own_optimum([silent], matched(even), MEAN, CONTRAST, steps=60)
+    ).all()
 
 
 def rule(**changes):
@@ -96,10 +100,10 @@ def test_judgement_names_what_is_missing():
     assert judged["trusted"].tolist() == [True, False, False, False]
     first, low, torn, unknown = judged["trust_reason"]
     assert first == ""
-    assert "at least 0.50, and the MEI is worth 0.95" in low
-    assert "(0.8 needed)" in low
+    assert "CC_norm is 0.50, and models trained on other folds reach 0.95" in low
+    assert "(0.8 required)" in low
     assert "0.60" in torn
-    assert "(not known)" in unknown
+    assert "(unknown)" in unknown
     # logistic(-4 + 3 x 0.9 + 4 x 0.95) in closed form
     assert judged["expected_fraction"].iloc[0] == pytest.approx(1 / (1 + np.exp(-2.5)))
     assert judged["expected_fraction"].iloc[-1] == 0

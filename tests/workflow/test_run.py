@@ -15,6 +15,8 @@ import torch
 from meiflow.config.experiments import STANDARD
 from meiflow.config.names import SHOWN_PROCEDURES
 from meiflow.config.sections import Procedure
+from meiflow.images.geometry import Geometry
+from meiflow.models.archive import ModelArchive
 from tests.project import contents
 
 pytestmark = pytest.mark.workflow
@@ -60,6 +62,8 @@ def test_every_file_of_the_contract_is_there(finished):
         assert header.startswith(columns), name
     selected = neurons(finished)
     assert selected
+    archive = ModelArchive(finished.results / "models" / "models.zip", Geometry(30, 48))
+    assert set(selected) <= set(archive.neurons)
     for neuron in selected:
         folder = finished.results / "neurons" / neuron
         for name, columns in NEURON_COLUMNS.items():
@@ -71,7 +75,6 @@ def test_every_file_of_the_contract_is_there(finished):
         assert mei.max() <= 1
         trace = pd.read_csv(folder / "mei_trace.csv")
         np.testing.assert_allclose(trace["rms_contrast"], 0.05, atol=1e-4)
-        torch.load(folder / "model.pt", weights_only=True)
         stimuli = pd.read_csv(folder / "comparison.csv").set_index("stimulus")
         names = ["mei", "recorded_gabor", "best_gabor", "best_natural", "windowed_natural"]
         assert stimuli.index.tolist() == names
@@ -96,7 +99,7 @@ def test_every_file_of_the_contract_is_there(finished):
             own, row.drop("neuron_id").astype(float), check_names=False, check_index_type=False
         )
     loop = pd.read_csv(finished.results / "validation" / "closed_loop.csv")
-    assert {"walker_mei", "notebook_mei", "linear_field"} < set(loop["stimulus"])
+    assert {"walker_mei", "notebook_mei", "linear_rf"} < set(loop["stimulus"])
     assert (loop["fraction_of_optimum"] <= 1 + 1e-6).all()
     assert len(pd.read_csv(finished.results / "summary.csv")) == len(selected)
     experiments = finished.results / "experiments"
@@ -152,28 +155,28 @@ def test_second_run_does_nothing(finished):
         (
             {"stimuli": {"fade_steps": 11}},
             {"regularised_natural", "closed_loop", "report"},
-            {"stimuli", "natural", "notebook_mei", "model"},
+            {"stimuli", "natural", "notebook_mei", "fit_models"},
         ),
         (
             {"mei": {"steps": 21}},
             {"population_mei", "stimuli", "comparison", "closed_loop"},
-            {"model", "search"},
+            {"fit_models"},
         ),
         (
             {"gabor": {"refine_steps": 11}},
             {"gabor_search"},  # a checkpoint: the rest is planned when it is done
-            {"model", "search", "natural"},
+            {"fit_models", "natural"},
         ),
         # another order, and without what is not shown to the neurons: nothing to do
         ({"stimuli": {"make": ["walker_mei", *SHOWN]}}, {"report"}, {"closed_loop", "walker_mei"}),
-        ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"model", "tables"}),
+        ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"fit_models", "tables"}),
         ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
-        ({"experiments": {"contrast": 0.7}}, {"experiments", "neuron_experiments"}, {"stimuli"}),
+        ({"experiments": {"contrast": 0.7}}, {"experiments", "draw_experiments"}, {"stimuli"}),
         # a checkpoint follows: the rest is planned when it is done
-        ({"model": {"folds": 4}}, {"search", "modelled"}, {"tables", "selection"}),
+        ({"model": {"folds": 4}}, {"fit_models", "fitted_neurons"}, {"tables", "selection"}),
         ({"session": {"window_s": [0.0, 0.2]}}, {"tables", "selection"}, {"simulate"}),
         ({"session": {"quality": {"isi_violations_max": 0.4}}}, {"tables"}, {"simulate"}),
-        ({"selection": {"oracle_min": 0.11}}, {"selection"}, {"search", "tables"}),
+        ({"selection": {"oracle_min": 0.11}}, {"selection"}, {"fit_models", "tables"}),
         ({"mei": {"steps": 20}}, set(), {"all", "report"}),  # the value it already has
     ],
 )
@@ -200,23 +203,12 @@ def test_one_core_gives_the_same_bits_as_two(finished, project):
     one, two = contents(project.results), contents(finished.results)
     assert one.keys() == two.keys()
     assert not [name for name in one if one[name] != two[name]]
-    models = [
-        r / "neurons" / neurons(finished)[0] / "model.pt"
-        for r in (project.results, finished.results)
-    ]
-    first, second = (torch.load(m, weights_only=True) for m in models)
-    assert first["weights"] == second["weights"]
-    for one_member, two_member in zip(first["members"], second["members"], strict=True):
-        assert one_member.keys() == two_member.keys()
-        for key, value in one_member.items():
-            same = torch.equal if isinstance(value, torch.Tensor) else (lambda a, b: a == b)
-            assert same(value, two_member[key]), key
 
 
 def test_waiting_jobs_are_looked_at_when_one_has_ended(finished, tmp_path):
     """Not every second, and for every job that has ended once more, as Snakemake would."""
     project = finished.copy(tmp_path / "project")
-    again = ("--forcerun", "neuron_experiments", "--cores", "1", "--verbose", *SMALL)
+    again = ("--forcerun", "draw_experiments", "--cores", "1", "--verbose", *SMALL)
     done = project.snakemake(*again)
     assert done.returncode == 0, done.stdout[-3000:]
     ended = len(re.findall("^Finished jobid", done.stdout, re.MULTILINE))
@@ -225,6 +217,23 @@ def test_waiting_jobs_are_looked_at_when_one_has_ended(finished, tmp_path):
     limited = project.snakemake(*again, "--max-jobs-per-timespan", "1/6s")
     assert limited.returncode == 0, limited.stdout[-3000:]
     assert "Job rate limit reached" in limited.stdout
+
+
+def test_a_file_of_one_neurons_model_is_made_on_request(finished):
+    """No other job is run for it; what lies there is what the archive holds."""
+    chosen = neurons(finished)[0]
+    target = f"results/demo/neurons/{chosen}/model.pt"
+    done = finished.snakemake("--cores", "1", *SMALL, "--", target)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert jobs(done.stdout) == {"extract_neuron": 1, "total": 1}
+    with zipfile.ZipFile(finished.results / "models" / "models.zip") as archive:
+        for name in ("model.pt", "fold_models.pt"):
+            path = finished.results / "neurons" / chosen / name
+            assert path.read_bytes() == archive.read(f"{chosen}/{name}")
+            document = torch.load(path, weights_only=True)
+            path.unlink()
+    assert "Nothing to be done" in finished.snakemake("--dry-run", *SMALL).stdout
+    assert len(document["models"]) == 3  # folds
 
 
 def test_a_single_neuron_is_a_target(finished, tmp_path):
@@ -290,7 +299,7 @@ def test_an_own_module_takes_the_place_of_the_model(finished, tmp_path):
         "--cores", "2", *SMALL, "own.yaml", "--rerun-triggers", "mtime", "--", target
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "search" not in jobs(done.stdout)
+    assert "fit_models" not in jobs(done.stdout)
     mei = np.load(home / "mei.npy")
     assert mei[:8].mean() > mei[8:].mean() + 0.05
     scores = pd.read_csv(home / "scores.csv").set_index("model")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from meiflow.cli.reference_files import combined_files
 from tests.project import SMALL, Project, make_project
 from tests.session.warehouse import Known, warehouse
 
@@ -21,7 +23,7 @@ TINY = {
         | {"units": {"VISam": 2}, "frames": 24, "gabor_repeats": 0, "untuned_fraction": 0.0},
     },
     "image": {"height": 20, "width": 32},
-    "model": {"members": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
+    "model": {"base_models": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
     "selection": SMALL["selection"],
     "mei": {"steps": 3, "restarts": 1},
     "stimuli": {"make": []},
@@ -85,8 +87,11 @@ def test_all_sessions_run_as_one_and_an_empty_one_stops_no_other(three):
             rows[own.columns[1:]], own[own.columns[1:]], check_dtype=False
         )
     assert not (three.folder / "results" / "m2" / "report.html").exists()
+    made = {path.relative_to(combined).as_posix() for path in combined.rglob("*.*")}
+    listed = {path for row in combined_files() if not row.file.when for path in row.paths}
+    assert listed == {path for path in made if not path.startswith((".", "logs", "figures/."))}
     cost = pd.read_csv(combined / "cost.csv")
-    assert {("m1", "search"), ("m2", "search"), ("m3", "report")} <= set(
+    assert {("m1", "fit_models"), ("m2", "fit_models"), ("m3", "report")} <= set(
         zip(cost["session_id"], cost["stage"], strict=True)
     )
     page = (combined / "report.html").read_text()
@@ -132,7 +137,8 @@ def test_sessions_do_not_wait_for_each_other(three, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:]
     assert "results/m1/session/truth.csv" in done.stdout
     for neuron in neurons_of(three, "m3"):
-        assert f"--output results/m3/neurons/{neuron}" in done.stdout
+        asked = rf"meiflow stimuli .* --results results/m3 .*--neuron {neuron}\b"
+        assert re.search(asked, done.stdout)
 
 
 def test_a_session_gives_the_same_whether_run_alone_or_with_others(three, project):

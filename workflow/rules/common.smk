@@ -12,7 +12,7 @@ HAS = SessionHas(
 # One of many sessions in which no neuron is left stops no other.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
 CUSTOM = CONFIG.model.custom is not None
-EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.own)
+EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
 # Names the software of every rule. Create and activate this environment as the README says;
 # Snakemake cannot build it by itself, because allensdk goes in without its dependencies.
 CONDA = workflow.source_path("../../environment.yml")
@@ -56,7 +56,7 @@ def command(stage, *options):
     """The shell command of a stage: its messages go to the log."""
     entry = STAGES[stage]
     config = ["--config {params.config:q}"] if entry.keys else []
-    more = ["--has {HAS}"] if "has" in entry.options else []
+    more = ["--has {params.has}"] if "has" in entry.options else []
     more += ["--threads {threads}"] if "threads" in entry.options else []
     more += ["--neuron {wildcards.neuron:q}"] if "neuron" in entry.options else []
     more += [ALLOW_EMPTY] if "allow_empty" in entry.options and ALLOW_EMPTY else []
@@ -110,3 +110,43 @@ def of_fitted(*patterns):
         return [p.format(session=session, neuron=n) for p in paths for n in names]
 
     return expanded
+
+
+def session_inputs(wildcards):
+    """What the tables are made from: a download's record stands for its files."""
+    files = files_of(wildcards)
+    if files.download:
+        return [str(files.download)]
+    if SOURCE == "simulated":
+        made = map(str, [R.session_file, *SCENE_FILES])
+        return [f.format(session=session_of(wildcards)) for f in made]
+    if files.nwb:
+        return [str(files.nwb), str(files.images)]
+    session = DATASET.config_of(session_of(wildcards)).session
+    shown = [session.trials, session.gabors, session.static_gratings]
+    return [path for path in shown if path] + [str(files.images)]
+
+
+def hashed_inputs(wildcards):
+    """What the results come from, and the tables made of it. The simulated session file holds
+    the time at which it was made: its images and its tables stand for it."""
+    files = files_of(wildcards)
+    if SOURCE == "simulated":
+        given = [files.images]
+    elif files.nwb:
+        given = [files.nwb, files.images]
+    else:
+        given = session_inputs(wildcards)
+    own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
+    own += own_code(CONFIG.movie.model) + CUSTOM_CODE
+    own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
+    tables = [str(R.trials), str(R.images)]
+    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
+
+
+def loop_config(wildcards):
+    """The configuration of the closed loop, in which no other procedure is named."""
+    config = DATASET.config_of(session_of(wildcards))
+    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
+    shown = config.model_copy(update={"stimuli": stimuli})
+    return resolved(shown, *STAGES["closed_loop"].keys)

@@ -39,6 +39,7 @@ rule comparison:
     params:
         config=config_for("comparison"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Comparing the stimuli of neuron {wildcards.neuron}"
@@ -74,6 +75,7 @@ rule compare_notebook:
     params:
         config=config_for("compare_notebook"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Measuring neuron {wildcards.neuron} as the notebook did"

@@ -7,14 +7,14 @@ rule experiments:
         R.fitted_neurons,
         of_fitted(N.mei, N.best_gabor_table),
         CUSTOM_CODE,
-        [file for spec in CONFIG.experiments.own for file in own_code(spec)],
+        [file for spec in CONFIG.experiments.custom for file in own_code(spec)],
     output:
         R.experiment_tuning,
         R.experiment_summary,
         R.experiment_maps,
         reported(
             R.experiment_figures(
-                *CONFIG.experiments.make, *(["own"] if CONFIG.experiments.own else [])
+                *CONFIG.experiments.make, *(["own"] if CONFIG.experiments.custom else [])
             ),
             "Experiments",
             "experiments",

@@ -9,7 +9,7 @@ rule fit_models:
         R.image_info,
         (
             R.grating_responses
-            if HAS.gratings and "gratings" in CONFIG.model.extra
+            if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
             else []
         ),
         CONFIG.model.network.core or [],
@@ -31,6 +31,7 @@ rule fit_models:
     params:
         config=config_for("fit_models"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Fitting the models of all neurons"
@@ -95,7 +96,7 @@ rule learning_curve:
         R.fitted_neurons,
         (
             R.grating_responses
-            if HAS.gratings and "gratings" in CONFIG.model.extra
+            if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
             else []
         ),
         CONFIG.model.network.core or [],
@@ -113,6 +114,7 @@ rule learning_curve:
     params:
         config=config_for("learning_curve"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Fitting the models again with fewer images"

@@ -33,6 +33,7 @@ rule summary:
     params:
         config=config_for("summary"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Gathering one row per neuron"
@@ -40,29 +41,12 @@ rule summary:
         command("summary")
 
 
-def hashed_inputs(wildcards):
-    """What the results come from, and the tables made of it. The simulated session file holds
-    the time at which it was made: its images and its tables stand for it."""
-    files = files_of(wildcards)
-    if SOURCE == "simulated":
-        given = [files.images]
-    elif files.nwb:
-        given = [files.nwb, files.images]
-    else:
-        given = session_inputs(wildcards)
-    own = [code for spec in CONFIG.experiments.own for code in own_code(spec)]
-    own += own_code(CONFIG.movie.model) + CUSTOM_CODE
-    own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
-    tables = [str(R.trials), str(R.images)]
-    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
-
-
 rule provenance:
     input:
-        session_inputs,
+        SCENE_FILES if SOURCE == "simulated" else session_inputs,
         R.trials,
         R.images,
-        [code for spec in CONFIG.experiments.own for code in own_code(spec)],
+        [code for spec in CONFIG.experiments.custom for code in own_code(spec)],
         own_code(CONFIG.movie.model),
         CUSTOM_CODE,
         NATURAL_IMAGES,
@@ -92,7 +76,7 @@ rule report:
         R.summary,
         R.provenance,
         R.selection,
-        R.selection_figures("oracle", "measures", "rastermap"),
+        R.selection_figures("oracle", "measures", "rastermap")[1::2],  # SVG
         R.fitted_neurons,
         R.cross_validation,
         R.learning_curve,
@@ -124,7 +108,6 @@ rule report:
             N.scores,
             N.spectra,
             *([N.experiments_svg] if EXPERIMENTS else []),
-            *([N.notebook_png] if CONFIG.comparison.notebook else []),
         ),
     output:
         report(
@@ -157,6 +140,7 @@ rule report:
     params:
         config=config_for("report"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Writing the report"

@@ -21,6 +21,7 @@ rule selection:
     params:
         config=config_for("selection"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Selecting neurons"
@@ -58,6 +59,7 @@ rule selection_figures:
         **needs("selection_figures"),
     params:
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Drawing the selection"

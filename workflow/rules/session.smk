@@ -54,18 +54,3 @@ elif SOURCE == "allen":
             "Downloading the session and the natural-scene templates"
         shell:
             command("download")
-
-
-def session_inputs(wildcards):
-    """What the tables are made from: a download's record stands for its files."""
-    files = files_of(wildcards)
-    if files.download:
-        return [str(files.download)]
-    if SOURCE == "simulated":
-        made = map(str, [R.session_file, *SCENE_FILES])
-        return [f.format(session=session_of(wildcards)) for f in made]
-    if files.nwb:
-        return [str(files.nwb), str(files.images)]
-    session = DATASET.config_of(session_of(wildcards)).session
-    shown = [session.trials, session.gabors, session.static_gratings]
-    return [path for path in shown if path] + [str(files.images)]

@@ -66,6 +66,7 @@ rule stimuli:
     params:
         config=config_for("stimuli"),
         results=folder_of,
+        has=str(HAS),
         version=VERSION,
     message:
         "Making the stimuli of neuron {wildcards.neuron}"
@@ -101,13 +102,16 @@ for NAME, PROCEDURE in PROCEDURES.items():
         resources:
             **needs(NAME),
         params:
+            command=STAGES[NAME].command,
             config=config_for(NAME),
             results=folder_of,
             version=VERSION,
         message:
             f"Making stimuli of all neurons: {NAME}"
         shell:
-            command(NAME)
+            # asked when the job runs, when NAME is the last procedure
+            "meiflow {params.command} --config {params.config:q}"
+            " --results {params.results:q} > {log:q} 2>&1"
 
 
 if CONFIG.movie.model:

@@ -6,14 +6,6 @@
 SHOWN = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
 
 
-def loop_config(wildcards):
-    """The configuration of the closed loop, in which no other procedure is named."""
-    config = DATASET.config_of(session_of(wildcards))
-    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
-    shown = config.model_copy(update={"stimuli": stimuli})
-    return resolved(shown, *STAGES["closed_loop"].keys)
-
-
 if HAS.truth:
 
     rule closed_loop:
@@ -44,6 +36,7 @@ if HAS.truth:
         params:
             config=loop_config,
             results=folder_of,
+            has=str(HAS),
             version=VERSION,
         message:
             "Showing the stimuli to the simulated neurons"
@@ -109,6 +102,7 @@ if HAS.conditions:
         params:
             config=config_for("recorded"),
             results=folder_of,
+            has=str(HAS),
             version=VERSION,
         message:
             "Predicting the recorded tuning"

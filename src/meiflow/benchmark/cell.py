@@ -140,14 +140,23 @@ def _meis_of_members(
 ) -> dict[str, list[tuple[str, Stimulus]]]:
     """MEIs of every member of the mixture alone."""
     mei, geometry = config.mei, config.image.geometry
-    noise = noise_starts(
-        _ALONE_RESTARTS, geometry, mei.smoothing_exponent, mean, contrast, config.seed
-    )
+    exponent = mei.smoothing_exponent
+    noise = noise_starts(_ALONE_RESTARTS, geometry, exponent, mean, contrast, config.seed)
     archive = ModelArchive(results.models, geometry)
     found: dict[str, list[tuple[str, Stimulus]]] = {name: [] for name in neurons}
-    for member in config.model.members:
+    for member in config.model.base_models:
         paired = PairedModel([archive.member(name, member) for name in neurons])
-        made = most_exciting_of_each(paired, len(neurons), noise, geometry, mean, contrast, mei)
+        made = most_exciting_of_each(
+            paired,
+            len(neurons),
+            noise,
+            geometry,
+            mean,
+            contrast,
+            mei.steps,
+            mei.step_size,
+            exponent,
+        )
         best = made.scores.argmax(1)
         for i, name in enumerate(neurons):
             found[name].append((member, Stimulus("mei", made.images[i, best[i]])))

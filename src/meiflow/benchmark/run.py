@@ -12,7 +12,7 @@ from meiflow.benchmark.design import VERSION, Cell, full_design, quick_design
 from meiflow.benchmark.recording import SimulatedSession
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv, write_text
-from meiflow.progress import say
+from meiflow.progress import logger
 
 PARTS = ("loop", "confidence")
 
@@ -60,7 +60,7 @@ def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
     for number, cell in enumerate(cells, 1):
         if is_done(folder, cell):
             continue
-        say(f"benchmark: cell {number} of {len(cells)}, {cell.name}")
+        logger.info(f"benchmark: cell {number} of {len(cells)}, {cell.name}")
         if session is None or session.seed != cell.session:
             session = SimulatedSession(cell.session)
         best = folder / "cells" / f"session{cell.session:02d}_optima.csv"

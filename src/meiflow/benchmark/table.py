@@ -19,7 +19,7 @@ from meiflow.simulation.truth import CENTRED_KINDS, POOLED_KINDS, SHAPE_KINDS
 KEYS = ["session", "images", "repeats", "noise", "neuron_id"]
 FRACTION = "fraction_of_optimum"
 MIXTURE = "mixture"
-# Kinds that are reported together; those from the second on break the Gabor assumption.
+# Kinds that are reported together; from the second group on they violate the Gabor assumption.
 GROUPS = {
     "Gabor-like": GABOR_LIKE,
     "contrast gain": CONTRAST_GAIN,
@@ -28,7 +28,7 @@ GROUPS = {
     "pools and texture": POOLED_KINDS,
     "surround suppression": ("surround_suppressed",),
 }
-ALL_BREAKING = "all that break the Gabor assumption"
+ALL_BREAKING = "all that violate the Gabor assumption"
 WHOLE = ("Gabor-like", ALL_BREAKING)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,6 +15,7 @@ from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, stoppable
 from meiflow.config.config import config_schema, load_config
 from meiflow.errors import MeiflowError, out_of_memory, shorten
+from meiflow.progress import log_to_stderr
 
 app = typer.Typer(
     help="From a recording session to each neuron's most exciting input (MEI).",
@@ -21,6 +23,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class Page(StrEnum):
+    """Pages that are written from the code."""
+
+    CONFIGURATION = "configuration"
+    FILES = "files"
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,11 +74,14 @@ def schema() -> None:
 
 
 @app.command()
-def reference() -> None:
-    """Print the configuration reference as Markdown."""
+def reference(
+    page: Annotated[Page, typer.Argument(help="which page")] = Page.CONFIGURATION,
+) -> None:
+    """Print the reference of the configuration, or of all files and stages, as Markdown."""
+    from meiflow.cli.reference_files import files_reference
     from meiflow.config.reference import configuration_reference
 
-    print(configuration_reference(), end="")
+    print(files_reference() if page is Page.FILES else configuration_reference(), end="")
 
 
 stages.register(app)
@@ -147,7 +159,7 @@ _MORE_MEMORY = (
 def main() -> None:
     """Entry point: what a user can mend becomes one line and exit status 1."""
     try:
-        with stoppable():
+        with stoppable(), log_to_stderr():
             end_with_run()
             app()
     except MeiflowError as error:

@@ -1,4 +1,4 @@
-"""What holds over sessions: a value per session and area, their mean, and how sure it is."""
+"""Estimates over sessions: a value per session and area, their mean and its interval."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from meiflow.combined.gather import meaningful
 
 ALL_AREAS = "all areas"
-# From the thalamus upwards, in the order of Siegle et al. 2021; other areas come after them.
+# From the thalamus upwards, as in Siegle et al. 2021; other areas follow.
 _HIERARCHY = ("LGd", "VISp", "VISl", "VISrl", "LP", "VISal", "VISpm", "VISam")
-FEWEST = 5  # sessions: with fewer, resampling them says next to nothing
+FEWEST = 5  # sessions: with fewer, a bootstrap over sessions is meaningless
 _RESAMPLES = 4000
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of the neurons: its median in a session, or, of yes and no, the share of yes."""
+    """A column summarised per session: by its median or, if boolean, by the fraction of True."""
 
     name: str
     label: str
@@ -29,8 +29,8 @@ class Measure:
 MEASURES = (
     Measure("cc_norm_model", "CC norm, held out"),
     Measure("cc_norm_model_shuffled", "CC norm, shuffled control"),
-    Measure("model_holds", "share with a model better than chance", share=True),
-    Measure("trusted", "share trusted", share=True),
+    Measure("model_above_chance", "fraction better than chance", share=True),
+    Measure("trusted", "fraction trusted", share=True),
     Measure("mei_over_best_gabor", "MEI / best Gabor"),
     Measure("mei_over_windowed_natural", "MEI / natural, windowed"),
     Measure("mei_peak_frequency_cpd", "MEI frequency (cycles/deg)"),
@@ -42,25 +42,25 @@ MEASURES = (
 
 
 def areas_of(neurons: pd.DataFrame) -> list[str]:
-    """The areas of the neurons, from the thalamus upwards; none where no area is known."""
+    """The areas of the neurons, from the thalamus upwards; empty if no area is known."""
     found = set(neurons["area"].dropna())
     known = [area for area in _HIERARCHY if area in found]
     return known + sorted(found - set(known))
 
 
 def session_values(neurons: pd.DataFrame) -> pd.DataFrame:
-    """One value of each measure for each session and area, and, of several areas, for all.
+    """One value of each measure per session and area, and for all areas if there are several.
 
     Parameters
     ----------
     neurons : DataFrame
-        As `meiflow.combined.gather.gather` makes it.
+        Output of `meiflow.combined.gather.gather`.
 
     Returns
     -------
     DataFrame
-        measure, area, session_id, neurons, value. Neurons without the measure do not count, and
-        of MEIs those do whose model is better than chance.
+        measure, area, session_id, neurons, value. Neurons without the measure are excluded, and
+        for measures of MEIs also neurons whose model is not better than chance.
     """
     parts = [neurons[neurons["area"].notna()]]
     parts += [neurons.assign(area=ALL_AREAS)] if len(areas_of(neurons)) != 1 else []
@@ -77,12 +77,12 @@ def session_values(neurons: pd.DataFrame) -> pd.DataFrame:
 
 
 def estimate(values: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """The mean over sessions with its 95 % interval, by measure and area.
+    """Mean over sessions with its 95 % interval, by measure and area.
 
     Parameters
     ----------
     values : DataFrame
-        As `session_values` returns it.
+        Output of `session_values`.
     seed : int
 
     Returns
@@ -104,8 +104,8 @@ def estimate(values: pd.DataFrame, seed: int) -> pd.DataFrame:
 def interval(values: ArrayLike, seed: int) -> tuple[NDArray, NDArray]:
     """95 % percentile bootstrap of the mean over sessions.
 
-    Whole sessions are drawn, with all their neurons: those of one session share an animal, a
-    screen and its drifts, and are not independent.
+    Whole sessions are resampled with all their neurons, because the neurons of a session share an
+    animal, a screen and slow drifts, and are not independent.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The tables of all sessions as one: neurons, sessions, and what each stage took."""
+"""Combined tables of all sessions: neurons, sessions, and the cost of each stage."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from meiflow.errors import MeiflowError
 from meiflow.selection.rule import reasons_told
 
 NOBODY = "nobody left"
-# Columns of Snakemake's benchmark files, and what they are called here.
+# Columns of Snakemake's benchmark files.
 _SECONDS, _CPU, _MEMORY = "s", "cpu_time", "max_rss"
-# Median over the neurons of a session, where the summary has the column.
+# Medians over the neurons of a session, if the summary contains the column.
 MEDIANS = (
     "cc_norm_model",
     "cc_norm_pixel_ridge",
@@ -28,14 +28,14 @@ MEDIANS = (
 
 @dataclass(frozen=True)
 class Combined:
-    """All sessions together.
+    """Combined tables of all sessions.
 
     Parameters
     ----------
     neurons : DataFrame
-        session_id, neuron_id, area, then the columns of summary.csv: one row per modelled neuron.
+        session_id, neuron_id, area, then the columns of summary.csv: one row per fitted neuron.
     sessions : DataFrame
-        One row per session: how many neurons each stage left, and medians over them.
+        One row per session: number of neurons remaining after each stage, and medians over these.
     """
 
     neurons: pd.DataFrame
@@ -92,20 +92,26 @@ def gather(sessions: Mapping[str, SessionTables]) -> Combined:
             row |= {f"median_{n}": meaningful(own, n)[n].median() for n in MEDIANS if n in own}
         rows.append(row)
     if not parts:
-        told = "; ".join(f"{row['session_id']}: {row['reason']}" for row in rows)
-        raise MeiflowError(f"sessions: no neuron is left in any ({told}); loosen the selection")
+        reasons = "; ".join(f"{row['session_id']}: {row['reason']}" for row in rows)
+        raise MeiflowError(
+            f"sessions: no session has any neurons left ({reasons}); relax the selection criteria"
+        )
     neurons = pd.concat(parts, ignore_index=True)
     table = pd.DataFrame(rows)
-    whole = {name: "Int64" for name in ("model_holds", "trusted") if name in table}
+    whole = {name: "Int64" for name in ("model_above_chance", "trusted") if name in table}
     return Combined(neurons, table.astype(whole))
 
 
 def meaningful(neurons: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The neurons in which a measure means something.
+    """The neurons for which a measure is meaningful.
 
-    An MEI of a model that is not better than chance says nothing; a score always does.
+    Measures of an MEI are meaningless if the model is not better than chance; scores never are.
     """
-    return neurons[~neurons["model_holds"].isin([False])] if name.startswith("mei_") else neurons
+    return (
+        neurons[~neurons["model_above_chance"].isin([False])]
+        if name.startswith("mei_")
+        else neurons
+    )
 
 
 def _neurons(summary: pd.DataFrame, session: str, units: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +127,7 @@ def _neurons(summary: pd.DataFrame, session: str, units: pd.DataFrame) -> pd.Dat
 
 
 def _counts(own: pd.DataFrame) -> dict[str, object]:
-    judged = {"model_holds": own["model_holds"]}
+    judged = {"model_above_chance": own["model_above_chance"]}
     judged |= {"trusted": own["trusted"]} if "trusted" in own else {}
     return {name: int(v.isin([True]).sum()) for name, v in judged.items() if v.notna().any()}
 
@@ -137,9 +143,9 @@ def costs(timings: Iterable[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        session_id, stage, jobs, seconds (wall time, summed over jobs), cpu_seconds (likewise),
-        max_memory_mb (the highest of a job). Stages that were not timed are not there; a job too
-        short to be watched has no CPU time and no memory.
+        session_id, stage, jobs, seconds (wall time, summed over jobs), cpu_seconds (also summed),
+        max_memory_mb (highest value of any job). Stages without a benchmark file are omitted; jobs
+        too short to be sampled have no CPU time and no memory.
     """
     rows = []
     for session, stage, table in timings:

@@ -1,4 +1,4 @@
-"""What all sections of the configuration share."""
+"""Types and helpers shared by all sections of the configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def _usable_path(path: str) -> str:
-    """The path, if the workflow can hand it on as it is."""
+    """The path, if the workflow can pass it on unchanged."""
     if not path.isprintable():
         raise ValueError("holds signs that cannot be printed; rename the file")
     if set(path) & set("{}"):
@@ -32,13 +32,13 @@ InputPath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(
 
 
 class Section(BaseModel):
-    """A section: no unknown keys, no conversions, no changes."""
+    """Base class of a section: no unknown keys, no type conversions, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def each_once(names: list[T]) -> list[T]:
-    """The names, if none stands there twice."""
+    """The names, if there are no duplicates."""
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"{twice[0]!r} stands there twice; name each once")
@@ -46,7 +46,7 @@ def each_once(names: list[T]) -> list[T]:
 
 
 def ids_as_text(value: Any) -> Any:
-    """A list with its whole numbers as text: ids that YAML reads as numbers."""
+    """Convert whole numbers in a list to text: ids that YAML reads as numbers."""
     if not isinstance(value, list):
         return value
     return [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]

@@ -1,7 +1,7 @@
-"""Read, check and hand on the configuration that `meiflow.config.sections` describes.
+"""Read and validate the configuration, and pass parts of it on to the stages.
 
-The JSON schema that editors use (``workflow/schemas/config.schema.yaml``) is generated
-from those classes by ``meiflow schema``.
+The sections are defined in `meiflow.config.sections`. The JSON schema that editors use
+(``workflow/schemas/config.schema.yaml``) is generated from those classes by ``meiflow schema``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _explain(error: ValidationError) -> str:
     problems = []
     for fault in error.errors():
         location = tuple(part for part in fault["loc"] if not str(part).startswith("function-"))
-        # pydantic names the branch of a union as a path element; it means nothing to a user
+        # pydantic adds the branch of a union as a path element, which is meaningless to users
         location = tuple(
             p
             for p in location
@@ -71,7 +71,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _require_plain(document: Mapping[str, Any], origin: str) -> None:
-    """Refuse what YAML can say but no configuration means: dates, loops, bombs of aliases."""
+    """Reject YAML that is not a plain configuration: dates, cycles, exponential aliases."""
     waiting: list[tuple[str, int, Any]] = [("", 0, document)]
     seen = 0
     while waiting:
@@ -107,14 +107,14 @@ def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> 
     Parameters
     ----------
     document : mapping or None
-        Parsed YAML; missing sections and keys take their defaults.
+        Parsed YAML; missing sections and keys get their defaults.
     origin : str
         Name used in messages.
 
     Raises
     ------
     MeiflowError
-        With the path of every wrong key and what is allowed there.
+        With the path of every invalid key and what is allowed there.
 
     Examples
     --------
@@ -161,12 +161,12 @@ def load_config(source: str | Path) -> Config:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read a YAML file of plain values, in which every key stands once.
+    """Read a YAML file of plain values without duplicate keys.
 
     Raises
     ------
     MeiflowError
-        If it is missing, no text, no YAML, too large, or says something twice.
+        If the file is missing, not text, not YAML, too large, or contains a duplicate key.
     """
     fault = fault_of(path)
     if fault is not None:
@@ -192,7 +192,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only, and every key of a mapping once: YAML would keep the last one."""
+    """Load plain values only and reject duplicate keys, of which YAML would keep the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
@@ -230,10 +230,10 @@ def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "f
 
 
 def check_inputs(config: Config) -> None:
-    """Make sure that the session can be made or found; no file is opened.
+    """Check that the session can be simulated or found; no file is opened.
 
-    Stages are given only the sections they use, so this looks at what only the whole
-    configuration can tell: paths that the source needs, and areas that are simulated.
+    Stages receive only the sections they use, so this checks everything that requires the whole
+    configuration: paths that the source needs, and areas that are simulated.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def check_inputs(config: Config) -> None:
             raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
         _require(f"session.{key}", value, folder=key == "images", kind=kind)
     _check_conditions(config.session)
-    own = [("experiments.own", spec) for spec in config.experiments.own]
+    own = [("experiments.custom", spec) for spec in config.experiments.custom]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
     for key, spec in models + own:
         package = (spec or "").partition(":")[0].partition(".")[0]
@@ -283,20 +283,20 @@ def resolved(config: Config, *names: str) -> str:
     ----------
     config : Config
     *names : str
-        Sections (``"mei"``) or single keys of a section (``"session.window_s"``). A rule
-        names all that its stage reads and nothing else, so that a changed value reruns just
-        what depends on it.
+        Sections (``"mei"``) or single keys (``"session.window_s"``). A rule
+        names everything that its stage reads and nothing else, so that a changed value reruns
+        only the jobs that depend on it.
     """
     document = config.model_dump(mode="json")
     chosen: dict[str, Any] = {}
     for name in names:
-        section, _, key = name.partition(".")
-        if key:
-            chosen.setdefault(section, {})[key] = document[section][key]
-        else:
-            chosen[section] = document[section]
+        *sections, key = name.split(".")
+        source, target = document, chosen
+        for section in sections:
+            source, target = source[section], target.setdefault(section, {})
+        target[key] = source[key]
     text = json.dumps(chosen, separators=(",", ":"), sort_keys=True)
-    # a brace in a text would be a wildcard to Snakemake; the escape says the same to JSON
+    # Snakemake would take a brace in a text as a wildcard; in JSON the escape is equivalent
     return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0].translate(_BRACES), text)
 
 

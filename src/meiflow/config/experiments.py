@@ -23,20 +23,20 @@ ExperimentName = Literal[
     "shift",
 ]
 STANDARD: tuple[ExperimentName, ...] = get_args(ExperimentName)
-MAP_EXPERIMENTS = ("position", "spots")  # kept as maps, not in the table
+MAP_EXPERIMENTS = ("position", "spots")  # stored as maps, not in the table
 _FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
 class Experiments(Section):
-    """Tuning of each neuron's model, about its best Gabor, on mid-grey."""
+    """Tuning of each neuron's model, centred on its best Gabor, on mid-grey."""
 
     make: list[ExperimentName] = Field(
-        default=list(STANDARD), description="shown to every model; [] makes none"
+        default=list(STANDARD), description="experiments run on every model; [] for none"
     )
-    own: list[Annotated[str, Field(pattern=_FUNCTION)]] = Field(
+    custom: list[Annotated[str, Field(pattern=_FUNCTION)]] = Field(
         default=[],
-        description="module:function each, called with (geometry, gabor), that return experiments "
-        "of yours",
+        description="custom experiments: a list of module:function, each called with (geometry, "
+        "gabor)",
     )
     contrast: float = Field(
         default=0.8, gt=0, le=1, description="Michelson contrast on mid-grey 0.5"
@@ -44,19 +44,29 @@ class Experiments(Section):
     aperture: Positive = Field(
         default=5.0, description="diameter of gratings, in sigmas of the longer axis of the Gabor"
     )
-    orientations: int = Field(default=24, ge=4, le=180, description="over half a turn")
-    frequencies: int = Field(
-        default=17, ge=4, le=200, description="logarithmic, 0.01 cycles/degree to 4 pixels a cycle"
+    orientations: int = Field(
+        default=24, ge=4, le=180, description="number of orientations over half a turn"
     )
-    phases: int = Field(default=8, ge=4, le=72, description="of every grating")
-    sizes: int = Field(default=16, ge=4, le=200, description="diameters, logarithmic")
-    contrasts: int = Field(default=10, ge=4, le=200, description="logarithmic, 0.02 to 1")
-    positions: int = Field(default=15, ge=3, le=200, description="of a bar or the best stimulus")
+    frequencies: int = Field(
+        default=17,
+        ge=4,
+        le=200,
+        description="number of spatial frequencies, logarithmic from 0.01 cycles/degree to 4 "
+        "pixels per cycle",
+    )
+    phases: int = Field(default=8, ge=4, le=72, description="number of phases of every grating")
+    sizes: int = Field(default=16, ge=4, le=200, description="number of diameters, logarithmic")
+    contrasts: int = Field(
+        default=10, ge=4, le=200, description="number of contrasts, logarithmic from 0.02 to 1"
+    )
+    positions: int = Field(
+        default=15, ge=3, le=200, description="number of positions of a bar or of the best stimulus"
+    )
     map_step_deg: float = Field(
-        default=5.0, gt=0, le=40, description="grid of the receptive-field maps"
+        default=5.0, gt=0, le=40, description="grid spacing of the receptive-field maps"
     )
 
-    @field_validator("make", "own")
+    @field_validator("make", "custom")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
         return each_once(names)

@@ -1,4 +1,4 @@
-"""Section: the neurons' models."""
+"""Section: models of the neurons."""
 
 from __future__ import annotations
 
@@ -16,61 +16,85 @@ class LinearNonlinear(Section):
         default=[5.0, 8.0, 12.0],
         min_length=1,
         max_length=64,
-        description="of the window tried, sigma",
+        description="candidate widths (sigma) of the Gaussian window",
     )
-    smoothness_deg: Degrees = Field(default=2.0, description="of the filter, sigma")
+    smoothness_deg: Degrees = Field(default=2.0, description="smoothness of the filter (sigma)")
     penalties: list[Positive] = Field(
         default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
         min_length=1,
         max_length=64,
-        description="penalties on the filter tried, in units of the variance of the responses",
+        description="candidate penalties on the filter, in units of the variance of the responses",
     )
 
 
 class GaborEnergy(Section):
     """One Gabor pair, rectified and squared, with divisive normalisation."""
 
-    starts: int = Field(default=3, ge=1, le=8, description="orientations to start from")
-    steps: int = Field(default=150, ge=1, le=100_000, description="gradient steps from each start")
+    starts: int = Field(default=3, ge=1, le=8, description="number of orientations to start from")
+    steps: int = Field(
+        default=150, ge=1, le=100_000, description="number of gradient steps from each start"
+    )
 
 
 class Network(Section):
-    """Convolutional network of the members scratch, shared and pretrained."""
+    """Convolutional network of the base models scratch, shared and pretrained."""
 
     readout: Literal["pyramid", "gaussian", "factorised"] = Field(
-        default="pyramid", description="how it reads the feature maps"
+        default="pyramid", description="type of readout from the feature maps"
     )
-    channels: int = Field(default=64, ge=1, le=4096, description="of each block")
-    layers: int = Field(default=3, ge=1, le=8, description="blocks, all of which are read")
-    input_kernel: int = Field(default=4, ge=1, le=25, description="pixels")
-    hidden_kernel: int = Field(default=3, ge=1, le=15, description="pixels")
+    channels: int = Field(default=64, ge=1, le=4096, description="number of channels of each block")
+    layers: int = Field(
+        default=3, ge=1, le=8, description="number of blocks; the readout uses all of them"
+    )
+    input_kernel: int = Field(
+        default=4, ge=1, le=25, description="size of the first kernels in pixels"
+    )
+    hidden_kernel: int = Field(
+        default=3, ge=1, le=15, description="size of the other kernels in pixels"
+    )
     even_kernels: Literal["after", "before"] = Field(
         default="after",
-        description="side to which they reach a pixel further: right and down, or left and up as "
-        "the notebook's",
+        description="side on which even kernels extend one pixel further: right and down, or left "
+        "and up as in the notebook",
     )
-    scales: int = Field(default=3, ge=1, le=5, description="levels of the readout's pyramid")
-    positive_weights: bool = Field(default=False, description="of the readout")
+    scales: int = Field(
+        default=3, ge=1, le=5, description="number of levels of the readout's pyramid"
+    )
+    positive_weights: bool = Field(
+        default=False, description="restrict the readout weights to positive values"
+    )
     output: Literal["elu_plus_one", "linear"] = Field(
         default="elu_plus_one",
-        description="what keeps counts positive; linear (the notebook's code) does not, and is "
-        "fitted by squared error instead of Poisson loss",
+        description="nonlinearity that keeps counts positive; linear (as in the notebook's code) "
+        "does not, and is fitted with squared error instead of the Poisson loss",
     )
-    laplace: Amount = Field(default=0.1, description="smoothness of the first kernels")
-    group_sparsity: Amount = Field(default=0.1, description="of the other kernels")
-    epochs: int = Field(default=100, ge=1, le=100_000, description="at most so many")
+    laplace: Amount = Field(default=0.1, description="smoothness penalty on the first kernels")
+    group_sparsity: Amount = Field(
+        default=0.1, description="group-sparsity penalty on the other kernels"
+    )
+    epochs: int = Field(default=100, ge=1, le=100_000, description="maximum number of epochs")
     patience: int = Field(
-        default=10, ge=1, le=100_000, description="epochs without a better correlation"
+        default=10,
+        ge=1,
+        le=100_000,
+        description="number of epochs without a higher correlation before training stops",
     )
-    batch: int = Field(default=32, ge=2, le=100_000, description="images")
-    learning_rate: Positive = Field(default=0.005, description="a fifth of it at the end")
-    weight_decay: Amount = Field(default=0.0001, description="of AdamW")
-    seeds: int = Field(default=1, ge=1, le=20, description="networks whose mean is taken")
+    batch: int = Field(default=32, ge=2, le=100_000, description="number of images per batch")
+    learning_rate: Positive = Field(
+        default=0.005, description="initial learning rate; a fifth of it at the end"
+    )
+    weight_decay: Amount = Field(default=0.0001, description="weight decay of AdamW")
+    seeds: int = Field(
+        default=1, ge=1, le=20, description="number of networks, whose predictions are averaged"
+    )
     core: InputPath | None = Field(
         default=None, description="file of a pretrained core (meiflow pretrain)"
     )
     fine_tuning: float = Field(
-        default=0.0, ge=0, le=1, description="learning rate of a pretrained core, relative"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="learning rate of a pretrained core, relative to learning_rate",
     )
 
 
@@ -78,21 +102,24 @@ MemberName = Literal["v1", "ln", "gabor_energy", "scratch", "shared", "pretraine
 
 
 class Model(Section):
-    """What a neuron's model is made of, and how it is fitted."""
+    """Composition of a neuron's model, and how it is fitted."""
 
-    members: list[MemberName] = Field(
+    base_models: list[MemberName] = Field(
         default=["v1", "ln", "gabor_energy"],
         min_length=1,
         max_length=64,
-        description="mixed with weights from held-out images; the first three are always scored",
+        description="base models, combined with weights from held-out images; the first three are "
+        "always scored",
     )
-    extra: list[Literal["blank", "gratings"]] = Field(
-        default=["blank"], description="stimuli of the session to learn from beside the images"
+    learn_from: list[Literal["scenes", "blanks", "static_gratings"]] = Field(
+        default=["scenes", "blanks"],
+        description="stimuli of the session that models are fitted to; they are scored on scenes, "
+        "which cannot be left out",
     )
     custom: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
-        description="module:function that returns an own torch module, used instead of ours",
+        description="module:function that returns a custom torch module, used instead of our model",
     )
     ln: LinearNonlinear = LinearNonlinear()
     gabor_energy: GaborEnergy = GaborEnergy()
@@ -102,48 +129,68 @@ class Model(Section):
         default=[8.0, 11.3, 16.0, 22.6, 32.0],
         min_length=1,
         max_length=64,
-        description="of the Gabor pairs",
+        description="wavelengths of the Gabor pairs",
     )
-    orientations: int = Field(default=8, ge=2, le=36, description="of the Gabor pairs")
-    envelope: Positive = Field(default=0.4, description="envelope sigma / wavelength")
-    aspect: Positive = Field(default=1.3, description="envelope across / along the modulation")
+    orientations: int = Field(
+        default=8, ge=2, le=36, description="number of orientations of the Gabor pairs"
+    )
+    sigma_over_wavelength: Positive = Field(
+        default=0.4, description="sigma over wavelength of the Gabor pairs"
+    )
+    aspect: Positive = Field(
+        default=1.3,
+        description="sigma across over sigma along the modulation (1/gamma of the usual Gabor)",
+    )
     centre_sigmas_deg: list[Degrees] = Field(
         default=[2.0, 2.8, 4.0, 5.6],
         min_length=1,
         max_length=64,
-        description="of the ON/OFF filters",
+        description="sigmas of the centres of the ON and OFF filters",
     )
     pool_sigmas_deg: list[Degrees] = Field(
         default=[4.0, 8.0, 16.0],
         min_length=1,
         max_length=64,
-        description="windows that measure local contrast",
+        description="sigmas of the windows that measure local contrast",
     )
-    semisaturation: Positive = Field(default=0.1, description="of the normalised channels")
-    stride: int = Field(default=2, ge=1, le=8, description="pixels between searched places")
+    semisaturation: Positive = Field(
+        default=0.1, description="semi-saturation contrast of the normalised channels"
+    )
+    stride: int = Field(
+        default=2, ge=1, le=8, description="distance between candidate RF positions, in pixels"
+    )
     penalties: list[Positive] = Field(
         default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
         min_length=1,
         max_length=64,
-        description="ridge penalties tried, in units of the mean squared feature",
+        description="candidate ridge penalties, in units of the mean squared feature",
     )
-    reweightings: int = Field(default=0, ge=0, le=5, description="sparsifying passes")
+    reweightings: int = Field(default=0, ge=0, le=5, description="number of sparsifying passes")
     learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         default=[0.25, 0.5, 0.75],
-        description="shares of the training images with which the models are fitted again",
+        description="fractions of the training images to which the models are refitted",
     )
-    folds: int = Field(default=5, ge=2, le=50, description="cross-validation folds over images")
+    folds: int = Field(
+        default=5, ge=2, le=50, description="number of cross-validation folds over images"
+    )
 
-    @field_validator("members", "extra")
+    @field_validator("base_models", "learn_from")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:
         return each_once(names)
 
+    @field_validator("learn_from")
+    @classmethod
+    def _scenes_are_learned(cls, names: list[str]) -> list[str]:
+        if "scenes" not in names:
+            raise ValueError("models are scored on scenes and have to learn from them; add scenes")
+        return names
+
     @model_validator(mode="after")
     def _core_is_there(self) -> Model:
-        if "pretrained" in self.members and self.network.core is None:
+        if "pretrained" in self.base_models and self.network.core is None:
             raise ValueError(
-                "members: pretrained needs model.network.core, the file of a core; "
+                "base_models: pretrained needs model.network.core, the file of a core; "
                 "meiflow pretrain makes one"
             )
         return self

@@ -1,7 +1,8 @@
-"""The procedures that make further stimuli: one entry each, which everything else reads.
+"""Registry of the procedures that make additional stimuli, one entry each.
 
-A procedure is its entry here and one function of the same name in `meiflow.stages.procedures`.
-Rule, command, configuration, documentation and figures follow from the entry.
+A procedure consists of its entry here and a function of the same name in
+`meiflow.stages.procedures`. Rule, command, configuration, documentation and figures are derived
+from the entry.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ class Procedure:
     ----------
     name : str
     about : str
-        One sentence: help of the command, and documentation.
+        One sentence for the help of the command and the documentation.
     keys : tuple of str
-        What it reads of the configuration, beside ``image``, ``model.custom`` and ``seed`` where
-        that is drawn from.
+        Parts of the configuration that it reads, in addition to ``image`` and ``model.custom``;
+        ``seed`` is included if the procedure draws random numbers.
     stimulus : str or None
-        What figures and the closed loop call its images; None if neither shows them. Of several
-        images per neuron, the first is shown.
+        Name of its images in figures and in the closed loop; None if neither shows them. If there
+        are several images per neuron, the first is shown.
     label, colour : str
-        How figures show that stimulus.
+        Label and colour of the stimulus in figures.
     place : int
-        Its place among those of the procedures in figures, from the left.
+        Position among the procedures in figures, from the left.
     excites : bool
-        Whether its images are meant to excite, so that the closed loop shows them.
+        Whether its images are excitatory and therefore shown in the closed loop.
     needs_mei : bool
-        Whether it starts from the MEI of the stimuli stage.
+        Whether it needs the MEI made by the stimuli stage.
     needs_images : bool
         Whether it reads the image stack.
     """
@@ -51,7 +52,7 @@ class Procedure:
 
     @property
     def searches_naturals(self) -> bool:
-        """Whether further natural images are searched."""
+        """Whether additional natural images are searched."""
         return "stimuli.natural_images" in self.keys
 
 
@@ -60,16 +61,16 @@ PROCEDURES: dict[str, Procedure] = {
     for procedure in (
         Procedure(
             "population_mei",
-            "MEIs of all neurons in one batch, from noise, and how far restarts agree.",
+            "MEIs of all neurons in one batch, from noise only, and the agreement of restarts.",
             ("mei", "seed"),
             "noise_mei",
-            "MEI, from noise alone",
+            "MEI, from noise only",
             "#E4A188",
             0,
         ),
         Procedure(
             "notebook_mei",
-            "MEIs by the procedure of the notebook, faults included.",
+            "MEIs by the procedure of the notebook, including its faults.",
             (*_MATCHED, "stimuli.published_steps", "seed"),
             "notebook_mei",
             "MEI, notebook",
@@ -89,7 +90,7 @@ PROCEDURES: dict[str, Procedure] = {
         ),
         Procedure(
             "suppressive",
-            "The images that suppress each neuron most.",
+            "The image that suppresses each neuron most.",
             ("mei", "seed"),
             "suppressive",
             "most suppressive",
@@ -100,7 +101,7 @@ PROCEDURES: dict[str, Procedure] = {
         ),
         Procedure(
             "diverse",
-            "Sets of different images that all excite a neuron nearly as much as its MEI.",
+            "Set of different images that all excite a neuron nearly as much as its MEI.",
             (
                 *_MATCHED,
                 "stimuli.diverse_images",
@@ -112,13 +113,13 @@ PROCEDURES: dict[str, Procedure] = {
         ),
         Procedure(
             "natural",
-            "The natural image that each neuron responds to most, of the session's and others.",
+            "Natural image with the highest predicted response, among the session's and others.",
             (*_MATCHED, "stimuli.natural_images"),
             needs_images=True,
         ),
         Procedure(
             "regularised_natural",
-            "Best natural images, with everything faded that does not change the response.",
+            "Best natural image, with everything irrelevant to the neuron faded to grey.",
             (*_MATCHED, "stimuli.natural_images", "stimuli.fade_steps"),
             "regularised_natural",
             "best natural, faded",
@@ -128,10 +129,10 @@ PROCEDURES: dict[str, Procedure] = {
         ),
         Procedure(
             "receptive_field",
-            "Linear receptive field of each model, and its gradient at grey.",
+            "Linear RF of each model, and its gradient at grey.",
             (*_MATCHED, "stimuli.field_samples", "seed"),
-            "linear_field",
-            "linear field",
+            "linear_rf",
+            "linear RF",
             "#7F7F7F",
             4,
             needs_images=True,
@@ -139,6 +140,6 @@ PROCEDURES: dict[str, Procedure] = {
     )
 }
 
-# Procedure -> stimulus: what figures show, and what is shown to simulated neurons.
+# Procedure -> stimulus: those in figures, and those shown to simulated neurons.
 PICTURED_PROCEDURES = {p.name: p.stimulus for p in PROCEDURES.values() if p.stimulus is not None}
 SHOWN_PROCEDURES = {n: s for n, s in PICTURED_PROCEDURES.items() if PROCEDURES[n].excites}

@@ -1,4 +1,4 @@
-"""Sections: the session, its images, the selection of neurons."""
+"""Sections: session, images, and selection of neurons."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from meiflow.config.base import (
 )
 from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
 
-# Scheme and host, no user, query or fragment: what is asked for is put behind it.
+# Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
 
 
 class Quality(Section):
     """Unit quality filters; the defaults are AllenSDK's. A metric that is NaN fails."""
 
-    isi_violations_max: Positive = Field(default=0.5, description="at most")
-    amplitude_cutoff_max: Positive = Field(default=0.1, description="at most")
-    presence_ratio_min: Fraction = Field(default=0.95, description="at least")
+    isi_violations_max: Positive = Field(default=0.5, description="maximum")
+    amplitude_cutoff_max: Positive = Field(default=0.1, description="maximum")
+    presence_ratio_min: Fraction = Field(default=0.95, description="minimum")
 
 
 class Simulation(Section):
@@ -36,12 +36,13 @@ class Simulation(Section):
         min_length=1,
         max_length=64,
         default={"VISam": 20, "VISp": 8},
-        description="units passing the filters, per area",
+        description="number of units per area that pass the filters",
     )
     failing_fraction: Fraction = Field(
-        default=0.3, description="units failing the quality filters, relative to those passing"
+        default=0.3,
+        description="number of units that fail the quality filters, relative to those that pass",
     )
-    untuned_fraction: Fraction = Field(default=0.25, description="share of untuned units")
+    untuned_fraction: Fraction = Field(default=0.25, description="fraction of untuned units")
     kinds: list[
         Literal[
             "simple",
@@ -67,53 +68,73 @@ class Simulation(Section):
             "off_centre",
         ],
         min_length=1,
-        description="kinds of tuned units, in turn",
+        description="kinds of tuned units, assigned in turn",
     )
-    frames: int = Field(default=118, ge=4, le=118, description="natural-scene images")
+    frames: int = Field(default=118, ge=4, le=118, description="number of natural-scene images")
     repeats: int = Field(
-        default=30, ge=2, le=1000, description="presentations per image and of the blank"
+        default=30,
+        ge=2,
+        le=1000,
+        description="number of presentations of each image and of the blank",
     )
-    gabor_repeats: int = Field(default=5, ge=0, le=1000, description="per Gabor condition (243)")
-    grating_repeats: int = Field(default=5, ge=0, le=1000, description="per static grating (120)")
-    frame_height: int = Field(default=236, ge=40, le=918, description="pixels of the templates")
-    frame_width: int = Field(default=302, ge=40, le=1174, description="pixels")
+    gabor_repeats: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="number of presentations of each Gabor condition (243)",
+    )
+    grating_repeats: int = Field(
+        default=5, ge=0, le=1000, description="number of presentations of each static grating (120)"
+    )
+    frame_height: int = Field(
+        default=236, ge=40, le=918, description="height of the templates in pixels"
+    )
+    frame_width: int = Field(
+        default=302, ge=40, le=1174, description="width of the templates in pixels"
+    )
     mean_rate_hz: float = Field(
         default=4.0, gt=0, le=300, description="median evoked rate of tuned units"
     )
-    gain_drift: float = Field(default=0.2, ge=0, le=1, description="std of the shared log gain")
+    gain_drift: float = Field(
+        default=0.2, ge=0, le=1, description="standard deviation of the shared log gain"
+    )
     latency_s: float = Field(
-        default=0.04, ge=0, le=0.2, description="from stimulus onset to response"
+        default=0.04, ge=0, le=0.2, description="delay between stimulus onset and response"
     )
     seed: int | None = Field(
         default=None,
         ge=0,
         lt=2**31,
-        description="of this session; null: the workflow's, or, with `sessions`, one drawn from "
-        "it and the id",
+        description="seed of this session; null: the workflow's seed, or, with `sessions`, one "
+        "derived from it and the id",
     )
 
 
-class Shown(Section):
-    """What the recorded Gabors and static gratings looked like; the defaults are Allen's."""
+class StimulusParameters(Section):
+    """Appearance of the recorded Gabors and static gratings; the defaults are Allen's."""
 
-    gabor_frequency_cpd: Positive = Field(default=0.08, description="cycles per degree")
-    gabor_diameter_deg: Degrees = Field(default=20.0, description="of the circular patch")
+    gabor_frequency_cpd: Positive = Field(
+        default=0.08, description="spatial frequency of the Gabors, in cycles per degree"
+    )
+    gabor_diameter_deg: Degrees = Field(default=20.0, description="diameter of the circular patch")
     gabor_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="Michelson, about mid-grey"
+        default=0.8, description="Michelson contrast around mid-grey"
     )
     gabor_drifts: bool = Field(
-        default=True, description="through whole cycles, so that phase carries nothing"
+        default=True,
+        description="whether Gabors drift through whole cycles, so that their phase is irrelevant",
     )
     grating_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="Michelson, about mid-grey"
+        default=0.8, description="Michelson contrast around mid-grey"
     )
 
 
 class Session(Section):
-    """Where the recording comes from."""
+    """Source of the recording."""
 
     source: Literal["simulated", "allen", "nwb", "tables"] = Field(
-        default="simulated", description="simulation, Allen warehouse, session NWB, or own CSV"
+        default="simulated",
+        description="a simulation, the Allen warehouse, a session NWB file, or CSV tables",
     )
     id: Identifier = Field(default="demo", description="name of the results folder")
     area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
@@ -121,7 +142,8 @@ class Session(Section):
     )
     nwb: InputPath | None = Field(
         default=None,
-        description="source nwb: a session NWB file; source allen: one already at hand",
+        description="source nwb: a session NWB file; source allen: a session file that you already "
+        "have",
     )
     images: InputPath | None = Field(
         default=None, description="sources nwb and tables: folder of frame images or .npy stack"
@@ -131,18 +153,19 @@ class Session(Section):
     )
     gabors: InputPath | None = Field(
         default=None,
-        description="source tables: CSV trial_id, neuron_id, spike_count, x_position, y_position, "
-        "orientation (degrees) of recorded Gabors",
+        description="source tables: CSV of recorded Gabors with trial_id, neuron_id, spike_count, "
+        "x_position, y_position, orientation (degrees)",
     )
     static_gratings: InputPath | None = Field(
         default=None,
-        description="source tables: CSV trial_id, neuron_id, spike_count, orientation (degrees), "
-        "spatial_frequency (cycles/degree), phase (cycles) of recorded gratings",
+        description="source tables: CSV of recorded gratings with trial_id, neuron_id, "
+        "spike_count, orientation (degrees), spatial_frequency (cycles/degree), phase "
+        "(cycles)",
     )
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=_ADDRESS + "$",
-        description="source allen: address that AllenSDK asks; second choice for the session",
+        description="source allen: address queried by AllenSDK; second choice for the session file",
     )
     bucket: str = Field(
         default="https://allen-brain-observatory.s3.amazonaws.com",
@@ -151,11 +174,11 @@ class Session(Section):
     )
     window_s: tuple[float, float | None] = Field(
         default=(0.0, 0.25),
-        description="spikes are counted from/to these seconds after onset; a null end is the "
-        "presentation's own",
+        description="counting window in seconds after onset; a null end is the end of the "
+        "presentation",
     )
     quality: Quality = Quality()
-    shown: Shown = Shown()
+    stimulus_parameters: StimulusParameters = StimulusParameters()
     simulation: Simulation = Simulation()
 
     @field_validator("id", mode="before")
@@ -181,7 +204,7 @@ class Session(Section):
 
     @property
     def areas(self) -> tuple[str, ...] | None:
-        """The areas asked for, or None for all of them."""
+        """The requested areas, or None for all areas."""
         areas = [self.area] if isinstance(self.area, str) else list(self.area)
         return None if areas == ["all"] else tuple(areas)
 
@@ -189,54 +212,74 @@ class Session(Section):
 class Image(Section):
     """Image size in pixels and the visual angle it spans."""
 
-    height: int = Field(default=60, ge=8, le=512, description="pixels")
-    width: int = Field(default=96, ge=8, le=512, description="pixels")
-    width_deg: Degrees = Field(default=ALLEN_WIDTH_DEG, description="degrees spanned")
-    height_deg: Degrees = Field(default=ALLEN_HEIGHT_DEG, description="degrees spanned")
+    height: int = Field(default=60, ge=8, le=512, description="height in pixels")
+    width: int = Field(default=96, ge=8, le=512, description="width in pixels")
+    width_deg: Degrees = Field(
+        default=ALLEN_WIDTH_DEG, description="width in degrees of visual angle"
+    )
+    height_deg: Degrees = Field(
+        default=ALLEN_HEIGHT_DEG, description="height in degrees of visual angle"
+    )
 
     @property
     def geometry(self) -> Geometry:
-        """The grid these numbers describe."""
+        """Pixel grid and visual angle of the images."""
         return Geometry(self.height, self.width, self.width_deg, self.height_deg)
 
 
 class Selection(Section):
-    """Which neurons are modelled; every condition that is not null must hold."""
+    """Which neurons are modelled; all conditions that are not null must hold."""
 
     oracle_p_max: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=0.001, description="p value of the oracle correlation against shuffled images"
+        default=0.001,
+        description="maximum p value of the oracle correlation (trials permuted across images)",
     )
-    oracle_min: float | None = Field(default=0.1, ge=-1, le=1, description="oracle correlation")
+    oracle_min: float | None = Field(
+        default=0.1, ge=-1, le=1, description="minimum oracle correlation"
+    )
     oracle_quantile: Fraction | None = Field(
-        default=None, description="oracle at or above this quantile of all neurons"
+        default=None, description="oracle correlation at or above this quantile of all neurons"
     )
     variance_quantile: Fraction | None = Field(
         default=None, description="variance over images at or above this quantile of all neurons"
     )
     minimum: dict[str, float] = Field(
-        default={}, description="lowest value of any measure of neurons.csv, such as {fev: 0.1}"
+        default={}, description="minimum of any measure in neurons.csv, such as {fev: 0.1}"
     )
-    maximum: dict[str, float] = Field(default={}, description="highest value of any measure")
+    maximum: dict[str, float] = Field(
+        default={}, description="maximum of any measure in neurons.csv"
+    )
     quantile_min: dict[str, Fraction] = Field(
-        default={}, description="measures that must reach this quantile of all neurons"
+        default={}, description="measures that must be at or above this quantile of all neurons"
     )
     quantile_above: dict[str, Fraction] = Field(
-        default={}, description="measures that must lie above this quantile of all neurons"
+        default={}, description="measures that must be above this quantile of all neurons"
     )
     top_k: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="at most so many, the highest first"
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="maximum number of selected neurons, the highest-ranking first",
     )
-    rank_by: str = Field(default="oracle", description="measure that ranks them for top_k")
-    include: list[str] = Field(default=[], description="neuron ids selected whatever the rest says")
-    exclude: list[str] = Field(default=[], description="neuron ids never selected")
+    rank_by: str = Field(default="oracle", description="measure used to rank neurons for top_k")
+    include: list[str] = Field(
+        default=[],
+        description="ids of neurons that are selected regardless of the other conditions",
+    )
+    exclude: list[str] = Field(default=[], description="ids of neurons that are never selected")
     shuffles: int = Field(
         default=2000,
         ge=100,
         le=100_000,
-        description="shuffles behind oracle_p, resamples behind its interval",
+        description="number of permutations for oracle_p and of resamples for its interval",
+    )
+    raster: Literal["rastermap", "clustering"] = Field(
+        default="rastermap",
+        description="order of the raster plot: by the package rastermap, or from a hierarchical "
+        "clustering",
     )
     notebook_measures: bool = Field(
-        default=False, description="add the notebook's measures, to compare or to select by"
+        default=False, description="add the notebook's measures, for comparison or for selection"
     )
 
     @field_validator("include", "exclude", mode="before")

@@ -1,4 +1,4 @@
-"""The configuration's sections: every key, its type, its range and its default, in one place."""
+"""Sections of the configuration: all keys with type, range and default, in one place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from pydantic import Field, field_validator, model_validator
 from meiflow.config.base import Degrees, Positive, Section, ids_as_text
 from meiflow.config.experiments import Experiments
 from meiflow.config.model import GaborEnergy, LinearNonlinear, Model, Network
-from meiflow.config.recording import Image, Quality, Selection, Session, Shown, Simulation
+from meiflow.config.recording import (
+    Image,
+    Quality,
+    Selection,
+    Session,
+    Simulation,
+    StimulusParameters,
+)
 from meiflow.config.stimuli import Gabor, Mei, Movie, Stimuli
 
 __all__ = [
@@ -28,9 +35,9 @@ __all__ = [
     "Report",
     "Selection",
     "Session",
-    "Shown",
     "Simulation",
     "Stimuli",
+    "StimulusParameters",
 ]
 
 _MOST_GABORS = 5_000_000
@@ -39,27 +46,37 @@ _MOST_GABORS = 5_000_000
 class Comparison(Section):
     """Image metrics."""
 
-    mask_threshold: Positive = Field(default=1.5, description="|z-score| that starts the mask")
+    mask_threshold: Positive = Field(
+        default=1.5, description="absolute z-score above which pixels form the mask"
+    )
     mask: Literal["auto", "tight", "disc"] = Field(
         default="auto",
-        description="in which luminance, contrast, centre and size are measured: what stands "
-        "out, the part of it that drives the model, or a disc",
+        description="mask for luminance, contrast, centre and size: the automatic mask, the part "
+        "of it that drives the model, or a disc",
     )
     tight_fraction: float = Field(
-        default=0.9, gt=0, le=1, description="of the response that the tight mask must hold"
+        default=0.9,
+        gt=0,
+        le=1,
+        description="fraction of the response that the tight mask must retain",
     )
     disc_diameter_deg: Degrees = Field(
-        default=30.0, description="of the disc, about the pattern's centre"
+        default=30.0, description="diameter of the disc, centred on the pattern"
     )
     notebook: bool = Field(
-        default=False, description="measure each neuron as the notebook did, too, faults included"
+        default=False,
+        description="also measure each neuron as the notebook did, including its faults",
     )
 
 
 class Report(Section):
     """The HTML page."""
 
-    title: str = Field(default="", max_length=200, description="empty: made from the session")
+    title: str = Field(
+        default="",
+        max_length=200,
+        description="title of the report; empty: derived from the session",
+    )
 
     @field_validator("title")
     @classmethod
@@ -76,8 +93,9 @@ class Config(Section):
     sessions: Literal["all"] | Annotated[list[str | dict[str, Any]], Field(min_length=1)] | None = (
         Field(
             default=None,
-            description="several sessions in one run: ids, or keys that are merged over `session`; "
-            "'all': those of the Allen warehouse with units in `session.area`",
+            description="several sessions in one run: a list of ids, or of keys that override "
+            "those of `session`; 'all': the sessions of the Allen warehouse with units in "
+            "`session.area`",
         )
     )
     image: Image = Image()
@@ -90,7 +108,7 @@ class Config(Section):
     comparison: Comparison = Comparison()
     experiments: Experiments = Experiments()
     report: Report = Report()
-    seed: int = Field(default=0, ge=0, lt=2**31, description="of everything random")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="seed of all random numbers")
 
     @field_validator("sessions", mode="before")
     @classmethod
@@ -107,7 +125,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Config:
-        # with `sessions`, the id of the section `session` is nobody's
+        # with `sessions`, the id in the section `session` is not used
         session = self.session
         if session.source == "allen" and self.sessions is None and not session.id.isdigit():
             raise ValueError(
@@ -122,6 +140,7 @@ class Config(Section):
         if gabors > _MOST_GABORS:
             raise ValueError(
                 f"gabor: the grid has {gabors:,} Gabors, more than {_MOST_GABORS:,}; give fewer "
-                "wavelengths, orientations, phases, envelopes or aspects, or more spacing"
+                "wavelengths, orientations, phases, sigmas_over_wavelength or aspects, or a larger "
+                "spacing"
             )
         return self

@@ -356,7 +356,8 @@ def shift_invariance(response: ArrayLike) -> float:
     Examples
     --------
     >>> phase = np.linspace(0, 2 * np.pi, 100, endpoint=False)
-    >>> round(shift_invariance(np.maximum(np.cos(phase), 0)), 2), shift_invariance(np.ones(100))
+    >>> rectified = np.maximum(np.cos(phase), 0)
+    >>> round(shift_invariance(rectified), 2), round(shift_invariance(np.ones(100)), 2)
     (0.32, 1.0)
     """
     r = _driven(response)

@@ -201,7 +201,7 @@ def responder(model: Model, objective: Objective | None = None) -> Respond:
     --------
     >>> import torch
     >>> respond = responder(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()))
-    >>> respond(np.full((3, 4, 5), 0.5, np.float32))
+    >>> respond(np.full((3, 4, 5), 0.5, np.float32)).round(3)
     array([0.5, 0.5, 0.5])
     """
     import torch

@@ -108,14 +108,14 @@ def response_gradient_grid(
     >>> pattern = torch.full((2, 4, 4), 0.25)
     >>> def green_less_uv(stimuli):
     ...     light = stimuli.mean((2, 3))
-    ...     return (light[:, 0] - light[:, 1])[:, None]
+    ...     return (light[:, 0] - 0.2 * light[:, 1])[:, None]
     >>> grid = response_gradient_grid(green_less_uv, pattern, [-1.0, 0.0, 1.0])
     >>> grid.responses.round(2)
-    array([[ 0.  , -0.25, -0.5 ],
-           [ 0.25,  0.  , -0.25],
-           [ 0.5 ,  0.25,  0.  ]])
-    >>> grid.gradients[1, 1]
-    array([ 0.25, -0.25])
+    array([[0.2 , 0.15, 0.1 ],
+           [0.45, 0.4 , 0.35],
+           [0.7 , 0.65, 0.6 ]])
+    >>> grid.gradients[1, 1].round(2)
+    array([ 0.25, -0.05])
     """
     pattern = torch.as_tensor(patterns, dtype=torch.float32)
     if pattern.ndim not in (3, 4) or not bool(torch.isfinite(pattern).all()):

@@ -110,10 +110,11 @@ def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
     Examples
     --------
     >>> from meiflow.experiments.experiment import Experiment, run
-    >>> axes = {"level": [0.1, 0.5, 0.9]}
+    >>> axes = {"level": [0.1, 0.3, 0.9]}
     >>> flat = Experiment("flat", lambda level: np.ones((1, 4, 4)) * level[:, None, None], axes)
-    >>> curve(run(flat, lambda images: images.mean((1, 2))), "level", grey=0.5).round(1).tolist()
-    [-0.4, 0.0, 0.4]
+    >>> table = run(flat, lambda images: images.mean((1, 2)))
+    >>> curve(table, "level", grey=0.5).round(1).tolist()
+    [-0.4, -0.2, 0.4]
     """
     keys = [by] if isinstance(by, str) else list(by)
     if PHASE not in table or PHASE in keys:

@@ -21,7 +21,7 @@ _LINES = ((BLUE, "o"), (ORANGE, "s"), (VERMILION, "^"), (GREY, "D"))
 
 
 def fractions_by_kind(table: pd.DataFrame) -> Figure:
-    """What every stimulus does to the true neurons, by kind: one dot per stimulus.
+    """Fraction of the optimum of every stimulus in the true neurons, by kind.
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ def fractions_by_kind(table: pd.DataFrame) -> Figure:
         ax.set_yticks(rows, labels)
         ax.hlines(rows, 0, 1, color=GREY, lw=0.3, zorder=1)
         ax.axvline(1, color=GREY, lw=0.8)
-        ax.set(xlabel="true drive / best possible", xlim=(-0.02, 1.04))
+        ax.set(xlabel="true drive / maximal drive", xlim=(-0.02, 1.04))
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
 def fraction_against_data(table: pd.DataFrame) -> Figure:
-    """MEI's fraction of the optimum against the number of images, a line per number of repeats.
+    """The MEI's fraction of the optimum by number of images, one line per number of repeats.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def fraction_against_data(table: pd.DataFrame) -> Figure:
         ``images``, ``repeats`` and, as fractions, ``gabor_like``, ``breaking`` and ``trusted``.
     """
     panels = {
-        "gabor_like": ("Gabor-like neurons", "true drive of the MEI / best possible"),
-        "breaking": ("all other kinds", "true drive of the MEI / best possible"),
-        "trusted": ("trusted", "share of the tuned neurons"),
+        "gabor_like": ("Gabor-like neurons", "true drive of the MEI / maximum"),
+        "breaking": ("all other kinds", "true drive of the MEI / maximum"),
+        "trusted": ("trusted", "fraction of tuned neurons"),
     }
     with style():
         figure = new_figure(7.1, 2.6)
@@ -90,7 +90,7 @@ def fraction_against_data(table: pd.DataFrame) -> Figure:
 
 
 def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
-    """Does the models' own confidence foretell the closed loop? One dot per neuron.
+    """True fraction of the optimum against the expected one and its features, by neuron.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
         ``expected_fraction``, ``fraction_of_optimum``, ``trusted``, ``kind``; and the features
         ``cc_norm_low`` and ``fold_agreement``.
     level : float
-        Fraction that a trusted MEI is to reach.
+        Fraction that a trusted MEI should reach.
     """
     panels = {
-        "expected_fraction": "expected fraction\nof the best possible",
-        "cc_norm_low": "CC_norm on held-out images,\nlower end of its interval",
-        "fold_agreement": "share of the best response\nin models of other images",
+        "expected_fraction": "expected fraction\nof the maximal drive",
+        "cc_norm_low": "CC_norm on held-out images,\nlower end of the interval",
+        "fold_agreement": "fraction of the fold models'\nown optimum",
     }
     untuned = table["kind"] == "untuned"
     groups = (
@@ -122,6 +122,6 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
             ax.axhline(level, color=GREY, lw=0.8, ls="--")
             ax.set(xlabel=label, ylim=(-0.03, 1.05))
         axes[0].plot([0, 1], [0, 1], color=GREY, lw=0.8)
-        axes[0].set_ylabel("true drive of the MEI / best possible")
+        axes[0].set_ylabel("true drive of the MEI / maximum")
         axes[0].legend(loc="upper left", bbox_to_anchor=(0.0, 0.75))
     return figure

@@ -1,4 +1,4 @@
-"""Figures about many sessions: each session is one point or line, as it is one animal."""
+"""Figures of many sessions; each session, i.e. each animal, is one point or line."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from meiflow.images.spectrum import ORIENTED
 _COLOURS = (BLUE, VERMILION, GREEN, ORANGE, "#CC79A7", "#56B4E9", "#000000", "#8A6D00")
 _LABELS = {measure.name: measure.label for measure in MEASURES}
 _PER_ROW = 6
-_MANY = 1000  # points: as a picture within the vector graphics
-_FEW = 2  # areas: with more, lines of single sessions hide each other
+_MANY = 1000  # more points are rasterised within the vector graphics
+_FEW = 2  # areas: with more, the lines of single sessions obscure each other
 CUMULATIVE = ("cc_norm_model", "mei_peak_frequency_cpd", "mei_size_deg", "mei_over_best_gabor")
 _LOGARITHMIC = ("mei_peak_frequency_cpd", "mei_size_deg")
 _BINS = np.linspace(0, 180, 7)
@@ -53,7 +53,7 @@ def surest(images: list[NDArray], titles: list[str], geometry: Geometry) -> Figu
     ----------
     images : list of ndarray, shape (height, width)
     titles : list of str
-        What stands over each.
+        Title of each MEI.
     geometry : Geometry
     """
     rows = -(-len(images) // _PER_ROW)
@@ -70,17 +70,17 @@ def surest(images: list[NDArray], titles: list[str], geometry: Geometry) -> Figu
 
 
 def by_area(neurons: pd.DataFrame, values: pd.DataFrame, estimates: pd.DataFrame) -> Figure:
-    """Each session's value by area, with the mean over sessions and its interval.
+    """Values of each session by area, with the mean over sessions and its interval.
 
     Parameters
     ----------
     neurons, values, estimates : DataFrame
-        As `meiflow.combined.gather.gather`, `meiflow.combined.estimates.session_values` and
-        `estimate` make them.
+        Output of `meiflow.combined.gather.gather`, `meiflow.combined.estimates.session_values`
+        and `estimate`.
     """
     panels = [
         ("cc_norm_model", "cc_norm_model_shuffled"),
-        ("trusted", "") if (values["measure"] == "trusted").any() else ("model_holds", ""),
+        ("trusted", "") if (values["measure"] == "trusted").any() else ("model_above_chance", ""),
         ("mei_gabor_r2", ""),
         ("mei_over_best_gabor", ""),
         ("mei_over_windowed_natural", ""),
@@ -104,7 +104,7 @@ def by_area(neurons: pd.DataFrame, values: pd.DataFrame, estimates: pd.DataFrame
             ax.set_ylabel(_LABELS[name])
             if name in ("mei_over_best_gabor", "mei_over_windowed_natural"):
                 ax.axhline(1, color=GREY, lw=0.8, zorder=0)
-            elif name in ("trusted", "model_holds", "mei_gabor_r2"):
+            elif name in ("trusted", "model_above_chance", "mei_gabor_r2"):
                 ax.set_ylim(-0.03, 1.03)
             else:
                 low, high = min(0, ax.get_ylim()[0]), ax.get_ylim()[1]
@@ -116,14 +116,14 @@ def by_area(neurons: pd.DataFrame, values: pd.DataFrame, estimates: pd.DataFrame
 
 
 def _counts(ax: Any, groups: list[str], neurons: pd.DataFrame) -> None:
-    """How many sessions and neurons there are, in a panel that is free."""
-    told = [(f"{area}: {_many(own)}", _colour(i)) for i, area, own in _by_area(neurons)]
-    for line, (text, colour) in enumerate([*told, ("shuffled control", GREY)]):
+    """Write the numbers of sessions and neurons into an unused panel."""
+    texts = [(f"{area}: {_many(own)}", _colour(i)) for i, area, own in _by_area(neurons)]
+    for line, (text, colour) in enumerate([*texts, ("shuffled control", GREY)]):
         ax.text(0, 0.95 - 0.11 * line, text, color=colour, fontsize=7, transform=ax.transAxes)
 
 
 def _by_area(neurons: pd.DataFrame) -> list[tuple[int, str, pd.DataFrame]]:
-    """Place, name and neurons of each area; all neurons where no area is known."""
+    """Index, name and neurons of each area; all neurons if no area is known."""
     return [
         (i, area, neurons if area == ALL_AREAS else neurons[neurons["area"] == area])
         for i, area in enumerate(_groups(neurons))
@@ -144,12 +144,12 @@ def _points(
     estimates: pd.DataFrame,
     colour: str,
 ) -> None:
-    """A session is a point, as large as it has neurons; black: mean and interval."""
+    """One point per session, sized by its number of neurons; black: mean and interval."""
     chosen = values[(values["measure"] == measure) & (values["area"] == area)]
     if not len(chosen):
         return
     own = chosen["value"].to_numpy(float)
-    # dealt out over the width, the same in every run
+    # spread horizontally, in the same way in every run
     spread = np.linspace(-0.3, 0.08, len(own)) if len(own) > 1 else np.full(1, -0.1)
     place = np.random.default_rng(len(own)).permutation(spread)
     largest = np.clip(300 / len(own), 5, 14)
@@ -162,9 +162,9 @@ def _points(
 
 
 def distributions(neurons: pd.DataFrame, geometry: Geometry, seed: int) -> Figure:
-    """How the neurons are spread: cumulative shares, orientations, and places on the screen.
+    """Cumulative distributions, orientations, and positions on the screen of all neurons.
 
-    Each session has one curve; thick: their mean, with its interval over sessions.
+    Each session has one curve; thick lines are means with their intervals over sessions.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def distributions(neurons: pd.DataFrame, geometry: Geometry, seed: int) -> Figur
 
 
 def _curves(ax: Any, neurons: pd.DataFrame, at: NDArray, curve: Any, seed: int) -> None:
-    """Lines of sessions, their mean and its interval, for each area."""
+    """Lines of the sessions, with mean and interval, for each area."""
     few = len(_groups(neurons)) <= _FEW
     for i, area, own in _by_area(neurons):
         lines = [curve(part) for _, part in own.groupby("session_id", sort=False)]
@@ -218,7 +218,7 @@ def _cumulative(ax: Any, neurons: pd.DataFrame, name: str, seed: int) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_locator(NullLocator())
-    ax.set(xlabel=_LABELS[name], ylabel="share of neurons below", ylim=(0, 1.02))
+    ax.set(xlabel=_LABELS[name], ylabel="cumulative fraction of neurons", ylim=(0, 1.02))
 
 
 def _orientations(ax: Any, neurons: pd.DataFrame, seed: int) -> None:
@@ -231,14 +231,14 @@ def _orientations(ax: Any, neurons: pd.DataFrame, seed: int) -> None:
     if len(oriented):
         _curves(ax, oriented, (_BINS[1:] + _BINS[:-1]) / 2, curve, seed)
     ax.axhline(1 / (len(_BINS) - 1), color=GREY, lw=0.8, ls=":")
-    ax.set(xlabel="MEI orientation (deg)", ylabel="share of oriented MEIs", xlim=(0, 180))
+    ax.set(xlabel="MEI orientation (deg)", ylabel="fraction of oriented MEIs", xlim=(0, 180))
     ax.set_xticks([0, 45, 90, 135, 180])
     ax.set_ylim(0, None)
 
 
 def _places(ax: Any, neurons: pd.DataFrame, geometry: Geometry) -> None:
     areas = _groups(neurons)
-    # in any order of areas, so that none hides the others
+    # in random order, so that no area hides the others
     mixed = neurons.sample(frac=1, random_state=0)
     colours = [_colour(areas.index(a) if a in areas else 0) for a in mixed["area"]]
     size = float(np.clip(2000 / max(len(mixed), 1), 0.8, 5))
@@ -259,7 +259,7 @@ def _places(ax: Any, neurons: pd.DataFrame, geometry: Geometry) -> None:
 
 
 def scores(neurons: pd.DataFrame, seed: int) -> Figure:
-    """Median score of each session by model, with the baseline and the shuffled control."""
+    """Median score of each session by model, with baseline and shuffled control."""
     kinds = [kind for kind in KINDS if f"cc_norm_{kind[0]}" in neurons]
     columns = [f"cc_norm_{name}" for name, _, _ in kinds]
     medians = neurons.groupby("session_id", sort=False)[columns].median().to_numpy(float)
@@ -276,5 +276,5 @@ def scores(neurons: pd.DataFrame, seed: int) -> Figure:
                 ax.vlines(at + 0.22, low, high, color="black", lw=1.2)
         ax.axhline(0, color=GREY, lw=0.6)
         ax.set_xticks(range(len(kinds)), [name.replace(" ", "\n", 1) for _, name, _ in kinds])
-        ax.set_ylabel("CC norm, median of each session")
+        ax.set_ylabel("CC norm, median per session")
     return figure

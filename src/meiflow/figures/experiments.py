@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from meiflow.experiments.measures import curve
-from meiflow.figures.own_experiments import COUNTS, Tables, draw_own
+from meiflow.figures.custom_experiments import COUNTS, Tables, draw_custom
 from meiflow.figures.style import BLUE, GREY, PAGE, VERMILION, new_figure, style
 
 _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
@@ -24,7 +24,7 @@ _BOTH = (-1.0, 1.0)
 
 @dataclass(frozen=True)
 class _Curve:
-    """How a one-dimensional experiment is drawn."""
+    """Settings for drawing a one-dimensional experiment."""
 
     axis: str
     label: str
@@ -63,7 +63,7 @@ _CURVES = {
         "contrast",
         "Michelson contrast",
         "half_contrast",
-        "contrast of half the highest response",
+        "contrast at half the highest response",
         "half at",
         True,
         (0, 1),
@@ -72,7 +72,7 @@ _CURVES = {
         "rms_contrast",
         "RMS contrast of the MEI",
         "mei_contrast_exponent",
-        "exponent over contrast",
+        "contrast exponent",
         "exponent",
         True,
     ),
@@ -98,8 +98,8 @@ _CURVES = {
         "orientation_deg",
         "orientation of the bar (deg)",
         "bar_on_off_index",
-        "bright less dark",
-        "bright less dark",
+        "bright minus dark",
+        "bright minus dark",
         False,
         _BOTH,
     ),
@@ -131,12 +131,12 @@ def population_figure(
     maps: Mapping[str, Tables],
     summary: pd.DataFrame,
 ) -> Figure:
-    """All neurons in one built-in experiment: their curves or maps, and the index it gives.
+    """Curves or maps of all neurons in one built-in experiment, and their indices.
 
     Parameters
     ----------
     name : str
-        Of the experiment.
+        Name of the experiment.
     tables : mapping of neuron id to mapping of experiment name to DataFrame
     maps : mapping of neuron id to mapping of map name to DataFrame
         Rows are y, columns x.
@@ -154,12 +154,12 @@ def population_figure(
             _contours(left, maps, rows)
             size = np.sqrt(4 / np.pi * rows["field_area_deg2"])
             _stacked(right, rows, size, 12)
-            right.set(xlabel="diameter of the field (deg)", ylabel="neurons")
+            right.set(xlabel="RF diameter (deg)", ylabel="neurons")
         else:
             _opponents(left, maps, rows)
             _stacked(right, rows, rows["on_off_index"], np.linspace(*_BOTH, 13))
             right.set_xticks(np.linspace(*_BOTH, 5))
-            right.set(xlabel="bright less dark (ON-OFF index)", ylabel="neurons")
+            right.set(xlabel="bright minus dark (ON-OFF index)", ylabel="neurons")
         made = any("phase" in of_neuron for of_neuron in tables.values())
         _legend(figure, rows, "" if made else " without phase")
         figure.suptitle(f"{name}: {len(rows)} neurons", fontsize=8)
@@ -179,14 +179,14 @@ def _curves(ax: Any, name: str, tables: Mapping[str, Tables], rows: pd.DataFrame
         colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
         ax.plot(drive.index, drive, color=colour, lw=0.8, alpha=0.7)
     what = "response" if measure == "response" else "F1 or F0"
-    label = f"{look.label}, from preferred" if name in _PREFERRED else look.label
+    label = f"{look.label}, relative to preferred" if name in _PREFERRED else look.label
     ax.set(xlabel=label, ylabel=f"{what} / largest", ylim=(min(-0.2, lowest - 0.05), 1.05))
-    if look.log:  # each neuron's MEI reaches another contrast
+    if look.log:  # the MEIs of the neurons reach different contrasts
         _log_axis(ax, pd.concat([table[name][look.axis] for table in tables.values()]))
 
 
 def _aligned(drive: pd.Series, preferred: float) -> pd.Series:
-    """A curve over orientation as one over the distance from the preferred one."""
+    """Express an orientation curve relative to the preferred orientation."""
     away = (drive.index.to_numpy(float) - preferred + 90) % 180 - 90
     return drive.set_axis(away).sort_index()
 
@@ -217,8 +217,8 @@ def _histogram(ax: Any, rows: pd.DataFrame, look: _Curve) -> None:
     note = ""
     if look.index_range is not None:
         low, high = look.index_range
-        note = f" ({high:g}: and more)" if (values > high).any() else ""
-        note += f" ({low:g}: and less)" if (values < low).any() else ""
+        note = f" ({high:g}: or more)" if (values > high).any() else ""
+        note += f" ({low:g}: or less)" if (values < low).any() else ""
         values = values.clip(low, high)
         bins = np.linspace(low, high, 13)
         ax.set_xticks(np.linspace(low, high, 5))
@@ -229,7 +229,7 @@ def _histogram(ax: Any, rows: pd.DataFrame, look: _Curve) -> None:
 
 
 def _legend(figure: Figure, rows: pd.DataFrame, why_unknown: str) -> None:
-    """Below the axes, where it hides nothing."""
+    """Add a legend below the axes, where it hides nothing."""
     shown = [kind for kind in _TYPE_COLOURS if (rows["cell_type"] == kind).any()]
     handles = [Patch(color=_TYPE_COLOURS[kind], label=kind) for kind in shown]
     if not rows["cell_type"].isin(_TYPE_COLOURS).all():
@@ -246,7 +246,7 @@ def _contours(ax: Any, maps: Mapping[str, Tables], rows: pd.DataFrame) -> None:
             x, y = field.columns.to_numpy(float), field.index.to_numpy(float)
             ax.contour(x, y, field.to_numpy(), levels=[top / 2], colors=colour, linewidths=0.8)
             ax.plot(row["field_x_deg"], row["field_y_deg"], ".", color=colour, ms=4)
-    ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)", title="fields at half height")
+    ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)", title="RFs at half height")
     ax.set_aspect("equal")
 
 
@@ -260,15 +260,15 @@ def _opponents(ax: Any, maps: Mapping[str, Tables], rows: pd.DataFrame) -> None:
 
 
 def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
-    """Every experiment on one neuron, a panel each; own ones at the end.
+    """All experiments on one neuron, one panel each; custom experiments at the end.
 
     Parameters
     ----------
     tables : mapping of experiment name to DataFrame
-        Axes and response.
+        Values of the axes and response.
     maps : mapping of map name to DataFrame
     row : Series
-        Of summary.csv.
+        Row of summary.csv.
     """
     grey = float(row["grey_response"])
     columns = 4
@@ -276,7 +276,7 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
     for name, table in tables.items():
         if name in _CURVES:
             panels.append(lambda ax, n=name, t=table: _neuron_curve(ax, n, t, row))  # type: ignore[misc]
-    if maps:  # in a line of their own: their colour bars make columns wider
+    if maps:  # on a separate line, because their colour bars make columns wider
         panels += [None] * (-len(panels) % columns)
     top = max([float(m.to_numpy().max()) for k, m in maps.items() if k != "position"], default=0.0)
     for name, field in maps.items():
@@ -284,7 +284,7 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
         panels.append(lambda ax, n=name, f=field, t=reach: _neuron_map(ax, n, f, t, row))  # type: ignore[misc]
     for name, table in tables.items():
         if name not in _CURVES:
-            panels.append(lambda ax, n=name, t=table: draw_own(ax, n, t, grey))  # type: ignore[misc]
+            panels.append(lambda ax, n=name, t=table: draw_custom(ax, n, t, grey))  # type: ignore[misc]
     with style():
         lines = max(-(-len(panels) // columns), 1)
         figure = new_figure(PAGE, 1.6 * lines + 0.4)
@@ -301,8 +301,8 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
             ax.title.set_fontsize(6)
         kind = row["cell_type"] if row["cell_type"] in _TYPE_COLOURS else "cell type unknown"
         figure.suptitle(
-            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} to grey);\n"
-            "over phases its amplitude (F1) or its mean less grey (F0), as marked",
+            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} for grey);\n"
+            "over phases its amplitude (F1) or its mean minus grey (F0), as labelled",
             fontsize=8,
         )
     return figure
@@ -331,7 +331,7 @@ def _neuron_curve(ax: Any, name: str, table: pd.DataFrame, row: pd.Series) -> No
 
 
 def _bar_lines(ax: Any, table: pd.DataFrame, grey: float) -> None:
-    """Bright and dark bars apart."""
+    """Separate lines for bright and dark bars."""
     for polarity, colour, label in ((1, "#E69F00", "bright"), (-1, "black", "dark")):
         part = table[table["polarity"] == polarity]
         drive = _reduced("bars", part, grey)
@@ -344,7 +344,7 @@ def _neuron_map(ax: Any, name: str, field: pd.DataFrame, top: float, row: pd.Ser
     step_x, step_y = (float(np.abs(np.diff(v)).mean()) / 2 if len(v) > 1 else 1.0 for v in (x, y))
     box = (x.min() - step_x, x.max() + step_x, y.min() - step_y, y.max() + step_y)
     upright = field.sort_index(ascending=False).to_numpy()
-    picture = ax.imshow(  # one picture: a mesh shows its seams in vector graphics
+    picture = ax.imshow(  # a bitmap, because a mesh shows seams in vector graphics
         upright, vmin=0, vmax=max(top, 1e-9), cmap="viridis", extent=box, interpolation="none"
     )
     label = "F1 or F0" if name == "position" else COUNTS["response"]

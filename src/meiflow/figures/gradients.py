@@ -1,4 +1,4 @@
-"""Figure of a response over the contrasts of channels."""
+"""Figure of a response as a function of channel contrasts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _ARROWS: dict[str, Any] = {
 def gradient_figure(
     contrasts: tuple[NDArray, ...], responses: NDArray, gradients: NDArray
 ) -> Figure:
-    """Response and gradient over channel contrasts: a curve, arrows, or slices of arrows.
+    """Response and gradient as a function of channel contrasts: curve, arrows, or slices.
 
     Parameters
     ----------
     contrasts, responses, gradients
-        As in ``GradientGrid``. With three channels and more, a panel per combination of all but
-        the first two, at most 12 of them evenly spaced.
+        As in ``GradientGrid``. With three or more channels, there is a panel for each combination
+        of all but the first two, at most 12 of them, evenly spaced.
     """
     with style():
         if len(contrasts) == 1:

@@ -1,4 +1,4 @@
-"""Figures of the models: how well they predict, and whether more images would help."""
+"""Figures of the models: prediction scores and learning curves."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from meiflow.figures.style import BLUE, COLUMN, GREEN, GREY, ORANGE, VERMILION, 
 
 KINDS = (
     ("model", "model", BLUE),
-    ("mixture", "our mixture", BLUE),
-    ("scratch", "own network", GREEN),
+    ("mixture", "our ensemble", BLUE),
+    ("scratch", "single network", GREEN),
     ("shared", "shared network", GREEN),
     ("pretrained", "pretrained network", GREEN),
     ("v1", "V1 front end", GREEN),
@@ -25,7 +25,7 @@ KINDS = (
 
 
 def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
-    """Cross-validated correlation of the model, its members, a baseline and the control."""
+    """Cross-validated correlation of the model, its base models, a baseline and the control."""
     present = set(scores["model"])
     kinds = [kind for kind in KINDS if kind[0] in present]
     chosen = scores[scores["neuron_id"].astype(str).isin(selected)]
@@ -46,7 +46,7 @@ def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
 
 
 def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> Figure:
-    """Score on held-out images against the number of images learned from.
+    """Score on held-out images as a function of the number of training images.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> F
     scores : DataFrame
         Table cross_validation.csv, for the score with all training images.
     images : int
-        Their number.
+        Number of all training images.
     """
     own = scores[scores["model"] == "model"].assign(images=images)
     own = own[own["neuron_id"].astype(str).isin(curve["neuron_id"].astype(str))]
@@ -73,23 +73,23 @@ def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> F
             label="mean ± s.e.m.",
         )  # fmt: skip
         ax.axhline(1, color=VERMILION, lw=0.6, ls=":")
-        ax.set(xlabel="images learned from", ylabel="CC_norm on held-out images")
+        ax.set(xlabel="training images", ylabel="CC_norm on held-out images")
         ax.set_xlim(0, None)
         ax.legend(loc="lower right")
     return figure
 
 
 def neuron_scores(scores: pd.DataFrame, curve: pd.DataFrame, images: int) -> Figure:
-    """One neuron's models against baselines and control, and its learning curve.
+    """Scores of a neuron's models, baselines and control, and its learning curve.
 
     Parameters
     ----------
     scores : DataFrame
         scores.csv, with 95 % intervals of cc_norm.
     curve : DataFrame
-        The neuron's rows of learning_curve.csv; with none, only the scores are drawn.
+        The neuron's rows of learning_curve.csv; if empty, only the scores are drawn.
     images : int
-        Images that the model itself learned from, in each fold.
+        Number of training images of the model in each fold.
     """
     rows = scores.set_index("model")
     kinds = [kind for kind in KINDS if kind[0] in rows.index]

@@ -1,9 +1,9 @@
-"""Figures of one neuron: what it wants, and how far the model may be believed."""
+"""Figures of one neuron: its stimuli, and the quality of its model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from meiflow.figures.style import (
 )
 from meiflow.images.geometry import Geometry
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 MASK_COLOUR = "#F0E442"
 _SHORT = {
     "mei": "MEI",
@@ -34,7 +37,7 @@ _SHORT = {
 
 
 def _degrees(ax: Any, left: bool = True, below: bool = True) -> None:
-    """Axes in degrees of visual angle; labels where they are asked for."""
+    """Axes in degrees of visual angle, with optional labels."""
     ax.set(xticks=[-40, 0, 40], yticks=[-40, 0, 40])
     ax.set(xlabel="azimuth (deg)" if below else "", ylabel="elevation (deg)" if left else "")
     if not left:
@@ -55,7 +58,7 @@ def mei_figure(
     mask : ndarray, shape (height, width)
         1 inside.
     centre : tuple of float
-        Of the MEI, degrees right and up.
+        Centre of the MEI, degrees right and up.
     grid : Geometry
     """
     with style():
@@ -69,14 +72,14 @@ def mei_figure(
         ax.plot(*centre, "+", color=MASK_COLOUR, ms=5)
         _degrees(ax)
         bar = figure.colorbar(picture, ax=ax, label="luminance", shrink=0.8, aspect=18)
-        # the scale is centred on grey and may reach beyond what a screen can show
+        # the scale is centred on grey and may exceed the range of a screen
         low, high = picture.get_clim()
         bar.ax.set_ylim(max(0.0, float(low or 0.0)), min(1.0, float(high or 1.0)))
     return figure
 
 
 def ascent_figure(trace: pd.DataFrame) -> Figure:
-    """The predicted count while the MEI was climbed.
+    """Predicted count during the optimisation of the MEI.
 
     Parameters
     ----------
@@ -87,14 +90,14 @@ def ascent_figure(trace: pd.DataFrame) -> Figure:
         figure = new_figure(COLUMN, 1.4)
         ax = figure.subplots()
         ax.plot(trace["step"], trace["response"], color=STIMULUS_COLOURS["mei"], lw=1.2)
-        ax.set(xlabel="step of the ascent", ylabel="predicted count", ylim=(0, None))
+        ax.set(xlabel="step of gradient ascent", ylabel="predicted count", ylim=(0, None))
     return figure
 
 
 def rivals_figure(
     images: Mapping[str, NDArray], comparison: pd.DataFrame, grid: Geometry
 ) -> Figure:
-    """MEI, Gabors and natural images of one neuron, each with the count the model predicts.
+    """MEI, Gabors and natural images of one neuron, each with its predicted count.
 
     Parameters
     ----------
@@ -115,7 +118,7 @@ def rivals_figure(
                 continue
             name = names[place]
             show_image(ax, images[name], grid)
-            fair = "" if rows.loc[name, "matched"] else " (less contrast)"
+            fair = "" if rows.loc[name, "matched"] else " (lower contrast)"
             count = rows.loc[name, "predicted_response"]
             ax.set_title(f"{_SHORT[name]}: {count:.2f}{fair}", color=_dark(name), fontsize=7)
             _degrees(ax, place % 2 == 0, place + 2 >= len(names))
@@ -123,24 +126,24 @@ def rivals_figure(
 
 
 def _dark(name: str) -> str:
-    """A stimulus' colour for text; light ones would not read on white."""
+    """The colour of a stimulus for text, darkened to be legible on white."""
     return {"recorded_gabor": "#2A7FA8", "best_natural": "#4E7D1A"}.get(
         name, STIMULUS_COLOURS[name]
     )
 
 
 def responses_figure(comparison: pd.DataFrame, true_fraction: Mapping[str, float]) -> Figure:
-    """What each stimulus does to the neuron, as a share of the MEI's predicted count.
+    """Response to each stimulus relative to the predicted count for the MEI.
 
-    Bars are predictions, with 95 % intervals over the models of the folds; diamonds, where
-    there are any, are drives of the simulated neuron as a share of the best possible.
+    Bars are predictions, with 95 % intervals over the fold models; diamonds, if any, show the
+    drive of the simulated neuron as a fraction of the maximal drive.
 
     Parameters
     ----------
     comparison : DataFrame
         comparison.csv.
     true_fraction : mapping of str to float
-        By stimulus; empty for a recorded session.
+        Fraction of the maximal drive by stimulus; empty for a recorded session.
     """
     rows = comparison.set_index("stimulus")
     names = [name for name in STIMULUS_NAMES if name in rows.index]
@@ -160,9 +163,9 @@ def responses_figure(comparison: pd.DataFrame, true_fraction: Mapping[str, float
         ax.axvline(1, color=GREY, lw=0.8)
         ax.set_yticks(range(len(names)), [_SHORT[name] for name in names])
         ax.invert_yaxis()
-        label = "predicted count / that to the MEI"
+        label = "predicted count relative to the MEI"
         if true_fraction:
-            label += "\n(◇ true drive / best possible)"
+            label += "\n(◇ true drive / maximal drive)"
         ax.set(xlabel=label, xlim=(0, None))
     return figure
 
@@ -170,22 +173,19 @@ def responses_figure(comparison: pd.DataFrame, true_fraction: Mapping[str, float
 def prediction_figure(
     measured: NDArray,
     predicted: NDArray,
-    place_score: NDArray,
-    places: tuple[NDArray, NDArray],
+    place_score: xr.DataArray,
     chosen: tuple[float, float],
 ) -> Figure:
-    """Held-out predictions against measured counts, and where on the screen the model looks.
+    """Measured against held-out predicted counts, and the RF map of the model.
 
     Parameters
     ----------
     measured, predicted : ndarray, shape (images,)
         Mean counts, and their prediction by models that have not seen the image.
-    place_score : ndarray, shape (rows, columns)
+    place_score : DataArray, dims (y_deg, x_deg)
         Leave-one-out R² by place.
-    places : tuple of ndarray
-        Degrees of its columns and of its rows.
     chosen : tuple of float
-        Place of the readout, degrees.
+        RF position of the readout in degrees.
     """
     with style():
         figure = new_figure(COLUMN, 1.9)
@@ -197,33 +197,36 @@ def prediction_figure(
         scatter.set(xlabel="predicted (held out)", ylabel="measured (count)")
         for axis in (scatter.xaxis, scatter.yaxis):
             axis.set_major_locator(MaxNLocator(4, integer=reach[1] > 4))
-        _draw_place(field, place_score, *places)
+        _draw_place(field, place_score)
         field.plot(*chosen, "o", mfc="none", mec="white", ms=8)
         _degrees(field)
     return figure
 
 
-def _draw_place(ax: Any, score: NDArray, x: NDArray, y: NDArray) -> None:
+def _draw_place(ax: Any, score: xr.DataArray) -> None:
+    x, y = score["x_deg"].to_numpy(), score["y_deg"].to_numpy()
     step_x = float(np.ptp(x)) / max(len(x) - 1, 1) or 1.0
     step_y = float(np.ptp(y)) / max(len(y) - 1, 1) or 1.0
     box = (x[0] - step_x / 2, x[-1] + step_x / 2, y[-1] - step_y / 2, y[0] + step_y / 2)
     top = max(float(score.max()), 0.05)
-    picture = ax.imshow(score, vmin=0, vmax=top, cmap="viridis", extent=box, interpolation="none")
+    picture = ax.imshow(
+        score.to_numpy(), vmin=0, vmax=top, cmap="viridis", extent=box, interpolation="none"
+    )
     ax.figure.colorbar(picture, ax=ax, location="top", label="leave-one-out R²", aspect=14)
 
 
 def reliability_figure(halves: NDArray, mean: NDArray, sem: NDArray) -> Figure:
-    """Whether the same images drive the neuron again, and how much they differ.
+    """Reliability of the responses to images, and how much the images differ.
 
     Parameters
     ----------
     halves : ndarray, shape (2, images)
-        Mean counts over odd and over even trials.
+        Mean counts over odd and even trials.
     mean, sem : ndarray, shape (images,)
         Mean counts over all trials and their standard errors.
     """
     order = np.argsort(mean, kind="stable")
-    sem = np.nan_to_num(sem)  # no error of a single trial
+    sem = np.nan_to_num(sem)  # a single trial has no error
     with style():
         figure = new_figure(COLUMN, 1.9)
         split, ranked = figure.subplots(1, 2)

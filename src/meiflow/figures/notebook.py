@@ -1,4 +1,4 @@
-"""One neuron in the notebook's way, beside ours."""
+"""Figure that compares the notebook's stimuli of a neuron with ours."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _REACH_CPD = 0.2
 
 
 def notebook_figure(images: dict[str, NDArray], table: pd.DataFrame, geometry: Geometry) -> Figure:
-    """The notebook's MEI and Gabor above ours, their spectra, responses and numbers.
+    """The notebook's MEI and Gabor above ours, with spectra, responses and measures.
 
     Parameters
     ----------
     images : dict of str to ndarray, shape (height, width)
-        By the names of `table`; those of a session without Gabors lack the Gabors.
+        Images by the names in `table`; without the Gabors if the session has none.
     table : DataFrame
         notebook.csv.
     geometry : Geometry
@@ -74,7 +74,7 @@ def _draw_image(ax: Any, image: NDArray | None, title: str, geometry: Geometry) 
 
 
 def _draw_disc(ax: Any, geometry: Geometry) -> None:
-    """The circle in which the notebook measured, round in pixels."""
+    """The disc in which the notebook measured, which is round in pixels."""
     from matplotlib.patches import Ellipse
 
     centre = geometry.to_degrees(geometry.height // 2, geometry.width // 2)
@@ -105,21 +105,21 @@ def _draw_responses(ax: Any, table: pd.DataFrame) -> None:
     ax.barh(places, values, color=[ORANGE if "notebook" in n else VERMILION for n in names])
     ax.set_yticks(places, [_NAMES[n] for n in names])
     ax.invert_yaxis()
-    ax.set(xlabel="count", title="model response, all at one contrast")
+    ax.set(xlabel="count", title="model response at equal contrast")
 
 
 def _draw_numbers(ax: Any, table: pd.DataFrame) -> None:
     own = table[table["stimulus"] == "notebook_mei"].set_index("measured")
     places = np.arange(len(_MEASURES))
     for measured, colour, label in (
-        ("notebook", ORANGE, "in its disc, its way"),
-        ("right", BLUE, "in the mask, right"),
+        ("notebook", ORANGE, "as in the notebook"),
+        ("right", BLUE, "corrected, in the mask"),
     ):
         values = [own.loc[measured, key] for key in _MEASURES]
-        size = 8 if measured == "notebook" else 4  # both can be seen where they agree
+        size = 8 if measured == "notebook" else 4  # so that both are visible if they agree
         ax.plot(values, places, "o", color=colour, label=label, ms=size)
     ax.set_yticks(places, list(_MEASURES.values()))
     ax.invert_yaxis()
-    ax.set(xlim=(-0.03, 1.03), title="numbers of the notebook's MEI")
+    ax.set(xlim=(-0.03, 1.03), title="measures of the notebook's MEI")
     ax.grid(axis="x", color="#DDDDDD", lw=0.6)
     ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.12), ncols=2, columnspacing=1.0)

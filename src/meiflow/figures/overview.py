@@ -1,4 +1,4 @@
-"""Figures about all neurons of a session."""
+"""Figures of all neurons of a session."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from meiflow.images.geometry import Geometry
 
 
 def extent(geometry: Geometry) -> tuple[float, float, float, float]:
-    """Left, right, bottom, top of the image in degrees, for ``imshow``."""
+    """Left, right, bottom and top of the image in degrees, for ``imshow``."""
     half_x, half_y = geometry.width_deg / 2, geometry.height_deg / 2
     return -half_x, half_x, -half_y, half_y
 
 
 def show_image(ax: Any, image: NDArray, geometry: Geometry) -> None:
-    """Draw an image in degrees, its scale centred on its own grey: light and dark alike."""
+    """Draw an image in degrees, with a grey scale symmetric about its median."""
     grey = float(np.median(image))
     reach = max(float(np.abs(image - grey).max()), 1e-6)
     ax.imshow(
@@ -38,12 +38,12 @@ def show_image(ax: Any, image: NDArray, geometry: Geometry) -> None:
         vmin=grey - reach,
         vmax=grey + reach,
         extent=extent(geometry),
-        interpolation="none",  # the pixels the model sees, which also keeps vector files small
+        interpolation="none",  # shows the model's pixels, and keeps vector files small
     )
 
 
 def two_lines(stimulus: str) -> str:
-    """Name of a stimulus, broken where it is long."""
+    """Name of a stimulus, with a line break if it is long."""
     name = STIMULUS_NAMES[stimulus]
     for at in (" (", ", ", " recorded ", "most "):
         name = name.replace(at, at.rstrip() + "\n" if at != " (" else "\n(")
@@ -60,7 +60,7 @@ def gallery(
     images : dict of neuron id to dict of stimulus name to ndarray (height, width)
     geometry : Geometry
     titles : dict of str to str
-        Text over each neuron's column.
+        Title of each neuron's column.
     """
     neurons = list(images)
     stimuli = [s for s in STIMULUS_NAMES if any(s in images[n] for n in neurons)]
@@ -84,9 +84,9 @@ def gallery(
 
 
 def response_ratios(summary: pd.DataFrame) -> Figure:
-    """MEI against Gabor against natural: predicted counts relative to the MEI's, by neuron.
+    """Predicted counts for Gabors and natural images relative to the MEI, by neuron.
 
-    Neurons whose model is not better than chance are drawn open.
+    Neurons whose model is not better than chance are shown as open circles.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
         summary.csv.
     """
     names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
-    holds = ~summary["model_holds"].isin([False]).to_numpy()
+    holds = ~summary["model_above_chance"].isin([False]).to_numpy()
     with style():
         figure = new_figure(COLUMN, 0.42 * len(names) + 0.85)
         ax = figure.subplots()
@@ -111,13 +111,13 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
         ax.axvline(1, color=VERMILION, lw=0.8)
         ax.text(0.98, -0.55, "MEI", color=VERMILION, va="center", ha="right", fontsize=7)
         ax.set_yticks(range(len(names)), [two_lines(s) for s in names])
-        ax.set(xlabel="predicted count / that to the MEI", xlim=(0, None))
+        ax.set(xlabel="predicted count relative to the MEI", xlim=(0, None))
         ax.set_ylim(len(names) - 0.45, -0.7)
     return figure
 
 
 def closed_loop(table: pd.DataFrame) -> Figure:
-    """Drive of the true neurons as a fraction of the best possible, by kind of neuron."""
+    """Drive of the true neurons as a fraction of the maximal drive, by kind of neuron."""
     kinds = sorted(table["kind"].unique())
     stimuli = [s for s in STIMULUS_NAMES if (table["stimulus"] == s).any()]
     with style():
@@ -141,6 +141,6 @@ def closed_loop(table: pd.DataFrame) -> Figure:
         counts = table.groupby("kind")["neuron_id"].nunique()
         labels = [f"{k.replace('_', ' ')}\n(n = {counts[k]})" for k in kinds]
         ax.set_xticks(range(len(kinds)), labels)
-        ax.set(ylabel="true drive / best possible", ylim=(0, 1.08))
+        ax.set(ylabel="true drive / maximal drive", ylim=(0, 1.08))
         figure.legend(ncols=min(len(stimuli), 4), loc="outside upper center")
     return figure

@@ -1,10 +1,10 @@
-"""Figures of recorded tuning against what the models of natural scenes predict."""
+"""Figures of recorded tuning and of the predictions of models of natural scenes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meiflow.figures.style import BLUE, COLUMN, GREY, PAGE, VERMILION, new_figure, style
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CURVE_NAMES = {
     "gabors": "Gabors:\nall conditions",
@@ -24,25 +27,21 @@ CURVE_NAMES = {
 
 @dataclass(frozen=True)
 class TuningView:
-    """What `tuning_figure` shows of one neuron.
+    """Data of one neuron for `tuning_figure`.
 
     Parameters
     ----------
-    maps : dict of str to ndarray, shape (rows, columns)
+    maps : dict of str to DataArray, dims (y_deg, x_deg)
         ``recorded`` and ``predicted`` counts by Gabor position, highest row first; empty where no
         Gabors were shown.
-    x, y : ndarray
-        Degrees of columns and rows.
     curves : dict of str to tuple of ndarray
-        By ``orientation`` and ``spatial_frequency``: values, recorded counts, their standard
+        For ``orientation`` and ``spatial_frequency``: values, recorded counts, their standard
         errors, predicted counts.
     scores : DataFrame
         The neuron's rows of recorded.csv, indexed by curve.
     """
 
-    maps: Mapping[str, NDArray]
-    x: NDArray
-    y: NDArray
+    maps: Mapping[str, xr.DataArray]
     curves: Mapping[str, tuple[NDArray, NDArray, NDArray, NDArray]]
     scores: pd.DataFrame
 
@@ -53,12 +52,12 @@ def _verdict(scores: pd.DataFrame, curve: str) -> str:
     if np.isfinite(row["cc_max"]):
         text += f" (ceiling {row['cc_max']:.2f})"
     if not row["tuned"]:
-        return f"{text}\nrecording not tuned"
+        return f"{text}\nno significant tuning"
     return f"{text}\nshuffled 95 %: {row['cc_shuffled_95']:.2f}"
 
 
 def tuning_figure(view: TuningView) -> Figure:
-    """Recorded and predicted: position maps above, orientation and frequency tuning below."""
+    """Recorded and predicted position maps (top), orientation and frequency tuning (bottom)."""
     lines = bool(view.maps) + bool(view.curves)
     with style():
         figure = new_figure(COLUMN, 2.15 * lines)
@@ -67,7 +66,7 @@ def tuning_figure(view: TuningView) -> Figure:
             axes = parts.pop(0).subplots(1, 2)
             top = max(float(field.max()) for field in view.maps.values())
             for ax, (kind, field) in zip(axes, view.maps.items(), strict=True):
-                picture = _draw_map(ax, kind, field, view, top)
+                picture = _draw_map(ax, kind, field, view.scores, top)
             axes[0].figure.colorbar(picture, ax=list(axes), shrink=0.6, aspect=14, label="count")
         if view.curves:
             axes = parts[0].subplots(1, len(view.curves), squeeze=False)[0]
@@ -79,26 +78,22 @@ def tuning_figure(view: TuningView) -> Figure:
 
 
 def _step(places: NDArray) -> float:
-    """Distance of the positions; any, where there is one alone."""
+    """Distance between the positions; 10 if there is only one."""
     return float(abs(places[1] - places[0])) if len(places) > 1 else 10.0
 
 
-def _draw_map(ax: Any, kind: str, field: NDArray, view: TuningView, top: float) -> Any:
-    step_x, step_y = _step(view.x), _step(view.y)
-    box = (
-        view.x[0] - step_x / 2,
-        view.x[-1] + step_x / 2,
-        view.y[-1] - step_y / 2,
-        view.y[0] + step_y / 2,
-    )
-    picture = ax.imshow(field, cmap="viridis", vmin=0, vmax=max(top, 1e-9), extent=box,
+def _draw_map(ax: Any, kind: str, field: xr.DataArray, scores: pd.DataFrame, top: float) -> Any:
+    x, y = field["x_deg"].to_numpy(), field["y_deg"].to_numpy()
+    step_x, step_y = _step(x), _step(y)
+    box = (x[0] - step_x / 2, x[-1] + step_x / 2, y[-1] - step_y / 2, y[0] + step_y / 2)
+    picture = ax.imshow(field.to_numpy(), cmap="viridis", vmin=0, vmax=max(top, 1e-9), extent=box,
                         interpolation="none")  # fmt: skip
     ax.set(xlabel="azimuth (deg)")
     if kind == "recorded":
         ax.set_ylabel("elevation (deg)")
         ax.set_title("Gabor positions,\nrecorded\n", fontsize=7)
     else:
-        ax.set_title(f"predicted\n{_verdict(view.scores, 'position')}", fontsize=7)
+        ax.set_title(f"predicted\n{_verdict(scores, 'position')}", fontsize=7)
         ax.set_yticklabels([])
     return picture
 
@@ -113,7 +108,7 @@ def _draw_curve(
     values, recorded, error, predicted = curve
     ax.errorbar(values, recorded, error, color="black", marker="o", ms=3, lw=1, label="recorded")
     ax.plot(values, predicted, color=VERMILION, marker="s", ms=3, lw=1, label="predicted")
-    top = (recorded + np.nan_to_num(error)).max()  # no error of a single trial
+    top = (recorded + np.nan_to_num(error)).max()  # a single trial has no error
     ax.set_ylim(0, 1.08 * max(float(top), float(predicted.max()), 1e-3))
     frequency = name == "spatial_frequency"
     if frequency:
@@ -128,7 +123,7 @@ def _draw_curve(
 
 
 def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:
-    """Agreement of all neurons with its controls, and recorded against predicted preferences.
+    """Agreement for all neurons with controls, and recorded and predicted preferences.
 
     Parameters
     ----------
@@ -138,9 +133,9 @@ def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:
     shown = [
         (names, unit)
         for names, unit in (
-            (("x_deg", "field_error_deg"), "azimuth of the field\n(deg"),
-            (("y_deg", "field_error_deg"), "elevation of the field\n(deg"),
-            (("orientation_deg", "orientation_error_deg"), "orientation\n(deg, nearest turn"),
+            (("x_deg", "field_error_deg"), "RF azimuth\n(deg"),
+            (("y_deg", "field_error_deg"), "RF elevation\n(deg"),
+            (("orientation_deg", "orientation_error_deg"), "orientation\n(deg, unwrapped"),
             (("frequency_cpd", "frequency_error_octaves"), "spatial frequency\n(cycles/deg"),
         )
         if names[1] in preferences and preferences[names[1]].notna().any()
@@ -171,7 +166,7 @@ def _draw_agreement(ax: Any, table: pd.DataFrame) -> None:
     for position, curve in enumerate(curves):
         rows = usable[usable["curve"] == curve]
         for offset, column, colour, label in (
-            (-0.22, "cc_abs", BLUE, "own model"),
+            (-0.22, "cc_abs", BLUE, "neuron's own model"),
             (0.0, "cc_max", "black", "noise ceiling"),
             (0.2, "cc_others", GREY, "other neurons' models"),
         ):
@@ -182,20 +177,20 @@ def _draw_agreement(ax: Any, table: pd.DataFrame) -> None:
                 ax.scatter(at, np.sort(values), s=8, c=colour, alpha=0.8, label=once(label))
         limit = rows["cc_shuffled_95"].median()
         if np.isfinite(limit):
-            chance = once("95 % of shuffled")
+            chance = once("95th percentile, permuted")
             ax.hlines(limit, position - 0.35, position + 0.35, VERMILION, lw=1.2, label=chance)
     counts = [int((usable["curve"] == c).sum()) for c in curves]
     labels = [f"{CURVE_NAMES[c]}\n(n = {n})" for c, n in zip(curves, counts, strict=True)]
     ax.axhline(0, color=GREY, lw=0.6)
     ax.set_xticks(range(len(curves)), labels)
-    ax.set(ylabel="correlation, recorded with predicted", ylim=(None, 1.05))
+    ax.set(ylabel="correlation with prediction", ylim=(None, 1.05))
     if named:
         ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _draw_preference(ax: Any, rows: pd.DataFrame, name: str, label: str) -> None:
     recorded, predicted = rows[f"recorded_{name}"], rows[f"predicted_{name}"]
-    if name == "orientation_deg":  # shown where it is nearest on the circle
+    if name == "orientation_deg":  # unwrapped to the nearest angle on the circle
         predicted = recorded + (predicted - recorded + 90) % 180 - 90
     low = float(min(recorded.min(), predicted.min()))
     high = float(max(recorded.max(), predicted.max()))

@@ -1,4 +1,4 @@
-"""The power spectra of one neuron's stimuli."""
+"""Figures of the power spectra of a neuron's stimuli."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from meiflow.images.spectrum import (
     spectral_peak,
 )
 
-_DEPTH = 1e-5  # of the highest power, where the radial profiles are cut off
+_DEPTH = 1e-5  # radial profiles are cut off at this fraction of the highest power
 
 
 @dataclass(frozen=True)
 class SpectrumView:
-    """A stimulus as the figure shows it: image and mask (height, width), and spectrum."""
+    """Data of a stimulus for the figure: image and mask (height, width), and spectrum."""
 
     name: str
     image: NDArray
@@ -36,10 +36,10 @@ class SpectrumView:
 
 
 def spectrum_figure(views: list[SpectrumView], geometry: Geometry) -> Figure:
-    """Images with their masks, their power in cycles per degree, and the profiles of all.
+    """Images with their masks, power spectra in cycles per degree, and profiles.
 
-    The pictures show log(1 + power), in one scale, up to the lower Nyquist frequency; a cross
-    marks the peak, a triangle in the profiles its frequency and direction.
+    Spectra show log(1 + power) on a common scale, up to the lower Nyquist frequency; a cross
+    marks the peak, and a triangle its frequency and direction in the profiles.
     """
     top = max(float(np.log1p(view.spectrum.power).max()) for view in views)
     with style():
@@ -52,7 +52,7 @@ def spectrum_figure(views: list[SpectrumView], geometry: Geometry) -> Figure:
             picture = _draw_power(axes[1, column], view.spectrum, top, first)
         upper.colorbar(picture, ax=list(axes[1]), label="log(1 + power)", shrink=0.8, aspect=15)
         _draw_profiles(lower, views)
-        # Laid out once here rather than again for every format it is saved in.
+        # layout is done once here rather than for every format
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     return figure
@@ -102,7 +102,7 @@ def _draw_profiles(lower: Any, views: list[SpectrumView]) -> None:
     highest = 0.0
     for view in views:
         colour, label = STIMULUS_COLOURS[view.name], STIMULUS_NAMES[view.name]
-        # The Gabor often lies on the MEI, which shows as its rim.
+        # the Gabor often covers the MEI, which is then visible as its rim
         width = 2.8 if view.name == "mei" else 1.1
         peak = spectral_peak(view.spectrum)
         rings, sectors = radial_profile(view.spectrum), axial_profile(view.spectrum)
@@ -129,14 +129,14 @@ def _draw_profiles(lower: Any, views: list[SpectrumView]) -> None:
 
 
 def profiles_figure(table: pd.DataFrame, stimuli: Sequence[str]) -> Figure:
-    """Power of a neuron's stimuli over spatial frequency and over direction, at column width.
+    """Power of a neuron's stimuli by spatial frequency and by direction, at column width.
 
     Parameters
     ----------
     table : DataFrame
         spectra.csv: stimulus, profile, value, power.
     stimuli : sequence of str
-        Those to draw, the most important one last.
+        Stimuli to draw, the most important one last.
     """
     with style():
         figure = new_figure(COLUMN, 2.15)

@@ -24,12 +24,12 @@ def sheet(
     Parameters
     ----------
     images : ndarray, shape (neurons, [several,] height, width)
-        With several, one row per neuron.
+        If there are several images per neuron, one row per neuron.
     titles : list of str
-        Of the neurons.
+        Titles of the neurons.
     geometry : Geometry
     columns_are : list of str, optional
-        What the several are.
+        Titles of the columns if there are several images per neuron.
     """
     several = images.ndim == 4
     columns = min(images.shape[1], _COLUMNS) if several else min(len(images), _COLUMNS)

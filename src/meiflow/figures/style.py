@@ -1,4 +1,4 @@
-"""One look for every figure: readable at column width, colour-blind safe (Okabe & Ito)."""
+"""Common style of all figures: readable at column width, colour-blind safe (Okabe & Ito)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ for _procedure in sorted(PROCEDURES.values(), key=lambda p: p.place):
     if _procedure.stimulus is not None:
         STIMULUS_COLOURS[_procedure.stimulus] = _procedure.colour
         STIMULUS_NAMES[_procedure.stimulus] = _procedure.label
-_DIGITS = 9  # of positions, in parts of the figure
+_DIGITS = 9  # decimal digits of positions, as fractions of the figure
 _RC = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -52,7 +52,7 @@ _RC = {
     "legend.frameon": False,
     "figure.dpi": 110,
     "savefig.dpi": 110,
-    # Verdana is as wide as DejaVu: labels fit also where only that one is installed.
+    # Verdana is as wide as DejaVu, so labels also fit if only Verdana is installed.
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "svg.hashsalt": "meiflow",
     "svg.fonttype": "none",  # text stays text: editable, searchable, and half the size
@@ -62,21 +62,21 @@ _RC = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply the style to figures made inside the block."""
+    """Apply the style to figures created within the block."""
     with mpl.rc_context(_RC):
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, size in inches, independent of pyplot."""
+    """An empty figure of a size in inches, independent of pyplot."""
     return Figure(figsize=(width, height), layout=_SteadyLayout())
 
 
 class _SteadyLayout(ConstrainedLayoutEngine):
-    """Constrained layout without its last digits.
+    """Constrained layout with rounded positions.
 
-    The solver under it goes through its variables in the order of their addresses in memory,
-    so that one and the same figure comes out a rounding error different now and then.
+    The underlying solver iterates over its variables in the order of their memory addresses, so
+    the same figure occasionally differs by a rounding error.
     """
 
     def execute(self, fig: Figure) -> None:
@@ -85,7 +85,7 @@ class _SteadyLayout(ConstrainedLayoutEngine):
 
 
 def _round_positions(figure: Any) -> None:
-    """Of axes, and of the figures in a figure."""
+    """Round the positions of axes and subfigures."""
     for ax in figure.axes:
         # not set_position, which takes the axes out of the layout
         ax._set_position(Bbox(ax.get_position(original=True).get_points().round(_DIGITS)))
@@ -95,25 +95,23 @@ def _round_positions(figure: Any) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save as the format of the suffix, without dates, so that the same figure is the same
-    file.
-    """
+    """Save in the format of the suffix, without dates, so that files are reproducible."""
     metadata = {"Date": None} if path.suffix in (".svg", ".pdf") else {"Software": None}
     with style(), atomic(path) as temporary:
         figure.savefig(temporary, metadata=metadata, dpi=150)
 
 
 def save_both(figure: Figure, folder: Path, name: str) -> None:
-    """Save as a picture and as vector graphics: NAME.png and NAME.svg."""
+    """Save as bitmap and as vector graphics: NAME.png and NAME.svg."""
     with style():
-        figure.draw_without_rendering()  # lays out, which takes longer than drawing, ...
-        figure.set_layout_engine("none")  # ... once for both
+        figure.draw_without_rendering()  # layout takes longer than drawing, ...
+        figure.set_layout_engine("none")  # ... and is done once for both
     for suffix in ("png", "svg"):
         save_figure(figure, folder / f"{name}.{suffix}")
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as SVG text, without a date; grey pictures in it are stored as grey ones."""
+    """The figure as SVG text without a date; grey bitmaps are stored as grey scale."""
     buffer = io.StringIO()
     with style():
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -121,7 +119,7 @@ def as_svg(figure: Figure) -> str:
 
 
 def _as_grey(found: re.Match[str]) -> str:
-    """A picture of matplotlib's (RGBA) with one channel instead of four, if it is grey."""
+    """Convert an RGBA bitmap from matplotlib to one channel if it is grey."""
     from PIL import Image
 
     picture = Image.open(io.BytesIO(base64.b64decode(found[0])))

@@ -1,4 +1,4 @@
-"""Single trials of the images that drive a neuron most and least."""
+"""Figures of single trials of the images that drive a neuron most and least."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BIN_S = 0.02
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One image and what the neuron did in each of its trials.
+class PresentedImage:
+    """An image and the neuron's responses in each of its trials.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class Shown:
     counts : ndarray, shape (trials,)
         Spikes in the counting window.
     spikes : tuple of ndarray
-        Seconds after onset, one array per trial; empty where no times are known.
+        Seconds after onset, one array per trial; empty if spike times are not known.
     best : bool
-        Whether it is among those that drive the neuron most.
+        Whether it is one of the images that drive the neuron most.
     """
 
     label: str
@@ -46,7 +46,7 @@ class Shown:
 
 
 def psth(spikes: Sequence[NDArray], start: float, stop: float) -> tuple[NDArray, NDArray]:
-    """Rate in spikes per second in bins of 20 ms.
+    """Firing rate in spikes per second, in bins of 20 ms.
 
     Parameters
     ----------
@@ -66,21 +66,21 @@ def psth(spikes: Sequence[NDArray], start: float, stop: float) -> tuple[NDArray,
 
 
 def raster_figure(
-    shown: Sequence[Shown],
+    shown: Sequence[PresentedImage],
     everywhere: tuple[NDArray, NDArray],
     window: tuple[float, float],
     grid: Geometry,
 ) -> Figure:
-    """Picture, raster and PSTH of a few images, side by side, in one scale.
+    """Picture, raster and PSTH of a few images, side by side on a common scale.
 
     Parameters
     ----------
-    shown : sequence of Shown
-        With spike times.
+    shown : sequence of PresentedImage
+        Images with spike times.
     everywhere : tuple of ndarray
-        Edges in seconds and rate in spikes per second of the PSTH over all images: the grey line.
+        PSTH over all images (grey line): edges in seconds, rate in spikes per second.
     window : tuple of float
-        Counting window, seconds after onset: shaded.
+        Counting window in seconds after onset (shaded).
     grid : Geometry
     """
     edges, mean = everywhere
@@ -110,7 +110,7 @@ def raster_figure(
     return figure
 
 
-def _picture(ax: Any, one: Shown, grid: Geometry) -> None:
+def _picture(ax: Any, one: PresentedImage, grid: Geometry) -> None:
     show_image(ax, one.picture, grid)
     ax.set(xticks=[], yticks=[])
     ax.set_title(f"{one.label}\n{one.counts.mean():.2f}", color=one.colour, fontsize=6.5)
@@ -118,8 +118,8 @@ def _picture(ax: Any, one: Shown, grid: Geometry) -> None:
         side.set_visible(False)
 
 
-def _ticks(ax: Any, one: Shown) -> None:
-    """All spikes as one path: a path for each would make large files."""
+def _ticks(ax: Any, one: PresentedImage) -> None:
+    """Draw all spikes as one path; one path per spike would make large files."""
     times = np.concatenate([np.empty(0), *one.spikes])
     trial = np.repeat(np.arange(1, len(one.spikes) + 1), [len(t) for t in one.spikes])
     gap = np.full(len(times), np.nan)
@@ -131,14 +131,14 @@ def _ticks(ax: Any, one: Shown) -> None:
     )
 
 
-def strip_figure(shown: Sequence[Shown], mean: float, grid: Geometry) -> Figure:
+def strip_figure(shown: Sequence[PresentedImage], mean: float, grid: Geometry) -> Figure:
     """Single-trial counts of a few images, for sessions without spike times.
 
     Parameters
     ----------
-    shown : sequence of Shown
+    shown : sequence of PresentedImage
     mean : float
-        Mean count over all images: the grey line.
+        Mean count over all images (grey line).
     grid : Geometry
     """
     with style():
@@ -151,16 +151,16 @@ def strip_figure(shown: Sequence[Shown], mean: float, grid: Geometry) -> Figure:
         for place, one in enumerate(shown):
             counts = np.sort(one.counts)
             spread = np.linspace(-0.25, 0.25, len(counts)) if len(counts) > 1 else np.zeros(1)
-            # neighbours in the order of counts go to opposite sides, whatever their trial
+            # trials with neighbouring counts are placed on opposite sides
             ax.plot(place + spread[_weave(len(counts))], counts, "o", ms=2.5, mfc="none",
                     mec=one.colour, mew=0.6)  # fmt: skip
             ax.hlines(counts.mean(), place - 0.35, place + 0.35, color=one.colour, lw=1.5)
         ax.axhline(mean, color=GREY, lw=0.8)
         ax.set_xticks(range(len(shown)), [one.label for one in shown], fontsize=6.5)
-        ax.set(ylabel="spikes in a trial", xlim=(-0.5, len(shown) - 0.5))
+        ax.set(ylabel="spikes per trial", xlim=(-0.5, len(shown) - 0.5))
     return figure
 
 
 def _weave(n: int) -> NDArray[np.int64]:
-    """A fixed order that spreads neighbours: every third, from three starts."""
+    """A fixed order that separates neighbours: every third, from three starts."""
     return np.concatenate([np.arange(start, n, 3) for start in range(3)])

@@ -1,4 +1,4 @@
-"""The Gabor that an image resembles most, by least squares."""
+"""Least-squares fit of a Gabor to an image."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _STRETCHES = (1.0, 1.5)
 _REFINED = 4
 _EVALUATIONS = 60
 _GOOD = 0.9999
-# Envelope sigma over wavelength: below the first a wavelength can no longer be told.
+# Limits of sigma over wavelength: below the first, the wavelength is not identifiable.
 _LEAST_ENVELOPE, _MOST_ENVELOPE = 0.15, 20.0
 _MOST_ASPECT = 4.0
 
 
 @dataclass(frozen=True)
 class FittedGabor:
-    """``background + amplitude * patterns.gabor(x, y, wavelength, ...)``, and how well it fits.
+    """``background + amplitude * patterns.gabor(x, y, wavelength, ...)``, and its quality.
 
-    Degrees; amplitude above zero, orientation in [0, 180), phase in [0, 360). ``r2`` is the
-    share of the image's variance, over all its pixels, that the Gabor explains. All but the
-    background are NaN for a uniform image.
+    Lengths and angles are in degrees; amplitude is positive, orientation in [0, 180), phase in
+    [0, 360). ``r2`` is the fraction of the variance over all pixels that the Gabor explains. All
+    values except the background are NaN for a uniform image.
     """
 
     x: float
@@ -54,10 +54,10 @@ class FittedGabor:
 def fit_gabor(image: NDArray, geometry: Geometry) -> FittedGabor:
     """Fit a Gabor to an image (height, width) by least squares over all pixels.
 
-    A Gabor's amplitude and phase enter linearly and are solved for at every step (variable
-    projection, Golub & Pereyra 1973), and as it has no mean the background is the image's mean;
-    place, wavelength, orientation and envelope are left to search. That starts from the peaks
-    of the power spectrum and the centre of the contrast, with several envelopes.
+    Amplitude and phase enter linearly and are solved for at every step (variable projection,
+    Golub & Pereyra 1973); because a Gabor has zero mean, the background is the mean of the image.
+    Position, wavelength, orientation and envelope are optimised, starting from the peaks of the
+    power spectrum and the centre of contrast, with several envelopes.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def _bounds(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 
 def _lengths(free: NDArray) -> tuple[float, float, float, float, float, float]:
-    """x, y, wavelength, orientation, sigma, aspect of free parameters."""
+    """Convert free parameters to x, y, wavelength, orientation, sigma and aspect."""
     x, y, log_wave, orientation, log_envelope, log_aspect = (float(v) for v in free)
     wavelength = float(np.exp(log_wave))
     sigma = wavelength * float(np.exp(log_envelope))
@@ -136,7 +136,7 @@ def _lengths(free: NDArray) -> tuple[float, float, float, float, float, float]:
 def _explained(
     free: NDArray, contrast: NDArray, geometry: Geometry
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the best amplitude and phase leave of `contrast`, flat; and the two amplitudes."""
+    """Residual of `contrast` (flat) for the best amplitude and phase, and both amplitudes."""
     x, y, wavelength, orientation, sigma, aspect = _lengths(free)
     phases = np.array([0.0, 90.0])
     pair = patterns.gabor(geometry, x, y, wavelength, orientation, phases, sigma, aspect)
@@ -160,7 +160,7 @@ def _starts(image: NDArray, geometry: Geometry) -> list[NDArray[np.float64]]:
 
 
 def _peaks(image: NDArray, geometry: Geometry) -> list[Peak]:
-    """The highest peaks of the spectrum, each lobe once."""
+    """The highest peaks of the spectrum, one per lobe."""
     spectrum = power_spectrum(image, geometry)
     power = spectrum.power.copy()
     found = []

@@ -1,4 +1,4 @@
-"""Screen geometry: where each pixel of an image lies in degrees of visual angle."""
+"""Screen geometry: position of each image pixel in degrees of visual angle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in an image the pattern is."""
+"""Masks and positions of the pattern in an image."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _PEEL_PX = 0.5
 
 
 def pattern_mask(image: NDArray, threshold: float = 1.5) -> NDArray[np.bool_]:
-    """Convex hull of the largest blob of pixels that stand out from the rest.
+    """Convex hull of the largest connected region of high-contrast pixels.
 
-    The mask of Walker et al. (2019): magnitude of the z-scored image above a threshold, closed,
-    largest connected component, convex hull.
+    The mask of Walker et al. (2019): absolute value of the z-scored image above a threshold,
+    closing, largest connected component, convex hull.
 
     Parameters
     ----------
     image : ndarray, shape (height, width)
     threshold : float
-        In standard deviations.
+        Threshold in standard deviations.
 
     Returns
     -------
     ndarray of bool
-        The whole image if nothing stands out.
+        The whole image if no pixel exceeds the threshold.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def pattern_mask(image: NDArray, threshold: float = 1.5) -> NDArray[np.bool_]:
 def disc_mask(
     geometry: Geometry, x_deg: float, y_deg: float, diameter_deg: float
 ) -> NDArray[np.bool_]:
-    """Pixels whose centres lie in a disc, round in degrees; the nearest one if none does.
+    """Pixels with centres in a disc that is round in degrees; the nearest one if there is none.
 
     Examples
     --------
@@ -79,30 +79,30 @@ def tight_mask(
     respond: Callable[[NDArray], NDArray],
     fraction: float = 0.9,
 ) -> tuple[NDArray[np.bool_], float]:
-    """The smallest mask through which a neuron still responds: `mask`, eroded.
+    """Erode `mask` to the smallest one through which the neuron still responds.
 
-    After Walker et al. (2019): the mask is peeled, half a pixel at a time, until the response
+    After Walker et al. (2019): the mask is eroded, half a pixel at a time, until the response
     to the image seen through it falls below `fraction` of the response to the whole image. A
-    mask that holds too little to begin with is grown until it holds enough. Outside the mask,
-    whose edge is soft, lies the image's own background.
+    mask that retains too little of the response is first dilated until it retains enough. The
+    edge of the mask is soft, and pixels outside it have the background luminance of the image.
 
     Parameters
     ----------
     image : ndarray, shape (height, width)
     mask : ndarray of bool, shape (height, width)
-        Where to begin.
+        Initial mask.
     respond : callable
         Images (n, height, width) to responses (n,).
     fraction : float
-        In (0, 1].
+        Fraction of the response to retain, in (0, 1].
 
     Returns
     -------
     mask : ndarray of bool
-        The last one before the response falls; the whole image if none smaller holds it.
+        The last mask before the response falls; the whole image if no smaller mask suffices.
     held : float
-        The share of the response that it holds. NaN, with `mask` itself, if the whole image
-        drives no response.
+        Fraction of the response that it retains; NaN, together with the unchanged `mask`, if the
+        neuron does not respond to the whole image.
 
     Examples
     --------
@@ -155,13 +155,13 @@ def soft_mask(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def background(image: NDArray, mask: NDArray[np.bool_]) -> float:
-    """Mean luminance outside the mask; of the whole image if the mask covers it.
+    """Mean luminance outside the mask, or of the whole image if the mask covers it.
 
     Examples
     --------
     >>> image = np.full((4, 4), 0.25)
     >>> image[1, 1] = 1.0
-    >>> background(image, image > 0.5)
+    >>> round(background(image, image > 0.5), 3)
     0.25
     """
     outside = image[~mask]
@@ -171,7 +171,7 @@ def background(image: NDArray, mask: NDArray[np.bool_]) -> float:
 def pattern_centre(image: NDArray, mask: NDArray, geometry: Geometry) -> tuple[float, float]:
     """Centre of contrast energy within `mask`, (x, y) in degrees.
 
-    That of the mask where there is no contrast.
+    The centre of the mask if there is no contrast.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def pattern_centre(image: NDArray, mask: NDArray, geometry: Geometry) -> tuple[f
 
 
 def equivalent_diameter(mask: NDArray[np.bool_], geometry: Geometry) -> float:
-    """Diameter, in degrees, of the disc with the mask's area.
+    """Diameter in degrees of a disc with the same area as the mask.
 
     Examples
     --------

@@ -3,8 +3,8 @@
 Orientation is the direction of the modulation axis in degrees, counter-clockwise from
 rightwards with y up: 0 is a vertical grating, 90 a horizontal one. This is how AllenSDK
 draws its gratings (``stimulus_info.get_spatial_grating``). All functions broadcast over
-their parameters and return contrast patterns about zero of shape (..., height, width); `gabor`
-also takes torch tensors, so that a Gabor can be refined by gradient.
+their parameters and return zero-centred contrast patterns of shape (..., height, width); `gabor`
+also accepts torch tensors, so that a Gabor can be refined by gradient ascent.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def rotated_axes(
 
 
 def _inside(geometry: Geometry, depth: NDArray) -> Patterns:
-    """How much of a pixel lies inside an edge that is `depth` degrees away."""
+    """Fraction of a pixel that is inside an edge at a distance of `depth` degrees."""
     return np.clip(depth / np.sqrt(geometry.pixel_area) + 0.5, 0, 1)
 
 
@@ -71,21 +71,21 @@ def gabor(
     geometry : Geometry
         Grid to sample on.
     x, y : array_like
-        Centre, degrees (x right, y up).
+        Centre in degrees (x right, y up).
     wavelength : array_like
-        Degrees per cycle.
+        Wavelength in degrees per cycle.
     orientation, phase : array_like
-        Degrees. Phase 0 has a bright stripe in the centre.
+        Orientation and phase in degrees. At phase 0 the centre is bright.
     sigma : array_like
-        Standard deviation of the envelope along the modulation axis, degrees.
+        Standard deviation of the envelope along the modulation axis in degrees.
     aspect : array_like
-        Standard deviation across the modulation axis divided by the one along it.
+        Sigma across divided by sigma along the modulation axis (1 / gamma of the usual Gabor).
 
     Returns
     -------
     ndarray, shape (..., height, width)
         ``(cos(2 pi u / wavelength + phase) - c) * envelope``, where the constant ``c``
-        makes the mean over the image zero, so that a Gabor carries no luminance.
+        makes the mean over the image zero, so that a Gabor does not change the luminance.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def grating(
     --------
     >>> screen = Geometry(60, 96)
     >>> upright = grating(screen, wavelength=20.0, orientation=0.0, phase=0.0)
-    >>> bool((upright == upright[0]).all())
+    >>> np.allclose(upright, upright[0])
     True
     """
     u, _ = rotated_axes(geometry, 0.0, 0.0, orientation)
@@ -135,7 +135,7 @@ def grating_patch(
 ) -> Patterns:
     """Gratings in a circular aperture: the Allen 'gabors' stimulus.
 
-    Parameters as in `gabor`, with `diameter` of the aperture in degrees. Its edge is
+    Parameters as in `gabor`; `diameter` is that of the aperture in degrees. The edge is
     anti-aliased over one pixel.
 
     Examples
@@ -163,8 +163,8 @@ def annular_grating(
 ) -> Patterns:
     """Gratings in a ring: the surround of a `grating_patch` whose diameter is `inner`.
 
-    Parameters as in `gabor`, with the inner and outer diameter in degrees. Patch and ring of one
-    grating add up to the patch of diameter `outer`.
+    Parameters as in `gabor`, with inner and outer diameter in degrees. The sum of patch and ring
+    of a grating is the patch of diameter `outer`.
 
     Examples
     --------
@@ -195,9 +195,9 @@ def plaid(
     mask_contrast: Parameter = 0.5,
     diameter: Parameter = np.inf,
 ) -> Patterns:
-    """Sums of two gratings in a circular aperture: a test and a mask.
+    """Sum of two gratings in a circular aperture: a test and a mask.
 
-    Parameters as in `grating_patch`; the mask's orientation is that of the test plus `angle`
+    Parameters as in `grating_patch`; the orientation of the mask is that of the test plus `angle`
     degrees. The amplitude is at most `contrast` + `mask_contrast`.
 
     Examples
@@ -227,12 +227,12 @@ def bar(
     Parameters
     ----------
     x, y : array_like
-        Centre, degrees.
+        Centre in degrees.
     width, length : array_like
-        Degrees along and across the modulation axis; a bar narrower than a pixel is fainter
-        instead.
+        Size along and across the modulation axis in degrees; a bar narrower than a pixel is drawn
+        one pixel wide and fainter.
     orientation : array_like
-        Degrees, of the modulation axis as everywhere here: a bar of orientation 0 stands upright.
+        Direction of the modulation axis in degrees: a bar of orientation 0 is vertical.
     polarity : array_like
         Value of the bar: 1 is bright, -1 dark.
 
@@ -261,16 +261,16 @@ def disc(
     surround: Parameter = 0.0,
     surround_diameter: Parameter = 0.0,
 ) -> Patterns:
-    """Uniform discs, alone or in a ring of another value, anti-aliased over one pixel.
+    """Uniform discs, alone or surrounded by a ring, anti-aliased over one pixel.
 
     Parameters
     ----------
     x, y, diameter : array_like
         Degrees.
     polarity, surround : array_like
-        Value of the disc and of the ring around it; 1 and -1 are a bright disc in a dark ring.
+        Value of the disc and of the surrounding ring; 1 and -1 give a bright disc in a dark ring.
     surround_diameter : array_like
-        Outer diameter of the ring, degrees; no ring if it is less than that of the disc.
+        Outer diameter of the ring in degrees; no ring if it is smaller than the disc.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def difference_of_gaussians(
 
 
 def _balanced(pattern: NDArray, window: NDArray) -> Patterns:
-    """Take out the mean with a weight that stays inside the window."""
+    """Remove the mean by subtracting a multiple of the window."""
     total = window.sum((-2, -1), keepdims=True) + 1e-30
     return pattern - window * (pattern.sum((-2, -1), keepdims=True) / total)
 
@@ -338,7 +338,7 @@ def _bar(u: NDArray, wavelength: NDArray) -> Patterns:
 def corner(
     geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
 ) -> Patterns:
-    """Two bars that start in one point and stand at right angles; parameters as in `gabor`.
+    """Two bars that meet at a right angle; parameters as in `gabor`.
 
     Examples
     --------
@@ -360,7 +360,7 @@ def corner(
 def curved_gabor(
     geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
 ) -> Patterns:
-    """A Gabor whose stripes are arcs of a radius of 0.8 wavelengths; parameters as in `gabor`.
+    """A Gabor whose stripes are arcs with a radius of 0.8 wavelengths; parameters as in `gabor`.
 
     Examples
     --------
@@ -378,7 +378,7 @@ def curved_gabor(
 def two_bars(
     geometry: Geometry, x: Parameter, y: Parameter, wavelength: Parameter, orientation: Parameter
 ) -> Patterns:
-    """Two short bars a wavelength apart, turned 60 degrees to each other; as in `gabor`.
+    """Two short bars a wavelength apart at an angle of 60 degrees; parameters as in `gabor`.
 
     Examples
     --------

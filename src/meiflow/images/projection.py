@@ -1,4 +1,4 @@
-"""Hold the mean luminance and the RMS contrast of images, exactly, also under clipping."""
+"""Fix the mean luminance and RMS contrast of images exactly, even if pixels are clipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEWTON_STEPS = 25
 _TOLERANCE = 5e-6
 _ACCEPTED = 1e-4
 _BISECTIONS = 40
-_FLAT = 1e-6  # an image of less contrast has no pattern
+_FLAT = 1e-6  # images with less contrast are considered uniform
 
 
 def statistics(stimuli: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,40 +27,42 @@ def statistics(stimuli: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def feasible_contrast(mean: float) -> float:
-    """Largest RMS contrast that an image of this mean luminance can have within [0, 1]."""
+    """Largest RMS contrast of an image in [0, 1] with this mean luminance."""
     return float(np.sqrt(mean * (1 - mean)))
 
 
 def check_reachable(mean: float, contrast: float) -> None:
-    """Raise ValueError unless some image in [0, 1] has this mean and RMS contrast."""
+    """Raise ValueError if no image in [0, 1] has this mean and RMS contrast."""
     if not 0 < mean < 1 or not 0 < contrast <= feasible_contrast(mean):
-        most = f"; at that mean the most is {feasible_contrast(mean):.3g}" if 0 < mean < 1 else ""
+        most = (
+            f"; at this mean the maximum is {feasible_contrast(mean):.3g}" if 0 < mean < 1 else ""
+        )
         raise ValueError(
             f"no image in [0, 1] has mean {mean:.3g} and RMS contrast {contrast:.3g}{most}"
         )
 
 
 def project(images: Tensor, mean: float, contrast: float, best_effort: bool = True) -> Tensor:
-    """Nearest image, along scaling and shifting, with the given mean and RMS contrast.
+    """Scale and shift images to a given mean and RMS contrast.
 
     Solves ``clip(a * x + b, 0, 1)`` for a and b of each image by Newton's method, so that
-    clipping does not change the result; without clipping it is plain standardisation.
+    clipping is taken into account; without clipping this is plain standardisation.
 
     Parameters
     ----------
     images : Tensor, shape (batch, ...)
     mean, contrast : float
-        Mean luminance and standard deviation over all pixels of each.
+        Mean luminance and standard deviation over all pixels of each image.
     best_effort : bool
-        Whether patterns too small for the contrast get the most they can have, which is slow; if
-        not, they come back somehow, and not matched.
+        Whether patterns too small for the contrast get the highest possible contrast, which is
+        slow; otherwise they are returned unmatched.
 
     Returns
     -------
     Tensor
-        In [0, 1]. An image without contrast comes back as uniform grey. A small pattern
-        may not reach the contrast even in black and white; then it has the most it can
-        have, at the given mean (see `is_matched`).
+        Images in [0, 1]. An image without contrast becomes uniform grey. A small pattern
+        may not reach the contrast even in black and white; it then has the highest possible
+        contrast at the given mean (see `is_matched`).
     """
     flat = images.reshape(len(images), -1)
     flat = flat - flat.mean(1, keepdim=True)
@@ -79,11 +81,11 @@ def project(images: Tensor, mean: float, contrast: float, best_effort: bool = Tr
 
 
 def _solve(flat: Tensor, mean: float, contrast: float, best_effort: bool) -> Tensor:
-    """Newton's method for the gain and shift of standardised images (batch, pixels).
+    """Find gain and shift of standardised images (batch, pixels) by Newton's method.
 
-    At a given set of unclipped pixels, mean and contrast are polynomials of gain and shift, whose
-    coefficients are the moments of these pixels. A last step that is differentiated, from where
-    the method came to rest, has the exact derivative (implicit function theorem).
+    For a given set of unclipped pixels, mean and contrast are polynomials in gain and shift, with
+    the moments of these pixels as coefficients. Only a last step from the solution is
+    differentiated, which gives the exact derivative (implicit function theorem).
     """
     with torch.no_grad():
         gain = torch.full_like(flat[:, :1], contrast)
@@ -109,7 +111,7 @@ def _solve(flat: Tensor, mean: float, contrast: float, best_effort: bool) -> Ten
 def _newton_step(
     flat: Tensor, gain: Tensor, shift: Tensor, mean: float, contrast: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Steps of gain and shift (of luminance less `mean`), and how far off they are now."""
+    """Newton steps of gain and shift (of luminance minus `mean`), and the current errors."""
     values = gain * flat + shift
     shown = values.clamp(-mean, 1 - mean)
     free = (values == shown).to(flat.dtype)
@@ -140,9 +142,9 @@ def _fault(flat: Tensor, mean: float, contrast: float) -> Tensor:
 
 
 def _bisect(shapes: Tensor, mean: float, contrast: float) -> Tensor:
-    """Where Newton's method fails: the mean exactly, and as much of the contrast as goes.
+    """Fallback if Newton's method fails: exact mean, and the highest possible contrast.
 
-    At a given gain the mean grows with the shift, and with the mean held the contrast grows
+    At a given gain the mean increases with the shift, and at a fixed mean the contrast increases
     with the gain until every pixel of the pattern is black or white.
     """
 
@@ -168,7 +170,7 @@ def _bisect(shapes: Tensor, mean: float, contrast: float) -> Tensor:
 
 
 def is_matched(image: NDArray, mean: float, contrast: float) -> bool:
-    """Whether an image has this mean luminance and RMS contrast, to 1e-3."""
+    """Whether an image has this mean luminance and RMS contrast to within 1e-3."""
     return abs(float(image.mean()) - mean) < 1e-3 and abs(float(image.std()) - contrast) < 1e-3
 
 
@@ -184,19 +186,19 @@ def contrast_targets(
     image_mean: float,
     image_contrast: float,
 ) -> tuple[float, float]:
-    """Mean luminance and RMS contrast that all stimuli are held to.
+    """Mean luminance and RMS contrast of all stimuli.
 
     Parameters
     ----------
     mean, contrast : float or "images"
-        As configured in ``mei``; "images" stands for that of the images.
+        Values configured in ``mei``; "images" means that of the images.
     image_mean, image_contrast : float
         Mean luminance of the images, and their mean RMS contrast.
 
     Raises
     ------
     MeiflowError
-        If no image within [0, 1] can have both.
+        If no image in [0, 1] can have both.
 
     Examples
     --------
@@ -205,9 +207,25 @@ def contrast_targets(
     """
     mean = image_mean if mean == "images" else float(mean)
     contrast = image_contrast if contrast == "images" else float(contrast)
+    require_reachable(mean, contrast, "mei.contrast")
+    return mean, contrast
+
+
+def require_reachable(mean: float, contrast: float, what: str) -> None:
+    """Make sure that images within [0, 1] can have this mean luminance and RMS contrast.
+
+    Raises
+    ------
+    MeiflowError
+        If the contrast is near the largest there is, or above it; `what` is what to call it.
+    """
+    if not 0 < mean < 1 or contrast <= 0:
+        raise MeiflowError(
+            f"{what}: an RMS contrast above 0 and a mean luminance within 0..1 are needed, got "
+            f"{contrast:.3g} and {mean:.3g}"
+        )
     if contrast >= 0.95 * feasible_contrast(mean):
         raise MeiflowError(
-            f"mei.contrast: {contrast:.3g} is out of reach at mean luminance {mean:.3g}; "
-            f"the most is {feasible_contrast(mean):.3g}"
+            f"{what}: {contrast:.3g} cannot be reached at mean luminance {mean:.3g}; "
+            f"the maximum is {feasible_contrast(mean):.3g}"
         )
-    return mean, contrast

@@ -1,4 +1,4 @@
-"""How alike two images are, where they are and wherever they are."""
+"""Similarity of two images, without and with a shift."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from meiflow.images.masks import background, pattern_mask
 
 @dataclass(frozen=True)
 class Shift:
-    """The shift (x right, y up, degrees) that makes one image most like another.
+    """Shift (x right, y up, degrees) at which two images are most similar.
 
-    ``similarity`` is the correlation it reaches.
+    ``similarity`` is the correlation at this shift.
     """
 
     similarity: float
@@ -24,7 +24,7 @@ class Shift:
 
 
 def image_similarity(a: NDArray, b: NDArray) -> float:
-    """Pearson correlation of two images' pixels; NaN if one is uniform.
+    """Pearson correlation of the pixels of two images; NaN if one is uniform.
 
     Examples
     --------
@@ -38,11 +38,11 @@ def image_similarity(a: NDArray, b: NDArray) -> float:
 
 
 def best_shift(a: NDArray, b: NDArray, geometry: Geometry) -> Shift:
-    """The shift of `a` by whole pixels that makes it most like `b`.
+    """Shift of `a` by whole pixels at which it is most similar to `b`.
 
-    Correlation of the contrasts ``p = a - background(a)``, ``q = b - background(b)``, the
-    screen going on in background grey: ``sum_i p[i - s] q[i] / sqrt(sum p**2 sum q**2)``. What
-    leaves the screen counts as missing; nothing comes in again on the other side.
+    The similarity is the correlation of the contrasts ``p = a - background(a)`` and
+    ``q = b - background(b)``: ``sum_i p[i - s] q[i] / sqrt(sum p**2 sum q**2)``. The screen is
+    extended with background grey; parts shifted off the screen do not reappear on the other side.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Power spectrum of an image, in cycles per degree on both axes, and what it says."""
+"""Power spectrum of an image in cycles per degree, and measures derived from it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _DIRECTIONS = 90
 _FLAT = 1e-12
 _SAMPLES = 1501
 
-ORIENTED = 0.3  # symmetry_1 below which a direction means nothing
+ORIENTED = 0.3  # below this symmetry_1, the orientation is meaningless
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Power (fy, fx) with its frequency axes in cycles per degree, zero in the centre."""
+    """Power (fy, fx) with frequency axes in cycles per degree and zero in the centre."""
 
     power: NDArray[np.float64]
     fx: NDArray[np.float64]
@@ -38,16 +38,16 @@ class Spectrum:
 
     @property
     def limit(self) -> float:
-        """The lower of the two Nyquist frequencies: up to it all directions are there alike."""
+        """The lower Nyquist frequency, up to which all directions are represented equally."""
         return float(min(np.abs(self.fx).max(), np.abs(self.fy).max()))
 
     @property
     def disc(self) -> NDArray[np.bool_]:
-        """Cells up to `limit`, without zero."""
+        """Cells up to `limit`, excluding zero frequency."""
         return (self.radius > 0) & (self.radius <= self.limit)
 
     def at(self, fx: NDArray, fy: NDArray) -> NDArray[np.float64]:
-        """Power at any frequencies, interpolated."""
+        """Interpolated power at arbitrary frequencies."""
         from scipy.ndimage import map_coordinates
 
         rows = (fy - self.fy[0]) / (self.fy[1] - self.fy[0])
@@ -58,7 +58,7 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Profile:
-    """Mean power (n,) against `value` (n,): cycles per degree, or degrees of direction."""
+    """Mean power (n,) by `value` (n,): cycles per degree, or direction in degrees."""
 
     value: NDArray[np.float64]
     power: NDArray[np.float64]
@@ -66,24 +66,24 @@ class Profile:
 
 @dataclass(frozen=True)
 class Peak:
-    """Where the power of a spectrum is highest, cycles per degree; NaN for a uniform image."""
+    """Position of the highest power in cycles per degree; NaN for a uniform image."""
 
     fx: float
     fy: float
 
     @property
     def frequency(self) -> float:
-        """Cycles per degree."""
+        """Spatial frequency in cycles per degree."""
         return float(np.hypot(self.fx, self.fy))
 
     @property
     def direction(self) -> float:
-        """Degrees in [0, 180), counter-clockwise."""
+        """Direction in degrees in [0, 180), counter-clockwise."""
         return float(np.rad2deg(np.arctan2(self.fy, self.fx)) % 180)
 
 
 def power_spectrum(image: NDArray, geometry: Geometry) -> Spectrum:
-    """Power spectrum of an image (height, width) without its mean, zero-padded fourfold.
+    """Power spectrum of an image (height, width) minus its mean, zero-padded fourfold.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def power_spectrum(image: NDArray, geometry: Geometry) -> Spectrum:
 def _polar(
     spectrum: Spectrum,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Frequencies (n,), directions (90,) in degrees, and the power (n, 90) there."""
+    """Frequencies (n,), directions (90,) in degrees, and power (n, 90)."""
     step = max(spectrum.fx[1] - spectrum.fx[0], spectrum.fy[0] - spectrum.fy[1])
     frequency = np.arange(1, int(spectrum.limit / step) + 1) * step
     direction = np.arange(_DIRECTIONS) * 180.0 / _DIRECTIONS
@@ -113,8 +113,9 @@ def _polar(
 
 
 def radial_profile(spectrum: Spectrum) -> Profile:
-    """Power against spatial frequency, up to the lower Nyquist frequency: the mean of all
-    directions. White noise is flat.
+    """Power by spatial frequency, averaged over all directions.
+
+    Extends to the lower Nyquist frequency. The profile of white noise is flat.
 
     Examples
     --------
@@ -129,9 +130,9 @@ def radial_profile(spectrum: Spectrum) -> Profile:
 
 
 def axial_profile(spectrum: Spectrum) -> Profile:
-    """Power against direction of modulation, every 2 degrees: the mean over the disc.
+    """Power by direction of modulation, every 2 degrees, averaged over frequencies.
 
-    Up to the lower Nyquist frequency; a frequency weighs as much as its ring is long.
+    Extends to the lower Nyquist frequency; frequencies are weighted by the length of their ring.
 
     Examples
     --------
@@ -147,11 +148,11 @@ def axial_profile(spectrum: Spectrum) -> Profile:
 
 
 def symmetry_index(spectrum: Spectrum, order: int) -> float:
-    """How much the power prefers `order` directions, in [0, 1].
+    """Symmetry index: concentration of the power in `order` directions, in [0, 1].
 
-    ``|sum P e^{2 i n theta}| / sum P`` over 16 bins of direction (bin centres in radians),
-    P the mean power of a bin. Order 1 is high for one orientation, order 2 for two at right
-    angles (or for one), both low for isotropic images. NaN for a uniform image.
+    ``|sum P e^{2 i n theta}| / sum P`` over 16 bins of direction (bin centres in radians), where
+    P is the mean power of a bin. Order 1 is high for one orientation, order 2 for two at right
+    angles (or for one); both are low for isotropic images. NaN for a uniform image.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def symmetry_index(spectrum: Spectrum, order: int) -> float:
 
 
 def dominant_orientation(spectrum: Spectrum) -> float:
-    """Direction of modulation, degrees in [0, 180), weighted by power; NaN if uniform.
+    """Power-weighted direction of modulation in degrees in [0, 180); NaN if uniform.
 
     Examples
     --------
@@ -192,16 +193,16 @@ def dominant_orientation(spectrum: Spectrum) -> float:
 
 
 def spectral_peak(spectrum: Spectrum, power: NDArray | None = None) -> Peak:
-    """Where the power is highest, between zero and the lower Nyquist frequency.
+    """Peak of the power between zero and the lower Nyquist frequency.
 
-    Between the cells by the paraboloid through the log power of the highest cell and its eight
-    neighbours.
+    The position is refined by fitting a paraboloid to the log power of the highest cell and its
+    eight neighbours.
 
     Parameters
     ----------
     spectrum : Spectrum
     power : ndarray, optional
-        To look in instead of the spectrum's own, for instance with the first peak taken out.
+        Power to use instead of the spectrum's, for instance with the first peak removed.
 
     Examples
     --------
@@ -224,7 +225,7 @@ def spectral_peak(spectrum: Spectrum, power: NDArray | None = None) -> Peak:
     terms = np.column_stack([np.ones(9), right, down, right**2, right * down, down**2])
     _, gx, gy, xx, xy, yy = np.linalg.lstsq(terms, height.ravel(), rcond=None)[0]
     step = np.zeros(2)
-    if xx < 0 and 4 * xx * yy > xy**2:  # a summit, not a saddle
+    if xx < 0 and 4 * xx * yy > xy**2:  # a maximum, not a saddle
         step = np.linalg.solve([[2 * xx, xy], [xy, 2 * yy]], [-gx, -gy]).clip(-1, 1)
     fx = spectrum.fx[column] + step[0] * (spectrum.fx[1] - spectrum.fx[0])
     fy = spectrum.fy[row] + step[1] * (spectrum.fy[1] - spectrum.fy[0])
@@ -232,12 +233,12 @@ def spectral_peak(spectrum: Spectrum, power: NDArray | None = None) -> Peak:
 
 
 def peak_frequency(spectrum: Spectrum) -> float:
-    """Spatial frequency with the highest power, cycles per degree; NaN if uniform."""
+    """Spatial frequency of the highest power in cycles per degree; NaN if uniform."""
     return spectral_peak(spectrum).frequency
 
 
 def _half_power(values: NDArray, top: int) -> tuple[float, float]:
-    """Where, in samples, the values fall to half of that at `top` on its left and right."""
+    """Positions in samples at which the values fall to half of that at `top`, on both sides."""
     half = values[top] / 2
     low, high = np.flatnonzero(values[:top] < half), np.flatnonzero(values[top:] < half)
     if not len(low) or not len(high):
@@ -249,12 +250,11 @@ def _half_power(values: NDArray, top: int) -> tuple[float, float]:
 
 
 def bandwidth_octaves(spectrum: Spectrum) -> float:
-    """Octaves of spatial frequency with at least half of the highest power.
+    """Bandwidth of spatial frequency in octaves, at half of the highest power.
 
-    Read as from the tuning curve of a neuron: at the direction of the spectrum's peak. NaN
-    where the power does not fall to half within the Nyquist frequency. A Gabor whose envelope
-    has sigma s and wavelength w has ``log2((1 + d) / (1 - d))``,
-    ``d = sqrt(ln 2) / (2 pi s / w)``.
+    Measured as for the tuning curve of a neuron, in the direction of the spectrum's peak. NaN if
+    the power does not fall to half below the Nyquist frequency. For a Gabor with sigma s and
+    wavelength w it is ``log2((1 + d) / (1 - d))`` with ``d = sqrt(ln 2) / (2 pi s / w)``.
 
     Examples
     --------
@@ -277,9 +277,9 @@ def bandwidth_octaves(spectrum: Spectrum) -> float:
 
 
 def orientation_halfwidth(spectrum: Spectrum) -> float:
-    """Half the range of directions with at least half of the highest power, degrees.
+    """Half-width of the orientation tuning in degrees, at half of the highest power.
 
-    At the frequency of the spectrum's peak. NaN where the power does not fall to half.
+    Measured at the frequency of the spectrum's peak. NaN if the power does not fall to half.
 
     Examples
     --------

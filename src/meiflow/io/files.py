@@ -1,4 +1,4 @@
-"""Reading and writing result files: tables, arrays, pictures, text."""
+"""Read and write result files: tables, arrays, pictures, text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.paths import require_file
-from meiflow.io.sums import verify
 from meiflow.io.writing import atomic
 
 if TYPE_CHECKING:
@@ -24,19 +24,19 @@ _LONGEST_HEADER = 1_000_000
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write `table` without its index: UTF-8, eight significant digits, `.` decimals."""
+    """Write `table` without its index: UTF-8, eight significant digits, decimal points."""
     with atomic(path) as temporary:
         temporary.write_bytes(csv_bytes(table))
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """`table` as `write_csv` writes it."""
+    """Content of the file that `write_csv` writes for `table`."""
     text = table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
     return text.encode()
 
 
 def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Read a CSV and make sure that `columns` are there.
+    """Read a CSV and check that it contains `columns`.
 
     Raises
     ------
@@ -46,15 +46,15 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     import pandas as pd
 
     require_file(path)
-    verify(path)
+    verify_checksum(path)
     try:
-        # opened here: pandas would fetch an address, and unpack archives
+        # opened here, because pandas would download URLs and unpack archives
         with open(path, "rb") as handle, warnings.catch_warnings():
-            # rows longer than the header, which pandas would shift or cut
+            # rows longer than the header, which pandas would shift or truncate
             warnings.simplefilter("error", pd.errors.ParserWarning)
             _check_text(path, handle)
-            # Ids are names: 007 stays 007, and a neuron may be called NA. Only an empty cell is
-            # missing.
+            # ids are names: 007 stays 007, and a neuron may be named NA; only empty cells are
+            # missing
             table = pd.read_csv(
                 handle,
                 encoding="utf-8-sig",
@@ -62,7 +62,7 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
                 keep_default_na=False,
                 na_values=[""],
                 skipinitialspace=True,
-                skip_blank_lines=False,  # they count as rows in messages
+                skip_blank_lines=False,  # blank lines count as rows in messages
                 index_col=False,
                 low_memory=False,
             )
@@ -70,43 +70,43 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         raise MeiflowError(f"{path}: cannot be read ({error.strerror})") from None
     except pd.errors.ParserWarning:
         raise MeiflowError(
-            f"{path}: has a row with more cells than the header; quote texts that hold a comma, "
-            "and write decimals with a point"
+            f"{path}: a row has more cells than the header; quote texts that contain a comma, and "
+            "write decimals with a point"
         ) from None
-    except (ValueError, OverflowError) as error:  # pandas' own and decoding errors are ValueErrors
+    except (ValueError, OverflowError) as error:  # parsing and decoding errors are ValueErrors
         raise MeiflowError(
             f"{path}: not a readable CSV file ({error}); expected comma-separated UTF-8 text"
         ) from None
     if len(table.columns) > 1 and table.iloc[:, 0].isna().any():
         table = table[
             ~table.isna().all(axis=1)
-        ].copy()  # blank lines; the others keep their numbers
+        ].copy()  # drop blank lines; the other rows keep their numbers
     missing = [c for c in columns if c not in table.columns]
     if missing:
         first = str(table.columns[0]) if len(table.columns) else ""
         others = [name for mark, name in _SEPARATORS.items() if mark in first]
-        hint = f"; it is separated by {others[0]}: save it with commas" if others else ""
+        hint = f"; it is separated by {others[0]}: use commas" if others else ""
         raise MeiflowError(
             f"{path}: missing column {shorten(missing)}; found {shorten(table.columns)}; "
-            f"needed: {', '.join(columns)}{hint}"
+            f"required: {', '.join(columns)}{hint}"
         )
     for column in columns:
         if f"{column}.1" in table.columns:
-            raise MeiflowError(f"{path}: column {column} stands more than once; keep one")
+            raise MeiflowError(f"{path}: duplicate column {column}; keep one")
     return table
 
 
 def _check_text(path: str | Path, handle: BinaryIO) -> None:
     if len(handle.readline(_LONGEST_HEADER + 1)) > _LONGEST_HEADER:
         raise MeiflowError(
-            f"{path}: not a readable CSV file (its first line is longer than {_LONGEST_HEADER:,} "
-            "bytes); expected a line with the names of the columns, then one line per row"
+            f"{path}: not a readable CSV file (the first line is longer than {_LONGEST_HEADER:,} "
+            "bytes); expected a line with the column names, then one line per row"
         )
     handle.seek(0)
     if any(b"\0" in chunk for chunk in iter(lambda: handle.read(1 << 24), b"")):
-        # pandas would end the cell there, and an id would be another
+        # pandas would truncate the cell there, which could change an id
         raise MeiflowError(
-            f"{path}: not a readable CSV file (it holds NUL bytes); expected comma-separated "
+            f"{path}: not a readable CSV file (it contains NUL bytes); expected comma-separated "
             "UTF-8 text"
         )
     handle.seek(0)
@@ -114,7 +114,7 @@ def _check_text(path: str | Path, handle: BinaryIO) -> None:
 
 def write_array(array: ArrayLike, path: str | Path) -> None:
     """Write an array as float32 ``.npy``."""
-    # By way of memory: where the disk is full, NumPy's own writer does not say so.
+    # via memory, because NumPy's writer does not report a full disk
     content = BytesIO()
     np.save(content, np.asarray(array, dtype=np.float32), allow_pickle=False)
     with atomic(path) as temporary:
@@ -122,7 +122,7 @@ def write_array(array: ArrayLike, path: str | Path) -> None:
 
 
 def read_array(path: str | Path) -> NDArray:
-    """Read an ``.npy`` file; pickled objects are refused.
+    """Read an ``.npy`` file; pickled objects are rejected.
 
     Raises
     ------
@@ -130,20 +130,20 @@ def read_array(path: str | Path) -> NDArray:
         If the file is missing, damaged or not a plain array.
     """
     require_file(path)
-    verify(path)
+    verify_checksum(path)
     try:
-        # mapped first: a header that promises more than the file holds allots no memory
+        # mapped first, so that a header announcing too much data allocates no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(array, np.ndarray):
             return np.array(array)
         array.close()
     except Exception as error:  # damaged headers fail in many ways
         raise MeiflowError(f"{path}: not a readable .npy array ({error})") from None
-    raise MeiflowError(f"{path}: is an .npz archive; expected one .npy array")
+    raise MeiflowError(f"{path}: this is an .npz archive; expected an .npy array")
 
 
 def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
-    """Write named arrays as one compressed ``.npz``."""
+    """Write named arrays as a compressed ``.npz`` archive."""
     with atomic(path) as temporary:
         np.savez_compressed(
             temporary, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()}
@@ -151,9 +151,9 @@ def write_arrays(arrays: Mapping[str, ArrayLike], path: str | Path) -> None:
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
-    """Read every array of an ``.npz``; pickled objects are refused."""
+    """Read all arrays of an ``.npz`` archive; pickled objects are rejected."""
     require_file(path)
-    verify(path)
+    verify_checksum(path)
     try:
         archive = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(archive, np.ndarray):
@@ -161,15 +161,15 @@ def read_arrays(path: str | Path) -> dict[str, NDArray]:
                 arrays = {k: archive[k] for k in archive.files}
             odd = [k for k, array in arrays.items() if not isinstance(array, np.ndarray)]
             if odd:
-                raise ValueError(f"{shorten(odd, 3)} in it is no array")
+                raise ValueError(f"{shorten(odd, 3)} is not an array")
             return arrays
-    except Exception as error:  # damaged archives, too
+    except Exception as error:  # including damaged archives
         raise MeiflowError(f"{path}: not a readable .npz archive ({error})") from None
-    raise MeiflowError(f"{path}: is one .npy array; expected an .npz archive")
+    raise MeiflowError(f"{path}: this is an .npy array; expected an .npz archive")
 
 
 def write_picture(image: ArrayLike, path: str | Path, scale: int = 4) -> None:
-    """Write a luminance image (H, W) in [0, 1] as 8-bit grey PNG, each pixel `scale` wide."""
+    """Write a luminance image (H, W) in [0, 1] as 8-bit grey PNG, magnified `scale` times."""
     from PIL import Image
 
     pixels = np.rint(255 * np.clip(np.asarray(image), 0, 1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Names that become paths, and what stands at a path, told before anything is opened there."""
+"""Check names that become paths, and paths before anything is opened there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_NAME = 64
 
 
 def is_name(text: str) -> bool:
-    """Whether a session, an area or a neuron may be called so: it becomes a folder, a column.
+    """Whether a name is valid for a session, area or neuron, i.e. for a folder or a column.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def is_name(text: str) -> bool:
 
 
 def stays_inside(name: str) -> bool:
-    """Whether a file or folder of this name lies inside the folder it is put into.
+    """Whether a file or folder of this name stays inside its parent folder.
 
     Examples
     --------
@@ -37,13 +37,13 @@ def stays_inside(name: str) -> bool:
 
 
 def fault_of(path: str | Path, *, folder: bool = False) -> str | None:
-    """Why `path` cannot be read as a file, in words that follow its name; None if it can.
+    """Reason why `path` cannot be read as a file, to follow its name; None if it can.
 
     Parameters
     ----------
     path : path
     folder : bool
-        Whether a folder is welcome, too.
+        Whether a folder is also accepted.
 
     Examples
     --------
@@ -60,12 +60,12 @@ def fault_of(path: str | Path, *, folder: bool = False) -> str | None:
         return f"cannot be read ({error})"
     if stat.S_ISDIR(mode):
         return None if folder else "is a folder, not a file"
-    # a pipe that nobody fills would be waited for, for ever
+    # reading a pipe without a writer would block for ever
     return None if stat.S_ISREG(mode) else "is not a file (a pipe, a socket or a device)"
 
 
 def require_file(path: str | Path) -> None:
-    """Make sure that `path` is a file.
+    """Check that `path` is a file.
 
     Raises
     ------

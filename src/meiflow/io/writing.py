@@ -1,4 +1,4 @@
-"""Writing a file so that nothing half-written ever has its final name."""
+"""Write files so that a partially written file never has its final name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from meiflow.errors import MeiflowError
-from meiflow.io import sums
+from meiflow.io.checksums import bookkeeping, publish_file
 
 _HOST = re.sub(r"\W", "_", socket.gethostname())
 _LEFT_AFTER_S = 86400.0
@@ -22,21 +22,21 @@ _UNFINISHED: set[Path] = set()
 _ADVICE = {
     errno.ENOSPC: "free some space and run again",
     errno.EDQUOT: "free some space and run again",
-    errno.EROFS: "make the folder writable, or run in another one",
-    errno.EACCES: "make the folder writable, or run in another one",
+    errno.EROFS: "make the folder writable, or run in a different one",
+    errno.EACCES: "make the folder writable, or run in a different one",
 }
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends without error.
+    """A temporary path next to `path`, renamed to it when the block ends without error.
 
-    What a killed process left there is removed.
+    Leftovers of killed processes are removed.
 
     Raises
     ------
     MeiflowError
-        If the disk is full, or does not let us write for another reason.
+        If the disk is full or the file cannot be written for another reason.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,11 +48,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
-        sums.publish(temporary, path)
+        publish_file(temporary, path)
     except MeiflowError:
         raise
     except Exception as error:
-        reason = _refused(error, {str(p) for p in (temporary, path, sums.sum_path(path))})
+        ours = (temporary, path, *bookkeeping(path.parent))
+        reason = _refused(error, {str(p) for p in ours})
         if reason is None:
             raise
         raise _unwritable(path, reason) from None
@@ -62,12 +63,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def require_writable(folder: Path) -> None:
-    """Make sure that there is a place for results, before any job.
+    """Check that results can be written, before any job is run.
 
     Raises
     ------
     MeiflowError
-        If the folder cannot be written, or its disk is full to the last byte.
+        If the folder is not writable or its disk is full.
     """
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     for place in (there, *(sub for sub in there.glob("*/") if there == folder)):
@@ -79,22 +80,22 @@ def require_writable(folder: Path) -> None:
 
 
 def _unwritable(path: Path, reason: OSError) -> MeiflowError:
-    # HDF5 tells the number within its own text.
-    told = re.search(r"errno = (\d+)", str(reason))
-    number = int(told[1]) if told else reason.errno or 0
-    said = os.strerror(number) if number else str(reason)
-    advice = _ADVICE.get(number, "see to it and run again")
-    return MeiflowError(f"{path}: cannot be written: {said}; {advice}")
+    # HDF5 reports the error number within its message
+    match = re.search(r"errno = (\d+)", str(reason))
+    number = int(match[1]) if match else reason.errno or 0
+    text = os.strerror(number) if number else str(reason)
+    advice = _ADVICE.get(number, "fix this and run again")
+    return MeiflowError(f"{path}: cannot be written: {text}; {advice}")
 
 
 def discard_unfinished() -> None:
-    """Remove what this process has begun to write: for one that ends at once."""
+    """Remove the unfinished files of this process, before it exits at once."""
     for temporary in list(_UNFINISHED):
         temporary.unlink(missing_ok=True)
 
 
 def _refused(error: BaseException | None, names: set[str]) -> OSError | None:
-    """The system's refusal to write one of `names`, behind whatever a library made of it."""
+    """The system error on writing one of `names`, even if a library has wrapped it."""
     while error is not None:
         if isinstance(error, OSError):
             unnamed = error.filename is None and error.errno in _ADVICE
@@ -105,7 +106,7 @@ def _refused(error: BaseException | None, names: set[str]) -> OSError | None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove temporary files of `path` whose process is gone."""
+    """Remove temporary files of `path` whose process no longer exists."""
     form = re.compile(
         rf"\.{re.escape(path.stem)}\.(\w+)-(\d+)-[0-9a-f]{{8}}\.part{re.escape(path.suffix)}"
     )
@@ -115,12 +116,12 @@ def _remove_leftovers(path: Path) -> None:
             continue
         left = path.with_name(name)
         try:
-            # Of another machine only the age is known.
+            # for other machines only the age is known
             old = time.time() - left.stat().st_mtime > _LEFT_AFTER_S
             if not _runs(int(found[2])) if found[1] == _HOST else old:
                 left.unlink()
         except FileNotFoundError:
-            continue  # its process has just finished it
+            continue  # its process has just renamed it
 
 
 def _runs(process: int) -> bool:

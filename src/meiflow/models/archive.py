@@ -1,8 +1,8 @@
-"""The models of all neurons of a session in one file, of which one neuron is read alone.
+"""A file with the models of all neurons of a session, readable neuron by neuron.
 
-A zip archive without compression: ``{neuron}/model.pt`` and ``{neuron}/fold_models.pt`` are
-documents that ``torch.load(weights_only=True)`` reads, so that any zip tool takes them out. The
-archive checks every entry that is read by its CRC; the others are not touched.
+It is an uncompressed zip archive. The entries ``{neuron}/model.pt`` and
+``{neuron}/fold_models.pt`` can be extracted with any zip tool and read with
+``torch.load(weights_only=True)``. Only the entries that are read are verified, by their CRC.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from meiflow.io.writing import atomic
 from meiflow.models.documents import damaged, document_bytes, parse_document
 from meiflow.models.network import NeuronModel, build_models, file_content
 
-# An archive of the same models is the same bytes.
+# Fixed date, so that an archive of the same models has the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MODEL, _FOLDS = "model.pt", "fold_models.pt"
 
@@ -35,11 +35,11 @@ def write_archive(
     Parameters
     ----------
     geometry : Geometry
-        Grid of the images that they take.
+        Image grid of the models.
     models : mapping of str to dict
-        ``x_deg``, ``y_deg``, ``members`` and ``weights`` of every neuron.
+        ``x_deg``, ``y_deg``, ``members`` and ``weights`` for every neuron.
     folds : callable
-        The same of a neuron's models of the cross-validation folds; asked for one at a time.
+        Returns the same for the fold models of a neuron; called for one neuron at a time.
     path : path
     """
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -51,26 +51,26 @@ def write_archive(
 
 
 def _used(document: dict[str, Any]) -> dict[str, Any]:
-    """The document without the members that have no weight in the mixture."""
-    pairs = zip(document["members"], document["weights"], strict=True)
+    """The document without the base models that have zero weight in the ensemble."""
+    pairs = zip(document["base_models"], document["weights"], strict=True)
     members, weights = zip(*(pair for pair in pairs if pair[1] > 0), strict=True)
-    return document | {"members": list(members), "weights": list(weights)}
+    return document | {"base_models": list(members), "weights": list(weights)}
 
 
 class ModelArchive:
-    """Reads single neurons from a file that `write_archive` wrote.
+    """Read single neurons from a file written by `write_archive`.
 
     Parameters
     ----------
     path : path
     geometry : Geometry
-        Grid of the images that the caller has.
+        Image grid of the caller.
 
     Raises
     ------
     MeiflowError
-        From every method, if the file is missing or damaged, has no such neuron, or its models
-        are for images of another size.
+        In all methods, if the file is missing or damaged, does not contain the neuron, or its
+        models are for a different image size.
     """
 
     def __init__(self, path: str | Path, geometry: Geometry) -> None:
@@ -84,24 +84,24 @@ class ModelArchive:
     def model(self, neuron: str, custom: str | None = None) -> NeuronModel:
         """The model of one neuron.
 
-        With `custom` (``module:function``) it is the user's module, at the receptive field of
-        ours.
+        With `custom` (``module:function``) it is the user's module, with the RF position of our
+        model.
         """
         document = self._document(neuron, _MODEL)
         if custom is not None:
             member = {"kind": "custom", "spec": custom, "neuron": neuron}
-            document = document | {"members": [member], "weights": [1.0]}
+            document = document | {"base_models": [member], "weights": [1.0]}
         return build_models(document, self.path, self.geometry, custom)[0]
 
     def member(self, neuron: str, kind: str) -> NeuronModel:
-        """One base model of a neuron's mixture, alone."""
+        """A single base model of a neuron's ensemble."""
         document = self._document(neuron, _MODEL)
-        (state,) = (s for s in document["members"] if s["kind"] == kind)
-        alone = document | {"members": [state], "weights": [1.0]}
+        (state,) = (s for s in document["base_models"] if s["kind"] == kind)
+        alone = document | {"base_models": [state], "weights": [1.0]}
         return build_models(alone, self.path, self.geometry)[0]
 
     def fold_models(self, neuron: str) -> list[NeuronModel]:
-        """The models of one neuron that were fitted to the training images of each fold."""
+        """The fold models of a neuron, fitted to the training images of each fold."""
         return build_models(self._document(neuron, _FOLDS), self.path, self.geometry)
 
     def extract(self, neuron: str) -> dict[str, bytes]:
@@ -119,7 +119,9 @@ class ModelArchive:
         with self._opened() as archive:
             entry = f"{neuron}/{name}"
             if entry not in archive.namelist():
-                raise MeiflowError(f"{self.path}: has no neuron {neuron}; fit the models again")
+                raise MeiflowError(
+                    f"{self.path}: no model for neuron {neuron}; fit the models again"
+                )
             return archive.read(entry)
 
     @contextmanager

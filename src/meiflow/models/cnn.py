@@ -1,4 +1,4 @@
-"""Convolutional networks as members of a neuron's model: from scratch, shared, or pretrained."""
+"""Convolutional networks as base models: from scratch, shared, or pretrained."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class NetworkFitter:
     images : ndarray, shape (images, height, width)
         Luminance in [0, 1].
     weights : ndarray, shape (images,)
-        Trials of each image over their mean number.
+        Number of trials of each image divided by the mean number.
     geometry : Geometry
     config : Network
     seed : int
     kind : str
-        ``scratch``: one network per job, as the notebook's; ``shared``: one core for all jobs that
-        have the same training images; ``pretrained``: a core that is kept, or trained further by
-        ``fine_tuning``.
+        ``scratch``: one network per job, as in the notebook; ``shared``: one core for all jobs with
+        the same training images; ``pretrained``: a core that is fixed, or trained further if
+        ``fine_tuning`` is set.
     core : dict of Tensor, optional
         State of the pretrained core.
     """
@@ -72,7 +72,7 @@ class NetworkFitter:
         self._kind, self._core = kind, core
 
     def __call__(self, jobs: Jobs) -> Fits:
-        """Fit jobs; those of one call that share a core have the same training images."""
+        """Fit jobs; jobs of one call that share a core must have the same training images."""
         if self._kind == "scratch":
             parts = [self._fit(part) for part in jobs.chunks(1)]
         else:
@@ -82,7 +82,7 @@ class NetworkFitter:
         )
 
     def _fit(self, jobs: Jobs) -> Fits:
-        """One network for the neurons of some jobs with the same training images."""
+        """Fit one network to the neurons of jobs with the same training images."""
         seen = torch.as_tensor(jobs.train[0])
         contrast = self._contrast[seen]
         responses = torch.as_tensor(jobs.responses, dtype=torch.float32).T[seen]
@@ -107,8 +107,8 @@ class NetworkFitter:
                 parts = [network(part) for part in self._contrast.split(64)]
             if not all(bool(torch.isfinite(part).all()) for part in parts):
                 raise MeiflowError(
-                    f"model.network: the training of {self._kind} diverged; make learning_rate "
-                    f"smaller than {self._config.learning_rate:g}"
+                    f"model.network: training of {self._kind} diverged; reduce learning_rate below "
+                    f"{self._config.learning_rate:g}"
                 )
             predictions += torch.cat(parts).T.numpy() / self._config.seeds
             for n, own in enumerate(states):
@@ -116,7 +116,7 @@ class NetworkFitter:
         return Fits(predictions, [{"kind": "network", "networks": own} for own in states])
 
     def _network(self, jobs: Jobs, contrast: Tensor, responses: Tensor, seed: int) -> NeuronNetwork:
-        # torch draws initial weights from one generator for all threads
+        # all threads share the generator from which torch draws initial weights
         with _DRAWING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             core = StackedCore.from_config(self._config)
@@ -137,7 +137,7 @@ class NetworkFitter:
 
 
 def _start_readout(network: NeuronNetwork, contrast: Tensor, responses: Tensor) -> None:
-    """Ridge regression of every neuron on what a fixed core shows at its place."""
+    """Initialise the readout by ridge regression on the core's features at the RF position."""
     network.eval()
     readout: Readout = network.readout
     with torch.no_grad():
@@ -164,7 +164,7 @@ def _start_readout(network: NeuronNetwork, contrast: Tensor, responses: Tensor) 
 def pretrain_core(
     images: NDArray, rates: NDArray, geometry: Geometry, places: NDArray, config: Network, seed: int
 ) -> dict[str, Tensor]:
-    """Learn a core on neurons whose rates are known.
+    """Train a core on neurons with known rates.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def pretrain_core(
     rates : ndarray, shape (images, neurons)
         Expected counts.
     places : ndarray, shape (neurons, 2)
-        Receptive fields, degrees.
+        RF positions in degrees.
 
     Returns
     -------
@@ -194,32 +194,32 @@ def pretrain_core(
 
 
 def save_core(core: dict[str, Tensor], config: Network, geometry: Geometry, path: Path) -> None:
-    """Write a core for `load_core`."""
+    """Write a core, to be read by `load_core`."""
     shape = _shape(config, geometry)
     write_document({"format": _FORMAT, "config": shape, "core": core}, path)
 
 
 def load_core(path: Path, config: Network, geometry: Geometry) -> dict[str, Tensor]:
-    """Read a core; nothing in the file is executed.
+    """Read a core without executing anything in the file.
 
     Raises
     ------
     MeiflowError
-        If the file is missing, damaged, or of a core of another shape.
+        If the file is missing or damaged, or contains a core of a different shape.
     """
     document = read_document(path)
     if document.get("format") != _FORMAT or not isinstance(document.get("core"), dict):
-        raise MeiflowError(f"{path}: not a core of meiflow; make one with meiflow pretrain")
+        raise MeiflowError(f"{path}: not a meiflow core; create one with meiflow pretrain")
     wanted = _shape(config, geometry)
     if document["config"] != wanted:
         raise MeiflowError(
-            f"{path}: is a core of {document['config']}, but the configuration asks for {wanted}; "
-            "pretrain one with this configuration"
+            f"{path}: this core has {document['config']}, but the configuration requires {wanted}; "
+            "pretrain a core with this configuration"
         )
     return dict(document["core"])
 
 
 def _shape(config: Network, geometry: Geometry) -> dict[str, float]:
-    """What a core depends on: its layers, and how large a pixel is."""
+    """Properties on which a core depends: its layers and the pixel size."""
     layers = config.model_dump(include={"channels", "layers", "input_kernel", "hidden_kernel"})
     return layers | {"deg_per_px_x": round(geometry.dx, 4), "deg_per_px_y": round(geometry.dy, 4)}

@@ -1,4 +1,4 @@
-"""Convolutional cores: images in, feature maps out."""
+"""Convolutional cores, which map images to feature maps."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ _LAPLACIAN = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
 class StackedCore(nn.Module):
     """Blocks of convolution, batch normalisation and ELU whose outputs are concatenated.
 
-    The first block is followed by an average pool of two pixels. The regulariser is that of Klindt
-    et al. (2017): Laplacian of the first layer's kernels and group sparsity of the others'.
+    The first block is followed by average pooling over two pixels. The regulariser is that of
+    Klindt et al. (2017): Laplacian of the kernels in the first layer and group sparsity of the
+    others.
 
     Parameters
     ----------
     channels, layers : int
     input_kernel, hidden_kernel : int
-        Pixels.
+        Kernel sizes in pixels.
     even_kernels : {'after', 'before'}
-        Side to which an even kernel reaches a pixel further: right and down, or left and up.
+        Side on which even kernels extend one pixel further: right and down, or left and up.
     laplace, group_sparsity : float
-        Weights of the two parts of `regulariser`.
+        Weights of the two terms of `regulariser`.
     """
 
     laplacian: Tensor
@@ -63,7 +64,7 @@ class StackedCore(nn.Module):
 
     @classmethod
     def from_config(cls, network: Network) -> StackedCore:
-        """The core that the section ``model.network`` describes."""
+        """Build the core described by the section ``model.network``."""
         return cls(
             network.channels,
             network.layers,
@@ -76,10 +77,10 @@ class StackedCore(nn.Module):
 
     @property
     def offset(self) -> float:
-        """Pixels of the image by which the maps lie right of and below their place.
+        """Shift of the feature maps to the right and down, in pixels of the image.
 
-        Half a pixel either way for an even first kernel; further blocks with even kernels are
-        not looked at.
+        Half a pixel in either direction for an even first kernel; even kernels in later blocks are
+        ignored.
         """
         before, after = self.margins[0][:2]
         return (after - before) / 2
@@ -96,7 +97,7 @@ class StackedCore(nn.Module):
         return torch.cat(outputs, 1)
 
     def regulariser(self) -> Tensor:
-        """Penalty that is added to the loss."""
+        """Penalty added to the loss."""
         first, *others = (convolution.weight for convolution in self.convolutions)
         smooth = (conv2d(first, self.laplacian, padding=1) ** 2).mean() / 2  # type: ignore[arg-type]
         total = self.laplace * smooth

@@ -1,8 +1,8 @@
-"""Fit every model to every neuron, and predict the images each fit has not seen.
+"""Fit all models to all neurons, and predict held-out images.
 
-Each fold repeats the search of places and penalties and all fits on its training images alone;
-its weights of the mixture come from what the other folds predicted of their held-out images. The
-same procedure on responses dealt to the images at random is the control.
+In each fold, the search for RF positions and penalties and all fits use only its training images;
+its stacking weights are computed from the held-out predictions of the other folds. The shuffled
+control is the same procedure on responses permuted across images.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
-from meiflow.models.extra import Extra
+from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.members import State
 from meiflow.models.parts import Parts
-from meiflow.models.ridge import Spectrum
 from meiflow.models.search import Places, find_places, image_folds
 
 BASELINES = ("pixel_ridge", "mean")
@@ -29,27 +28,27 @@ _CHUNK = 12
 
 @dataclass(frozen=True)
 class Fitted:
-    """All neurons' models, and what they predict of images held out.
+    """The models of all neurons, and their held-out predictions.
 
     Parameters
     ----------
     predictions : dict of str to ndarray, shape (images, neurons)
-        Cross-validated, in spikes per presentation: ``model``, ``model_shuffled`` (the control),
-        every member, and `BASELINES`.
+        Held-out predictions in spikes per presentation: ``model``, ``model_shuffled`` (the shuffled
+        control), every base model, and `BASELINES`.
     shuffled_means : ndarray, shape (images, neurons)
-        The shuffled responses that ``model_shuffled`` was to predict.
+        The permuted responses to which ``model_shuffled`` was fitted.
     held_out : list of ndarray of int
-        Images of each fold.
+        Held-out images of each fold.
     places : Places
-        Of the neurons and their shuffled twins.
+        RF positions of the neurons and of their shuffled controls.
     members : tuple of str
-        Their names, in the order of `states` and `weights`.
+        Names of the base models, in the order of `states` and `weights`.
     states : list of list of dict
-        For every neuron its members, fitted on all images.
+        The base models of every neuron, fitted to all images.
     fold_states : list of list of list of dict
-        For every fold the same, fitted on its training images.
+        The same for every fold, fitted to its training images.
     weights : ndarray, shape (neurons, members)
-        Of the members in the model.
+        Stacking weights of the base models.
     """
 
     predictions: dict[str, NDArray[np.float64]]
@@ -71,7 +70,7 @@ def fit_all(
     seed: int,
     threads: int = 1,
     parts: Parts | None = None,
-    extra: Extra | None = None,
+    extra: AuxiliaryStimuli | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -82,18 +81,18 @@ def fit_all(
     means : ndarray, shape (images, neurons)
         Mean counts per presentation.
     weights : ndarray, shape (images,)
-        Trials of each image over their mean number.
+        Number of trials of each image divided by the mean number.
     geometry : Geometry
     config : Model
     seed : int
-        Of the folds and of the shuffled control.
+        Seed of the folds and of the shuffled control.
     threads : int
-        The result does not depend on it.
+        Number of threads; the result does not depend on it.
     parts : Parts, optional
-        Where finished parts are kept until all are done.
-    extra : Extra, optional
-        Stimuli that every fold learns from and that are not scored; their weights are trials over
-        the mean number of trials of the images, like those of the images.
+        Storage for finished parts until all are done.
+    extra : AuxiliaryStimuli, optional
+        Stimuli to which the models are fitted in every fold and which are not scored; like those of
+        the images, their weights are relative to the mean number of trials of the images.
     """
     n_images, n_neurons = means.shape
     rng = np.random.default_rng([seed, 2])
@@ -105,7 +104,7 @@ def fit_all(
     problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
-    mixed, final = _mix(members, [name in config.members for name in fits], responses, held_out)
+    mixed, final = _mix(members, [name in config.base_models for name in fits], responses, held_out)
     ridge = _pixel_ridge(images, means, held_out, training, np.asarray(config.penalties))
     average = np.empty_like(means)
     for test, train in zip(held_out, training, strict=True):
@@ -129,17 +128,17 @@ def learning_curve(
     config: Model,
     seed: int,
     threads: int = 1,
-    extra: Extra | None = None,
+    extra: AuxiliaryStimuli | None = None,
 ) -> dict[int, NDArray[np.float64]]:
-    """Predictions of held-out images by models that saw fewer images.
+    """Held-out predictions of models fitted to fewer images.
 
-    The folds are those of `fit_all`; each trains on a part of its training images, and the smaller
-    parts lie within the larger ones.
+    The folds are those of `fit_all`; in each, the models are fitted to nested subsets of the
+    training images.
 
     Returns
     -------
     dict of int to ndarray, shape (images, neurons)
-        By the number of training images.
+        Predictions by number of training images.
     """
     n_images = len(means)
     rng = np.random.default_rng([seed, 2])
@@ -152,14 +151,14 @@ def learning_curve(
         number = max(2, round(share * min(len(part) for part in rest)))
         _, fits = problem.fit(means, [np.sort(part[:number]) for part in order], means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
-        used = [name in config.members for name in fits]
+        used = [name in config.base_models for name in fits]
         found[number] = _mix(members, used, means, held_out)[0]
     return found
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Images, and how they are fitted."""
+    """Images and settings shared by all fits."""
 
     images: NDArray
     weights: NDArray
@@ -168,12 +167,12 @@ class _Problem:
     seed: int
     threads: int
     parts: Parts | None
-    extra: Extra | None
+    extra: AuxiliaryStimuli | None
 
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
     ) -> tuple[Places, dict[str, Fits]]:
-        """Fit every member to responses (images, responses) on subsets of the images."""
+        """Fit all base models to responses (images, responses) on subsets of the images."""
         from threadpoolctl import threadpool_limits
 
         images, weights = self.images, self.weights
@@ -182,7 +181,7 @@ class _Problem:
             subsets = [np.append(subset, added) for subset in subsets]
             images = np.concatenate([images, self.extra.images])
             weights = np.append(weights, self.extra.weights)
-            # the shuffled twins, too, meet the grey screen as it was
+            # blank responses are not shuffled
             copies = responses.shape[1] // self.extra.means.shape[1]
             responses = np.vstack([responses, np.tile(self.extra.means, (1, copies))])
         fitters = _fitters(images, weights, self.geometry, self.config, self.seed)
@@ -203,7 +202,7 @@ class _Problem:
 def _held_out(
     fits: dict[str, Fits], held_out: list[NDArray], n_responses: int
 ) -> NDArray[np.float64]:
-    """What the fits of each fold predict of its held-out images: (images, responses, members)."""
+    """Held-out predictions of the fits in each fold: (images, responses, base models)."""
     n_images = sum(len(test) for test in held_out)
     members = np.empty((n_images, n_responses, len(fits)))
     for i, fit in enumerate(fits.values()):
@@ -214,7 +213,7 @@ def _held_out(
 
 
 def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
-    """One job per subset and response, subset by subset."""
+    """One job per subset and response, ordered by subset."""
     n_images, n_responses = responses.shape
     train = np.zeros((len(subsets), n_images), bool)
     for row, subset in zip(train, subsets, strict=True):
@@ -231,9 +230,9 @@ def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
 def _fitters(
     images: NDArray, weights: NDArray, geometry: Geometry, config: Model, seed: int
 ) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
-    """For every member that is fitted: its fitter, and how many jobs it takes at once.
+    """The fitter of every base model, and the number of jobs that it fits at once.
 
-    A size of 0 stands for all neurons of one training set, or all their shuffled twins.
+    A size of 0 means all neurons with the same training set, or all shuffled controls.
     """
     import torch
 
@@ -251,7 +250,7 @@ def _fitters(
         ),
     }
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
-        if name in config.members:
+        if name in config.base_models:
             from meiflow.models.cnn import NetworkFitter, load_core
 
             core = None
@@ -265,19 +264,19 @@ def _fitters(
 def _mix(
     members: NDArray, used: list[bool], responses: NDArray, held_out: list[NDArray]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mixture of the members, its weights for each fold from the other folds alone.
+    """Combine the base models, with weights for each fold from the other folds only.
 
     Returns
     -------
     mixed : ndarray, shape (images, responses)
     weights : ndarray, shape (responses, members)
-        From all folds.
+        Weights from all folds.
     """
     n_images, n_responses, n_members = members.shape
     mixed, weights = np.empty((n_images, n_responses)), np.zeros((n_responses, n_members))
     for r in range(n_responses):
         own = members[:, r, used]
-        if not np.isfinite(own).all():  # one of them broke off
+        if not np.isfinite(own).all():  # one of the fits failed
             mixed[:, r] = weights[r] = np.nan
             continue
         for test in held_out:
@@ -294,17 +293,20 @@ def _pixel_ridge(
     training: list[NDArray],
     penalties: NDArray,
 ) -> NDArray[np.float64]:
-    """Cross-validated ridge regression on pixels: the linear receptive field."""
+    """Cross-validated ridge regression on pixels, i.e. a linear RF.
+
+    Each neuron's penalty has the lowest leave-one-out error on the training images, among
+    `penalties` in units of the number of pixels, and 30 and 1000 times larger ones.
+    """
+    from sklearn.linear_model import RidgeCV
+    from threadpoolctl import threadpool_limits
+
     flat = images.reshape(len(images), -1).astype(float)
-    wide = penalties[:, None] * np.array([1.0, 30.0, 1000.0])
-    candidates = np.unique(wide)
+    candidates = flat.shape[1] * np.unique(np.outer(penalties, [1.0, 30.0, 1000.0]))
+    ridge = RidgeCV(candidates, alpha_per_target=True)
     out = np.empty_like(means)
-    for test, train in zip(held_out, training, strict=True):
-        centre, offset = flat[train].mean(axis=0), means[train].mean(axis=0)
-        x, y = flat[train] - centre, means[train] - offset
-        spectrum = Spectrum.of(x)
-        choice = candidates[spectrum.left_out_errors(y, candidates).argmin(axis=0)]
-        shrink = 1 / (spectrum.values[:, None] + choice[None, :])
-        dual = spectrum.vectors @ (shrink * (spectrum.vectors.T @ y))
-        out[test] = offset + (flat[test] - centre) @ (x.T @ dual) / flat.shape[1]
+    with threadpool_limits(1):  # the last digits depend on the number of threads
+        for test, train in zip(held_out, training, strict=True):
+            predicted = ridge.fit(flat[train], means[train]).predict(flat[test])
+            out[test] = predicted.reshape(len(test), -1)  # of one neuron it has one axis
     return out

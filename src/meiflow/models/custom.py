@@ -1,4 +1,4 @@
-"""A user's own torch module in place of ours."""
+"""Custom torch modules that replace our models."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 
-_HINT = "it must turn images (batch, 1, height, width) into responses (batch,)"
+_HINT = "it must map images (batch, 1, height, width) to responses (batch,)"
 
 
 def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
-    """Make sure that a module can be used wherever ours can.
+    """Check that a module can replace our models.
 
     Parameters
     ----------
     module : object
-        To be checked with one to three random images.
+        Module, which is tested with one to three random images.
     geometry : Geometry
-        Of the images.
+        Geometry of the images.
     name : str
-        What to call it in messages.
+        Name of the module, used in messages.
 
     Raises
     ------
     MeiflowError
-        If it is no module, in training mode, on another device than the CPU, fails, returns
-        something of another shape or not finite, or cannot be differentiated.
+        If it is not a module, is in training mode, is not on the CPU, fails, returns values of a
+        wrong shape or not finite, or is not differentiable.
 
     Examples
     --------
@@ -47,24 +47,38 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     >>> check_module(linear.eval(), screen, "linear") is linear
     True
     """
+    check_mode(module, name)
+    tensors = [*module.parameters(), *module.buffers()]
+    elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
+    if elsewhere:
+        raise MeiflowError(f"{name}: lies on {', '.join(elsewhere)}; return it with .cpu()")
+    check_responses(module, geometry, name)
+    return module
+
+
+def check_mode(module: Any, name: str) -> None:
+    """Make sure that something is a module in evaluation mode; see `check_module`."""
     if not isinstance(module, nn.Module):
         raise MeiflowError(f"{name}: is a {type(module).__name__}, not a torch.nn.Module; {_HINT}")
     if any(part.training for part in module.modules()):
         raise MeiflowError(
             f"{name}: is in training mode, in which responses are not reproducible; call .eval()"
         )
-    tensors = [*module.parameters(), *module.buffers()]
-    elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
-    if elsewhere:
-        raise MeiflowError(f"{name}: lies on {', '.join(elsewhere)}; return it with .cpu()")
+
+
+def check_responses(
+    module: nn.Module, geometry: Geometry, name: str, device: torch.device | str = "cpu"
+) -> None:
+    """Make sure that a module answers images as it should; see `check_module`."""
     generator = torch.Generator().manual_seed(0)
     images = torch.empty(0)
     responses: Any = None
     for number in (3, 1, 2):
-        images = torch.rand(number, 1, *geometry.shape, generator=generator).requires_grad_(True)
+        images = torch.rand(number, 1, *geometry.shape, generator=generator).to(device)
+        images.requires_grad_(True)
         try:
             responses = module(images)
-        except Exception as error:  # whatever a stranger's code raises
+        except Exception as error:  # user code may raise anything
             raise MeiflowError(
                 f"{name}: fails on images of shape {tuple(images.shape)}: "
                 f"{type(error).__name__}: {error}; {_HINT}"
@@ -77,13 +91,12 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
         raise MeiflowError(f"{name}: returns responses that are not finite")
     if not responses.requires_grad:
         raise MeiflowError(
-            f"{name}: cannot be differentiated with respect to the images; leave out no_grad, "
-            "detach and steps through numpy"
+            f"{name}: not differentiable with respect to the images; avoid no_grad, detach and "
+            "conversions to numpy"
         )
     (gradient,) = torch.autograd.grad(responses.sum(), images, allow_unused=True)
     if gradient is None or not bool(torch.isfinite(gradient).all()):
         raise MeiflowError(f"{name}: has no finite gradient with respect to the images")
-    return module
 
 
 def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:
@@ -92,8 +105,8 @@ def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:
     Parameters
     ----------
     spec : str
-        ``module:function``; the module is looked for in the present folder, too. The function is
-        called with the neuron's id and the `Geometry` of the images.
+        ``module:function``; the module may also be in the current folder. The function is called
+        with the neuron's id and the `Geometry` of the images.
     neuron : str
     geometry : Geometry
     """
@@ -103,24 +116,24 @@ def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:
 
 
 def call_function(spec: str, name: str, *arguments: Any, what: str) -> Any:
-    """Import ``module:function``, from the present folder too, and call it.
+    """Import ``module:function``, possibly from the current folder, and call it.
 
     Parameters
     ----------
     name, what : str
-        What to call it and its arguments in messages.
+        Descriptions of the function and its arguments, used in messages.
 
     Raises
     ------
     MeiflowError
-        If that fails in any way.
+        If this fails in any way.
     """
     module_name, _, function_name = spec.partition(":")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module_name), function_name)(*arguments)
-    except Exception as error:  # whatever a stranger's code raises
+    except Exception as error:  # user code may raise anything
         raise MeiflowError(
             f"{name}: {type(error).__name__}: {error}; give a module:function that Python can "
             f"import and call with {what}"
@@ -130,7 +143,7 @@ def call_function(spec: str, name: str, *arguments: Any, what: str) -> Any:
 
 
 class CustomMember(nn.Module):
-    """A user's module under the interface of our members."""
+    """A custom module with the interface of our base models."""
 
     def __init__(self, state: dict[str, Any], geometry: Geometry) -> None:
         super().__init__()
@@ -138,6 +151,6 @@ class CustomMember(nn.Module):
         self.module = load_custom(state["spec"], state["neuron"], geometry)
 
     def forward(self, contrast: Tensor) -> Tensor:
-        """Responses (batch,) to luminance less grey (batch, pixels)."""
+        """Responses (batch,) to contrast, i.e. luminance minus grey (batch, pixels)."""
         responses: Tensor = self.module((contrast + GREY).reshape(-1, 1, *self.shape))
         return responses.reshape(len(contrast))

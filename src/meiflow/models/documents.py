@@ -1,4 +1,4 @@
-"""Files of numbers, tensors and lists, from which no code is run."""
+"""Files of numbers, tensors and lists, which cannot contain code."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 import torch
 
 from meiflow.errors import MeiflowError, out_of_memory
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.paths import fault_of
-from meiflow.io.sums import verify
 from meiflow.io.writing import atomic
 
 
 def read_document(path: str | Path) -> dict[str, Any]:
-    """Read a file of numbers, tensors and lists; nothing in it is executed."""
+    """Read a file of numbers, tensors and lists without executing anything in it."""
     fault = fault_of(path)
     if fault is not None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such model file')}")
-    verify(path)
+    verify_checksum(path)
     return parse_document(Path(path).read_bytes(), path)
 
 
 def parse_document(content: bytes, path: str | Path) -> dict[str, Any]:
-    """Read what `document_bytes` wrote; `path` names the file in messages."""
+    """Parse the output of `document_bytes`; `path` is used in messages."""
     try:
         return dict(torch.load(BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:  # damaged archives fail in many ways
@@ -34,22 +34,22 @@ def parse_document(content: bytes, path: str | Path) -> dict[str, Any]:
 
 
 def write_document(document: dict[str, Any], path: str | Path) -> None:
-    """Write a file for `read_document`."""
-    # By way of memory: where the disk is full, torch's own writer aborts.
+    """Write a file, to be read by `read_document`."""
+    # via memory, because torch's writer aborts if the disk is full
     content = document_bytes(document)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 
 
 def document_bytes(document: dict[str, Any]) -> bytes:
-    """What `write_document` writes; of the same document the same bytes."""
+    """Content of a file, which is reproducible byte for byte."""
     content = BytesIO()
     torch.save(document, content)
     return content.getvalue()
 
 
 def damaged(path: str | Path, error: Exception) -> MeiflowError:
-    """The error to raise for a file that cannot be read."""
+    """Error for a file that cannot be read."""
     return MeiflowError(
         f"{path}: not a meiflow model, or damaged ({type(error).__name__}); "
         "delete it and run the workflow again"

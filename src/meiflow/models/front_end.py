@@ -1,9 +1,9 @@
-"""A fixed V1 front end: what every model sees of an image.
+"""A fixed V1 front end that converts images to channels.
 
-Gabor quadrature pairs in several wavelengths and orientations, rectified in four phases
-(simple cells) and combined to energies (complex cells; Adelson & Bergen 1985), and
-centre-surround filters rectified to ON and OFF, each also divided by the local contrast
-(Heeger 1992). With 118 images a network cannot learn such features, it must bring them.
+Gabor quadrature pairs of several wavelengths and orientations, rectified in four phases
+(simple cells) and combined into energies (complex cells; Adelson & Bergen 1985), and
+centre-surround filters rectified into ON and OFF; each is also included divided by the local
+contrast (Heeger 1992). 118 images are not enough for a network to learn such features.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _SURROUND_WEIGHT = 0.9
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """The filters and how their outputs become channels.
+    """Filters, and the conversion of their outputs to channels.
 
     Parameters
     ----------
     wavelengths : tuple of float
-        Degrees per cycle.
+        Wavelengths in degrees per cycle.
     orientations : int
-        Equally spaced over 180 degrees.
-    envelope, aspect : float
-        Envelope sigma along the modulation axis over wavelength; across over along.
+        Number of orientations, equally spaced over 180 degrees.
+    sigma_over_wavelength, aspect : float
+        Sigma over wavelength; sigma across over sigma along the modulation axis.
     centre_sigmas, pool_sigmas : tuple of float
-        Degrees: centres of the ON/OFF filters and windows that measure local contrast.
+        Sigmas in degrees of the ON/OFF centres and of the windows that measure local contrast.
     semisaturation : float
         Local RMS contrast at which the normalised channels are halved.
     """
 
     wavelengths: tuple[float, ...]
     orientations: int
-    envelope: float
+    sigma_over_wavelength: float
     aspect: float
     centre_sigmas: tuple[float, ...]
     pool_sigmas: tuple[float, ...]
@@ -54,11 +54,11 @@ class FrontEnd:
 
     @classmethod
     def from_config(cls, model: Model) -> FrontEnd:
-        """The front end that the section ``model`` of a configuration describes."""
+        """Build the front end described by the section ``model`` of a configuration."""
         return cls(
             tuple(model.wavelengths_deg),
             model.orientations,
-            model.envelope,
+            model.sigma_over_wavelength,
             model.aspect,
             tuple(model.centre_sigmas_deg),
             tuple(model.pool_sigmas_deg),
@@ -71,7 +71,7 @@ class FrontEnd:
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> FrontEnd:
-        """What `as_document` describes."""
+        """Build from the output of `as_document`."""
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
         }
@@ -86,19 +86,19 @@ class FrontEnd:
 
     @property
     def n_channels(self) -> int:
-        """Number of channels that `channels` returns."""
+        """Number of channels returned by `channels`."""
         return 10 * len(self.gabors[0]) + 4 * len(self.centre_sigmas)
 
     @property
     def _pools(self) -> tuple[list[int], list[int]]:
-        """Which window normalises each Gabor pair and each centre-surround filter."""
+        """Indices of the windows that normalise each Gabor pair and centre-surround filter."""
         pools = np.array(self.pool_sigmas)
 
         def nearest(sigma: NDArray) -> list[int]:
             return np.abs(np.log(pools[None] / sigma[:, None])).argmin(1).tolist()
 
         return (
-            nearest(self.envelope * self.gabors[0]),
+            nearest(self.sigma_over_wavelength * self.gabors[0]),
             nearest(np.array(self.centre_sigmas) * _SURROUND),
         )
 
@@ -106,18 +106,18 @@ class FrontEnd:
         """Filters centred at (x, y) degrees, each (filters, height, width).
 
         ``even``, ``odd`` and ``centre`` integrate luminance over square degrees and have
-        unit energy per square degree, ``pool`` unit volume. All are normalised in closed
-        form, as if the screen had no edge: beyond it lies grey, and a filter that reaches
-        over the edge is cut, not rescaled.
+        unit energy per square degree; ``pool`` has unit volume. All are normalised in closed
+        form, as if the screen had no edge: the area beyond it is grey, and a filter that extends
+        over the edge is cropped, not rescaled.
         """
         wavelength, orientation = self.gabors
-        sigma = self.envelope * wavelength
+        sigma = self.sigma_over_wavelength * wavelength
         area = geometry.pixel_area
         u, v = patterns.rotated_axes(geometry, x, y, orientation)
         k = (2 * np.pi / wavelength)[:, None, None]
         width = sigma[:, None, None]
         envelope = np.exp(-0.5 * (u**2 + (v / self.aspect) ** 2) / width**2)
-        # Without this offset the even filter would see luminance (its integral is not zero).
+        # Without this offset the even filter would respond to luminance (its integral is not zero).
         offset = np.exp(-0.5 * (k * width) ** 2)
         volume = np.pi * self.aspect * width**2
         damped = np.exp(-((k * width) ** 2))
@@ -144,7 +144,7 @@ class FrontEnd:
         }
 
     def channels(self, even: Any, odd: Any, centre: Any, power: Any) -> Any:
-        """Turn filter outputs into channels.
+        """Convert filter outputs to channels.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class FrontEnd:
         Returns
         -------
         array, shape (..., n_channels)
-            None is negative.
+            Non-negative channels.
         """
         concatenate = namespace(even).concatenate
         local = (power.clip(0) + _TINY) ** 0.5
@@ -171,7 +171,7 @@ class FrontEnd:
 
 
 def search_places(geometry: Geometry, stride: int) -> tuple[NDArray, NDArray]:
-    """Pixel rows and columns of the grid of places that is searched."""
+    """Pixel rows and columns of the grid of candidate RF positions."""
     start = stride // 2
     return np.arange(start, geometry.height, stride), np.arange(start, geometry.width, stride)
 
@@ -183,14 +183,14 @@ def feature_maps(
     rows: NDArray,
     columns: NDArray,
 ) -> Iterator[NDArray[np.float32]]:
-    """Channels at a grid of places, one row of places at a time.
+    """Channels at a grid of positions, one row of the grid at a time.
 
     Parameters
     ----------
     images : ndarray, shape (images, height, width)
-        Luminance in [0, 1]; outside the image lies grey.
+        Luminance in [0, 1]; the area outside the image is grey.
     rows, columns : ndarray of int
-        The grid.
+        Rows and columns of the grid.
 
     Yields
     ------
@@ -199,7 +199,7 @@ def feature_maps(
     import scipy.fft
 
     height, width = geometry.shape
-    # A kernel that reaches from any pixel to any other, and its correlation by FFT.
+    # A kernel that covers all distances between pixels, and its correlation by FFT.
     wide = Geometry(
         2 * height - 1,
         2 * width - 1,
@@ -231,7 +231,7 @@ def feature_maps(
 def features_at(
     front_end: FrontEnd, images: NDArray, geometry: Geometry, x: float, y: float
 ) -> NDArray[np.float64]:
-    """Channels of each image at one place in degrees, shape (images, n_channels)."""
+    """Channels of each image at a position in degrees, shape (images, n_channels)."""
     flat = images.reshape(len(images), -1).astype(float) - GREY
     outputs = {
         name: (flat**2 if name == "pool" else flat) @ stack.reshape(len(stack), -1).T

@@ -1,8 +1,8 @@
 """Gabor-energy model: one Gabor pair, rectified and squared, with divisive normalisation.
 
 The textbook model of simple and complex cells (Adelson & Bergen 1985; Heeger 1992; Willmore,
-Prenger & Gallant 2010 fit it to V1): its Gabor is found by gradient descent from the best of an
-exhaustive search, its output weights in closed form at every step (variable projection, Golub &
+Prenger & Gallant 2010 fit it to V1). The Gabor is found by gradient descent from the best result of
+an exhaustive search, the output weights in closed form at every step (variable projection, Golub &
 Pereyra 1973).
 """
 
@@ -22,7 +22,7 @@ from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 
-# The fit takes place on a coarser grid; the output weights are then solved on the images' own.
+# The Gabor is fitted on a coarser grid; output weights are then solved on the image grid.
 _COARSEST_PIXELS = 1500
 _RIDGE = 3e-3
 _PRIOR_WEIGHT = 0.004
@@ -43,7 +43,7 @@ _PRIOR = {
 
 @dataclass(frozen=True)
 class Grid:
-    """Places (pixels,) in degrees, and the area of a pixel."""
+    """Positions (pixels,) in degrees, and the area of a pixel."""
 
     x: Tensor
     y: Tensor
@@ -60,7 +60,7 @@ class Grid:
         )
 
     def to(self, device: torch.device) -> Grid:
-        """The same on a device."""
+        """The same grid on another device."""
         return Grid(self.x.to(device), self.y.to(device), self.area)
 
 
@@ -70,7 +70,7 @@ def filters(p: dict[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
     Parameters
     ----------
     p : dict of Tensor, each (jobs,)
-        With `NAMES`; angles in radians, lengths in degrees of visual angle.
+        Parameters `NAMES`; angles in radians, lengths in degrees of visual angle.
     """
     wavelength = p["log_wavelength"].exp()[:, None]
     sigma = wavelength * p["log_envelope"].exp().clamp(0.2, 1.0)[:, None]
@@ -83,7 +83,7 @@ def filters(p: dict[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
     k = 2 * np.pi / wavelength
     even = (torch.cos(k * u) - torch.exp(-0.5 * (k * sigma) ** 2)) * envelope
     odd = -torch.sin(k * u) * envelope
-    # the pool is half as wide again as the envelope
+    # the pool is 1.5 times as wide as the envelope
     window = torch.exp(-0.5 * radius / 2.25)
 
     def unit(pattern: Tensor) -> Tensor:
@@ -105,11 +105,11 @@ def features(
     Parameters
     ----------
     contrast : Tensor, shape (images, pixels)
-        Luminance less grey.
+        Contrast, i.e. luminance minus grey.
     scale : Tensor, shape (jobs,), optional
-        Unit of the rectifier's threshold; without it, the root mean energy of the images.
+        Unit of the rectifier's threshold; by default the root mean energy of the images.
     weight : Tensor, shape (images, jobs), optional
-        Share of each image in that mean.
+        Weight of each image in that mean.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def features(
 def outputs(
     p: dict[str, Tensor], even: Tensor, odd: Tensor, power: Tensor, scale: Tensor
 ) -> Tensor:
-    """Features (..., jobs, 4) of what the pair and the window give, each (..., jobs)."""
+    """Features (..., jobs, 4) from the outputs of pair and window, each (..., jobs)."""
     local = (power + _TINY).sqrt()
     energy = (even**2 + odd**2 + _TINY**2).sqrt()
     projected = p["phase"].cos() * even + p["phase"].sin() * odd
@@ -138,7 +138,7 @@ def outputs(
 
 
 class GaborEnergyFitter:
-    """Fits chunks of jobs from each of their starts; see `meiflow.models.ln.LnFitter`."""
+    """Fit chunks of jobs from each of their starts; see `meiflow.models.ln.LnFitter`."""
 
     def __init__(
         self, images: NDArray, weights: NDArray, geometry: Geometry, config: GaborEnergy
@@ -155,7 +155,7 @@ class GaborEnergyFitter:
         self._coarse_contrast = adaptive_avg_pool2d(whole[:, None], shape).reshape(len(images), -1)
 
     def __call__(self, jobs: Jobs) -> Fits:
-        """Fit every job; after a few steps only the start with the least error goes on."""
+        """Fit every job; after a few steps only the start with the lowest error is continued."""
         n_starts = jobs.starts.shape[1]
         p = _initial(torch.as_tensor(jobs.starts.reshape(-1, 5), dtype=torch.float32))
         few = min(self._steps, _FEW_STEPS)
@@ -186,7 +186,7 @@ class GaborEnergyFitter:
         return Fits(rate.T.numpy().astype(float), states)
 
     def _descend(self, p: dict[str, Tensor], problem: _Problem, steps: int) -> Tensor:
-        """Improve `p` in place; return the last error of each row."""
+        """Optimise `p` in place; return the final error of each row."""
         for value in p.values():
             value.requires_grad_(True)
         shapes = [value for name, value in p.items() if name not in ("x", "y")]
@@ -215,7 +215,7 @@ class GaborEnergyFitter:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What rows of parameters are fitted to; arrays (images, rows) and their moments (rows,).
+    """Targets of the fits: arrays (images, rows) and their moments (rows,).
 
     ``weight`` sums to one over the images and is zero outside the training images.
     """
@@ -227,7 +227,7 @@ class _Problem:
 
     @classmethod
     def of(cls, jobs: Jobs, weights: Tensor, repeats: int) -> _Problem:
-        """Each job `repeats` times."""
+        """Build the targets, with each job repeated `repeats` times."""
 
         def columns(values: NDArray) -> Tensor:
             return torch.as_tensor(np.repeat(values, repeats, axis=0).T, dtype=torch.float32)
@@ -240,7 +240,7 @@ class _Problem:
 
 
 def _initial(start: Tensor) -> dict[str, Tensor]:
-    """Parameters of starts (rows, 5): x, y, wavelength, orientation, phase in degrees."""
+    """Initial parameters from starts (rows, 5): x, y, wavelength, orientation, phase."""
     p = {name: torch.full((len(start),), _PRIOR.get(name, (0.0,))[0]) for name in NAMES}
     x, y, wavelength, orientation, phase = (column.clone() for column in start.T)
     p |= {"x": x, "y": y, "log_wavelength": wavelength.log()}
@@ -248,7 +248,7 @@ def _initial(start: Tensor) -> dict[str, Tensor]:
 
 
 def _solve(x: Tensor, problem: _Problem) -> tuple[Tensor, Tensor]:
-    """Weights (rows, features) and bias (rows,) of a ridge regression of each row."""
+    """Weights (rows, features) and bias (rows,) of a ridge regression for each row."""
     weight = problem.weight
     mean = torch.einsum("if,ifc->fc", weight, x)
     centred = x - mean

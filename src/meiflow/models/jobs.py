@@ -1,4 +1,4 @@
-"""What is to be fitted: many responses at once, each on its own training images."""
+"""Jobs: many responses to fit at once, each with different training images."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 
 _PRIOR_PRECISION = 20.0
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """Fits that are made alike; one row each.
+    """Responses to fit in the same way, one row each.
 
     Parameters
     ----------
     responses : ndarray, shape (jobs, images)
         Mean counts per presentation.
     train : ndarray of bool, shape (jobs, images)
-        The images that a fit may see.
+        Training images of each fit.
     x, y : ndarray, shape (jobs,)
-        Place of the receptive field, degrees, found on the training images.
+        RF position in degrees, found on the training images.
     starts : ndarray, shape (jobs, starts, 5)
-        Gabors that agree best with the training responses: x, y, wavelength, orientation, phase;
-        degrees.
+        Gabors that correlate best with the training responses: x, y, wavelength, orientation and
+        phase in degrees.
     """
 
     responses: NDArray[np.float64]
@@ -58,14 +58,14 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Fits:
-    """Results of some jobs.
+    """Results of jobs.
 
     Parameters
     ----------
     predictions : ndarray, shape (jobs, images)
-        Of all images, those held out among them.
+        Predictions for all images, including held-out ones.
     states : list of dict
-        For every job, what the member's module is built from (`meiflow.models.members`).
+        State of every job, from which a module is built (`meiflow.models.members`).
     """
 
     predictions: NDArray[np.float64]
@@ -77,9 +77,9 @@ def fit_in_chunks(
 ) -> Fits:
     """Fit parts of `jobs` in parallel.
 
-    The parts, and with them the result, do not depend on the number of threads. A fit that breaks
-    off numerically has predictions that are NaN and an empty state; the others of its part are
-    made one by one.
+    The parts, and therefore the result, do not depend on the number of threads. A fit that fails
+    numerically has NaN predictions and an empty state; the other jobs of its part are then fitted
+    one by one.
     """
     parts = list(jobs.chunks(size))
 
@@ -95,7 +95,7 @@ def _fit_or_fail(fit: Callable[[Jobs], Fits], jobs: Jobs, label: str) -> Fits:
         return fit(jobs)
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         if len(jobs) == 1:
-            say(f"{label}: a fit broke off ({error})")
+            logger.info(f"{label}: a fit failed ({error})")
             return Fits(np.full(jobs.train.shape, np.nan), [{}])
     alone = [_fit_or_fail(fit, one, label) for one in jobs.chunks(1)]
     return _joined(alone)
@@ -106,29 +106,29 @@ def _joined(fits: list[Fits]) -> Fits:
 
 
 def mixture_weights(predictions: NDArray, response: NDArray) -> NDArray[np.float64]:
-    """Convex weights with which predictions come nearest to a response.
+    """Convex weights whose weighted prediction is closest to a response (stacking).
 
-    Stacking (Wolpert 1992) with weights that are not negative (Breiman 1996) and a Gaussian prior
-    about equal weights, of standard deviation 0.22 each: a noisy neuron's members are averaged, a
-    reliable one's are chosen among.
+    Stacking (Wolpert 1992) with non-negative weights (Breiman 1996) and a Gaussian prior around
+    equal weights, with a standard deviation of 0.22 each: base models are averaged for a noisy
+    neuron, while the best ones are selected for a reliable neuron.
 
     Parameters
     ----------
     predictions : ndarray, shape (images, members)
-        Of held-out images.
+        Predictions for held-out images.
     response : ndarray, shape (images,)
 
     Returns
     -------
     ndarray, shape (members,)
-        Not negative, with sum one.
+        Non-negative weights that sum to one.
     """
     from scipy.optimize import nnls
 
     n, members = predictions.shape
     noise = np.sqrt(((predictions - response[:, None]) ** 2).mean(axis=0).min())
     noise = max(float(noise), 1e-9)
-    # a heavy row holds the sum at one
+    # a row with a large weight fixes the sum at one
     heavy = 1e3 * np.sqrt(n)
     prior = np.sqrt(_PRIOR_PRECISION)
     left = np.vstack([predictions / noise, np.full(members, heavy), prior * np.eye(members)])

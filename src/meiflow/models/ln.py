@@ -1,9 +1,9 @@
 """Linear-nonlinear model: one smooth, local filter and a rectifier.
 
 The filter has a Gaussian prior that is local and smooth (automatic locality determination, Park &
-Pillow 2011, with fixed candidates for its width); it and the rectifier are fitted together, by
-Poisson loss. The rectifier matters: with half of the images below threshold, a linear regression
-takes most of its errors for noise.
+Pillow 2011, with fixed candidate widths). Filter and rectifier are fitted jointly with the Poisson
+loss. The rectifier is important: with half of the images below threshold, a linear regression
+treats most of its errors as noise.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _TINY = 1e-4
 
 
 def rectified(drive: Tensor, baseline: Tensor, scale: Tensor) -> Tensor:
-    """``scale * (softplus(2 drive) / 2 + softplus(baseline))``: never negative."""
+    """Compute ``scale * (softplus(2 drive) / 2 + softplus(baseline))``, which is positive."""
     return scale * (softplus(2 * drive) / 2 + softplus(baseline))
 
 
 @dataclass(frozen=True)
 class _Prior:
-    """Prior covariance of the filter: Gaussian window x Gaussian smoothness about a place."""
+    """Prior covariance of the filter: Gaussian window around a position x smoothness."""
 
     geometry: Geometry
     x: float
@@ -52,7 +52,7 @@ class _Prior:
         return np.exp(-(dx[None, :] ** 2 + dy[:, None] ** 2) / (2 * self.width_deg**2))
 
     def root(self, stack: NDArray) -> NDArray[np.float64]:
-        """Square root of the covariance times each image (n, height, width)."""
+        """Multiply each image (n, height, width) by the square root of the covariance."""
         sigma = (self.smoothness_deg / self.geometry.dy, self.smoothness_deg / self.geometry.dx)
         return np.asarray(
             gaussian_filter(stack * self._window, (0, *sigma), mode="constant", truncate=3)
@@ -68,21 +68,21 @@ class _Prior:
         return np.asarray(local @ local.T, dtype=float)
 
     def times(self, image: NDArray) -> NDArray[np.float64]:
-        """Covariance times one image (height, width)."""
+        """Multiply an image (height, width) by the covariance."""
         sigma = (self.smoothness_deg / self.geometry.dy, self.smoothness_deg / self.geometry.dx)
         half = self.root(image[None])[0]
         return np.asarray(gaussian_filter(half, sigma, mode="constant", truncate=3) * self._window)
 
 
 class LnFitter:
-    """Fits chunks of jobs; keeps the inner products of places that were met before.
+    """Fit chunks of jobs; inner products are cached by position.
 
     Parameters
     ----------
     images : ndarray, shape (images, height, width)
         Luminance in [0, 1].
     weights : ndarray, shape (images,)
-        Weight of each image in the loss: its trials over their mean number.
+        Weight of each image in the loss: its number of trials divided by the mean number.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LnFitter:
         return self._kernels[key]
 
     def __call__(self, jobs: Jobs) -> Fits:
-        """Fit every job: width of the prior by leave-one-out, penalty by inner folds."""
+        """Fit every job: prior width by leave-one-out, penalty by inner folds."""
         n_images = jobs.train.shape[1]
         z = np.zeros((len(jobs), n_images, _COMPONENTS), np.float32)
         bases = []
@@ -156,7 +156,7 @@ class LnFitter:
         return best[1], best[2]
 
     def _state(self, jobs: Jobs, i: int, width: float, dual: NDArray) -> dict[str, Any]:
-        """Filter in pixels of a weight on each (centred) training image, and its offset."""
+        """Convert weights on (centred) training images to a filter in pixels and its offset."""
         train = jobs.train[i]
         centre = self._contrast[train].mean(axis=0)
         image = np.tensordot(dual, self._contrast[train] - centre, axes=1)
@@ -171,7 +171,7 @@ class LnFitter:
 def _fit(
     z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Weights and rectifiers of all jobs, inner folds and penalties in one batch.
+    """Fit weights and rectifiers of all jobs, inner folds and penalties in one batch.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def _fit(
     Returns
     -------
     predictions, weights, offset, baseline, scale
-        Of each job, at the penalty with the least error on inner held-out images.
+        Results of each job, at the penalty with the lowest error on inner held-out images.
     """
     n_jobs, _, components = z.shape
     inner = torch.where(train > 0, ((train > 0).cumsum(1) - 1) % _INNER_FOLDS, -1)
@@ -195,7 +195,7 @@ def _fit(
     shape = (n_jobs, len(folds), len(penalties))
     weight = torch.zeros(*shape, components, requires_grad=True)
     offset = torch.full(shape, 0.0, requires_grad=True)
-    # a neuron that the images hardly modulate starts at its mean, a tuned one near zero
+    # a weakly modulated neuron starts at its mean, a tuned one near zero
     level = (mean / scale - 1).clamp(min=0.13).expm1().log()
     baseline = level[:, None, None].expand(shape).clone().requires_grad_(True)
     parameters = [{"params": [weight]}, {"params": [offset, baseline]}]
@@ -214,7 +214,7 @@ def _fit(
     for _ in range(_STEPS):
         optimiser.zero_grad()
         rate = predict() + _TINY
-        # near the mean this is the squared error over the variance of the responses
+        # near the mean this is the squared error divided by the variance of the responses
         loss = ((rate - target * rate.log()) * unit * 2 * in_fold).sum(-1)
         (loss + penalties * (weight**2).sum(-1)).sum().backward()
         optimiser.step()

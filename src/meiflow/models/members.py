@@ -1,4 +1,4 @@
-"""The models a neuron's model is made of, each a torch module built from plain numbers."""
+"""Base models as torch modules, built from plain numbers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _FADED = 1e-30
 
 
 def without_subnormals(filters: Tensor) -> Tensor:
-    """The same filters, with zeros where they fade out: subnormal numbers slow every product."""
+    """The filters with subnormal numbers, which slow down products, set to zero."""
     return torch.where(filters.abs() < _FADED, 0.0, filters)
 
 
 class V1Member(nn.Module):
-    """V1 front end at one place, a linear readout, and a nonlinearity that stays positive."""
+    """V1 front end at one position, a linear readout, and a positive nonlinearity."""
 
     even: Tensor
     odd: Tensor
@@ -44,7 +44,7 @@ class V1Member(nn.Module):
         self.bias = nn.Parameter(torch.tensor(float(state["bias"])))
 
     def forward(self, contrast: Tensor) -> Tensor:
-        """Expected counts (batch,) of luminance less grey (batch, pixels)."""
+        """Expected counts (batch,) for contrast (luminance minus grey), (batch, pixels)."""
         channels = self.front_end.channels(
             contrast @ self.even.T,
             contrast @ self.odd.T,
@@ -71,7 +71,7 @@ class LnMember(nn.Module):
             setattr(self, name, nn.Parameter(torch.tensor(float(state[name]))))
 
     def forward(self, contrast: Tensor) -> Tensor:
-        """Expected counts (batch,) of luminance less grey (batch, pixels)."""
+        """Expected counts (batch,) for contrast (luminance minus grey), (batch, pixels)."""
         return rectified(contrast @ self.filter + self.offset, self.baseline, self.scale)
 
 
@@ -93,7 +93,7 @@ class GaborEnergyMember(nn.Module):
         self.floor = float(state["floor"])
 
     def forward(self, contrast: Tensor) -> Tensor:
-        """Expected counts (batch,) of luminance less grey (batch, pixels)."""
+        """Expected counts (batch,) for contrast (luminance minus grey), (batch, pixels)."""
         grid = self.grid.to(contrast.device)
         x, _ = gabor_energy.features(dict(self.p.items()), grid, contrast, self.scale)
         return torch.as_tensor(positive(x[:, 0] @ self.weight + self.bias, self.floor))
@@ -109,19 +109,19 @@ _KINDS: dict[str, type[nn.Module]] = {
 
 
 def build_member(state: State, geometry: Geometry) -> nn.Module:
-    """The module of a state that a fitter wrote; it takes luminance less grey, flat."""
+    """Build a module from the state written by a fitter; its input is flattened contrast."""
     return _KINDS[state["kind"]](state, geometry)
 
 
 class Mixture(nn.Module):
-    """Weighted sum of members.
+    """Weighted sum of base models (stacked ensemble).
 
     Parameters
     ----------
     states : list of dict
-        What the members are built from.
+        States from which the base models are built.
     weights : list of float
-        Not negative; members without weight are left out.
+        Non-negative weights; base models with zero weight are omitted.
     """
 
     def __init__(self, states: list[State], weights: list[float], geometry: Geometry) -> None:
@@ -132,7 +132,7 @@ class Mixture(nn.Module):
         self.members = nn.ModuleList(build_member(s, geometry) for s in self.states)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Expected counts (batch,) of luminance in [0, 1] (batch, [1,] height, width)."""
+        """Expected counts (batch,) for luminance in [0, 1], (batch, [1,] height, width)."""
         contrast = images.reshape(len(images), -1) - GREY
         parts = [w * m(contrast) for w, m in zip(self.weights, self.members, strict=True)]
         return torch.stack(parts).sum(0)

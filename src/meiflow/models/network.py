@@ -1,4 +1,4 @@
-"""A fitted neuron as a differentiable torch module, and its file."""
+"""A fitted neuron as a differentiable torch module, and its file format."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ _FORMAT = 2
 
 
 class NeuronModel(nn.Module):
-    """A neuron: images in, expected counts per presentation out.
+    """A fitted neuron, which maps images to expected counts per presentation.
 
     Parameters
     ----------
     geometry : Geometry
-        Grid of the images it takes.
+        Grid of the input images.
     x, y : float
-        Place of the receptive field, degrees.
+        RF position in degrees.
     states : list of dict
-        The members, as their fitters wrote them.
+        States of the base models, as written by their fitters.
     weights : list of float
-        Of the members.
+        Weights of the base models.
+
+    Attributes
+    ----------
+    mean_luminance : float or None
+        Mean luminance of the images to which it was fitted, if known.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class NeuronModel(nn.Module):
         super().__init__()
         self.geometry = geometry
         self.x, self.y = float(x), float(y)
+        self.mean_luminance: float | None = None
         self.mixture = Mixture(states, weights, geometry)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -53,15 +59,16 @@ class NeuronModel(nn.Module):
         Returns
         -------
         Tensor, shape (batch,)
-            Never negative, unless those of an own module or of a linear network are.
+            Non-negative, except for custom modules and linear networks.
         """
         if tuple(images.shape[-2:]) != self.geometry.shape:
             got = tuple(images.shape[-2:])
-            raise ValueError(f"images of {got} pixels; the model takes {self.geometry.shape}")
+            raise ValueError(f"images have {got} pixels; the model expects {self.geometry.shape}")
         return torch.as_tensor(self.mixture(images))
 
     def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:
         """Predictions for a stack of images (n, height, width), without gradients."""
+        images = np.asarray(images)
         with torch.no_grad():
             parts = [
                 self(torch.as_tensor(images[i : i + batch], dtype=torch.float32))
@@ -71,22 +78,22 @@ class NeuronModel(nn.Module):
 
 
 def save_model(model: NeuronModel, path: str | Path) -> None:
-    """Write a model; `load_model` and ``torch.load(weights_only=True)`` read it."""
+    """Write a model, to be read by `load_model` or ``torch.load(weights_only=True)``."""
     write_document(file_content(model.geometry, [_document(model)], one=True), path)
 
 
 def file_content(
     geometry: Geometry, documents: list[dict[str, Any]], *, one: bool
 ) -> dict[str, Any]:
-    """What the file of a neuron's model holds, or of its several models.
+    """Content of a file with one or several models of a neuron.
 
     Parameters
     ----------
     geometry : Geometry
     documents : list of dict
-        x_deg, y_deg, members and weights of each.
+        x_deg, y_deg, members and weights of each model.
     one : bool
-        Whether it is the file of a single model.
+        Whether the file contains a single model.
     """
     whole = [{"geometry": asdict(geometry)} | document for document in documents]
     return {"format": _FORMAT} | (whole[0] if one else {"models": whole})
@@ -96,26 +103,29 @@ def _document(model: NeuronModel) -> dict[str, Any]:
     return {
         "x_deg": model.x,
         "y_deg": model.y,
-        "members": model.mixture.states,
+        "base_models": model.mixture.states,
         "weights": model.mixture.weights,
     }
 
 
-def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) -> NeuronModel:
-    """Read a model that takes images on `geometry`; nothing in the file is executed.
+def load_model(
+    path: str | Path, geometry: Geometry | None = None, custom: str | None = None
+) -> NeuronModel:
+    """Read a neuron's model without executing anything in the file.
 
     Parameters
     ----------
     path : Path
-    geometry : Geometry
+    geometry : Geometry, optional
+        What the model's has to be; any if None.
     custom : str, optional
-        The ``model.custom`` of the configuration; a file that names another function, or one where
-        the configuration names none, is refused.
+        The ``model.custom`` of the configuration; a file that names a different function, or any
+        function if none is configured, is rejected.
 
     Raises
     ------
     MeiflowError
-        If the file is missing, damaged, of another format, or for images of another size.
+        If the file is missing, damaged, of another format, or for a different geometry.
 
     Examples
     --------
@@ -125,7 +135,7 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
     >>> linear |= {"offset": 0.0, "baseline": -20.0, "scale": 10.0}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(NeuronModel(screen, 0.0, 0.0, [linear], [1.0]), f"{folder}/model.pt")
-    ...     model = load_model(f"{folder}/model.pt", screen)
+    ...     model = load_model(f"{folder}/model.pt")
     >>> model.predict(np.stack([np.full((6, 8), 0.5), np.ones((6, 8))])).round(2)
     array([3.47, 6.57])
     """
@@ -133,9 +143,12 @@ def load_model(path: str | Path, geometry: Geometry, custom: str | None = None) 
 
 
 def build_models(
-    content: dict[str, Any], path: str | Path, geometry: Geometry, custom: str | None = None
+    content: dict[str, Any],
+    path: str | Path,
+    geometry: Geometry | None = None,
+    custom: str | None = None,
 ) -> list[NeuronModel]:
-    """The model or models of what `file_content` gives; see `load_model`."""
+    """Build the models from the output of `file_content`; see `load_model`."""
     try:
         if content["format"] != _FORMAT:
             raise KeyError("format")
@@ -143,41 +156,41 @@ def build_models(
         models = [_model(document, path, custom) for document in documents]
     except MeiflowError:
         raise
-    except Exception as error:  # a wrong document fails in many ways
+    except Exception as error:  # an invalid document fails in many ways
         if out_of_memory(error):
             raise
         raise damaged(path, error) from None
     for model in models:
-        if model.geometry != geometry:
+        if geometry is not None and model.geometry != geometry:
             raise MeiflowError(
-                f"{path}: is for images of {model.geometry}, not {geometry}; fit it anew with the "
-                "present configuration"
+                f"{path}: the model is for images with {model.geometry}, not {geometry}; fit it "
+                "again with the current configuration"
             )
     return models
 
 
 def refuse_strangers(members: list[State], path: str | Path, custom: str | None) -> None:
-    """Make sure that a file names no code but that of ``model.custom``.
+    """Check that a file refers to no code other than ``model.custom``.
 
     Raises
     ------
     MeiflowError
-        If it does: what a file alone names is never called.
+        If it does; code that is named only in a file is never called.
     """
     named = {str(s["spec"]) for s in members if s["kind"] == "custom"}
     if named - {custom}:
         raise MeiflowError(
-            f"{path}: was made with model.custom {', '.join(sorted(named))}, but the "
-            f"configuration has {custom}; fit the models again"
+            f"{path}: made with model.custom {', '.join(sorted(named))}, but the configuration "
+            f"has {custom}; fit the models again"
         )
 
 
 def _model(document: dict[str, Any], path: str | Path, custom: str | None) -> NeuronModel:
-    refuse_strangers(document["members"], path, custom)
+    refuse_strangers(document["base_models"], path, custom)
     return NeuronModel(
         Geometry(**document["geometry"]),
         document["x_deg"],
         document["y_deg"],
-        document["members"],
+        document["base_models"],
         document["weights"],
     ).eval()

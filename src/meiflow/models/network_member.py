@@ -1,4 +1,4 @@
-"""A convolutional network of one or several neurons."""
+"""A convolutional network for one or several neurons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Readout = PyramidReadout | GaussianReadout | FactorisedReadout
 
 
 def build_readout(network: Network, channels: int, neurons: int, shape: tuple[int, int]) -> Readout:
-    """The readout that the section ``model.network`` names.
+    """Build the readout named in the section ``model.network``.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def build_readout(network: Network, channels: int, neurons: int, shape: tuple[in
 
 
 class NeuronNetwork(nn.Module):
-    """Core, readout and ``mean * (ELU + 1)``, or ``mean * (readout + 1)`` where linear.
+    """Core, readout and ``mean * (ELU + 1)``, or ``mean * (readout + 1)`` if linear.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class NeuronNetwork(nn.Module):
     mean : Tensor, shape (neurons,)
         Mean training counts.
     contrast : float
-        RMS contrast of the training images, the unit of the input.
+        RMS contrast of the training images, used as the unit of the input.
     linear : bool
-        Leave out the ELU, as the notebook's code did: counts may be negative.
+        Omit the ELU, as in the notebook's code, so that counts may be negative.
     """
 
     mean: Tensor
@@ -64,7 +64,7 @@ class NeuronNetwork(nn.Module):
         self.register_buffer("mean", mean)
 
     def forward(self, contrast: Tensor) -> Tensor:
-        """Expected counts (batch, neurons) of luminance less grey (batch, height, width)."""
+        """Expected counts (batch, neurons) for contrast (batch, height, width)."""
         maps = self.core(contrast[:, None] / self.contrast)
         drive = self.readout(maps)
         return self.mean * ((drive if self.linear else elu(drive)) + 1)
@@ -78,23 +78,23 @@ def map_shape(geometry: Geometry) -> tuple[int, int]:
 def places_on_maps(
     x: Iterable[float], y: Iterable[float], geometry: Geometry, offset: float
 ) -> Tensor:
-    """Places in degrees as readouts take them: -1 to 1, the outermost pixels of a feature map.
+    """Convert positions in degrees to those of readouts, -1 to 1 over the feature map.
 
     Parameters
     ----------
     x, y : iterable of float
-        Degrees, y up.
+        Positions in degrees, y up.
     offset : float
-        Of the core (`StackedCore.offset`).
+        Shift of the core (`StackedCore.offset`).
 
     Returns
     -------
     Tensor, shape (neurons, 2)
-        x first, y downwards.
+        x and y, with y downwards; -1 and 1 are the outermost pixels.
     """
     row, column = np.array([geometry.to_pixels(*at) for at in zip(x, y, strict=True)]).T
     height, width = map_shape(geometry)
-    # pixel i of a map is the mean of pixels 2 i and 2 i + 1 of the image, and lies `offset` beside
+    # pixel i of a map is the mean of image pixels 2 i and 2 i + 1, shifted by `offset`
     place = [
         (pixel - 0.5 - offset) / max(size - 1, 1) - 1
         for pixel, size in ((column, width), (row, height))
@@ -103,7 +103,7 @@ def places_on_maps(
 
 
 def network_state(network: NeuronNetwork, neuron: int, config: Network) -> dict[str, Any]:
-    """What `NetworkMember` is built from: the core, and one neuron's part of the readout."""
+    """State of a `NetworkMember`: the core, and the readout of one neuron."""
 
     def copied(tensor: Tensor) -> Tensor:
         return tensor.detach().cpu().clone()
@@ -119,7 +119,7 @@ def network_state(network: NeuronNetwork, neuron: int, config: Network) -> dict[
 
 
 class NetworkMember(nn.Module):
-    """Mean of the networks of one neuron that were trained from different seeds."""
+    """Mean of a neuron's networks trained from different seeds."""
 
     def __init__(self, state: dict[str, Any], geometry: Geometry) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class NetworkMember(nn.Module):
         self.networks = nn.ModuleList(_rebuild(s, geometry) for s in state["networks"])
 
     def forward(self, contrast: Tensor) -> Tensor:
-        """Expected counts (batch,) of luminance less grey (batch, pixels)."""
+        """Expected counts (batch,) for contrast (luminance minus grey), (batch, pixels)."""
         images = contrast.reshape(-1, *self.shape)
         return torch.stack([network(images)[:, 0] for network in self.networks]).mean(0)
 

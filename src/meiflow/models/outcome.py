@@ -1,4 +1,4 @@
-"""Whose fit succeeded, and which neurons therefore have a model."""
+"""Outcome of the fits, and the neurons that therefore have a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame:
-    """Which fits succeeded.
+    """Table of which fits succeeded.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        neuron_id, fitted, reason: a fit has failed where the response is the same for all images,
-        or where a member of the model has a parameter or prediction that is not a number.
+        neuron_id, fitted, reason. A fit fails if the response is the same for all images, or if a
+        base model has a parameter or prediction that is not a number.
     """
     reasons = []
     fitted_sets = [*fitted.fold_states, fitted.states]
@@ -39,9 +39,9 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
             or not all(states[i][j] and _finite(states[i][j]) for states in fitted_sets)
         ]
         if np.ptp(means[:, i]) == 0:
-            reasons.append("its mean response is the same for all images")
+            reasons.append("the mean response is the same for all images")
         elif broken or not np.isfinite(fitted.weights[i]).all():
-            reasons.append(f"the fit of {' and '.join(broken) or 'the mixture'} broke off")
+            reasons.append(f"fitting {' and '.join(broken) or 'the stacking weights'} failed")
         else:
             reasons.append("")
     return pd.DataFrame(
@@ -54,7 +54,7 @@ def _finite(state: Any) -> bool:
 
 
 def _numbers(state: Any) -> Iterator[Any]:
-    """All numbers and arrays within a state."""
+    """All numbers and arrays in a state."""
     if isinstance(state, dict):
         for value in state.values():
             yield from _numbers(value)
@@ -66,14 +66,14 @@ def _numbers(state: Any) -> Iterator[Any]:
 
 
 def fitted_table(selection: pd.DataFrame, status: pd.DataFrame) -> pd.DataFrame:
-    """The selected neurons that have a model, and why the others have none.
+    """Table of the neurons that have a model, and why the others have none.
 
     Parameters
     ----------
     selection : DataFrame
         neuron_id, selected and reason of every neuron.
     status : DataFrame
-        As `outcomes` makes it.
+        Output of `outcomes`.
 
     Returns
     -------

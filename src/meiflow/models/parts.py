@@ -1,4 +1,4 @@
-"""Finished parts of a long fit, so that a killed run goes on where it was."""
+"""Finished parts of a long fit, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from meiflow.models.jobs import Fits, Jobs
 
 
 class Parts:
-    """A folder of fits under the fingerprint of everything they depend on.
+    """A folder of fits, named by a hash of everything they depend on.
 
     Parameters
     ----------
     folder : Path
     inputs : ndarray or str
-        What all fits depend on beside their jobs: images, configuration, version.
+        Inputs shared by all fits in addition to their jobs: images, configuration, version.
     """
 
     def __init__(self, folder: Path, *inputs: np.ndarray | str) -> None:
@@ -33,7 +33,7 @@ class Parts:
             self._stamp.update(value.encode() if isinstance(value, str) else value.tobytes())
 
     def keeping(self, name: str, fit: Callable[[Jobs], Fits]) -> Callable[[Jobs], Fits]:
-        """`fit`, but what was fitted before is read, and what is new is kept."""
+        """Wrap `fit` such that stored results are read and new ones are stored."""
 
         def fit_or_read(jobs: Jobs) -> Fits:
             digest = self._stamp.copy()
@@ -55,5 +55,5 @@ class Parts:
         return fit_or_read
 
     def clear(self) -> None:
-        """Remove all parts: what they led to is written."""
+        """Remove all parts, once the final result is written."""
         shutil.rmtree(self._folder, ignore_errors=True)

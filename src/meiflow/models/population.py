@@ -1,4 +1,4 @@
-"""Many neurons' models as one, each shown stimuli of its own or all shown the same."""
+"""Models of many neurons combined, each with separate stimuli or all with the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from meiflow.models.nonlinearity import positive
 def _filtered(contrast: Tensor, filters: Tensor) -> Tensor:
     """Outputs (neurons, batch, filters) of filters (neurons, filters, pixels).
 
-    Contrast is (neurons, batch, pixels), or (1, batch, pixels) where all see the same.
+    Contrast is (neurons, batch, pixels), or (1, batch, pixels) if shared by all neurons.
     """
     if len(contrast) == 1:
         outputs = contrast[0] @ filters.flatten(0, 1).T
@@ -101,7 +101,7 @@ class _GaborEnergyStack(nn.Module):
 
 
 class _Loop(nn.Module):
-    """Members that cannot be stacked, one after the other."""
+    """Base models that cannot be stacked, evaluated one after the other."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -121,12 +121,12 @@ def _key(member: nn.Module) -> object:
 
 
 class _Population(nn.Module):
-    """Members of all neurons, those of a kind stacked, and their weights.
+    """Base models of all neurons, stacked by kind, and their weights.
 
     Parameters
     ----------
     models : sequence of NeuronModel
-        All on the same geometry.
+        Models with the same geometry.
     """
 
     def __init__(self, models: Sequence[NeuronModel]) -> None:
@@ -134,7 +134,7 @@ class _Population(nn.Module):
         if not models:
             raise ValueError("a population needs at least one neuron")
         if any(m.geometry != models[0].geometry for m in models):
-            raise ValueError("the neurons' models take images of different sizes")
+            raise ValueError("the models of the neurons expect images of different sizes")
         self.neurons = len(models)
         self.geometry = models[0].geometry
         groups: dict[object, list[tuple[int, float, nn.Module]]] = {}
@@ -151,16 +151,16 @@ class _Population(nn.Module):
         self.weights = [torch.tensor([w for _, w, _ in group]) for group in groups.values()]
 
     def _contrast(self, images: Tensor, sets: int) -> Tensor:
-        """Luminance less grey (sets, images of a set, pixels); the first set comes first."""
+        """Contrast (sets, images per set, pixels) of images ordered by set."""
         if tuple(images.shape[-2:]) != self.geometry.shape:
             got = tuple(images.shape[-2:])
-            raise ValueError(f"images of {got} pixels; the model takes {self.geometry.shape}")
+            raise ValueError(f"images have {got} pixels; the model expects {self.geometry.shape}")
         if len(images) % sets:
-            raise ValueError(f"{len(images)} images cannot be dealt to {sets} neurons")
+            raise ValueError(f"{len(images)} images cannot be divided evenly among {sets} neurons")
         return images.reshape(sets, len(images) // sets, -1) - GREY
 
     def _responses(self, contrast: Tensor) -> Tensor:
-        """Of each neuron to its set, or all to the only set, (neurons, batch)."""
+        """Responses (neurons, batch) of each neuron to its set, or of all to a single set."""
         shape = (self.neurons, contrast.shape[1])
         total = torch.zeros(shape, dtype=contrast.dtype, device=contrast.device)
         groups = zip(self.stacks, self.rows, self.weights, self.whole, strict=True)
@@ -173,30 +173,29 @@ class _Population(nn.Module):
 
 
 class PairedModel(_Population):
-    """Neuron i responds to its own stimuli: the MEIs of a population in one batch.
+    """Each neuron responds to different stimuli, e.g. MEIs of a population in one batch.
 
     Parameters
     ----------
     models : sequence of NeuronModel
-        All on the same geometry.
+        Models with the same geometry.
     """
 
     def forward(self, images: Tensor) -> Tensor:
         """Responses (batch,) to images (batch, [1,] height, width).
 
-        The batch holds the same number of images for every neuron, those of the first neuron
-        first.
+        The batch contains the same number of images for every neuron, ordered by neuron.
         """
         return self._responses(self._contrast(images, self.neurons)).reshape(-1)
 
 
 class SharedModel(_Population):
-    """All neurons respond to the same stimuli: a search through images, once for all.
+    """All neurons respond to the same stimuli, e.g. to search images for all at once.
 
     Parameters
     ----------
     models : sequence of NeuronModel
-        All on the same geometry.
+        Models with the same geometry.
     """
 
     def forward(self, images: Tensor) -> Tensor:

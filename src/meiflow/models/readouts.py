@@ -1,4 +1,4 @@
-"""Readouts: feature maps in, one number per neuron and image out."""
+"""Readouts, which map feature maps to one number per neuron and image."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _BURT_ADELSON = (0.05, 0.25, 0.4, 0.25, 0.05)
 class PyramidReadout(nn.Module):
     """Spatial-transformer readout from all levels of a Laplacian pyramid.
 
-    Every neuron looks at one learned place, the same in all levels, so that it sees fine features
-    there and coarse ones around it (Sinz et al. 2018, Walker et al. 2019; the pyramid is that of
-    Burt & Adelson 1983).
+    Every neuron reads one learned position, the same at all levels, which gives fine features at
+    that position and coarse features around it (Sinz et al. 2018, Walker et al. 2019; the pyramid
+    is that of Burt & Adelson 1983).
 
     Parameters
     ----------
     channels, neurons : int
     scales : int
-        Number of band-pass levels; the low-pass rest is one more.
+        Number of band-pass levels, not including the low-pass residual.
     positive : bool
-        Whether weights are kept from being negative.
+        Whether weights are restricted to be non-negative.
     """
 
     kernel: Tensor
@@ -39,7 +39,7 @@ class PyramidReadout(nn.Module):
         self.register_buffer("kernel", torch.outer(row, row)[None, None], persistent=False)
 
     def levels(self, maps: Tensor) -> list[Tensor]:
-        """Laplacian pyramid of maps (batch, channels, height, width): fine to coarse."""
+        """Laplacian pyramid of maps (batch, channels, height, width), from fine to coarse."""
         channels = maps.shape[1]
         kernel = self.kernel.expand(channels, 1, 5, 5)
         found = []
@@ -54,12 +54,12 @@ class PyramidReadout(nn.Module):
         return [*found, maps]
 
     def features(self, maps: Tensor, place: Tensor) -> Tensor:
-        """All levels at places (neurons, 2) in [-1, 1]: (batch, neurons, channels x levels)."""
+        """All levels at positions (neurons, 2) in [-1, 1]: (batch, neurons, channels x levels)."""
         height, width = maps.shape[2:]
         pixels = (place.clamp(-1, 1) + 1) / 2 * place.new_tensor([width - 1, height - 1])
         sampled = []
         for k, level in enumerate(self.levels(maps)):
-            # pixel j of level k lies at pixel 2^k j of the finest
+            # pixel j of level k corresponds to pixel 2^k j of the finest level
             size = level.new_tensor([level.shape[3] - 1, level.shape[2] - 1]).clamp(min=1)
             own = 2 * pixels / 2**k / size - 1
             grid = own[None, :, None].expand(len(maps), -1, -1, -1)
@@ -74,7 +74,7 @@ class PyramidReadout(nn.Module):
 
 
 class GaussianReadout(nn.Module):
-    """One place per neuron, drawn from a learned Gaussian in training (Lurz et al. 2021)."""
+    """One position per neuron, drawn from a learned Gaussian in training (Lurz et al. 2021)."""
 
     def __init__(self, channels: int, neurons: int) -> None:
         super().__init__()
@@ -82,11 +82,11 @@ class GaussianReadout(nn.Module):
         self.log_sigma = nn.Parameter(torch.full((neurons, 2), -2.0))
         self.weight = nn.Parameter(torch.full((neurons, channels), 1e-3))
         self.bias = nn.Parameter(torch.zeros(neurons))
-        # of its own: networks that are trained side by side must not disturb each other
+        # a separate generator, so that networks trained in parallel do not affect each other
         self._noise = torch.Generator().manual_seed(0)
 
     def features(self, maps: Tensor, place: Tensor) -> Tensor:
-        """Maps at places (neurons, 2) in [-1, 1]: (batch, neurons, channels)."""
+        """Maps at positions (neurons, 2) in [-1, 1]: (batch, neurons, channels)."""
         grid = place[None].expand(len(maps), -1, -1)
         if self.training:
             noise = torch.randn(grid.shape, generator=self._noise).to(grid.device)
@@ -100,7 +100,7 @@ class GaussianReadout(nn.Module):
 
 
 class FactorisedReadout(nn.Module):
-    """A mask over space times weights over channels for every neuron (Klindt et al. 2017)."""
+    """A spatial mask times channel weights for every neuron (Klindt et al. 2017)."""
 
     def __init__(self, channels: int, neurons: int, shape: tuple[int, int]) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class FactorisedReadout(nn.Module):
         self.bias = nn.Parameter(torch.zeros(neurons))
 
     def start_at(self, place: Tensor, width: float = 0.15) -> None:
-        """Begin with a Gaussian mask about places (neurons, 2) in [-1, 1]."""
+        """Initialise with Gaussian masks around positions (neurons, 2) in [-1, 1]."""
         y, x = (torch.linspace(-1, 1, n) for n in self.shape)
         dx, dy = (
             x[None, None, :] - place[:, 0, None, None],
@@ -121,7 +121,7 @@ class FactorisedReadout(nn.Module):
         self.mask.data = mask / mask.sum((1, 2), keepdim=True)
 
     def features(self, maps: Tensor, place: Tensor) -> Tensor:
-        """Maps under the masks, which know their place: (batch, neurons, channels)."""
+        """Maps weighted by the masks, which contain the position: (batch, neurons, channels)."""
         return torch.einsum("bchw,nhw->bnc", maps, self.mask)
 
     def forward(self, maps: Tensor) -> Tensor:

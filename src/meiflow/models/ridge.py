@@ -1,4 +1,4 @@
-"""Ridge regression with its leave-one-out error in closed form, many responses at once."""
+"""Ridge regression with closed-form leave-one-out errors, for many responses at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _RELATIVE_FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Subtracts the mean of every feature and divides by its spread (training data only).
+    """Subtract the mean of every feature and divide by its spread (training data only).
 
-    Features that hardly vary are divided by a floor, so that noise is not blown up.
+    Features with little variance are divided by a floor, so that noise is not amplified.
     """
 
     mean: NDArray[np.float64]
@@ -41,7 +41,7 @@ class Spectrum:
 
     @classmethod
     def of(cls, features: NDArray) -> Spectrum:
-        """From centred features (images, n), whichever side is smaller; kernel / n."""
+        """Build from centred features (images, n), using the smaller side; kernel / n."""
         n_images, n_features = features.shape
         features = np.asarray(features, dtype=np.float64)
         if n_images <= n_features:
@@ -53,18 +53,18 @@ class Spectrum:
         return cls(vectors, values[keep])
 
     def left_out_errors(self, responses: NDArray, penalties: NDArray) -> NDArray[np.float64]:
-        """Sum of squared leave-one-out errors of every response under every penalty.
+        """Sum of squared leave-one-out errors of every response for every penalty.
 
         Parameters
         ----------
         responses : ndarray, shape (images, responses)
-            Centred.
+            Centred responses.
         penalties : ndarray, shape (penalties,)
 
         Returns
         -------
         ndarray, shape (penalties, responses)
-            The PRESS statistic (Allen 1974), with the intercept counted.
+            The PRESS statistic (Allen 1974), including the intercept.
         """
         projected = self.vectors.T @ responses
         squared = self.vectors**2
@@ -93,20 +93,20 @@ class Linear:
 def fit_reweighted(
     features: NDArray, response: NDArray, penalties: NDArray, reweightings: int
 ) -> Linear:
-    """Ridge regression of one response, made sparser by reweighting.
+    """Ridge regression of one response, made sparse by reweighting.
 
     After a ridge fit every feature is scaled by the square root of its relative weight and
-    the fit is repeated, so that few channels come to explain the response (FOCUSS,
-    Gorodnitsky & Rao 1997). The penalty of each pass has the least leave-one-out error.
+    the fit is repeated, so that few channels explain the response (FOCUSS, Gorodnitsky &
+    Rao 1997). The penalty of each pass is chosen by leave-one-out error.
 
     Parameters
     ----------
     features : ndarray, shape (images, n)
     response : ndarray, shape (images,)
     penalties : ndarray
-        Candidates, in units of the mean squared feature.
+        Candidate penalties, in units of the mean squared feature.
     reweightings : int
-        0 is plain ridge.
+        Number of reweighting passes; 0 is plain ridge regression.
     """
     standardise = Standardiser.of(features)
     standard = standardise(features)

@@ -1,18 +1,18 @@
-"""How well predictions agree with recorded counts, against what noise allows."""
+"""Agreement of predictions with recorded counts, relative to the noise ceiling."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FEV_FLOOR = 0.15
 
 
 @dataclass(frozen=True)
 class Score:
-    """Agreement of one model with one neuron; see `score_prediction`."""
+    """Scores of a model for a neuron; see `score_prediction`."""
 
     cc_abs: float
     cc_norm: float
@@ -40,15 +40,15 @@ def score_prediction(
         Predicted and measured mean counts.
     repeats : ndarray, shape (images,)
     signal, noise_variance, fev : float
-        Of the neuron, from `meiflow.selection.reliability.signal_power`.
+        Values of the neuron from `meiflow.selection.reliability.signal_power`.
 
     Returns
     -------
     Score
-        ``cc_abs`` Pearson correlation with the means; ``cc_norm = cov / sqrt(signal *
+        ``cc_abs`` is the Pearson correlation with the means; ``cc_norm = cov / sqrt(signal *
         var(prediction))`` (Schoppe et al. 2016), NaN without signal; ``cc_max`` the ceiling
         of ``cc_abs``; ``feve = 1 - (MSE - noise) / (total - noise)`` over trials (Cadena et
-        al. 2019), NaN where fev < 0.15. Constant predictions have no correlation: NaN.
+        al. 2019), NaN if fev < 0.15. Correlations of constant predictions are NaN.
 
     Examples
     --------
@@ -71,12 +71,12 @@ def score_prediction(
     cc_abs = covariance / np.sqrt(variance * spread) if varies and spread > 0 else np.nan
     cc_norm = covariance / np.sqrt(variance * signal) if varies and signal > 0 else np.nan
     cc_max = np.sqrt(signal / spread) if signal > 0 and spread > 0 else np.nan
-    # The error of single trials is that of their mean plus the noise about it.
+    # The error of single trials is that of their mean plus the noise around it.
     weights = repeats / repeats.sum()
     error = float((weights * (means - prediction) ** 2).sum())
     grand = float((weights * means).sum())
     explainable = float((weights * (means - grand) ** 2).sum())
-    # Both still hold the noise of the means themselves, noise / repeats.
+    # Both include the noise of the means, noise / repeats.
     left = noise_variance * len(repeats) / repeats.sum()
     feve = np.nan
     if fev >= FEV_FLOOR and explainable > left:
@@ -84,12 +84,35 @@ def score_prediction(
     return Score(float(cc_abs), float(cc_norm), float(cc_max), float(feve))
 
 
+def chance_level(control: ArrayLike) -> float:
+    """Correlation that one in twenty of the shuffled controls exceeds.
+
+    Parameters
+    ----------
+    control : array_like, shape (neurons,)
+        ``cc_abs`` of the controls of a session; those that are not defined do not count.
+
+    Returns
+    -------
+    float
+        The 95th percentile; 0 without a control.
+
+    Examples
+    --------
+    >>> round(chance_level(np.arange(101) / 100), 3)
+    0.95
+    """
+    known = np.asarray(control, dtype=float)
+    known = known[np.isfinite(known)]
+    return float(np.quantile(known, 0.95)) if len(known) else 0.0
+
+
 def correlation_interval(
     prediction: NDArray, means: NDArray, rng: np.random.Generator, draws: int = 1000
 ) -> tuple[float, float]:
-    """Bootstrap interval (95 %, percentiles, images drawn anew) of the correlation ``cc_abs``.
+    """95 % percentile bootstrap interval over images of the correlation ``cc_abs``.
 
-    NaN where either is constant.
+    NaN if either is constant.
 
     Examples
     --------

@@ -1,15 +1,16 @@
-"""Find every neuron's place, exhaustively and in closed form.
+"""Find the RF position of every neuron, exhaustively and in closed form.
 
-A ridge readout of the V1 front end is tried at every place of a grid, on the training images of
-every fold and on all images; so is every single Gabor channel, which gives the Gabor-energy model
-its starts. Choosing a place on the images that are then scored would flatter a model (untuned
-neurons reach correlations of 0.4 that way).
+A ridge readout of the V1 front end is evaluated at every position of a grid, on the training images
+of every fold and on all images. Single Gabor channels are evaluated as well, to initialise the
+Gabor-energy model. Choosing a position on images that are later scored would bias the scores
+(untuned neurons then reach correlations of 0.4).
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,39 +21,38 @@ from meiflow.models.front_end import FrontEnd, feature_maps, search_places
 from meiflow.models.ridge import Spectrum, Standardiser
 from meiflow.progress import track
 
-# The simple cells of a pair in the order of its channels, and its complex cell, as phases.
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Phases of the simple cells of a pair in channel order, and of its complex cell.
 _PHASES = np.array([0.0, 180.0, 90.0, 270.0, 0.0])
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the search found the neurons.
+    """RF positions found by the search.
 
     Parameters
     ----------
     x, y : ndarray, shape (subsets, responses)
-        Best place on the images of each subset, degrees.
+        Best position in degrees for the images of each subset.
     starts : ndarray, shape (subsets, responses, starts, 5)
-        Gabors that correlate best with the responses, of different orientations: x, y, wavelength
-        in degrees of visual angle, orientation, phase in degrees.
-    score : ndarray, shape (rows, columns, responses)
-        Best leave-one-out R2 at every place, on the last subset.
-    grid_x, grid_y : ndarray
-        Degrees of the searched columns and rows.
+        Gabors of different orientations that correlate best with the responses: x, y, wavelength
+        in degrees of visual angle, orientation and phase in degrees.
+    score : DataArray, dims (y_deg, x_deg, response)
+        RF map: best leave-one-out R2 at every position, for the last subset.
     """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     starts: NDArray[np.float64]
-    score: NDArray[np.float32]
-    grid_x: NDArray[np.float64]
-    grid_y: NDArray[np.float64]
+    score: xr.DataArray
 
 
 def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Indices of the held-out images of each fold: a random partition of nearly equal parts.
 
-    Folds are over images, so repeats of one image never straddle a split.
+    Folds are over images, so that repeats of an image are never split between folds.
     """
     order = rng.permutation(n_images)
     return [np.sort(part) for part in np.array_split(order, min(folds, n_images))]
@@ -61,7 +61,7 @@ def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDA
 def _ridge_scores(
     features: NDArray, responses: NDArray, subsets: list[NDArray], penalties: NDArray
 ) -> NDArray[np.float32]:
-    """Best leave-one-out R2 per subset, column and response: (subsets, columns, responses)."""
+    """Best leave-one-out R2, shape (subsets, columns, responses)."""
     scores = np.empty((len(subsets), len(features), responses.shape[1]), np.float32)
     for column, at_place in enumerate(features):
         for s, subset in enumerate(subsets):
@@ -77,17 +77,17 @@ def _ridge_scores(
 def _gabor_scores(
     features: NDArray, responses: NDArray, subsets: list[NDArray], orientations: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Best correlation of one Gabor channel with each response, by orientation.
+    """Best correlation of a single Gabor channel with each response, by orientation.
 
     Returns
     -------
     score, index : ndarray, shape (subsets, orientations, responses)
-        ``index`` counts through (columns, channels of a pair, wavelengths).
+        ``index`` is a flat index into (columns, channels of a pair, wavelengths).
     """
     columns, n_images, _ = features.shape
     score = np.empty((len(subsets), orientations, responses.shape[1]), np.float32)
     index = np.empty(score.shape, np.int64)
-    # (columns, images, 5, wavelengths, orientations) with the orientation first
+    # (columns, images, 5, wavelengths, orientations), with the orientation moved first
     split = features.reshape(columns, n_images, len(_PHASES), -1, orientations)
     split = split.transpose(4, 1, 0, 2, 3).reshape(orientations, n_images, -1)
     for s, subset in enumerate(subsets):
@@ -109,7 +109,7 @@ def find_places(
     config: Model,
     threads: int,
 ) -> Places:
-    """Search every place for every response on every subset of the images.
+    """Search all positions for every response on every subset of the images.
 
     Parameters
     ----------
@@ -120,8 +120,10 @@ def find_places(
     subsets : list of ndarray of int
         Indices of training images.
     threads : int
-        Rows of places are searched in parallel; the result does not depend on it.
+        Rows of the grid are searched in parallel; the result does not depend on it.
     """
+    import xarray as xr
+
     front_end = FrontEnd.from_config(config)
     penalties = np.asarray(config.penalties)
     rows, columns = search_places(geometry, config.stride)
@@ -135,7 +137,7 @@ def find_places(
 
     with ThreadPoolExecutor(threads) as pool:
         maps = feature_maps(front_end, images, geometry, rows, columns)
-        found = list(track(pool.map(at_row, maps), "searching places", len(rows)))
+        found = list(track(pool.map(at_row, maps), "searching RF positions", len(rows)))
     scores = np.stack([f[0] for f in found], axis=1)
     flat = scores.reshape(len(subsets), -1, responses.shape[1])
     row, column = np.divmod(flat.argmax(axis=1), len(columns))
@@ -156,4 +158,6 @@ def find_places(
     starts = np.stack(
         [x[where], y[chosen(at[0])], wavelengths[wavelength], angle, _PHASES[channel]], axis=-1
     )
-    return Places(x[column], y[row], starts.transpose(0, 2, 1, 3), scores[-1], x, y)
+    axes = ("y_deg", "x_deg", "response")
+    score = xr.DataArray(scores[-1], {"y_deg": y, "x_deg": x}, axes)
+    return Places(x[column], y[row], starts.transpose(0, 2, 1, 3), score)

@@ -12,25 +12,25 @@ from meiflow.models.scores import correlation_interval, score_prediction
 from meiflow.selection.reliability import Groups, SignalPower, signal_power
 from meiflow.tables.counts import Trials
 
-# Its predictions differ only between folds, so that their correlation is an artefact.
+# Its predictions differ only between folds, so their correlation is an artefact.
 CONSTANT = "mean"
 
 
 def image_weights(repeats: NDArray) -> NDArray[np.float64]:
-    """Trials of each image over their mean number, shape (images,)."""
+    """Number of trials of each image divided by the mean number, shape (images,)."""
     return np.asarray(repeats / repeats.mean())
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores predictions of the neurons of a session.
+    """Score predictions for the neurons of a session.
 
     Parameters
     ----------
     repeats : ndarray, shape (images,)
     power : SignalPower
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     """
 
     repeats: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Scorer:
 
     @classmethod
     def of(cls, shown: Trials, seed: int) -> Scorer:
-        """From the trials of images (blank trials left out)."""
+        """Build from the trials of images (without blanks)."""
         groups = Groups.of(shown.image_ids)
         return cls(groups.repeats, signal_power(shown.counts, groups), seed)
 
@@ -52,7 +52,7 @@ class Scorer:
         folds: int,
         parameters: int,
     ) -> dict[str, object]:
-        """Scores of one model of the neuron in `column`: a row of scores.csv."""
+        """Scores of a model of the neuron in `column`, as a row of scores.csv."""
         score = score_prediction(
             prediction,
             means,
@@ -75,6 +75,22 @@ class Scorer:
         }
 
 
+def predicted_responses(model: str, means: NDArray, shuffled: NDArray) -> NDArray:
+    """The responses that a model was fitted to and is scored against.
+
+    The control learned from shuffled responses. Scored against the measured ones it would be near
+    zero even if the procedure leaked, and would control nothing.
+
+    Parameters
+    ----------
+    model : str
+        A key of `meiflow.models.cross_validate.Fitted.predictions`.
+    means, shuffled : ndarray, shape (images, neurons)
+        Measured mean counts, and those shuffled over the images.
+    """
+    return shuffled if model.endswith("_shuffled") else means
+
+
 def fold_scores(
     neuron_ids: list[str],
     predictions: dict[str, NDArray],
@@ -82,12 +98,12 @@ def fold_scores(
     shuffled: NDArray,
     held_out: list[NDArray],
 ) -> pd.DataFrame:
-    """Correlation with the mean responses within every fold: neuron_id, model, fold, cc_abs."""
+    """Correlation with the mean responses in every fold: neuron_id, model, fold, cc_abs."""
     rows = []
     for model, predicted in predictions.items():
         if model == CONSTANT:
             continue
-        target = shuffled if model.endswith("_shuffled") else means
+        target = predicted_responses(model, means, shuffled)
         for fold, test in enumerate(held_out):
             p, m = predicted[test] - predicted[test].mean(0), target[test] - target[test].mean(0)
             norm = np.sqrt((p**2).sum(0) * (m**2).sum(0))

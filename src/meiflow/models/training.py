@@ -1,5 +1,6 @@
-"""Train a network by gradient: Poisson loss (squared error if its output is linear), early
-stopping on images held out.
+"""Train networks by gradient descent, with early stopping on held-out images.
+
+The loss is Poisson, or the squared error if the output is linear.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ from torch import Tensor
 from meiflow.config.sections import Network
 from meiflow.errors import MeiflowError
 from meiflow.models.network_member import NeuronNetwork
-from meiflow.progress import say
+from meiflow.progress import logger
 
 _TINY = 1e-4
 _LEAST = 0.05
-_SAY_EVERY = 10
+_LOG_EVERY = 10
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Course of a training.
+    """Course of training.
 
     Parameters
     ----------
     loss : ndarray, shape (epochs,)
-        Poisson loss on the training images, per trial and neuron, in units of the mean count; of
-        a network with linear output the squared error.
+        Poisson loss on the training images, per trial and neuron, in units of the mean count; for
+        networks with linear output the squared error.
     correlation : ndarray, shape (epochs,)
-        With the responses to the images held out for stopping, mean over neurons.
+        Correlation for the images held out for early stopping, mean over neurons.
     best : int
-        Epoch whose weights were kept.
+        Epoch whose weights are kept.
     """
 
     loss: NDArray[np.float64]
@@ -42,7 +43,7 @@ class Trace:
 
 
 def device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
+    """CUDA if available, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -54,14 +55,14 @@ def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -
     rate, response : Tensor, shape (images, neurons)
         Expected and mean counts.
     weight : Tensor, shape (images,)
-        Trials of each image over their mean number.
+        Number of trials of each image divided by the mean number.
     mean : Tensor, shape (neurons,)
-        Mean training counts; a neuron that hardly fires counts as if it fired `_LEAST` times.
+        Mean training counts, with a minimum of `_LEAST` for neurons that hardly fire.
 
     Returns
     -------
     Tensor
-        Scalar; it depends neither on the size of the batch nor on the number of neurons.
+        Scalar, which depends neither on the batch size nor on the number of neurons.
     """
     loss = (rate - response * (rate + _TINY).log()) / mean.clamp(min=_LEAST)
     return (weight[:, None] * loss).mean(1).sum() / weight.sum()
@@ -70,7 +71,7 @@ def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -
 def squared_error(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
     """Half the squared error in units of each neuron's mean count, for rates of any sign.
 
-    Parameters as of `poisson_loss`, whose curvature at the mean count it has.
+    Parameters as for `poisson_loss`; the curvature at the mean count is the same.
     """
     loss = ((rate - response) / mean.clamp(min=_LEAST)) ** 2 / 2
     return (weight[:, None] * loss).mean(1).sum() / weight.sum()
@@ -97,21 +98,21 @@ def train(
     core_rate: float = 1.0,
     label: str = "training",
 ) -> Trace:
-    """Train a network in place; its best epoch is restored.
+    """Train a network in place, and restore its best epoch.
 
     Parameters
     ----------
     contrast : Tensor, shape (images, height, width)
-        Training images, luminance less grey.
+        Contrast of the training images (luminance minus grey).
     responses : Tensor, shape (images, neurons)
         Mean counts.
     weights : Tensor, shape (images,)
     stopping : Tensor of bool, shape (images,)
-        Images that decide when to stop, and are not learned from.
+        Images used for early stopping but not for fitting.
     seed : int
-        Of the order of the images.
+        Seed for the order of the images.
     core_rate : float
-        Learning rate of the core, relative to that of the readout; 0 leaves the core as it is.
+        Learning rate of the core, relative to that of the readout; 0 keeps the core fixed.
     """
     on = device()
     network.to(on)
@@ -127,14 +128,14 @@ def train(
     learn = torch.nonzero(~stopping)[:, 0]
     if len(learn) < 2:
         raise MeiflowError(
-            f"a network cannot learn from {len(learn)} image(s); leave the members scratch, shared "
-            "and pretrained out, or give it more images"
+            f"a network cannot be trained on {len(learn)} image(s); remove scratch, shared and "
+            "pretrained from model.members, or provide more images"
         )
     losses, correlations = [], []
     best, best_epoch, best_state, waited = -np.inf, 0, None, 0
     for epoch in range(config.epochs):
         order = learn[torch.randperm(len(learn), generator=order_of)]
-        # a last batch of one image would have no variance to normalise by
+        # a last batch with a single image would have no variance for normalisation
         batches = [b for b in order.split(config.batch) if len(b) > 1]
         losses.append(_epoch(network, contrast, responses, weights, batches, optimiser, core_rate))
         network.eval()
@@ -146,12 +147,14 @@ def train(
             best_state = {k: v.detach().clone() for k, v in network.state_dict().items()}
         else:
             waited += 1
-        if (epoch + 1) % _SAY_EVERY == 0:
-            say(f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}")
+        if (epoch + 1) % _LOG_EVERY == 0:
+            logger.info(
+                f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}"
+            )
         if waited > config.patience:
             if optimiser.param_groups[0]["lr"] < rate:
                 break
-            # once more from the best, with smaller steps (Walker et al. 2019)
+            # continue once from the best epoch with smaller steps (Walker et al. 2019)
             for group in optimiser.param_groups:
                 group["lr"] /= 5
             waited = 0
@@ -172,11 +175,11 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     core_rate: float,
 ) -> float:
-    """Learn from every batch once; return the mean loss."""
+    """Train on every batch once; return the mean loss."""
     loss_of = squared_error if network.linear else poisson_loss
     network.train()
     if core_rate < 1:
-        # what a pretrained core knows of the mean and spread of its features stays
+        # keep the feature mean and spread of a pretrained core
         network.core.eval()
     total = 0.0
     for batch in batches:

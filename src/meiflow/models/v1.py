@@ -1,4 +1,4 @@
-"""V1 front end at one place, read out in closed form."""
+"""V1 front end at one position, with a closed-form readout."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from meiflow.models.ridge import fit_reweighted
 
 
 class V1Fitter:
-    """Fits chunks of jobs; see `meiflow.models.ln.LnFitter`."""
+    """Fit chunks of jobs; see `meiflow.models.ln.LnFitter`."""
 
     def __init__(self, images: NDArray, geometry: Geometry, config: Model) -> None:
         self._images, self._geometry, self._config = images, geometry, config
         self._front_end = FrontEnd.from_config(config)
 
     def __call__(self, jobs: Jobs) -> Fits:
-        """Ridge readout of the channels at each job's place."""
+        """Fit a ridge readout of the channels at the RF position of each job."""
         predictions = np.empty(jobs.train.shape)
         states = []
         for i, (x, y) in enumerate(zip(jobs.x, jobs.y, strict=True)):

@@ -1,4 +1,4 @@
-"""The columns of summary.csv as a reader wants them named."""
+"""Headings and explanations of the columns of summary.csv."""
 
 from __future__ import annotations
 
@@ -7,41 +7,53 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-# Shown first, in this order, where the summary has them; the rest on demand.
+# StimulusParameters first, in this order, if the summary contains them; the others on request.
 _FIRST = {
     "neuron_id": ("neuron", "unit id"),
-    "trusted": ("trust", "whether the MEI can be believed"),
-    "expected_fraction": ("expected drive", "expected drive of the MEI over the best possible"),
-    "model_holds": ("model holds", "held-out correlation above the shuffled controls"),
+    "trusted": ("trust", "whether the MEI can be trusted"),
+    "expected_fraction": (
+        "expected drive",
+        "expected drive of the MEI divided by the maximal drive",
+    ),
+    "model_above_chance": ("above chance", "held-out correlation above the shuffled controls"),
     "cc_norm_model": (
         "CC norm",
-        "of the model on held-out images, noise removed; above 1 by chance",
+        "noise-corrected correlation of the model on held-out images; may exceed 1 by chance",
     ),
-    "cc_norm_low": ("CC norm, low end", "of its 95 % interval"),
-    "fold_agreement": ("agreement", "of models of other images on the MEI, 0 to 1"),
+    "cc_norm_low": ("CC norm, lower end", "lower end of the 95 % interval of CC norm"),
+    "fold_agreement": (
+        "agreement",
+        "fraction of their own optimum that fold models reach with the MEI",
+    ),
     "oracle": ("oracle", "reliability: jackknife oracle correlation"),
-    "mei_over_best_gabor": ("MEI / Gabor", "predicted count over that to the best Gabor"),
+    "mei_over_best_gabor": (
+        "MEI / Gabor",
+        "predicted count for the MEI divided by that for the best Gabor",
+    ),
     "mei_over_windowed_natural": (
         "MEI / natural, windowed",
-        "predicted count over that to the best natural image seen through the MEI's mask",
+        "predicted count for the MEI divided by that for the best natural image in the MEI's mask",
     ),
     "mei_over_best_natural": (
         "MEI / natural, whole",
-        "predicted count over that to the best whole image at the same RMS contrast",
+        "predicted count for the MEI divided by that for the best whole image at equal contrast",
     ),
-    "mei_orientation_deg": ("orientation (deg)", "of the MEI, direction of modulation"),
+    "mei_orientation_deg": ("orientation (deg)", "orientation of the MEI: direction of modulation"),
     "mei_peak_frequency_cpd": ("frequency (c/deg)", "spatial frequency of the MEI"),
-    "mei_size_deg": ("size (deg)", "diameter of a disc as large as the MEI's mask"),
-    "cell_type": ("cell type", "simple or complex, of the model, by F1/F0"),
+    "mei_size_deg": ("size (deg)", "diameter of a disc with the area of the MEI's mask"),
+    "cell_type": ("cell type", "simple or complex, by F1/F0 of the model"),
     "kind": ("simulated as", "kind of the simulated neuron"),
-    "mei_true_fraction": ("true drive", "of the MEI over the best possible, closed loop"),
+    "mei_true_fraction": (
+        "true drive",
+        "closed loop: true drive of the MEI divided by the maximal drive",
+    ),
 }
 KINDS = ("kind", "cell_type")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: its name in summary.csv, its heading, what it is."""
+    """A column of the table: its name in summary.csv, heading and meaning."""
 
     name: str
     label: str
@@ -51,7 +63,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, what is sorted by, and whether that is a number."""
+    """A cell of the table: the text shown, and the value used for sorting."""
 
     text: str
     value: str
@@ -78,7 +90,7 @@ def number(value: object, digits: int = 2) -> str:
 
 
 def cell(name: str, value: object) -> Cell:
-    """One cell: text for people, a value for the sorting."""
+    """One cell: the text shown, and the value used for sorting."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return Cell("–", "")
     if isinstance(value, bool | np.bool_):

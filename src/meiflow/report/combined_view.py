@@ -1,4 +1,4 @@
-"""What the page of all sessions is given: no markup, no reading of files."""
+"""Data for the report of all sessions: no markup, no file access."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from meiflow.report.trust import Calibration, Trust, precision_text, surest_firs
 SHOWN = 24  # MEIs in the gallery
 _KEYS = ["session_id", "neuron_id", "area"]
 _DRAWN = [*CUMULATIVE, "mei_orientation_deg", "mei_x_deg", "mei_y_deg"]
-_MEANT = "MEIs of models that are not better than chance are left out."
-_CALCULATED = "Each session counts once; interval: 95 %, by drawing whole sessions again."
+_MEANT = "MEIs of models that are not better than chance are excluded."
+_CALCULATED = "Each session counts once; 95 % intervals from a bootstrap over whole sessions."
 
 
 @dataclass(frozen=True)
 class Card:
-    """A neuron of the gallery."""
+    """A neuron in the gallery."""
 
     session: str
     neuron: str
@@ -43,7 +43,7 @@ class Card:
 
 @dataclass(frozen=True)
 class CombinedView:
-    """The whole page as data; `rows` are the neurons as `columns` name them, for the script."""
+    """All data shown on the page; `rows` are the neurons for the script, ordered as `columns`."""
 
     title: str
     simulated: bool
@@ -65,7 +65,7 @@ class CombinedView:
 
 
 def gallery_rows(neurons: pd.DataFrame) -> pd.DataFrame:
-    """Whose MEIs are shown: the surest, but of each session no more than its fair share."""
+    """Neurons in the gallery: the most confident ones, with an equal share for each session."""
     share = max(2, -(-SHOWN // neurons["session_id"].nunique()))
     rows = surest_first(neurons)
     return rows[rows.groupby("session_id").cumcount() < share].head(SHOWN)
@@ -85,7 +85,7 @@ def figures_of(
     ----------
     data : Combined
     values, estimates : DataFrame
-        Of `meiflow.combined.estimates`.
+        Tables made by `meiflow.combined.estimates`.
     images : list of ndarray
         MEIs of `gallery_rows`.
     geometry : Geometry
@@ -117,32 +117,32 @@ def build_view(
     calibration: Calibration | None,
     left_out: list[str],
 ) -> CombinedView:
-    """Gather what the page shows.
+    """Collect the data shown on the page.
 
     Parameters
     ----------
     data : Combined
     title, source : str
     figures : dict of str to Figure
-        As `figures_of` makes them.
+        Output of `figures_of`.
     numbers : dict of str to DataFrame
-        What is behind ``areas`` (``values`` and ``estimates``).
+        Data shown in ``areas`` (``values`` and ``estimates``).
     images : list of ndarray
         MEIs of `gallery_rows`.
     calibration : Calibration or None
     left_out : list of str
-        What to say of sessions that were not chosen.
+        Sentences about sessions that were not chosen.
     """
     neurons = data.neurons
     columns = columns_of(neurons.drop(columns=["session_id", "area"]))
     own = [
         Column("session_id", "session", "results folder", first=True),
         columns[0],
-        Column("area", "area", "of the unit's channel", first=True),
+        Column("area", "area", "area of the unit's channel", first=True),
     ]
     columns = [*own, *columns[1:]]
     table = surest_first(neurons)[[column.name for column in columns]]
-    # a round MEI has no orientation to show
+    # a round MEI has no orientation
     round_ones = ~(table["mei_symmetry_1"] >= ORIENTED)
     table["mei_orientation_deg"] = table["mei_orientation_deg"].mask(round_ones)
     trusts = [trust_of(row) for row in neurons.to_dict("records")]
@@ -176,7 +176,7 @@ def build_view(
 
 
 def _value(value: Any) -> Any:
-    """A cell as the script gets it: short, and nothing that JSON does not know."""
+    """A cell for the script: rounded, and representable in JSON."""
     if value is None or value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
         return None
     if isinstance(value, bool | np.bool_):
@@ -187,7 +187,7 @@ def _value(value: Any) -> Any:
 
 
 def link(session: object, neuron: object = None) -> str:
-    """Address of a session's report, or of a neuron in it, from the folder of the page."""
+    """Link to a session's report, or to a neuron in it, relative to the page."""
     page = f"../{quote(str(session))}/report.html"
     return page if neuron is None else f"{page}#neuron-{quote(str(neuron))}"
 
@@ -203,7 +203,7 @@ def _card(row: dict[Any, Any], image: NDArray) -> Card:
         neuron=neuron,
         link=link(session, neuron),
         picture=picture_uri(image),
-        alt=f"MEI of neuron {neuron} of session {session}",
+        alt=f"MEI of neuron {neuron} in session {session}",
         trust=trust_of(row),
         text=f"{_area(row)}; CC norm {number(row['cc_norm_model'])}",
     )
@@ -217,45 +217,47 @@ def _session(row: dict[Any, Any]) -> dict[str, Any]:
 def _funnel(data: Combined) -> list[Stage]:
     table = data.sessions
     left = int((table["modelled"] > 0).sum())
-    meaning = f"in {len(table)} sessions; in the areas, passing the quality filters"
+    meaning = f"in {len(table)} sessions; in the chosen areas, passing the quality filters"
     stages = [
         Stage(int(table["units"].sum()), "units", meaning),
-        Stage(int(table["selected"].sum()), "selected", "section selection of the configuration"),
+        Stage(int(table["selected"].sum()), "selected", "criteria of the section selection"),
         Stage(int(table["modelled"].sum()), "have a model", f"in {left} sessions"),
     ]
-    if "model_holds" in table:
+    if "model_above_chance" in table:
         held = "held-out correlation above the shuffled controls of their session"
-        stages.append(Stage(int(table["model_holds"].sum()), "model better than chance", held))
+        stages.append(
+            Stage(int(table["model_above_chance"].sum()), "model better than chance", held)
+        )
     if "trusted" in table:
         sessions = int((table["trusted"] > 0).sum())
-        told = f"the MEI can be expected to drive the neuron; in {sessions} sessions"
-        stages.append(Stage(int(table["trusted"].sum()), "trusted", told))
+        meaning = f"the MEI is expected to drive the neuron; in {sessions} sessions"
+        stages.append(Stage(int(table["trusted"].sum()), "trusted", meaning))
     return stages
 
 
 def _believe(data: Combined, estimates: pd.DataFrame, calibration: Calibration | None) -> list[str]:
     lines = [
-        "The neurons of a session share an animal, a screen and its drifts: they are not "
-        "independent. Every session therefore has one value of each measure, its median or share "
-        "over neurons. What stands for all is the mean over sessions; its 95 % interval comes "
-        "from drawing whole sessions again (percentile bootstrap)."
+        "The neurons of a session share an animal, a screen and slow drifts, and are not "
+        "independent. Each session therefore contributes one value per measure, the median over "
+        "its neurons or a fraction of them. Overall values are means over sessions; their 95 % "
+        "intervals are a percentile bootstrap over whole sessions."
     ]
     sessions = data.neurons["session_id"].nunique()
     if sessions < FEWEST:
-        lines.append(f"There are {sessions} sessions with a model: too few for an interval.")
+        lines.append(f"With only {sessions} sessions with a model, no interval is given.")
     elif sessions < 2 * FEWEST:
-        lines.append(f"With {sessions} sessions such an interval is somewhat too narrow.")
+        lines.append(f"With only {sessions} sessions, these intervals are slightly too narrow.")
     if calibration is not None:
         lines.append(calibration.source)
     empty = data.sessions[data.sessions["modelled"] == 0]
     if len(empty):
         named = ", ".join(empty["session_id"])
-        lines.append(f"No neuron is left in {named}: the reason stands in the table of sessions.")
+        lines.append(f"No neurons remain in {named}; see the table of sessions for the reason.")
     return lines
 
 
 def _means(estimates: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """Each measure's mean over sessions with its interval, in one column for each area."""
+    """Mean over sessions of each measure with its interval, one column per area."""
     areas = list(estimates["area"].unique())
     lines = []
     for measure in MEASURES:
@@ -277,23 +279,24 @@ _WORDS = {
     "areas": (
         "By area",
         "Scores, trust, ratios, spatial frequency and size by area, one point per session",
-        "One point per session: the median over its neurons, or their share; larger with more "
-        f"neurons. Diamond and bar: mean over sessions. {_CALCULATED} {_MEANT} Ratios: predicted "
-        "count for the MEI over that for the other stimulus at the same mean and contrast.",
+        "One point per session: the median over its neurons, or a fraction of them; its size shows "
+        f"the number of neurons. Diamond and bar: mean over sessions. {_CALCULATED} {_MEANT} "
+        "Ratios: predicted count for the MEI divided by that for the other stimulus at the same "
+        "mean and contrast.",
     ),
     "distributions": (
         "Distributions",
-        "Cumulative distributions of score, frequency, size and ratio, orientations and places of "
-        "the MEIs, by area",
-        "Cumulative share of the neurons, orientations of the MEIs that have one (symmetry at "
-        "least 0.3; dotted: all alike) and their places on the screen. Thin: sessions; thick: "
-        f"their mean, with its interval. {_CALCULATED} {_MEANT}",
+        "Cumulative distributions of score, frequency, size and ratio, and orientations and "
+        "positions of the MEIs, by area",
+        "Cumulative fraction of neurons, orientations of the oriented MEIs (symmetry at "
+        "least 0.3; dotted: uniform distribution) and their positions on the screen. Thin lines: "
+        f"sessions; thick lines: their mean, with its interval. {_CALCULATED} {_MEANT}",
     ),
     "models": (
         "Models and controls",
-        "Cross-validated correlation of the model, its members, the pixel ridge and the shuffled "
-        "control, one line per session",
-        "Median over the neurons of each session, held-out images. The shuffled control is the "
-        f"same procedure on responses dealt to the images at random. {_CALCULATED}",
+        "Cross-validated correlation of the model, its base models, the pixel ridge and the "
+        "shuffled control, one line per session",
+        "Median over the neurons of each session, on held-out images. The shuffled control is the "
+        f"same procedure on responses permuted across images. {_CALCULATED}",
     ),
 }

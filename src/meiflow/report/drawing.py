@@ -1,4 +1,4 @@
-"""A figure as the report holds it: vector graphics, words, and the numbers behind it."""
+"""Figures of the report: vector graphics, texts, and the underlying data."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _PIXELS_PER_POINT = 4 / 3
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure of the page.
+    """A figure on the page.
 
     Parameters
     ----------
     key : str
-        Unique within its neuron, or among the overview's.
+        Unique key within a neuron's page or within the overview.
     title, alt, caption : str
-        Heading, what a reader who cannot see it is told, what a reader who can should know.
+        Heading, alternative text for readers who cannot see it, and caption.
     svg : str
     data : str
-        CSV text.
+        The underlying data as CSV text.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Drawing:
 
     @property
     def uri(self) -> str:
-        """The SVG as a ``data:`` address."""
+        """The SVG as a ``data:`` URL."""
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
 
     @property
@@ -61,21 +61,21 @@ class Drawing:
 
     @property
     def wide(self) -> bool:
-        """Whether it needs both columns."""
+        """Whether the figure spans both columns."""
         return self.size[0] > 400
 
 
 def drawing(
     key: str, title: str, alt: str, caption: str, figure: Figure, data: pd.DataFrame
 ) -> Drawing:
-    """A figure made here."""
+    """Make a drawing from a figure."""
     return Drawing(key, title, alt, caption, as_svg(figure), csv_text(data))
 
 
 def drawing_of_file(
     key: str, title: str, alt: str, caption: str, path: Path, data: pd.DataFrame
 ) -> Drawing:
-    """A figure that another stage has drawn.
+    """Make a drawing from an SVG file written by another stage.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def drawing_of_file(
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """The table as CSV, five significant digits."""
+    """The table as CSV with five significant digits."""
     return table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
 
 
@@ -103,14 +103,14 @@ def image_table(image: NDArray, x: NDArray, y: NDArray) -> pd.DataFrame:
 
 
 def picture_uri(image: NDArray, reach: float | None = None) -> str:
-    """A small grey picture (height, width) as a ``data:`` address, its scale centred on its grey.
+    """A small grey-scale picture (height, width) as a ``data:`` URL, centred on its median.
 
     Parameters
     ----------
     image : ndarray
         Luminance.
     reach : float, optional
-        Luminance from grey to white; by default what the image needs.
+        Luminance difference from grey to white; by default the range of the image.
     """
     from PIL import Image
 
@@ -123,6 +123,6 @@ def picture_uri(image: NDArray, reach: float | None = None) -> str:
 
 
 def packed(drawings: Sequence[Drawing]) -> str:
-    """SVG and CSV of each figure, deflated, as base64 text: what a neuron's page unpacks."""
+    """SVG and CSV of each figure as compressed base64 text, to be unpacked by the page."""
     document = {d.key: {"svg": d.svg, "csv": d.data} for d in drawings}
     return base64.b64encode(zlib.compress(json.dumps(document).encode(), 9)).decode()

@@ -1,4 +1,4 @@
-"""The figures of one neuron's page."""
+"""Figures on the page of a neuron."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from meiflow.figures.neuron import (
 )
 from meiflow.figures.recorded import TuningView, tuning_figure
 from meiflow.figures.spectrum import profiles_figure
-from meiflow.figures.trials import Shown, psth, raster_figure, strip_figure
+from meiflow.figures.trials import PresentedImage, psth, raster_figure, strip_figure
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file, image_table
@@ -27,13 +27,13 @@ _SPECTRA = ("best_natural", "windowed_natural", "recorded_gabor", "best_gabor", 
 
 
 def neuron_drawings(data: SessionData, neuron: str) -> list[Drawing]:
-    """Every figure of a neuron, in the order of its page.
+    """All figures of a neuron, in the order of its page.
 
     Parameters
     ----------
     data : SessionData
     neuron : str
-        Selected.
+        Id of a selected neuron.
     """
     return [
         *_stimuli(data, neuron),
@@ -58,7 +58,8 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
     x, y = float(mei["x_deg"]), float(mei["y_deg"])
     share = float(mei["tight_fraction"])
     where = (
-        f"centred {number(x, 0)} degrees right and {number(y, 0)} up of the screen's centre, "
+        f"centred {number(x, 0)} degrees to the right of and {number(y, 0)} above the centre of "
+        "the screen, "
         f"{number(mei['peak_frequency_cpd'], 3)} cycles per degree, "
         f"{number(mei['size_deg'], 0)} degrees wide"
     )
@@ -75,38 +76,39 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
             "mei",
             "Most exciting input",
             f"Most exciting input of neuron {neuron}: {where}.",
-            "The image that the model wants most, at the common mean and contrast. Yellow: the "
-            f"tight mask, which holds {share:.0%} of the response, and its centre.",
+            "The image with the highest predicted response at the common mean and contrast. "
+            f"Yellow: the tight mask, which retains {100 * share:.0f} % of the response, and its "
+            "centre.",
             mei_figure(images["mei"], mask_of(data, neuron), (x, y), grid),
             image_table(images["mei"], grid.x, grid.y),
         ),
         drawing(
             "rivals",
-            "Against Gabors and natural images",
+            "Comparison with Gabors and natural images",
             f"Stimuli of neuron {neuron} with predicted counts: {counts}.",
-            "Same mean and RMS contrast; above each the count the model predicts. Every picture's "
-            "grey scale is stretched to its own range.",
+            "All have the same mean and RMS contrast; the predicted count is given above each. The "
+            "grey scale of each picture is stretched to its own range.",
             rivals_figure(images, comparison, grid),
             comparison,
         ),
         drawing(
             "responses",
-            "What each does to the neuron",
+            "Response to each stimulus",
             f"Predicted counts of neuron {neuron} relative to the MEI"
-            + (" and true drives relative to the best possible." if truth else "."),
-            "Bars: predicted. Lines: 95 % interval over the models of the folds; it does not know "
-            "that the MEI was chosen by this very model."
+            + (" and true drives relative to the maximal drive." if truth else "."),
+            "Bars: predictions. Lines: 95 % interval over the fold models, which does not account "
+            "for the fact that the MEI was chosen with this model."
             + (" Diamonds: the simulated neuron itself, in closed loop." if truth else ""),
             responses_figure(comparison, truth),
             responses,
         ),
         drawing(
             "ascent",
-            "How the MEI was climbed",
+            "Optimisation of the MEI",
             f"Predicted count over {len(trace)} steps of gradient ascent, ending at "
             f"{number(float(trace['response'].iloc[-1]))}.",
-            "The best step is kept. A curve whose upper edge is flat at its end has arrived; large "
-            "early steps may swing about the optimum.",
+            "The best step is kept. The optimisation has converged if the upper edge of the curve "
+            "is flat at the end; early, large steps may oscillate around the optimum.",
             ascent_figure(trace),
             trace,
         ),
@@ -118,7 +120,7 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
     grid = data.config.image.geometry
     best = [one.label for one in shown if one.best]
     worst = [one.label for one in shown if not one.best]
-    said = (
+    alt = (
         f"Single trials of neuron {neuron}: {' and '.join(best)} drive it most (mean count "
         f"{number(float(shown[0].counts.mean()))}), {' and '.join(worst)} least "
         f"({number(float(shown[-1].counts.mean()))})."
@@ -128,9 +130,9 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
         return drawing(
             "trials",
             "Best and worst images, trial by trial",
-            said,
-            "One circle per trial; bars are means; grey: the mean over all images. This session "
-            "came as counts, so that there is no raster.",
+            alt,
+            "One circle per trial; bars: means; grey: mean over all images. There is no raster "
+            "because only spike counts are available for this session.",
             strip_figure(shown, mean, grid),
             _counts_table(shown),
         )
@@ -138,21 +140,21 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
     return drawing(
         "trials",
         "Best and worst images: raster and PSTH",
-        said,
-        "Two best and two worst images with their mean count; spikes of every trial; rate in bins "
-        "of 20 ms. Grey line: mean over all images. Shaded: the window in which spikes are "
-        "counted. The next image comes at once: what follows the window belongs to it.",
+        alt,
+        "The two best and two worst images with their mean count; spikes of every trial; rate in "
+        "bins of 20 ms. Grey line: mean over all images. Shaded: counting window. The next image "
+        "follows immediately, so later spikes are responses to that image.",
         raster_figure(shown, everywhere, data.window, grid),
         _spikes_table(shown),
     )
 
 
-def _counts_table(shown: list[Shown]) -> pd.DataFrame:
+def _counts_table(shown: list[PresentedImage]) -> pd.DataFrame:
     rows = [(one.label, k + 1, int(c)) for one in shown for k, c in enumerate(one.counts)]
     return pd.DataFrame(rows, columns=["image", "trial", "count"])
 
 
-def _spikes_table(shown: list[Shown]) -> pd.DataFrame:
+def _spikes_table(shown: list[PresentedImage]) -> pd.DataFrame:
     rows = [
         (one.label, k + 1, round(float(time), 4))
         for one in shown
@@ -168,14 +170,14 @@ def _reliability(data: SessionData, neuron: str) -> Drawing:
     text = f"Oracle correlation {number(own['oracle'])}"
     if np.isfinite(own["oracle_low"]):
         text += f" (95 % interval {number(own['oracle_low'])} to {number(own['oracle_high'])})"
-    text += f", against {number(own['oracle_null_95'])} when trials are dealt out at random"
+    text += f"; 95th percentile for permuted trials {number(own['oracle_null_95'])}"
     return drawing(
         "reliability",
         "Reliability",
-        f"Counts of neuron {neuron} over odd against even trials, and images ranked by mean count. "
+        f"Mean counts of neuron {neuron} in odd and even trials, and images ranked by mean count. "
         f"{text}.",
-        f"Left: one dot per image. Right: mean counts with their standard error. {text}; a "
-        f"perfect model can reach a correlation of {number(own['cc_max'])}.",
+        f"Left: one dot per image. Right: mean counts with standard errors. {text}; a "
+        f"perfect model would reach a correlation of {number(own['cc_max'])}.",
         reliability_figure(
             table[["odd", "even"]].to_numpy().T, table["mean"].to_numpy(), table["sem"].to_numpy()
         ),
@@ -184,24 +186,26 @@ def _reliability(data: SessionData, neuron: str) -> Drawing:
 
 
 def _prediction(data: SessionData, neuron: str) -> Drawing:
+    import xarray as xr
+
     column = data.responses.column(neuron)
     search = data.search
     measured = data.responses.means[:, column]
     predicted = search["prediction_model"][:, column]
-    place = float(search["x"][column]), float(search["y"][column])
+    place = float(search["rf_x_deg"][column]), float(search["rf_y_deg"][column])
+    axes = {"y_deg": search["rf_map_y_deg"], "x_deg": search["rf_map_x_deg"]}
     numbers = {"image_id": data.responses.image_ids, "measured": measured, "predicted": predicted}
     return drawing(
         "prediction",
-        "Prediction of images it has not seen",
-        f"Measured against predicted mean counts of neuron {neuron}, and the score of every place "
-        f"on the screen, highest at {place[0]:.0f}, {place[1]:.0f} degrees.",
-        "Left: each image predicted by a model that has not seen it. Right: how well a readout at "
-        "each place does; circle: the place chosen.",
+        "Prediction of held-out images",
+        f"Measured and predicted mean counts of neuron {neuron}, and its RF map, which is "
+        f"highest at {place[0]:.0f}, {place[1]:.0f} degrees.",
+        "Left: predictions by models that were not fitted to the image. Right: RF map, the score "
+        "of a readout at each position; circle: the chosen RF position.",
         prediction_figure(
             measured,
             predicted,
-            search["place_score"][..., column],
-            (search["place_x"], search["place_y"]),
+            xr.DataArray(search["rf_map"][..., column], axes, list(axes)),
             place,
         ),
         pd.DataFrame(numbers),
@@ -214,18 +218,14 @@ def _scores(data: SessionData, neuron: str) -> Drawing:
     images = data.training_images
     parts = [scores.assign(images=images), curve.drop(columns="neuron_id").assign(model="model")]
     columns = ["model", "images", "cc_norm", "cc_norm_low", "cc_norm_high"]
-    said = ", ".join(f"{r['model']} {number(r['cc_norm'])}" for _, r in scores.iterrows())
+    values = ", ".join(f"{r['model']} {number(r['cc_norm'])}" for _, r in scores.iterrows())
     return drawing(
         "scores",
-        "Against baselines, and with fewer images",
-        f"Normalised correlation on held-out images for neuron {neuron}: {said}.",
-        "Correlation with the noise removed (1 is perfect) and its 95 % interval over images. The "
-        "control went through the same procedure with images dealt out at random. "
-        + (
-            "Right: a curve that still rises says that more images would help."
-            if len(curve)
-            else ""
-        ),
+        "Comparison with baselines, and learning curve",
+        f"Normalised correlation on held-out images for neuron {neuron}: {values}.",
+        "Noise-corrected correlation (1 is perfect) with its 95 % interval over images. The "
+        "shuffled control is the same procedure on responses permuted across images. "
+        + ("Right: if the curve still rises, more images would help." if len(curve) else ""),
         neuron_scores(scores, curve, images),
         pd.concat([part for part in parts if len(part)])[columns],
     )
@@ -237,9 +237,10 @@ def _spectra(data: SessionData, neuron: str) -> Drawing:
     return drawing(
         "spectra",
         "Power spectra",
-        f"Mean power of the stimuli of neuron {neuron} over spatial frequency and over direction.",
-        "Directions are those of the modulation, counter-clockwise: 0 is a vertical grating. The "
-        f"spectra in two dimensions: neurons/{neuron}/spectra.svg.",
+        f"Mean power of the stimuli of neuron {neuron} as a function of spatial frequency and "
+        "direction.",
+        "Direction is that of the modulation, counter-clockwise: 0 is a vertical grating. "
+        f"Two-dimensional spectra: neurons/{neuron}/spectra.svg.",
         profiles_figure(table, stimuli),
         table,
     )
@@ -250,33 +251,24 @@ def _tuning(view: TuningView | None, neuron: str) -> list[Drawing]:
         return []
     rows = []
     for kind, field in view.maps.items():
-        grid_x, grid_y = np.meshgrid(view.x, view.y)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "curve": "position",
-                    "value": [
-                        f"{x:g} {y:g}" for x, y in zip(grid_x.flat, grid_y.flat, strict=True)
-                    ],
-                    kind: field.ravel(),
-                }
-            )
-        )
+        counts = field.to_series()
+        places = [f"{x:g} {y:g}" for y, x in counts.index]
+        rows.append(pd.DataFrame({"curve": "position", "value": places, kind: counts.to_numpy()}))
     maps = [rows[0].assign(predicted=rows[1]["predicted"])] if len(rows) == 2 else []
     for name, (values, recorded, error, predicted) in view.curves.items():
         columns = {"value": values, "recorded": recorded, "sem": error, "predicted": predicted}
         maps.append(pd.DataFrame({"curve": name} | columns))
     known = view.scores["cc_abs"].dropna()
-    said = ", ".join(f"{str(k).replace('_', ' ')} {v:.2f}" for k, v in known.items())
+    correlations = ", ".join(f"{str(k).replace('_', ' ')} {v:.2f}" for k, v in known.items())
     return [
         drawing(
             "tuning",
-            "Tuning, recorded against predicted",
+            "Recorded and predicted tuning",
             f"Recorded and predicted responses of neuron {neuron} to Gabors and gratings; "
-            f"correlations: {said}.",
-            "The session showed these stimuli, too; the model was fitted to natural images and "
-            "predicts them. Bars: standard error. Ceiling: what a perfect model would reach, given "
-            "the noise.",
+            f"correlations: {correlations}.",
+            "These stimuli were shown in the same session; the model was fitted to natural images "
+            "and predicts the responses to them. Bars: standard error. Ceiling: correlation that a "
+            "perfect model would reach, given the noise.",
             tuning_figure(view),
             pd.concat(maps),
         )
@@ -294,7 +286,7 @@ def _experiments(data: SessionData, neuron: str) -> list[Drawing]:
             "experiments",
             "Experiments on the model",
             f"Predicted tuning of neuron {neuron} in experiments on its model: {names}.",
-            "Predictions all: what a physiologist would do with the neuron, done with its model.",
+            "Standard physiology experiments, run on the model. All curves are predictions.",
             data.files(neuron).experiments_svg,
             own.drop(columns="neuron_id"),
         )

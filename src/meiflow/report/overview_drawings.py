@@ -1,4 +1,4 @@
-"""The figures about all neurons."""
+"""Figures of the overview, about all neurons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GALLERY = 8
 
 
 def ranked(data: SessionData) -> list[str]:
-    """Neurons in the order in which they are shown: the surest first."""
+    """Neurons in display order: those with the highest confidence first."""
     return list(surest_first(data.summary)["neuron_id"].astype(str))
 
 
@@ -59,7 +59,10 @@ def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
     counts = [c for c in summary.columns if c.endswith("_response")]
     made = {
         "gallery": (gallery(shown, geometry, titles), rows),
-        "responses": (response_ratios(summary), summary[["neuron_id", *counts, "model_holds"]]),
+        "responses": (
+            response_ratios(summary),
+            summary[["neuron_id", *counts, "model_above_chance"]],
+        ),
         "scores": (model_scores(data.scores, data.neurons), chosen),
     }
     further = _further_images(data, best)
@@ -75,7 +78,7 @@ def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
 
 
 def _further_images(data: SessionData, neurons: list[str]) -> dict[str, dict[str, NDArray]]:
-    """What the procedures made for some neurons, as it was made."""
+    """Stimuli made by the procedures for some neurons, unmodified."""
     found: dict[str, dict[str, NDArray]] = {neuron: {} for neuron in neurons}
     for procedure, name in PICTURED_PROCEDURES.items():
         if procedure not in data.config.stimuli.make:
@@ -87,7 +90,7 @@ def _further_images(data: SessionData, neurons: list[str]) -> dict[str, dict[str
 
 
 def _from_files(data: SessionData) -> dict[str, Drawing]:
-    """Figures that other stages have drawn."""
+    """Figures drawn by other stages."""
     found = {}
     for name in ("oracle", "measures", "rastermap"):
         picture = data.results.selection_figures(name)[1]
@@ -105,74 +108,76 @@ def _gallery_words(data: SessionData) -> tuple[str, str, str]:
         shown = read_csv(data.results.gabor_responses, ("repeats",))
         repeats = int(shown["repeats"].median())
         luck = (
-            f" The best recorded Gabor is the highest of many conditions, shown {repeats} times "
-            "each: with few repeats, luck has its part in it."
+            f" The best recorded Gabor is the highest of many conditions, each shown {repeats} "
+            "times; with few repeats this choice is affected by noise."
         )
     return (
-        "MEI, Gabors and natural images side by side",
+        "MEIs, Gabors and natural images",
         "Most exciting inputs, best Gabors and best natural images of the first neurons",
-        "All images of a neuron have the same mean luminance and RMS contrast; each picture's grey "
-        "scale is stretched to its own range." + luck,
+        "All images of a neuron have the same mean luminance and RMS contrast; the grey scale of "
+        "each picture is stretched to its own range." + luck,
     )
 
 
 # Title, alternative text, caption.
 _WORDS = {
     "responses": (
-        "MEI against Gabor against natural image",
+        "MEI compared with Gabors and natural images",
         "Predicted counts for Gabors and natural images relative to the MEI, one dot per neuron",
-        "What the models predict for each stimulus at the same mean and contrast; bar: median. A "
-        "dot beyond the line would beat the MEI. Open: the model is not better than chance.",
+        "Predicted count for each stimulus, at the same mean and contrast; bar: median. A dot to "
+        "the right of the line would be better than the MEI. Open circles: models no better than "
+        "chance.",
     ),
     "closed_loop": (
         "Closed loop",
-        "True drive as a fraction of the best possible, by kind of neuron and stimulus",
-        "Each stimulus shown to the simulated neuron. Bars: mean; dots: neurons. The best possible "
-        "is found by gradient ascent on the truth itself, at the same mean and contrast.",
+        "True drive as a fraction of the maximal drive, by kind of neuron and stimulus",
+        "Each stimulus is shown to the simulated neuron. Bars: mean; dots: neurons. The maximal "
+        "drive is found by gradient ascent on the true neuron, at the same mean and contrast.",
     ),
     "procedures": (
-        "By other procedures",
-        "The same neurons' stimuli by other procedures: from noise alone, Walker et al., the "
-        "notebook, faded natural images, linear fields, suppressive images",
-        "Images as each procedure left them, whatever their contrast. A suppressive image must "
-        "spend its contrast somewhere: what lies far from the field says nothing. Linear fields of "
-        "complex cells are faint, whatever they look like here.",
+        "Other procedures",
+        "Stimuli of the same neurons made by other procedures: from noise only, Walker et al., the "
+        "notebook, faded natural images, linear RFs, suppressive images",
+        "Images as made by each procedure, at different contrasts. A suppressive image must place "
+        "its contrast somewhere, so parts far from the receptive field are meaningless. Linear RFs "
+        "of complex cells are faint, although this is not visible here.",
     ),
     "scores": (
         "Models",
-        "Cross-validated correlation of the model, its members, the pixel ridge and the control",
-        "Held-out images; place and penalty are chosen inside each fold. One dot per selected "
-        "neuron; line: mean.",
+        "Cross-validated correlation of the model, its base models, the pixel ridge and the "
+        "control",
+        "Held-out images; RF position and penalty are chosen within each fold. One dot per "
+        "selected neuron; line: mean.",
     ),
     "learning": (
         "Would more images help?",
-        "Score on held-out images against the number of images learned from",
-        "The same models fitted with a part of the training images; grey: neurons. A curve that "
-        "still rises at its right end says yes.",
+        "Score on held-out images as a function of the number of training images",
+        "The same models, fitted to part of the training images; grey: neurons. If the curve "
+        "still rises at its right end, more images would help.",
     ),
     "oracle": (
         "Reliability",
-        "Oracle correlation of every neuron with its interval, ranked, over the shuffled null",
-        "Correlation of single trials with the mean of the other trials of the same image. Bars: "
-        "95 % bootstrap interval over images. Grey: trials dealt to images at random.",
+        "Oracle correlation of every neuron with its interval, ranked, and the shuffled null",
+        "Correlation between single trials and the mean of the other trials of the same image. "
+        "Bars: 95 % bootstrap interval over images. Grey: trials permuted across images.",
     ),
     "measures": (
-        "Measures of the selection",
-        "Entropy, variance and oracle correlation of all neurons against each other",
-        "Crosses: outliers of an isolation forest.",
+        "Selection measures",
+        "Pairwise scatter plots of entropy, variance and oracle correlation of all neurons",
+        "Crosses: outliers found by an isolation forest.",
     ),
     "rastermap": (
         "Activity during the images",
-        "Binned activity of all neurons, similar ones side by side",
-        "Similar neurons side by side; triangles mark the selected ones.",
+        "Binned activity of all neurons, with similar neurons next to each other",
+        "Similar neurons are next to each other; triangles mark selected neurons.",
     ),
     "recorded": (
-        "Recorded against predicted tuning",
-        "Correlation of recorded with predicted tuning to Gabors and gratings, with ceilings and "
-        "controls, and recorded against predicted preferences",
-        "The session showed Gabors and static gratings to the same neurons; the models, fitted to "
-        "natural images, predict the responses. Neurons whose recorded tuning is significant "
-        "(p ≤ 0.001), one dot each. Controls: the models of the other neurons, and the 95th "
-        "percentile when the points of the curve are dealt out anew.",
+        "Recorded and predicted tuning",
+        "Correlation between recorded and predicted tuning to Gabors and gratings, with ceilings "
+        "and controls, and recorded and predicted preferences",
+        "Gabors and static gratings were shown to the same neurons; models fitted to natural "
+        "images predict the responses. One dot per neuron with significant recorded tuning "
+        "(p ≤ 0.001). Controls: the models of the other neurons, and the 95th "
+        "percentile when the points of the curve are permuted.",
     ),
 }

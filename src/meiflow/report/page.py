@@ -20,9 +20,9 @@ def render(view: ReportView, config: Config, inputs: list[dict[str, Any]], movie
     view : ReportView
     config : Config
     inputs : list of dict
-        As `meiflow.report.provenance.read_provenance` returns them.
+        Output of `meiflow.report.provenance.read_provenance`.
     movies : str
-        Picture of an own model's movies as a ``data:`` address; empty if there is none.
+        Picture of the movies for a custom model as a ``data:`` URL; empty if there is none.
     """
     text = json.dumps(config.model_dump(mode="json"), indent=1)
     return filled(
@@ -41,14 +41,14 @@ def render(view: ReportView, config: Config, inputs: list[dict[str, Any]], movie
 
 
 def filled(name: str, **values: Any) -> str:
-    """A page of one template, with the style and the scripts in it.
+    """Render a template with the style and the scripts embedded.
 
     Parameters
     ----------
     name : str
-        Of ``templates/{name}.html.jinja`` and of the script beside it.
+        Name of ``templates/{name}.html.jinja`` and of its script ``templates/{name}.js``.
     **values
-        What the template shows; text in them is escaped.
+        Values used by the template; text in them is escaped.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

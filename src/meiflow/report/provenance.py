@@ -1,4 +1,4 @@
-"""What a result was made from: hashes of the inputs, versions of the software."""
+"""Provenance of the results: hashes of the inputs, versions of the software."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from meiflow import __version__
 from meiflow.errors import MeiflowError
-from meiflow.io.sums import verify
-from meiflow.session.transfer import read_record, sha256_of
+from meiflow.io.checksums import CHECKSUMS, sha256_of, verify_checksum
+from meiflow.session.transfer import read_record
 
 _PACKAGES = (
     "numpy",
@@ -29,11 +29,11 @@ _PACKAGES = (
 
 
 def hash_of(path: Path) -> dict[str, Any]:
-    """Name, bytes, SHA-256 of a file, or of a folder's files, and how it was got.
+    """Path, size and SHA-256 of a file or of the files in a folder, and how it was obtained.
 
     A folder's hash is that of the lines ``SHA-256, two spaces, name`` of its files in order of
-    their names (as ``sha256sum * | sha256sum`` gives). The one recorded when a file was
-    downloaded is taken where the file still has the recorded size.
+    their names (as ``sha256sum * | sha256sum`` gives), but for `SHA256SUMS`. The one recorded when
+    a file was downloaded is taken where the file still has the recorded size.
 
     Raises
     ------
@@ -41,7 +41,8 @@ def hash_of(path: Path) -> dict[str, Any]:
         If there is no such file or folder.
     """
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        seen = [p for p in path.iterdir() if not p.name.startswith(".") and p.name != CHECKSUMS]
+        files = sorted(filter(Path.is_file, seen))
         digest = hashlib.sha256()
         for file in files:
             digest.update(f"{sha256_of(file)}  {file.name}\n".encode())
@@ -54,11 +55,11 @@ def hash_of(path: Path) -> dict[str, Any]:
         return {"path": str(path)} | found
     if not path.is_file():
         raise MeiflowError(f"{path}: no such file or folder; nothing to hash")
-    verify(path)
+    verify_checksum(path)
     size = path.stat().st_size
     record = read_record(path)
     if record is not None and record.size == size:
-        how = f"recorded when it was fetched from {record.url}"
+        how = f"recorded when downloaded from {record.url}"
         return {"path": str(path), "bytes": size, "sha256": record.sha256, "how": how}
     return {"path": str(path), "bytes": size, "sha256": sha256_of(path), "how": "file"}
 
@@ -71,12 +72,12 @@ def read_provenance(path: Path) -> list[dict[str, Any]]:
     MeiflowError
         If the file is missing or damaged.
     """
-    verify(path)
+    verify_checksum(path)
     try:
         inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"]
         return [{k: one[k] for k in ("path", "bytes", "sha256", "how")} for one in inputs]
     except (OSError, ValueError, KeyError, TypeError):
-        raise MeiflowError(f"{path}: missing or not readable; run meiflow provenance") from None
+        raise MeiflowError(f"{path}: missing or unreadable; run meiflow provenance") from None
 
 
 def versions() -> dict[str, str]:

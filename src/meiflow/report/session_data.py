@@ -1,4 +1,4 @@
-"""Everything the report reads, read once."""
+"""All data that the report uses, read once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.figures.recorded import TuningView
-from meiflow.figures.trials import Shown
+from meiflow.figures.trials import PresentedImage
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
-from meiflow.io.sums import verify
 from meiflow.report.tuning_views import tuning_views
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout, NeuronLayout
@@ -30,7 +30,7 @@ _BEST_AND_WORST = 2
 
 @dataclass(frozen=True)
 class SessionData:
-    """Tables and arrays of a finished session, as the report's figures need them.
+    """Tables and arrays of a finished session, as needed by the figures of the report.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class SessionData:
     loop : DataFrame or None
         closed_loop.csv of a simulated session.
     neurons : list of str
-        The selected ones that have a model.
+        Selected neurons that have a model.
     failed : dict of str to str
-        The selected ones that have none, and why.
+        Selected neurons without a model, and why.
     responses : Responses
     trials : Trials
         Without the blank.
@@ -53,11 +53,11 @@ class SessionData:
     search : dict of str to ndarray
         models/search.npz.
     tuning : dict of str to TuningView
-        By neuron; empty where nothing but images was shown.
+        Tuning by neuron; empty if only images were shown.
     experiments : DataFrame
-        experiments/tuning.csv; empty where none were made.
+        experiments/tuning.csv; empty if no experiments were run.
     units : dict of str to int
-        Units ``in_file``, ``in_areas``, and those that ``passed`` the quality filters.
+        Number of units ``in_file``, ``in_areas``, and that ``passed`` the quality filters.
     """
 
     config: Config
@@ -80,18 +80,18 @@ class SessionData:
 
     @property
     def simulated(self) -> bool:
-        """Whether the truth is known."""
+        """Whether the ground truth is known."""
         return self.loop is not None
 
     @property
     def window(self) -> tuple[float, float]:
-        """Counting window, seconds after onset; to the usual end where it is each trial's own."""
+        """Counting window in seconds after onset; 0.25 s if it ends with each presentation."""
         start, stop = self.config.session.window_s
         return start, 0.25 if stop is None else stop
 
     @property
     def training_images(self) -> int:
-        """How many images a model learns from in each fold."""
+        """Number of images to which a model is fitted in each fold."""
         folds = max(int(self.scores["folds"].max()), 2)
         return round(len(self.responses.image_ids) * (1 - 1 / folds))
 
@@ -104,14 +104,14 @@ class SessionData:
         return {s.name: s.image for s in read_stimuli(self.files(neuron), self.has.gabors)}
 
     def true_fraction(self, neuron: str) -> dict[str, float]:
-        """Drive as a share of the best possible by stimulus; empty for a recorded session."""
+        """Fraction of the maximal drive by stimulus; empty for a recorded session."""
         if self.loop is None:
             return {}
         own = self.loop[self.loop["neuron_id"].astype(str) == neuron]
         return dict(zip(own["stimulus"], own["fraction_of_optimum"], strict=True))
 
     def by_image(self, neuron: str) -> pd.DataFrame:
-        """Mean and standard error over all trials of each image, means over odd and even ones."""
+        """Mean and standard error over trials of each image, and means of odd and even trials."""
         column = self.trials.neuron_ids.index(neuron)
         counts = pd.Series(self.trials.counts[:, column], name="count")
         grouped = counts.groupby(self.trials.image_ids)
@@ -121,7 +121,7 @@ class SessionData:
             table[name] = counts[part].groupby(self.trials.image_ids[part]).mean()
         return table.reindex(self.responses.image_ids).rename_axis("image_id").reset_index()
 
-    def best_and_worst(self, neuron: str) -> list[Shown]:
+    def best_and_worst(self, neuron: str) -> list[PresentedImage]:
         """The images that drive the neuron most, then those that drive it least."""
         column = self.responses.column(neuron)
         counts = self.trials.counts[:, self.trials.neuron_ids.index(neuron)]
@@ -134,7 +134,9 @@ class SessionData:
                 times = self.spikes.of_neuron(neuron, image) if self.spikes is not None else []
                 own = counts[self.trials.image_ids == image]
                 label = f"image {image}"
-                shown.append(Shown(label, self.responses.images[row], own, tuple(times), best))
+                shown.append(
+                    PresentedImage(label, self.responses.images[row], own, tuple(times), best)
+                )
         return shown
 
     def all_spikes(self, neuron: str) -> list[NDArray]:
@@ -154,7 +156,7 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
     Raises
     ------
     MeiflowError
-        If something is missing or damaged, or no neuron was selected.
+        If a file is missing or damaged, or no neuron was selected.
     """
     neurons = selected_neurons(results.fitted_neurons)
     if not neurons:
@@ -163,7 +165,7 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         config=config,
         results=results,
         has=has,
-        summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_holds")),
+        summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_above_chance")),
         table=read_csv(results.selection),
         scores=read_csv(results.cross_validation),
         curve=read_csv(results.learning_curve),
@@ -181,18 +183,18 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
 
 
 def _experiments(config: Config, results: Layout) -> pd.DataFrame:
-    if not (config.experiments.make or config.experiments.own):
+    if not (config.experiments.make or config.experiments.custom):
         return pd.DataFrame()
     return read_csv(results.experiment_tuning, ("neuron_id", "experiment"))
 
 
 def _units(path: Path) -> dict[str, int]:
-    verify(path)
+    verify_checksum(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: int(found[name]) for name in ("in_file", "in_areas", "passed")}
     except (OSError, ValueError, KeyError, TypeError):
-        raise MeiflowError(f"{path}: missing or not readable; make the tables again") from None
+        raise MeiflowError(f"{path}: missing or unreadable; rebuild the tables") from None
 
 
 def mask_of(data: SessionData, neuron: str) -> NDArray:

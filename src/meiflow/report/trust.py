@@ -1,4 +1,4 @@
-"""Whether the MEI of a neuron can be believed, as the summary says it."""
+"""Confidence in the MEI of each neuron, read from the summary."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import pandas as pd
 
 
 class Calibration(Protocol):
-    """How often trust was right, on simulated neurons whose truth is known."""
+    """How often the flag was right for simulated neurons with known ground truth."""
 
     @property
     def level(self) -> float:
-        """Share of the best possible drive that a trusted MEI is expected to reach."""
+        """Fraction of the maximal drive that a trusted MEI is expected to reach."""
 
     @property
     def precision(self) -> float:
-        """Measured share of trusted simulated neurons whose MEI reached it."""
+        """Measured fraction of trusted MEIs of simulated neurons that reached `level`."""
 
     @property
     def precision_low(self) -> float:
-        """Lower end of its 95 % interval."""
+        """Lower end of the 95 % interval of `precision`."""
 
     @property
     def neurons(self) -> int:
-        """How many trusted neurons that was measured on."""
+        """Number of trusted neurons on which it was measured."""
 
     @property
     def source(self) -> str:
-        """Where that comes from, in a sentence."""
+        """One sentence on how the precision was measured."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """A verdict: a symbol and words, never a colour alone.
+    """A verdict, given as symbol and words and never by colour alone.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class Trust:
     kind : str
         ``yes``, ``no`` or ``unknown``.
     reason : str
-        Why not; empty if trusted.
+        Reason why the MEI is not trusted; empty if trusted.
     expected : float or None
-        Expected drive as a fraction of the best possible, 0 to 1.
+        Expected drive as a fraction of the maximal drive, 0 to 1.
     """
 
     mark: str
@@ -57,8 +57,9 @@ class Trust:
 
 
 def calibration_of(summary: pd.DataFrame) -> Calibration | None:
-    """What the marks in a summary are worth, as it was measured for this version; None where the
-    summary has no marks.
+    """Precision of the flags in a summary, as measured for this version.
+
+    None if the summary contains no flags.
     """
     if "trusted" not in summary:
         return None
@@ -68,7 +69,7 @@ def calibration_of(summary: pd.DataFrame) -> Calibration | None:
 
 
 def trust_of(row: Mapping[Any, Any]) -> Trust | None:
-    """The verdict in a row of summary.csv; None where the summary has no such column."""
+    """The verdict in a row of summary.csv; None if the summary has no such column."""
     if "trusted" not in row:
         return None
     expected = row.get("expected_fraction")
@@ -84,18 +85,18 @@ def trust_of(row: Mapping[Any, Any]) -> Trust | None:
 
 
 def surest_first(summary: pd.DataFrame) -> pd.DataFrame:
-    """The rows by trust, then, where nothing is known of it or it is the same, by score.
+    """Sort the rows by trust, then by expected drive and score.
 
     Parameters
     ----------
     summary : DataFrame
-        summary.csv, of one session or of all.
+        summary.csv of one session or of all sessions.
     """
     verdicts = [trust_of(row) for row in summary.to_dict("records")]
     order = {"yes": 0, "unknown": 1, "no": 2}
     rows = summary.assign(
         _trust=[order[v.kind] if v is not None else 0 for v in verdicts],
-        _weak=summary["model_holds"].isin([False]),
+        _weak=summary["model_above_chance"].isin([False]),
     )
     sure = [c for c in ("expected_fraction", "cc_norm_model") if c in rows]
     ascending = [True, True, *[False] * len(sure)]
@@ -104,11 +105,11 @@ def surest_first(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def precision_text(calibration: Calibration | None) -> str:
-    """What a mark is worth, to stand beside marks; empty where nothing was measured."""
+    """Precision of the flag, to be shown next to it; empty if it was not measured."""
     if calibration is None:
         return ""
     return (
-        f"✓ trusted: right for {calibration.precision:.0%} of simulated neurons (at least "
-        f"{calibration.precision_low:.0%}, with 95 % confidence): their MEI reached "
-        f"{calibration.level:.0%} of the best possible drive."
+        f"✓ trusted: in simulations, {100 * calibration.precision:.0f} % of the MEIs with this "
+        f"mark reached at least {100 * calibration.level:.0f} % of the maximal drive (95 % CI from "
+        f"{100 * calibration.precision_low:.0f} %)."
     )

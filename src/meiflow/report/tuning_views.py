@@ -1,8 +1,6 @@
-"""Recorded and predicted tuning read back, for figures."""
+"""Read recorded and predicted tuning for figures."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from meiflow.figures.recorded import TuningView
 from meiflow.io.files import read_csv
@@ -12,20 +10,16 @@ from meiflow.results.tables import read_conditions
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.validation.recorded import Curve, curves_of, position_maps
 
-_NOTHING = (np.empty(0), np.empty(0))
-
 
 def tuning_views(results: Layout, has: SessionHas, neurons: list[str]) -> dict[str, TuningView]:
-    """What `meiflow.figures.recorded.tuning_figure` shows of every neuron."""
+    """Data of every neuron for `meiflow.figures.recorded.tuning_figure`."""
     scores = read_csv(results.recorded_tuning, ("neuron_id", "curve"))
     curves = read_curves(results, has, neurons)
-    maps, x, y = position_maps(curves["position"]) if "position" in curves else ({}, *_NOTHING)
+    maps = position_maps(curves["position"]) if "position" in curves else {}
     views = {}
     for n, neuron in enumerate(neurons):
         views[neuron] = TuningView(
             {kind: fields[n] for kind, fields in maps.items()},
-            x,
-            y,
             {
                 name: (
                     curves[name].values[name].to_numpy(float),

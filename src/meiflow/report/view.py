@@ -1,4 +1,4 @@
-"""What the templates are given: no markup, no reading of files."""
+"""Data for the templates: no markup, no file access."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _CARD = ("mei", "best_gabor", "best_natural")
 
 @dataclass(frozen=True)
 class NeuronPage:
-    """All that is shown of one neuron.
+    """Everything shown about one neuron.
 
-    ``card`` stands below its pictures in the gallery, ``pictures`` are the small ones there, by
-    stimulus, each with its alternative text; ``store`` is the packed text of its figures, whose
-    names and words are in ``drawings``.
+    ``card`` is the text below its pictures in the gallery; ``pictures`` are the small pictures
+    there, by stimulus, each with its alternative text; ``store`` is the compressed text of its
+    figures, whose names, titles and captions are in ``drawings``.
     """
 
     id: str
@@ -62,7 +62,7 @@ class NeuronPage:
 
 @dataclass(frozen=True)
 class ReportView:
-    """The whole page as data."""
+    """All data shown on the page."""
 
     title: str
     simulated: bool
@@ -89,13 +89,13 @@ class ReportView:
 
 
 def build_view(data: SessionData, calibration: Calibration | None) -> ReportView:
-    """Gather and draw everything.
+    """Collect the data and draw the figures.
 
     Parameters
     ----------
     data : SessionData
     calibration : Calibration or None
-        What a trust mark is worth; None where that was not measured.
+        Precision of the trust flag; None if it was not measured.
     """
     from meiflow.progress import track
 
@@ -142,7 +142,7 @@ def _page(
 ) -> NeuronPage:
     drawings = neuron_drawings(data, neuron)
     target = str(data.files(neuron).comparison)
-    held = row["model_holds"]
+    held = row["model_above_chance"]
     images = data.images(neuron)
     return NeuronPage(
         id=neuron,
@@ -153,7 +153,7 @@ def _page(
         drawings=drawings,
         store=packed(drawings),
         pictures={
-            name: (picture_uri(images[name]), _said(name, neuron, row))
+            name: (picture_uri(images[name]), _alt_text(name, neuron, row))
             for name in _CARD
             if name in images
         },
@@ -166,7 +166,7 @@ def _page(
     )
 
 
-def _said(name: str, neuron: str, row: dict[Any, Any]) -> str:
+def _alt_text(name: str, neuron: str, row: dict[Any, Any]) -> str:
     if name == "best_gabor":
         return f"Best Gabor in silico of neuron {neuron}"
     if name == "best_natural":
@@ -183,25 +183,25 @@ def _times(row: dict[Any, Any], other: str) -> str:
 
 
 def _cell(name: str, row: dict[Any, Any]) -> Cell:
-    """A cell of the table; a round MEI has no orientation to show."""
+    """A cell of the table; a round MEI has no orientation."""
     if name == "mei_orientation_deg" and not _is_oriented(row):
         return cell(name, None)
     return cell(name, row[name])
 
 
 def _is_oriented(row: dict[Any, Any]) -> bool:
-    return bool(row["mei_symmetry_1"] >= ORIENTED)  # false where it is not known
+    return bool(row["mei_symmetry_1"] >= ORIENTED)  # False if unknown
 
 
 def _orientation(row: dict[Any, Any]) -> str:
-    """The MEI's orientation, where it has one."""
+    """The orientation of the MEI, if it has one."""
     if not _is_oriented(row):
         return f"no single orientation (symmetry {number(row['mei_symmetry_1'])})"
     return f"orientation {number(row['mei_orientation_deg'], 0)}°"
 
 
 def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[str, str]]:
-    """The numbers on top of a neuron's page."""
+    """The numbers at the top of a neuron's page."""
     own = data.table.set_index(data.table["neuron_id"].astype(str)).loc[neuron]
     facts = [
         ("CC norm, held out", number(row["cc_norm_model"])),
@@ -215,21 +215,23 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
         ("orientation", _orientation(row).removeprefix("orientation ")),
         ("frequency", f"{number(row['mei_peak_frequency_cpd'], 3)} cycles/deg"),
         ("size", f"{number(row['mei_size_deg'], 0)}°"),
-        ("place", f"{number(row['mei_x_deg'], 0)}°, {number(row['mei_y_deg'], 0)}°"),
+        ("position", f"{number(row['mei_x_deg'], 0)}°, {number(row['mei_y_deg'], 0)}°"),
     ]
     if "cell_type" in row and not pd.isna(row["cell_type"]):
-        facts.append(("cell type, by the model", str(row["cell_type"])))
+        facts.append(("cell type of the model", str(row["cell_type"])))
     if "kind" in row:
         facts.append(("simulated as", str(row["kind"]).replace("_", " ")))
-        facts.append(("true drive of the MEI", f"{number(row['mei_true_fraction'])} of the best"))
+        facts.append(
+            ("true drive of the MEI", f"{number(row['mei_true_fraction'])} of the maximum")
+        )
     trust = trust_of(row)
     if trust is not None and trust.expected is not None:
         facts[:0] = [
-            ("expected drive of the MEI", f"{number(trust.expected)} of the best"),
-            ("CC norm, low end", number(row.get("cc_norm_low", math.nan))),
-            ("agreement of other models", number(row.get("fold_agreement", math.nan))),
+            ("expected drive of the MEI", f"{number(trust.expected)} of the maximum"),
+            ("CC norm, lower end", number(row.get("cc_norm_low", math.nan))),
+            ("agreement of fold models", number(row.get("fold_agreement", math.nan))),
         ]
-    facts.append(("selected because", str(own["reason"])))
+    facts.append(("selected", str(own["reason"])))
     return facts
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+from meiflow.config.experiments import STANDARD
 from meiflow.session.source import DOWNLOAD_RECORD, SCENES, SESSION_FILE, TRUTH
 
 PICTURE_SUFFIXES = ("png", "svg")
@@ -83,6 +84,13 @@ _GABORS = "Gabors were shown"
 _GRATINGS = "static gratings were shown"
 _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
+_NOTEBOOK = "`comparison.notebook`"
+_EXPERIMENTS = "`experiments.make` or `experiments.custom`"
+
+
+def _figures(folder: str, stage: str, shown: dict[str, tuple[str, str]]) -> dict[str, ResultFile]:
+    """Figures by name, from what each shows and when it is made; of the paths, the stems."""
+    return {n: ResultFile(f"{folder}/{n}", stage, *words) for n, words in shown.items()}
 
 
 class NeuronLayout(Folder):
@@ -122,29 +130,29 @@ class NeuronLayout(Folder):
         "notebook.csv",
         "compare_notebook",
         "the notebook's measures beside ours",
-        "comparison.notebook",
+        _NOTEBOOK,
     )
-    notebook_png = ResultFile(
-        "notebook.png", "compare_notebook", "figure of the same", "comparison.notebook"
-    )
+    notebook_png = ResultFile("notebook.png", "compare_notebook", "figure of the same", _NOTEBOOK)
     notebook_svg = ResultFile(
-        "notebook.svg", "compare_notebook", "the same as vector graphics", "comparison.notebook"
+        "notebook.svg", "compare_notebook", "the same as vector graphics", _NOTEBOOK
     )
     notebook_gabor = ResultFile(
         "notebook_gabor.npy",
         "compare_notebook",
         "the notebook's Gabor",
-        f"comparison.notebook, and {_GABORS}",
+        f"{_NOTEBOOK}, and {_GABORS}",
     )
     notebook_gabor_picture = ResultFile(
         "notebook_gabor.png",
         "compare_notebook",
         "the same as a picture",
-        f"comparison.notebook, and {_GABORS}",
+        f"{_NOTEBOOK}, and {_GABORS}",
     )
-    experiments_png = ResultFile("experiments.png", "draw_experiments", "all experiments")
+    experiments_png = ResultFile(
+        "experiments.png", "draw_experiments", "figure of all experiments", _EXPERIMENTS
+    )
     experiments_svg = ResultFile(
-        "experiments.svg", "draw_experiments", "the same as vector graphics"
+        "experiments.svg", "draw_experiments", "the same as vector graphics", _EXPERIMENTS
     )
     model = ResultFile("model.pt", "extract_neuron", "the neuron's model alone", "on request")
     fold_models = ResultFile(
@@ -173,7 +181,10 @@ class Layout(Folder):
     scenes = ResultFile(SCENES, "simulate", "folder of the images, PNG", _SIMULATED)
     truth = ResultFile(TRUTH, "simulate", "parameters of the simulated neurons", _SIMULATED)
     download_record = ResultFile(
-        DOWNLOAD_RECORD, "download", "where the session file was fetched from", "source allen"
+        DOWNLOAD_RECORD,
+        "download",
+        "where the session file was fetched from",
+        "`session.source: allen`",
     )
 
     trials = ResultFile("tables/trials.csv", "tables", "every trial of every neuron, zeros too")
@@ -217,9 +228,8 @@ class Layout(Folder):
         "selection/correlations.npz", "selection", "signal and noise correlation of every pair"
     )
 
-    models = ResultFile("models/models.zip", "fit_models", "models of all neurons")
-    fold_models = ResultFile(
-        "models/fold_models.pt", "fit_models", "the same, fitted to the images of each fold"
+    models = ResultFile(
+        "models/models.zip", "fit_models", "models of all neurons, and those of their folds"
     )
     model_search = ResultFile(
         "models/search.npz", "fit_models", "receptive-field maps and held-out predictions"
@@ -237,13 +247,19 @@ class Layout(Folder):
     )
 
     experiment_tuning = ResultFile(
-        "experiments/tuning.csv", "experiments", "every stimulus and its predicted response"
+        "experiments/tuning.csv",
+        "experiments",
+        "every stimulus and its predicted response",
+        _EXPERIMENTS,
     )
     experiment_summary = ResultFile(
-        "experiments/summary.csv", "experiments", "one row of tuning measures per neuron"
+        "experiments/summary.csv",
+        "experiments",
+        "one row of tuning measures per neuron",
+        _EXPERIMENTS,
     )
     experiment_maps = ResultFile(
-        "experiments/maps.npz", "experiments", "receptive-field maps of the models"
+        "experiments/maps.npz", "experiments", "receptive-field maps of the models", _EXPERIMENTS
     )
 
     closed_loop = ResultFile(
@@ -253,7 +269,7 @@ class Layout(Folder):
         _SIMULATED,
     )
     trust = ResultFile(
-        "validation/trust.csv", "confidence", "which MEIs can be trusted", "no model.custom"
+        "validation/trust.csv", "confidence", "which MEIs can be trusted", "no `model.custom`"
     )
     recorded_tuning = ResultFile(
         "validation/recorded.csv", "recorded", "recorded against predicted tuning", _CONDITIONS
@@ -278,6 +294,37 @@ class Layout(Folder):
     provenance = ResultFile("provenance.json", "provenance", "hashes of what it was made from")
     report = ResultFile("report.html", "report", "one page with everything")
 
+    overview_figures = _figures(
+        "figures",
+        "report",
+        {
+            "gallery": ("MEIs beside Gabors and natural images", ""),
+            "scores": ("held-out scores of all models", ""),
+            "responses": ("predicted responses to MEI, Gabor and natural image", ""),
+            "learning": ("scores over the number of images", "`model.learning_curve`"),
+            "procedures": ("stimuli of the procedures beside the MEIs", "`stimuli.make`"),
+            "closed_loop": ("what the true neurons answer", _SIMULATED),
+        },
+    )
+    figures_of_selection = _figures(
+        "selection",
+        "selection_figures",
+        {
+            "rastermap": ("activity of all neurons, in raster order", ""),
+            "rastermap_blocks": ("the same, block by block", ""),
+            "correlations": ("signal and noise correlations, clustered", ""),
+            "measures": ("entropy, variance and oracle correlation", ""),
+            "oracle": ("oracle correlations, ranked, with interval and null", ""),
+            "probes": ("the neurons along their probes", _NWB),
+        },
+    )
+    figures_of_experiments = _figures(
+        "experiments",
+        "experiments",
+        {name: (f"experiment `{name}` on all neurons", "`experiments.make`") for name in STANDARD}
+        | {"custom": ("your experiments on all neurons", "`experiments.custom`")},
+    )
+
     def neuron(self, neuron: str) -> NeuronLayout:
         """Paths of one neuron's results; ``"{neuron}"`` gives patterns."""
         return NeuronLayout(self.root / "neurons" / neuron)
@@ -290,15 +337,15 @@ class Layout(Folder):
 
     def figures(self, *names: str) -> list[Path]:
         """Overview figures of the report, each as picture and as vector graphics."""
-        return _pictures(self.root / "figures", names)
+        return _pictures(self.root, self.overview_figures, names)
 
     def selection_figures(self, *names: str) -> list[Path]:
         """Figures of the selection, likewise."""
-        return _pictures(self.root / "selection", names)
+        return _pictures(self.root, self.figures_of_selection, names)
 
     def experiment_figures(self, *names: str) -> list[Path]:
         """Figures of the experiments on all neurons, likewise."""
-        return _pictures(self.root / "experiments", names)
+        return _pictures(self.root, self.figures_of_experiments, names)
 
     def log(self, name: str) -> Path:
         """Where a job writes its messages."""
@@ -325,7 +372,7 @@ class CombinedLayout(Folder):
     """
 
     warehouse = ResultFile(
-        "warehouse.csv", "sessions", "which sessions can be run, and why", "sessions: all"
+        "warehouse.csv", "sessions", "which sessions can be run, and why", "`sessions: all`"
     )
     neurons = ResultFile("neurons.csv", "combine", "one row per fitted neuron")
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
@@ -333,10 +380,22 @@ class CombinedLayout(Folder):
     cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
     report = ResultFile("report.html", "combine", "one page of all sessions")
 
+    overview_figures = _figures(
+        "figures",
+        "combine",
+        {
+            "gallery": ("the MEIs that can be trusted most", ""),
+            "areas": ("measures by area", ""),
+            "distributions": ("how measures are distributed over neurons", ""),
+            "models": ("held-out scores of all models", ""),
+        },
+    )
+
     def figures(self, *names: str) -> list[Path]:
         """Figures of all sessions, each as picture and as vector graphics."""
-        return _pictures(self.root / "figures", names)
+        return _pictures(self.root, self.overview_figures, names)
 
 
-def _pictures(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    return [folder / f"{name}.{suffix}" for name in names for suffix in PICTURE_SUFFIXES]
+def _pictures(root: Path, figures: dict[str, ResultFile], names: tuple[str, ...]) -> list[Path]:
+    stems = [root / figures[name].path for name in names]
+    return [Path(f"{stem}.{suffix}") for stem in stems for suffix in PICTURE_SUFFIXES]

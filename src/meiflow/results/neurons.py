@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from meiflow.errors import MeiflowError, closest
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.paths import stays_inside
-from meiflow.io.sums import verify
 
 
 def _rows(path: Path) -> dict[str, bool] | None:
@@ -37,7 +37,7 @@ def fitted_neurons(path: str | Path) -> list[str]:
         As `selected_neurons`.
     """
     path = Path(path)
-    verify(path)
+    verify_checksum(path)
     rows = _read(path, path.stat().st_mtime_ns)
     if rows is not None:
         return [name for name, selected in rows.items() if selected]

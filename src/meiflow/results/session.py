@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, closest
 from meiflow.images.geometry import Geometry
+from meiflow.images.labelled import labelled
 from meiflow.results.layout import Layout, NeuronLayout
 from meiflow.results.neurons import fitted_neurons
 
@@ -54,44 +55,6 @@ def open_results(folder: str | Path) -> SessionResults:
             "workflow get as far as the models"
         )
     return SessionResults(layout)
-
-
-def labelled(
-    images: NDArray, geometry: Geometry, name: str, **labels: list[str] | NDArray
-) -> xr.DataArray:
-    """Images as an array with its axes in degrees.
-
-    Parameters
-    ----------
-    images : ndarray, shape (..., height, width)
-    geometry : Geometry
-    name : str
-    **labels : sequence
-        Name and coordinates of each leading axis.
-
-    Returns
-    -------
-    DataArray
-        With the dimensions of `labels`, then ``y`` (upwards) and ``x`` (rightwards).
-
-    Examples
-    --------
-    >>> array = labelled(np.zeros((2, 6, 8)), Geometry(6, 8), "mei", neuron=["a", "b"])
-    >>> array.dims, array.sel(neuron="b").shape, float(array.y[0]) > float(array.y[-1])
-    (('neuron', 'y', 'x'), (6, 8), True)
-    """
-    import xarray as xr
-
-    coordinates = {key: np.asarray(values) for key, values in labels.items()}
-    array = xr.DataArray(
-        images,
-        dims=(*coordinates, "y", "x"),
-        coords=coordinates | {"y": geometry.y, "x": geometry.x},
-        name=name,
-    )
-    for axis in ("x", "y"):
-        array[axis].attrs["units"] = "deg"
-    return array
 
 
 class SessionResults:
@@ -174,6 +137,11 @@ class SessionResults:
 
         ids, images = read_stack(self.layout)
         return labelled(images, self.geometry, "luminance", image=ids)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Spike counts of every trial: trial_id, neuron_id, spike_count, image_id (-1: blank)."""
+        return _table(self.layout.trials)
 
     @property
     def responses(self) -> xr.DataArray:

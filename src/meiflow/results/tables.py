@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
-from meiflow.io.sums import verify
 from meiflow.results.layout import Layout
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.conditions import STEMS, Conditions
@@ -53,7 +53,7 @@ def read_stack_info(layout: Layout, geometry: Geometry | None = None) -> StackIn
         If the file is missing or damaged, or the images have another geometry.
     """
     path = layout.image_info
-    verify(path)
+    verify_checksum(path)
     try:
         info = StackInfo.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

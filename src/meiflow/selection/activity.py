@@ -1,4 +1,4 @@
-"""Simple descriptions of a neuron's counts: entropy, partners, anomaly."""
+"""Descriptive measures of spike counts: entropy, correlations, anomalies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from meiflow.selection.reliability import Groups
 
 
 def response_entropy(counts: NDArray) -> NDArray[np.float64]:
-    """Entropy, in bits, of the distribution of spike counts over trials.
+    """Entropy in bits of the distribution of spike counts over trials.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def response_entropy(counts: NDArray) -> NDArray[np.float64]:
     -------
     ndarray, shape (neurons,)
         Plug-in entropy with one bin per count, plus the Miller-Madow (1955) correction for
-        a finite number of trials. 0 for a neuron whose count never changes.
+        a finite number of trials. 0 if the count is constant.
 
     Examples
     --------
@@ -40,10 +40,9 @@ def response_entropy(counts: NDArray) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Partners:
-    """For each neuron, the index and correlation of its nearest and farthest partner.
+    """Index and correlation of the most and least correlated partner of each neuron.
 
-    Indices are -1 and correlations NaN where a neuron has no partner with a defined
-    correlation.
+    Indices are -1 and correlations NaN if there is no partner with a defined correlation.
     """
 
     most: NDArray[np.int64]
@@ -53,12 +52,12 @@ class Partners:
 
 
 def correlations(values: NDArray) -> NDArray[np.float64]:
-    """Pearson correlation of every pair of columns; NaN where one does not vary.
+    """Pearson correlation of every pair of columns; NaN if one is constant.
 
     Parameters
     ----------
     values : ndarray, shape (n, neurons)
-        Mean counts over images give signal correlations; counts less the mean of their image
+        Mean counts over images give signal correlations; counts minus the mean of their image
         give noise correlations (Cohen & Kohn 2011).
 
     Examples
@@ -80,7 +79,7 @@ def correlations(values: NDArray) -> NDArray[np.float64]:
 
 
 def residuals(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
-    """Counts (trials, neurons) less the mean of their image, over images shown repeatedly.
+    """Counts (trials, neurons) minus the mean of their image, for repeated images.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def residuals(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
 
 
 def mean_with_others(correlation: NDArray) -> NDArray[np.float64]:
-    """Mean correlation of each neuron with all others; NaN where none is defined."""
+    """Mean correlation of each neuron with all others; NaN if none is defined."""
     apart = np.array(correlation)
     np.fill_diagonal(apart, np.nan)
     known = ~np.isnan(apart)
@@ -104,12 +103,12 @@ def mean_with_others(correlation: NDArray) -> NDArray[np.float64]:
 
 
 def correlated_partners(correlation: NDArray) -> Partners:
-    """Most and least correlated other neuron.
+    """Find the most and the least correlated other neuron.
 
     Parameters
     ----------
     correlation : ndarray, shape (neurons, neurons)
-        As `correlations` returns it.
+        Output of `correlations`.
     """
     correlation = np.array(correlation)
     np.fill_diagonal(correlation, np.nan)
@@ -131,13 +130,13 @@ def anomalies(features: NDArray, seed: int) -> tuple[NDArray[np.float64], NDArra
     Parameters
     ----------
     features : ndarray, shape (neurons, features)
-        NaN is replaced by the feature's median.
+        Features; NaN is replaced by the median of the feature.
     seed : int
 
     Returns
     -------
     score : ndarray, shape (neurons,)
-        Negative for anomalies, as scikit-learn's ``decision_function``.
+        Negative for anomalies, as in scikit-learn's ``decision_function``.
     is_anomaly : ndarray of bool
 
     Examples

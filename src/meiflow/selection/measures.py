@@ -1,4 +1,4 @@
-"""One row of measures per neuron, by which the rule selects."""
+"""Measures of every neuron, on which the selection is based."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from meiflow.tables.counts import Trials, mean_responses
 def measure_neurons(
     trials: Trials, window_length_s: float, shuffles: int, seed: int
 ) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
-    """What the counts say of every neuron, and of every pair.
+    """Measures of every neuron and every pair, computed from the counts.
 
     Parameters
     ----------
     trials : Trials
-        Without blank trials.
+        Trials without blanks.
     window_length_s : float
-        Length of the counting window, for rates.
+        Length of the counting window, used for rates.
     shuffles, seed : int
-        Of the shuffled null and the bootstrap of the oracle correlation.
+        Number of permutations and resamples for the oracle correlation, and their seed.
 
     Returns
     -------
@@ -114,9 +114,9 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
     Parameters
     ----------
     trials : Trials
-        Without blank trials.
+        Trials without blanks.
     presentations : DataFrame or None
-        The table presentations.csv; without it nothing is known of blocks or running.
+        The table presentations.csv; without it, blocks and running are unknown.
     """
     n_trials = len(trials.trial_ids)
     blocks, speed = np.zeros(n_trials), np.full(n_trials, np.nan)
@@ -126,8 +126,8 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
         names = [str(i) for i in trials.trial_ids]
         if shown.index.has_duplicates or not set(names) <= set(shown.index):
             raise MeiflowError(
-                "presentations.csv: does not have every trial of trials.csv once; make the tables "
-                "again"
+                "presentations.csv: must contain every trial of trials.csv exactly once; rebuild "
+                "the tables"
             )
         shown = shown.loc[names]
         order = np.argsort(shown["start_s"].to_numpy(float), kind="stable")
@@ -137,7 +137,7 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
     groups = Groups.of(trials.image_ids[order])
     stability = block_stability(trials.counts[order], groups, blocks[order])
     modulation, p = running_modulation(trials.counts, speed)
-    # the order of a user's table need not be that of time
+    # a user's table need not be in temporal order
     drift = stability.drift if presentations is not None else np.full_like(stability.drift, np.nan)
     return pd.DataFrame(
         {

@@ -1,51 +1,94 @@
-"""The order of neurons in a raster plot: similar ones beside each other.
+"""Order of neurons in a raster plot, with similar neurons next to each other.
 
-Rastermap (Stringer et al. 2025) looks for the order in which a matrix of time-lagged
-correlations is most like a fixed one that falls off with the distance between places. Here that
-same goal, for single neurons, is climbed from the optimal leaf ordering of a hierarchical
-clustering (Bar-Joseph et al. 2001), each move of a segment to any other place being judged at
-once from tables of sums: the package's own search judges each by itself and takes a minute and
-more for 135 neurons (``benchmarks/selection_speed.py``).
+The package rastermap (Stringer et al. 2025) finds the order in which a matrix of time-lagged
+correlations best matches a fixed matrix that decreases with the distance between positions. The
+order by clustering has the same objective, for single neurons: it starts from the optimal leaf
+ordering of a hierarchical clustering (Bar-Joseph et al. 2001) and evaluates all moves of segments
+to other positions at once from cumulative sums, while the package evaluates them one by one
+(``benchmarks/selection_speed.py`` compares them).
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-LOCALITY = 0.15
-TIME_LAG_BINS = 15
-COMPONENTS = 64
-# The tables of sums need about 130 n^3 bytes and n^3 time; beyond, the leaf ordering stands.
+from meiflow.selection.rastermap import COMPONENTS, LOCALITY, TIME_LAG_BINS, rastermap_order
+
+# Cumulative sums need about 130 n^3 bytes and n^3 time; beyond, only the leaf ordering is used.
 MOST_NEURONS = 150
 _MOST_MOVES = 400
 _SMALLEST_GAIN = 1e-3
 
 
-def raster_order(counts: NDArray) -> NDArray[np.int64]:
-    """Neurons in an order that puts similar activity side by side.
+def raster_order(
+    counts: NDArray, method: Literal["rastermap", "clustering"] = "rastermap", seed: int = 0
+) -> NDArray[np.int64]:
+    """Order neurons such that similar activity is adjacent.
 
     Parameters
     ----------
     counts : ndarray, shape (bins, neurons)
-        Binned activity; every neuron is z-scored.
+        Binned activity, which is z-scored per neuron.
+    method : {"rastermap", "clustering"}
+        The package rastermap, or `clustering_order`.
+    seed : int
+        Seed of the k-means step of rastermap, which is used for more than 50 neurons; the order by
+        clustering is not random.
 
     Returns
     -------
     ndarray of int, shape (neurons,)
-        ``counts[:, order]`` is sorted; neurons that never vary come last.
+        ``counts[:, order]`` is sorted; neurons without variance, or with values that are not
+        finite, come last.
+
+    Raises
+    ------
+    MeiflowError
+        If the package rastermap fails.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> wave = np.sin(np.arange(90)[:, None] / 9 - np.array([0.0, 0.6, 0.2, 0.8, 0.4]))
+    >>> raster_order(wave, "clustering")
+    array([0, 2, 4, 1, 3])
     """
-    varies = np.flatnonzero(counts.std(axis=0) > 0)
-    constant = np.setdiff1d(np.arange(counts.shape[1]), varies)
+    finite = np.flatnonzero(np.isfinite(counts).all(axis=0))
+    varies = finite[np.ptp(counts[:, finite], axis=0) > 0]
+    rest = np.setdiff1d(np.arange(counts.shape[1]), varies)
     if len(varies) < 3:
-        return np.concatenate([varies, constant])
+        return np.concatenate([varies, rest])
     z = counts[:, varies].astype(float)
     z = (z - z.mean(axis=0)) / z.std(axis=0)
+    order = clustering_order(z) if method == "clustering" else rastermap_order(z, seed)
+    return np.concatenate([varies[order], rest])
+
+
+def clustering_order(z: NDArray) -> NDArray[np.int64]:
+    """Optimal leaf ordering, from which up to 150 neurons climb rastermap's goal.
+
+    Parameters
+    ----------
+    z : ndarray, shape (bins, neurons)
+        z-scored activity, finite; all neurons vary.
+
+    Returns
+    -------
+    ndarray of int, shape (neurons,)
+
+    References
+    ----------
+    Bar-Joseph, Z., Gifford, D. K. & Jaakkola, T. S. (2001). Fast optimal leaf ordering for
+    hierarchical clustering. Bioinformatics 17, S22-S29.
+    """
     order = leaf_order(np.corrcoef(z.T))
-    if len(varies) <= MOST_NEURONS:
+    if len(order) <= MOST_NEURONS:
         similarity = lagged_similarity(z)[np.ix_(order, order)]
         order = order[climb(similarity, matching_weights(len(order)))]
-    return np.concatenate([varies[order], constant])
+    return order
 
 
 def leaf_order(correlation: NDArray) -> NDArray[np.int64]:
@@ -66,13 +109,13 @@ def lagged_similarity(z: NDArray) -> NDArray[np.float64]:
     Parameters
     ----------
     z : ndarray, shape (bins, neurons)
-        z-scored; the mean time course of all neurons is taken out and the rest reduced to 64
-        principal components.
+        z-scored activity; the mean time course of all neurons is removed and the remainder reduced
+        to 64 principal components.
 
     Returns
     -------
     ndarray, shape (neurons, neurons)
-        Entry [i, j]: i as it follows j; not symmetric.
+        Entry [i, j] is for i following j; the matrix is not symmetric.
     """
     common = z.mean(axis=1)
     length = np.linalg.norm(common)
@@ -88,9 +131,9 @@ def lagged_similarity(z: NDArray) -> NDArray[np.float64]:
 
 
 def matching_weights(n: int) -> NDArray[np.float64]:
-    """Rastermap's weight of two neurons `d` places apart, d = 0 .. n - 1 (0 is not used).
+    """Rastermap's weight of two neurons at distance d = 0 .. n - 1 (0 is not used).
 
-    Falls with the logarithm of the distance, plus a share `LOCALITY` for next neighbours.
+    Decreases with the logarithm of the distance, with an extra `LOCALITY` for neighbours.
     """
     places = np.arange(n) / n
     far = np.abs(places[:, None] - places)
@@ -103,18 +146,18 @@ def matching_weights(n: int) -> NDArray[np.float64]:
 
 
 def matching_score(similarity: NDArray, weights: NDArray) -> float:
-    """Rastermap's objective for the order in which `similarity` stands."""
+    """Rastermap's objective for `similarity` in its current order."""
     n = len(similarity)
     rows, columns = np.triu_indices(n, 1)
     return float((weights[columns - rows] * similarity[rows, columns]).sum())
 
 
 def climb(similarity: NDArray, weights: NDArray) -> NDArray[np.int64]:
-    """Move segments of the order, the best move first, while `matching_score` rises.
+    """Move segments of the order, best move first, while `matching_score` increases.
 
     A move exchanges two neighbouring segments, ``[i, j)`` and ``[j, k)``. It changes only the
-    distances between blocks, each by a constant, so that with two-dimensional cumulative sums of
-    the score at every constant all moves are judged by a few look-ups each.
+    distances between blocks, each by a constant. With two-dimensional cumulative sums of the score
+    for every constant, each move is evaluated with a few look-ups.
     """
     n = len(similarity)
     i, j, k = (a.ravel() for a in np.indices((n + 1, n + 1, n + 1), dtype=np.int16))
@@ -134,7 +177,7 @@ def climb(similarity: NDArray, weights: NDArray) -> NDArray[np.int64]:
     shifts = np.arange(-n, n + 1)[:, None, None]
     shifted = np.where(upper, weight_at(apart + shifts), 0) - now  # gain at each shift
     together = np.arange(n + 1)[:, None, None]
-    swapped = np.where(upper, weight_at(together - apart), 0)  # the later one now comes first
+    swapped = np.where(upper, weight_at(together - apart), 0)  # the later segment now comes first
     order = np.arange(n)
     zero, end = np.zeros_like(i), np.full_like(i, n)
     matrix = similarity.astype(float)

@@ -1,7 +1,7 @@
-"""How reliably a neuron responds to the images: oracle correlation and signal power.
+"""Reliability of the responses to images: oracle correlation and signal power.
 
-Counts come as an array (trials, neurons) with the image of every trial; repeats may be
-unequal. Every measure is vectorised over neurons.
+Counts are arrays (trials, neurons) with an image for every trial; the number of repeats may
+differ between images. All measures are vectorised over neurons.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Groups:
 
     @classmethod
     def of(cls, image_ids: NDArray) -> Groups:
-        """Group trials by the image they show."""
+        """Group trials by image."""
         _, codes, repeats = np.unique(image_ids, return_inverse=True, return_counts=True)
         return cls(codes, repeats)
 
     @cached_property
     def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Trials sorted by image, and where each image starts."""
+        """Trials sorted by image, and the start of each image."""
         starts = np.concatenate([[0], np.cumsum(self.repeats)[:-1]])
         return np.argsort(self.codes, kind="stable"), starts
 
@@ -44,7 +44,7 @@ def oracle_correlation(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
     """Jackknife oracle correlation of every neuron (Walker et al. 2019).
 
     The Pearson correlation, over all trials, between a trial's count and the mean of the
-    other trials of the same image. Images shown once have no other trial and are left out.
+    other trials of the same image. Images shown only once are excluded.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def oracle_correlation(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
     Returns
     -------
     ndarray, shape (neurons,)
-        In [-1, 1]; NaN for a neuron whose counts, or whose oracles, do not vary.
+        Correlation in [-1, 1]; NaN if the counts or the oracles are constant.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def oracle_correlation(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
 
 
 def _oracle_from_sums(sums: NDArray, squares: NDArray, repeats: NDArray) -> NDArray[np.float64]:
-    """Oracle correlation from each image's sum and sum of squares over its trials."""
+    """Oracle correlation from the sum and the sum of squares over trials of each image."""
     if not (repeats > 1).any():
         return np.full(sums.shape[1], np.nan)
     return _pooled_oracle(*(part.sum(0) for part in _image_moments(sums, squares, repeats)))
@@ -79,9 +79,9 @@ def _oracle_from_sums(sums: NDArray, squares: NDArray, repeats: NDArray) -> NDAr
 def _image_moments(
     sums: NDArray, squares: NDArray, repeats: NDArray
 ) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
-    """What each repeated image adds: trials, and sums of x, x^2, o^2 and x o.
+    """Contribution of each repeated image: trials, and sums of x, x^2, o^2 and x o.
 
-    Over the trials of one image the oracle is o = (s - x) / (r - 1); its mean is that of x.
+    For the trials of an image the oracle is o = (s - x) / (r - 1); its mean is that of x.
     """
     repeated = repeats > 1
     r = repeats[repeated, None].astype(float)
@@ -92,12 +92,12 @@ def _image_moments(
 def _pooled_oracle(
     n: NDArray, x: NDArray, xx: NDArray, oo: NDArray, xo: NDArray
 ) -> NDArray[np.float64]:
-    """Correlation of trials and oracles from moments summed over images."""
+    """Correlation between trials and oracles from moments summed over images."""
     mean = x / n
     var_x = xx / n - mean**2
     var_o = oo / n - mean**2
     covariance = xo / n - mean**2
-    # Rounding leaves the variance of a constant neuron at 1e-16 of its squared mean.
+    # rounding gives a constant neuron a variance of 1e-16 of its squared mean
     floor = 1e-12 * np.maximum(mean**2, 1e-300)
     product = np.where((var_x > floor) & (var_o > floor), var_x * var_o, np.nan)
     return np.clip(covariance / np.sqrt(product), -1, 1)
@@ -112,8 +112,8 @@ def oracle_interval(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bootstrap percentile interval of the oracle correlation (Efron & Tibshirani 1993).
 
-    Images are resampled with all their trials, because the trials of one image are not
-    independent of each other's oracle.
+    Images are resampled with all their trials, because the oracle of a trial depends on the other
+    trials of the image.
 
     Parameters
     ----------
@@ -122,18 +122,18 @@ def oracle_interval(
     resamples : int
     rng : numpy.random.Generator
     level : float
-        Share of the resamples inside.
+        Fraction of the resamples in the interval.
 
     Returns
     -------
     low, high : ndarray, shape (neurons,)
-        NaN where the oracle is, or with fewer than two repeated images.
+        NaN if the oracle is NaN, or with fewer than two repeated images.
 
     Notes
     -----
-    With 118 images the 95 % interval holds the value of endlessly many images in about 93 % of
-    sessions if all images drive the neuron somewhat, in about 85 % if very few do: those few may
-    be missing from the session.
+    With 118 images the 95 % interval covers the asymptotic value (infinitely many images) in about
+    93 % of sessions if all images drive the neuron to some extent, and in about 85 % if very few
+    images do, because these may be missing from the session.
 
     Examples
     --------
@@ -164,16 +164,16 @@ def oracle_interval(
 def oracle_null(
     counts: NDArray, groups: Groups, shuffles: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Oracle correlations when trials belong to no image.
+    """Null distribution of the oracle correlation.
 
-    Trials are dealt to the images at random, `shuffles` times, all neurons alike.
+    Trials are permuted across images `shuffles` times, in the same way for all neurons.
 
     Returns
     -------
     p : ndarray, shape (neurons,)
-        Chance of an oracle as high, ``(1 + shuffles as high) / (1 + shuffles)``.
+        p value, ``(1 + number of permutations at least as high) / (1 + shuffles)``.
     high : ndarray, shape (neurons,)
-        The 95th percentile of the null. Both NaN where the oracle is.
+        95th percentile of the null. Both are NaN if the oracle is NaN.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def oracle_null(
     """
     observed = oracle_correlation(counts, groups)
     starts = np.concatenate([[0], np.cumsum(groups.repeats)[:-1]])
-    # single precision halves the memory traffic; whole numbers stay exact up to 2^24
+    # single precision halves the memory traffic; integers are exact up to 2^24
     values = np.asarray(counts, dtype=np.float32)
     squares = values**2
     drawn = np.empty((shuffles, values.shape[1]))
@@ -196,7 +196,7 @@ def oracle_null(
         sums = np.add.reduceat(values[dealt], starts, axis=0).astype(float)
         sums_of_squares = np.add.reduceat(squares[dealt], starts, axis=0).astype(float)
         drawn[i] = _oracle_from_sums(sums, sums_of_squares, groups.repeats)
-    # An undefined or (but for rounding) equal one counts as high: when in doubt, for chance.
+    # undefined and (up to rounding) equal values count as high, which is conservative
     p = (1 + (~(drawn < observed - _TIE)).sum(axis=0)) / (1 + shuffles)
     known = ~np.isnan(observed) & ~np.isnan(drawn).all(axis=0)
     high = np.full(values.shape[1], np.nan)
@@ -207,7 +207,7 @@ def oracle_null(
 
 @dataclass(frozen=True)
 class SignalPower:
-    """Ceilings of predictability, one value per neuron; see `signal_power`."""
+    """Limits of predictability, one value per neuron; see `signal_power`."""
 
     signal: NDArray[np.float64]
     cc_max: NDArray[np.float64]
@@ -219,14 +219,14 @@ def signal_power(counts: NDArray, groups: Groups) -> SignalPower:
     """Signal power, CC_max and fraction of explainable variance.
 
     With m the mean and v the unbiased variance over repeats of an image, the signal power
-    is the unbiased variance of m over images minus the noise left in it, mean(v / r); for
+    is the unbiased variance of m over images minus its residual noise, mean(v / r). For
     equal repeats this is the estimator of Sahani & Linden (2003) and Schoppe et al. (2016).
 
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
     groups : Groups
-        Images shown once are left out.
+        Trials grouped by image; images shown only once are excluded.
 
     Returns
     -------
@@ -258,11 +258,11 @@ def signal_power(counts: NDArray, groups: Groups) -> SignalPower:
     noise = within.mean(0)
     var_means = means.var(0, ddof=1)
     signal = var_means - (within / r).mean(0)
-    # CC_max relates the true signal to the means actually measured.
+    # CC_max relates the true signal to the measured means
     with np.errstate(divide="ignore", invalid="ignore"):
         cc_max = np.where(signal > 0, np.sqrt(np.maximum(signal, 0) / var_means), np.nan)
         total = values[repeated[groups.codes]].var(0, ddof=1)
-        # over trials an image counts as often as it was shown, in both
+        # over trials, images are weighted by their number of presentations in both
         among_trials = (r * within).sum(0) / r.sum()
         fev = np.where(total > 0, (total - among_trials) / total, np.nan)
     return SignalPower(signal, cc_max, fev, noise)

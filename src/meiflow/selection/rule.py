@@ -1,4 +1,4 @@
-"""The rule that picks neurons, and what it says about each."""
+"""The selection rule, and the reason it gives for each neuron."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import pandas as pd
 from meiflow.config.sections import Selection
 from meiflow.errors import MeiflowError, closest
 
-# A condition: how it reads when it fails, and whom it passes.
+# A condition: the text if it fails, and the neurons that pass.
 Condition = tuple[str, "pd.Series[bool]"]
 UNDEFINED = "oracle undefined: no image was repeated, or the counts do not vary"
 
 
 def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
-    """Add the columns ``selected`` and ``reason`` (every condition that failed, or what kept it).
+    """Add the columns ``selected`` and ``reason`` (failed conditions, or why it was selected).
 
     A neuron whose measure is undefined fails the conditions on that measure.
 
     Raises
     ------
     MeiflowError
-        If an id to include or exclude, or a measure, does not exist.
+        If an id to include or exclude or a measure does not exist.
     """
     for key in ("include", "exclude"):
         for neuron in getattr(rule, key):
@@ -53,28 +53,28 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
 
 
 def require_somebody(judged: pd.DataFrame) -> None:
-    """Make sure that a table with ``selected`` and ``reason`` leaves somebody.
+    """Check that at least one neuron is left in a table with ``selected`` and ``reason``.
 
     Raises
     ------
     MeiflowError
-        If not, with the reasons and how many fell to each.
+        If none is left, with the reasons and the number of neurons excluded by each.
     """
     if not judged["selected"].any():
         raise MeiflowError(
-            f"selection: no neuron is left ({reasons_told(judged)}); loosen the rule or name "
+            f"selection: no neuron is left ({reasons_told(judged)}); relax the criteria or list "
             "neurons in selection.include"
         )
 
 
 def reasons_told(judged: pd.DataFrame) -> str:
-    """The reasons of a table with ``reason``, and how many neurons fell to each."""
+    """The reasons in a table with ``reason``, and the number of neurons excluded by each."""
     counts = judged["reason"].value_counts()
     return ". ".join(f"{n} of {len(judged)}: {text}" for text, n in counts.items())
 
 
 def _conditions(table: pd.DataFrame, rule: Selection) -> list[Condition]:
-    """Every condition of the rule; a measure that is undefined is a reason of its own."""
+    """All conditions of the rule; an undefined measure is a separate reason."""
     limits: list[tuple[str, str, float, str]] = []
     if rule.oracle_p_max is not None:
         limits.append(("oracle_p", ">", rule.oracle_p_max, "selection.oracle_p_max"))
@@ -106,7 +106,7 @@ def _conditions(table: pd.DataFrame, rule: Selection) -> list[Condition]:
         value = _measure(table, name, key)
         at = value.quantile(share)
         passed = value > at if words == "not above" else value >= at
-        text = f"{name} {words} its {share:g} quantile"
+        text = f"{name} {words} the {share:g} quantile"
         found[text] = (text, passed | value.isna())
     return list(found.values())
 
@@ -117,6 +117,6 @@ def _measure(table: pd.DataFrame, name: str, key: str) -> pd.Series:
         notebook = name.startswith("notebook_") and "notebook_oracle" not in table
         hint = "; set selection.notebook_measures: true" if notebook else closest(name, numeric)
         raise MeiflowError(
-            f"{key}: no measure {name!r} in neurons.csv{hint}; it has {', '.join(numeric)}"
+            f"{key}: no measure {name!r} in neurons.csv{hint}; available: {', '.join(numeric)}"
         )
     return table[name].astype(float)

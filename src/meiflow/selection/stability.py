@@ -1,4 +1,4 @@
-"""Whether a neuron stays the same through the session: blocks, and running."""
+"""Stability of a neuron over the session: stimulus blocks, and running."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from meiflow.selection.reliability import Groups
 
-# A unit whose rate falls below this share of its highest block's is taken for lost.
+# A unit is considered lost below this fraction of the rate in its strongest block.
 LOST_SHARE = 0.2
 _CHANCE = 0.001
 
 
 @dataclass(frozen=True)
 class Stability:
-    """How the response differs between stimulus blocks, one value per neuron.
+    """Differences between stimulus blocks, one value per neuron.
 
-    ``lowest_share`` is the mean count of the weakest block over that of the strongest, 0 to 1;
-    ``drift`` the Spearman correlation of the count, less the mean of its image, with time;
-    ``is_stable`` is false for a unit that nearly stops firing in a whole block, which chance
-    would not bring about.
+    ``lowest_share`` is the mean count of the weakest block divided by that of the strongest, 0 to
+    1; ``drift`` the Spearman correlation of the residuals (counts minus the mean of their image)
+    with time; ``is_stable`` is false for a unit that nearly stops firing during a whole block, more
+    than expected by chance.
     """
 
     lowest_share: NDArray[np.float64]
@@ -35,9 +35,9 @@ def block_stability(counts: NDArray, groups: Groups, blocks: NDArray) -> Stabili
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
-        In order of time.
+        Counts in temporal order.
     groups : Groups
-        Images of the trials: what an image does to the count is taken out of the drift.
+        Images of the trials; their mean counts are subtracted before computing the drift.
     blocks : ndarray, shape (trials,)
 
     Returns
@@ -56,7 +56,7 @@ def block_stability(counts: NDArray, groups: Groups, blocks: NDArray) -> Stabili
         share = np.where((top > 0) & (not single), means.min(axis=0) / top, np.nan)
     image_means = groups.sums(values) / groups.repeats[:, None]
     drift = _rank_correlation(values - image_means[groups.codes])
-    # A unit with a handful of spikes has empty blocks by chance (Poisson).
+    # a unit with few spikes has empty blocks by chance (Poisson)
     spikes = in_block.sums(values)
     expected = in_block.repeats[:, None] * values.mean(axis=0)
     by_chance = poisson.cdf(spikes, expected).min(axis=0) >= _CHANCE
@@ -69,7 +69,7 @@ def _rank_correlation(residuals: NDArray) -> NDArray[np.float64]:
 
     time = np.arange(len(residuals), dtype=float)
     time -= time.mean()
-    # rounding of the means must not rank trials that are equal
+    # rounding of the means must not affect the ranks of equal trials
     ranks = rankdata(np.round(residuals, 9), axis=0)
     ranks -= ranks.mean(axis=0)
     norm = np.sqrt((ranks**2).sum(axis=0) * (time**2).sum())
@@ -82,17 +82,17 @@ def running_modulation(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Relative difference between counts while running and at rest, and its p value.
 
-    ``(run - rest) / max(run, rest)`` of the means, -1 to 1, and the p value of Welch's t test, by
-    AllenSDK's definition, which takes the trials of the preferred image alone; with all trials
-    the estimate is steadier.
+    ``(run - rest) / max(run, rest)`` of the means, -1 to 1, and the p value of Welch's t test, as
+    in AllenSDK. AllenSDK uses only trials of the preferred image; using all trials gives a more
+    stable estimate.
 
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
     speed_cm_s : ndarray, shape (trials,)
-        Trials without a speed are left out.
+        Running speed; trials without a speed are excluded.
     threshold_cm_s : float
-        Running from this speed on.
+        Minimum speed that counts as running.
 
     Returns
     -------

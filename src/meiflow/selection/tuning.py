@@ -1,6 +1,6 @@
-"""How selective a neuron is for images, by the definitions of the Allen Brain Observatory.
+"""Selectivity for images, by the definitions of the Allen Brain Observatory.
 
-All functions take mean or summed counts (images, neurons), without the blank, and agree with
+All functions use mean or summed counts (images, neurons) without the blank, and agree with
 AllenSDK's ``NaturalScenes`` (``tests/selection/test_tuning.py``).
 """
 
@@ -15,9 +15,9 @@ _STEPS = 1000
 def image_selectivity(means: NDArray) -> NDArray[np.float64]:
     """Selectivity for images (Quian Quiroga et al. 2007).
 
-    One minus twice the mean, over 1000 thresholds between the lowest and the highest mean, of
-    the share of images above the threshold. 0 for a neuron that responds to all images alike,
-    towards 1 for one that responds to a single image; NaN with fewer than two images.
+    One minus twice the fraction of images above a threshold, averaged over 1000 thresholds between
+    the lowest and the highest mean. 0 if the neuron responds equally to all images, towards 1 if it
+    responds to a single image; NaN with fewer than two images.
 
     Examples
     --------
@@ -41,14 +41,15 @@ def image_selectivity(means: NDArray) -> NDArray[np.float64]:
 def lifetime_sparseness(counts: NDArray) -> NDArray[np.float64]:
     """Lifetime sparseness over images (Vinje & Gallant 2000; Olsen & Wilson 2008).
 
-    ``(1 - sum(r)^2 / (n sum(r^2))) / (1 - 1 / n)``: 0 if all images drive the neuron alike, 1
-    if a single one does; NaN for a silent neuron or a single image.
+    ``(1 - sum(r)^2 / (n sum(r^2))) / (1 - 1 / n)``: 0 if all images drive the neuron equally, 1
+    if a single image does; NaN for a silent neuron or a single image.
 
     Examples
     --------
     >>> one_of_fifty = np.where(np.arange(50) == 3, 5.0, 0.0)
-    >>> lifetime_sparseness(np.column_stack([one_of_fifty, np.full(50, 2.0)])).round(2)
-    array([1., 0.])
+    >>> half_of_them = np.arange(50) % 2.0
+    >>> lifetime_sparseness(np.column_stack([one_of_fifty, half_of_them])).round(2)
+    array([1.  , 0.51])
     """
     n = len(counts)
     squares = (counts**2).sum(axis=0)
@@ -60,9 +61,9 @@ def lifetime_sparseness(counts: NDArray) -> NDArray[np.float64]:
 
 
 def fano_factor(counts: NDArray) -> NDArray[np.float64]:
-    """Variance over mean (ddof 0) of the counts (trials, neurons).
+    """Variance divided by mean (ddof 0) of the counts (trials, neurons).
 
-    NaN where none fired, and with fewer than two trials.
+    NaN for silent neurons, and with fewer than two trials.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def fano_factor(counts: NDArray) -> NDArray[np.float64]:
 
 
 def preferred_image(image_ids: NDArray, means: NDArray) -> NDArray[np.int64]:
-    """Id of the image with the highest mean count of every neuron."""
+    """Id of the image with the highest mean count for every neuron."""
     return image_ids[means.argmax(axis=0)]
 
 
@@ -91,7 +92,7 @@ def preferred_fano_factor(
     ----------
     counts : ndarray, shape (trials, neurons)
     shown : ndarray, shape (trials,)
-        Image of every trial.
+        Image shown in every trial.
     preferred : ndarray, shape (neurons,)
     """
     return np.array(

@@ -1,4 +1,4 @@
-"""The sessions of one configuration: one, a list of them, or all that the warehouse has."""
+"""The sessions of a configuration: one, a list, or all sessions in the warehouse."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.session.source import SessionFiles, session_files
 
-# The folder of what is made of all sessions, which no session may be called.
+# Folder of the combined results; not allowed as a session id.
 COMBINED = "combined"
 
 
 def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """`more` over `base`, section by section."""
+    """Merge `more` over `base`, section by section."""
     merged = dict(base)
     for key, value in more.items():
         old = merged.get(key)
@@ -29,18 +29,18 @@ def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Dataset:
-    """What to run: the configuration and files of every session.
+    """Configuration and files of every session to run.
 
     Parameters
     ----------
     config : Config
-        Its key ``sessions`` lists ids, or sections that are merged over ``session``; None stands
-        for the one session that ``session`` describes, "all" for those of the warehouse.
+        Its key ``sessions`` lists ids, or keys that override those of ``session``; None means the
+        single session described by ``session``, "all" the sessions of the warehouse.
 
     Raises
     ------
     MeiflowError
-        If an entry is not a valid session, or the sessions cannot be run together.
+        If an entry is not a valid session, or if the sessions cannot be run together.
 
     Examples
     --------
@@ -60,8 +60,8 @@ class Dataset:
         if config.sessions == "all":
             if config.session.source != "allen":
                 raise MeiflowError(
-                    "sessions: 'all' are those of the Allen warehouse: it needs session.source: "
-                    f"allen, got {config.session.source}; or list their ids"
+                    "sessions: 'all' requires session.source allen, got "
+                    f"{config.session.source}; change the source or list the ids"
                 )
             return
         if config.sessions is None:
@@ -71,7 +71,7 @@ class Dataset:
                 own = self._parse(entry, f"sessions.{number}")
                 if own.session.id in self._configs:
                     raise MeiflowError(
-                        f"sessions.{number}: {own.session.id!r} stands there twice; name each once"
+                        f"sessions.{number}: duplicate session {own.session.id!r}; remove one"
                     )
                 self._configs[own.session.id] = own
         self.ids = tuple(self._configs)
@@ -81,16 +81,18 @@ class Dataset:
         document = self.config.model_dump(mode="json")
         simulation: Any = more.get("simulation", {})
         if not isinstance(simulation, Mapping):
-            raise MeiflowError(f"{where}.simulation: expected keys and values")
+            raise MeiflowError(f"{where}.simulation: expected keys with values")
         units = simulation.get("units")
         document["session"] = _merged(document["session"], more)
-        if units is not None:  # areas are not added to those of the section `session`
+        if units is not None:  # areas replace those of the section `session`
             document["session"]["simulation"]["units"] = units
         document["sessions"] = None
         config = parse_config(document, where)
         session = config.session
         if session.id == COMBINED:
-            raise MeiflowError(f"{where}.id: {COMBINED!r} is the folder of the combined results")
+            raise MeiflowError(
+                f"{where}.id: {COMBINED!r} is reserved for the folder of the combined results"
+            )
         if session.source == "simulated" and session.simulation.seed is None:
             seed = zlib.crc32(f"{config.seed}/{session.id}".encode()) % 2**31
             simulation = session.simulation.model_copy(update={"seed": seed})
@@ -98,29 +100,29 @@ class Dataset:
         return config.model_copy(update={"session": session})
 
     def config_of(self, session: str) -> Config:
-        """The configuration of one session, as if it were run alone."""
+        """The configuration of one session, as if the session were run alone."""
         if session not in self._configs:
             if self.config.sessions != "all":
-                raise MeiflowError(f"sessions: there is no session {session!r}")
+                raise MeiflowError(f"sessions: unknown session {session!r}")
             self._configs[session] = self._parse(session, "sessions")
         return self._configs[session]
 
     @cache  # noqa: B019
     def files_of(self, session: str) -> SessionFiles:
-        """Where the inputs of one session are, or will be."""
+        """Paths of the inputs of one session, whether or not they exist yet."""
         return session_files(self.config_of(session), Path("results", session))
 
     @property
     def example(self) -> Config:
-        """A configuration that stands for all in what they share: which stages there are."""
+        """A representative configuration, which determines the stages of all sessions."""
         return self.config if self.ids is None else self._configs[self.ids[0]]
 
     @property
     def pattern(self) -> SessionFiles:
-        """Paths of what the workflow itself makes or downloads: of many sessions, with the
-        wildcard {session}.
+        """Paths of files made or downloaded by the workflow.
 
-        For sources nwb and tables they are those of the first session: ask `files_of`.
+        With several sessions they contain the wildcard {session}. For the sources nwb and tables
+        they are those of the first session; use `files_of` instead.
         """
         if not self.many:
             return self.files_of(self.config.session.id)
@@ -130,16 +132,16 @@ class Dataset:
 
     @property
     def constraint(self) -> str:
-        """Regular expression of the ids."""
+        """Regular expression that matches the ids."""
         return r"\d+" if self.ids is None else "|".join(re.escape(i) for i in self.ids)
 
     def check(self) -> None:
-        """Make sure that every session can be made or found, and all be run as one workflow.
+        """Check that every session is available and that all can be run as one workflow.
 
         Raises
         ------
         MeiflowError
-            Naming the session and the key.
+            With the session and the key.
         """
         shapes = {}
         for session in self.ids or ():
@@ -159,12 +161,12 @@ class Dataset:
                 if shape[what] != wanted[what]:
                     raise MeiflowError(
                         f"sessions: {session} and {first} differ in {what} ({shape[what]} and "
-                        f"{wanted[what]}), so that they need different stages; run them one by one"
+                        f"{wanted[what]}) and need different stages; run them separately"
                     )
 
 
 def _shape(config: Config, files: SessionFiles) -> dict[str, Any]:
-    """What decides which stages a session has."""
+    """Properties that determine which stages a session has."""
     simulated = config.session.source == "simulated"
     return {
         "session.source": config.session.source,

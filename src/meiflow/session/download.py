@@ -1,4 +1,4 @@
-"""Download a session and the natural-scene templates; keep a verified copy of our own."""
+"""Download a session and the natural-scene templates, and keep a verified local copy."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pandas as pd
 
 from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError, shorten
+from meiflow.io.checksums import sha256_of
 from meiflow.io.files import read_csv, write_text
 from meiflow.io.writing import atomic
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.session.nwb_checks import require_self_contained
 from meiflow.session.transfer import (
     FetchError,
     Network,
     exclusive,
     fetch,
+    is_as_fetched,
     read_record,
-    sha256_of,
-    verify,
     write_record,
 )
 from meiflow.session.warehouse import Warehouse
@@ -33,12 +33,12 @@ _BUCKET_PATH = "visual-coding-neuropixels/ecephys-cache/session_{id}/session_{id
 
 
 def check_session_file(path: Path, session_id: int) -> None:
-    """Make sure that a file is a whole session NWB of this very session.
+    """Check that a file is the complete session NWB file of a session.
 
     Raises
     ------
     FetchError
-        If it is not HDF5, is cut short, is another session, or lacks units or stimuli.
+        If it is not HDF5, is truncated, is another session, or lacks units or stimuli.
     """
     import h5py
 
@@ -50,22 +50,22 @@ def check_session_file(path: Path, session_id: int) -> None:
             complete = "units/spike_times" in file and "intervals" in file
     except (MeiflowError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise FetchError(f"is not a whole session NWB file ({reason})") from None
+        raise FetchError(f"not a complete session NWB file ({reason})") from None
     if found != str(session_id):
-        raise FetchError(f"holds session {found}, not {session_id}")
+        raise FetchError(f"contains session {found} instead of {session_id}")
     if not complete:
-        raise FetchError("holds no units or no stimuli")
+        raise FetchError("contains no units or no stimuli")
 
 
 def _check_at_hand(path: Path, session_id: int) -> None:
     try:
         check_session_file(path, session_id)
     except FetchError as error:
-        raise MeiflowError(f"{path}: {error}; give or put the whole file, or remove it") from None
+        raise MeiflowError(f"{path}: {error}; provide the complete file or remove it") from None
 
 
 def _adopt(source: Path, target: Path, session_id: int) -> None:
-    """Take over a file that the user already has: a hard link where possible, else a copy."""
+    """Adopt a file that the user already has, as a hard link if possible, otherwise a copy."""
     if not source.is_file():
         raise MeiflowError(f"session.nwb: {source} is not a file")
     _check_at_hand(source, session_id)
@@ -75,11 +75,11 @@ def _adopt(source: Path, target: Path, session_id: int) -> None:
         except OSError:
             shutil.copyfile(source, temporary)
     write_record(target, source.resolve().as_uri())
-    say(f"session {session_id}: taken from {source}")
+    logger.info(f"session {session_id}: using {source}")
 
 
 def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Network) -> None:
-    """From the public bucket first, from the warehouse second."""
+    """Download from the public bucket or, if that fails, from the warehouse."""
     session_id = int(session.id)
 
     def check(part: Path) -> None:
@@ -92,50 +92,50 @@ def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Netw
                 url = f"{session.bucket}/{_BUCKET_PATH.format(id=session_id)}"
             else:
                 url = f"{session.warehouse}/{warehouse.session_route(session_id)}"
-            say(f"session {session_id}: fetching {url}")
+            logger.info(f"session {session_id}: downloading {url}")
             fetch(url, path, network, check)
             return
         except FetchError as error:
             faults.append(str(error))
-            say(f"session {session_id}: {error}")
+            logger.info(f"session {session_id}: {error}")
     raise MeiflowError(
-        f"session {session_id} could not be fetched: {'; '.join(faults)}. Run the same command "
-        "again later (a broken transfer is resumed), or download the file by hand and "
-        "give its path as session.nwb"
+        f"session {session_id} could not be downloaded: {'; '.join(faults)}. Run the same command "
+        "again later (an interrupted transfer is resumed), or download the file by hand and set "
+        "session.nwb to its path"
     )
 
 
 def download_session(
     session: Session, nwb: Path, images: Path, cache: Path, network: Network = Network()
 ) -> None:
-    """Fetch a session NWB and the natural-scene templates, each only if it is not there.
+    """Download a session NWB file and the natural-scene templates, unless they exist.
 
     Parameters
     ----------
     session : Session
-        Uses ``id``, ``bucket``, ``warehouse`` and, for a file already at hand, ``nwb``.
+        Uses ``id``, ``bucket``, ``warehouse`` and, for an existing file, ``nwb``.
     nwb : path
-        The master copy; its size and SHA-256 are recorded beside it and checked each time.
+        Local copy; its size and SHA-256 are recorded next to it and verified each time.
     images : path
         Folder that receives the 118 templates as PNG files.
     cache : path
-        AllenSDK's cache: tables and templates.
+        Cache folder of AllenSDK for tables and templates.
     network : Network
 
     Raises
     ------
     MeiflowError
-        If the session does not exist, or no source delivers it.
+        If the session does not exist or cannot be downloaded from any source.
     """
     session_id = int(session.id)
     warehouse = Warehouse(session.warehouse, cache, network)
-    if verify(nwb):
-        say(f"session {session_id}: {nwb} is there and unchanged")
+    if is_as_fetched(nwb):
+        logger.info(f"session {session_id}: {nwb} exists and is unchanged")
     elif session.nwb is not None:
         with exclusive(nwb):
             _adopt(Path(session.nwb), nwb, session_id)
     elif nwb.exists() and read_record(nwb) is None:
-        # put there by hand: taken over, if it is what it should be
+        # placed there by hand: adopted if it is valid
         with exclusive(nwb):
             _check_at_hand(nwb, session_id)
             write_record(nwb, nwb.resolve().as_uri())
@@ -143,14 +143,14 @@ def download_session(
         known = warehouse.sessions()
         if session_id not in known.index:
             raise MeiflowError(
-                f"session.id: the warehouse has no session {session_id}; it has {len(known)}: "
-                f"{shorten(known.index, 3)} (see `meiflow sessions`)"
+                f"session.id: there is no session {session_id} in the warehouse; there are "
+                f"{len(known)}: {shorten(known.index, 3)} (see `meiflow sessions`)"
             )
         kind = known.loc[session_id, "session_type"]
         if kind == "functional_connectivity":
             raise MeiflowError(
-                f"session.id: session {session_id} is of type {kind}, which showed no natural "
-                "scenes; `meiflow sessions` tells the type of each: brain_observatory_1.1 did"
+                f"session.id: session {session_id} is of type {kind}, which has no natural scenes; "
+                "choose one of type brain_observatory_1.1 (see `meiflow sessions`)"
             )
         _fetch_nwb(session, warehouse, nwb, network)
     _fetch_scenes(warehouse, images)
@@ -162,20 +162,20 @@ def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:
     images.mkdir(parents=True, exist_ok=True)
     targets = [images / f"{number:03d}.png" for number in range(SCENES)]
     missing = [(n, t) for n, t in enumerate(targets) if not t.exists()]
-    for number, target in track(missing, "fetching templates", len(missing)) if missing else ():
+    for number, target in track(missing, "downloading templates", len(missing)) if missing else ():
         try:
             pixels = warehouse.scene(number)
         except MeiflowError:
             raise
-        except Exception as error:  # AllenSDK and SimpleITK raise many kinds
+        except Exception as error:  # AllenSDK and SimpleITK raise many types
             reason = " ".join(str(error).split())[:120]
             raise MeiflowError(
-                f"natural scene {number} could not be fetched ({reason}); run again"
+                f"natural scene {number} could not be downloaded ({reason}); run again"
             ) from None
         if pixels.dtype.name != "uint8" or pixels.ndim not in (2, 3):
             raise MeiflowError(
-                f"natural scene {number} came as {pixels.dtype} of shape {pixels.shape}; expected "
-                "8-bit pixels; delete it from the cache and run again"
+                f"natural scene {number} has type {pixels.dtype} and shape {pixels.shape}; "
+                "expected 8-bit pixels; delete it from the cache and run again"
             )
         with atomic(target) as temporary:
             Image.fromarray(pixels).save(temporary)
@@ -183,7 +183,7 @@ def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:
 
 
 def _check_scenes(images: Path, targets: list[Path]) -> None:
-    """Record what each template was when all were there; compare at every later use."""
+    """Record the hashes of all templates once complete; verify them at every later use."""
     record = images / "templates.json"
     now = {target.name: sha256_of(target) for target in targets}
     if not record.exists():
@@ -192,17 +192,17 @@ def _check_scenes(images: Path, targets: list[Path]) -> None:
     try:
         was = dict(json.loads(record.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
-        raise MeiflowError(f"{record}: is damaged; delete it and run again") from None
+        raise MeiflowError(f"{record}: damaged; delete it and run again") from None
     changed = sorted(name for name in now if now[name] != was.get(name))
     if changed:
         raise MeiflowError(
-            f"{images}: {shorten(changed)} changed since the download; delete what is wrong, and "
+            f"{images}: {shorten(changed)} changed since the download; delete the wrong files and "
             f"{record.name}, and run again"
         )
 
 
 def choose_sessions(session: Session, data: Path, network: Network = Network()) -> pd.DataFrame:
-    """Which sessions of the warehouse have natural scenes, and units in the areas asked for.
+    """Choose the sessions with natural scenes and with units in the requested areas.
 
     Parameters
     ----------
@@ -215,12 +215,12 @@ def choose_sessions(session: Session, data: Path, network: Network = Network()) 
     -------
     DataFrame
         session_id, session_type, units (in the areas, passing the quality filters), chosen,
-        reason; in order of their ids.
+        reason; sorted by id.
 
     Raises
     ------
     MeiflowError
-        If no session is left.
+        If no session is chosen.
     """
     warehouse = Warehouse(session.warehouse, data / "cache", network)
     table = warehouse.sessions().sort_index()
@@ -237,14 +237,14 @@ def choose_sessions(session: Session, data: Path, network: Network = Network()) 
     shown = table["session_type"] == "brain_observatory_1.1"
     reason = np.select(
         [~shown, counts == 0],
-        ["showed no natural scenes", "no unit of the areas passes the quality filters"],
+        ["showed no natural scenes", "no unit in the areas passes the quality filters"],
         "",
     )
     chosen = reason == ""
     if not chosen.any():
         raise MeiflowError(
-            f"session.area: none of the warehouse's {len(table)} sessions has natural scenes and "
-            f"units of {session.area}; areas there: {shorten(sorted(_areas(units)), 30)}"
+            f"session.area: none of the {len(table)} sessions in the warehouse has natural scenes "
+            f"and units in {session.area}; available areas: {shorten(sorted(_areas(units)), 30)}"
         )
     return pd.DataFrame(
         {
@@ -262,7 +262,7 @@ def _areas(units: pd.DataFrame) -> set[str]:
 
 
 def chosen_sessions(path: str | Path) -> list[str]:
-    """Ids of the sessions that `choose_sessions` chose, from its table."""
+    """Ids of the chosen sessions, from the table of `choose_sessions`."""
     table = read_csv(path, ("session_id", "chosen"))
     return [str(i) for i in table.loc[table["chosen"], "session_id"]]
 
@@ -273,7 +273,7 @@ def list_sessions(session: Session, data: Path, network: Network = Network()) ->
     Returns
     -------
     DataFrame
-        session_id, session_type, units, areas, cached (whether a master copy is there).
+        session_id, session_type, units, areas, cached (whether there is a local copy).
     """
     table = Warehouse(session.warehouse, data / "cache", network).sessions()
     areas = [

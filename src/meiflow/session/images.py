@@ -1,4 +1,4 @@
-"""Frame images: found by their number, never by directory order, and resized by area."""
+"""Load frame images by number, never by directory order, and resize them by area."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import read_array
 from meiflow.io.paths import fault_of
-from meiflow.progress import say
+from meiflow.progress import logger
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 PHOTO_SUFFIXES = (*PICTURE_SUFFIXES, ".jpg", ".jpeg")
 _CHUNK = 500
-_FORMATS = ("PNG", "TIFF", "JPEG")  # nothing that runs an interpreter, as EPS does
+_FORMATS = ("PNG", "TIFF", "JPEG")  # no format that runs an interpreter, such as EPS
 _PHOTOMETRIC = 262
-_TRANSPARENT = "is partly transparent; put it on the background that was shown"
+_TRANSPARENT = "is partly transparent; flatten it onto the background that was shown"
 
 
 def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize a stack by area averaging, so that nothing is aliased.
+    """Resize a stack by area averaging, which avoids aliasing.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of float32, shape (n, height, width)
-        Exact area means: each new pixel is the mean of the old area that it covers.
+        Exact area means: each new pixel is the mean over the old area that it covers.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _area_weights(old: int, new: int) -> NDArray[np.float64]:
-    """Matrix (new, old) whose rows are the shares of old pixels in each new one."""
+    """Matrix (new, old) whose rows are the fractions of old pixels in each new one."""
     edges = np.linspace(0, old, new + 1)
     low = np.maximum(edges[:-1, None], np.arange(old)[None, :])
     high = np.minimum(edges[1:, None], np.arange(1, old + 1)[None, :])
@@ -58,12 +58,12 @@ def _area_weights(old: int, new: int) -> NDArray[np.float64]:
 
 
 def frame_files(folder: Path) -> dict[int, Path]:
-    """Picture files of `folder` by the number in their name (its last run of digits).
+    """Picture files in `folder` by the number in their names (the last run of digits).
 
     Raises
     ------
     MeiflowError
-        If a picture has no number, two share one, or there is none.
+        If a picture has no number, if two have the same one, or if there are no pictures.
     """
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -72,18 +72,20 @@ def frame_files(folder: Path) -> dict[int, Path]:
         digits = re.findall(r"\d+", path.stem)
         if not digits:
             raise MeiflowError(
-                f"session.images: {path} has no frame number in its name; name pictures by "
+                f"session.images: there is no frame number in the name of {path}; name pictures by "
                 "their image id, such as 12.png"
             )
         number = int(digits[-1])
         if number in found:
             raise MeiflowError(
-                f"session.images: {found[number].name} and {path.name} in {folder} both claim "
-                f"frame {number}; keep one"
+                f"session.images: {found[number].name} and {path.name} in {folder} are both frame "
+                f"{number}; remove one"
             )
         found[number] = path
     if not found:
-        raise MeiflowError(f"session.images: {folder} holds no {', '.join(PICTURE_SUFFIXES)} file")
+        raise MeiflowError(
+            f"session.images: {folder} contains no {', '.join(PICTURE_SUFFIXES)} file"
+        )
     return found
 
 
@@ -98,7 +100,7 @@ def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as picture:
                 if picture.format == "PNG":
-                    picture.verify()  # its check sums; decoding alone lets damage through
+                    picture.verify()  # its checksums; decoding alone does not detect damage
             with Image.open(path, formats=_FORMATS) as picture:
                 _require_plain(picture, f"{key}: {path}")
                 if picture.mode.startswith("I;16"):
@@ -110,8 +112,7 @@ def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise MeiflowError(
-            f"{key}: {path} claims more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels; make it "
-            "smaller"
+            f"{key}: {path} has more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels; reduce its size"
         ) from None
     except Exception as error:  # damaged pictures fail in many ways
         raise MeiflowError(
@@ -120,18 +121,18 @@ def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64
 
 
 def _require_plain(picture: Any, name: str) -> None:
-    """Refuse pictures whose luminance is not what their pixels say at first sight."""
+    """Reject pictures whose pixel values are not directly luminance."""
     if picture.mode == "I":
         raise MeiflowError(
-            f"{name} holds signed or 32-bit integers; expected 8 or 16 bits a pixel, unsigned"
+            f"{name} contains signed or 32-bit integers; expected unsigned 8 or 16 bits per pixel"
         )
     if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":  # a photo with previews
         raise MeiflowError(
-            f"{name} holds {picture.n_frames} pictures; save each in a file of its own"
+            f"{name} contains {picture.n_frames} pictures; save each in a separate file"
         )
     inverted = picture.format == "TIFF" and picture.tag_v2.get(_PHOTOMETRIC) == 0
-    if inverted and picture.mode not in ("1", "L"):  # those are turned round when read
-        raise MeiflowError(f"{name} counts white as 0; save it with black as 0")
+    if inverted and picture.mode not in ("1", "L"):  # these are inverted when read
+        raise MeiflowError(f"{name} encodes white as 0; save it with black as 0")
     if picture.has_transparency_data:
         if picture.mode.startswith("I;16"):
             raise MeiflowError(f"{name} {_TRANSPARENT}")
@@ -142,17 +143,17 @@ def _require_plain(picture: Any, name: str) -> None:
 def load_images(
     source: str | Path, shape: tuple[int, int], wanted: list[int] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Load frame images as luminance in [0, 1], resized, in order of their number.
+    """Load frame images as luminance in [0, 1], resized and sorted by number.
 
     Parameters
     ----------
     source : path
-        Folder of pictures, or one ``.npy`` stack (frames, height, width): uint8, uint16,
-        or floats within [0, 1]; its frame numbers are 0, 1, 2 ...
+        Folder of pictures, or an ``.npy`` stack (frames, height, width) of uint8, uint16
+        or floats in [0, 1], with frame numbers 0, 1, 2 ...
     shape : tuple of int
         (height, width) of the result.
     wanted : list of int, optional
-        Frame numbers needed; others are left out.
+        Required frame numbers; other frames are ignored.
 
     Returns
     -------
@@ -163,7 +164,7 @@ def load_images(
     Raises
     ------
     MeiflowError
-        If the source is missing or unreadable, or lacks a wanted frame.
+        If the source is missing or unreadable, or lacks a required frame.
 
     Examples
     --------
@@ -189,8 +190,8 @@ def load_images(
         missing = sorted(set(wanted) - set(numbers))
         if missing:
             raise MeiflowError(
-                f"session.images: {path} lacks frame {shorten(missing)}, which the trials show; "
-                "add the pictures or remove those trials"
+                f"session.images: {path} lacks frame {shorten(missing)}, which occurs in the "
+                "trials; add the pictures or remove those trials"
             )
         numbers = sorted(wanted)
     if path.is_dir():
@@ -203,7 +204,7 @@ def load_images(
                 (one, first), (two, second) = sizes.items()
                 raise MeiflowError(
                     f"session.images: {path / first} has {one[1]} x {one[0]} pixels but "
-                    f"{second} {two[1]} x {two[0]}; all pictures must have one size"
+                    f"{second} has {two[1]} x {two[0]}; all pictures must have the same size"
                 )
             images.append(resize(pixels[None], shape)[0])
         return np.array(numbers), np.stack(images)
@@ -222,22 +223,22 @@ def _read_stack(path: Path, key: str) -> NDArray:
 def _as_luminance(stack: NDArray, path: Path, key: str = "session.images") -> NDArray[np.float64]:
     stack = stack.astype(stack.dtype.newbyteorder("="), copy=False)
     if stack.dtype == np.uint16 and stack.max() <= 255:
-        say(
-            f"{key}: {path} holds 16-bit pixels but none above 255: nearly black; if "
-            "they are 8-bit pixels, save them as uint8"
+        logger.info(
+            f"{key}: {path} has 16-bit pixels, but none above 255; if these are 8-bit "
+            "pixels, save them as uint8"
         )
     if stack.dtype in (np.uint8, np.uint16):
         return stack / float(np.iinfo(stack.dtype).max)
     if stack.dtype.kind != "f":
         raise MeiflowError(
-            f"{key}: {path} holds {stack.dtype}; expected uint8, uint16, or floats in 0..1"
+            f"{key}: {path} contains {stack.dtype}; expected uint8, uint16, or floats in 0..1"
         )
     if not np.isfinite(stack).all():
-        raise MeiflowError(f"{key}: {path} holds values that are not finite")
+        raise MeiflowError(f"{key}: {path} contains values that are not finite")
     if stack.min() < 0 or stack.max() > 1:
         raise MeiflowError(
-            f"{key}: {path} has luminances outside 0..1 "
-            f"(from {stack.min():.4g} to {stack.max():.4g}); rescale them"
+            f"{key}: {path} contains luminance outside 0..1 "
+            f"(from {stack.min():.4g} to {stack.max():.4g}); rescale it"
         )
     return stack.astype(float)
 
@@ -245,22 +246,22 @@ def _as_luminance(stack: NDArray, path: Path, key: str = "session.images") -> ND
 def load_image_set(
     source: str | Path, shape: tuple[int, int], key: str
 ) -> tuple[list[str], NDArray[np.float32]]:
-    """Any set of natural images, as luminance in [0, 1], each resized by itself.
+    """Load any set of natural images as luminance in [0, 1], each resized separately.
 
     Parameters
     ----------
     source : path
-        Folder of pictures of any names and sizes (PNG, TIFF, JPEG), or one ``.npy`` stack
+        Folder of pictures with any names and sizes (PNG, TIFF, JPEG), or an ``.npy`` stack
         (images, height, width) as in `load_images`.
     shape : tuple of int
         (height, width) of the result.
     key : str
-        Of the configuration, for messages.
+        Configuration key, used in messages.
 
     Returns
     -------
     names : list of str
-        File names, or places in the stack from 0.
+        File names, or indices in the stack, starting at 0.
     images : ndarray of float32, shape (n, height, width)
     """
     path = Path(source)
@@ -269,7 +270,7 @@ def load_image_set(
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
         files = [p for p in files if not p.name.startswith(".")]
         if not files:
-            raise MeiflowError(f"{key}: {path} holds no {', '.join(suffixes)} file")
+            raise MeiflowError(f"{key}: {path} contains no {', '.join(suffixes)} file")
         pictures = (_read_picture(file, key) for file in files)
         images = np.stack([resize(pixels[None], shape)[0] for pixels in pictures])
         return [file.name for file in files], images
@@ -277,6 +278,8 @@ def load_image_set(
         raise MeiflowError(f"{key}: {path} is neither a folder of pictures nor a .npy stack")
     stack = _read_stack(path, key)
     images = np.empty((len(stack), *shape), np.float32)
-    for i in range(0, len(stack), _CHUNK):  # in double precision a large set is too large
+    for i in range(
+        0, len(stack), _CHUNK
+    ):  # in chunks, because a large set does not fit into memory in double precision
         images[i : i + _CHUNK] = resize(_as_luminance(stack[i : i + _CHUNK], path, key), shape)
     return [str(i) for i in range(len(stack))], images

@@ -1,4 +1,4 @@
-"""What a session file must be beyond what pynwb and AllenSDK look at."""
+"""Checks of a session file beyond those of pynwb and AllenSDK."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from meiflow.io.paths import fault_of
 
 
 def require_self_contained(path: Path) -> None:
-    """Make sure that a file is HDF5 and takes nothing from other files.
+    """Check that a file is HDF5 and does not refer to other files.
 
-    Links to other files, data kept in other files and virtual data would be followed by whoever
-    reads them; an Allen session has none.
+    Any reader would follow links to other files, external data and virtual datasets; Allen sessions
+    contain none.
 
     Raises
     ------
     MeiflowError
-        Naming the object in the file.
+        With the name of the object in the file.
     """
     import h5py
 
@@ -53,27 +53,27 @@ def require_self_contained(path: Path) -> None:
         ) from None
     if foreign:
         raise MeiflowError(
-            f"session.nwb: {path} keeps data in other files ({shorten(foreign, 3)}), which are not "
-            "read; write everything into one file"
+            f"session.nwb: {path} refers to data in other files ({shorten(foreign, 3)}), which are "
+            "not read; write everything into one file"
         )
 
 
 def check_ids(nwbfile: Any, path: Path) -> None:
-    """Make sure that units and channels have ids of their own, whole numbers from 0.
+    """Check that units and channels have unique, non-negative integer ids.
 
     Raises
     ------
     MeiflowError
-        If one has not, or a column of units has another length than the ids.
+        If an id is invalid, or if a column of units differs in length from the ids.
     """
     for table, name in ((nwbfile.units, "units"), (nwbfile.electrodes, "electrodes")):
         ids = np.asarray(table.id[:])
         if ids.dtype.kind not in "iu" or (ids < 0).any():
             raise MeiflowError(
-                f"session.nwb: {path} has {name} whose ids are not whole numbers from 0"
+                f"session.nwb: {name} in {path} have ids that are not non-negative whole numbers"
             )
         if len(set(ids.tolist())) < len(ids):
-            raise MeiflowError(f"session.nwb: {path} has {name} with the same id")
+            raise MeiflowError(f"session.nwb: {name} in {path} have duplicate ids")
         for column in table.colnames:
             values = len(table[column])
             if values != len(ids):
@@ -83,19 +83,19 @@ def check_ids(nwbfile: Any, path: Path) -> None:
 
 
 def check_presentations(shown: pd.DataFrame, name: str, path: Path) -> None:
-    """Make sure that presentations of one stimulus last, and follow each other.
+    """Check that presentations of a stimulus have a duration and do not overlap.
 
     Parameters
     ----------
     shown : DataFrame
-        With start_time and stop_time, in any order.
+        Presentations with start_time and stop_time, in any order.
     name : str
-        Stimulus, for messages.
+        Name of the stimulus, used in messages.
 
     Raises
     ------
     MeiflowError
-        If one has no duration, or lasts beyond the middle of another.
+        If one has no duration, or extends beyond the middle of another.
     """
     where = f"of {name} in {path.name}"
     times = shown[["start_time", "stop_time"]]
@@ -103,9 +103,9 @@ def check_presentations(shown: pd.DataFrame, name: str, path: Path) -> None:
     if wrong.any():
         first = times.index[wrong][0]
         raise MeiflowError(
-            f"session.nwb: presentation {first} {where} lasts from "
-            f"{times.loc[first, 'start_time']:g} to {times.loc[first, 'stop_time']:g} s; expected "
-            "a start before its end"
+            f"session.nwb: presentation {first} {where} starts at "
+            f"{times.loc[first, 'start_time']:g} s and ends at {times.loc[first, 'stop_time']:g} "
+            "s; it must start before it ends"
         )
     times = times.sort_values("start_time", kind="stable")
     middle = times.mean(axis=1).to_numpy()
@@ -113,27 +113,27 @@ def check_presentations(shown: pd.DataFrame, name: str, path: Path) -> None:
     if len(over):
         one, two = times.index[over[0]], times.index[over[0] + 1]
         raise MeiflowError(
-            f"session.nwb: presentations {one} and {two} {where} overlap; one stimulus at a time "
-            "can be shown"
+            f"session.nwb: presentations {one} and {two} {where} overlap; only one stimulus can be "
+            "shown at a time"
         )
 
 
 def check_trains(
     nwbfile: Any, unit_ids: Iterable[int], trains: Sequence[NDArray], path: Path
 ) -> None:
-    """Make sure that spike times are numbers and that each belongs to one unit.
+    """Check that spike times are finite and that each is assigned to one unit.
 
     Raises
     ------
     MeiflowError
-        If a time is not finite, or the index of the times does not fit them.
+        If a time is not finite, or if the index does not match the spike times.
     """
     index = nwbfile.units["spike_times"]
     ends = np.asarray(index.data[:]).astype(float)
     if (np.diff(ends, prepend=0.0) < 0).any() or (len(ends) and ends[-1] != len(index.target)):
         raise MeiflowError(
-            f"session.nwb: {path} has {len(index.target)} spike_times, but spike_times_index does "
-            "not divide them among the units"
+            f"session.nwb: spike_times_index does not match the {len(index.target)} spike_times in "
+            f"{path}"
         )
     for unit, train in zip(unit_ids, trains, strict=True):
         if train.dtype.kind not in "fiu" or not np.isfinite(train).all():

@@ -1,4 +1,4 @@
-"""The Gabors and static gratings that a session showed, drawn on the models' grid."""
+"""Render the Gabors and static gratings of a session on the grid of the models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config.sections import Shown
+from meiflow.config.sections import StimulusParameters
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.session.schedule import DRIFT_PHASES
@@ -15,24 +15,24 @@ _GREY = 0.5
 _FINER = 4
 
 
-def gabor_phases(shown: Shown) -> NDArray[np.float64]:
-    """Phases in degrees through which a Gabor of the session went, all equally long."""
+def gabor_phases(shown: StimulusParameters) -> NDArray[np.float64]:
+    """Phases in degrees of a drifting Gabor, each shown for the same time."""
     return np.array(DRIFT_PHASES if shown.gabor_drifts else [0.0])
 
 
 def gabor_images(
-    geometry: Geometry, parameters: pd.DataFrame, shown: Shown, phase: float
+    geometry: Geometry, parameters: pd.DataFrame, shown: StimulusParameters, phase: float
 ) -> NDArray[np.float32]:
-    """Gabors at their contrast on mid-grey, as they stood at one phase of their drift.
+    """Gabors at their contrast on mid-grey, at one phase of their drift.
 
     Parameters
     ----------
     parameters : DataFrame
         x_position, y_position and orientation in degrees.
-    shown : Shown
-        What they have in common.
+    shown : StimulusParameters
+        Parameters shared by all Gabors.
     phase : float
-        Degrees.
+        Phase in degrees.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def gabor_images(
 
 
 def grating_images(
-    geometry: Geometry, parameters: pd.DataFrame, shown: Shown
+    geometry: Geometry, parameters: pd.DataFrame, shown: StimulusParameters
 ) -> NDArray[np.float32]:
     """Full-field static gratings at their contrast on mid-grey.
 
@@ -64,8 +64,8 @@ def grating_images(
     Returns
     -------
     ndarray of float32, shape (conditions, height, width)
-        Luminance in [0, 1]. Pixels are averages over their area, as those of the images are: a
-        grating near the limit of the grid comes out faint, not aliased.
+        Luminance in [0, 1]. Pixels are averages over their area, like those of the images, so a
+        grating near the resolution limit is faint rather than aliased.
     """
     orientation, frequency, phase = (
         parameters[c].to_numpy(float) for c in ("orientation", "spatial_frequency", "phase")

@@ -1,4 +1,4 @@
-"""Open a session NWB through AllenSDK and take from it what the tables need."""
+"""Read the data needed for the tables from a session NWB file, with AllenSDK."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError, closest
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.session.nwb_checks import (
     check_ids,
     check_presentations,
@@ -36,7 +36,7 @@ UNIT_COLUMNS = {
     "snr": "snr",
 }
 
-# Kept under AllenSDK's names, where the file has them.
+# Kept under their AllenSDK names, if present in the file.
 FURTHER_METRICS = (
     "d_prime",
     "isolation_distance",
@@ -63,24 +63,24 @@ FURTHER_METRICS = (
 
 @dataclass(frozen=True)
 class RecordedSession:
-    """Units of the areas asked for, their spikes and the stimuli they saw.
+    """Units in the requested areas, their spikes and the stimuli shown.
 
     Parameters
     ----------
     units : DataFrame
-        Index: neuron id.
+        Unit table, indexed by neuron id.
     spike_times : list of ndarray
-        Sorted seconds, in the order of `units`.
+        Sorted spike times in seconds, in the order of `units`.
     scenes : DataFrame
-        Natural scenes. Index: presentation id; columns start_time, stop_time, block, frame,
-        running_speed_cm_s and, where the eye was recorded, pupil_area_px.
+        Natural scenes, indexed by presentation id; columns start_time, stop_time, block, frame,
+        running_speed_cm_s and, if the eye was recorded, pupil_area_px.
     conditions : dict of str to DataFrame
-        Presentations of the stimuli of `PARAMETRIC` that the session showed: start_time,
-        stop_time and their parameters.
+        Presentations of each stimulus of `PARAMETRIC` in the session: start_time, stop_time and
+        parameters.
     lost : ndarray, shape (n, 2)
-        Seconds between which a probe of these units missed spikes.
+        Intervals in seconds in which a probe of these units missed spikes.
     found : tuple of int
-        Units in the file, and those of them in the areas asked for, before any filter.
+        Number of units in the file and in the requested areas, before filtering.
     """
 
     units: pd.DataFrame
@@ -92,7 +92,7 @@ class RecordedSession:
 
 
 def _reason(error: Exception) -> str:
-    """An exception's text in one line; what matters stands at its start and at its end."""
+    """Text of an exception on one line, keeping its start and its end."""
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else f"{text[:60]} ... {text[-130:]}"
 
@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[Any]:
             warnings.simplefilter("ignore")
             io = NWBHDF5IO(str(path), "r", load_namespaces=True)
             nwbfile = io.read()
-    except Exception as error:  # h5py and pynwb raise many kinds for a damaged file
+    except Exception as error:  # h5py and pynwb raise many types for damaged files
         raise MeiflowError(
             f"session.nwb: {path} is not a readable NWB file ({_reason(error)}); download it again "
             "or give another file"
@@ -120,20 +120,21 @@ def _opened(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
-    """An AllenSDK ``EcephysSession`` on a session file that is open inside the block."""
+    """Open a session file and yield an AllenSDK ``EcephysSession``."""
     from meiflow.session.sdk import UNIT_COLUMNS_NEEDED, open_session
 
     with _opened(path) as nwbfile:
         if nwbfile.units is None or not len(nwbfile.units):
-            raise MeiflowError(f"session.nwb: {path} holds no sorted units")
+            raise MeiflowError(f"session.nwb: {path} contains no sorted units")
         lacks = sorted(set(UNIT_COLUMNS_NEEDED) - set(nwbfile.units.colnames))
         groups = nwbfile.electrode_groups.values()
         if nwbfile.electrodes is None or not all(hasattr(g, "probe_id") for g in groups):
             lacks.append("electrodes on probes with a probe_id")
         if lacks:
             raise MeiflowError(
-                f"session.nwb: {path} is not laid out as an Allen Brain Observatory session (it "
-                f"lacks {', '.join(lacks)}); use session.source: tables for your own recordings"
+                f"session.nwb: {path} does not have the layout of an Allen Brain Observatory "
+                f"session (it lacks {', '.join(lacks)}); use session.source tables for other "
+                "recordings"
             )
         check_ids(nwbfile, path)
         yield open_session(
@@ -146,37 +147,39 @@ def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn whatever AllenSDK and its libraries raise on an odd file into one line."""
+    """Convert any error of AllenSDK and its libraries on an odd file into one line."""
     try:
         yield
     except MeiflowError:
         raise
     except Exception as error:
         raise MeiflowError(
-            f"session.nwb: {path} does not read as an Allen session "
-            f"({type(error).__name__}: {_reason(error)}); is it damaged, or of another layout?"
+            f"session.nwb: {path} cannot be read as an Allen session "
+            f"({type(error).__name__}: {_reason(error)}); it may be damaged or have another layout"
         ) from error
 
 
 def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.DataFrame:
-    """Presentations of one stimulus with `keys` as numbers; blanks, which have none, left out."""
+    """Presentations of a stimulus with numeric `keys`; blanks, which have none, are omitted."""
     table = session.get_stimulus_table(name)
     columns = ["start_time", "stop_time", *keys]
     lacks = [c for c in columns if c not in table]
     if lacks:
-        raise MeiflowError(f"session.nwb: {name} in {path.name} has no {', '.join(lacks)}")
-    # what is not a number ('null', say) becomes NaN
+        raise MeiflowError(f"session.nwb: {name} in {path.name} has no column {', '.join(lacks)}")
+    # non-numeric values, such as 'null', become NaN
     numbers = table.assign(**{c: pd.to_numeric(table[c], errors="coerce") for c in columns})
     untimed = numbers[["start_time", "stop_time"]].isna().any(axis=1)
     if untimed.any():
         raise MeiflowError(
             f"session.nwb: presentation {numbers.index[untimed][0]} of {name} in {path.name} has "
-            "no start or no end"
+            "no start time or no stop time"
         )
     check_presentations(numbers, name, path)
     blank = numbers[keys].isna().any(axis=1)
     if blank.any():
-        say(f"{name}: {blank.sum()} of {len(blank)} presentations without parameters left out")
+        logger.info(
+            f"{name}: excluded {blank.sum()} of {len(blank)} presentations without parameters"
+        )
     return numbers.loc[~blank, columns]
 
 
@@ -188,19 +191,19 @@ def read_session(
     Parameters
     ----------
     path : path
-        Session NWB.
+        Session NWB file.
     areas : tuple of str or None
-        Structure acronyms wanted; None for all.
+        Requested structure acronyms; None for all.
     quality : Quality
-        Unit filters, applied by AllenSDK.
+        Unit filters, which are applied by AllenSDK.
     any_area : bool
-        Whether units of one of the areas are enough: of many sessions, few have all areas.
+        Whether units in one of the areas are sufficient; few of many sessions have all areas.
 
     Raises
     ------
     MeiflowError
-        If the file is not a session, an area is unknown or has no unit left, or the
-        session showed no natural scenes.
+        If the file is not a session, an area is unknown or has no units left, or the
+        session has no natural scenes.
     """
     path = Path(path)
     with (
@@ -217,18 +220,20 @@ def read_session(
         if "natural_scenes" not in names:
             shown = ", ".join(n for n in names if n) or "nothing"
             raise MeiflowError(
-                f"session.nwb: {path.name} showed no valid natural_scenes (only {shown}); choose "
-                "a session that did"
+                f"session.nwb: {path.name} has no valid natural_scenes (only {shown}); choose a "
+                "session that has"
             )
         masked = (session.stimulus_presentations["stimulus_name"] == "invalid_presentation").sum()
         if masked:
-            say(f"{masked} presentations left out by AllenSDK, because the stimulus failed then")
+            logger.info(
+                f"AllenSDK excluded {masked} presentations during which the stimulus failed"
+            )
         scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
         odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
         if odd.any():
             raise MeiflowError(
-                f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} shows frame "
-                f"{scenes.loc[odd, 'frame'].iloc[0]:g}; expected whole numbers, -1 for the blank"
+                f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} has frame "
+                f"{scenes.loc[odd, 'frame'].iloc[0]:g}; expected a whole number, -1 for the blank"
             )
         scenes = scenes.rename(columns={"stimulus_block": "block"})
         scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
@@ -251,7 +256,7 @@ def read_session(
 def _units_of(
     session: Any, areas: tuple[str, ...] | None, path: Path, any_area: bool
 ) -> pd.DataFrame:
-    """Units of the areas that pass the filters, by id."""
+    """Units in the areas that pass the filters, by id."""
     units = session.units
     present = sorted(session.channels["ecephys_structure_acronym"].dropna().unique())
     faults = []
@@ -263,22 +268,22 @@ def _units_of(
             )
         elif not (units["ecephys_structure_acronym"] == area).any():
             faults.append(
-                f"session.area: no unit of {area} in {path.name} passes session.quality; "
-                "loosen the filters or choose another area"
+                f"session.area: no unit in {area} in {path.name} passes session.quality; relax the "
+                "filters or choose another area"
             )
     if areas is not None:
         units = units[units["ecephys_structure_acronym"].isin(areas)]
     if faults and (units.empty or not any_area):
         raise MeiflowError(faults[0])
     for fault in faults:
-        say(fault)
+        logger.info(fault)
     if units.empty:
-        raise MeiflowError(f"session.quality: no unit of {path.name} passes the filters")
+        raise MeiflowError(f"session.quality: no unit in {path.name} passes the filters")
     return units.sort_index()
 
 
 def _found(nwbfile: Any, areas: tuple[str, ...] | None) -> tuple[int, int]:
-    """How many units the file holds, and how many of them lie in the areas."""
+    """Number of units in the file, and in the areas."""
     channels = pd.Series(nwbfile.units["peak_channel_id"][:])
     places = dict(zip(nwbfile.electrodes.id[:], nwbfile.electrodes["location"][:], strict=True))
     here = channels.map(places).isin(areas) if areas is not None else channels.notna()
@@ -291,10 +296,10 @@ def _unit_table(units: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lost_intervals(session: Any, units: pd.DataFrame) -> NDArray[np.float64]:
-    """Intervals in which a probe of these units missed spikes (AllenSDK only warns of them).
+    """Intervals in which a probe of these units missed spikes; AllenSDK only warns about them.
 
-    Those in which the *stimulus* failed are not among them: AllenSDK takes out their
-    presentations by itself. An interval without an end never ends.
+    Intervals in which the *stimulus* failed are not included, because AllenSDK excludes their
+    presentations. An interval without an end extends to the end of the recording.
     """
     invalid = session.invalid_times
     if not len(invalid):
@@ -307,7 +312,7 @@ def _lost_intervals(session: Any, units: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _behaviour(session: Any, scenes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Running speed and pupil area during each presentation, where they were recorded."""
+    """Running speed and pupil area during each presentation, if they were recorded."""
     found = {}
     windows = scenes["start_time"].to_numpy(), scenes["stop_time"].to_numpy()
     try:
@@ -318,7 +323,7 @@ def _behaviour(session: Any, scenes: pd.DataFrame) -> dict[str, NDArray[np.float
         centre = (running["start_time"] + running["end_time"]).to_numpy() / 2
         speed = running["velocity"].to_numpy()
         found["running_speed_cm_s"] = mean_within(centre, speed, *windows)
-    with contextlib.redirect_stdout(None):  # AllenSDK prints where it found no eye tracking
+    with contextlib.redirect_stdout(None):  # AllenSDK prints if there is no eye tracking
         pupil = session.get_pupil_data()
     if pupil is not None:
         area = (np.pi / 4 * pupil["pupil_width"] * pupil["pupil_height"]).to_numpy()
@@ -329,9 +334,9 @@ def _behaviour(session: Any, scenes: pd.DataFrame) -> dict[str, NDArray[np.float
 def mean_within(
     times: NDArray, values: NDArray, starts: NDArray, stops: NDArray
 ) -> NDArray[np.float64]:
-    """Mean of the samples within each window; interpolated where a window holds none.
+    """Mean of the samples in each window, or the interpolated value if there are none.
 
-    Samples that are not finite are left out; NaN if none is left at all.
+    Samples that are not finite are excluded; NaN if there are no samples at all.
     """
     good = np.isfinite(times) & np.isfinite(values)
     if not good.any():

@@ -1,4 +1,4 @@
-"""The stimulus schedule of a simulated session, laid out like a Brain Observatory one."""
+"""Stimulus schedule of a simulated session, modelled on those of the Brain Observatory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 PRESENTATION_S = 0.25
-# Stimuli with parameters, and what makes a condition of each.
+# Stimuli with parameters, and the parameters that define their conditions.
 PARAMETRIC = {
     "gabors": ["x_position", "y_position", "orientation"],
     "static_gratings": ["orientation", "spatial_frequency", "phase"],
@@ -18,7 +18,7 @@ GABOR_ORIENTATIONS = (0.0, 45.0, 90.0)
 GABOR_CYCLES_PER_DEG = 0.08
 GABOR_DIAMETER_DEG = 20.0
 GABOR_CONTRAST = 0.8
-DRIFT_PHASES = tuple(45.0 * i for i in range(8))  # one whole cycle during a presentation
+DRIFT_PHASES = tuple(45.0 * i for i in range(8))  # one full cycle per presentation
 GRATING_ORIENTATIONS = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
 GRATING_CYCLES_PER_DEG = (0.02, 0.04, 0.08, 0.16, 0.32)
 GRATING_PHASES = (0.0, 0.25, 0.5, 0.75)
@@ -29,11 +29,11 @@ _GAP_S = 10.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """Stimulus presentations of one session, in order of time.
+    """Stimulus presentations of a session in temporal order.
 
     ``tables`` maps a stimulus name to its presentations (start_time, stop_time,
-    stimulus_block and the stimulus parameters, as AllenSDK names them). ``end_s`` is when
-    the recording stops.
+    stimulus_block and the stimulus parameters under their AllenSDK names). ``end_s`` is the end
+    of the recording.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -66,14 +66,14 @@ def build_schedule(
     grating_repeats: int,
     rng: np.random.Generator,
 ) -> Schedule:
-    """Lay out a session: Gabors first, then static gratings and scenes in three blocks each.
+    """Build a schedule: Gabors first, then static gratings and scenes in three blocks each.
 
     Parameters
     ----------
     frames, repeats : int
-        Natural-scene images, and presentations of each of them and of the blank (frame -1).
+        Number of natural-scene images, and of presentations of each and of the blank (frame -1).
     gabor_repeats, grating_repeats : int
-        Presentations per Gabor and per grating condition; 0 leaves the stimulus out.
+        Presentations per Gabor and per grating condition; 0 omits the stimulus.
     """
     gabors = _shuffled(gabor_conditions(), gabor_repeats, rng)
     gabors = gabors.assign(

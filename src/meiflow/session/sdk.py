@@ -1,8 +1,8 @@
-"""The one door to AllenSDK.
+"""The only module that imports AllenSDK.
 
-allensdk 2.16.2 was written for NumPy 1; the names it still asks for are put back before
-it is imported. Everything that needs AllenSDK goes through the functions here, so that no
-other module pays for its import or sees the shim.
+AllenSDK 2.16.2 was written for NumPy 1; the NumPy names that it needs are restored before
+it is imported. All other modules use AllenSDK through the functions here, so that none of them
+pays for its import or depends on the shim.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
-# Without these AllenSDK cannot make a unit.
+# AllenSDK requires these to build a unit.
 UNIT_COLUMNS_NEEDED = (
     "peak_channel_id",
     "local_index",
@@ -56,10 +56,10 @@ def ecephys_nwb_classes() -> Any:
 
 @cache
 def _session_api_class() -> Any:
-    """AllenSDK's session API on an open file, reading no more than is asked for.
+    """AllenSDK's session API on an open file, which reads only the requested data.
 
-    AllenSDK's own loads every spike, amplitude and waveform of all units, once per probe, to
-    answer anything about a unit: 5 GB and half a minute for a released session.
+    The original loads all spikes, amplitudes and waveforms of all units once per probe for any
+    request about a unit: 5 GB and half a minute for a released session.
     """
     from allensdk.brain_observatory.ecephys._channels import Channels
     from allensdk.brain_observatory.ecephys._probe import Probe
@@ -84,7 +84,7 @@ def _session_api_class() -> Any:
                     Unit(**row, **ragged, filter_and_sort_spikes=False)
                     for row in rows[here].to_dict(orient="records")
                 ]
-                if units:  # AllenSDK fails on a probe without any
+                if units:  # AllenSDK fails on a probe without units
                     probes.append(Probe(group.probe_id, group.name, channels, Units(units)))
             return Probes(probes).get_units_table(
                 filter_by_validity=self.filter_by_validity,
@@ -95,7 +95,7 @@ def _session_api_class() -> Any:
             )
 
         def spike_times_of(self, unit_ids: Iterable[int]) -> list[Any]:
-            """Spike times of these units alone, in seconds, in order of time."""
+            """Sorted spike times of these units only, in seconds."""
             import numpy as np
 
             table = self.nwbfile.units
@@ -106,10 +106,10 @@ def _session_api_class() -> Any:
 
 
 def open_session(nwbfile: Any, **quality: float) -> Any:
-    """An AllenSDK ``EcephysSession`` on an NWB file that is already open.
+    """AllenSDK ``EcephysSession`` for an NWB file that is already open.
 
-    Its ``api`` has one method more, ``spike_times_of(unit_ids)``, which reads the trains of
-    those units only.
+    Its ``api`` has an additional method ``spike_times_of(unit_ids)``, which reads only the spike
+    trains of those units.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def open_session(nwbfile: Any, **quality: float) -> Any:
 
 
 def _structures(nwbfile: Any) -> Any:
-    """Channel table with the column that AllenSDK's project cache would add."""
+    """Channel table with the column added by AllenSDK's project cache."""
     import pandas as pd
 
     electrodes = nwbfile.electrodes

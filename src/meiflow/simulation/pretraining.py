@@ -1,4 +1,4 @@
-"""Simulated scenes and neurons to learn a core on; not those of any session."""
+"""Simulated scenes and neurons for pretraining a core, independent of all sessions."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _MEAN_COUNT = 3.0
 def training_set(
     geometry: Geometry, neurons: int, images: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
-    """Scenes and the noise-free responses of neurons of all kinds.
+    """Scenes, and noise-free responses of neurons of all kinds.
 
     Returns
     -------
     images : ndarray, shape (images, height, width)
         Luminance in [0, 1].
     rates : ndarray, shape (images, neurons)
-        With a mean of 3 counts.
+        Expected counts, with a mean of 3.
     places : ndarray, shape (neurons, 2)
-        Receptive fields, degrees.
+        RF positions in degrees.
     """
-    # a stream of its own, so that no session's neurons or scenes are met
+    # a separate random stream, so that neurons and scenes differ from those of all sessions
     rng = np.random.default_rng([seed, 77])
     kinds = [*DEFAULT_KINDS, *SHAPE_KINDS]
     table = draw_neurons([kinds[i % len(kinds)] for i in range(neurons)], rng, geometry)

@@ -1,4 +1,4 @@
-"""A simulated session: images, neurons with known truth, spike trains, NWB file."""
+"""Simulate a session: images, neurons with known ground truth, spike trains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from meiflow.simulation.nwb_writer import Recording
 from meiflow.simulation.spikes import poisson_train, running_speed, shared_gain
 from meiflow.simulation.truth import calibrate_gain, draw_neurons, render_filters, true_drive
 
-# The neurons look at the screen on a grid of their own, finer than the models' images.
+# The neurons use a separate image grid, which is finer than that of the models.
 DISPLAY = Geometry(120, 192, ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG)
 _CHANNELS_PER_PROBE = 48
 
@@ -37,7 +37,7 @@ class _Streams:
 
 
 def simulated_session_id(name: str) -> int:
-    """The integer that identifies a simulated session inside its NWB file."""
+    """Integer that identifies a simulated session in its NWB file."""
     return zlib.crc32(name.encode())
 
 
@@ -53,7 +53,7 @@ def make_frames(config: Simulation, streams: _Streams) -> NDArray[np.uint8]:
 
 
 def make_units(config: Simulation, streams: _Streams) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Units with quality metrics and their truth (same index: unit id), and channels.
+    """Units with quality metrics and ground truth, indexed by unit id, and channels.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def make_units(config: Simulation, streams: _Streams) -> tuple[pd.DataFrame, pd.
         rest = [every_kind[i % len(every_kind)] for i in range(failing)]
         table = draw_neurons(tuned + ["untuned"] * untuned + rest, rng, DISPLAY)
         channel_ids = 850_000_000 + 1000 * probe + np.arange(_CHANNELS_PER_PROBE)
-        # The topmost channels of every probe lie outside the brain.
+        # the topmost channels of every probe are outside the brain
         location = np.where(np.arange(_CHANNELS_PER_PROBE) < 44, area, "None")
         local = rng.integers(0, 44, n)
         table = table.assign(
@@ -126,7 +126,7 @@ def _rates(units: pd.DataFrame, images: NDArray) -> NDArray[np.float64]:
 
 
 def image_rates(units: pd.DataFrame, frames: NDArray) -> NDArray[np.float64]:
-    """Rate in Hz of every unit to the blank, which comes first, and to every frame.
+    """Rate in Hz of every unit for the blank (first row) and every frame.
 
     Returns
     -------
@@ -137,9 +137,9 @@ def image_rates(units: pd.DataFrame, frames: NDArray) -> NDArray[np.float64]:
 
 
 def gabor_rates(units: pd.DataFrame) -> NDArray[np.float64]:
-    """Rate in Hz of every unit to `schedule.gabor_conditions`: (conditions, units).
+    """Rate in Hz of every unit for `schedule.gabor_conditions`: (conditions, units).
 
-    A Gabor drifts through whole cycles, so its rate is the mean over phases.
+    Gabors drift through whole cycles, so their rate is the mean over phases.
     """
     gabors = plan.gabor_conditions()
     moving = [
@@ -164,7 +164,7 @@ def gabor_rates(units: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def grating_rates(units: pd.DataFrame) -> NDArray[np.float64]:
-    """Rate in Hz of every unit to `schedule.grating_conditions`: (conditions, units)."""
+    """Rate in Hz of every unit for `schedule.grating_conditions`: (conditions, units)."""
     g = plan.grating_conditions()
     gratings = 0.5 + 0.4 * patterns.grating(
         DISPLAY, 1 / g["spatial_frequency"], g["orientation"], 360 * g["phase"]
@@ -173,7 +173,7 @@ def grating_rates(units: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[np.float64]]:
-    """Rates of every unit to all that a session shows, by stimulus."""
+    """Rates of every unit for all conditions of a session, by stimulus."""
     return {
         "natural_scenes": image_rates(units, frames),
         "gabors": gabor_rates(units),
@@ -197,13 +197,13 @@ def rate_bins(
     latency_s: float,
     step_s: float = 0.5,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cut the whole recording into bins of constant rate.
+    """Divide the recording into bins of constant rate.
 
     Returns
     -------
     edges : ndarray, shape (bins + 1,)
-        Seconds; presentations are delayed by `latency_s`, time without a stimulus is cut
-        into pieces of at most `step_s`.
+        Bin edges in seconds; presentations are delayed by `latency_s`, and time without a
+        stimulus is divided into bins of at most `step_s`.
     bin_rates : ndarray, shape (bins, units)
         Hz.
     """
@@ -234,15 +234,15 @@ def rate_bins(
 
 @dataclass(frozen=True)
 class SimulatedSession:
-    """A session before it is written.
+    """A simulated session before it is written.
 
     Parameters
     ----------
     frames : ndarray of uint8, shape (frames, height, width)
     recording : Recording
-        What goes into the session file.
+        Contents of the session file.
     truth : DataFrame
-        neuron_id, area, kind and the parameters of every neuron; only validation may see it.
+        neuron_id, area, kind and parameters of every neuron; only for validation.
     """
 
     frames: NDArray[np.uint8]
@@ -257,11 +257,11 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
     ----------
     sizes : Simulation
     name : str
-        Of the session; the session file identifies it by a number made of it.
+        Name of the session, from which the id in the session file is derived.
     seed : int
-        Of neurons, schedule and spikes.
+        Seed of neurons, schedule and spikes.
     image_seed : int
-        Of the images: sessions of one dataset show the same.
+        Seed of the images; the sessions of a dataset share their images.
     """
     streams = _Streams(seed)
     frames = make_frames(sizes, _Streams(image_seed))

@@ -12,7 +12,7 @@ _RUNNING_STEP_S = 0.1
 def ornstein_uhlenbeck(
     n: int, step_s: float, tau_s: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """A stationary Gaussian process of unit variance and correlation time `tau_s`."""
+    """Stationary Gaussian process with unit variance and correlation time `tau_s`."""
     from scipy.signal import lfilter
 
     decay = np.exp(-step_s / tau_s)
@@ -32,7 +32,7 @@ def running_speed(end_s: float, rng: np.random.Generator) -> tuple[NDArray, NDAr
 def shared_gain(
     times: NDArray, speed: NDArray, drift: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Log gain shared by all units at `times`: slow drift plus arousal that follows running.
+    """Log gain shared by all units at `times`: slow drift, plus arousal related to running.
 
     Its standard deviation is about `drift`.
     """
@@ -44,20 +44,20 @@ def shared_gain(
 def poisson_train(
     edges: NDArray, rates_hz: NDArray, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Spike times of a Poisson process with dead time.
+    """Spike times of a Poisson process with a dead time.
 
     Parameters
     ----------
     edges : ndarray, shape (bins + 1,)
         Bin edges in seconds, increasing.
     rates_hz : ndarray, shape (bins,)
-        Rate wanted in each bin, *after* the dead time has taken its share.
+        Effective rate in each bin, i.e. *after* losses due to the dead time.
     rng : numpy.random.Generator
 
     Returns
     -------
     ndarray
-        Increasing spike times, never closer than `REFRACTORY_S`.
+        Increasing spike times with intervals of at least `REFRACTORY_S`.
 
     Notes
     -----
@@ -71,8 +71,8 @@ def poisson_train(
         widths, counts
     )
     times.sort()
-    # The first spike of a close pair always survives, so removing only the first offender
-    # of each run and looking again equals walking through the train in order.
+    # The first spike of a close pair always survives, so repeatedly removing only the first
+    # violation of each run is equivalent to processing the train in order.
     while True:
         close = np.diff(times) < REFRACTORY_S
         first = close & ~np.concatenate([[False], close[:-1]])

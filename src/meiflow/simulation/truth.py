@@ -1,9 +1,8 @@
 """Simulated neurons whose preferred stimulus is known.
 
-A neuron is one row of parameters in degrees of visual angle; `true_drive` turns images
-into its stimulus-driven rate. The arithmetic uses only operators that NumPy arrays and
-torch tensors share, so that the recording is simulated and the closed loop is
-differentiated with one and the same code.
+A neuron is a row of parameters in degrees of visual angle; `true_drive` converts images
+to its stimulus-driven rate. Only operators shared by NumPy arrays and torch tensors are used, so
+that the same code simulates the recording and is differentiated in the closed loop.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from meiflow.images.geometry import Geometry
 
 GABOR_KINDS = ("simple", "complex", "simple_normalised", "complex_normalised")
 CENTRED_KINDS = ("on_centre", "off_centre")
-# What no Gabor and no disc describes: two lines that meet, an arc, two bars that do not touch.
+# Not described by a Gabor or a disc: two lines that meet, an arc, two bars that do not touch.
 SHAPE_KINDS = ("corner", "curved", "two_bars")
-# What one place alone does not describe: energy pooled over places (and over orientations), and a
-# surround that suppresses.
+# Not described by a single position: energy pooled over positions (and orientations), and a
+# suppressive surround.
 POOLED_KINDS = ("pooled", "texture")
 CONTEXT_KINDS = (*POOLED_KINDS, "surround_suppressed")
 DEFAULT_KINDS = GABOR_KINDS + CENTRED_KINDS
@@ -50,12 +49,13 @@ _SUPPRESSION = 15.0  # halves the response at a surround contrast of 0.07
 
 @dataclass(frozen=True)
 class TruthFilters:
-    """Filters of simulated neurons on one grid, ready to be multiplied with flat images.
+    """Filters of simulated neurons on a grid, to be multiplied with flattened images.
 
     ``even``, ``odd``, ``window`` and ``surround`` have shape (neurons, height * width); ``even``
-    and ``odd`` integrate luminance over square degrees, the windows sum to one. ``pooled_even`` and
-    ``pooled_odd`` (subunits, height * width) are further quadrature pairs, whose energies
-    ``pool`` (neurons, subunits) adds to a neuron's own. The other fields have shape (neurons,).
+    and ``odd`` integrate luminance over square degrees, and the windows sum to one.
+    ``pooled_even`` and ``pooled_odd`` (subunits, height * width) are additional quadrature pairs;
+    ``pool`` (neurons, subunits) assigns their energies to neurons. The other fields have shape
+    (neurons,).
     """
 
     even: Any
@@ -75,9 +75,9 @@ class TruthFilters:
 def draw_neurons(kinds: list[str], rng: np.random.Generator, geometry: Geometry) -> pd.DataFrame:
     """Draw the parameters of simulated neurons, one row per entry of `kinds`.
 
-    Receptive fields lie within the central part of the screen; wavelengths of 10 to 25
-    degrees, about two stripes per envelope, as in mouse visual areas (Niell & Stryker
-    2008; Siegle et al. 2021). ``gain_hz`` is 1 until `calibrate_gain` sets it.
+    Receptive fields are in the central part of the screen, with wavelengths of 10 to 25
+    degrees and about two stripes per envelope, as in mouse visual areas (Niell & Stryker
+    2008; Siegle et al. 2021). ``gain_hz`` is 1 until it is set by `calibrate_gain`.
     """
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown:
@@ -109,7 +109,7 @@ def draw_neurons(kinds: list[str], rng: np.random.Generator, geometry: Geometry)
 
 
 def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
-    """Sample the filters of `neurons` on `geometry`, each of unit energy in degrees."""
+    """Sample the filters of `neurons` on `geometry`, with unit energy in degrees."""
     kind = neurons["kind"].to_numpy().astype(str)
     p = {c: neurons[c].to_numpy(dtype=float) for c in TRUTH_COLUMNS if c != "kind"}
     shape = (p["wavelength_deg"], p["orientation_deg"])
@@ -136,7 +136,7 @@ def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
         if rows.any():
             chosen = [p[c][rows] for c in ("x_deg", "y_deg", "wavelength_deg", "orientation_deg")]
             even[rows] = shape_of(geometry, *chosen)
-    # A pool half as wide again as the filter measures local contrast.
+    # Local contrast is measured in a window 1.5 times as wide as the filter.
     u, v = patterns.rotated_axes(geometry, p["x_deg"], p["y_deg"], p["orientation_deg"])
     sigma = p["sigma_deg"][:, None, None]
     radius = (u**2 + (v / p["aspect"][:, None, None]) ** 2) / sigma**2
@@ -168,7 +168,7 @@ def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
         )
 
     pooled_even, pooled_odd = pair(0.0), pair(90.0)
-    # a pool's own pair and its subunits count the same, and together as one
+    # the central pair and the subunits have equal weights that sum to one
     size = 1.0 + np.bincount(owner, minlength=len(kind))
     pool = np.zeros((len(kind), len(owner)))
     pool[owner, np.arange(len(owner))] = 1 / size[owner]
@@ -187,17 +187,17 @@ def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
             float
         ),
         threshold=np.where(normalised, 0.0, p["threshold"]),
-        # An infinite semi-saturation switches normalisation off (see `true_drive`).
+        # an infinite semi-saturation disables normalisation (see `true_drive`)
         semisaturation=np.where(normalised, p["semisaturation"], np.inf),
         gain=p["gain_hz"],
     )
 
 
 def _subunits(neurons: pd.DataFrame) -> pd.DataFrame:
-    """Further Gabor pairs of the neurons that pool, one row each; ``owner`` is the neuron's row.
+    """Additional Gabor pairs of pooling neurons, one row each; ``owner`` is the neuron's row.
 
-    Six places on a ring of 0.7 wavelengths about the centre; for ``texture`` all seven places
-    also at the orthogonal orientation.
+    They are at six positions on a ring with a radius of 0.7 wavelengths; for ``texture`` all seven
+    positions are repeated at the orthogonal orientation.
     """
     rows = []
     for owner, (_, neuron) in enumerate(neurons.iterrows()):
@@ -217,24 +217,24 @@ def _subunits(neurons: pd.DataFrame) -> pd.DataFrame:
 
 
 def true_drive(filters: TruthFilters, images: Any) -> Any:
-    """Stimulus-driven rate of every neuron to every image, without its baseline.
+    """Stimulus-driven rate of every neuron for every image, without baseline.
 
     Parameters
     ----------
     filters : TruthFilters
-        NumPy arrays, or torch tensors when `images` is one.
+        Filters as NumPy arrays, or as torch tensors if `images` is a tensor.
     images : array, shape (images, height * width)
         Luminance in [0, 1]; mid-grey is 0.5.
 
     Returns
     -------
     array, shape (images, neurons)
-        Drive in Hz, never negative. Simple cells are half-wave rectified above a
-        threshold, complex cells take the energy of a quadrature pair (Adelson & Bergen
-        1985), normalised ones are divided by ``1 + local RMS contrast / semisaturation``
-        (Heeger 1992; Carandini & Heeger 2012). Pools add the energies of pairs at several places
-        (Hubel & Wiesel 1962; Freeman & Simoncelli 2011), and a suppressive surround divides by one
-        plus its RMS contrast times the suppression (Cavanaugh et al. 2002).
+        Non-negative drive in Hz. Simple cells are half-wave rectified above a
+        threshold, complex cells compute the energy of a quadrature pair (Adelson & Bergen
+        1985), and normalised cells are divided by ``1 + local RMS contrast / semisaturation``
+        (Heeger 1992; Carandini & Heeger 2012). Pooling cells sum the energies of pairs at several
+        positions (Hubel & Wiesel 1962; Freeman & Simoncelli 2011), and a suppressive surround
+        divides by one plus its RMS contrast times the suppression (Cavanaugh et al. 2002).
     """
     contrast = images - _GREY
     even, odd = contrast @ filters.even.T, contrast @ filters.odd.T
@@ -257,9 +257,9 @@ def calibrate_gain(
 ) -> pd.DataFrame:
     """Set each tuned neuron's threshold and gain from a set of natural images.
 
-    ``threshold`` is read in units of the standard deviation of the filter's output and
-    replaced by its value in the filter's own units; ``gain_hz`` is set so that the mean
-    drive over `images` (n, height, width) equals `mean_rates_hz`.
+    ``threshold`` is given in units of the standard deviation of the filter output and replaced
+    by its value in units of the filter output; ``gain_hz`` is set such that the mean drive over
+    `images` (n, height, width) equals `mean_rates_hz`.
     """
     flat = images.reshape(len(images), -1)
     filters = render_filters(neurons, geometry)

@@ -7,7 +7,7 @@ import pandas as pd
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv
-from meiflow.models.extra import Extra, gather_extra
+from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.session.schedule import PARAMETRIC
@@ -16,20 +16,20 @@ from meiflow.tables.counts import Trials
 
 def auxiliary_stimuli(
     config: Config, results: Layout, has: SessionHas, trials: Trials, neurons: list[str]
-) -> Extra:
-    """The stimuli of ``model.extra`` with the responses of some neurons.
+) -> AuxiliaryStimuli:
+    """The stimuli of ``model.learn_from`` with the responses of some neurons.
 
     Raises
     ------
     MeiflowError
-        If gratings are asked for and the session showed none.
+        If gratings are requested and the session showed none.
     """
-    return gather_extra(
-        config.model.extra,
+    return gather_auxiliary(
+        config.model.learn_from,
         config.image.geometry,
-        config.session.shown,
+        config.session.stimulus_parameters,
         trials,
-        _gratings(results, has, neurons) if "gratings" in config.model.extra else None,
+        _gratings(results, has, neurons) if "static_gratings" in config.model.learn_from else None,
         neurons,
     )
 
@@ -37,8 +37,8 @@ def auxiliary_stimuli(
 def _gratings(results: Layout, has: SessionHas, neurons: list[str]) -> pd.DataFrame:
     if not has.gratings:
         raise MeiflowError(
-            "model.extra: gratings were asked for, but this session has no static gratings; "
-            "leave them out"
+            "model.learn_from: static_gratings were requested, but this session has none; leave "
+            "them out"
         )
     keys = PARAMETRIC["static_gratings"]
     table = read_csv(results.grating_responses, (*keys, "repeats", *neurons))

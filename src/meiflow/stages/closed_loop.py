@@ -7,15 +7,14 @@ import pandas as pd
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.images.projection import is_matched
 from meiflow.io.files import read_csv, write_csv
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli
 from meiflow.simulation.truth import TRUTH_COLUMNS
 from meiflow.stages.common import stimulus_targets, wanted_neurons
-from meiflow.validation.closed_loop import drives_to, true_optimum
+from meiflow.validation.closed_loop import drives_to, fractions_of_optimum, true_optimum
 
 
 def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
@@ -38,20 +37,20 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
         stack = np.stack([s.image for s in stimuli])
         image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
         shown = [*stimuli, Stimulus("optimum", image)]
-        drives = drives_to(one, geometry, np.stack([s.image for s in shown]))
-        matched = np.array([is_matched(s.image, mean, contrast) for s in shown])
-        optimum = drives[matched].max()
+        stack = np.stack([s.image for s in shown])
+        drives = drives_to(one, geometry, stack)
+        fractions = fractions_of_optimum(stack, drives, mean, contrast)
         rows += [
             {
                 "neuron_id": neuron,
                 "kind": one["kind"].iloc[0],
                 "stimulus": stimulus.name,
                 "true_drive": drive,
-                "fraction_of_optimum": drive / optimum if fair and optimum > 0 else np.nan,
+                "fraction_of_optimum": fraction,
             }
-            for stimulus, drive, fair in zip(shown, drives, matched, strict=True)
+            for stimulus, drive, fraction in zip(shown, drives, fractions, strict=True)
         ]
     result = pd.DataFrame(rows)
     write_csv(result, results.closed_loop)
     means = result.groupby("stimulus")["fraction_of_optimum"].mean()
-    say("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
+    logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))

@@ -12,7 +12,7 @@ from meiflow.combined.gather import SessionTables, costs, gather
 from meiflow.config.sections import Config
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.report.combined_page import render
 from meiflow.report.combined_view import build_view, figures_of, gallery_rows
 from meiflow.report.trust import Calibration, calibration_of
@@ -57,7 +57,7 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
     write_csv(data.neurons, output.neurons)
     write_csv(data.sessions, output.sessions)
     write_csv(numbers["estimates"], output.estimates)
-    write_csv(costs(_timings(results, list(data.sessions["session_id"]))), output.cost)
+    write_csv(costs(timings(results, list(data.sessions["session_id"]))), output.cost)
     view = build_view(
         data,
         config.report.title or f"{len(data.sessions)} sessions",
@@ -69,12 +69,12 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
         _left_out(output.warehouse) if config.sessions == "all" else [],
     )
     write_text(render(view, config), output.report)
-    say(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
+    logger.info(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
 
 
 def _tables(results: Layout) -> SessionTables:
     fitted = read_csv(results.fitted_neurons, ("neuron_id", "selected", "status", "reason"))
-    summary = ("neuron_id", "cc_norm_model", "model_holds")
+    summary = ("neuron_id", "cc_norm_model", "model_above_chance")
     return SessionTables(
         read_csv(results.selection, ("neuron_id", "selected")),
         fitted,
@@ -83,16 +83,18 @@ def _tables(results: Layout) -> SessionTables:
     )
 
 
-def _timings(results: Path, sessions: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def timings(results: Path, sessions: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Session, stage and Snakemake's measurements of every job."""
     for session in sessions:
         for path in sorted(Layout(results / session).timings.rglob("*.tsv")):
             yield session, path.stem, pd.read_csv(path, sep="\t", na_values=["-", "NA"])
 
 
 def _left_out(warehouse: Path) -> list[str]:
-    """Which sessions of the warehouse were not chosen, and why."""
+    """Sentence on which sessions of the warehouse were not chosen, and why."""
     table = read_csv(warehouse, ("session_id", "chosen", "reason"))
     reasons = table.loc[~table["chosen"], "reason"].value_counts()
-    told = [f"{count} {reason}" for reason, count in reasons.items()]
-    many = f"Of the warehouse's {len(table)} sessions, {int(table['chosen'].sum())} were chosen"
-    return [f"{many}; {'; '.join(told)}." if told else f"{many}."]
+    excluded = [f"{count} ({reason})" for reason, count in reasons.items()]
+    chosen = int(table["chosen"].sum())
+    text = f"Of the {len(table)} sessions in the warehouse, {chosen} were chosen"
+    return [f"{text}; excluded: {'; '.join(excluded)}." if excluded else f"{text}."]

@@ -8,10 +8,10 @@ import pandas as pd
 from meiflow.config.sections import Config
 from meiflow.io.files import read_array, read_csv, write_csv
 from meiflow.models.archive import ModelArchive
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.stages.common import stimulus_targets, wanted_neurons
-from meiflow.validation.confidence import regrets
+from meiflow.validation.confidence import fractions_of_own_optimum
 from meiflow.validation.trust import calibration
 
 
@@ -33,7 +33,8 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
     for neuron in track(neurons, "confidence", len(neurons)):
         own = scores.loc[(neuron, "model")]
         folds, mei = archive.fold_models(neuron), read_array(results.neuron(neuron).mei)
-        shares = regrets(folds, mei, mean, contrast, config.mei, config.seed)
+        ascent = config.mei.steps, config.mei.step_size, config.mei.smoothing_exponent
+        shares = fractions_of_own_optimum(folds, mei, mean, contrast, *ascent, config.seed)
         known = shares[np.isfinite(shares)]
         rows.append(
             {
@@ -52,4 +53,4 @@ def judge_neurons(config: Config, results: Layout) -> None:
     table = measure_confidence(config, results, wanted_neurons(results))
     judged = calibration().judge(table)
     write_csv(pd.concat([table, judged], axis=1), results.trust)
-    say(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")
+    logger.info(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")

@@ -17,8 +17,8 @@ from meiflow.experiments.experiment import RESERVED, Experiment, run
 from meiflow.experiments.measures import MAPS, maps, summarise
 from meiflow.experiments.scale import at_preferred_frequency
 from meiflow.experiments.standard import GREY, Preferred, map_grid, standard_experiments
+from meiflow.figures.custom_experiments import custom_sheet
 from meiflow.figures.experiments import population_figure
-from meiflow.figures.own_experiments import own_sheet
 from meiflow.figures.style import save_figure
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
@@ -78,7 +78,7 @@ def read_preferred(path: Path, geometry: Geometry) -> Preferred:
     return Preferred(geometry, **numbers)
 
 
-def own_experiments(spec: str, preferred: Preferred) -> dict[str, Experiment]:
+def custom_experiments(spec: str, preferred: Preferred) -> dict[str, Experiment]:
     """Call a user's ``module:function`` with the geometry and the Gabor's parameters (a dict).
 
     Raises
@@ -86,7 +86,7 @@ def own_experiments(spec: str, preferred: Preferred) -> dict[str, Experiment]:
     MeiflowError
         If that fails, or returns no experiment.
     """
-    name = f"experiments.own {spec}"
+    name = f"experiments.custom {spec}"
     gabor = {column: getattr(preferred, column) for column in GABOR_COLUMNS}
     given = call_function(spec, name, preferred.geometry, gabor, what="(geometry, gabor)")
     if isinstance(given, Experiment):
@@ -111,11 +111,11 @@ def _all_experiments(
 ) -> dict[str, Experiment]:
     scaled = at_preferred_frequency(preferred, model.predict, config.experiments)
     found = dict(standard_experiments(scaled, config.experiments, mei))
-    for spec in config.experiments.own:
-        for name, experiment in own_experiments(spec, preferred).items():
+    for spec in config.experiments.custom:
+        for name, experiment in custom_experiments(spec, preferred).items():
             if name in found or name in STANDARD:
                 raise MeiflowError(
-                    f"experiments.own {spec}: there is already an experiment {name}; give yours "
+                    f"experiments.custom {spec}: there is already an experiment {name}; give yours "
                     "another name"
                 )
             found[name] = experiment
@@ -192,9 +192,9 @@ def make_experiments(config: Config, results: Layout, neurons: list[str] | None 
         str(name): population_figure(name, found.tables, found.maps, found.summary)
         for name in config.experiments.make
     }
-    if config.experiments.own:
-        figures["own"] = own_sheet(found.tables, found.summary)
-    for name in (*STANDARD, "own"):
+    if config.experiments.custom:
+        figures["custom"] = custom_sheet(found.tables, found.summary)
+    for name in (*STANDARD, "custom"):
         for path in results.experiment_figures(name):
             if name in figures:
                 save_figure(figures[name], path)

@@ -10,7 +10,7 @@ from meiflow.figures.stimuli import sheet
 from meiflow.figures.style import save_figure
 from meiflow.io.files import write_array, write_csv
 from meiflow.models.archive import ModelArchive
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.results.layout import Layout
 from meiflow.stages.common import stimulus_targets, wanted_neurons
 from meiflow.stimuli.gabor_search import best_gabors
@@ -48,7 +48,7 @@ def search_gabors(config: Config, results: Layout, threads: int) -> None:
     titles = [f"{row['neuron_id']}\nresponse {row['predicted_response']:.2g}" for row in rows]
     save_figure(sheet(shown, titles, geometry), files.picture)
     gain = np.mean([fit.response / max(fit.grid_response, 1e-12) for fit in fits])
-    say(
+    logger.info(
         f"best Gabors: {len(neurons)} neurons, {fits[0].searched} Gabors searched, refined to "
         f"{gain:.2f} times the best of the grid"
     )

@@ -20,19 +20,18 @@ from meiflow.io.files import read_array, write_array, write_csv
 from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack
 from meiflow.session.images import load_image_set
 from meiflow.stages.common import stimulus_targets, wanted_neurons
 from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
-from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
+from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import Suppress, correlations
-from meiflow.stimuli.receptive_field import gradient_field, linear_field
+from meiflow.stimuli.receptive_field import gradient_rf, linear_rf
 
-_SAME = 0.95  # of the best restart: counted as having found the same response
 _REACHED = 0.95
 _BATCH = 240  # images: what a batch of convolutional networks of one's own can take
 _CHUNK = 1000
@@ -137,18 +136,27 @@ def _ascend(p: Population, objective: Suppress | None) -> Made:
 
 
 def _ascend_together(p: Population, objective: Suppress | None) -> Made:
-    mei = p.config.mei
+    mei, exponent = p.config.mei, p.config.mei.smoothing_exponent
     geometry, seed = p.config.image.geometry, p.config.seed
-    noise = noise_starts(mei.restarts, geometry, mei.smoothing_exponent, p.mean, p.contrast, seed)
+    noise = noise_starts(mei.restarts, geometry, exponent, p.mean, p.contrast, seed)
     found = most_exciting_of_each(
-        p.paired, len(p.models), noise, geometry, p.mean, p.contrast, mei, objective, seed
+        p.paired,
+        len(p.models),
+        noise,
+        geometry,
+        p.mean,
+        p.contrast,
+        mei.steps,
+        mei.step_size,
+        exponent,
+        objective,
+        seed,
     )
     scores, images = found.scores, found.images
     best = scores.argmax(1)
     chosen = images[np.arange(len(best)), best]
     table = _about(p, chosen)
-    top = scores.max(1, keepdims=True)
-    same = scores >= top - (1 - _SAME) * np.abs(top)
+    same = agreeing(scores)
     table["restarts"] = scores.shape[1]
     table["restarts_agreeing"] = same.mean(1)
     table["restart_correlation"] = [
@@ -189,7 +197,7 @@ def diverse(p: Population) -> Made:
         mei = p.meis[i]
         best = model.predict(mei[None])[0]
         if best <= 0:
-            say(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
+            logger.info(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
             images.append(np.full((n, *mei.shape), p.mean, np.float32))
             tables.append(pd.DataFrame({"neuron_id": p.neurons[i], "image": np.arange(n)}))
             continue
@@ -279,7 +287,9 @@ def regularised_natural(p: Population) -> Made:
     images = np.full(whole.shape, p.mean, np.float32)
     kept, left = np.full(len(best), np.nan), np.full(len(best), np.nan)
     for silent in np.flatnonzero(responses <= 0):
-        say(f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey")
+        logger.info(
+            f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey"
+        )
     rows = np.flatnonzero(responses > 0)
     for i in range(0, len(rows), _BATCH):
         group = rows[i : i + _BATCH]
@@ -300,8 +310,8 @@ def receptive_field(p: Population) -> Made:
     fields = []
     for model in track(p.models, "receptive fields", len(p.models)):
         samples = p.config.stimuli.field_samples
-        linear = linear_field(model, shape, spread, p.mean, samples, p.config.seed)
-        fields.append(np.stack([linear, gradient_field(model, shape, p.mean)]))
+        linear = linear_rf(model, shape, spread, p.mean, samples, p.config.seed)
+        fields.append(np.stack([linear, gradient_rf(model, shape, p.mean)]))
     both = np.stack(fields)
     table = _about(p, p.matched(both[:, 0])).drop(columns="matched_response")
     for k, name in enumerate(("linear", "gradient")):
@@ -374,4 +384,6 @@ def make_procedure(
     save_figure(figure, files.picture)
     if "predicted_response" in made.table:
         mean = made.table["predicted_response"].mean()
-        say(f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}")
+        logger.info(
+            f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}"
+        )

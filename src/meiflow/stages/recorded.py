@@ -15,7 +15,7 @@ from meiflow.figures.style import save_both
 from meiflow.io.files import write_csv
 from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
-from meiflow.progress import say, track
+from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_conditions
@@ -33,7 +33,7 @@ def shown_images(config: Config, stimulus: str, recorded: Conditions) -> list[ND
     stimulus : str
         gabors, which drift, or static_gratings.
     """
-    geometry, shown = config.image.geometry, config.session.shown
+    geometry, shown = config.image.geometry, config.session.stimulus_parameters
     if stimulus == "static_gratings":
         return [grating_images(geometry, recorded.parameters, shown)]
     phases = gabor_phases(shown)
@@ -70,14 +70,14 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
         predicted = predict_conditions(models, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
         curves |= curves_of(stimulus, recorded, predicted)
-    table = agreements(curves, neurons, config.model.extra, config.seed)
+    table = agreements(curves, neurons, config.model.learn_from, config.seed)
     write_csv(table, results.recorded_tuning)
     tuned = {name: rows["tuned"].to_numpy() for name, rows in table.groupby("curve", sort=False)}
     found = preferences(curves, tuned)
     found.insert(0, "neuron_id", neurons)
     write_csv(found, results.preferences)
     for name, rows in table[table["tuned"]].groupby("curve", sort=False):
-        say(
+        logger.info(
             f"{name}: correlation {rows['cc_abs'].mean():.2f} (normalised "
             f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons "
             f"{rows['cc_others'].mean():.2f}"
@@ -86,7 +86,7 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
 
 
 def agreements(
-    curves: dict[str, Curve], neurons: list[str], extra: Sequence[str], seed: int
+    curves: dict[str, Curve], neurons: list[str], learned_from: Sequence[str], seed: int
 ) -> pd.DataFrame:
     """One row per neuron and curve; ``learned`` marks what the model was trained on."""
     rows = [
@@ -95,7 +95,7 @@ def agreements(
             "curve": name,
             "points": len(curve.values),
             **asdict(one),
-            "learned": CURVES[name][0] == "static_gratings" and "gratings" in extra,
+            "learned": CURVES[name][0] in learned_from,
         }
         for name, curve in curves.items()
         for neuron, one in zip(neurons, agreement(curve, seed), strict=True)

@@ -10,15 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meiflow.config.names import PROCEDURES, SHOWN_PROCEDURES, Procedure
-from meiflow.config.sections import Comparison, Config, Gabor, Model
+from meiflow.config.names import (
+    PICTURED_PROCEDURES,
+    PROCEDURES,
+    SHOWN_PROCEDURES,
+    Procedure,
+)
+from meiflow.config.sections import Comparison, Config, Gabor, Model, StimulusParameters
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
 _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
-_EVERYTHING = tuple(key for key in Config.model_fields if key != "sessions")
+_GABORS = tuple(
+    f"session.stimulus_parameters.{key}"
+    for key in StimulusParameters.model_fields
+    if key.startswith("gabor_")
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,9 @@ class Stage:
         another key does not run it again.
     inputs : tuple of str
         What it reads of the results, by the names in the layout: ``neuron.mei`` is one neuron's
-        MEI, ``procedure.best_gabors`` images and table of a procedure.
+        MEI, ``procedure.best_gabors`` images and table of a procedure, ``picture.movies`` the
+        picture, ``figure.oracle`` a figure of the selection. Those that a session does not have
+        are not read.
     options : tuple of str
         Further arguments of the function, which are options of the command.
     memory_mb, minutes : int
@@ -139,7 +150,7 @@ def _stages() -> Iterator[Stage]:
         "fit_models",
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
-        keys=("session.shown", "image", *_FIT, "seed"),
+        keys=("session.stimulus_parameters.grating_contrast", "image", *_FIT, "seed"),
         inputs=("trials", "responses", "images", "image_info", "grating_responses"),
         options=("has", "threads"),
         memory_mb=6000,
@@ -167,7 +178,13 @@ def _stages() -> Iterator[Stage]:
         "learning_curve",
         "Fit the selected neurons with fewer images, and score them on held-out images.",
         "learning_curve:fit_learning_curve",
-        keys=("session.shown", "image", *_FIT, "model.learning_curve", "seed"),
+        keys=(
+            "session.stimulus_parameters.grating_contrast",
+            "image",
+            *_FIT,
+            "model.learning_curve",
+            "seed",
+        ),
         inputs=(
             "trials",
             "responses",
@@ -196,7 +213,7 @@ def _stages() -> Iterator[Stage]:
         "Make one neuron's MEI, best Gabors and best natural images.",
         "stimuli:make_stimuli",
         keys=(
-            "session.shown",
+            *_GABORS,
             "image",
             "model.custom",
             "mei",
@@ -313,7 +330,7 @@ def _stages() -> Iterator[Stage]:
         "recorded",
         "Predict the recorded Gabor and grating tuning, and compare.",
         "recorded:compare_recorded",
-        keys=("session.shown", "image", "model.custom", "model.extra", "seed"),
+        keys=("session.stimulus_parameters", "image", "model.custom", "model.learn_from", "seed"),
         inputs=("fitted_neurons", "models", "gabor_trials", "grating_trials"),
         options=("has",),
         gradients=True,
@@ -322,7 +339,7 @@ def _stages() -> Iterator[Stage]:
         "summary",
         "Gather one row per fitted neuron.",
         "summary:summarise",
-        keys=("model.custom", "experiments.make", "experiments.own"),
+        keys=("model.custom", "experiments.make", "experiments.custom"),
         inputs=(
             "selection",
             "fitted_neurons",
@@ -352,7 +369,7 @@ def _stages() -> Iterator[Stage]:
         "report",
         "Write the overview figures and the report.",
         "report:write_report",
-        keys=_EVERYTHING,
+        keys=tuple(Config.model_fields),
         options=("has",),
         inputs=(
             "summary",
@@ -389,6 +406,9 @@ def _stages() -> Iterator[Stage]:
             "neuron.scores",
             "neuron.spectra",
             "neuron.experiments_svg",
+            *(f"procedure.{name}" for name in PICTURED_PROCEDURES),
+            "picture.movies",
+            *(f"figure.{name}" for name in ("oracle", "measures", "rastermap")),
         ),
         minutes=30,
     )
@@ -397,7 +417,7 @@ def _stages() -> Iterator[Stage]:
         "Put all sessions together: tables, figures and one page.",
         "combine:combine_sessions",
         keys=tuple(Config.model_fields),
-        options=(),
+        inputs=("selection", "fitted_neurons", "units", "summary", "neuron.mei"),
         minutes=30,
     )
 

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from meiflow.config.sections import Config
 from meiflow.io.files import read_csv, write_arrays, write_csv
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_raster, read_trials, window_length
@@ -44,7 +44,8 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
         table = pd.concat([table, measure_session(images, shown)], axis=1)
         raster = read_raster(results)
         place = np.empty(len(table), dtype=np.int64)
-        place[raster_order(raster.counts)] = np.arange(len(table))
+        order = raster_order(raster.counts, config.selection.raster, config.seed)
+        place[order] = np.arange(len(table))
         table["raster_place"] = place
         if config.selection.notebook_measures:
             table = pd.concat([table, notebook_measures(trials, config.seed)], axis=1)
@@ -54,4 +55,4 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
         require_somebody(table)
     write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, results.correlations)
     write_csv(table, results.selection)
-    say(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
+    logger.info(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
@@ -22,8 +21,9 @@ from meiflow.results.stimuli import read_gabor
 from meiflow.results.tables import read_conditions, read_stack
 from meiflow.session.presented import gabor_images, gabor_phases
 from meiflow.stages.common import stimulus_targets
-from meiflow.stimuli.mei import most_exciting, noise_starts
-from meiflow.stimuli.natural import matched_naturals
+from meiflow.stimuli.mei import mei_starts, most_exciting
+from meiflow.stimuli.natural import best_matched
+from meiflow.tables.conditions import rivals_of_best
 
 
 def _write_image(image: NDArray, path: Path, picture: Path) -> None:
@@ -57,11 +57,16 @@ def _make_optimal(
 
     mei_config = config.mei
     exponent = mei_config.smoothing_exponent
-    noise = noise_starts(mei_config.restarts, geometry, exponent, mean, contrast, config.seed)
-    # The Gabor is one start among many: an MEI below it would be a failure to optimise.
-    starts = torch.cat([noise, torch.as_tensor(gabor)[None]])
+    starts = mei_starts(mei_config.restarts, geometry, exponent, mean, contrast, config.seed, gabor)
     result = most_exciting(
-        model, starts, geometry, mean, contrast, mei_config.steps, mei_config.step_size, exponent
+        model,
+        starts,
+        geometry,
+        mean,
+        contrast,
+        mei_config.steps,
+        mei_config.step_size,
+        exponent,
     )
     mei = result.images[result.best]
     _write_image(mei, files.mei, files.mei_picture)
@@ -84,8 +89,8 @@ def _make_optimal(
         (None, files.best_natural, files.best_natural_picture),
         (window, files.windowed_natural, files.windowed_natural_picture),
     ):
-        candidates = matched_naturals(images, mean, contrast, mask)
-        _write_image(candidates[model.predict(candidates).argmax()], path, picture)
+        best = best_matched(model.predict, images, mean, contrast, mask)
+        _write_image(best, path, picture)
 
 
 def _make_recorded_gabor(
@@ -102,7 +107,7 @@ def _make_recorded_gabor(
     column = recorded.of_neuron(neuron)
     counts, errors = recorded.means[:, column], recorded.errors[:, column]
     top = np.argsort(-counts, kind="stable")[: config.gabor.merge_top]
-    geometry, shown = config.image.geometry, config.session.shown
+    geometry, shown = config.image.geometry, config.session.stimulus_parameters
     phases = gabor_phases(shown)
     patches = np.stack(
         [gabor_images(geometry, recorded.parameters.iloc[top], shown, phase) for phase in phases]
@@ -118,8 +123,6 @@ def _make_recorded_gabor(
     table = table.rename(columns={"x_position": "x_deg", "y_position": "y_deg"})
     table = table.rename(columns={"orientation": "orientation_deg"})
     table.insert(0, "condition_id", top)
-    # conditions whose mean is less than two standard errors of the difference below the best
-    rivals = counts[top[0]] - counts <= 2 * np.hypot(errors[top[0]], errors)
     write_csv(
         table.assign(
             frequency_cpd=shown.gabor_frequency_cpd,
@@ -129,7 +132,7 @@ def _make_recorded_gabor(
             recorded_count=counts[top],
             recorded_sem=errors[top],
             recorded_mean_count=counts.mean(),
-            rivals=int(rivals.sum()) - 1 if np.isfinite(errors).all() else np.nan,
+            rivals=rivals_of_best(counts, errors),
             predicted_response=float(model.predict(image[None])[0]),
             predicted_phase_mean=predicted.mean(axis=0),
         ),

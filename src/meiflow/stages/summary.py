@@ -6,6 +6,7 @@ import pandas as pd
 
 from meiflow.config.sections import Config
 from meiflow.io.files import read_csv, write_csv
+from meiflow.models.scores import chance_level
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
@@ -54,19 +55,18 @@ def summarise(config: Config, results: Layout, has: SessionHas) -> None:
     """Write one row per fitted neuron: selection, scores, comparison and validation.
 
     The response to a stimulus that could not be matched in mean and contrast is left empty.
-    ``model_holds`` tells whether the model's held-out correlation is above all but one in
+    ``model_above_chance`` tells whether the model's held-out correlation is above all but one in
     twenty of the session's shuffled controls.
     """
     measures = read_csv(results.selection)
     measures.index = measures["neuron_id"].astype(str)
     loop = read_csv(results.closed_loop) if has.truth else None
     tuning = _recorded_tuning(results) if has.conditions else {}
-    experiments = config.experiments.make or config.experiments.own
+    experiments = [*config.experiments.make, *config.experiments.custom]
     measured = _experiments(results) if experiments else {}
     judged = _trust(results) if config.model.custom is None else {}
     control = read_csv(results.cross_validation)
-    control = control.loc[control["model"] == "model_shuffled", "cc_abs"].dropna()
-    limit = control.quantile(0.95) if len(control) else 0.0
+    limit = chance_level(control.loc[control["model"] == "model_shuffled", "cc_abs"])
     rows = []
     for neuron in selected_neurons(results.fitted_neurons):
         files = results.neuron(neuron)
@@ -78,7 +78,7 @@ def summarise(config: Config, results: Layout, has: SessionHas) -> None:
         row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
         own = all_scores.loc["model"]
         # of an own module nobody here knows which images it has seen
-        row["model_holds"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
+        row["model_above_chance"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
         row |= judged.get(neuron, {})
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}

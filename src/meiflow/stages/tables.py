@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_array, write_arrays, write_csv, write_text
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.results.layout import Layout
 from meiflow.session.images import load_images
 from meiflow.session.schedule import PARAMETRIC
@@ -182,7 +182,7 @@ def build_tables(
         else:
             path.unlink(missing_ok=True)
     repeats = np.unique(trials.image_ids, return_counts=True)[1]
-    say(
+    logger.info(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
         f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
     )

@@ -1,4 +1,4 @@
-"""Most exciting and most suppressive images of fixed mean and contrast."""
+"""Most exciting and most suppressive images at fixed mean and contrast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.config.sections import Mei
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import feasible_contrast, project
 from meiflow.stimuli.objectives import Model, Objective
@@ -21,9 +20,10 @@ from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Stopper
 from meiflow.stimuli.updates import Ascent
 
-# Of the largest contrast there is; the first is about that of natural scenes.
-_LOUD = (0.5, 0.95)
+# Fractions of the maximal contrast; the first is about that of natural scenes.
+_HIGH_CONTRASTS = (0.5, 0.95)
 _NO_GRADIENT = 1e-12
+_SAME = 0.95  # of the best start: counted as having found the same response
 _LUMINANCE = (0.0, 1.0)
 
 
@@ -43,39 +43,80 @@ def noise_starts(
     return project(smoothing(geometry, exponent)(noise, noise), mean, contrast)
 
 
-def wake(
+def mei_starts(
+    restarts: int,
+    geometry: Geometry,
+    exponent: float,
+    mean: float,
+    contrast: float,
+    seed: int,
+    gabor: NDArray,
+) -> Tensor:
+    """Where the ascent to one neuron's MEI starts: from noise, and from its best Gabor.
+
+    With the Gabor among the starts the MEI drives the model at least as well; an MEI below it
+    would be a failure to optimise.
+
+    Parameters
+    ----------
+    restarts : int
+        Number of noise images.
+    geometry : Geometry
+    exponent : float
+        Smoothness of the noise; see `noise_starts`.
+    mean, contrast : float
+        Of the noise; those of the Gabor are left as they are.
+    seed : int
+        Of the noise.
+    gabor : ndarray, shape (height, width)
+
+    Returns
+    -------
+    Tensor, shape (restarts + 1, height, width)
+
+    Examples
+    --------
+    >>> gabor = np.full((30, 48), 0.5, np.float32)
+    >>> mei_starts(3, Geometry(30, 48), 1.0, 0.5, 0.05, seed=0, gabor=gabor).shape
+    torch.Size([4, 30, 48])
+    """
+    noise = noise_starts(restarts, geometry, exponent, mean, contrast, seed)
+    return torch.cat([noise, torch.as_tensor(gabor)[None]])
+
+
+def reinitialise_silent(
     model: Model,
     starts: Tensor,
     smooth: Preconditioner,
     held: MeanContrast,
     objective: Objective | None = None,
 ) -> Tensor:
-    """Replace starts that the model does not see by what it sees in them at higher contrast.
+    """Re-initialise silent starts, at which the model has no gradient.
 
-    A rectified neuron has no gradient below its threshold, and noise of low contrast seldom
-    reaches it. The gradient at the same noise with the contrast of a natural scene, or more, or
-    at its negative, mostly tells a direction; where it does not, the start stays.
+    A rectified neuron has no gradient below its threshold, which noise of low contrast rarely
+    exceeds. Such starts are replaced by the gradient at the same noise, or its negative, with the
+    contrast of a natural scene or higher. If there is still no gradient, the start is kept.
 
     Parameters
     ----------
     held : MeanContrast
-        What all stimuli are held to; the starts come back so.
+        Mean and contrast of all stimuli, including the starts returned.
     """
     starts = held(starts, 0, 1)
     dead = _is_zero(gradient(model, starts, objective))
-    for share in _LOUD:
+    for share in _HIGH_CONTRASTS:
         for sign in (1, -1):
             if not bool(dead.any()):
                 return starts
-            # the whole batch, in which each image may have a neuron of its own
+            # evaluate the whole batch, because each image may have a different neuron
             loud = project(sign * starts, held.mean, share * feasible_contrast(held.mean))
             if held.mask is not None:
                 loud = torch.where(held.mask, loud, held.rest(loud))
             found = gradient(model, loud, objective)
-            woken = dead & ~_is_zero(found)
+            revived = dead & ~_is_zero(found)
             toward = held(smooth(found, loud), 0, 1)
-            starts = torch.where(woken.reshape(-1, *[1] * (starts.ndim - 1)), toward, starts)
-            dead = dead & ~woken
+            starts = torch.where(revived.reshape(-1, *[1] * (starts.ndim - 1)), toward, starts)
+            dead = dead & ~revived
     return starts
 
 
@@ -95,19 +136,19 @@ def climb(
     seed: int | None = None,
     label: str = "",
 ) -> Optimised:
-    """Ascent over images or movies held to one mean and contrast, from starts that are woken.
+    """Ascent at fixed mean and contrast over images or movies, re-initialising silent starts.
 
     Parameters
     ----------
     smooth : Preconditioner
-        Of the gradient, once mean and contrast cannot change along it.
+        Smoothing of the gradient, after components that change mean and contrast are removed.
     held : MeanContrast
     filters : sequence of Postprocessor
-        Before each projection.
+        Filters applied before each projection.
     """
     return optimise(
         model,
-        wake(model, starts, smooth, held, objective),
+        reinitialise_silent(model, starts, smooth, held, objective),
         objective,
         preconditioners=(Tangent(_LUMINANCE, held.mask), smooth, UnitStd(held.contrast)),
         update=Ascent(step_size),
@@ -132,11 +173,11 @@ def most_exciting(
     background: Tensor | float | None = None,
     seed: int | None = None,
 ) -> Optimised:
-    """Maximise an objective over images of fixed mean and contrast, from each start.
+    """Maximise an objective over images at fixed mean and contrast, from each start.
 
     Every step follows the FFT-smoothed gradient along the sphere of equal contrast, scaled
-    to unit contrast, by a step that shrinks linearly, and projects the image back to its
-    mean and contrast. Starts below the neuron's threshold are woken first (`wake`).
+    to unit contrast, with a linearly decreasing step size, and projects the image back to its
+    mean and contrast. Silent starts are re-initialised first (`reinitialise_silent`).
 
     Parameters
     ----------
@@ -145,19 +186,19 @@ def most_exciting(
     starts : Tensor, shape (batch, [channels,] height, width)
     geometry : Geometry
     mean, contrast : float
-        Mean luminance and RMS contrast held at every step.
+        Mean luminance and RMS contrast, fixed at every step.
     stop : Stopper or int
-        Or a number of steps.
+        Stopping rule, or number of steps.
     step_size : tuple of float
-        First and last step, in units of `contrast`.
+        First and last step size, in units of `contrast`.
     exponent : float
-        Of `meiflow.stimuli.preconditioning.power_law`.
+        Exponent of `meiflow.stimuli.preconditioning.power_law`.
     objective : Objective, optional
-        The mean response if None; `Suppress` for the most suppressive image.
+        By default the mean response; `Suppress` for the most suppressive image.
     mask, background : optional
-        Free pixels and what the others are; see `MeanContrast`.
+        Free pixels, and values of the other pixels; see `MeanContrast`.
     seed : int, optional
-        The one of the starts, kept in the result.
+        Seed of the starts, stored in the result.
 
     Examples
     --------
@@ -174,14 +215,14 @@ def most_exciting(
     True
     """
     held = MeanContrast(mean, contrast, mask, background)
-    # one channel of one frame has no luminance of its own to change
+    # with a single channel and frame, the mean luminance cannot change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
     return climb(model, starts, smooth, held, objective, step_size, stop, seed=seed)
 
 
 @dataclass(frozen=True)
 class OfEach:
-    """Stimuli of several neurons, each from the same starts.
+    """Stimuli of several neurons, obtained from the same starts.
 
     ``scores`` (neurons, starts), ``images`` (neurons, starts, height, width) and ``objective``
     (steps + 1, neurons, starts) are those of `Optimised`.
@@ -192,6 +233,12 @@ class OfEach:
     objective: NDArray[np.float64]
 
 
+def agreeing(scores: NDArray) -> NDArray[np.bool_]:
+    """Which starts (..., starts) came within 5 % of the best of their neuron."""
+    top = scores.max(-1, keepdims=True)
+    return np.asarray(scores >= top - (1 - _SAME) * np.abs(top))
+
+
 def most_exciting_of_each(
     model: Model,
     neurons: int,
@@ -199,7 +246,9 @@ def most_exciting_of_each(
     geometry: Geometry,
     mean: float,
     contrast: float,
-    config: Mei,
+    stop: Stopper | int = 100,
+    step_size: tuple[float, float] = (0.3, 0.01),
+    exponent: float = 1.0,
     objective: Objective | None = None,
     seed: int | None = None,
 ) -> OfEach:
@@ -208,14 +257,12 @@ def most_exciting_of_each(
     Parameters
     ----------
     model : callable
-        Responds to (neurons * starts, height, width), the images of the first neuron first.
+        Responds to images (neurons * starts, height, width), ordered by neuron.
     neurons : int
     starts : Tensor, shape (starts, height, width)
-        The same for every neuron.
-    geometry, mean, contrast, objective, seed
+        Starts, the same for every neuron.
+    geometry, mean, contrast, stop, step_size, exponent, objective, seed
         As for `most_exciting`.
-    config : Mei
-        Its steps, step size and smoothing exponent.
     """
     found = most_exciting(
         model,
@@ -223,9 +270,9 @@ def most_exciting_of_each(
         geometry,
         mean,
         contrast,
-        config.steps,
-        config.step_size,
-        config.smoothing_exponent,
+        stop,
+        step_size,
+        exponent,
         objective,
         seed=seed,
     )

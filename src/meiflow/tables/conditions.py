@@ -1,4 +1,4 @@
-"""Responses to stimuli with parameters (Gabors, static gratings): trials, conditions, errors."""
+"""Responses to parametric stimuli (Gabors, static gratings): trials, means, errors."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
-from meiflow.progress import say
+from meiflow.progress import logger
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
 
-# The first word of the tables of each stimulus.
+# Standard errors of a difference between two means within which they count as equal.
+_TOLD_APART = 2.0
+
+# Prefix of the tables of each stimulus.
 STEMS = {"gabors": "gabor", "static_gratings": "grating"}
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Counts of every presentation of a stimulus with parameters.
+    """Counts for every presentation of a parametric stimulus.
 
     Parameters
     ----------
     parameters : DataFrame, one row per condition
-        The columns `PARAMETRIC` of the stimulus, ordered by them.
+        Parameters of each condition (columns `PARAMETRIC` of the stimulus), sorted.
     trial_ids : ndarray, shape (trials,)
-        In order of presentation.
+        Trial ids in order of presentation.
     condition : ndarray of int, shape (trials,)
-        Row of `parameters` that each trial showed.
+        Row of `parameters` shown in each trial.
     neuron_ids : list of str
     counts : ndarray, shape (trials, neurons)
     """
@@ -43,7 +46,7 @@ class Conditions:
 
     @classmethod
     def of(cls, presentations: pd.DataFrame, counts: NDArray, neuron_ids: list[str]) -> Conditions:
-        """From presentations whose columns are the stimulus parameters, indexed by trial id."""
+        """Build from presentations with the stimulus parameters as columns, indexed by trial id."""
         keys = list(presentations.columns)
         parameters = presentations.drop_duplicates().sort_values(keys).reset_index(drop=True)
         code = presentations.groupby(keys, sort=True).ngroup().to_numpy()
@@ -51,7 +54,7 @@ class Conditions:
 
     @property
     def repeats(self) -> NDArray[np.int64]:
-        """Trials of every condition, shape (conditions,)."""
+        """Number of trials of every condition, shape (conditions,)."""
         return np.bincount(self.condition, minlength=len(self.parameters))
 
     @property
@@ -78,14 +81,14 @@ class Conditions:
         Raises
         ------
         MeiflowError
-            If it is not among them.
+            If there is no such neuron.
         """
         if neuron not in self.neuron_ids:
-            raise MeiflowError(f"no counts of neuron {neuron} to the Gabors or gratings")
+            raise MeiflowError(f"no counts for neuron {neuron} in the Gabor or grating trials")
         return self.neuron_ids.index(neuron)
 
     def of_neurons(self, neurons: list[str]) -> Conditions:
-        """The same trials of some neurons."""
+        """The same trials, restricted to some neurons."""
         columns = [self.of_neuron(neuron) for neuron in neurons]
         counts = self.counts[:, columns]
         return Conditions(self.parameters, self.trial_ids, self.condition, neurons, counts)
@@ -105,7 +108,7 @@ class Conditions:
 
 
 def condition_columns(stimulus: str) -> tuple[str, ...]:
-    """Columns of a long table of trials: gabors or static_gratings.
+    """Columns of a long table of trials with gabors or static_gratings.
 
     Examples
     --------
@@ -113,6 +116,35 @@ def condition_columns(stimulus: str) -> tuple[str, ...]:
     ('trial_id', 'neuron_id', 'spike_count', 'x_position', 'y_position', 'orientation')
     """
     return ("trial_id", "neuron_id", "spike_count", *PARAMETRIC[stimulus])
+
+
+def rivals_of_best(means: NDArray, errors: NDArray) -> float:
+    """How many conditions might as well be the best one of a neuron.
+
+    Their mean lies below the highest by at most two standard errors of the difference, which are
+    those of both means, added in quadrature.
+
+    Parameters
+    ----------
+    means, errors : ndarray, shape (conditions,)
+        Mean counts and their standard errors.
+
+    Returns
+    -------
+    float
+        A whole number, or NaN where a standard error is not known.
+
+    Examples
+    --------
+    >>> means, errors = np.array([5.0, 4.1, 3.9]), np.array([0.3, 0.4, 0.4])
+    >>> rivals_of_best(means, errors)
+    1
+    """
+    if not np.isfinite(errors).all():
+        return np.nan
+    best = int(np.argmax(means))
+    near = means[best] - means <= _TOLD_APART * np.hypot(errors[best], errors)
+    return int(near.sum()) - 1
 
 
 def conditions_from_table(
@@ -123,28 +155,28 @@ def conditions_from_table(
     geometry: Geometry,
     option: str,
 ) -> Conditions:
-    """Check and zero-fill a user's long table of trials with stimulus parameters.
+    """Validate and zero-fill a user's long table of trials with stimulus parameters.
 
     Parameters
     ----------
     table : DataFrame
-        With the columns `condition_columns` of the stimulus.
+        Table with the columns `condition_columns` of the stimulus.
     path : path
-        Where it was read, for messages.
+        Path of the table, used in messages.
     stimulus : str
         gabors or static_gratings.
     neuron_ids : list of str
-        Neurons of the session; one that is absent here never fired.
+        Neurons of the session; those that are missing in the table are silent.
     geometry : Geometry
-        Of the screen, on which Gabors must lie.
+        Geometry of the screen, within which Gabors must be positioned.
     option : str
-        Configuration key, for messages.
+        Configuration key, used in messages.
 
     Raises
     ------
     MeiflowError
-        As `trials_from_table`; also for parameters that are no numbers or out of range, for a trial
-        with two stimuli and for neurons that the session does not have.
+        As `trials_from_table`; also for parameters that are not numbers or are out of range, trials
+        with two stimuli, and neurons that are not in the session.
     """
     keys = PARAMETRIC[stimulus]
     table = table.copy()
@@ -164,15 +196,15 @@ def conditions_from_table(
     several = table.groupby("trial_id", observed=True)["image_id"].nunique() > 1
     if several.any():
         raise MeiflowError(
-            f"{option}: trial {shorten(several.index[several], 3)} of {path} shows more than one "
+            f"{option}: trial {shorten(several.index[several], 3)} in {path} has more than one "
             "stimulus"
         )
     trials = trials_from_table(table[list(TRIAL_COLUMNS)], str(path))
     unknown = [n for n in trials.neuron_ids if n not in neuron_ids]
     if unknown:
         raise MeiflowError(
-            f"{option}: {path} has neuron {shorten(unknown, 3)}, which session.trials lacks; give "
-            "the same neurons"
+            f"{option}: neuron {shorten(unknown, 3)} in {path} does not occur in session.trials; "
+            "provide the same neurons"
         )
     return Conditions(
         parameters, trials.trial_ids, trials.image_ids, neuron_ids, _of_all(trials, neuron_ids)
@@ -182,7 +214,7 @@ def conditions_from_table(
 def _check_range(
     table: pd.DataFrame, keys: list[str], geometry: Geometry, option: str, path: str | Path
 ) -> None:
-    """Refuse parameters that can only be meant otherwise."""
+    """Reject parameters that are out of range, e.g. because of wrong units."""
     ranges = {
         "x_position": (-geometry.width_deg / 2, geometry.width_deg / 2, "degrees, on the screen"),
         "y_position": (-geometry.height_deg / 2, geometry.height_deg / 2, "degrees, on the screen"),
@@ -201,17 +233,17 @@ def _check_range(
             )
     limit = 0.5 / min(geometry.dx, geometry.dy)
     if "spatial_frequency" in keys and (table["spatial_frequency"] > limit).any():
-        say(
-            f"{option}spatial frequencies above {limit:.3g} cycles per degree are beyond the "
-            "pixels of image: they look uniform to the models"
+        logger.info(
+            f"{option}spatial frequencies above {limit:.3g} cycles per degree cannot be resolved "
+            "at this image size and appear uniform to the models"
         )
 
 
 def _of_all(trials: Trials, neuron_ids: list[str]) -> NDArray[np.int64]:
-    """Counts with a column for every neuron; those that are absent have none."""
+    """Counts with a column for every neuron; missing neurons have zero counts."""
     counts = np.zeros((len(trials.trial_ids), len(neuron_ids)), np.int64)
     counts[:, [neuron_ids.index(n) for n in trials.neuron_ids]] = trials.counts
     silent = len(neuron_ids) - len(trials.neuron_ids)
     if silent:
-        say(f"{silent} of {len(neuron_ids)} neurons have no row there: counted as silent")
+        logger.info(f"{silent} of {len(neuron_ids)} neurons have no rows and are treated as silent")
     return counts

@@ -1,4 +1,4 @@
-"""From spikes or trial lists to count tables."""
+"""Count tables from spikes or trial lists."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.io.paths import is_name
-from meiflow.progress import say
+from meiflow.progress import logger
 
 BLANK = -1
 TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
-# Columns that share a table with one column per neuron.
+# Columns of tables that also have one column per neuron.
 RESERVED = {
     "trial_id",
     "image_id",
@@ -28,8 +28,8 @@ RESERVED = {
     "spatial_frequency",
     "phase",
 }
-_MOST = 1_000_000  # spikes of a trial, number of an image
-_MOST_COUNTS = 500_000_000  # of all trials and neurons, eight bytes each
+_MOST = 1_000_000  # limit for spikes per trial and for image ids
+_MOST_COUNTS = 500_000_000  # limit for trials times neurons, eight bytes each
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Responses:
-    """Images and the mean response of every neuron to each.
+    """Images and the mean response of every neuron to each image.
 
     ``image_ids`` (images,), ``images`` (images, height, width) luminance in [0, 1],
     ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation.
@@ -93,8 +93,8 @@ class Responses:
         """
         if neuron not in self.neuron_ids:
             raise MeiflowError(
-                f"neuron {neuron!r} is not in this session's tables"
-                f"{closest(neuron, self.neuron_ids)}; tables/units.csv lists those that are"
+                f"neuron {neuron!r} is not in the tables of this session"
+                f"{closest(neuron, self.neuron_ids)}; tables/units.csv lists all neurons"
             )
         return self.neuron_ids.index(neuron)
 
@@ -109,7 +109,7 @@ def count_spikes(
     spike_times : list of ndarray
         Sorted spike times of every neuron, in seconds.
     starts, stops : array_like, shape (presentations,)
-        Seconds, in any order; spikes in ``(start, stop]`` count, as in AllenSDK's
+        Limits in seconds, in any order; spikes in ``(start, stop]`` are counted, as in AllenSDK's
         ``presentationwise_spike_times``.
 
     Returns
@@ -139,9 +139,9 @@ def counting_windows(
     Parameters
     ----------
     presentations : DataFrame
-        With start_time and stop_time.
+        Presentations with start_time and stop_time.
     window_s : tuple
-        Start and stop after onset; a stop of None is the presentation's own end.
+        Start and stop after onset in seconds; a stop of None is the end of the presentation.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def counting_windows(
     if empty.any():
         row = int(np.flatnonzero(empty)[0])
         raise MeiflowError(
-            f"session.window_s: starts {window_s[0]:g} s after onset, but presentation "
+            f"session.window_s: the window starts {window_s[0]:g} s after onset, but presentation "
             f"{presentations.index[row]} ends after {end[row] - onset[row]:.4g} s; start earlier"
         )
     return onset + window_s[0], end
@@ -169,23 +169,23 @@ def outside(
     intervals: ArrayLike,
     name: str,
 ) -> pd.DataFrame:
-    """Presentations that, with their counting window, touch none of the intervals.
+    """Presentations whose counting windows do not overlap any of the intervals.
 
     Parameters
     ----------
     presentations : DataFrame
-        With start_time and stop_time.
+        Presentations with start_time and stop_time.
     window_s : tuple
         As in `counting_windows`.
     intervals : array_like, shape (n, 2)
         Starts and stops in seconds.
     name : str
-        Stimulus, for the message that tells how many are left out.
+        Name of the stimulus, used in the message about excluded presentations.
 
     Raises
     ------
     MeiflowError
-        If none remains.
+        If no presentation remains.
     """
     from_, to = counting_windows(presentations, window_s)
     from_ = np.minimum(from_, presentations["start_time"])
@@ -194,33 +194,33 @@ def outside(
     for start, stop in np.asarray(intervals, dtype=float):
         touched |= ((to > start) & (from_ < stop)).to_numpy()
     if touched.any():
-        say(
-            f"{name}: {touched.sum()} of {len(presentations)} presentations left out, because a "
-            "probe missed spikes then (the file's invalid times)"
+        logger.info(
+            f"{name}: excluded {touched.sum()} of {len(presentations)} presentations during which "
+            "a probe missed spikes (invalid times in the file)"
         )
     if touched.all() and len(presentations):
         raise MeiflowError(
-            f"session.nwb: a probe of session.area missed spikes during all {name}; choose areas "
-            "of another probe"
+            f"session.nwb: a probe in session.area missed spikes during all {name}; choose areas "
+            "on another probe"
         )
     return presentations[~touched]
 
 
 def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
-    """Check and zero-fill a long trial table.
+    """Validate and zero-fill a long trial table.
 
     Parameters
     ----------
     table : DataFrame
-        Columns `TRIAL_COLUMNS`. A (trial, neuron) pair that is absent counts zero spikes.
+        Columns `TRIAL_COLUMNS`. A missing (trial, neuron) pair counts as zero spikes.
     origin : str
-        File name used in messages.
+        File name, used in messages.
 
     Raises
     ------
     MeiflowError
         For missing values, negative or fractional counts, ids that are not whole numbers,
-        repeated pairs and trials with more than one image.
+        duplicate pairs, and trials with more than one image.
 
     Examples
     --------
@@ -235,11 +235,14 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         missing = table[column].isna()
         if missing.any():
             raise MeiflowError(
-                f"{origin}: {column} is empty in row {line_of(table, missing)}; every row needs one"
+                f"{origin}: {column} is empty in row {line_of(table, missing)}; every row needs a "
+                "value"
             )
     for column in ("spike_count", "image_id"):
         if pd.api.types.is_bool_dtype(table[column]):
-            raise MeiflowError(f"{origin}: {column} holds True and False; expected whole numbers")
+            raise MeiflowError(
+                f"{origin}: {column} contains True and False; expected whole numbers"
+            )
         numbers = pd.to_numeric(table[column], errors="coerce")
         wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
         lowest = 0 if column == "spike_count" else BLANK
@@ -257,8 +260,8 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
     if len(trial_ids) * len(neuron_ids) > _MOST_COUNTS:
         raise MeiflowError(
             f"{origin}: {len(trial_ids):,} different trial_ids and {len(neuron_ids):,} neuron_ids "
-            f"make more than {_MOST_COUNTS:,} counts; is another column named trial_id or "
-            "neuron_id, or should the recording be split?"
+            f"give more than {_MOST_COUNTS:,} counts; check the columns trial_id and neuron_id, or "
+            "split the recording"
         )
     pair = trial_codes * len(neuron_ids) + neuron_codes
     again = np.bincount(pair, minlength=1) > 1
@@ -266,15 +269,15 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         double = int(np.flatnonzero(again[pair])[0])
         rows = shorten(table.index[pair == pair[double]] + 2, 3)
         raise MeiflowError(
-            f"{origin}: trial {trial_ids[trial_codes[double]]}, neuron "
-            f"{neuron_ids[neuron_codes[double]]} stands more than once, in rows {rows}; keep one"
+            f"{origin}: duplicate rows {rows} for trial {trial_ids[trial_codes[double]]}, neuron "
+            f"{neuron_ids[neuron_codes[double]]}; keep one"
         )
     images = table.groupby(trial_codes)["image_id"].agg(["min", "max"])
     mixed = images.index[images["min"] != images["max"]]
     if len(mixed):
         raise MeiflowError(
-            f"{origin}: trial {shorten(trial_ids[mixed], 3)} shows more than one image_id; give "
-            "every trial one image"
+            f"{origin}: trial {shorten(trial_ids[mixed], 3)} has more than one image_id; every "
+            "trial needs exactly one"
         )
     counts = np.zeros((len(trial_ids), len(neuron_ids)), dtype=np.int64)
     counts[trial_codes, neuron_codes] = table["spike_count"].to_numpy()
@@ -285,33 +288,33 @@ def _check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: st
     for name in trial_ids:
         if not name.isprintable():
             raise MeiflowError(
-                f"{origin}: trial_id {name[:80]!r} holds signs that cannot be printed; is a "
-                "quotation mark left open?"
+                f"{origin}: trial_id {name[:80]!r} contains non-printable characters; check for an "
+                "unclosed quotation mark"
             )
     for name in neuron_ids:
         if not is_name(name):
             raise MeiflowError(
-                f"{origin}: neuron_id {name[:80]!r} cannot name a folder; use up to 64 letters, "
-                "digits, '_', '-' and '.', the first a letter or digit"
+                f"{origin}: invalid neuron_id {name[:80]!r}; use up to 64 letters, digits, '_', "
+                "'-' and '.', starting with a letter or digit"
             )
         if name in RESERVED:
-            raise MeiflowError(f"{origin}: neuron_id {name!r} is the name of a table column")
+            raise MeiflowError(f"{origin}: neuron_id {name!r} is reserved for a table column")
 
 
 def line_of(table: pd.DataFrame, wrong: ArrayLike) -> int:
-    """Line of the first wrong row in the file that the table came from."""
+    """Line number in the file of the first row that is wrong."""
     return int(table.index[int(np.flatnonzero(wrong)[0])]) + 2
 
 
 def _factorized(column: pd.Series) -> tuple[NDArray[np.int64], NDArray]:
-    """Code of every row, and the ids; names are few, rows are many: each is looked at once."""
+    """Code of every row, and the ids; each distinct id is converted only once."""
     raw_codes, raw_ids = pd.factorize(column)
     codes, ids = pd.factorize(np.array([_identifier(value) for value in raw_ids], dtype=object))
     return codes[raw_codes], ids
 
 
 def _identifier(value: object) -> str:
-    """An id as text; a whole number that became a float on its way loses its ``.0``."""
+    """An id as text; a whole number that was read as a float loses its ``.0``."""
     return re.sub(r"^(\d+)\.0$", r"\1", str(value).strip())
 
 
@@ -321,7 +324,7 @@ def mean_responses(trials: Trials) -> tuple[NDArray[np.int64], NDArray[np.float6
     Returns
     -------
     image_ids : ndarray, shape (images,)
-        Increasing.
+        Image ids in increasing order.
     means : ndarray, shape (images, neurons)
     """
     image_ids, codes = np.unique(trials.image_ids, return_inverse=True)

@@ -12,7 +12,7 @@ from meiflow.errors import MeiflowError
 
 BEFORE_S = 0.1
 AFTER_S = 0.5
-TICK_S = 1e-4  # the time step in which spikes are kept: 16 bits reach 3 s
+TICK_S = 1e-4  # time resolution of stored spikes; 16 bits cover 3 s
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class ImageSpikes:
     Parameters
     ----------
     ticks : ndarray of int16, shape (spikes,)
-        Time after onset in units of 0.1 ms; by neuron, then presentation, then time.
+        Time after onset in units of 0.1 ms, sorted by neuron, presentation and time.
     counts : ndarray of int, shape (neurons, presentations)
-        How many of them belong to each.
+        Number of spikes of each neuron in each presentation.
     neuron_ids : ndarray of str, shape (neurons,)
     image_ids : ndarray of int, shape (presentations,)
-        Image shown; -1 is the blank. In order of the trials.
+        Image shown in each trial; -1 is the blank.
     """
 
     ticks: NDArray[np.int16]
@@ -43,14 +43,14 @@ class ImageSpikes:
         image_ids: ArrayLike,
         neuron_ids: list[str],
     ) -> ImageSpikes:
-        """Cut the spike trains.
+        """Extract the spikes around each onset.
 
         Parameters
         ----------
         spike_times : list of ndarray
-            Sorted seconds, one train per neuron.
+            Sorted spike times in seconds, one array per neuron.
         onsets : array_like, shape (presentations,)
-            Seconds, in any order; windows may overlap.
+            Onsets in seconds, in any order; windows may overlap.
         image_ids : array_like of int, shape (presentations,)
         neuron_ids : list of str
         """
@@ -73,16 +73,16 @@ class ImageSpikes:
         )
 
     def of_neuron(self, neuron: str, image: int) -> list[NDArray[np.float64]]:
-        """Seconds after onset of the spikes of one neuron, one array per trial of the image.
+        """Spike times of a neuron in seconds after onset, one array per trial of the image.
 
         Raises
         ------
         MeiflowError
-            If the neuron is not among these.
+            If there are no spikes of this neuron.
         """
         rows = np.flatnonzero(self.neuron_ids == neuron)
         if not len(rows):
-            raise MeiflowError(f"neuron {neuron!r} has no spike times; make the tables again")
+            raise MeiflowError(f"neuron {neuron!r} has no spike times; rebuild the tables")
         start = int(self.counts[: rows[0]].sum())
         ends = start + np.cumsum(self.counts[rows[0]])
         starts = ends - self.counts[rows[0]]
@@ -106,17 +106,19 @@ class ImageSpikes:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray], origin: str) -> ImageSpikes:
-        """Read what `arrays` gives; `origin` names the file in messages.
+        """Build from the output of `arrays`; `origin` is the file name used in messages.
 
         Raises
         ------
         MeiflowError
-            If an array is missing, or they do not belong together.
+            If an array is missing or the arrays are inconsistent.
         """
         lacks = {"ticks", "counts", "neuron_ids", "image_ids", "tick_s"} - set(arrays)
         if lacks or float(arrays["tick_s"]) != TICK_S:
-            what = f"lacks {', '.join(sorted(lacks))}" if lacks else "counts in other time steps"
-            raise MeiflowError(f"{origin}: {what}; make the tables again")
+            what = (
+                f"lacks {', '.join(sorted(lacks))}" if lacks else "has a different time resolution"
+            )
+            raise MeiflowError(f"{origin}: {what}; rebuild the tables")
         spikes = cls(
             arrays["ticks"],
             arrays["counts"].astype(np.int64),
@@ -125,7 +127,5 @@ class ImageSpikes:
         )
         shape = (len(spikes.neuron_ids), len(spikes.image_ids))
         if spikes.counts.shape != shape or spikes.counts.sum() != len(spikes.ticks):
-            raise MeiflowError(
-                f"{origin}: its arrays do not belong together; make the tables again"
-            )
+            raise MeiflowError(f"{origin}: inconsistent arrays; rebuild the tables")
         return spikes

@@ -17,17 +17,17 @@ BIN_S = 0.1
 
 @dataclass(frozen=True)
 class Raster:
-    """Spike counts of consecutive bins; no bin reaches outside a stimulus block.
+    """Spike counts in consecutive bins, each within a single stimulus block.
 
     Parameters
     ----------
     counts : ndarray of int, shape (bins, neurons)
     start_s : ndarray, shape (bins,)
-        Start of each bin in seconds; the number of the trial where times are not known.
+        Start of each bin in seconds; the trial number if times are not known.
     block : ndarray of int, shape (bins,)
-        Stimulus block, counted from 0.
+        Stimulus block, starting at 0.
     bin_s : float
-        Length of a bin in seconds; NaN where a bin is a trial.
+        Length of a bin in seconds; NaN if bins are trials.
     neuron_ids : ndarray of str
     """
 
@@ -41,7 +41,7 @@ class Raster:
     def of_blocks(
         cls, spike_times: list[NDArray], scenes: pd.DataFrame, neuron_ids: list[str]
     ) -> Raster:
-        """Bins of 0.1 s inside each block of `scenes` (start_time, stop_time, block)."""
+        """Count spikes in bins of 0.1 s within each block of `scenes`."""
         starts, blocks = [], []
         for number, (_, shown) in enumerate(scenes.groupby("block", sort=True)):
             first, last = shown["start_time"].min(), shown["stop_time"].max()
@@ -54,19 +54,19 @@ class Raster:
 
     @classmethod
     def of_trials(cls, trials: Trials) -> Raster:
-        """One bin per trial, in the order of the table."""
+        """Use one bin per trial, in table order."""
         n = len(trials.trial_ids)
         names = np.array(trials.neuron_ids)
         return cls(trials.counts, np.arange(float(n)), np.zeros(n, np.int64), np.nan, names)
 
     def arrays(self) -> dict[str, NDArray]:
-        """The arrays of this class under their names, as raster.npz holds them."""
+        """The arrays of raster.npz, by name."""
         narrow = np.min_scalar_type(int(self.counts.max(initial=0)))
         return asdict(self) | {"counts": self.counts.astype(narrow)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray], origin: str) -> Raster:
-        """Read what `arrays` gives; `origin` names the file in messages.
+        """Build from the output of `arrays`; `origin` is the file name used in messages.
 
         Raises
         ------
@@ -82,6 +82,4 @@ class Raster:
                 arrays["neuron_ids"],
             )
         except KeyError as error:
-            raise MeiflowError(
-                f"{origin}: lacks the array {error}; make the tables again"
-            ) from None
+            raise MeiflowError(f"{origin}: missing array {error}; rebuild the tables") from None

@@ -1,4 +1,4 @@
-"""What there is to know of a session's image stack without reading it."""
+"""Summary of a session's image stack that can be read without the images."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _GEOMETRY = ("height", "width", "width_deg", "height_deg")
 
 @dataclass(frozen=True)
 class StackInfo:
-    """Image ids and geometry of an image stack, and its mean luminance and contrast.
+    """Image ids, geometry, mean luminance and contrast of an image stack.
 
     Parameters
     ----------
     image_ids : ndarray of int, shape (images,)
-        In the order of the stack.
+        Image ids in the order of the stack.
     geometry : Geometry
     mean_luminance : float
         Mean over all pixels, in [0, 1].
@@ -36,7 +36,7 @@ class StackInfo:
 
     @classmethod
     def of(cls, images: NDArray, image_ids: NDArray, geometry: Geometry) -> StackInfo:
-        """Describe a stack (images, height, width) of luminances in [0, 1].
+        """Describe a stack (images, height, width) with luminance in [0, 1].
 
         Examples
         --------
@@ -50,7 +50,7 @@ class StackInfo:
         return cls(np.asarray(image_ids), geometry, float(images.mean()), contrast)
 
     def to_json(self) -> str:
-        """The text of images.json."""
+        """Text of images.json."""
         document = {key: getattr(self.geometry, key) for key in _GEOMETRY} | {
             "deg_per_pixel_x": self.geometry.dx,
             "deg_per_pixel_y": self.geometry.dy,
@@ -67,7 +67,7 @@ class StackInfo:
         Raises
         ------
         ValueError
-            If it is not what `to_json` writes.
+            If the text was not written by `to_json`.
         """
         try:
             document = json.loads(text)
@@ -82,14 +82,14 @@ class StackInfo:
             raise ValueError(str(error)) from None
 
     def require(self, geometry: Geometry, where: object) -> None:
-        """Make sure that the images were made with a geometry.
+        """Check that the images were made with a given geometry.
 
         Parameters
         ----------
         geometry : Geometry
-            That of the configuration.
+            Geometry in the configuration.
         where : object
-            The file or folder of the images, for the message.
+            File or folder of the images, used in messages.
 
         Raises
         ------
@@ -100,7 +100,6 @@ class StackInfo:
             made, wanted = getattr(self.geometry, key), getattr(geometry, key)
             if made != wanted:
                 raise MeiflowError(
-                    f"image.{key}: the images in {where} were made with {made:g}, the "
-                    f"configuration says {wanted:g}; make the tables again or use their "
-                    "configuration"
+                    f"image.{key}: the images in {where} were made with {made:g}, but the "
+                    f"configuration has {wanted:g}; rebuild the tables or use their configuration"
                 )

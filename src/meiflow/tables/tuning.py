@@ -1,15 +1,20 @@
-"""Recorded tuning: what the Gabors and static gratings of the session say of each neuron.
+"""Recorded tuning of each neuron to the Gabors and static gratings of the session.
 
-The definitions are those of AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
-(``tests/tables/test_tuning.py`` compares them); positions are screen coordinates, to which AllenSDK
-adds 50 degrees in azimuth and 10 in elevation.
+Definitions follow AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
+(``tests/tables/test_tuning.py`` compares them). Positions are screen coordinates; AllenSDK adds 50
+degrees to the azimuth and 10 to the elevation.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 COLUMNS = (
     "rf_x_deg",
@@ -23,10 +28,8 @@ COLUMNS = (
 _FEWEST_SPIKES = 10
 
 
-def receptive_fields(
-    gabors: pd.DataFrame, neuron_ids: list[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean count at every Gabor position, over orientations.
+def receptive_fields(gabors: pd.DataFrame, neuron_ids: list[str]) -> xr.DataArray:
+    """Mean count at every Gabor position, averaged over orientations.
 
     Parameters
     ----------
@@ -36,41 +39,55 @@ def receptive_fields(
 
     Returns
     -------
-    fields : ndarray, shape (neurons, rows, columns)
-        Row 0 is the highest position; NaN where a position was not shown.
-    x, y : ndarray
-        Degrees of the columns (increasing) and rows (decreasing).
+    DataArray, dims (neuron_id, y_deg, x_deg)
+        ``y_deg`` decreases, as in the rows of an image; NaN for positions that were not shown.
+
+    Examples
+    --------
+    >>> gabors = pd.DataFrame({"x_position": [0, 10, 0], "y_position": [0, 0, 10], "a": [1, 2, 3]})
+    >>> fields = receptive_fields(gabors, ["a"])
+    >>> fields.sel(neuron_id="a", y_deg=0).to_series().to_dict()
+    {0: 1.0, 10: 2.0}
     """
+    import xarray as xr
+
     at = gabors.groupby(["y_position", "x_position"])[neuron_ids].mean()
     y = np.sort(gabors["y_position"].unique())[::-1]
     x = np.sort(gabors["x_position"].unique())
     full = at.reindex(pd.MultiIndex.from_product([y, x])).to_numpy()
-    return full.T.reshape(len(neuron_ids), len(y), len(x)), x, y
+    fields = full.T.reshape(len(neuron_ids), len(y), len(x))
+    axes = {"neuron_id": neuron_ids, "y_deg": y, "x_deg": x}
+    return xr.DataArray(fields, axes, list(axes))
 
 
-def field_centre(
-    field: NDArray, x: NDArray, y: NDArray, threshold_stds: float = 1.0
-) -> tuple[float, float, float]:
-    """Centre (degrees) and area (square degrees) of one receptive field.
+def field_centre(field: xr.DataArray, threshold_stds: float = 1.0) -> tuple[float, float, float]:
+    """Centre (degrees) and area (square degrees) of a receptive field.
 
-    The field is smoothed by a Gaussian of one grid step; the centre is the centre of mass of the
-    connected region around the peak that stays within `threshold_stds` standard deviations of it
+    The field is smoothed with a Gaussian of one grid step; the centre is the centre of mass of the
+    connected region around the peak that is within `threshold_stds` standard deviations of it
     (Siegle et al. 2021). NaN for a flat or incomplete field.
+
+    Parameters
+    ----------
+    field : DataArray, dims (y_deg, x_deg)
+        As `receptive_fields` gives it.
+    threshold_stds : float
 
     Notes
     -----
-    Allen's released table used one standard deviation, AllenSDK 2.16 uses half of one. Both smooth
-    whole numbers, which SciPy rounds down again; with counts given as integers this function
-    returns their numbers, with means the exact ones.
+    Allen's released table used one standard deviation; AllenSDK 2.16 uses half of one. Both smooth
+    integers, which SciPy rounds down again; for integer counts this function returns the same
+    values, and for means the exact ones.
     """
     from scipy import ndimage
 
-    if not np.isfinite(field).all() or np.ptp(field) == 0 or min(field.shape) < 2:
+    counts, x, y = field.to_numpy(), field["x_deg"].to_numpy(), field["y_deg"].to_numpy()
+    if not np.isfinite(counts).all() or np.ptp(counts) == 0 or min(counts.shape) < 2:
         return np.nan, np.nan, np.nan
-    smooth = ndimage.gaussian_filter(field, 1)
+    smooth = ndimage.gaussian_filter(counts, 1)
     regions, _ = ndimage.label(smooth > smooth.max() - threshold_stds * smooth.std())
     peak = regions[np.unravel_index(smooth.argmax(), smooth.shape)]
-    if not peak:  # smoothing whole numbers can leave a flat field
+    if not peak:  # smoothing integers can result in a flat field
         return np.nan, np.nan, np.nan
     region = regions == peak
     row, column = ndimage.center_of_mass(region)
@@ -117,14 +134,13 @@ def grating_preferences(
 def tuning_table(
     neuron_ids: list[str], gabors: pd.DataFrame | None, gratings: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """One row per neuron with `COLUMNS`; empty where the stimulus was not shown.
+    """Table of `COLUMNS`, one row per neuron; empty if the stimulus was not shown.
 
-    A receptive field is given for neurons with at least 10 spikes to the Gabors.
+    Receptive fields are given for neurons with at least 10 spikes during the Gabors.
     """
     table = pd.DataFrame(np.nan, index=range(len(neuron_ids)), columns=list(COLUMNS))
     if gabors is not None:
-        fields, x, y = receptive_fields(gabors, neuron_ids)
-        centres = np.array([field_centre(field, x, y) for field in fields])
+        centres = np.array([field_centre(field) for field in receptive_fields(gabors, neuron_ids)])
         spikes = gabors[neuron_ids].mul(gabors["repeats"], axis=0).sum().to_numpy()
         enough = spikes.round() >= _FEWEST_SPIKES
         table.loc[enough, list(COLUMNS[:3])] = centres[enough]

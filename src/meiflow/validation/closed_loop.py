@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.images.geometry import Geometry
-from meiflow.images.projection import project
+from meiflow.images.projection import is_matched, project
 from meiflow.simulation.truth import TruthFilters, render_filters, true_drive
 from meiflow.stimuli.mei import most_exciting, noise_starts
 
@@ -76,3 +76,37 @@ def drives_to(neuron: pd.DataFrame, geometry: Geometry, images: NDArray) -> NDAr
     """Drive in Hz of one true neuron (one row of truth) by images (n, height, width)."""
     flat = images.reshape(len(images), -1).astype(float)
     return np.asarray(true_drive(render_filters(neuron, geometry), flat)[:, 0])
+
+
+def fractions_of_optimum(
+    images: NDArray, drives: NDArray, mean: float, contrast: float
+) -> NDArray[np.float64]:
+    """Drive of every stimulus as a fraction of the highest at the common mean and contrast.
+
+    Parameters
+    ----------
+    images : ndarray, shape (stimuli, height, width)
+        Luminance in [0, 1]; the optimum is one of them.
+    drives : ndarray, shape (stimuli,)
+        Of one true neuron, in Hz above its baseline.
+    mean, contrast : float
+        Mean luminance and RMS contrast of a fair comparison.
+
+    Returns
+    -------
+    ndarray, shape (stimuli,)
+        NaN for a stimulus that does not have this mean and contrast: it neither competes nor
+        raises the optimum. All NaN for a neuron that no matched stimulus drives.
+
+    Examples
+    --------
+    >>> stripes = 0.5 + 0.1 * np.resize([1, -1], (6, 8))
+    >>> images = np.stack([stripes, 1 - stripes, 5 * stripes - 2])
+    >>> fractions_of_optimum(images, np.array([4.0, 1.0, 20.0]), mean=0.5, contrast=0.1)
+    array([1.  , 0.25,  nan])
+    """
+    matched = np.array([is_matched(image, mean, contrast) for image in images], dtype=bool)
+    optimum = drives[matched].max(initial=0.0)
+    if optimum <= 0:
+        return np.full(len(drives), np.nan)
+    return np.where(matched, drives / optimum, np.nan)

@@ -8,6 +8,7 @@ scenes. No other check on recorded neurons comes as near to showing them a new s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from meiflow.tables.conditions import Conditions
 from meiflow.tables.tuning import field_centre, receptive_fields
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # Tuning curve or map -> the stimulus it is of, and the parameters it keeps; over the others the
 # mean is taken.
@@ -286,22 +290,18 @@ def preferences(curves: dict[str, Curve], tuned: dict[str, NDArray]) -> pd.DataF
     return pd.DataFrame(found)
 
 
-def position_maps(curve: Curve) -> tuple[dict[str, NDArray[np.float64]], NDArray, NDArray]:
-    """Maps (neurons, rows, columns) by ``recorded`` and ``predicted``, and their x and y.
-
-    As `meiflow.tables.tuning.receptive_fields` has them: row 0 is the highest position.
-    """
+def position_maps(curve: Curve) -> dict[str, xr.DataArray]:
+    """Maps ``recorded`` and ``predicted``, as `meiflow.tables.tuning.receptive_fields` has them."""
     names = [str(i) for i in range(curve.recorded.shape[1])]
     maps = {}
     for kind, values in (("recorded", curve.recorded), ("predicted", curve.predicted)):
         table = pd.concat([curve.values, pd.DataFrame(values, columns=names)], axis=1)
-        maps[kind], x, y = receptive_fields(table, names)
-    return maps, x, y
+        maps[kind] = receptive_fields(table, names)
+    return maps
 
 
 def _centres(curve: Curve) -> dict[str, NDArray[np.float64]]:
-    maps, x, y = position_maps(curve)
     return {
-        kind: np.array([field_centre(field, x, y)[:2] for field in fields])
-        for kind, fields in maps.items()
+        kind: np.array([field_centre(field)[:2] for field in fields])
+        for kind, fields in position_maps(curve).items()
     }

@@ -1,4 +1,4 @@
-"""The trust flag: which MEIs can be believed, by a rule whose precision was measured."""
+"""The trust flag: which MEIs can be trusted, by a rule of measured precision."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ class Calibration:
     Parameters
     ----------
     level : float
-        Fraction of the true optimum that a trusted MEI is to reach.
+        Fraction of the true optimum that a trusted MEI should reach.
     expected_min : float
-        A neuron is trusted if its expected fraction of the optimum is at least so much.
+        Minimum expected fraction of the optimum at which a neuron is trusted.
     intercept, slopes : float, tuple of float
         The expected fraction is the logistic function of the intercept plus slopes times
         `FEATURES`.
     precision : float
-        Share of the trusted neurons whose MEI reached `level`.
+        Fraction of the trusted neurons whose MEI reached `level`.
     precision_low : float
-        Lower end of a 95 % interval (Clopper & Pearson 1934) over neurons, each counted once, as
-        wrong if its MEI failed in any recording in which it was trusted.
+        Lower end of a 95 % interval (Clopper & Pearson 1934) over neurons. Each neuron counts
+        once, and as wrong if its MEI failed in any recording in which it was trusted.
     recordings : int
-        Recordings of trusted neurons that it was measured on.
+        Number of recordings of trusted neurons in the measurement.
     neurons : int
-        How many neurons these are; some were recorded with several amounts of data.
+        Number of these neurons; some were recorded with several amounts of data.
     recall : float
-        Share of the neurons whose MEI reached `level` that were trusted.
+        Fraction of the neurons whose MEI reached `level` that were trusted.
     untuned : int
-        Recordings of untuned neurons among them.
+        Number of recordings of untuned neurons.
     untuned_trusted : int
-        How many of them were trusted.
+        Number of these that were trusted.
     """
 
     level: float
@@ -58,24 +58,25 @@ class Calibration:
 
     @property
     def source(self) -> str:
-        """Where the precision comes from, in one sentence."""
+        """One sentence on how the precision was measured."""
         return (
-            f"Of {self.recordings} recordings of {self.neurons} simulated neurons with this flag, "
-            f"{self.precision:.0%} had an MEI that reached {self.level:.0%} of the best possible "
-            f"drive (95 % interval over neurons: at least {self.precision_low:.0%}); "
-            f"{self.untuned_trusted} of {self.untuned} recordings of untuned ones had it. Real "
-            "neurons may differ from the twelve simulated kinds."
+            f"In simulations with known ground truth, {100 * self.precision:.0f} % of the MEIs "
+            f"flagged as trusted reached at least {100 * self.level:.0f} % of the maximal drive "
+            f"(n = {self.recordings} recordings of {self.neurons} neurons; 95 % CI over neurons "
+            f"from {100 * self.precision_low:.0f} %); {self.untuned_trusted} of {self.untuned} "
+            "recordings of untuned neurons were flagged. Real neurons may differ from the twelve "
+            "simulated kinds."
         )
 
     def expected(self, table: pd.DataFrame) -> NDArray[np.float64]:
-        """Expected fraction of the optimum; 0 where the features are not known."""
+        """Expected fraction of the optimum; 0 if the features are not known."""
         features = table[list(FEATURES)].to_numpy(float)
         known = np.isfinite(features).all(1)
         z = self.intercept + np.nan_to_num(features) @ np.array(self.slopes)
         return np.where(known, 1 / (1 + np.exp(-z)), 0.0)
 
     def judge(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The columns trusted, expected_fraction and trust_reason for a table of confidence.
+        """Compute the columns trusted, expected_fraction and trust_reason.
 
         Parameters
         ----------
@@ -88,9 +89,9 @@ class Calibration:
         reasons = [
             ""
             if fine
-            else f"expected to reach {share:.2f} of the best possible ({self.expected_min:g} "
-            f"needed): held-out CC_norm at least {_shown(low)}, and the MEI is worth "
-            f"{_shown(agreement)} of the best to models of other images"
+            else f"expected to reach {share:.2f} of the maximal drive ({self.expected_min:g} "
+            f"required): the lower end of the held-out CC_norm is {_shown(low)}, and models "
+            f"trained on other folds reach {_shown(agreement)} of their own optimum with this MEI"
             for fine, share, low, agreement in zip(trusted, expected, lows, agreements, strict=True)
         ]
         columns = {"trusted": trusted, "expected_fraction": expected, "trust_reason": reasons}
@@ -98,12 +99,12 @@ class Calibration:
 
 
 def _shown(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "(not known)"
+    return f"{value:.2f}" if np.isfinite(value) else "(unknown)"
 
 
 @cache
 def calibration() -> Calibration:
-    """The rule that comes with this version, as ``meiflow validate`` measured it."""
+    """The rule of this version, as calibrated by ``meiflow validate``."""
     text = files("meiflow.validation").joinpath("calibration.json").read_text(encoding="utf-8")
     values = json.loads(text)
     return Calibration(**values | {"slopes": tuple(values["slopes"])})

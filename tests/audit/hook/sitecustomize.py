@@ -18,7 +18,7 @@ _FOLDER = os.environ.get("MEIFLOW_AUDIT")
 _SCRIPT = next((a for a in sys.orig_argv[1:] if not a.startswith("-")), "")
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path) -> None:  # noqa: PLR0915
     opened: set[str] = set()
     written: set[str] = set()
     keys: set[str] = set()
@@ -34,9 +34,10 @@ def _install(folder: Path) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, mode, flags = arguments
+            path, _, flags = arguments
             name = inside(path)
-            if name is not None and not flags & (os.O_WRONLY | os.O_RDWR):
+            # one that is looked for and not there is no input
+            if name and not flags & (os.O_WRONLY | os.O_RDWR) and os.path.exists(name):
                 opened.add(name)
         elif event == "os.rename":
             name = inside(arguments[1])

@@ -1,45 +1,15 @@
-  // ---- table -------------------------------------------------------------------------------
-  const table = document.getElementById("table"), body = table.tBodies[0];
-  const heads = all("th", table), names = heads.map(head => head.dataset.name);
-  const value = (row, column) => row.cells[column].dataset.value;
-  const compare = (a, b) => {
-    const p = Number(a), q = Number(b);
-    return Number.isNaN(p) || Number.isNaN(q) ? a.localeCompare(b, "en", { numeric: true }) : p - q;
-  };
-  heads.forEach((head, column) => one("button", head).addEventListener("click", () => {
-    const down = head.getAttribute("aria-sort") === "ascending";
-    heads.forEach(other => other.setAttribute("aria-sort", "none"));
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    [...body.rows].sort((a, b) => {
-      const p = value(a, column), q = value(b, column);
-      if (p === "" || q === "") return (p === "") - (q === "");  // what is missing stands last
-      return down ? compare(q, p) : compare(p, q);
-    }).forEach(row => body.append(row));
+  // ---- table: its rows are in the page, where they can be read without this script -----------------
+  const parsed = text => text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text);
+  const lines = [...body.rows].map(row => ({
+    row, values: [...row.cells].map(cell => parsed(cell.dataset.value)), words: row.textContent.toLowerCase(),
   }));
-  const form = one(".filters"), field = id => document.getElementById(id);
-  const is = (row, name, wanted) => names.indexOf(name) < 0 || value(row, names.indexOf(name)) === wanted;
-  const kindColumn = names.includes("kind") ? "kind" : "cell_type";
-  const filter = () => {
-    const text = field("f-text").value.trim().toLowerCase(), least = field("f-score").value;
-    let left = 0;
-    for (const row of body.rows) {
-      const score = value(row, names.indexOf("cc_norm_model"));
-      const shown = row.textContent.toLowerCase().includes(text)
-        && (!field("f-trusted")?.checked || is(row, "trusted", "1"))
-        && (!field("f-holds").checked || is(row, "model_holds", "1"))
-        && (least === "" || (score !== "" && Number(score) >= Number(least)))
-        && (!field("f-kind")?.value || is(row, kindColumn, field("f-kind").value));
-      row.hidden = !shown;
-      left += shown;
-    }
-    field("count").textContent = `${left} of ${body.rows.length} neurons`;
-  };
-  const columns = () => table.classList.toggle("few", !field("f-columns").checked);
-  form.addEventListener("input", () => { filter(); columns(); });
-  form.addEventListener("reset", () => setTimeout(() => { filter(); columns(); }));
-  form.addEventListener("submit", event => event.preventDefault());
-  filter();
-  columns();
+  let drawn = lines;
+  neuronTable(lines, (left, order) => {
+    if (order !== drawn) body.append(...order.map(line => line.row));
+    drawn = order;
+    const shown = new Set(left);
+    order.forEach(line => { line.row.hidden = !shown.has(line); });
+  });
 
   const more = document.getElementById("all-cards");
   more?.addEventListener("click", () => {
@@ -50,12 +20,12 @@
     first.focus();
   });
 
-  // ---- one page per neuron, opened by the address ---------------------------------------------
+  // ---- one page per neuron, opened by the URL hash --------------------------------------------
   let last = null, height = 0;
   const pageOf = hash => {
     if (!hash.startsWith("#neuron-")) return null;
     let id = hash.slice(1);
-    try { id = decodeURIComponent(id); } catch { /* not encoded: as it is */ }
+    try { id = decodeURIComponent(id); } catch { /* not encoded */ }
     const page = document.getElementById(id);
     return page?.classList.contains("neuron") ? page : null;
   };

@@ -21,7 +21,7 @@
     save(name, new Blob([text], { type }));
   }));
 
-  // ---- figures: SVG and CSV of a neuron lie deflated in the page --------------------------------
+  // ---- figures: SVG and CSV of a neuron are stored compressed -----------------------------------
   const unpacked = new Map();
   const unpack = id => {
     if (!unpacked.has(id)) {
@@ -66,4 +66,46 @@
     for (const figure of figures) {
       one("img", figure).src = URL.createObjectURL(new Blob([store[figure.dataset.key].svg], { type: "image/svg+xml" }));
     }
+  };
+
+  // ---- the table of neurons: sorted by its headings, filtered by its form -----------------------
+  // `rows` have `values`, one per column, null where missing, and `words`, which the search looks at;
+  // `draw` gets the rows that are left, and all of them, in their order.
+  const field = id => document.getElementById(id);
+  const table = field("table"), body = table.tBodies[0], heads = all("th", table);
+  const at = Object.fromEntries(heads.map((head, i) => [head.dataset.name, i]));
+  const compare = (p, q) => typeof p === "number" && typeof q === "number"
+    ? p - q : String(p).localeCompare(String(q), "en", { numeric: true });
+  const neuronTable = (rows, draw) => {
+    let order = rows;
+    const filter = () => {
+      const text = field("f-text").value.trim().toLowerCase(), least = field("f-score").value;
+      const wanted = [["area", "f-area"], ["session_id", "f-session"], ["kind" in at ? "kind" : "cell_type", "f-kind"]]
+        .map(([name, id]) => [at[name], field(id)?.value]).filter(([column, value]) => value && column >= 0);
+      const needed = [["trusted", "f-trusted"], ["model_above_chance", "f-holds"]]
+        .filter(([name, id]) => name in at && field(id)?.checked).map(([name]) => at[name]);
+      const left = order.filter(({ values, words }) => words.includes(text)
+        && wanted.every(([column, value]) => String(values[column]) === value)
+        && needed.every(column => Number(values[column]) === 1)
+        && (least === "" || (values[at.cc_norm_model] !== null && values[at.cc_norm_model] >= Number(least))));
+      table.classList.toggle("few", !field("f-columns").checked);
+      field("count").textContent = `${left.length} of ${rows.length} neurons`;
+      draw(left, order);
+    };
+    heads.forEach((head, column) => one("button", head).addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach(other => other.setAttribute("aria-sort", "none"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      order = [...order].sort(({ values: a }, { values: b }) => {
+        const p = a[column], q = b[column];
+        if (p === null || q === null) return (p === null) - (q === null);  // missing values come last
+        return down ? compare(q, p) : compare(p, q);
+      });
+      filter();
+    }));
+    const form = one(".filters");
+    form.addEventListener("input", filter);
+    form.addEventListener("reset", () => setTimeout(filter));
+    form.addEventListener("submit", event => event.preventDefault());
+    filter();
   };

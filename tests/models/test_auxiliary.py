@@ -5,8 +5,8 @@ import pytest
 
 from meiflow.config.config import parse_config
 from meiflow.io.files import read_csv
+from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.models.cross_validate import fit_all, learning_curve
-from meiflow.models.extra import Extra, gather_extra
 from meiflow.results.tables import read_responses, read_trials
 
 QUICK = {
@@ -30,13 +30,13 @@ def session(small_results):
 
 def gathered(kind, session, gratings=None):
     config, responses, trials = session
-    shown = config.image.geometry, config.session.shown, trials
-    return gather_extra([kind], *shown, gratings, responses.neuron_ids)
+    shown = config.image.geometry, config.session.stimulus_parameters, trials
+    return gather_auxiliary([kind], *shown, gratings, responses.neuron_ids)
 
 
 def test_blanks_are_one_grey_image_with_their_trials(session, small_results):
     config, responses, trials = session
-    extra = gathered("blank", session)
+    extra = gathered("blanks", session)
     assert extra.images.shape == (1, *config.image.geometry.shape)
     assert (extra.images == 0.5).all()
     blank = read_csv(small_results.blank_responses)
@@ -49,7 +49,7 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_results):
     config, responses, trials = session
     geometry = config.image.geometry
     table = read_csv(small_results.grating_responses)
-    extra = gathered("gratings", session, table)
+    extra = gathered("static_gratings", session, table)
     assert len(extra.images) == len(table)
     np.testing.assert_array_equal(extra.means, table[responses.neuron_ids])
     per_image = (trials.image_ids >= 0).sum() / len(responses.images)
@@ -75,7 +75,7 @@ def test_extra_stimuli_teach_and_are_not_scored(session, rng):
     geometry, n = config.image.geometry, len(responses.images)
     means = responses.means[:, :2]
     grey = np.full((1, *geometry.shape), 0.5, np.float32)
-    wild = Extra(grey, np.full((1, 2), 50.0), np.array([10.0]))
+    wild = AuxiliaryStimuli(grey, np.full((1, 2), 50.0), np.array([10.0]))
     plain, taught = (
         fit_all(responses.images, means, np.ones(n), geometry, config.model, 0, 1, None, extra)
         for extra in (None, wild)

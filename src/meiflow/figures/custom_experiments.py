@@ -1,4 +1,4 @@
-"""Figures of a user's own experiments."""
+"""Figures of custom experiments."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from meiflow.experiments.measures import PHASE, curve, spread
 from meiflow.figures.style import GREY, new_figure, style
 
 Tables = Mapping[str, pd.DataFrame]
-COUNTS = {"response": "count less grey", "f0": "F0 (less grey)", "f1": "F1 of the count"}
+COUNTS = {"response": "count minus grey", "f0": "F0 (minus grey)", "f1": "F1 of the count"}
 _PANELS = 12
 _COLUMNS = 4
 _LINES = 6
 
 
-def draw_own(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
-    """An experiment over its two longest axes: lines for few values, else a picture.
+def draw_custom(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
+    """Draw an experiment over its two longest axes: lines for few values, otherwise a map.
 
     Parameters
     ----------
     ax : Axes
     title : str
-        Followed by the axes over which the mean is taken, if any.
+        Title, to which axes averaged over are appended.
     table : DataFrame
-        Of one experiment, as `meiflow.experiments.run` gave it.
+        Output of `meiflow.experiments.run` for one experiment.
     grey : float
         Response to grey.
     """
@@ -67,12 +67,12 @@ def _label(value: Any) -> str:
 
 
 def _places(values: pd.Index) -> Any:
-    """Numbers as they are; texts as they are written."""
+    """Positions on an axis: numbers themselves, texts by category."""
     return values.to_numpy(float) if pd.api.types.is_numeric_dtype(values) else values.astype(str)
 
 
-def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
-    """The own experiments, a row each; the first neurons, a column each.
+def custom_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
+    """Sheet of custom experiments, one row each; the first neurons, one column each.
 
     Parameters
     ----------
@@ -94,9 +94,9 @@ def own_sheet(tables: Mapping[str, Tables], summary: pd.DataFrame) -> Figure:
                     axes[line, column].axis("off")
                     continue
                 title = f"{row['neuron_id']}: {name}"
-                draw_own(axes[line, column], title, table, float(row["grey_response"]))
+                draw_custom(axes[line, column], title, table, float(row["grey_response"]))
         rest = {"experiment": len(found) - len(names), "neuron": len(summary) - len(shown)}
         more = [f"{n} more {what}{'s' * (n > 1)}" for what, n in rest.items() if n]
         note = f" ({' and '.join(more)} in tuning.csv)" if more else ""
-        figure.suptitle(f"own experiments{note}", fontsize=8)
+        figure.suptitle(f"custom experiments{note}", fontsize=8)
     return figure

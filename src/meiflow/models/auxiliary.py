@@ -1,4 +1,4 @@
-"""What the same session showed beside its images, as further training data."""
+"""Other stimuli of the session, used as additional training data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.config.sections import Shown
+from meiflow.config.sections import StimulusParameters
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 from meiflow.session.presented import grating_images
@@ -17,8 +17,8 @@ from meiflow.tables.counts import Trials
 
 
 @dataclass(frozen=True)
-class Extra:
-    """Stimuli that are learned from, and never scored.
+class AuxiliaryStimuli:
+    """Stimuli used for fitting but never scored.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Extra:
     means : ndarray, shape (stimuli, neurons)
         Mean counts per presentation.
     weights : ndarray, shape (stimuli,)
-        Trials over the mean number of trials of the images.
+        Number of trials divided by the mean number of trials of the images.
     """
 
     images: NDArray[np.float32]
@@ -35,64 +35,67 @@ class Extra:
     weights: NDArray[np.float64]
 
     @classmethod
-    def nothing(cls, geometry: Geometry, neurons: int) -> Extra:
-        """No stimulus."""
+    def nothing(cls, geometry: Geometry, neurons: int) -> AuxiliaryStimuli:
+        """An empty set of stimuli."""
         empty = np.empty((0, *geometry.shape), np.float32)
         return cls(empty, np.empty((0, neurons)), np.empty(0))
 
-    def of(self, columns: list[int]) -> Extra:
-        """Of some neurons."""
-        return Extra(self.images, self.means[:, columns], self.weights)
+    def of(self, columns: list[int]) -> AuxiliaryStimuli:
+        """The same stimuli for some of the neurons."""
+        return AuxiliaryStimuli(self.images, self.means[:, columns], self.weights)
 
 
-def gather_extra(
+def gather_auxiliary(
     kinds: Sequence[str],
     geometry: Geometry,
-    shown: Shown,
+    shown: StimulusParameters,
     trials: Trials,
     gratings: pd.DataFrame | None,
     neurons: list[str],
-) -> Extra:
-    """Gather further stimuli of a session.
+) -> AuxiliaryStimuli:
+    """Collect additional stimuli of a session.
 
     Parameters
     ----------
     kinds : sequence of str
-        ``blank``: grey screens between the images; ``gratings``: static gratings, drawn in degrees.
-    shown : Shown
-        What the gratings looked like.
+        ``blanks``: grey screens between images; ``static_gratings``, rendered in degrees. Others,
+        such as ``scenes``, are the images themselves and are skipped.
+    shown : StimulusParameters
+        Parameters of the recorded gratings.
     trials : Trials
-        Of the images and blanks.
+        Trials of images and blanks.
     gratings : DataFrame or None
-        One row per grating: its parameters, ``repeats`` and the mean counts of `neurons`.
+        One row per grating, with parameters, ``repeats`` and the mean counts of `neurons`.
     neurons : list of str
-        Columns wanted.
+        Requested neurons.
     """
-    found = Extra.nothing(geometry, len(neurons))
+    found = AuxiliaryStimuli.nothing(geometry, len(neurons))
     for kind in kinds:
-        if kind == "blank":
+        if kind == "blanks":
             part = _blank(geometry, trials, neurons)
+        elif kind != "static_gratings":
+            continue
         else:
             assert gratings is not None
-            part = Extra(
+            part = AuxiliaryStimuli(
                 grating_images(geometry, gratings, shown),
                 gratings[neurons].to_numpy(float),
                 gratings["repeats"].to_numpy(float),
             )
-        found = Extra(
+        found = AuxiliaryStimuli(
             np.concatenate([found.images, part.images]),
             np.concatenate([found.means, part.means]),
             np.concatenate([found.weights, part.weights]),
         )
     per_image = np.unique(trials.image_ids[trials.image_ids >= 0], return_counts=True)[1].mean()
-    return Extra(found.images, found.means, found.weights / per_image)
+    return AuxiliaryStimuli(found.images, found.means, found.weights / per_image)
 
 
-def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> Extra:
+def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> AuxiliaryStimuli:
     grey_trials = trials.image_ids < 0
     if not grey_trials.any():
-        return Extra.nothing(geometry, len(neurons))
+        return AuxiliaryStimuli.nothing(geometry, len(neurons))
     columns = [list(trials.neuron_ids).index(neuron) for neuron in neurons]
     means = trials.counts[grey_trials][:, columns].mean(axis=0)
     grey = np.full((1, *geometry.shape), GREY, np.float32)
-    return Extra(grey, means[None], np.array([float(grey_trials.sum())]))
+    return AuxiliaryStimuli(grey, means[None], np.array([float(grey_trials.sum())]))

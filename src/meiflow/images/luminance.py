@@ -1,0 +1,66 @@
+"""Images as they come from a user: a checked stack of luminance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError
+from meiflow.images.geometry import Geometry
+
+_MOST_OF_A_BYTE = 255
+
+
+def luminance(images: Any, geometry: Geometry) -> NDArray[np.float32]:
+    """A stack of images in single precision, if it is luminance on this screen.
+
+    Parameters
+    ----------
+    images : array_like, shape (images, height, width)
+    geometry : Geometry
+        The screen that they fill.
+
+    Raises
+    ------
+    MeiflowError
+        If the shape is another one, or a value lies outside [0, 1].
+
+    Examples
+    --------
+    >>> luminance(np.full((2, 6, 8), 0.5), Geometry(6, 8)).shape
+    (2, 6, 8)
+    >>> try:
+    ...     luminance(np.full((2, 6, 8), 128, np.uint8), Geometry(6, 8))
+    ... except MeiflowError as error:
+    ...     print(error)
+    images: values from 128 to 128; expected luminance from 0 to 1: divide by 255
+    """
+    try:
+        stack = np.asarray(images, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise MeiflowError(f"images: not an array of numbers ({error})") from None
+    if stack.ndim != 3 or not len(stack):
+        raise MeiflowError(
+            f"images: shape {stack.shape}; expected (images, height, width), luminance without "
+            "colour channels"
+        )
+    if stack.shape[1:] != geometry.shape:
+        height, width = stack.shape[1:]
+        raise MeiflowError(
+            f"images: {height} x {width} pixels, but the screen has {geometry.height} x "
+            f"{geometry.width}; give Geometry({height}, {width}, width_deg, height_deg)"
+        )
+    if not np.isfinite(stack).all():
+        raise MeiflowError("images: NaN or infinite values; expected luminance from 0 to 1")
+    low, high = float(stack.min()), float(stack.max())
+    if low < 0 or high > 1:
+        if low >= 0 and high <= _MOST_OF_A_BYTE:
+            advice = ": divide by 255"
+        else:
+            advice = ", 0 black and 1 white: undo the normalisation"
+        raise MeiflowError(
+            f"images: values from {low:.4g} to {high:.4g}; expected luminance from 0 to 1{advice}"
+        )
+    return stack

@@ -1,0 +1,313 @@
+"""Fit the models of a population from arrays, and score them on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from meiflow.config.config import parse_config
+from meiflow.config.sections import Model, StimulusParameters
+from meiflow.errors import MeiflowError, shorten
+from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import luminance
+from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
+from meiflow.models.cross_validate import Fitted, fit_all
+from meiflow.models.fitted import FittedPopulation
+from meiflow.models.front_end import FrontEnd
+from meiflow.models.members import State
+from meiflow.models.outcome import outcomes
+from meiflow.models.parts import Parts
+from meiflow.models.table import Scorer, image_weights, predicted_responses
+from meiflow.tables.arrays import as_trials
+from meiflow.tables.counts import mean_responses
+
+# Keys of the section `model` that have no meaning where arrays are fitted.
+_OF_THE_WORKFLOW = {"custom", "learning_curve"}
+
+
+@dataclass(frozen=True)
+class PopulationFit:
+    """Models of a population, their scores, and which fits failed.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    scores : DataFrame
+        One row per neuron and model; see `meiflow.models.table.Scorer.row`.
+    status : DataFrame
+        neuron_id, fitted, reason; see `meiflow.models.outcome.outcomes`.
+    """
+
+    fitted: Fitted
+    scores: pd.DataFrame
+    status: pd.DataFrame
+
+    @cached_property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """What the model of each neuron whose fit succeeded is built from."""
+        n = len(self.fitted.fold_states)
+        return {name: self._document(name, n, self.fitted.states) for name in self._columns}
+
+    def fold_models(self, neuron: str) -> list[dict[str, Any]]:
+        """The same of one neuron's models fitted to the training images of each fold."""
+        folds = enumerate(self.fitted.fold_states)
+        return [self._document(neuron, fold, states) for fold, states in folds]
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        pairs = zip(self.status["neuron_id"], self.status["fitted"], strict=True)
+        return {neuron: column for column, (neuron, fine) in enumerate(pairs) if fine}
+
+    def _document(self, neuron: str, subset: int, states: list[list[State]]) -> dict[str, Any]:
+        column = self._columns[neuron]
+        return {
+            "x_deg": float(self.fitted.places.x[subset, column]),
+            "y_deg": float(self.fitted.places.y[subset, column]),
+            "base_models": states[column],
+            "weights": self.fitted.weights[column].tolist(),
+        }
+
+
+def fit_population(
+    images: NDArray,
+    means: NDArray,
+    neuron_ids: list[str],
+    scorer: Scorer,
+    geometry: Geometry,
+    config: Model,
+    seed: int,
+    threads: int = 1,
+    parts: Parts | None = None,
+    extra: AuxiliaryStimuli | None = None,
+) -> PopulationFit:
+    """Fit every neuron's models and baselines and score them on held-out images.
+
+    Parameters
+    ----------
+    images, means, geometry, config, seed, threads, parts, extra
+        As for `meiflow.models.cross_validate.fit_all`.
+    neuron_ids : list of str
+    scorer : Scorer
+        Of the trials behind `means`; an image counts by its number of repeats.
+
+    Notes
+    -----
+    A neuron whose fit fails has a reason and no model, and does not stop the others.
+    """
+    weights = image_weights(scorer.repeats)
+    fitted = fit_all(images, means, weights, geometry, config, seed, threads, parts, extra)
+    status = outcomes(neuron_ids, means, fitted)
+    folds = len(fitted.held_out)
+    sizes = _sizes(config, images, fitted)
+    rows = []
+    for column, neuron in enumerate(neuron_ids):
+        for model, predicted in fitted.predictions.items():
+            target = predicted_responses(model, means, fitted.shuffled_means)
+            own = predicted[:, column], target[:, column]
+            row = scorer.row(column, model, *own, folds, sizes[model])
+            rows.append({"neuron_id": neuron} | row)
+    return PopulationFit(fitted, pd.DataFrame(rows), status)
+
+
+def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
+    """Number of parameters of every model."""
+    own = {
+        # with bias, place and penalty; ln with rectifier and width, too
+        "v1": FrontEnd.from_config(config).n_channels + 4,
+        "ln": images[0].size + 6,
+        "gabor_energy": 14,
+    }
+    fine = next((state for state in fitted.states if all(state)), None)
+    own |= {
+        name: _network_size(fine[i]) if fine else 0
+        for i, name in enumerate(fitted.members)
+        if name not in own
+    }
+    whole = sum(own[name] for name in config.base_models)
+    return own | {
+        "model": whole,
+        "model_shuffled": whole,
+        "pixel_ridge": images[0].size + 2,
+        "mean": 1,
+    }
+
+
+def _network_size(state: dict[str, Any]) -> int:
+    return sum(
+        tensor.numel()
+        for network in state["networks"]
+        for part in ("core", "readout")
+        for name, tensor in network[part].items()
+        if "running" not in name and "batches" not in name
+    )
+
+
+def fit(
+    images: ArrayLike,
+    counts: Any,
+    screen: Geometry,
+    *,
+    neurons: Sequence[object] | None = None,
+    image_ids: ArrayLike | None = None,
+    trial_images: ArrayLike | None = None,
+    base_models: Sequence[str] = ("v1", "ln", "gabor_energy"),
+    folds: int = 5,
+    seed: int = 0,
+    threads: int = 1,
+    **settings: Any,
+) -> FittedPopulation:
+    """Fit a model to each neuron's responses to a set of images, and cross-validate it.
+
+    A model is a stacked ensemble: a ridge readout of a bank of simple and complex cells (``v1``), a
+    linear-nonlinear model (``ln``) and a Gabor-energy model with divisive normalisation
+    (``gabor_energy``), weighted by what they predict of held-out images. The RF position, all
+    penalties and the weights are found anew on the training images of each fold.
+
+    Parameters
+    ----------
+    images : array_like, shape (images, height, width)
+        Luminance, 0 black to 1 white.
+    counts : array_like, DataFrame or DataArray
+        Spike counts, or rates, of the trials: an array (repeats, images, neurons), NaN where an
+        image has fewer repeats; an array (trials, neurons) with `trial_images`; a DataFrame with
+        the columns trial_id, neuron_id, image_id, spike_count, in which an absent pair of trial and
+        neuron counts zero; or a DataArray with the dimensions (repeat, image, neuron) or (trial,
+        neuron), each trial with a coordinate ``image_id``. Mean counts, an array (images, neurons)
+        or a DataArray (image, neuron), will do, but without single trials the noise is unknown and
+        ``cc_norm`` is NaN.
+    screen : Geometry
+        Size of the images in pixels and in degrees of visual angle.
+    neurons : sequence of str, optional
+        Ids of the columns of an array (``u0``, ``u1``, ... if None); of counts that have ids, the
+        neurons to fit (all if None).
+    image_ids : array_like of int, shape (images,), optional
+        Ids by which `counts` refers to `images`. If None, the coordinate ``image`` of a DataArray,
+        or else the position in `images`, from 0.
+    trial_images : array_like of int, shape (trials,), optional
+        Id of the image of each trial. -1 here, or in the column image_id, is a blank screen, which
+        the models learn from and which is not scored.
+    base_models : sequence of str
+        Base models that are mixed; ``scratch`` and ``shared``, convolutional networks, may be
+        among them.
+    folds : int
+        Of the cross-validation, over images.
+    seed : int
+        Of the folds, the shuffled control and the bootstrap of the scores.
+    threads : int
+        The result does not depend on it.
+    **settings
+        Further keys of the section ``model`` of the configuration, such as ``stride=3``.
+
+    Returns
+    -------
+    FittedPopulation
+
+    Raises
+    ------
+    MeiflowError
+        If images, counts or settings do not fit together, or no neuron could be fitted.
+
+    Examples
+    --------
+    A rectified linear neuron, and its spike counts in four repeats of 60 images of noise:
+
+    >>> import meiflow as mf
+    >>> from meiflow.images.patterns import gabor
+    >>> screen = mf.Geometry(12, 20, width_deg=100.0, height_deg=60.0)
+    >>> rng = np.random.default_rng(0)
+    >>> images = rng.uniform(0, 1, (60, 12, 20))
+    >>> field = gabor(screen, 10.0, 5.0, 40.0, 30.0, 0.0, 12.0)
+    >>> rate = np.maximum(4 + 4 * ((images - 0.5) * field).sum((1, 2)), 0)
+    >>> counts = rng.poisson(rate, (4, 60))[:, :, None]
+    >>> fast = {"wavelengths_deg": [30.0, 45.0], "stride": 3, "ln": {"penalties": [0.01]}}
+    >>> pop = mf.fit(images, counts, screen, folds=3, **fast)
+    >>> pop.neurons
+    ['u0']
+    >>> scores = pop.score().set_index("model")["cc_abs"]
+    >>> bool(scores["model"] > 0.8), bool(abs(scores["model_shuffled"]) < 0.2)
+    (True, True)
+    >>> pop.predict(images[:2]).sizes
+    Frozen({'image': 2, 'neuron': 1})
+    """
+    config = _model_config(base_models, folds, settings)
+    stack = luminance(images, screen)
+    ids = _ids(images, counts, len(stack)) if image_ids is None else np.asarray(image_ids)
+    if ids.shape != (len(stack),):
+        raise MeiflowError(f"image_ids: shape {ids.shape} for {len(stack)} images")
+    if len(stack) < folds:
+        raise MeiflowError(f"folds: {folds} folds of {len(stack)} images; give more images")
+    trials = as_trials(counts, ids, neurons, trial_images)
+    order = np.argsort(ids)
+    image_order, means = mean_responses(trials.of_images())
+    extra = gather_auxiliary(
+        config.learn_from, screen, StimulusParameters(), trials, None, trials.neuron_ids
+    )
+    with _torch_threads_kept():
+        found = fit_population(
+            stack[order],
+            means,
+            trials.neuron_ids,
+            Scorer.of(trials.of_images(), seed),
+            screen,
+            config,
+            seed,
+            threads,
+            None,
+            extra,
+        )
+    return _population(found, screen, image_order, float(stack.mean()))
+
+
+def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, Any]) -> Model:
+    wrong = _OF_THE_WORKFLOW & settings.keys()
+    if wrong:
+        raise MeiflowError(f"fit: {min(wrong)} is a setting of the workflow alone; leave it out")
+    section = settings | {"base_models": list(base_models), "folds": folds}
+    config = parse_config({"model": section}, "fit").model
+    if "static_gratings" in config.learn_from:
+        raise MeiflowError(
+            "fit: learn_from: static_gratings come from a session's files; leave them out"
+        )
+    return config
+
+
+def _ids(images: Any, counts: Any, n: int) -> NDArray[np.int64]:
+    """Ids of the images where none are given: a coordinate ``image``, or their positions."""
+    for array in (images, counts):
+        if "image" in getattr(array, "dims", ()) and "image" in array.coords:
+            return np.asarray(array["image"])
+    return np.arange(n)
+
+
+@contextmanager
+def _torch_threads_kept() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _population(
+    found: PopulationFit, screen: Geometry, image_ids: NDArray[np.int64], mean: float
+) -> FittedPopulation:
+    import xarray as xr
+
+    status = found.status.set_index("neuron_id")
+    failed = status.loc[~status["fitted"], "reason"].to_dict()
+    if len(failed) == len(status):
+        reasons = shorten((f"{neuron}: {reason}" for neuron, reason in failed.items()), 3)
+        raise MeiflowError(f"no neuron could be fitted ({reasons})")
+    coordinates = {"image": image_ids, "neuron": list(status.index)}
+    held_out = xr.DataArray(
+        found.fitted.predictions["model"], coordinates, ("image", "neuron"), name="response"
+    )
+    return FittedPopulation(screen, found.models, failed, found.scores, held_out, mean)

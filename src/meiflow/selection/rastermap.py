@@ -1,0 +1,122 @@
+"""The order that the package rastermap finds (Stringer et al. 2025)."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.errors import MeiflowError
+
+LOCALITY = 0.15
+TIME_LAG_BINS = 15
+COMPONENTS = 64
+# Up to 50 neurons the package orders single neurons, beyond that clusters of neurons: ordering
+# 135 single neurons takes it minutes, and its time grows with the fifth power of their number.
+CLUSTERS = 50
+
+
+def rastermap_order(z: NDArray, seed: int = 0) -> NDArray[np.int64]:
+    """Order of neurons by the package rastermap, with the settings of its single-neuron example.
+
+    Up to 50 neurons are ordered one by one. More are grouped into 50 clusters by k-means (into
+    half as many as there are neurons below 100); the clusters are ordered and every neuron is
+    placed between them.
+
+    Parameters
+    ----------
+    z : ndarray, shape (bins, neurons)
+        z-scored activity of at least three neurons, finite, all of which vary.
+    seed : int
+        Of the k-means.
+
+    Returns
+    -------
+    ndarray of int, shape (neurons,)
+        ``z[:, order]`` is sorted.
+
+    Raises
+    ------
+    MeiflowError
+        If the package fails, as it does where more than 50 neurons have hardly a pattern among
+        them.
+
+    References
+    ----------
+    Stringer, C., Zhong, L., Syeda, A., Du, F., Kesa, M. & Pachitariu, M. (2025). Rastermap: a
+    discovery method for neural population recordings. Nature Neuroscience 28, 201-212.
+    """
+    bins, neurons = z.shape
+    package = _package()
+    with _contained():
+        model = package.Rastermap(
+            n_clusters=CLUSTERS,
+            n_PCs=COMPONENTS,
+            locality=LOCALITY,
+            time_lag_window=min(TIME_LAG_BINS, bins - 1),
+            grid_upsample=0 if neurons <= CLUSTERS else 10,
+            normalize=False,
+            keep_norm_X=False,
+            random_state=seed,
+            verbose=False,
+        )
+        try:
+            # a copy, because the package subtracts the mean of all neurons in place
+            model.fit(np.array(z.T, dtype=float, order="C"), compute_X_embedding=False)
+        except (ValueError, IndexError, np.linalg.LinAlgError) as error:
+            raise MeiflowError(
+                f"rastermap cannot order these {neurons} neurons ({error}); set selection.raster "
+                "to clustering"
+            ) from error
+    # not model.isort, in which neurons at the same place have no certain order
+    return np.argsort(model.embedding[:, 0], kind="stable").astype(np.int64)
+
+
+def _package() -> ModuleType:
+    """The package, whose functions numba compiles at its import, unless they are in a cache.
+
+    The cache is beside the package or in the user's cache folder; where neither can be written,
+    importing the package would fail, and the functions are compiled for this process alone.
+    """
+    import numba
+
+    try:
+        import rastermap
+    except RuntimeError:
+        with tempfile.TemporaryDirectory() as folder:
+            numba.config.CACHE_DIR, before = folder, numba.config.CACHE_DIR
+            try:
+                import rastermap
+            finally:
+                numba.config.CACHE_DIR = before
+    return rastermap
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """One thread, and nothing is left behind.
+
+    The package seeds numpy's global generator, gives the root logger a handler if it has none,
+    and warns where there are few neurons.
+    """
+    import numba
+    from threadpoolctl import threadpool_limits
+
+    root, handler = logging.getLogger(), logging.NullHandler()
+    state, threads = np.random.get_state(), numba.get_num_threads()  # noqa: NPY002
+    root.addHandler(handler)
+    try:
+        with threadpool_limits(1), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            numba.set_num_threads(1)
+            yield
+    finally:
+        numba.set_num_threads(threads)
+        root.removeHandler(handler)
+        np.random.set_state(state)  # noqa: NPY002

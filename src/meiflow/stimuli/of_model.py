@@ -1,0 +1,270 @@
+"""The most exciting image of a model in one call: draws its own starts, checks the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from meiflow.errors import MeiflowError, shorten
+from meiflow.images.geometry import Geometry
+from meiflow.images.labelled import labelled
+from meiflow.images.luminance import luminance
+from meiflow.images.projection import require_reachable
+from meiflow.models.custom import check_mode, check_responses
+from meiflow.models.fitted import FittedPopulation
+from meiflow.models.front_end import GREY
+from meiflow.models.population import PairedModel
+from meiflow.stimuli.mei import OfEach, agreeing, most_exciting_of_each, noise_starts
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_BATCH = 240  # images in one batch of a population
+_OF_A_NEURON = ("response", "restarts_agreeing")
+_log = logging.getLogger(__name__)
+
+
+def mei(
+    model: nn.Module | FittedPopulation,
+    *,
+    contrast: float = 0.05,
+    mean: float | None = None,
+    screen: Geometry | None = None,
+    neuron: int | None = None,
+    starts: ArrayLike | None = None,
+    restarts: int = 12,
+    steps: int = 100,
+    step_size: tuple[float, float] = (0.3, 0.01),
+    smoothing_exponent: float = 1.0,
+    seed: int = 0,
+) -> xr.DataArray:
+    """The most exciting image (MEI) of a model, or of every neuron of a population.
+
+    Gradient ascent at fixed mean luminance and RMS contrast, from several noise images; the best
+    result is returned. See `meiflow.stimuli.most_exciting` for the method, and for other
+    objectives.
+
+    Parameters
+    ----------
+    model : Module or FittedPopulation
+        Any differentiable torch module that maps images (batch, 1, height, width) or (batch,
+        height, width), luminance in [0, 1], to responses (batch,) or (batch, neurons), in
+        evaluation mode. Of a population, the MEIs of all neurons are made in batches.
+    contrast : float
+        RMS contrast, the standard deviation of the pixels.
+    mean : float, optional
+        Mean luminance. If None, that of the images which the model was fitted to by
+        `meiflow.fit`; 0.5 for other models.
+    screen : Geometry, optional
+        Size of the images in pixels and degrees; ``model.geometry`` if None.
+    neuron : int, optional
+        Which of a module's several outputs is to be driven.
+    starts : array_like, shape (starts, height, width), optional
+        Images to start from, in place of noise.
+    restarts : int
+        Noise images to start from.
+    steps : int
+        Of gradient ascent.
+    step_size : tuple of float
+        First and last step, in units of `contrast`.
+    smoothing_exponent : float
+        The spectrum of the gradient and of the noise is multiplied by ``1 / f**exponent``.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    DataArray, shape (y, x) or (neuron, y, x)
+        Luminance in [0, 1], with the azimuth ``x`` and elevation ``y`` of the pixels in degrees
+        as coordinates. Attributes: ``mean``, ``rms_contrast``, ``restarts``, ``seed``; and the
+        predicted ``response`` and ``restarts_agreeing``, the share of the starts whose result
+        comes within 5 % of the best response. For a population, these two are coordinates along
+        ``neuron``, and the image of a neuron whose model responds to nothing is NaN.
+
+    Raises
+    ------
+    MeiflowError
+        If the model does not fit this description, responds to nothing, or no image has the
+        mean and contrast.
+
+    Examples
+    --------
+    The MEI of a rectified linear neuron is its own filter:
+
+    >>> import meiflow as mf
+    >>> from meiflow.images.patterns import gabor
+    >>> screen = mf.Geometry(30, 48)
+    >>> field = torch.as_tensor(gabor(screen, 10.0, 5.0, 25.0, 30.0, 0.0, 9.0)).float()
+    >>> class Neuron(nn.Module):
+    ...     def forward(self, images):
+    ...         return ((images - 0.5) * field).sum((-2, -1)).relu()
+    >>> image = mf.mei(Neuron().eval(), screen=screen, contrast=0.05)
+    >>> image.sizes
+    Frozen({'y': 30, 'x': 48})
+    >>> round(float(image.mean()), 3), round(float(image.std()), 3)
+    (0.5, 0.05)
+    >>> bool(np.corrcoef(image.values.ravel(), field.ravel())[0, 1] > 0.99)
+    True
+    >>> image.attrs["restarts_agreeing"]
+    1.0
+    """
+    geometry = _screen(model, screen)
+    if mean is None:
+        name = "mean" if isinstance(model, FittedPopulation) else "mean_luminance"
+        known: Any = getattr(model, name, None)
+        mean = GREY if known is None else float(known)
+    require_reachable(mean, contrast, "contrast")
+    if restarts < 1 or steps < 1:
+        raise MeiflowError(f"restarts and steps: at least 1 each, got {restarts} and {steps}")
+    attributes: dict[str, Any] = {"mean": mean, "rms_contrast": contrast}
+    if starts is None:
+        begin = noise_starts(restarts, geometry, smoothing_exponent, mean, contrast, seed)
+        attributes["seed"] = seed
+    else:
+        begin = torch.as_tensor(luminance(starts, geometry))
+    attributes["restarts"] = len(begin)
+
+    ascend = partial(
+        _ascended,
+        starts=begin,
+        geometry=geometry,
+        mean=mean,
+        contrast=contrast,
+        stop=steps,
+        step_size=step_size,
+        exponent=smoothing_exponent,
+    )
+    if isinstance(model, FittedPopulation):
+        if neuron is not None:
+            raise MeiflowError("neuron: for a population choose one with population[id]")
+        return _meis_of_population(model, ascend, len(begin), attributes)
+    name = type(model).__name__
+    output = _Output(model, geometry, neuron, name)
+    found = ascend(output, 1, starts=begin.to(output.device))
+    if _flat(found)[0]:
+        raise MeiflowError(
+            f"{name}: zero gradient at all {len(begin)} starts, also at high contrast, so that "
+            "there is nothing to climb; is it trained, and for luminance in 0..1?"
+        )
+    image = _best(found, [name], geometry, attributes)[0]
+    image.attrs |= {key: image[key].item() for key in _OF_A_NEURON}
+    return image.drop_vars(("neuron", *_OF_A_NEURON))
+
+
+def _screen(model: Any, screen: Geometry | None) -> Geometry:
+    own = getattr(model, "geometry", None)
+    if not isinstance(own, Geometry):
+        own = screen
+    if own is None:
+        raise MeiflowError(
+            "screen: which images does the model take? Give screen=Geometry(height, width, "
+            "width_deg, height_deg)"
+        )
+    if screen is not None and screen != own:
+        raise MeiflowError(f"screen: {screen}, but the model takes images of {own}")
+    return own
+
+
+class _Output(nn.Module):
+    """One output of a user's module, as (batch,) responses to images (batch, height, width).
+
+    Images reach the module with a channel axis, or without where only that gives responses.
+    """
+
+    def __init__(self, module: Any, geometry: Geometry, neuron: int | None, name: str) -> None:
+        check_mode(module, name)
+        super().__init__()
+        self.module, self.neuron = module, neuron
+        self.training = False  # of this wrapper alone
+        tensors = [*module.parameters(), *module.buffers()]
+        self.device = tensors[0].device if tensors else torch.device("cpu")
+        self.dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+        self.channel = self._takes_channel(geometry, name)
+        check_responses(self, geometry, name, self.device)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Responses (batch,)."""
+        values: Any = self._call(images, self.channel)
+        if not isinstance(values, Tensor):
+            return values  # check_responses says what it is
+        column = 0 if self.neuron is None else self.neuron
+        return (values[:, column] if values.ndim == 2 else values).to(images.dtype)
+
+    def _call(self, images: Tensor, channel: bool) -> Any:
+        shape = images.shape[-2:]
+        cast = images.reshape(-1, *([1] if channel else []), *shape).to(self.dtype)
+        return self.module(cast)
+
+    def _takes_channel(self, geometry: Geometry, name: str) -> bool:
+        grey = torch.full((2, *geometry.shape), GREY, device=self.device)
+        outputs = {}
+        for channel in (True, False):
+            try:
+                with torch.no_grad():
+                    values = self._call(grey, channel)
+            except Exception:  # check_responses reports it, of the form that is chosen
+                continue
+            if isinstance(values, Tensor) and values.ndim in (1, 2) and len(values) == 2:
+                outputs[channel] = 1 if values.ndim == 1 else values.shape[1]
+        for channel, number in outputs.items():
+            if number == 1 if self.neuron is None else 0 <= self.neuron < number:
+                return channel
+        for number in outputs.values():
+            if self.neuron is None:
+                raise MeiflowError(f"{name}: has {number} outputs; choose one, as in neuron=0")
+            raise MeiflowError(f"neuron: {self.neuron}, but {name} has {number} outputs, from 0")
+        return True
+
+
+def _ascended(responder: nn.Module, neurons: int, **how: Any) -> OfEach:
+    try:
+        return most_exciting_of_each(responder, neurons, **how)
+    except ValueError as error:
+        raise MeiflowError(f"mei: {error}") from None
+
+
+def _flat(found: OfEach) -> NDArray[np.bool_]:
+    """Neurons (neurons,) whose response never changed, from no start."""
+    return np.asarray((np.ptp(found.objective, axis=0) == 0).all(axis=1))
+
+
+def _meis_of_population(
+    population: FittedPopulation,
+    ascend: Callable[[nn.Module, int], OfEach],
+    starts: int,
+    attributes: dict[str, Any],
+) -> xr.DataArray:
+    import xarray as xr
+
+    size = max(1, _BATCH // starts)
+    parts = []
+    for first in range(0, len(population), size):
+        names = population.neurons[first : first + size]
+        found = ascend(PairedModel([population[name] for name in names]).eval(), len(names))
+        flat = _flat(found)
+        if flat.any():
+            named = shorten(name for name, is_flat in zip(names, flat, strict=True) if is_flat)
+            _log.warning("no MEI of %s: the model responds to nothing", named)
+        images = _best(found, names, population.geometry, attributes)
+        parts.append(images.where(xr.DataArray(~flat, dims="neuron")))
+    return xr.concat(parts, "neuron")
+
+
+def _best(
+    found: OfEach, names: list[str], geometry: Geometry, attributes: dict[str, Any]
+) -> xr.DataArray:
+    """The best image of each neuron (neuron, y, x), with `_OF_A_NEURON` beside the ids."""
+    best = found.scores.argmax(1)
+    rows = np.arange(len(best))
+    array = labelled(found.images[rows, best], geometry, "luminance", neuron=names)
+    values = found.scores[rows, best], agreeing(found.scores).mean(1)
+    pairs = zip(_OF_A_NEURON, values, strict=True)
+    array = array.assign_coords({key: ("neuron", value) for key, value in pairs})
+    return array.assign_attrs(attributes)

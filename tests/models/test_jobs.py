@@ -1,0 +1,64 @@
+"""The weights of the mixture against the quadratic problem they solve."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meiflow.models.jobs import mixture_weights
+
+
+def with_prior(predictions, response):
+    """Least squares with a Gaussian prior of precision 20 about equal weights, of sum one (KKT)."""
+    members = predictions.shape[1]
+    noise = ((predictions - response[:, None]) ** 2).mean(axis=0).min()
+    system = np.ones((members + 1, members + 1))
+    system[:members, :members] = predictions.T @ predictions / noise + 20 * np.eye(members)
+    system[members, members] = 0
+    right = np.append(predictions.T @ response / noise + 20 / members, 1.0)
+    return np.linalg.solve(system, right)[:members]
+
+
+@pytest.mark.parametrize("images", [10, 60])
+def test_weights_are_those_of_the_prior_and_the_data(rng, images):
+    signal = rng.gamma(2.0, 1.0, images)
+    predictions = signal[:, None] + rng.normal(0, [0.9, 1.0, 1.1], (images, 3))
+    response = signal + rng.normal(0, 1.0, images)
+    found = mixture_weights(predictions, response)
+    expected = with_prior(predictions, response)
+    assert expected.min() > 0.02  # no bound is active
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(mixture_weights(9 * predictions, 9 * response), found, atol=1e-4)
+
+
+def test_noise_is_averaged_and_a_clear_winner_is_chosen(rng):
+    """Without the prior, twelve noisy responses would pick one member at random."""
+    members = 3 + 0.3 * rng.standard_normal((50, 12, 3))
+    noisy = 3 + 2 * rng.standard_normal((50, 12))
+    found = [mixture_weights(m, response) for m, response in zip(members, noisy, strict=True)]
+    np.testing.assert_allclose(found, 1 / 3, atol=0.1)
+    response = rng.gamma(2.0, 1.0, 100)
+    others = rng.gamma(2.0, 1.0, (100, 2))
+    assert mixture_weights(np.column_stack([response + 0.1, others]), response)[0] > 0.99
+
+
+def test_members_that_agree_share_the_weight(rng):
+    one, two = rng.random((2, 30))
+    weights = mixture_weights(np.column_stack([one, one, two]), one + 0.1 * rng.random(30))
+    assert weights[0] == pytest.approx(weights[1], abs=1e-4)
+    assert weights.sum() == pytest.approx(1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_mixture_is_convex_and_hardly_worse_than_its_best_member(seed, members):
+    rng = np.random.default_rng(seed)
+    response = rng.poisson(3.0, 40).astype(float)
+    predictions = response[:, None] * rng.uniform(0, 1, members) + rng.normal(size=(40, members))
+    weights = mixture_weights(predictions, response)
+    assert weights.sum() == pytest.approx(1)
+    assert (weights >= 0).all()
+    errors = ((predictions - response[:, None]) ** 2).sum(axis=0)
+    # the prior may cost its own precision, 20, in units of the best member's mean error
+    mixed = ((predictions @ weights - response) ** 2).sum()
+    assert mixed <= errors.min() * (1 + 20 * (1 - 1 / members) / 40) + 1e-6

@@ -1,0 +1,19 @@
+"""What each model's predictions are scored against."""
+
+import numpy as np
+
+from meiflow.models.table import fold_scores, predicted_responses
+
+
+def test_the_control_is_scored_against_what_it_was_fitted_to(rng):
+    """Scored against the measured responses it would be near zero however much it leaked."""
+    means = rng.gamma(2.0, 1.0, (24, 3))
+    shuffled = rng.permuted(means, axis=0)
+    assert predicted_responses("model_shuffled", means, shuffled) is shuffled
+    for model in ("model", "ln", "pixel_ridge"):
+        assert predicted_responses(model, means, shuffled) is means
+    predictions = {"model": 2 * means + 1, "model_shuffled": 2 * shuffled + 1}
+    folds = np.array_split(rng.permutation(24), 3)
+    table = fold_scores(["a", "b", "c"], predictions, means, shuffled, folds)
+    assert len(table) == 2 * 3 * 3
+    np.testing.assert_allclose(table["cc_abs"], 1)

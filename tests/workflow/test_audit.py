@@ -1,0 +1,62 @@
+"""Rules and stages agree: what a stage opens and reads is what its rule declares and hands over."""
+
+from __future__ import annotations
+
+import pytest
+
+from meiflow.results.layout import Layout
+from meiflow.results.neurons import fitted_neurons
+from meiflow.stages.inputs import input_paths
+from tests.audit import check
+
+pytestmark = pytest.mark.workflow
+
+# Not seen, or used only where the small session does not lead.
+NOT_OPENED = {
+    # HDF5 opens files itself
+    "tables": {"results/demo/session/session.nwb"},
+}
+_FITTED = check.leaves("model.network") | {"session.stimulus_parameters.grating_contrast"}
+NOT_READ = {
+    # another source of the session
+    "tables": {"session.trials", "session.gabors", "session.static_gratings"},
+    # convolutional networks, and gratings that are learned from
+    "fit_models": _FITTED,
+    "learning_curve": _FITTED,
+    # gratings, which the small session does not show
+    "recorded": {"session.stimulus_parameters.grating_contrast"},
+    # another mask; the score of a custom module
+    "comparison": {"comparison.disc_diameter_deg", "seed"},
+}
+
+
+@pytest.fixture(scope="module")
+def jobs(finished):
+    found = check.read_jobs(finished.folder, finished.notes)
+    assert len(found) > 20
+    return found
+
+
+def test_no_stage_opens_or_reads_what_its_rule_does_not_hand_over(jobs):
+    assert check.faults(jobs) == []
+
+
+def test_no_rule_hands_over_what_its_stage_does_not_use(jobs):
+    files, keys = check.superfluous(jobs)
+    files = {name: f - NOT_OPENED.get(name, set()) for name, f in files.items()}
+    keys = {name: k - NOT_READ.get(name, set()) for name, k in keys.items()}
+    assert {n: f for n, f in files.items() if f} == {}
+    assert {n: k for n, k in keys.items() if k} == {}
+
+
+def test_the_registry_lists_the_inputs_that_the_rules_declare(finished, jobs):
+    results = Layout("results/demo")
+    everyone = fitted_neurons(finished.results / "models" / "neurons.csv")
+    for job in jobs:
+        neurons = [job.neuron] if job.neuron else everyone
+        listed = {str(path) for path in input_paths(job.stage, results, neurons)}
+        made = {path for path in listed if (finished.folder / path).exists()}
+        declared = {path for path in job.inputs if path.startswith("results/")}
+        scenes = {path for path in declared if path.startswith(f"{results.scenes}/")}
+        declared = declared - scenes | ({str(results.scenes)} if scenes else set())
+        assert made == declared, job.stage.name

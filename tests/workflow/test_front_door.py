@@ -1,0 +1,23 @@
+"""`meiflow.fit` on a session's own tables is the models stage, number by number."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import meiflow as mf
+from tests.project import SMALL, finished_project
+
+pytestmark = pytest.mark.workflow
+
+
+def test_fit_gives_the_scores_and_models_of_the_workflow(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    run = mf.open_results(finished_project(tmp_path_factory).results)
+    settings = {k: v for k, v in SMALL["model"].items() if k != "learning_curve"}
+    pop = mf.fit(run.images, run.trials, run.geometry, **settings)
+    # tables are written with eight digits
+    pd.testing.assert_frame_equal(pop.score(), run.scores, check_dtype=False, rtol=1e-6, atol=1e-7)
+    for neuron in run:
+        expected = run[neuron].model.predict(run.images.values)
+        np.testing.assert_allclose(pop[neuron].predict(run.images.values), expected, rtol=1e-6)
