@@ -38,7 +38,7 @@ from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.simulation.truth import render_filters, true_drive
 from meiflow.stages.common import stimulus_targets
-from meiflow.stimuli.gabor_search import GaborFit, best_gabors, gabor_grid, render
+from meiflow.stimuli.gabor_search import GaborFit, best_gabors, gabor_grid, render_gabors
 
 ROOT = Path(__file__).resolve().parents[1]
 PART = 1024  # Gabors that the way neuron by neuron is timed with
@@ -89,7 +89,7 @@ def one_by_one(
     def whole(model: NeuronModel) -> None:
         with torch.no_grad():
             for some in part.split(BATCH):
-                model.predict(render(some, geometry, mean, contrast).numpy())
+                model.predict(render_gabors(some, geometry, mean, contrast).numpy())
 
     begin = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:

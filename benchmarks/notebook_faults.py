@@ -41,7 +41,7 @@ from meiflow.results.neurons import fitted_neurons
 from meiflow.results.tables import read_stack_info
 from meiflow.selection.activity import response_entropy
 from meiflow.selection.notebook import notebook_measures, with_gaps
-from meiflow.selection.reliability import Groups, oracle_correlation
+from meiflow.selection.reliability import TrialGroups, oracle_correlation
 from meiflow.session.schedule import build_schedule
 from meiflow.stages.compare_notebook import read_gabor_trials
 from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, power_law
@@ -50,7 +50,7 @@ from meiflow.stimuli.postprocessors import MeanContrast, MinMax, SpatialBlur
 from meiflow.stimuli.preconditioning import FourierFilter, notebook_gain
 from meiflow.stimuli.published import logged_response
 from meiflow.stimuli.regularisers import ContrastPenalty
-from meiflow.stimuli.schedules import Linear, Recursive
+from meiflow.stimuli.schedules import LinearSchedule, RecursiveSchedule
 from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import Ascent
 from meiflow.tables.counts import Trials
@@ -112,7 +112,7 @@ def oracles() -> None:
     for kind, x in (("tuned", counts), ("untuned", untuned)):
         trials = Trials(np.arange(len(ids)), [str(i) for i in range(x.shape[1])], ids, x)
         theirs = notebook_measures(trials, 0)["notebook_oracle"].to_numpy()
-        ours = oracle_correlation(x, Groups.of(ids))
+        ours = oracle_correlation(x, TrialGroups.of(ids))
         for i, rate in enumerate(rates):
             part = slice(20 * i, 20 * i + 20)
             row = {"kind": kind, "mean count": rate, "jackknife": ours[part].mean()}
@@ -172,12 +172,12 @@ def mended(neuron: Isotropic, scenes: NDArray, seed: int) -> dict[str, Optimised
         (
             "wrapped rows",
             power_law(GRID.shape, 0.25, keep_mean=True),
-            Recursive(7, 0.001),
+            RecursiveSchedule(7, 0.001),
             MinMax(),
         ),
-        ("no gain of the mean", FourierFilter(level), Recursive(7, 0.001), MinMax()),
-        ("sigma in a line", plain, Linear(7.0, 0.001), MinMax()),
-        ("contrast held", plain, Recursive(7, 0.001), MeanContrast(MEAN, CONTRAST)),
+        ("no gain of the mean", FourierFilter(level), RecursiveSchedule(7, 0.001), MinMax()),
+        ("sigma in a line", plain, LinearSchedule(7.0, 0.001), MinMax()),
+        ("contrast held", plain, RecursiveSchedule(7, 0.001), MeanContrast(MEAN, CONTRAST)),
     ):
         result = optimise(
             neuron,
@@ -221,7 +221,7 @@ def meis(scenes: NDArray) -> tuple[Isotropic, dict[str, Optimised]]:
     print(f"std at steps 0, 100, 300, 1000: {spread[[0, 100, 300, 1000]].round(3)}")
     response, logged = trace.objective[-1, 0], logged_response(first["the notebook"])[0]
     print(f"response of its MEI {response:.3f}, as logged {logged:.3f}")
-    sigma, line = Recursive(7.0, 0.001), Linear(7.0, 0.001)
+    sigma, line = RecursiveSchedule(7.0, 0.001), LinearSchedule(7.0, 0.001)
     for step in (50, 100, 250, 500):
         now = sigma(step - 1, STEPS), line(step - 1, STEPS)
         print(f"sigma at step {step}: {now[0]:.3g} px by its recursion, {now[1]:.3g} px in a line")
@@ -364,7 +364,7 @@ def mei_picture(neuron: Isotropic, found: dict[str, Optimised]) -> Figure:
         spread.axhline(0.2656, color=GREY, lw=0.8)
         spread.text(STEPS, 0.27, "wanted", color=GREY, ha="right", va="bottom")
         spread.set(xlabel="step", ylabel="std of the image", ylim=(0, 0.32))
-        own, line = Recursive(7.0, 0.001), Linear(7.0, 0.001)
+        own, line = RecursiveSchedule(7.0, 0.001), LinearSchedule(7.0, 0.001)
         blur.plot(steps[1:], [own(int(i) - 1, STEPS) for i in steps[1:]], color=ORANGE)
         blur.plot(steps[1:], [line(int(i) - 1, STEPS) for i in steps[1:]], color=BLUE)
         blur.set(xlabel="step", ylabel="blur, sigma (px)")

@@ -189,10 +189,10 @@ def openretina_loop() -> Loop:
 def meiflow_loop() -> Loop:
     """Ours, with the same settings; it returns the best stimulus."""
     from meiflow.stimuli import (  # noqa: PLC0415
-        Each,
         Increase,
         Iterations,
         NormClip,
+        PerNeuron,
         Range,
         TorchOptimiser,
         optimise,
@@ -209,7 +209,7 @@ def meiflow_loop() -> Loop:
         model: nn.Module, first: Tensor, neurons: list[int], steps: int, together: bool, trace: bool
     ) -> Found:
         if together:
-            jobs = [(first, Each(neurons))]
+            jobs = [(first, PerNeuron(neurons))]
         else:
             jobs = [(s[None], Increase(n)) for s, n in zip(first, neurons, strict=True)]
         stop = Iterations(steps)

@@ -30,7 +30,7 @@ from meiflow.selection.raster import (
     matching_weights,
     raster_order,
 )
-from meiflow.selection.reliability import Groups, oracle_correlation
+from meiflow.selection.reliability import TrialGroups, oracle_correlation
 
 NEURONS, IMAGES, TRIALS, BINS, REPETITIONS = 135, 119, 50, 26_597, 50
 SIZES, SESSIONS = (20, 135, 900), 3
@@ -70,7 +70,7 @@ def oracle(rng: np.random.Generator) -> None:
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        oracle_correlation(counts, Groups.of(ids))
+        oracle_correlation(counts, TrialGroups.of(ids))
         times.append(time.perf_counter() - start)
     ours = min(times)
     print(

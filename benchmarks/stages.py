@@ -46,12 +46,12 @@ from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.results.tables import read_raster, read_responses, read_trials
 from meiflow.selection.raster import raster_order
-from meiflow.selection.reliability import Groups, oracle_correlation
+from meiflow.selection.reliability import TrialGroups, oracle_correlation
 from meiflow.session.recording import read_session
 from meiflow.session.sdk import ecephys_nwb_classes
 from meiflow.stages.combine import timings
 from meiflow.stages.common import stimulus_targets
-from meiflow.stimuli.gabor_search import gabor_grid, render
+from meiflow.stimuli.gabor_search import gabor_grid, render_gabors
 from meiflow.stimuli.published import notebook_mei
 from meiflow.tables.counts import count_spikes
 
@@ -99,7 +99,7 @@ def before_models(config: Config, results: Layout) -> list[Row]:
     trials = read_trials(results).of_images()
     long = pd.read_csv(results.trials)  # ids as numbers, as the notebook had them: faster
     long = long[(long["image_id"] >= 0) & (long["spike_count"] > 0)]
-    mine, _ = cpu(lambda: oracle_correlation(trials.counts, Groups.of(trials.image_ids)))
+    mine, _ = cpu(lambda: oracle_correlation(trials.counts, TrialGroups.of(trials.image_ids)))
     asked: list[Any] = long["neuron_id"].unique()[:ORACLES].tolist()
     theirs, _ = cpu(lambda: [notebook_oracle(long, one) for one in asked])
     theirs *= len(trials.neuron_ids) * REPETITIONS / ORACLES
@@ -144,7 +144,7 @@ def of_models(
 
     def shown() -> None:
         for some in few.split(64):
-            model.predict(render(some, geometry, mean, contrast).numpy())
+            model.predict(render_gabors(some, geometry, mean, contrast).numpy())
 
     theirs = cpu(shown)[0] * len(modelled) * len(grid) / len(few)
     part = f"1 neuron of {len(modelled)}, {len(few)} of {len(grid):,} Gabors"

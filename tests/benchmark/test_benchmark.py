@@ -18,7 +18,7 @@ from meiflow.benchmark.design import (
     full_design,
     quick_design,
 )
-from meiflow.benchmark.recording import SimulatedSession
+from meiflow.benchmark.recording import BenchmarkSession
 from meiflow.benchmark.run import cell_file, listed, read_cells, run_cells
 from meiflow.benchmark.table import at_main, by_data, by_model, by_stimulus
 from meiflow.errors import MeiflowError
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def session():
-    return SimulatedSession(3)
+    return BenchmarkSession(3)
 
 
 def test_every_kind_of_neuron_is_in_it():
@@ -51,11 +51,11 @@ def test_a_smaller_recording_is_a_part_of_a_larger_one(session):
 
 
 def test_recordings_are_reproducible_and_sessions_differ(session):
-    again = SimulatedSession(3)
+    again = BenchmarkSession(3)
     cell = Cell(3, 25, 5)
     pd.testing.assert_frame_equal(session.trials(cell), again.trials(cell))
     pd.testing.assert_frame_equal(session.gabors(0.2), again.gabors(0.2))
-    other = SimulatedSession(2).neurons
+    other = BenchmarkSession(2).neurons
     assert not np.allclose(other["x_deg"], session.neurons["x_deg"])
 
 

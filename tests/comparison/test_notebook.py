@@ -11,10 +11,10 @@ from meiflow.comparison.notebook import (
     GaborRecipe,
     axial_symmetry,
     best_rows,
-    disc,
     disc_luminance,
     draw_gabor,
     mean_gabor,
+    notebook_disc,
     notebook_metrics,
 )
 from meiflow.errors import MeiflowError
@@ -147,7 +147,7 @@ def test_the_notebooks_wavelength_is_a_third_of_that_shown():
 def test_the_disc_is_counted_against_a_circle(radius):
     """Uniform grey does not come out as itself, unless by the disc's own pixels."""
     grey = np.full(SHAPE, 0.6)
-    mask = disc(SHAPE, radius)
+    mask = notebook_disc(SHAPE, radius)
     y, x = np.indices(SHAPE)
     assert (mask == ((x - 48) ** 2 + (y - 30) ** 2 <= radius**2)).all()
     assert disc_luminance(grey, radius) == pytest.approx(0.6 * mask.sum() / (np.pi * radius**2))
@@ -155,15 +155,15 @@ def test_the_disc_is_counted_against_a_circle(radius):
 
 
 def test_the_notebooks_disc_is_two_and_a_half_percent_too_dark():
-    assert disc(SHAPE).sum() == 441
+    assert notebook_disc(SHAPE).sum() == 441
     assert disc_luminance(np.ones(SHAPE)) == pytest.approx(441 / (np.pi * 144))
     assert 0.974 < disc_luminance(np.ones(SHAPE)) < 0.976
 
 
 def test_a_disc_can_lie_elsewhere_and_end_at_the_edge():
-    assert disc(SHAPE, 12, (51, 30))[30, 63]
-    assert not disc(SHAPE, 12, (51, 30))[30, 38]
-    assert disc(SHAPE, 12, (0, 0)).sum() < 441 / 3
+    assert notebook_disc(SHAPE, 12, (51, 30))[30, 63]
+    assert not notebook_disc(SHAPE, 12, (51, 30))[30, 38]
+    assert notebook_disc(SHAPE, 12, (0, 0)).sum() < 441 / 3
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -206,7 +206,7 @@ def test_index_angles_do_not_change_the_index(seed, order, keep_mean, seam):
 def test_metrics_of_a_known_image():
     image = np.full(SHAPE, 0.5)
     image[:, 48:] = 0.7
-    mask = disc(SHAPE)
+    mask = notebook_disc(SHAPE)
     metrics = notebook_metrics(image)
     assert metrics["std"] == pytest.approx(0.1)
     assert metrics["contrast"] == pytest.approx(image[mask].std())

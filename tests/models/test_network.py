@@ -12,7 +12,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, features_at
 from meiflow.models.network import NeuronModel, load_model, save_model
 from meiflow.models.nonlinearity import positive
-from meiflow.models.ridge import Linear
+from meiflow.models.ridge import LinearPredictor
 
 GRID = Geometry(20, 32, 60.0, 40.0)
 
@@ -20,7 +20,7 @@ GRID = Geometry(20, 32, 60.0, 40.0)
 @pytest.fixture
 def model(rng):
     front_end = FrontEnd.from_config(Model(wavelengths_deg=[10.0], orientations=4))
-    readout = Linear(rng.normal(size=front_end.n_channels), 4.0)
+    readout = LinearPredictor(rng.normal(size=front_end.n_channels), 4.0)
     state = {
         "kind": "v1",
         "front_end": front_end.as_document(),

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from meiflow.models.ridge import Spectrum, Standardiser, fit_reweighted
+from meiflow.models.ridge import GramSpectrum, Standardiser, fit_reweighted
 
 
 @settings(max_examples=25, deadline=None)
@@ -16,7 +16,7 @@ def test_left_out_errors_equal_brute_force(seed, n, p, penalty):
     x -= x.mean(0)
     y = rng.normal(size=(n, 2))
     y -= y.mean(0)
-    ours = Spectrum.of(x).left_out_errors(y, np.array([penalty]))[0]
+    ours = GramSpectrum.of(x).left_out_errors(y, np.array([penalty]))[0]
     brute = np.zeros(2)
     for i in range(n):
         rest = np.delete(np.arange(n), i)
@@ -32,9 +32,9 @@ def test_primal_and_dual_agree(rng):
     y -= y.mean(0)
     penalties = np.array([0.1, 1.0])
     dual_values, dual_vectors = np.linalg.eigh(tall @ tall.T / 5)
-    dual = Spectrum(dual_vectors, np.maximum(dual_values, 0))
+    dual = GramSpectrum(dual_vectors, np.maximum(dual_values, 0))
     np.testing.assert_allclose(
-        Spectrum.of(tall).left_out_errors(y, penalties), dual.left_out_errors(y, penalties)
+        GramSpectrum.of(tall).left_out_errors(y, penalties), dual.left_out_errors(y, penalties)
     )
 
 
@@ -72,5 +72,5 @@ def test_leverage_never_divides_by_zero(n, rng):
     x = rng.normal(size=(n, 200))
     x -= x.mean(0)
     y = rng.normal(size=(n, 1))
-    errors = Spectrum.of(x).left_out_errors(y - y.mean(), np.array([1e-12]))
+    errors = GramSpectrum.of(x).left_out_errors(y - y.mean(), np.array([1e-12]))
     assert np.isfinite(errors).all()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from meiflow.models.scores import chance_level, score_prediction
-from meiflow.selection.reliability import Groups, signal_power
+from meiflow.selection.reliability import TrialGroups, signal_power
 
 
 @pytest.fixture(scope="module")
@@ -10,7 +10,7 @@ def recording():
     rng = np.random.default_rng(5)
     rates = rng.gamma(2, 2, 400)
     counts = rng.poisson(rates[:, None], (400, 12))
-    groups = Groups.of(np.repeat(np.arange(400), 12))
+    groups = TrialGroups.of(np.repeat(np.arange(400), 12))
     power = signal_power(counts.reshape(-1, 1), groups)
     return rates, counts, groups, power
 

@@ -9,8 +9,8 @@ import pytest
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Config
-from meiflow.report.columns import Cell
-from meiflow.report.page import render
+from meiflow.report.columns import TableCell
+from meiflow.report.page import render_report
 from meiflow.report.provenance import read_provenance
 from meiflow.report.view import NeuronPage, ReportView
 from meiflow.results.has import SessionHas
@@ -49,8 +49,8 @@ def view(report_config, results) -> ReportView:
 def renamed(page: NeuronPage, i: int) -> NeuronPage:
     """The page under another id, with another score; the first one's id is hostile."""
     name = HOSTILE if i == 0 else f"u{1000 + i}"
-    cells = [Cell(name, name), *page.cells[1:]]
-    cells[4] = Cell(f"{(i * 37 % 50) / 50:.2f}", str((i * 37 % 50) / 50))
+    cells = [TableCell(name, name), *page.cells[1:]]
+    cells[4] = TableCell(f"{(i * 37 % 50) / 50:.2f}", str((i * 37 % 50) / 50))
     return replace(page, id=name, name=f"neuron-{name}", cells=cells)
 
 
@@ -64,7 +64,9 @@ def big_page(view, report_config, results, tmp_path_factory) -> Path:
         "model_above_chance",
         "cc_norm_model",
     ]
-    html = render(many(view, MANY, renamed), report_config, read_provenance(results.provenance))
+    html = render_report(
+        many(view, MANY, renamed), report_config, read_provenance(results.provenance)
+    )
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(html, encoding="utf-8")
     return path

@@ -28,7 +28,7 @@ from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses
 from meiflow.stages.provenance import write_provenance
 from meiflow.stages.selection import select
-from meiflow.stages.summary import summarise
+from meiflow.stages.summary import write_summary
 
 SCORED = {
     "model": 0.9,
@@ -84,7 +84,7 @@ def make_results(
     if config.experiments.make:
         _experiments(results, neurons)
     _trust(results, neurons)
-    summarise(config, results, has)
+    write_summary(config, results, has)
     write_provenance(results, [results.images])
 
 

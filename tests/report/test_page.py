@@ -16,7 +16,7 @@ import pytest
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv, write_text
-from meiflow.report.page import render
+from meiflow.report.page import render_report
 from meiflow.report.provenance import read_provenance
 from meiflow.report.session_data import read_session_data
 from meiflow.results.has import SessionHas
@@ -87,11 +87,13 @@ def test_a_hostile_title_path_or_module_stays_text(view, report_config):
     update = {"session": session, "model": model}
     one = {"path": HOSTILE, "bytes": 3, "sha256": "0" * 64, "how": HOSTILE}
     shown = replace(view, title=HOSTILE, source=HOSTILE, area=HOSTILE)
-    text = render(shown, report_config.model_copy(update=update), [one])
+    text = render_report(shown, report_config.model_copy(update=update), [one])
     assert "<script>alert" not in text
     page = Tags(text)
     assert page.text.count(HOSTILE) >= 7
-    assert len(page.all("script")) == len(Tags(render(view, report_config, [])).all("script"))
+    assert len(page.all("script")) == len(
+        Tags(render_report(view, report_config, [])).all("script")
+    )
 
 
 def test_a_neurons_store_holds_its_figures_as_svg_and_csv(view):
@@ -205,7 +207,7 @@ def test_a_session_of_counts_has_strips_and_no_truth(report_config, small_result
     assert "trials" in keys
     assert not keys & {"tuning", "experiments"}
     assert "no raster" in next(d.caption for d in made.pages[0].drawings if d.key == "trials")
-    page = render(made, config, read_provenance(results.provenance))
+    page = render_report(made, config, read_provenance(results.provenance))
     assert "Simulated session." not in page
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
 

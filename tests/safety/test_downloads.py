@@ -16,11 +16,11 @@ import pytest
 from meiflow.config.sections import Session
 from meiflow.errors import MeiflowError
 from meiflow.session.download import download_session, list_sessions
-from meiflow.session.transfer import Network, answer, fetch
+from meiflow.session.transfer import ConnectionLimits, answer, fetch
 from meiflow.session.warehouse import Warehouse
 from tests.session.warehouse import SESSION, records
 
-HASTY = Network(connect_s=2.0, read_s=5.0, attempts=1, pause_s=0.01)
+HASTY = ConnectionLimits(connect_s=2.0, read_s=5.0, attempts=1, pause_s=0.01)
 Reply = tuple[int, dict[str, str], bytes]
 
 
@@ -122,7 +122,7 @@ def test_a_server_in_trouble_is_asked_again_and_not_waited_for_without_end(
     pauses: list[float] = []
     monkeypatch.setattr("urllib3.util.retry.time.sleep", pauses.append)
     caplog.set_level(logging.INFO, "meiflow")
-    fetch(f"{there.address}/file", tmp_path / "file", Network(attempts=4, pause_s=3.0))
+    fetch(f"{there.address}/file", tmp_path / "file", ConnectionLimits(attempts=4, pause_s=3.0))
     assert (tmp_path / "file").read_bytes() == b"content"
     assert pauses == [6.0, 60.0]  # after the second and the third fault; at once after the first
     assert [record.getMessage() for record in caplog.records] == [
@@ -133,7 +133,7 @@ def test_a_server_in_trouble_is_asked_again_and_not_waited_for_without_end(
 def test_an_answer_that_breaks_off_is_asked_for_again(host: Any, tmp_path: Path) -> None:
     there = host(lambda path: (200, {"Content-Length": "100"}, b"content"))
     with pytest.raises(MeiflowError, match=r"/file: the connection broke, 3 times$"):
-        fetch(f"{there.address}/file", tmp_path / "file", Network(2.0, 5.0, 3, 0.0))
+        fetch(f"{there.address}/file", tmp_path / "file", ConnectionLimits(2.0, 5.0, 3, 0.0))
     assert len(there.asked) == 3
 
 

@@ -5,12 +5,12 @@ from scipy.stats import entropy as scipy_entropy
 from meiflow.selection.activity import (
     anomalies,
     correlated_partners,
-    correlations,
     mean_with_others,
+    pairwise_correlations,
     residuals,
     response_entropy,
 )
-from meiflow.selection.reliability import Groups
+from meiflow.selection.reliability import TrialGroups
 
 
 def test_entropy_is_scipys_plus_the_correction(rng):
@@ -38,7 +38,7 @@ def test_partners_agree_with_corrcoef(rng):
     means[:, 5] = means[:, 0] + 0.1 * rng.normal(size=50)
     expected = np.corrcoef(means.T)
     np.fill_diagonal(expected, np.nan)
-    partners = correlated_partners(correlations(means))
+    partners = correlated_partners(pairwise_correlations(means))
     assert partners.most[0] == 5
     np.testing.assert_allclose(partners.highest, np.nanmax(expected, 1))
     np.testing.assert_allclose(partners.lowest, np.nanmin(expected, 1))
@@ -48,10 +48,10 @@ def test_partners_agree_with_corrcoef(rng):
 def test_constant_and_lonely_neurons_have_no_partner(rng):
     means = rng.normal(size=(20, 3))
     means[:, 1] = 2.0
-    partners = correlated_partners(correlations(means))
+    partners = correlated_partners(pairwise_correlations(means))
     assert partners.most.tolist() == [2, -1, 0]
     assert np.isnan(partners.highest[1])
-    assert correlated_partners(correlations(means[:, :1])).most.tolist() == [-1]
+    assert correlated_partners(pairwise_correlations(means[:, :1])).most.tolist() == [-1]
 
 
 def test_an_outlier_is_an_anomaly_whatever_the_scale(rng):
@@ -72,9 +72,9 @@ def test_noise_correlation_is_that_of_the_shared_part():
     own = rng.normal(size=(len(ids), 3))
     drive = rng.normal(0, 5, 40)[ids]
     counts = own + np.column_stack([shared + drive, shared - drive, drive])
-    noise = correlations(residuals(counts, Groups.of(ids)))
+    noise = pairwise_correlations(residuals(counts, TrialGroups.of(ids)))
     assert noise[0, 1] == pytest.approx(0.5, abs=0.05)
     assert abs(noise[0, 2]) < 0.05
-    assert correlations(counts)[0, 1] < -0.8
+    assert pairwise_correlations(counts)[0, 1] < -0.8
     assert mean_with_others(noise)[0] == pytest.approx((noise[0, 1] + noise[0, 2]) / 2)
     assert np.isnan(mean_with_others(noise[:1, :1])).all()

@@ -13,7 +13,7 @@ from meiflow.selection.notebook import (
     random_trial_oracle,
     with_gaps,
 )
-from meiflow.selection.reliability import Groups
+from meiflow.selection.reliability import TrialGroups
 from meiflow.tables.counts import Trials
 from meiflow.tables.raster import Raster
 
@@ -48,13 +48,13 @@ def test_the_same_numbers_where_the_choice_does_not_matter():
     ids = np.repeat(np.arange(12), 3)
     counts = rng.integers(0, 6, 12)[ids]
     counts[::3] = 0  # the third trial of each image is silent, and so missing
-    ours = random_trial_oracle(counts[:, None], Groups.of(ids), rng)[0]
+    ours = random_trial_oracle(counts[:, None], TrialGroups.of(ids), rng)[0]
     assert ours == pytest.approx(procedure(counts, ids, lambda here: here[0]), abs=1e-12)
 
 
 def test_the_average_is_the_procedures(trials):
     rng = np.random.default_rng(5)
-    groups = Groups.of(trials.image_ids)
+    groups = TrialGroups.of(trials.image_ids)
     ours = np.mean([random_trial_oracle(trials.counts, groups, rng) for _ in range(1500)], axis=0)
     for neuron in range(3):
         counts = trials.counts[:, neuron]
@@ -111,7 +111,7 @@ def test_undefined_repetitions_come_last_and_are_not_rounding(rng):
     """A unit that always gives the same count has no correlation, whatever rounding says."""
     ids = np.repeat(np.arange(10), 6)
     counts = np.column_stack([rng.poisson(1 + ids), np.full(60, 1), np.full(60, 7)])
-    assert np.isnan(random_trial_oracle(counts, Groups.of(ids), rng)).tolist() == [
+    assert np.isnan(random_trial_oracle(counts, TrialGroups.of(ids), rng)).tolist() == [
         False,
         True,
         True,

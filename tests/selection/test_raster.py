@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from meiflow.errors import MeiflowError
 from meiflow.selection.raster import (
-    climb,
+    improve_order,
     leaf_order,
     matching_score,
     matching_weights,
@@ -31,7 +31,7 @@ def all_moves(n):
 def test_climbing_ends_where_no_move_gains(seed, n):
     similarity = np.random.default_rng(seed).normal(size=(n, n))
     weights = matching_weights(n)
-    order = climb(similarity, weights)
+    order = improve_order(similarity, weights)
     assert sorted(order) == list(range(n))
     reached = similarity[np.ix_(order, order)]
     best = max(matching_score(reached[np.ix_(m, m)], weights) for m in all_moves(n))

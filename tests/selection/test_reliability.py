@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meiflow.selection.reliability import (
-    Groups,
+    TrialGroups,
     oracle_correlation,
     oracle_interval,
     oracle_null,
@@ -34,7 +34,7 @@ def test_oracle_equals_brute_force(seed, images, repeats, unequal):
     ids = rng.permutation(np.repeat(np.arange(images) * 3, r))
     counts = rng.poisson(rng.uniform(0.5, 5, images)[np.searchsorted(np.arange(images) * 3, ids)])
     counts[:2] = [0, 9]  # never constant
-    ours = oracle_correlation(counts[:, None], Groups.of(ids))[0]
+    ours = oracle_correlation(counts[:, None], TrialGroups.of(ids))[0]
     assert ours == pytest.approx(brute_force_oracle(counts, ids), abs=1e-12)
 
 
@@ -44,7 +44,7 @@ def test_oracle_equals_the_closed_form_for_equal_repeats(rng):
     s = counts.mean(1).var()
     v = counts.var(1).mean()
     expected = (s - v / (repeats - 1)) / np.sqrt((s + v) * (s + v / (repeats - 1) ** 2))
-    groups = Groups.of(np.repeat(np.arange(images), repeats))
+    groups = TrialGroups.of(np.repeat(np.arange(images), repeats))
     assert oracle_correlation(counts.reshape(-1, 1), groups)[0] == pytest.approx(
         expected, abs=1e-12
     )
@@ -55,20 +55,20 @@ def test_silent_constant_and_single_trial_units():
     counts = np.zeros((15, 3), int)
     counts[:, 1] = 4
     counts[0, 2] = 1
-    oracle = oracle_correlation(counts, Groups.of(ids))
+    oracle = oracle_correlation(counts, TrialGroups.of(ids))
     assert np.isnan(oracle[:2]).all()
     assert np.isfinite(oracle[2])
-    once = Groups.of(np.arange(4))
+    once = TrialGroups.of(np.arange(4))
     assert np.isnan(oracle_correlation(np.arange(4)[:, None], once)).all()
     assert np.isnan(signal_power(np.arange(4)[:, None], once).signal).all()
-    power = signal_power(counts, Groups.of(ids))
+    power = signal_power(counts, TrialGroups.of(ids))
     assert np.isnan(power.cc_max[:2]).all()
     assert np.isnan(power.fev[:2]).all()
 
 
 def test_p_values_are_uniform_without_signal_and_small_with(rng):
     ids = np.repeat(np.arange(20), 5)
-    groups = Groups.of(ids)
+    groups = TrialGroups.of(ids)
     noise = rng.poisson(2.0, (100, 300))
     p, high = oracle_null(noise, groups, 400, rng)
     # one in twenty lies above the null's 95th percentile
@@ -85,7 +85,7 @@ def test_signal_power_recovers_the_truth_and_equals_schoppe():
     rates = rng.gamma(2.0, 1.5, (images, neurons))
     counts = rng.poisson(rates, (repeats, images, neurons))
     flat = counts.reshape(-1, neurons)
-    power = signal_power(flat, Groups.of(np.tile(np.arange(images), repeats)))
+    power = signal_power(flat, TrialGroups.of(np.tile(np.arange(images), repeats)))
     truth = rates.var(0, ddof=1)
     error = power.signal - truth
     assert abs(error.mean()) < 3 * error.std() / np.sqrt(neurons)
@@ -109,7 +109,7 @@ def test_ceilings_are_unbiased(unequal):
     rates = rng.gamma(4.0, 0.5, images)
     repeats = rng.integers(6, 14, images) if unequal else np.full(images, 10)
     ids = np.repeat(np.arange(images), repeats)
-    power = signal_power(rng.poisson(rates[ids, None], (len(ids), sessions)), Groups.of(ids))
+    power = signal_power(rng.poisson(rates[ids, None], (len(ids), sessions)), TrialGroups.of(ids))
     signal, noise = rates.var(ddof=1), rates.mean()
 
     def unbiased(values, truth, slack):
@@ -127,7 +127,7 @@ def test_ceilings_are_unbiased(unequal):
 
 def test_negative_signal_power_gives_nan_ceiling(rng):
     counts = rng.poisson(2.0, (60, 200))
-    power = signal_power(counts, Groups.of(np.repeat(np.arange(20), 3)))
+    power = signal_power(counts, TrialGroups.of(np.repeat(np.arange(20), 3)))
     assert (power.signal < 0).any()
     assert np.isnan(power.cc_max[power.signal <= 0]).all()
     assert np.isfinite(power.cc_max[power.signal > 0]).all()
@@ -143,8 +143,8 @@ def test_interval_covers_the_oracle_of_endless_images(shape, coverage):
         return rng.poisson(rates, (images, 6, neurons)).reshape(-1, neurons)
 
     endless = session(50_000, 1)
-    truth = oracle_correlation(endless, Groups.of(np.repeat(np.arange(50_000), 6)))[0]
-    groups = Groups.of(np.repeat(np.arange(118), 6))
+    truth = oracle_correlation(endless, TrialGroups.of(np.repeat(np.arange(50_000), 6)))[0]
+    groups = TrialGroups.of(np.repeat(np.arange(118), 6))
     low, high = oracle_interval(session(118, 600), groups, 500, rng)
     assert ((low < truth) & (truth < high)).mean() == pytest.approx(coverage, abs=0.03)
 
@@ -152,10 +152,10 @@ def test_interval_covers_the_oracle_of_endless_images(shape, coverage):
 def test_interval_without_variation_or_repeats(rng):
     ids = np.repeat(np.arange(10), 4)
     counts = np.column_stack([np.zeros(40), np.full(40, 3), rng.poisson(2, 40)])
-    low, high = oracle_interval(counts, Groups.of(ids), 100, rng)
+    low, high = oracle_interval(counts, TrialGroups.of(ids), 100, rng)
     assert np.isnan(low[:2]).all()
-    assert low[2] < oracle_correlation(counts, Groups.of(ids))[2] < high[2]
-    assert np.isnan(oracle_interval(counts[:10], Groups.of(np.arange(10)), 100, rng)).all()
+    assert low[2] < oracle_correlation(counts, TrialGroups.of(ids))[2] < high[2]
+    assert np.isnan(oracle_interval(counts[:10], TrialGroups.of(np.arange(10)), 100, rng)).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -165,14 +165,14 @@ def test_sums_by_image(seed, neurons):
     ids = rng.integers(0, 5, 30)
     values = rng.normal(size=(30, neurons))
     expected = np.stack([values[ids == i].sum(0) for i in np.unique(ids)])
-    np.testing.assert_allclose(Groups.of(ids).sums(values), expected, atol=1e-12)
+    np.testing.assert_allclose(TrialGroups.of(ids).sums(values), expected, atol=1e-12)
 
 
 def test_an_undefined_shuffle_or_a_tie_counts_for_chance():
     """One spike in all: every deal of the trials is the same, or as good."""
     counts, ids = np.zeros((12, 2), int), np.repeat(np.arange(4), 3)
     counts[0, 0] = 1
-    p, high = oracle_null(counts, Groups.of(ids), 50, np.random.default_rng(0))
+    p, high = oracle_null(counts, TrialGroups.of(ids), 50, np.random.default_rng(0))
     assert p[0] == 1.0
     assert np.isfinite(high[0])
     assert np.isnan([p[1], high[1]]).all()

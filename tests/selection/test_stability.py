@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from meiflow.selection.reliability import Groups
+from meiflow.selection.reliability import TrialGroups
 from meiflow.selection.stability import block_stability, running_modulation
 from meiflow.session.sdk import _restore_numpy_names
 
@@ -22,7 +22,7 @@ def test_a_unit_that_dies_in_the_last_block_is_flagged(session, rng):
     counts[blocks == 11, 1] = 0
     counts[blocks == 11, 2] = rng.poisson(1.5, 150)
     counts[:, 3] = 0
-    stability = block_stability(counts, Groups.of(ids), blocks)
+    stability = block_stability(counts, TrialGroups.of(ids), blocks)
     assert stability.is_stable.tolist() == [True, False, True, True]
     assert stability.lowest_share[:3] == pytest.approx([0.95, 0, 0.5], abs=0.12)
     assert np.isnan(stability.lowest_share[3])
@@ -35,7 +35,7 @@ def test_drift_is_spearmans_and_blind_to_the_images(session, rng):
     ids, blocks = session
     rates = rng.uniform(0, 8, 30)[ids]
     counts = rng.poisson(rates)[:, None]
-    groups = Groups.of(ids)
+    groups = TrialGroups.of(ids)
     left = counts[:, 0] - (groups.sums(counts) / groups.repeats[:, None])[ids, 0]
     expected = spearmanr(np.round(left, 9), np.arange(450)).statistic
     assert block_stability(counts, groups, blocks).drift[0] == pytest.approx(expected, abs=1e-12)
@@ -43,7 +43,7 @@ def test_drift_is_spearmans_and_blind_to_the_images(session, rng):
 
 def test_one_block_tells_nothing_of_blocks(session, rng):
     ids, _ = session
-    stability = block_stability(rng.poisson(3.0, (450, 2)), Groups.of(ids), np.zeros(450))
+    stability = block_stability(rng.poisson(3.0, (450, 2)), TrialGroups.of(ids), np.zeros(450))
     assert np.isnan(stability.lowest_share).all()
     assert stability.is_stable.all()
 
@@ -74,7 +74,7 @@ def test_a_sparse_unit_is_not_lost_by_chance(rng):
     counts[np.flatnonzero(blocks == 0)[:6], 0] = 1
     counts[np.flatnonzero(blocks == 1)[:4], 0] = 1
     counts[blocks != 2, 1] = 1
-    stability = block_stability(counts, Groups.of(ids), blocks)
+    stability = block_stability(counts, TrialGroups.of(ids), blocks)
     assert stability.lowest_share.tolist() == [0, 0]
     assert stability.is_stable.tolist() == [True, False]
 

@@ -18,10 +18,10 @@ from meiflow.io.checksums import sha256_of
 from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
-from meiflow.session.transfer import Network, fetch, is_as_fetched, read_record
+from meiflow.session.transfer import ConnectionLimits, fetch, is_as_fetched, read_record
 from tests.session.warehouse import NWB_FILE, SCENES, SESSION, warehouse
 
-HASTY = Network(connect_s=0.5, read_s=0.5, attempts=3, pause_s=0.01)
+HASTY = ConnectionLimits(connect_s=0.5, read_s=0.5, attempts=3, pause_s=0.01)
 IN_BUCKET = f"session_{SESSION}.nwb"
 IN_WAREHOUSE = f"well_known_file_download/{NWB_FILE}"
 
@@ -133,7 +133,7 @@ def test_a_passing_fault_is_outlasted(server, home, tiny_nwb, fault):
 def test_a_server_without_ranges_is_asked_for_the_whole(server, home, tiny_nwb):
     server.faults[IN_BUCKET] = "cut:1"
     with pytest.raises(MeiflowError):
-        fetch(f"{server.bucket}/{IN_BUCKET}", home, Network(0.5, 0.5, 1, 0.01))
+        fetch(f"{server.bucket}/{IN_BUCKET}", home, ConnectionLimits(0.5, 0.5, 1, 0.01))
     server.faults[IN_BUCKET] = "norange"
     fetch(f"{server.bucket}/{IN_BUCKET}", home, HASTY)
     assert is_whole(home, tiny_nwb)

@@ -10,7 +10,7 @@ from meiflow.io.files import read_csv, write_csv
 from meiflow.report.headline import agreement_line, sure
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
-from meiflow.stages.summary import summarise
+from meiflow.stages.summary import write_summary
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ RECORDED = SessionHas(gabors=True, gratings=True)
 
 
 def summarised(results, has=RECORDED, **config):
-    summarise(parse_config(config), results, has)
+    write_summary(parse_config(config), results, has)
     return read_csv(results.summary)
 
 
@@ -102,7 +102,7 @@ def test_a_model_above_chance_above_all_but_one_in_twenty_controls(results, leve
     table = pd.DataFrame({"model": "model_shuffled", "cc_abs": [*control, np.nan]})
     measured = pd.DataFrame({"model": ["model"] * 50, "cc_abs": 0.9})
     write_csv(pd.concat([table, measured]), results / "models" / "cross_validation.csv")
-    table = summarise(results, None, recorded=False, experiments=False, trust=False)
+    table = write_summary(results, None, recorded=False, experiments=False, trust=False)
     assert (table["model_above_chance"] == holds).all()
 
 

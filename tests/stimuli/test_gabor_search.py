@@ -8,7 +8,7 @@ from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.models.network import NeuronModel
-from meiflow.stimuli.gabor_search import PARAMETERS, best_gabors, gabor_grid, render
+from meiflow.stimuli.gabor_search import PARAMETERS, best_gabors, gabor_grid, render_gabors
 
 GRID = Geometry(30, 48)
 MEAN, CONTRAST = 0.47, 0.05
@@ -66,7 +66,7 @@ def test_the_parameters_say_what_the_image_shows(found):
         assert 0 <= p["orientation"] < 180
         assert 0 <= p["phase"] < 360
         row = torch.tensor([list(p.values())], dtype=torch.float64)
-        drawn = render(row, GRID, MEAN, CONTRAST)[0]
+        drawn = render_gabors(row, GRID, MEAN, CONTRAST)[0]
         np.testing.assert_allclose(fit.image, drawn, atol=2e-3)
 
 
@@ -80,7 +80,7 @@ def test_mean_and_contrast_are_those_asked_for(found):
 
 def test_no_gabor_of_the_grid_is_better(found):
     grid = torch.as_tensor(gabor_grid(SMALL, GRID), dtype=torch.float32)
-    images = render(grid, GRID, MEAN, CONTRAST).numpy()
+    images = render_gabors(grid, GRID, MEAN, CONTRAST).numpy()
     for fit, model in zip(found, gabor_neurons(), strict=True):
         responses = model.predict(images)
         assert fit.searched == len(grid)
@@ -130,7 +130,7 @@ def test_gabors_too_small_for_the_contrast_are_left_out():
     small = patterns.gabor(GRID, 0.0, 0.0, 10.0, 0.0, 0.0, 3.0)
     config = Gabor(wavelengths_deg=[9.0, 45.0], orientations=1, aspects=[1.0], spacing=2.0)
     grid = torch.as_tensor(gabor_grid(config, GRID), dtype=torch.float32)
-    stds = render(grid, GRID, MEAN, contrast).std((1, 2), correction=0)
+    stds = render_gabors(grid, GRID, MEAN, contrast).std((1, 2), correction=0)
     assert stds[grid[:, 2] == 9.0].min() < 0.9 * contrast
     (fit,) = best_gabors([ln_neuron(small)], GRID, MEAN, contrast, config)
     assert fit.image.std() == pytest.approx(contrast, abs=1e-3)

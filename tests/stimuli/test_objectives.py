@@ -10,15 +10,15 @@ from torch import nn
 
 from meiflow.stimuli import (
     Channel,
-    Contrast,
+    ContrastiveObjective,
     Diverse,
-    Each,
     GreyDistance,
     Increase,
     Iterations,
     Last,
     Mean,
     MeanContrast,
+    PerNeuron,
     SliceMean,
     Suppress,
     UnitStd,
@@ -90,9 +90,9 @@ def test_suppress_is_the_opposite_of_increase():
 
 def test_each_stimulus_has_a_neuron_of_its_own():
     flat, timed = responses(3, 4), responses(3, 5, 4)
-    np.testing.assert_array_equal(value(Each([2, 0, 2]), flat), flat[[0, 1, 2], [2, 0, 2]])
+    np.testing.assert_array_equal(value(PerNeuron([2, 0, 2]), flat), flat[[0, 1, 2], [2, 0, 2]])
     expected = timed[[0, 1, 2], 1:3, [3, 1, 0]].mean(1)
-    np.testing.assert_allclose(value(Each([3, 1, 0], SliceMean(1, 2)), timed), expected)
+    np.testing.assert_allclose(value(PerNeuron([3, 1, 0], SliceMean(1, 2)), timed), expected)
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -117,9 +117,9 @@ def test_a_neuron_that_there_is_not_is_named(kind, neuron):
         "increase": Increase(neuron),
         "several": Increase([0, neuron]),
         "suppress": Suppress(neuron),
-        "each": Each([0, neuron, 1]),
-        "on": Contrast([neuron], [[0]]),
-        "off": Contrast([0], [[1], [2, neuron]]),
+        "each": PerNeuron([0, neuron, 1]),
+        "on": ContrastiveObjective([neuron], [[0]]),
+        "off": ContrastiveObjective([0], [[1], [2, neuron]]),
     }[kind]
     with pytest.raises(ValueError, match=f"neuron {neuron} of a model with 4 outputs"):
         value(objective, responses(3, 4))
@@ -127,10 +127,10 @@ def test_a_neuron_that_there_is_not_is_named(kind, neuron):
 
 def test_each_needs_as_many_neurons_as_stimuli():
     with pytest.raises(ValueError, match="2 neurons for a batch of 3"):
-        value(Each([0, 1]), responses(3, 4))
+        value(PerNeuron([0, 1]), responses(3, 4))
 
 
-# Contrast: the most discriminative stimulus.
+# ContrastiveObjective: the most discriminative stimulus.
 
 
 @settings(max_examples=60, deadline=None)
@@ -147,29 +147,31 @@ def test_contrast_is_openretinas(seed, temperature, groups_off):
         - logsumexp(groups / temperature, axis=1)
         + np.log(groups.shape[1])
     )
-    found = value(Contrast(on, off, temperature), array)
+    found = value(ContrastiveObjective(on, off, temperature), array)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
     assert (found <= np.log(1 + groups_off) + 1e-9).all()
 
 
 def test_contrast_is_zero_between_equals_and_has_openretinas_temperature():
-    assert value(Contrast([0], [[1], [2, 3]]), np.full((3, 4), 7.0)) == pytest.approx(np.zeros(3))
+    assert value(ContrastiveObjective([0], [[1], [2, 3]]), np.full((3, 4), 7.0)) == pytest.approx(
+        np.zeros(3)
+    )
     array = responses(3, 4)
     scaled = array / 1.6
     expected = scaled[:, 0] - np.log((np.exp(scaled[:, 0]) + np.exp(scaled[:, 1])) / 2)
-    np.testing.assert_allclose(value(Contrast([0], [[1]]), array), expected)
+    np.testing.assert_allclose(value(ContrastiveObjective([0], [[1]]), array), expected)
 
 
 def test_contrast_looks_at_the_strongest_rival_alone_when_cold():
     array = np.array([[1.0, 0.2, 1.4, -3.0]])
-    found = value(Contrast([0], [[1], [2], [3]], temperature=0.01), array, IMAGES[:1])
+    found = value(ContrastiveObjective([0], [[1], [2], [3]], temperature=0.01), array, IMAGES[:1])
     assert found == pytest.approx((1.0 - 1.4) / 0.01 + np.log(4))
 
 
 def test_contrast_reduces_time_as_it_is_told():
     array = responses(3, 5, 4)
-    last = value(Contrast([0], [[1, 2]], 1.0, Last()), array)
-    np.testing.assert_allclose(last, value(Contrast([0], [[1, 2]], 1.0), array[:, -1]))
+    last = value(ContrastiveObjective([0], [[1, 2]], 1.0, Last()), array)
+    np.testing.assert_allclose(last, value(ContrastiveObjective([0], [[1, 2]], 1.0), array[:, -1]))
 
 
 # Channels of inner layers.

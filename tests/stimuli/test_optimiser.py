@@ -13,13 +13,13 @@ from torch import nn
 from meiflow.stimuli import (
     Ascent,
     Clip,
-    Constant,
+    ConstantSchedule,
     Fourier,
     GreyDistance,
     Increase,
     Iterations,
     Jitter,
-    Linear,
+    LinearSchedule,
     MeanContrast,
     Plateau,
     Range,
@@ -396,7 +396,7 @@ def test_lbfgs_with_a_line_search_is_refused():
 
 
 def test_an_update_can_be_used_again():
-    update = TorchOptimiser(OPTIMISERS["Adam"], Linear(1.0, 0.1))
+    update = TorchOptimiser(OPTIMISERS["Adam"], LinearSchedule(1.0, 0.1))
     one = optimise(bowl, STARTS, update=update, stop=Iterations(9))
     same(one, optimise(bowl, STARTS, update=update, stop=Iterations(9)))
 
@@ -404,7 +404,7 @@ def test_an_update_can_be_used_again():
 def test_constant_schedule_is_the_number():
     one, two = (
         optimise(bowl, STARTS, update=Ascent(size), stop=Iterations(5))
-        for size in (0.1, Constant(0.1))
+        for size in (0.1, ConstantSchedule(0.1))
     )
     same(one, two)
 

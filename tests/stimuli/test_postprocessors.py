@@ -13,14 +13,14 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
 from meiflow.stimuli import (
     Clip,
-    Constant,
+    ConstantSchedule,
     Jitter,
-    Linear,
+    LinearSchedule,
     Mask,
     MeanContrast,
     MinMax,
     NormClip,
-    Recursive,
+    RecursiveSchedule,
     SpatialBlur,
     TemporalLowPass,
     most_exciting,
@@ -184,13 +184,13 @@ def test_blur_follows_its_schedule(step):
     images = noise(1, 12, 16)
     sigma = 3.0 + (0.3 - 3.0) * step / 9
     expected = gaussian_filter(images[0].numpy(), sigma)
-    for schedule in ((3.0, 0.3), Linear(3.0, 0.3), Constant(sigma)):
+    for schedule in ((3.0, 0.3), LinearSchedule(3.0, 0.3), ConstantSchedule(sigma)):
         out = after(SpatialBlur(schedule), images, step, 10)
         np.testing.assert_allclose(out[0], expected, atol=1e-9)
 
 
 def test_linear_goes_from_the_first_step_to_the_last():
-    line = Linear(3.0, 0.125)
+    line = LinearSchedule(3.0, 0.125)
     np.testing.assert_allclose([line(i, 24) for i in range(24)], np.linspace(3.0, 0.125, 24))
     assert line(0, 1) == 3.0
 
@@ -200,7 +200,7 @@ def test_recursive_is_the_notebooks():
 
     From 7, 1.9 at i = 50 and 0.04 at i = 100 of 1000.
     """
-    schedule, sigma, expected = Recursive(7.0, 0.001), 7.0, []
+    schedule, sigma, expected = RecursiveSchedule(7.0, 0.001), 7.0, []
     for i in range(1, 1001):
         sigma += (0.001 - sigma) * i / 1000
         expected.append(sigma)
@@ -219,7 +219,7 @@ def test_recursive_is_the_notebooks():
 )
 def test_recursive_does_not_mind_when_it_is_asked(asked, first, last):
     """Another step, an earlier one, the same again, another number of steps: closed form."""
-    schedule = Recursive(first, last)
+    schedule = RecursiveSchedule(first, last)
     for step, steps in asked:
         left = np.prod(1 - np.arange(1, step + 2) / steps)
         assert schedule(step, steps) == pytest.approx(last + (first - last) * left, abs=1e-9)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from meiflow.benchmark.design import Cell
-from meiflow.benchmark.recording import SimulatedSession
+from meiflow.benchmark.recording import BenchmarkSession
 from meiflow.benchmark.table import FRACTION, MIXTURE
 from meiflow.config.names import SHOWN_PROCEDURES
 from meiflow.config.sections import Config
@@ -36,7 +36,7 @@ _OPTIMUM_RESTARTS = 32
 _ALONE_RESTARTS = 4
 
 
-def true_optima(session: SimulatedSession) -> dict[str, float]:
+def true_optima(session: BenchmarkSession) -> dict[str, float]:
     """The best drive of every tuned neuron at the common mean and contrast, in Hz."""
     config = session.config({})
     geometry = config.image.geometry
@@ -56,14 +56,14 @@ def true_optima(session: SimulatedSession) -> dict[str, float]:
 
 
 def run_cell(
-    cell: Cell, session: SimulatedSession, optima: dict[str, float], threads: int
+    cell: Cell, session: BenchmarkSession, optima: dict[str, float], threads: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Record, run the pipeline on every neuron, and show what it made to the truth.
 
     Parameters
     ----------
     cell : Cell
-    session : SimulatedSession
+    session : BenchmarkSession
         That of the cell.
     optima : dict of str to float
         Of `true_optima`.

@@ -28,7 +28,7 @@ _MEAN_RATE_HZ = 4.0
 
 
 @dataclass(frozen=True)
-class SimulatedSession:
+class BenchmarkSession:
     """Neurons and images of one seed, from which every cell of that session is recorded.
 
     A recording of fewer images or repeats is a part of one with more: the same trials with the

@@ -9,7 +9,7 @@ import pandas as pd
 
 from meiflow import __version__
 from meiflow.benchmark.design import VERSION, Cell, full_design, quick_design
-from meiflow.benchmark.recording import SimulatedSession
+from meiflow.benchmark.recording import BenchmarkSession
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv, write_text
 from meiflow.progress import logger
@@ -56,13 +56,13 @@ def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
     from meiflow.benchmark.cell import run_cell, true_optima
 
     _check_version(folder)
-    session: SimulatedSession | None = None
+    session: BenchmarkSession | None = None
     for number, cell in enumerate(cells, 1):
         if is_done(folder, cell):
             continue
         logger.info(f"benchmark: cell {number} of {len(cells)}, {cell.name}")
         if session is None or session.seed != cell.session:
-            session = SimulatedSession(cell.session)
+            session = BenchmarkSession(cell.session)
         best = folder / "cells" / f"session{cell.session:02d}_optima.csv"
         if not best.exists():
             found = true_optima(session)

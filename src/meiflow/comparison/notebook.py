@@ -174,7 +174,7 @@ def mean_gabor(
     return MeanGabor(image.astype(np.float32), ids, orientations)
 
 
-def disc(
+def notebook_disc(
     shape: tuple[int, int], radius: float = RADIUS_PX, centre: tuple[float, float] | None = None
 ) -> NDArray[np.bool_]:
     """Pixels within `radius` of `centre` (column, row); of (width // 2, height // 2) if None.
@@ -191,7 +191,7 @@ def disc_luminance(
     by_circle: bool = True,
 ) -> float:  # fmt: skip
     """Sum of luminance in the disc over the circle's area, or over the disc's own pixels."""
-    mask = disc(image.shape, radius, centre)
+    mask = notebook_disc(image.shape, radius, centre)
     area = np.pi * radius**2 if by_circle else mask.sum()
     return float(image[mask].sum(dtype=float) / area)
 
@@ -260,7 +260,7 @@ def notebook_metrics(
         ``luminance`` and ``contrast`` in the disc, ``std`` of the whole image, ``symmetry_1`` and
         ``symmetry_2``.
     """
-    inside = image[disc(image.shape, radius, centre)]
+    inside = image[notebook_disc(image.shape, radius, centre)]
     return {
         "luminance": disc_luminance(image, radius, centre),
         "std": float(image.std()),

@@ -27,7 +27,7 @@ from meiflow.models.network_member import (
     places_on_maps,
 )
 from meiflow.models.readouts import FactorisedReadout
-from meiflow.models.ridge import Spectrum, Standardiser
+from meiflow.models.ridge import GramSpectrum, Standardiser
 from meiflow.models.training import train
 
 _FORMAT = "meiflow core 1"
@@ -150,7 +150,7 @@ def _start_readout(network: NeuronNetwork, contrast: Tensor, responses: Tensor) 
     for n in range(features.shape[1]):
         standardise = Standardiser.of(features[:, n])
         standard = standardise(features[:, n])
-        spectrum = Spectrum.of(standard)
+        spectrum = GramSpectrum.of(standard)
         centred = target[:, n] - target[:, n].mean()
         errors = spectrum.left_out_errors(centred[:, None], _PENALTIES)[:, 0]
         shrink = spectrum.values + _PENALTIES[errors.argmin()]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.auxiliary import AuxiliaryStimuli
+from meiflow.models.fit_cache import FitCache
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, mixture_weights
 from meiflow.models.members import State
-from meiflow.models.parts import Parts
 from meiflow.models.search import Places, find_places, image_folds
 
 BASELINES = ("pixel_ridge", "mean")
@@ -69,7 +69,7 @@ def fit_all(
     config: Model,
     seed: int,
     threads: int = 1,
-    parts: Parts | None = None,
+    parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
@@ -88,7 +88,7 @@ def fit_all(
         Seed of the folds and of the shuffled control.
     threads : int
         Number of threads; the result does not depend on it.
-    parts : Parts, optional
+    parts : FitCache, optional
         Storage for finished parts until all are done.
     extra : AuxiliaryStimuli, optional
         Stimuli to which the models are fitted in every fold and which are not scored; like those of
@@ -166,7 +166,7 @@ class _Problem:
     config: Model
     seed: int
     threads: int
-    parts: Parts | None
+    parts: FitCache | None
     extra: AuxiliaryStimuli | None
 
     def fit(

@@ -20,11 +20,11 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.models.cross_validate import Fitted, fit_all
+from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
 from meiflow.models.outcome import outcomes
-from meiflow.models.parts import Parts
 from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
@@ -85,7 +85,7 @@ def fit_population(
     config: Model,
     seed: int,
     threads: int = 1,
-    parts: Parts | None = None,
+    parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.

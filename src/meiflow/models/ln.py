@@ -22,7 +22,7 @@ from meiflow.config.sections import LinearNonlinear
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
-from meiflow.models.ridge import Spectrum
+from meiflow.models.ridge import GramSpectrum
 
 _PRESS_PENALTIES = 10.0 ** np.arange(-3.0, 1.1, 0.5)
 _INNER_FOLDS = 4
@@ -148,7 +148,7 @@ class LnFitter:
             values, vectors = np.linalg.eigh(part)
             values = np.maximum(values, 0)
             unit = values.sum() / len(values) + 1e-300
-            errors = Spectrum(vectors, values).left_out_errors(
+            errors = GramSpectrum(vectors, values).left_out_errors(
                 centred_response, _PRESS_PENALTIES * unit
             )
             if errors.min() < best[0]:

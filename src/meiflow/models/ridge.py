@@ -33,14 +33,14 @@ class Standardiser:
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class GramSpectrum:
     """Eigenvectors (n, rank) and eigenvalues (rank,) of the kernel of centred features."""
 
     vectors: NDArray[np.float64]
     values: NDArray[np.float64]
 
     @classmethod
-    def of(cls, features: NDArray) -> Spectrum:
+    def of(cls, features: NDArray) -> GramSpectrum:
         """Build from centred features (images, n), using the smaller side; kernel / n."""
         n_images, n_features = features.shape
         features = np.asarray(features, dtype=np.float64)
@@ -79,7 +79,7 @@ class Spectrum:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearPredictor:
     """``features @ weights + bias``, for raw (not standardised) features."""
 
     weights: NDArray[np.float64]
@@ -92,7 +92,7 @@ class Linear:
 
 def fit_reweighted(
     features: NDArray, response: NDArray, penalties: NDArray, reweightings: int
-) -> Linear:
+) -> LinearPredictor:
     """Ridge regression of one response, made sparse by reweighting.
 
     After a ridge fit every feature is scaled by the square root of its relative weight and
@@ -116,7 +116,7 @@ def fit_reweighted(
     for _ in range(reweightings + 1):
         scale = scale / np.sqrt((scale**2).mean())
         scaled = standard * scale
-        spectrum = Spectrum.of(scaled)
+        spectrum = GramSpectrum.of(scaled)
         errors = spectrum.left_out_errors(centred[:, None], penalties)[:, 0]
         penalty = penalties[errors.argmin()]
         dual = spectrum.vectors @ ((spectrum.vectors.T @ centred) / (spectrum.values + penalty))
@@ -126,4 +126,4 @@ def fit_reweighted(
             break
         scale = np.sqrt(np.abs(weights) / largest)
     raw = weights / standardise.spread
-    return Linear(raw, float(response.mean() - raw @ standardise.mean))
+    return LinearPredictor(raw, float(response.mean() - raw @ standardise.mean))

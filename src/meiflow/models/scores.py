@@ -52,11 +52,11 @@ def score_prediction(
 
     Examples
     --------
-    >>> from meiflow.selection.reliability import Groups, signal_power
+    >>> from meiflow.selection.reliability import TrialGroups, signal_power
     >>> rng = np.random.default_rng(0)
     >>> rates, repeats = rng.gamma(1.0, 3.0, 200), np.full(200, 10)
     >>> counts = rng.poisson(np.repeat(rates, 10))
-    >>> power = signal_power(counts[:, None], Groups.of(np.repeat(np.arange(200), 10)))
+    >>> power = signal_power(counts[:, None], TrialGroups.of(np.repeat(np.arange(200), 10)))
     >>> noise = power.signal[0], power.noise_variance[0], power.fev[0]
     >>> means = counts.reshape(200, 10).mean(1)
     >>> truth = score_prediction(rates, means, repeats, *noise)

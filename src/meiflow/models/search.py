@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd, feature_maps, search_places
-from meiflow.models.ridge import Spectrum, Standardiser
+from meiflow.models.ridge import GramSpectrum, Standardiser
 from meiflow.progress import track
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _ridge_scores(
         for s, subset in enumerate(subsets):
             x = at_place[subset].astype(float)
             y = responses[subset] - responses[subset].mean(axis=0)
-            spectrum = Spectrum.of(Standardiser.of(x)(x))
+            spectrum = GramSpectrum.of(Standardiser.of(x)(x))
             errors = spectrum.left_out_errors(y, penalties).min(axis=0)
             total = (y**2).sum(axis=0)
             scores[s, column] = 1 - errors / np.maximum(total, 1e-12)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.models.scores import correlation_interval, score_prediction
-from meiflow.selection.reliability import Groups, SignalPower, signal_power
+from meiflow.selection.reliability import SignalPower, TrialGroups, signal_power
 from meiflow.tables.counts import Trials
 
 # Its predictions differ only between folds, so their correlation is an artefact.
@@ -40,7 +40,7 @@ class Scorer:
     @classmethod
     def of(cls, shown: Trials, seed: int) -> Scorer:
         """Build from the trials of images (without blanks)."""
-        groups = Groups.of(shown.image_ids)
+        groups = TrialGroups.of(shown.image_ids)
         return cls(groups.repeats, signal_power(shown.counts, groups), seed)
 
     def row(

@@ -23,7 +23,7 @@ _LOG_EVERY = 10
 
 
 @dataclass(frozen=True)
-class Trace:
+class TrainingTrace:
     """Course of training.
 
     Parameters
@@ -97,7 +97,7 @@ def train(
     seed: int,
     core_rate: float = 1.0,
     label: str = "training",
-) -> Trace:
+) -> TrainingTrace:
     """Train a network in place, and restore its best epoch.
 
     Parameters
@@ -163,7 +163,7 @@ def train(
     if best_state is not None:
         network.load_state_dict(best_state)
     network.eval().cpu()
-    return Trace(np.array(losses), np.array(correlations), best_epoch)
+    return TrainingTrace(np.array(losses), np.array(correlations), best_epoch)
 
 
 def _epoch(

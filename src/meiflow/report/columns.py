@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-# StimulusParameters first, in this order, if the summary contains them; the others on request.
+# Shown first, in this order, if the summary contains them; the others on request.
 _FIRST = {
     "neuron_id": ("neuron", "unit id"),
     "trusted": ("trust", "whether the MEI can be trusted"),
@@ -62,7 +62,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of the table: the text shown, and the value used for sorting."""
 
     text: str
@@ -89,13 +89,13 @@ def number(value: object, digits: int = 2) -> str:
     return str(value)
 
 
-def cell(name: str, value: object) -> Cell:
+def cell(name: str, value: object) -> TableCell:
     """One cell: the text shown, and the value used for sorting."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
-        return Cell("–", "")
+        return TableCell("–", "")
     if isinstance(value, bool | np.bool_):
-        return Cell("yes" if value else "no", str(int(value)))
+        return TableCell("yes" if value else "no", str(int(value)))
     if name.endswith("_deg"):  # an angle of 0.004 degrees is 0.0
-        return Cell(f"{value:.1f}", str(value))
+        return TableCell(f"{value:.1f}", str(value))
     digits = 3 if name.endswith("_cpd") else 2
-    return Cell(number(value, digits), str(value))
+    return TableCell(number(value, digits), str(value))

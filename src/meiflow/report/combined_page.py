@@ -10,7 +10,7 @@ from meiflow.report.page import filled
 from meiflow.report.provenance import versions
 
 
-def render(view: CombinedView, config: Config) -> str:
+def render_combined(view: CombinedView, config: Config) -> str:
     """The page as HTML.
 
     Parameters

@@ -18,8 +18,8 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.spectrum import ORIENTED
 from meiflow.report.columns import Column, cell, columns_of, number
 from meiflow.report.drawing import Drawing, drawing, picture_uri
-from meiflow.report.headline import Stage
-from meiflow.report.trust import Calibration, Trust, precision_text, surest_first, trust_of
+from meiflow.report.headline import FunnelStep
+from meiflow.report.trust import Trust, TrustCalibration, precision_text, surest_first, trust_of
 
 SHOWN = 24  # MEIs in the gallery
 _KEYS = ["session_id", "neuron_id", "area"]
@@ -49,7 +49,7 @@ class CombinedView:
     simulated: bool
     source: str
     areas: list[str]
-    stages: list[Stage]
+    stages: list[FunnelStep]
     believe: list[str]
     mean_areas: list[str]
     means: list[tuple[str, list[str]]]
@@ -107,14 +107,14 @@ def figures_of(
     }
 
 
-def build_view(
+def build_combined_view(
     data: Combined,
     title: str,
     source: str,
     figures: dict[str, Figure],
     numbers: dict[str, pd.DataFrame],
     images: list[NDArray],
-    calibration: Calibration | None,
+    calibration: TrustCalibration | None,
     left_out: list[str],
 ) -> CombinedView:
     """Collect the data shown on the page.
@@ -129,7 +129,7 @@ def build_view(
         Data shown in ``areas`` (``values`` and ``estimates``).
     images : list of ndarray
         MEIs of `gallery_rows`.
-    calibration : Calibration or None
+    calibration : TrustCalibration or None
     left_out : list of str
         Sentences about sessions that were not chosen.
     """
@@ -214,28 +214,30 @@ def _session(row: dict[Any, Any]) -> dict[str, Any]:
     return shown | {"link": link(row["session_id"]) if row["modelled"] else ""}
 
 
-def _funnel(data: Combined) -> list[Stage]:
+def _funnel(data: Combined) -> list[FunnelStep]:
     table = data.sessions
     left = int((table["modelled"] > 0).sum())
     meaning = f"in {len(table)} sessions; in the chosen areas, passing the quality filters"
     stages = [
-        Stage(int(table["units"].sum()), "units", meaning),
-        Stage(int(table["selected"].sum()), "selected", "criteria of the section selection"),
-        Stage(int(table["modelled"].sum()), "have a model", f"in {left} sessions"),
+        FunnelStep(int(table["units"].sum()), "units", meaning),
+        FunnelStep(int(table["selected"].sum()), "selected", "criteria of the section selection"),
+        FunnelStep(int(table["modelled"].sum()), "have a model", f"in {left} sessions"),
     ]
     if "model_above_chance" in table:
         held = "held-out correlation above the shuffled controls of their session"
         stages.append(
-            Stage(int(table["model_above_chance"].sum()), "model better than chance", held)
+            FunnelStep(int(table["model_above_chance"].sum()), "model better than chance", held)
         )
     if "trusted" in table:
         sessions = int((table["trusted"] > 0).sum())
         meaning = f"the MEI is expected to drive the neuron; in {sessions} sessions"
-        stages.append(Stage(int(table["trusted"].sum()), "trusted", meaning))
+        stages.append(FunnelStep(int(table["trusted"].sum()), "trusted", meaning))
     return stages
 
 
-def _believe(data: Combined, estimates: pd.DataFrame, calibration: Calibration | None) -> list[str]:
+def _believe(
+    data: Combined, estimates: pd.DataFrame, calibration: TrustCalibration | None
+) -> list[str]:
     lines = [
         "The neurons of a session share an animal, a screen and slow drifts, and are not "
         "independent. Each session therefore contributes one value per measure, the median over "

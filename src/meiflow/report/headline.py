@@ -9,7 +9,7 @@ import pandas as pd
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import Calibration, trust_of
+from meiflow.report.trust import TrustCalibration, trust_of
 from meiflow.results.layout import Layout
 
 _MORE = 1.02  # times the best Gabor's response: smaller differences are not worth mentioning
@@ -18,7 +18,7 @@ _NAMED = 12
 
 
 @dataclass(frozen=True)
-class Stage:
+class FunnelStep:
     """A step of the funnel: how many units remain, and the criterion they passed."""
 
     count: int
@@ -26,43 +26,45 @@ class Stage:
     meaning: str
 
 
-def funnel(data: SessionData) -> list[Stage]:
+def funnel(data: SessionData) -> list[FunnelStep]:
     """Number of units remaining at each stage, from the file to the trusted neurons."""
     stages = []
     if data.config.session.source != "tables":
         areas = data.config.session.areas
         where = f"in {', '.join(areas)}" if areas else "in all areas"
         stages += [
-            Stage(data.units["in_file"], "units in the file", "all sorted units"),
-            Stage(data.units["in_areas"], f"units {where}", "session.area"),
-            Stage(data.units["passed"], "pass the quality filters", "session.quality"),
+            FunnelStep(data.units["in_file"], "units in the file", "all sorted units"),
+            FunnelStep(data.units["in_areas"], f"units {where}", "session.area"),
+            FunnelStep(data.units["passed"], "pass the quality filters", "session.quality"),
         ]
     else:
-        stages.append(Stage(data.units["passed"], "neurons in the tables", "session.trials"))
+        stages.append(FunnelStep(data.units["passed"], "neurons in the tables", "session.trials"))
     significant = int((data.table["oracle_p"] <= _ORACLE_P).sum())
     held = data.summary["model_above_chance"]
     stages += [
-        Stage(significant, "respond reliably", f"oracle correlation, p ≤ {_ORACLE_P:g}"),
-        Stage(
+        FunnelStep(significant, "respond reliably", f"oracle correlation, p ≤ {_ORACLE_P:g}"),
+        FunnelStep(
             len(data.summary) + len(data.failed),
             "selected",
             "criteria of the section selection",
         ),
     ]
     if data.failed:
-        stages.append(Stage(len(data.summary), "have a model", "fitting failed for the others"))
+        stages.append(
+            FunnelStep(len(data.summary), "have a model", "fitting failed for the others")
+        )
     if held.notna().any():
         meaning = "held-out correlation above the shuffled controls"
-        stages.append(Stage(int(held.isin([True]).sum()), "model better than chance", meaning))
+        stages.append(FunnelStep(int(held.isin([True]).sum()), "model better than chance", meaning))
     verdicts = [trust_of(row) for row in data.summary.to_dict("records")]
     judged = [v for v in verdicts if v is not None and v.kind != "unknown"]
     if judged:
         trusted = sum(v.kind == "yes" for v in judged)
-        stages.append(Stage(trusted, "trusted", "the MEI is expected to drive the neuron"))
+        stages.append(FunnelStep(trusted, "trusted", "the MEI is expected to drive the neuron"))
     return stages
 
 
-def believe(data: SessionData, calibration: Calibration | None) -> list[str]:
+def believe(data: SessionData, calibration: TrustCalibration | None) -> list[str]:
     """Which neurons can be trusted."""
     rows = data.summary.to_dict("records")
     verdicts = {str(row["neuron_id"]): trust_of(row) for row in rows}

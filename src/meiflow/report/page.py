@@ -12,7 +12,9 @@ from meiflow.report.provenance import hash_of_text, versions
 from meiflow.report.view import ReportView
 
 
-def render(view: ReportView, config: Config, inputs: list[dict[str, Any]], movies: str = "") -> str:
+def render_report(
+    view: ReportView, config: Config, inputs: list[dict[str, Any]], movies: str = ""
+) -> str:
     """The page as HTML.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 
-class Calibration(Protocol):
+class TrustCalibration(Protocol):
     """How often the flag was right for simulated neurons with known ground truth."""
 
     @property
@@ -56,7 +56,7 @@ class Trust:
     expected: float | None
 
 
-def calibration_of(summary: pd.DataFrame) -> Calibration | None:
+def calibration_of(summary: pd.DataFrame) -> TrustCalibration | None:
     """Precision of the flags in a summary, as measured for this version.
 
     None if the summary contains no flags.
@@ -104,7 +104,7 @@ def surest_first(summary: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=["_trust", "_weak"])
 
 
-def precision_text(calibration: Calibration | None) -> str:
+def precision_text(calibration: TrustCalibration | None) -> str:
     """Precision of the flag, to be shown next to it; empty if it was not measured."""
     if calibration is None:
         return ""

@@ -11,13 +11,13 @@ import pandas as pd
 
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
-from meiflow.report.columns import KINDS, Cell, Column, cell, columns_of, number
+from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, number
 from meiflow.report.drawing import Drawing, packed, picture_uri
-from meiflow.report.headline import Stage, believe, findings, funnel, want
+from meiflow.report.headline import FunnelStep, believe, findings, funnel, want
 from meiflow.report.neuron_drawings import neuron_drawings
 from meiflow.report.overview_drawings import overview_drawings, ranked
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import Calibration, Trust, precision_text, trust_of
+from meiflow.report.trust import Trust, TrustCalibration, precision_text, trust_of
 
 _COMPARED = {
     "stimulus": "stimulus",
@@ -57,7 +57,7 @@ class NeuronPage:
     comparison: tuple[list[str], list[list[str]]]
     command: str
     card: str
-    cells: list[Cell]
+    cells: list[TableCell]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ReportView:
     simulated: bool
     source: str
     area: str
-    stages: list[Stage]
+    stages: list[FunnelStep]
     believe: list[str]
     want: list[str]
     findings: list[str]
@@ -88,13 +88,13 @@ class ReportView:
     notebook: bool
 
 
-def build_view(data: SessionData, calibration: Calibration | None) -> ReportView:
+def build_view(data: SessionData, calibration: TrustCalibration | None) -> ReportView:
     """Collect the data and draw the figures.
 
     Parameters
     ----------
     data : SessionData
-    calibration : Calibration or None
+    calibration : TrustCalibration or None
         Precision of the trust flag; None if it was not measured.
     """
     from meiflow.progress import track
@@ -182,7 +182,7 @@ def _times(row: dict[Any, Any], other: str) -> str:
     return number(row.get(f"mei_over_{other}", math.nan))
 
 
-def _cell(name: str, row: dict[Any, Any]) -> Cell:
+def _cell(name: str, row: dict[Any, Any]) -> TableCell:
     """A cell of the table; a round MEI has no orientation."""
     if name == "mei_orientation_deg" and not _is_oriented(row):
         return cell(name, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.selection.reliability import Groups
+from meiflow.selection.reliability import TrialGroups
 
 
 def response_entropy(counts: NDArray) -> NDArray[np.float64]:
@@ -51,7 +51,7 @@ class Partners:
     lowest: NDArray[np.float64]
 
 
-def correlations(values: NDArray) -> NDArray[np.float64]:
+def pairwise_correlations(values: NDArray) -> NDArray[np.float64]:
     """Pearson correlation of every pair of columns; NaN if one is constant.
 
     Parameters
@@ -63,7 +63,7 @@ def correlations(values: NDArray) -> NDArray[np.float64]:
     Examples
     --------
     >>> x = np.array([1.0, 2.0, 3.0, 4.0])
-    >>> correlations(np.column_stack([x, -x, np.ones(4)])).round(2)
+    >>> pairwise_correlations(np.column_stack([x, -x, np.ones(4)])).round(2)
     array([[ 1., -1., nan],
            [-1.,  1., nan],
            [nan, nan, nan]])
@@ -78,13 +78,13 @@ def correlations(values: NDArray) -> NDArray[np.float64]:
     return np.clip(unit.T @ unit, -1, 1)
 
 
-def residuals(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
+def residuals(counts: NDArray, groups: TrialGroups) -> NDArray[np.float64]:
     """Counts (trials, neurons) minus the mean of their image, for repeated images.
 
     Examples
     --------
     >>> shown = np.array([0, 0, 1, 1])
-    >>> residuals(np.array([[1], [3], [5], [9]]), Groups.of(shown)).ravel()
+    >>> residuals(np.array([[1], [3], [5], [9]]), TrialGroups.of(shown)).ravel()
     array([-1.,  1., -2.,  2.])
     """
     means = groups.sums(counts) / groups.repeats[:, None]
@@ -108,7 +108,7 @@ def correlated_partners(correlation: NDArray) -> Partners:
     Parameters
     ----------
     correlation : ndarray, shape (neurons, neurons)
-        Output of `correlations`.
+        Output of `pairwise_correlations`.
     """
     correlation = np.array(correlation)
     np.fill_diagonal(correlation, np.nan)

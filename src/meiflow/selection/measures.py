@@ -10,13 +10,13 @@ from meiflow.errors import MeiflowError
 from meiflow.selection.activity import (
     anomalies,
     correlated_partners,
-    correlations,
     mean_with_others,
+    pairwise_correlations,
     residuals,
     response_entropy,
 )
 from meiflow.selection.reliability import (
-    Groups,
+    TrialGroups,
     oracle_correlation,
     oracle_interval,
     oracle_null,
@@ -53,7 +53,7 @@ def measure_neurons(
     pairs : dict of str to ndarray, shape (neurons, neurons)
         ``signal`` and ``noise`` correlations.
     """
-    groups = Groups.of(trials.image_ids)
+    groups = TrialGroups.of(trials.image_ids)
     counts = trials.counts
     image_ids, means = mean_responses(trials)
     oracle = oracle_correlation(counts, groups)
@@ -67,8 +67,8 @@ def measure_neurons(
         np.column_stack([oracle, entropy, variance, rate, power.fev]), seed
     )
     pairs = {
-        "signal": correlations(means),
-        "noise": correlations(residuals(counts, groups)),
+        "signal": pairwise_correlations(means),
+        "noise": pairwise_correlations(residuals(counts, groups)),
     }
     partners = correlated_partners(pairs["signal"])
     preferred = preferred_image(image_ids, means)
@@ -134,7 +134,7 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
         blocks = shown["block"].to_numpy()
         if "running_speed_cm_s" in shown:
             speed = shown["running_speed_cm_s"].to_numpy(float)
-    groups = Groups.of(trials.image_ids[order])
+    groups = TrialGroups.of(trials.image_ids[order])
     stability = block_stability(trials.counts[order], groups, blocks[order])
     modulation, p = running_modulation(trials.counts, speed)
     # a user's table need not be in temporal order

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.selection.raster import raster_order
-from meiflow.selection.reliability import Groups
+from meiflow.selection.reliability import TrialGroups
 from meiflow.tables.counts import Trials, mean_responses
 from meiflow.tables.raster import Raster
 
@@ -29,7 +29,7 @@ _FOREST_SEED = 42
 
 
 def random_trial_oracle(
-    counts: NDArray, groups: Groups, rng: np.random.Generator
+    counts: NDArray, groups: TrialGroups, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """One repetition of the notebook's oracle.
 
@@ -40,7 +40,7 @@ def random_trial_oracle(
     Parameters
     ----------
     counts : ndarray of int, shape (trials, neurons)
-    groups : Groups
+    groups : TrialGroups
     rng : numpy.random.Generator
 
     Returns
@@ -111,7 +111,7 @@ def notebook_measures(trials: Trials, seed: int) -> pd.DataFrame:
     from scipy.stats import entropy
     from sklearn.ensemble import IsolationForest
 
-    groups = Groups.of(trials.image_ids)
+    groups = TrialGroups.of(trials.image_ids)
     rng = np.random.default_rng([seed, 50])
     oracles = np.stack(
         [random_trial_oracle(trials.counts, groups, rng) for _ in range(REPETITIONS)]

@@ -87,7 +87,7 @@ def clustering_order(z: NDArray) -> NDArray[np.int64]:
     order = leaf_order(np.corrcoef(z.T))
     if len(order) <= MOST_NEURONS:
         similarity = lagged_similarity(z)[np.ix_(order, order)]
-        order = order[climb(similarity, matching_weights(len(order)))]
+        order = order[improve_order(similarity, matching_weights(len(order)))]
     return order
 
 
@@ -152,7 +152,7 @@ def matching_score(similarity: NDArray, weights: NDArray) -> float:
     return float((weights[columns - rows] * similarity[rows, columns]).sum())
 
 
-def climb(similarity: NDArray, weights: NDArray) -> NDArray[np.int64]:
+def improve_order(similarity: NDArray, weights: NDArray) -> NDArray[np.int64]:
     """Move segments of the order, best move first, while `matching_score` increases.
 
     A move exchanges two neighbouring segments, ``[i, j)`` and ``[j, k)``. It changes only the

@@ -16,14 +16,14 @@ _TIE = 1e-10
 
 
 @dataclass(frozen=True)
-class Groups:
+class TrialGroups:
     """Trials grouped by image: ``codes`` (trials,) and ``repeats`` (images,)."""
 
     codes: NDArray[np.int64]
     repeats: NDArray[np.int64]
 
     @classmethod
-    def of(cls, image_ids: NDArray) -> Groups:
+    def of(cls, image_ids: NDArray) -> TrialGroups:
         """Group trials by image."""
         _, codes, repeats = np.unique(image_ids, return_inverse=True, return_counts=True)
         return cls(codes, repeats)
@@ -40,7 +40,7 @@ class Groups:
         return np.add.reduceat(np.asarray(values, dtype=float)[order], starts, axis=0)
 
 
-def oracle_correlation(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
+def oracle_correlation(counts: NDArray, groups: TrialGroups) -> NDArray[np.float64]:
     """Jackknife oracle correlation of every neuron (Walker et al. 2019).
 
     The Pearson correlation, over all trials, between a trial's count and the mean of the
@@ -49,7 +49,7 @@ def oracle_correlation(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
-    groups : Groups
+    groups : TrialGroups
 
     Returns
     -------
@@ -62,7 +62,7 @@ def oracle_correlation(counts: NDArray, groups: Groups) -> NDArray[np.float64]:
     >>> shown = np.repeat(np.arange(100), 10)
     >>> rates = rng.gamma(1.0, 3.0, 100)[shown]
     >>> counts = np.column_stack([rng.poisson(rates), rng.poisson(3.0, 1000)])
-    >>> oracle_correlation(counts, Groups.of(shown)).round(2)
+    >>> oracle_correlation(counts, TrialGroups.of(shown)).round(2)
     array([ 0.87, -0.05])
     """
     values = np.asarray(counts, dtype=float)
@@ -105,7 +105,7 @@ def _pooled_oracle(
 
 def oracle_interval(
     counts: NDArray,
-    groups: Groups,
+    groups: TrialGroups,
     resamples: int,
     rng: np.random.Generator,
     level: float = 0.95,
@@ -118,7 +118,7 @@ def oracle_interval(
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
-    groups : Groups
+    groups : TrialGroups
     resamples : int
     rng : numpy.random.Generator
     level : float
@@ -140,7 +140,7 @@ def oracle_interval(
     >>> rng = np.random.default_rng(0)
     >>> shown = np.repeat(np.arange(100), 10)
     >>> counts = rng.poisson(rng.gamma(1.0, 3.0, 100)[shown])[:, None]
-    >>> low, high = oracle_interval(counts, Groups.of(shown), 1000, rng)
+    >>> low, high = oracle_interval(counts, TrialGroups.of(shown), 1000, rng)
     >>> low.round(2), high.round(2)
     (array([0.82]), array([0.91]))
     """
@@ -162,7 +162,7 @@ def oracle_interval(
 
 
 def oracle_null(
-    counts: NDArray, groups: Groups, shuffles: int, rng: np.random.Generator
+    counts: NDArray, groups: TrialGroups, shuffles: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Null distribution of the oracle correlation.
 
@@ -181,7 +181,7 @@ def oracle_null(
     >>> shown = np.repeat(np.arange(100), 10)
     >>> rates = rng.gamma(1.0, 3.0, 100)[shown]
     >>> counts = np.column_stack([rng.poisson(rates), rng.poisson(3.0, 1000)])
-    >>> p, high = oracle_null(counts, Groups.of(shown), 500, rng)
+    >>> p, high = oracle_null(counts, TrialGroups.of(shown), 500, rng)
     >>> p.round(3), high.round(2)
     (array([0.002, 0.844]), array([0.07, 0.07]))
     """
@@ -215,7 +215,7 @@ class SignalPower:
     noise_variance: NDArray[np.float64]
 
 
-def signal_power(counts: NDArray, groups: Groups) -> SignalPower:
+def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
     """Signal power, CC_max and fraction of explainable variance.
 
     With m the mean and v the unbiased variance over repeats of an image, the signal power
@@ -225,7 +225,7 @@ def signal_power(counts: NDArray, groups: Groups) -> SignalPower:
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
-    groups : Groups
+    groups : TrialGroups
         Trials grouped by image; images shown only once are excluded.
 
     Returns
@@ -240,7 +240,7 @@ def signal_power(counts: NDArray, groups: Groups) -> SignalPower:
     >>> rng = np.random.default_rng(0)
     >>> shown = np.repeat(np.arange(200), 10)
     >>> rates = rng.gamma(1.0, 3.0, 200)
-    >>> power = signal_power(rng.poisson(rates[shown])[:, None], Groups.of(shown))
+    >>> power = signal_power(rng.poisson(rates[shown])[:, None], TrialGroups.of(shown))
     >>> float(rates.var(ddof=1).round(1)), power.signal.round(1)
     (9.6, array([10.3]))
     >>> power.cc_max.round(2), power.fev.round(2)

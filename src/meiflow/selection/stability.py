@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.selection.reliability import Groups
+from meiflow.selection.reliability import TrialGroups
 
 # A unit is considered lost below this fraction of the rate in its strongest block.
 LOST_SHARE = 0.2
@@ -29,14 +29,14 @@ class Stability:
     is_stable: NDArray[np.bool_]
 
 
-def block_stability(counts: NDArray, groups: Groups, blocks: NDArray) -> Stability:
+def block_stability(counts: NDArray, groups: TrialGroups, blocks: NDArray) -> Stability:
     """Compare the blocks of a session.
 
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
         Counts in temporal order.
-    groups : Groups
+    groups : TrialGroups
         Images of the trials; their mean counts are subtracted before computing the drift.
     blocks : ndarray, shape (trials,)
 
@@ -48,7 +48,7 @@ def block_stability(counts: NDArray, groups: Groups, blocks: NDArray) -> Stabili
     from scipy.stats import poisson
 
     values = np.asarray(counts, dtype=float)
-    in_block = Groups.of(blocks)
+    in_block = TrialGroups.of(blocks)
     means = in_block.sums(values) / in_block.repeats[:, None]
     top = means.max(axis=0)
     single = len(means) < 2

@@ -18,8 +18,8 @@ from meiflow.io.writing import atomic
 from meiflow.progress import logger, track
 from meiflow.session.nwb_checks import require_self_contained
 from meiflow.session.transfer import (
+    ConnectionLimits,
     FetchError,
-    Network,
     exclusive,
     fetch,
     is_as_fetched,
@@ -78,7 +78,9 @@ def _adopt(source: Path, target: Path, session_id: int) -> None:
     logger.info(f"session {session_id}: using {source}")
 
 
-def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Network) -> None:
+def _fetch_nwb(
+    session: Session, warehouse: Warehouse, path: Path, network: ConnectionLimits
+) -> None:
     """Download from the public bucket or, if that fails, from the warehouse."""
     session_id = int(session.id)
 
@@ -106,7 +108,11 @@ def _fetch_nwb(session: Session, warehouse: Warehouse, path: Path, network: Netw
 
 
 def download_session(
-    session: Session, nwb: Path, images: Path, cache: Path, network: Network = Network()
+    session: Session,
+    nwb: Path,
+    images: Path,
+    cache: Path,
+    network: ConnectionLimits = ConnectionLimits(),
 ) -> None:
     """Download a session NWB file and the natural-scene templates, unless they exist.
 
@@ -120,7 +126,7 @@ def download_session(
         Folder that receives the 118 templates as PNG files.
     cache : path
         Cache folder of AllenSDK for tables and templates.
-    network : Network
+    network : ConnectionLimits
 
     Raises
     ------
@@ -201,7 +207,9 @@ def _check_scenes(images: Path, targets: list[Path]) -> None:
         )
 
 
-def choose_sessions(session: Session, data: Path, network: Network = Network()) -> pd.DataFrame:
+def choose_sessions(
+    session: Session, data: Path, network: ConnectionLimits = ConnectionLimits()
+) -> pd.DataFrame:
     """Choose the sessions with natural scenes and with units in the requested areas.
 
     Parameters
@@ -267,7 +275,9 @@ def chosen_sessions(path: str | Path) -> list[str]:
     return [str(i) for i in table.loc[table["chosen"], "session_id"]]
 
 
-def list_sessions(session: Session, data: Path, network: Network = Network()) -> pd.DataFrame:
+def list_sessions(
+    session: Session, data: Path, network: ConnectionLimits = ConnectionLimits()
+) -> pd.DataFrame:
     """The available sessions, one row each.
 
     Returns

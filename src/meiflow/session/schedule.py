@@ -28,7 +28,7 @@ _GAP_S = 10.0
 
 
 @dataclass(frozen=True)
-class Schedule:
+class StimulusSchedule:
     """Stimulus presentations of a session in temporal order.
 
     ``tables`` maps a stimulus name to its presentations (start_time, stop_time,
@@ -65,7 +65,7 @@ def build_schedule(
     gabor_repeats: int,
     grating_repeats: int,
     rng: np.random.Generator,
-) -> Schedule:
+) -> StimulusSchedule:
     """Build a schedule: Gabors first, then static gratings and scenes in three blocks each.
 
     Parameters
@@ -115,4 +115,4 @@ def build_schedule(
     spontaneous.append((now, now + _GAP_S))
     tables = {name: pd.concat(parts, ignore_index=True) for name, parts in pieces.items()}
     tables["spontaneous"] = pd.DataFrame(spontaneous, columns=["start_time", "stop_time"])
-    return Schedule(tables=tables, end_s=now + 2 * _GAP_S)
+    return StimulusSchedule(tables=tables, end_s=now + 2 * _GAP_S)

@@ -38,7 +38,7 @@ _IN_TROUBLE = (408, 429, *range(500, 600))  # statuses of a server that may soon
 
 
 @dataclass(frozen=True)
-class Network:
+class ConnectionLimits:
     """Time-outs in seconds, number of attempts, and the first pause between them.
 
     ``read_s`` limits each silence of the server, not the whole transfer, which may be slow but
@@ -74,7 +74,7 @@ class _LoggedRetry(Retry):
         super().sleep(response)
 
 
-def _retries(network: Network) -> Retry:
+def _retries(network: ConnectionLimits) -> Retry:
     return _LoggedRetry(
         total=network.attempts - 1,
         status_forcelist=_IN_TROUBLE,
@@ -87,7 +87,7 @@ def _retries(network: Network) -> Retry:
 class _Session(requests.Session):
     """Retries after temporary failures, and follows redirects only on the same host."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: ConnectionLimits) -> None:
         super().__init__()
         self.max_redirects = _MOST_REDIRECTS
         for scheme in ("http://", "https://"):
@@ -134,7 +134,7 @@ def _named(url: str) -> str:
 @contextmanager
 def answer(
     url: str,
-    network: Network,
+    network: ConnectionLimits,
     headers: Mapping[str, str] | None = None,
     good: tuple[int, ...] = (200,),
 ) -> Iterator[requests.Response]:
@@ -164,7 +164,7 @@ def answer(
             yield response
 
 
-def _reason(error: requests.RequestException, network: Network, otherwise: str) -> str:
+def _reason(error: requests.RequestException, network: ConnectionLimits, otherwise: str) -> str:
     cause = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):
         cause = cause.reason
@@ -175,7 +175,7 @@ def _reason(error: requests.RequestException, network: Network, otherwise: str) 
     return otherwise
 
 
-def persistently(action: Callable[[], T], network: Network, name: str) -> T:
+def persistently(action: Callable[[], T], network: ConnectionLimits, name: str) -> T:
     """Call `action`, repeating it if a response breaks off within its body.
 
     `Retry` itself sees a response only up to its headers.
@@ -278,7 +278,7 @@ def exclusive(path: Path) -> Iterator[None]:
 def fetch(
     url: str,
     path: Path,
-    network: Network = Network(),
+    network: ConnectionLimits = ConnectionLimits(),
     check: Callable[[Path], None] | None = None,
 ) -> Record:
     """Download `url` to `path`, unless there is already a verified copy.
@@ -288,7 +288,7 @@ def fetch(
     url : str
     path : path
         Final name; the partial file ``.{name}.part`` next to it is resumed.
-    network : Network
+    network : ConnectionLimits
     check : callable, optional
         Called with the completed partial file; raises `MeiflowError`, with a message to follow
         the URL, if its content is invalid.
@@ -334,7 +334,7 @@ def _resume_headers(url: str, part: Path, state: Path) -> dict[str, str]:
     return {"Range": f"bytes={size}-", "If-Range": known["validator"]}
 
 
-def _receive(url: str, part: Path, state: Path, network: Network) -> None:
+def _receive(url: str, part: Path, state: Path, network: ConnectionLimits) -> None:
     """Make one attempt to complete `part`, or raise."""
     resume = _resume_headers(url, part, state)
     good = (200, 206, 416) if resume else (200,)

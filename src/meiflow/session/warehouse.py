@@ -19,8 +19,8 @@ from meiflow.errors import MeiflowError
 from meiflow.io.writing import atomic
 from meiflow.session.sdk import ecephys_project
 from meiflow.session.transfer import (
+    ConnectionLimits,
     FetchError,
-    Network,
     answer,
     exclusive,
     is_as_fetched,
@@ -68,7 +68,7 @@ def _engine_class(base: Any) -> Any:
     """Subclass of AllenSDK's ``RmaEngine`` with time-outs and checks of status and length."""
 
     class GuardedEngine(base):
-        def __init__(self, address: str, network: Network) -> None:
+        def __init__(self, address: str, network: ConnectionLimits) -> None:
             scheme, _, host = address.partition("://")
             super().__init__(scheme=scheme, host=host)
             self.network = network
@@ -139,10 +139,12 @@ class Warehouse:
         Scheme and host, for example http://api.brain-map.org.
     cache : path
         AllenSDK's cache folder.
-    network : Network
+    network : ConnectionLimits
     """
 
-    def __init__(self, address: str, cache: Path, network: Network = Network()) -> None:
+    def __init__(
+        self, address: str, cache: Path, network: ConnectionLimits = ConnectionLimits()
+    ) -> None:
         sdk = ecephys_project()
         self._folder = cache
         self._engine_class = _engine_class(sdk.RmaEngine)

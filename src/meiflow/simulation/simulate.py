@@ -191,7 +191,7 @@ def _condition_index(name: str, table: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def rate_bins(
-    schedule: plan.Schedule,
+    schedule: plan.StimulusSchedule,
     rates: dict[str, NDArray],
     baseline: NDArray,
     latency_s: float,

@@ -13,15 +13,17 @@ from meiflow.config.sections import Config
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
 from meiflow.progress import logger
-from meiflow.report.combined_page import render
-from meiflow.report.combined_view import build_view, figures_of, gallery_rows
-from meiflow.report.trust import Calibration, calibration_of
+from meiflow.report.combined_page import render_combined
+from meiflow.report.combined_view import build_combined_view, figures_of, gallery_rows
+from meiflow.report.trust import TrustCalibration, calibration_of
 from meiflow.results.layout import CombinedLayout, Layout
 from meiflow.session.dataset import COMBINED, Dataset
 from meiflow.session.download import chosen_sessions
 
 
-def combine_sessions(config: Config, results: Path, calibration: Calibration | None = None) -> None:
+def combine_sessions(
+    config: Config, results: Path, calibration: TrustCalibration | None = None
+) -> None:
     """Put all sessions together: tables, figures and one page.
 
     Parameters
@@ -30,7 +32,7 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
         The whole configuration, with its key ``sessions``.
     results : path
         The folder of the sessions' results folders.
-    calibration : Calibration, optional
+    calibration : TrustCalibration, optional
         What a trust mark is worth; by default, where there are marks, as it was measured for this
         version.
 
@@ -58,7 +60,7 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
     write_csv(data.sessions, output.sessions)
     write_csv(numbers["estimates"], output.estimates)
     write_csv(costs(timings(results, list(data.sessions["session_id"]))), output.cost)
-    view = build_view(
+    view = build_combined_view(
         data,
         config.report.title or f"{len(data.sessions)} sessions",
         config.session.source,
@@ -68,7 +70,7 @@ def combine_sessions(config: Config, results: Path, calibration: Calibration | N
         calibration,
         _left_out(output.warehouse) if config.sessions == "all" else [],
     )
-    write_text(render(view, config), output.report)
+    write_text(render_combined(view, config), output.report)
     logger.info(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
 
 

@@ -27,7 +27,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     A neuron whose fit fails is recorded in the table of outcomes, has no model and no scores, and
     stops nobody else. Finished parts wait until all are done, so that a killed run resumes.
     """
-    from meiflow.models.parts import Parts
+    from meiflow.models.fit_cache import FitCache
 
     responses = read_responses(results, config.image.geometry)
     trials = read_trials(results)
@@ -38,7 +38,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     core = config.model.network.core
     bytes_of_core = np.fromfile(core, np.uint8) if core else np.empty(0, np.uint8)
     inputs = (responses.images, weights, extra.images, extra.weights, bytes_of_core)
-    parts = Parts(results.unfinished_fits, version("meiflow"), text, *inputs)
+    parts = FitCache(results.unfinished_fits, version("meiflow"), text, *inputs)
     found = fit_population(
         responses.images,
         responses.means,

@@ -81,7 +81,7 @@ class Population:
 
 
 @dataclass(frozen=True)
-class Made:
+class StimulusSet:
     """Images (neurons, [several,] height, width) and a table that begins with neuron_id."""
 
     images: NDArray[np.float32]
@@ -123,19 +123,19 @@ def _about(p: Population, images: NDArray) -> pd.DataFrame:
     )
 
 
-def _joined(parts: list[Made]) -> Made:
+def _joined(parts: list[StimulusSet]) -> StimulusSet:
     """Several groups of neurons as one."""
     tables = pd.concat([part.table for part in parts], ignore_index=True)
-    return Made(np.concatenate([part.images for part in parts]), tables)
+    return StimulusSet(np.concatenate([part.images for part in parts]), tables)
 
 
-def _ascend(p: Population, objective: Suppress | None) -> Made:
+def _ascend(p: Population, objective: Suppress | None) -> StimulusSet:
     """Best of the restarts of each neuron, and how far the restarts agree."""
     groups = p.groups(p.config.mei.restarts)
     return _joined([_ascend_together(g, objective) for g in track(groups, "groups", len(groups))])
 
 
-def _ascend_together(p: Population, objective: Suppress | None) -> Made:
+def _ascend_together(p: Population, objective: Suppress | None) -> StimulusSet:
     mei, exponent = p.config.mei, p.config.mei.smoothing_exponent
     geometry, seed = p.config.image.geometry, p.config.seed
     noise = noise_starts(mei.restarts, geometry, exponent, p.mean, p.contrast, seed)
@@ -166,7 +166,7 @@ def _ascend_together(p: Population, objective: Suppress | None) -> Made:
     # from what it began with
     gained = (trace - trace[0]) / np.maximum(trace.max(0) - trace[0], 1e-12)
     table["steps_to_95"] = (gained >= _REACHED).argmax(0)
-    return Made(chosen, table)
+    return StimulusSet(chosen, table)
 
 
 def _mean_correlation(images: NDArray) -> float:
@@ -176,11 +176,11 @@ def _mean_correlation(images: NDArray) -> float:
     return float(alike[np.triu_indices(len(images), 1)].mean())
 
 
-def population_mei(p: Population) -> Made:
+def population_mei(p: Population) -> StimulusSet:
     return _ascend(p, None)
 
 
-def suppressive(p: Population) -> Made:
+def suppressive(p: Population) -> StimulusSet:
     made = _ascend(p, Suppress())
     grey = np.full((len(p.models), *p.config.image.geometry.shape), p.mean, np.float32)
     made.table["grey_response"] = p.predictions(grey)
@@ -189,7 +189,7 @@ def suppressive(p: Population) -> Made:
     return made
 
 
-def diverse(p: Population) -> Made:
+def diverse(p: Population) -> StimulusSet:
     options = p.config.stimuli
     images, tables = [], []
     n = options.diverse_images
@@ -226,7 +226,9 @@ def diverse(p: Population) -> Made:
             )
         )
     columns = ["neuron_id", "image", "predicted_response", "fraction_of_mei", "similarity"]
-    return Made(np.stack(images), pd.concat(tables).reindex(columns=[*columns, "mei_blended"]))
+    return StimulusSet(
+        np.stack(images), pd.concat(tables).reindex(columns=[*columns, "mei_blended"])
+    )
 
 
 @dataclass(frozen=True)
@@ -270,16 +272,16 @@ class _Naturals:
         table["searched"] = len(self.images)
 
 
-def natural(p: Population) -> Made:
+def natural(p: Population) -> StimulusSet:
     naturals = _Naturals.of(p)
     best = naturals.best(p, matched=True)
     images = p.matched(naturals.images[best])
     table = _about(p, images)
     naturals.label(table, best)
-    return Made(images, table)
+    return StimulusSet(images, table)
 
 
-def regularised_natural(p: Population) -> Made:
+def regularised_natural(p: Population) -> StimulusSet:
     naturals = _Naturals.of(p)
     best = naturals.best(p, matched=False)
     whole = naturals.images[best]
@@ -301,10 +303,10 @@ def regularised_natural(p: Population) -> Made:
     naturals.label(table, best)
     table["natural_response"], table["response_kept"] = responses, kept
     table["contrast_left"] = left
-    return Made(images, table)
+    return StimulusSet(images, table)
 
 
-def receptive_field(p: Population) -> Made:
+def receptive_field(p: Population) -> StimulusSet:
     shape = p.config.image.geometry.shape
     spread = float(p.images.std(axis=(1, 2)).mean())
     fields = []
@@ -317,10 +319,10 @@ def receptive_field(p: Population) -> Made:
     for k, name in enumerate(("linear", "gradient")):
         table[f"{name}_norm"] = np.linalg.norm(both[:, k].reshape(len(both), -1), axis=1)
     table["fields_correlation"] = [_mean_correlation(pair) for pair in both]
-    return Made(both, table)
+    return StimulusSet(both, table)
 
 
-def notebook_mei(p: Population) -> Made:
+def notebook_mei(p: Population) -> StimulusSet:
     geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
     parts = []
     for g in p.groups(1):
@@ -330,18 +332,18 @@ def notebook_mei(p: Population) -> Made:
         table = _about(g, found.images)
         table["logged_response"] = published.logged_response(found)
         table["best_response"] = found.trace.objective.max(axis=0)
-        parts.append(Made(found.images, table))
+        parts.append(StimulusSet(found.images, table))
     return _joined(parts)
 
 
-def walker_mei(p: Population) -> Made:
+def walker_mei(p: Population) -> StimulusSet:
     geometry, steps = p.config.image.geometry, p.config.stimuli.published_steps
     parts = []
     for g in p.groups(1):
         found = published.walker_mei(
             g.paired, geometry, p.images, p.config.seed, steps, n=len(g.models)
         )
-        parts.append(Made(found.images, _about(g, found.images)))
+        parts.append(StimulusSet(found.images, _about(g, found.images)))
     return _joined(parts)
 
 
@@ -371,7 +373,7 @@ def make_procedure(
         If the procedure cannot work on a model, with the reason.
     """
     population = load_population(config, results, PROCEDURES[name], neurons)
-    make: Callable[[Population], Made] = globals()[name]
+    make: Callable[[Population], StimulusSet] = globals()[name]
     try:
         made = make(population)
     except ValueError as error:

@@ -338,7 +338,7 @@ def _stages() -> Iterator[Stage]:
     yield Stage(
         "summary",
         "Gather one row per fitted neuron.",
-        "summary:summarise",
+        "summary:write_summary",
         keys=("model.custom", "experiments.make", "experiments.custom"),
         inputs=(
             "selection",

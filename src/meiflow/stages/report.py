@@ -6,10 +6,10 @@ import base64
 
 from meiflow.config.sections import Config
 from meiflow.io.files import write_text
-from meiflow.report.page import render
+from meiflow.report.page import render_report
 from meiflow.report.provenance import read_provenance
 from meiflow.report.session_data import read_session_data
-from meiflow.report.trust import Calibration, calibration_of
+from meiflow.report.trust import TrustCalibration, calibration_of
 from meiflow.report.view import build_view
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
@@ -19,7 +19,7 @@ def write_report(
     config: Config,
     results: Layout,
     has: SessionHas,
-    calibration: Calibration | None = None,
+    calibration: TrustCalibration | None = None,
 ) -> None:
     """Write the figures and the HTML report.
 
@@ -30,7 +30,7 @@ def write_report(
     results : Layout
         Of the session, complete.
     has : SessionHas
-    calibration : Calibration, optional
+    calibration : TrustCalibration, optional
         What a trust mark is worth; by default, where the summary has marks, as it was measured
         for this version.
 
@@ -46,4 +46,4 @@ def write_report(
     if config.movie.model:
         picture = results.procedure("movies").picture.read_bytes()
         movies = "data:image/png;base64," + base64.b64encode(picture).decode()
-    write_text(render(view, config, inputs, movies), results.report)
+    write_text(render_report(view, config, inputs, movies), results.report)

@@ -51,7 +51,7 @@ _FROM_EXPERIMENTS = (
 )
 
 
-def summarise(config: Config, results: Layout, has: SessionHas) -> None:
+def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
     """Write one row per fitted neuron: selection, scores, comparison and validation.
 
     The response to a stimulus that could not be matched in mean and contrast is left empty.

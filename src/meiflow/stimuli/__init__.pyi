@@ -7,12 +7,12 @@ from .natural import best_of as best_of
 from .natural import fade as fade
 from .natural import matched_naturals as matched_naturals
 from .objectives import Channel as Channel
-from .objectives import Contrast as Contrast
+from .objectives import ContrastiveObjective as ContrastiveObjective
 from .objectives import Diverse as Diverse
-from .objectives import Each as Each
 from .objectives import Increase as Increase
 from .objectives import Last as Last
 from .objectives import Mean as Mean
+from .objectives import PerNeuron as PerNeuron
 from .objectives import SliceMean as SliceMean
 from .objectives import Suppress as Suppress
 from .objectives import Weighted as Weighted
@@ -53,9 +53,9 @@ from .regularisers import Norm as Norm
 from .regularisers import Range as Range
 from .regularisers import SpectrumMatch as SpectrumMatch
 from .regularisers import TotalVariation as TotalVariation
-from .schedules import Constant as Constant
-from .schedules import Linear as Linear
-from .schedules import Recursive as Recursive
+from .schedules import ConstantSchedule as ConstantSchedule
+from .schedules import LinearSchedule as LinearSchedule
+from .schedules import RecursiveSchedule as RecursiveSchedule
 from .stoppers import Iterations as Iterations
 from .stoppers import PixelChange as PixelChange
 from .stoppers import Plateau as Plateau

@@ -94,7 +94,7 @@ def gabor_grid(config: Gabor, geometry: Geometry) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def render(
+def render_gabors(
     parameters: Tensor, geometry: Geometry, mean: float, contrast: float, best_effort: bool = True
 ) -> Tensor:
     """Images (n, height, width) of Gabors (n, 7), projected to the given mean and contrast."""
@@ -145,7 +145,7 @@ def best_gabors(
         )
     best = search.refined(models, starts, values, config.refine_steps)
     with torch.no_grad():
-        images = render(best, geometry, mean, contrast).numpy()
+        images = render_gabors(best, geometry, mean, contrast).numpy()
     return [
         GaborFit(
             _canonical(parameters),
@@ -169,7 +169,9 @@ class _Search:
 
     def shown(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Images of Gabors, and whether they have the common mean and contrast."""
-        images = render(parameters, self.geometry, self.mean, self.contrast, best_effort=False)
+        images = render_gabors(
+            parameters, self.geometry, self.mean, self.contrast, best_effort=False
+        )
         mean, contrast = statistics(images.detach())
         off = torch.maximum((mean - self.mean).abs(), (contrast - self.contrast).abs())
         return images, off < _MATCHED

@@ -221,7 +221,7 @@ def most_exciting(
 
 
 @dataclass(frozen=True)
-class OfEach:
+class PopulationMEIs:
     """Stimuli of several neurons, obtained from the same starts.
 
     ``scores`` (neurons, starts), ``images`` (neurons, starts, height, width) and ``objective``
@@ -251,7 +251,7 @@ def most_exciting_of_each(
     exponent: float = 1.0,
     objective: Objective | None = None,
     seed: int | None = None,
-) -> OfEach:
+) -> PopulationMEIs:
     """`most_exciting` for several neurons in one batch.
 
     Parameters
@@ -277,7 +277,7 @@ def most_exciting_of_each(
         seed=seed,
     )
     scores = found.scores.reshape(neurons, -1)
-    return OfEach(
+    return PopulationMEIs(
         scores,
         found.images.reshape(*scores.shape, *found.images.shape[1:]),
         found.trace.objective.reshape(-1, *scores.shape),

@@ -138,7 +138,7 @@ class Suppress(Increase):
 
 
 @dataclass(frozen=True)
-class Each:
+class PerNeuron:
     """Response of a different neuron for every stimulus: ``neurons[i]`` for stimulus i."""
 
     neurons: Sequence[int]
@@ -155,7 +155,7 @@ class Each:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class ContrastiveObjective:
     """One group of neurons against others: the most discriminative stimulus.
 
     ``on / t - log(mean(exp(all / t)))`` for the mean responses of all groups, including *on*
@@ -173,7 +173,7 @@ class Contrast:
     Examples
     --------
     >>> responses = torch.tensor([[4.0, 1.0, 1.0], [1.0, 4.0, 1.0]])
-    >>> one_against_two = Contrast(on=[0], off=[[1], [2]])
+    >>> one_against_two = ContrastiveObjective(on=[0], off=[[1], [2]])
     >>> one_against_two(responses, torch.zeros(2, 6, 8)).round(decimals=2)
     tensor([ 0.8300, -1.0400])
     """

@@ -21,7 +21,7 @@ from meiflow.models.custom import check_mode, check_responses
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import GREY
 from meiflow.models.population import PairedModel
-from meiflow.stimuli.mei import OfEach, agreeing, most_exciting_of_each, noise_starts
+from meiflow.stimuli.mei import PopulationMEIs, agreeing, most_exciting_of_each, noise_starts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -223,21 +223,21 @@ class _Output(nn.Module):
         return True
 
 
-def _ascended(responder: nn.Module, neurons: int, **how: Any) -> OfEach:
+def _ascended(responder: nn.Module, neurons: int, **how: Any) -> PopulationMEIs:
     try:
         return most_exciting_of_each(responder, neurons, **how)
     except ValueError as error:
         raise MeiflowError(f"mei: {error}") from None
 
 
-def _flat(found: OfEach) -> NDArray[np.bool_]:
+def _flat(found: PopulationMEIs) -> NDArray[np.bool_]:
     """Neurons (neurons,) whose response never changed, from no start."""
     return np.asarray((np.ptp(found.objective, axis=0) == 0).all(axis=1))
 
 
 def _meis_of_population(
     population: FittedPopulation,
-    ascend: Callable[[nn.Module, int], OfEach],
+    ascend: Callable[[nn.Module, int], PopulationMEIs],
     starts: int,
     attributes: dict[str, Any],
 ) -> xr.DataArray:
@@ -258,7 +258,7 @@ def _meis_of_population(
 
 
 def _best(
-    found: OfEach, names: list[str], geometry: Geometry, attributes: dict[str, Any]
+    found: PopulationMEIs, names: list[str], geometry: Geometry, attributes: dict[str, Any]
 ) -> xr.DataArray:
     """The best image of each neuron (neuron, y, x), with `_OF_A_NEURON` beside the ids."""
     best = found.scores.argmax(1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from meiflow.images.projection import check_reachable, project
 from meiflow.stimuli.blur import gaussian_blur, low_pass
 from meiflow.stimuli.regularisers import Limits, check_channels
-from meiflow.stimuli.schedules import Schedule, as_schedule
+from meiflow.stimuli.schedules import StepSchedule, as_schedule
 
 
 class Postprocessor(Protocol):
@@ -161,7 +161,7 @@ class SpatialBlur:
     `sigma` is in pixels: a number, a pair (first, last) or a schedule.
     """
 
-    sigma: float | tuple[float, float] | Schedule
+    sigma: float | tuple[float, float] | StepSchedule
 
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         return gaussian_blur(stimuli, as_schedule(self.sigma)(step, steps))

@@ -15,7 +15,7 @@ from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import Clip, MinMax, SpatialBlur
 from meiflow.stimuli.preconditioning import UnitMeanAbs, notebook_gain, walker_gain
 from meiflow.stimuli.regularisers import ContrastPenalty
-from meiflow.stimuli.schedules import Linear, Recursive
+from meiflow.stimuli.schedules import LinearSchedule, RecursiveSchedule
 from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import Ascent
 
@@ -67,7 +67,7 @@ def notebook_mei(
         regularisers=(ContrastPenalty(_mean_std(images), weight=2.0, correction=1),),
         preconditioners=(notebook_gain(geometry.shape),),
         update=Ascent(0.1),
-        postprocessors=(SpatialBlur(Recursive(7.0, 0.001)), MinMax()),
+        postprocessors=(SpatialBlur(RecursiveSchedule(7.0, 0.001)), MinMax()),
         stop=Iterations(steps),
         project_start=False,
         seed=seed,
@@ -153,8 +153,11 @@ def walker_mei(
         _Scaled(model, mean, std),
         start.expand(n, -1, -1),
         preconditioners=(walker_gain(geometry.shape), UnitMeanAbs()),
-        update=Ascent(Linear(3.0 * gain, 0.125 * gain)),
-        postprocessors=(Clip(-mean / std, (1 - mean) / std), SpatialBlur(Linear(1.5, 0.01))),
+        update=Ascent(LinearSchedule(3.0 * gain, 0.125 * gain)),
+        postprocessors=(
+            Clip(-mean / std, (1 - mean) / std),
+            SpatialBlur(LinearSchedule(1.5, 0.01)),
+        ),
         stop=Iterations(steps),
         project_start=False,
         seed=seed,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Schedule(Protocol):
+class StepSchedule(Protocol):
     """Value at each step of an optimisation."""
 
     def __call__(self, step: int, steps: int) -> float:
@@ -15,7 +15,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantSchedule:
     """A constant value."""
 
     value: float
@@ -26,7 +26,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearSchedule:
     """Linear from `first` at the first step to `last` at the last step."""
 
     first: float
@@ -37,7 +37,7 @@ class Linear:
         return self.first + (self.last - self.first) * step / max(steps - 1, 1)
 
 
-class Recursive:
+class RecursiveSchedule:
     """The notebook's recursion ``s <- s + (last - s) i / steps``, i = 1 .. steps.
 
     The notebook's report describes a linear schedule; the recursion decreases much faster (from 7
@@ -59,8 +59,8 @@ class Recursive:
         return value
 
 
-def as_schedule(value: float | tuple[float, float] | Schedule) -> Schedule:
+def as_schedule(value: float | tuple[float, float] | StepSchedule) -> StepSchedule:
     """Convert a number, a pair (first, last) or a schedule to a schedule."""
     if isinstance(value, tuple | list):
-        return Linear(*value)
-    return value if callable(value) else Constant(float(value))
+        return LinearSchedule(*value)
+    return value if callable(value) else ConstantSchedule(float(value))

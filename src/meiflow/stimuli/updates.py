@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from meiflow.stimuli.schedules import Schedule, as_schedule
+from meiflow.stimuli.schedules import StepSchedule, as_schedule
 
 # Maps parameters, gradient (uphill), step and number of steps to new parameters.
 Move = Callable[[Tensor, Tensor, int, int], Tensor]
@@ -31,7 +31,7 @@ class Ascent:
         In the unit of the preconditioner, if one scales the gradient.
     """
 
-    step_size: float | tuple[float, float] | Schedule
+    step_size: float | tuple[float, float] | StepSchedule
 
     def begin(self, parameters: Tensor) -> Move:
         """Start."""
@@ -52,7 +52,7 @@ class TorchOptimiser:
     """
 
     factory: Callable[[list[Tensor]], torch.optim.Optimizer]
-    factor: float | tuple[float, float] | Schedule = 1.0
+    factor: float | tuple[float, float] | StepSchedule = 1.0
 
     def begin(self, parameters: Tensor) -> Move:
         """Start with a copy of the parameters."""

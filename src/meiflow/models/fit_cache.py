@@ -16,7 +16,7 @@ from meiflow.models.documents import read_document, write_document
 from meiflow.models.jobs import Fits, Jobs
 
 
-class Parts:
+class FitCache:
     """A folder of fits, named by a hash of everything they depend on.
 
     Parameters

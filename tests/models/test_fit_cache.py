@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from meiflow.models.fit_cache import FitCache
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
-from meiflow.models.parts import Parts
 
 
 def make_jobs(rng, n=5):
@@ -30,7 +30,7 @@ class Fitter:
 
 
 def run(folder, jobs, fitter, *inputs):
-    parts = Parts(folder, *inputs)
+    parts = FitCache(folder, *inputs)
     return fit_in_chunks(parts.keeping("ln", fitter), jobs, 2, 1, "test")
 
 
@@ -64,5 +64,5 @@ def test_parts_of_other_inputs_or_damaged_ones_do_not_count(tmp_path, rng):
     again = Fitter()
     run(tmp_path, jobs, again, images, "config")
     assert again.calls == 3
-    Parts(tmp_path).clear()
+    FitCache(tmp_path).clear()
     assert not tmp_path.exists()
