@@ -1,6 +1,6 @@
-"""A small benchmark of the whole chain on neurons whose truth is known.
+"""Benchmark of the whole pipeline on neurons with known ground truth.
 
-`design` says what is recorded, `recording` records it, `cell` runs the pipeline on one recording
-and shows what it made to the true neurons, `run` keeps what is done, `table` and `calibrate` say
-what it means, `publish` writes and compares.
+`design` defines the recordings, `recording` simulates them, `cell` runs the pipeline on a recording
+and shows the stimuli to the true neurons, `run` runs and stores the cells, `table` and `calibrate`
+evaluate the results, and `publish` writes and compares them.
 """

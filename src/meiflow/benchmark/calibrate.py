@@ -1,4 +1,4 @@
-"""Choose the trust rule on some recordings and measure it on others."""
+"""Calibrate the trust rule on some sessions and evaluate it on others."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from meiflow.io.files import write_text
 from meiflow.validation.trust import FEATURES, Calibration
 
 LEVEL = 0.8
-# More than the 95 % that are promised: a threshold is too good on what it was chosen on.
+# Above the nominal 95 %, because a threshold is biased on the data on which it was chosen.
 _WANTED = 0.98
 _THRESHOLDS = np.round(np.arange(0.5, 1.0, 0.01), 2)
 
 
 def with_fractions(loop: pd.DataFrame, confidence: pd.DataFrame) -> pd.DataFrame:
-    """Confidence of every neuron beside what its MEI does: 0 for one that nothing drives."""
+    """Confidence and true fraction of every neuron; 0 for untuned neurons."""
     mei = loop[(loop["model"] == MIXTURE) & (loop["stimulus"] == "mei")]
     return confidence.merge(mei[[*KEYS, FRACTION]], on=KEYS).fillna({FRACTION: 0.0})
 
 
 def choose_rule(table: pd.DataFrame, level: float = LEVEL) -> Calibration:
-    """Fit the expected fraction, and trust as many neurons as can be.
+    """Fit the expected fraction, and choose the lowest valid threshold.
 
     The threshold is the lowest at which 98 % of the trusted neurons reach the level and no untuned
-    one is trusted.
+    neuron is trusted.
 
     Parameters
     ----------
     table : DataFrame
-        Of `with_fractions`; split by session into a part to choose on and a part to measure on.
+        Output of `with_fractions`, split by session into a calibration and an evaluation part.
     level : float
-        Fraction of the optimum that makes an MEI right.
+        Fraction of the optimum that an MEI must reach.
 
     Raises
     ------
@@ -68,14 +68,14 @@ def choose_rule(table: pd.DataFrame, level: float = LEVEL) -> Calibration:
     fine = [r.precision >= _WANTED and not r.untuned_trusted for r in on_own]
     if not any(fine):
         raise MeiflowError(
-            f"no threshold gives {_WANTED:.0%} of trusted neurons that reach {level:g} on sessions "
-            f"{', '.join(map(str, CHOOSING))}; nothing can be trusted by this rule"
+            f"at no threshold do {100 * _WANTED:.0f} % of the trusted neurons reach {level:g} in "
+            f"sessions {', '.join(map(str, CHOOSING))}; nothing can be trusted by this rule"
         )
     return measured(rules[fine.index(True)], table[table["session"].isin(MEASURING)])
 
 
 def measured(rule: Calibration, table: pd.DataFrame) -> Calibration:
-    """The same rule with the precision it has in a table."""
+    """The same rule with the precision measured in a table."""
     from dataclasses import replace
 
     from scipy.stats import beta
@@ -84,7 +84,7 @@ def measured(rule: Calibration, table: pd.DataFrame) -> Calibration:
     right = table[FRACTION] >= rule.level
     hits, n = int((right & trusted).sum()), int(trusted.sum())
     untuned = table["kind"] == "untuned"
-    # one neuron's recordings are no independent trials
+    # recordings of the same neuron are not independent
     always = right[trusted].groupby([table["session"], table["neuron_id"]]).all()
     sure, distinct = int(always.sum()), len(always)
     low = float(beta.ppf(0.025, sure, distinct - sure + 1)) if sure else 0.0
@@ -101,5 +101,5 @@ def measured(rule: Calibration, table: pd.DataFrame) -> Calibration:
 
 
 def write_rule(rule: Calibration, path: Path) -> None:
-    """As JSON; that of the package is ``src/meiflow/validation/calibration.json``."""
+    """Write the rule as JSON, as in ``src/meiflow/validation/calibration.json``."""
     write_text(json.dumps(asdict(rule), indent=1) + "\n", path)

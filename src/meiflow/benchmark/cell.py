@@ -1,4 +1,4 @@
-"""One cell of the benchmark: the pipeline on one recording, shown to the true neurons."""
+"""One cell of the benchmark: a recording, the pipeline, and the closed loop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ALONE_RESTARTS = 4
 
 
 def true_optima(session: BenchmarkSession) -> dict[str, float]:
-    """The best drive of every tuned neuron at the common mean and contrast, in Hz."""
+    """Maximal drive in Hz of every tuned neuron at the common mean and contrast."""
     config = session.config({})
     geometry = config.image.geometry
     info = StackInfo.of(session.blocks[0], np.arange(len(session.blocks[0])), geometry)
@@ -58,25 +58,25 @@ def true_optima(session: BenchmarkSession) -> dict[str, float]:
 def run_cell(
     cell: Cell, session: BenchmarkSession, optima: dict[str, float], threads: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Record, run the pipeline on every neuron, and show what it made to the truth.
+    """Record, run the pipeline on every neuron, and show the stimuli to the true neurons.
 
     Parameters
     ----------
     cell : Cell
     session : BenchmarkSession
-        That of the cell.
+        Session of the cell.
     optima : dict of str to float
-        Of `true_optima`.
+        Output of `true_optima`.
     threads : int
-        The result does not depend on it.
+        Number of threads; the result does not depend on it.
 
     Returns
     -------
     loop : DataFrame
         One row per neuron, model and stimulus: neuron_id, kind, model, stimulus, true_drive (Hz),
-        fraction_of_optimum (NaN of untuned neurons and where contrast cannot be matched).
+        fraction_of_optimum (NaN for untuned neurons and if the contrast cannot be matched).
     confidence : DataFrame
-        One row per neuron: what the pipeline knows of its own models.
+        One row per neuron with the confidence of the pipeline in its models.
     """
     with tempfile.TemporaryDirectory(prefix="meiflow_") as temporary:
         results = Layout(temporary)
@@ -118,7 +118,7 @@ def run_cell(
 
 
 def _model_everyone(results: Layout) -> list[str]:
-    """Let every neuron go on, whatever the selection says of it."""
+    """Select every neuron, regardless of the selection."""
     judged = read_csv(results.selection)
     write_csv(judged.assign(selected=True, status="modelled"), results.fitted_neurons)
     return [str(neuron) for neuron in judged["neuron_id"]]
@@ -127,7 +127,7 @@ def _model_everyone(results: Layout) -> list[str]:
 def _make(
     config: Config, results: Layout, has: SessionHas, neurons: list[str], threads: int
 ) -> None:
-    """Every stimulus of every neuron, by the workflow's own stages."""
+    """Make all stimuli of all neurons with the stages of the workflow."""
     search_gabors(config, results, threads)
     for name in track(neurons, "stimuli", len(neurons)):
         make_stimuli(config, results, has, name)
@@ -138,7 +138,7 @@ def _make(
 def _meis_of_members(
     config: Config, results: Layout, neurons: list[str], mean: float, contrast: float
 ) -> dict[str, list[tuple[str, Stimulus]]]:
-    """MEIs of every member of the mixture alone."""
+    """MEIs of every base model alone."""
     mei, geometry = config.mei, config.image.geometry
     exponent = mei.smoothing_exponent
     noise = noise_starts(_ALONE_RESTARTS, geometry, exponent, mean, contrast, config.seed)

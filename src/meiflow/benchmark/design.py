@@ -1,4 +1,4 @@
-"""What the benchmark records: neurons, images, repeats and noise."""
+"""Design of the benchmark: neurons, images, repeats and noise."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from meiflow.simulation.truth import CENTRED_KINDS, CONTEXT_KINDS, SHAPE_KINDS
 
-VERSION = 1  # of the recordings: another one has other numbers
-# One neuron of each kind per session, and some that are not tuned at all.
+VERSION = 1  # of the recordings, which change between versions
+# One neuron of each kind per session, and some untuned ones.
 GABOR_LIKE = ("simple", "complex")
 CONTRAST_GAIN = ("simple_normalised", "complex_normalised")
 BREAKING = (*CONTRAST_GAIN, *CENTRED_KINDS, *SHAPE_KINDS, *CONTEXT_KINDS)
 TUNED = (*GABOR_LIKE, *BREAKING)
 UNTUNED = 4
-MOST_IMAGES, MOST_REPEATS = 2000, 50  # that a session has
+MOST_IMAGES, MOST_REPEATS = 2000, 50  # size of a session
 USUAL_NOISE = 0.2
 MAIN = (118, 50)  # images x repeats of an Allen session
-# The trust rule was chosen on the first sessions; on the others it is measured.
+# The trust rule is calibrated on the first sessions and evaluated on the others.
 CHOOSING = (0, 1, 2, 3)
 MEASURING = (4, 5, 6)
 _BOTH = (CHOOSING[0], MEASURING[0])
@@ -34,11 +34,11 @@ class Cell:
     session : int
         Seed of neurons, images and spikes.
     images : int
-        How many of the session's images were shown.
+        Number of images shown.
     repeats : int
-        Of each image.
+        Number of repeats of each image.
     noise : float
-        Standard deviation of the log gain that all neurons share, on top of Poisson noise.
+        Standard deviation of the log gain shared by all neurons, in addition to Poisson noise.
     """
 
     session: int
@@ -48,12 +48,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Names its file."""
+        """Name of the cell and of its files."""
         return f"session{self.session:02d}_{self.images}x{self.repeats}_gain{self.noise:g}"
 
 
 def full_design() -> list[Cell]:
-    """Every cell of the benchmark, in the order in which they are run: the cheap ones first."""
+    """All cells of the benchmark in the order in which they are run, cheap ones first."""
     main = [Cell(s, *MAIN) for s in (*CHOOSING, *MEASURING)]
     noisy = [Cell(s, *MAIN, noise) for s in _BOTH for noise in _NOISE]
     less = [Cell(s, *size) for s in _BOTH for size in _LESS]
@@ -61,5 +61,5 @@ def full_design() -> list[Cell]:
 
 
 def quick_design() -> list[Cell]:
-    """What ``meiflow validate --quick`` runs: a part of the full benchmark."""
+    """The cells of ``meiflow validate --quick``, a part of the full benchmark."""
     return [Cell(0, *MAIN)]

@@ -1,4 +1,4 @@
-"""The benchmark as a whole: run, tables, figures, and the comparison with what is published."""
+"""Run the whole benchmark, write tables and figures, and compare with published results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SAME = [*tables.KEYS, "model", "stimulus"]
 
 
 def published(name: str) -> pd.DataFrame:
-    """A table of all cells that comes with this version.
+    """Published table of all cells, included in this version.
 
     Parameters
     ----------
@@ -44,17 +44,17 @@ def compare_with_published(loop: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     loop : DataFrame
-        Of some cells.
+        Results of some cells.
 
     Returns
     -------
     DataFrame
-        Empty if all agree; else with both values.
+        Rows with both values; empty if all agree.
 
     Raises
     ------
     MeiflowError
-        If a cell was never published.
+        If a cell is not among the published ones.
     """
     tuned = loop[loop[tables.FRACTION].notna()]
     both = tuned.merge(
@@ -63,15 +63,15 @@ def compare_with_published(loop: pd.DataFrame) -> pd.DataFrame:
     if (both["_merge"] != "both").any():
         raise MeiflowError(
             "the published benchmark lacks "
-            f"{int((both['_merge'] != 'both').sum())} of the rows just made; this version changed "
-            "the design without running it anew"
+            f"{int((both['_merge'] != 'both').sum())} of the new rows; the design was changed in "
+            "this version without rerunning the benchmark"
         )
     names = [tables.FRACTION, f"{tables.FRACTION}_published"]
     return both.loc[both[names[0]].sub(both[names[1]]).abs() > TOLERANCE, [*_SAME, *names]]
 
 
 def _as_printed(table: pd.DataFrame) -> pd.DataFrame:
-    """Fractions as text with the digits that are printed."""
+    """Fractions as text with the printed number of digits."""
     fractions = table.select_dtypes("float")
     text = {name: [f"{v:.{DIGITS}f}" for v in fractions[name]] for name in fractions}
     return table.assign(**text).replace("nan", "")
@@ -107,14 +107,14 @@ def run_quick(folder: Path, threads: int) -> None:
 
 
 def run_full(folder: Path, threads: int) -> None:
-    """Run every cell, choose and measure the trust rule, and write tables and figures."""
+    """Run all cells, calibrate and evaluate the trust rule, write tables and figures."""
     cells = full_design()
     run_cells(cells, folder, threads)
     publish(cells, folder)
 
 
 def publish(cells: list[Cell], folder: Path) -> Calibration:
-    """Write what is published of finished cells; the trust rule is chosen and measured here."""
+    """Write the published files of finished cells, and calibrate and evaluate the trust rule."""
     from meiflow.figures.benchmark import (
         fraction_against_data,
         fractions_by_kind,
@@ -156,6 +156,6 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
     save_both(trust_calibration(measured_on, rule.level), folder, "calibration")
     print(
         f"\nTrust: expected fraction at least {rule.expected_min:g}. {rule.source}\n"
-        f"The rule that comes with this version: {calibration()}"
+        f"Rule included in this version: {calibration()}"
     )
     return rule

@@ -1,4 +1,4 @@
-"""The benchmark's recordings: the same neurons, images and trials, fewer or more of them."""
+"""Recordings of the benchmark: nested subsets of the same neurons, images and trials."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MEAN_RATE_HZ = 4.0
 
 @dataclass(frozen=True)
 class BenchmarkSession:
-    """Neurons and images of one seed, from which every cell of that session is recorded.
+    """Neurons and images of a seed, from which all cells of the session are recorded.
 
-    A recording of fewer images or repeats is a part of one with more: the same trials with the
-    same spikes. Trials of the first 118 images come in random order, so that slow gain falls on all
-    alike; those of further images come after them, in random order, too.
+    A recording with fewer images or repeats is a subset of a larger one: the same trials with the
+    same spikes. Trials of the first 118 images are in random order, so that slow gain affects all
+    of them equally; those of additional images follow, also in random order.
     """
 
     seed: int
@@ -42,19 +42,19 @@ class BenchmarkSession:
         return np.random.default_rng([20_261, self.seed, *keys])
 
     def frames(self, first: int, last: int) -> NDArray[np.float32]:
-        """Images (last - first, height, width) on the display, luminance in [0, 1]."""
+        """Images (last - first, height, width) on the display, with luminance in [0, 1]."""
         numbers = track(range(first, last), "drawing images", last - first)
         drawn = [dead_leaves(DISPLAY.shape, self._rng(0, i)) for i in numbers]
         return (np.stack(drawn) / 255).astype(np.float32)
 
     @cached_property
     def blocks(self) -> list[NDArray[np.float32]]:
-        """The images of the two blocks; the second is drawn when it is first asked for."""
+        """Images of the two blocks; the second block is drawn only when needed."""
         return [self.frames(0, _FIRST_BLOCK)]
 
     @cached_property
     def neurons(self) -> pd.DataFrame:
-        """Truth, one row per neuron; the index names it."""
+        """Ground truth, one row per neuron, indexed by name."""
         names = [*TUNED, *(f"untuned_{i + 1}" for i in range(UNTUNED))]
         kinds = [*TUNED, *["untuned"] * UNTUNED]
         rng = self._rng(1)
@@ -64,13 +64,13 @@ class BenchmarkSession:
         return truth.set_axis(pd.Index(names, name="neuron_id"), axis=0)
 
     def _counts(self, rates: NDArray, noise: float, key: int) -> NDArray[np.int64]:
-        """Poisson counts of consecutive trials, at rates (trials, neurons) times gain."""
+        """Poisson counts of consecutive trials with rates (trials, neurons) times gain."""
         rng = self._rng(2, key)
         times, speed = running_speed(len(rates) * _WINDOW_S + 1, rng)
         log = shared_gain(times, speed, noise, rng)
         coupling = rng.uniform(0.5, 1.5, rates.shape[1])
         each = np.interp(_WINDOW_S * np.arange(len(rates)), times, log)[:, None] * coupling
-        # as in the simulated session: the gain is one on average
+        # as in the simulated session, the gain is one on average
         gain = np.exp(each - (coupling * noise) ** 2 / 2)
         return rng.poisson(rates * gain * _WINDOW_S)
 
@@ -88,7 +88,7 @@ class BenchmarkSession:
         for block, start in enumerate(starts):
             rates = image_rates(self.neurons, self.blocks[block])
             ids = start + np.arange(len(rates)) - 1
-            if block:  # the blank belongs to the first
+            if block:  # the blank belongs to the first block
                 rates, ids = rates[1:], ids[1:]
             order = self._rng(1, block).permutation(len(ids) * MOST_REPEATS)
             which, repeat = np.divmod(order, MOST_REPEATS)
@@ -121,15 +121,15 @@ class BenchmarkSession:
         )
 
     def config(self, session: dict[str, str]) -> Config:
-        """The default configuration, but for where the session lies, its seed and mean luminance.
+        """The default configuration, except for the session, its seed and the mean luminance.
 
-        The mean is that of the first images, so that all cells share one optimum.
+        The mean is that of the first images, so that all cells share the same optimum.
         """
         mean = round(float(self.blocks[0].mean()), 3)
         return parse_config({"session": session, "mei": {"mean": mean}, "seed": self.seed})
 
     def record(self, cell: Cell, folder: Path) -> tuple[Config, Path]:
-        """Write the recording of a cell as tables of one's own; configuration and image stack."""
+        """Write the recording of a cell as tables; return configuration and image stack."""
         stack = folder / "frames.npy"
         write_array(self.images(cell.images), stack)
         write_csv(self.trials(cell), folder / "trials.csv")

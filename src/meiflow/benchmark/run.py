@@ -1,4 +1,4 @@
-"""Run cells of the benchmark; what is done is kept, so that a killed run goes on."""
+"""Run cells of the benchmark and store them, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ PARTS = ("loop", "confidence")
 
 
 def cell_file(folder: Path, part: str, cell: Cell) -> Path:
-    """Where a part of a cell's results lies."""
+    """Path of a part of a cell's results."""
     return folder / "cells" / f"{cell.name}_{part}.csv"
 
 
 def is_done(folder: Path, cell: Cell) -> bool:
-    """Whether all parts of a cell are there."""
+    """Whether all parts of a cell exist."""
     return all(cell_file(folder, part, cell).exists() for part in PARTS)
 
 
 def listed(folder: Path, quick: bool) -> str:
-    """One line per cell: its name, and whether it is done."""
+    """One line per cell with its name and status."""
     cells = quick_design() if quick else full_design()
     return "\n".join(f"{c.name}  {'done' if is_done(folder, c) else 'to do'}" for c in cells)
 
 
 def _check_version(folder: Path) -> None:
-    """Refuse a folder with cells of another version; mark a new one with this."""
+    """Reject a folder with cells of another version; mark a new one with this version."""
     own = f"meiflow {__version__}, benchmark {VERSION}\n"
     path = folder / "cells" / "version.txt"
     if not path.exists():
         write_text(own, path)
     elif (found := path.read_text(encoding="utf-8")) != own:
         raise MeiflowError(
-            f"{path.parent}: made by {found.strip()}, this is {own.strip()}; give another --output"
+            f"{path.parent}: made by {found.strip()}, but this is {own.strip()}; use another "
+            "--output"
         )
 
 
 def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
-    """Run those cells that are not done; each leaves two files in the folder ``cells``.
+    """Run the cells that are not done; each writes two files to the folder ``cells``.
 
     Raises
     ------
     MeiflowError
-        If the folder holds cells of another version.
+        If the folder contains cells of another version.
     """
     from meiflow.benchmark.cell import run_cell, true_optima
 
@@ -74,7 +75,7 @@ def run_cells(cells: Sequence[Cell], folder: Path, threads: int) -> None:
 
 
 def read_cells(cells: Sequence[Cell], folder: Path, part: str) -> pd.DataFrame:
-    """One part of all cells as one table; session, images, repeats and noise come first."""
+    """A part of all cells as one table, beginning with session, images, repeats and noise."""
     tables = []
     for cell in cells:
         table = read_csv(cell_file(folder, part, cell), ("neuron_id",))

@@ -1,4 +1,4 @@
-"""The benchmark's tables: fractions of the true optimum by kind, data, noise and model."""
+"""Tables of the benchmark: fractions of the true optimum by kind, data, noise and model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WHOLE = ("Gabor-like", ALL_BREAKING)
 
 
 def _groups(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows of each group of kinds, and of all groups but the Gabors' together."""
+    """Rows of each group of kinds, and of all groups except Gabor-like together."""
     wanted = GROUPS | {ALL_BREAKING: BREAKING}
     return {name: table[table["kind"].isin(kinds)] for name, kinds in wanted.items()}
 
@@ -48,7 +48,7 @@ def at_main(table: pd.DataFrame) -> pd.DataFrame:
 def by_stimulus(loop: pd.DataFrame) -> pd.DataFrame:
     """Mean fraction of the optimum: groups and kinds in rows, stimuli in columns.
 
-    The column ``neurons`` counts them, ``mei_lowest`` is the lowest of their MEIs.
+    The column ``neurons`` is their number, ``mei_lowest`` the lowest fraction of their MEIs.
     """
     own = loop[loop["model"] == MIXTURE]
     kinds = {kind: own[own["kind"] == kind] for kinds in GROUPS.values() for kind in kinds}
@@ -63,19 +63,20 @@ def by_stimulus(loop: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_data(judged: pd.DataFrame) -> pd.DataFrame:
-    """How the MEI fares against images, repeats and noise, one row per cell of the design.
+    """Performance of the MEI by images, repeats and noise, one row per cell of the design.
 
     Parameters
     ----------
     judged : DataFrame
-        One row per neuron and cell: kind, selected, trusted, right, fraction_of_optimum of its MEI.
+        One row per neuron and cell: kind, selected, trusted, right, fraction_of_optimum of the MEI.
 
     Returns
     -------
     DataFrame
-        ``gabor_like``, ``breaking``: mean fractions; ``selected``, ``trusted``: shares of the tuned
-        neurons; ``trusted_fraction``, ``trusted_right``: mean fraction of the trusted ones, and
-        share of them that reach the level; ``untuned_trusted``: how many untuned ones are.
+        ``gabor_like``, ``breaking``: mean fractions; ``selected``, ``trusted``: fractions of the
+        tuned neurons; ``trusted_fraction``, ``trusted_right``: mean fraction of the trusted ones,
+        and fraction of them that reach the level; ``untuned_trusted``: number of untuned neurons
+        that are trusted.
     """
     rows = []
     for (noise, images, repeats), part in judged.groupby(["noise", "images", "repeats"]):
@@ -103,7 +104,7 @@ def by_data(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def trust_by_kind(judged: pd.DataFrame) -> pd.DataFrame:
-    """How many neurons of each kind are trusted, and how many are right; untuned ones, too."""
+    """Numbers of trusted neurons and of right MEIs by kind, including untuned neurons."""
     kinds = judged.assign(both=judged["trusted"] & judged["right"]).groupby("kind", sort=False)
     return kinds.agg(
         neurons=("right", "size"),
@@ -115,7 +116,7 @@ def trust_by_kind(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_model(loop: pd.DataFrame) -> pd.DataFrame:
-    """Mean fraction that the MEI of each model reaches: groups in rows, models in columns."""
+    """Mean fraction reached by the MEI of each model: groups in rows, models in columns."""
     mei = loop[loop["stimulus"] == "mei"]
     rows = {
         name: part.groupby("model", sort=False)[FRACTION].mean()
@@ -126,19 +127,19 @@ def by_model(loop: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_confidence(judged: pd.DataFrame) -> pd.DataFrame:
-    """Does the confidence foretell the closed loop? Neurons in bins of what was expected.
+    """True against expected fraction, for neurons in bins of the expected fraction.
 
     Parameters
     ----------
     judged : DataFrame
-        One row per neuron and cell: expected_fraction, fraction_of_optimum (0 of untuned neurons),
+        One row per neuron and cell: expected_fraction, fraction_of_optimum (0 if untuned),
         right, kind.
 
     Returns
     -------
     DataFrame
-        One row per bin: neurons, untuned ones among them, mean expected and true fraction, and the
-        share of neurons that reach the level.
+        One row per bin: number of neurons, number of untuned ones, mean expected and true fraction,
+        and the fraction of neurons that reach the level.
     """
     edges = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0]
     names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
@@ -157,8 +158,8 @@ def by_confidence(judged: pd.DataFrame) -> pd.DataFrame:
 def foretelling(judged: pd.DataFrame, features: tuple[str, ...]) -> pd.DataFrame:
     """Spearman correlation of each feature with the true fraction, over tuned neurons.
 
-    The column ``area`` is the area under the ROC curve for telling neurons that reach the level
-    from those that do not, untuned ones included; 0.5 is chance.
+    The column ``area`` is the area under the ROC curve for separating neurons that reach the level
+    from those that do not, including untuned ones; 0.5 is chance.
     """
     from sklearn.metrics import roc_auc_score
 

@@ -1,4 +1,4 @@
-"""Metrics of stimuli: every image measured in the same way."""
+"""Metrics of stimuli, computed in the same way for every image."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from meiflow.images.spectrum import (
 def image_metrics(
     image: NDArray, geometry: Geometry, threshold: float, mask: NDArray[np.bool_] | None = None
 ) -> dict[str, float]:
-    """Metrics of one image alone; see the columns of comparison.csv in the documentation.
+    """Metrics of a single image; see the columns of comparison.csv in the documentation.
 
     Parameters
     ----------
     image : ndarray, shape (height, width)
     geometry : Geometry
     threshold : float
-        Of the automatic mask, in standard deviations.
+        Threshold of the automatic mask in standard deviations.
     mask : ndarray of bool, shape (height, width), optional
-        In which to measure instead of the automatic one.
+        Mask to use instead of the automatic one.
     """
     mask = pattern_mask(image, threshold) if mask is None else mask
     spectrum = power_spectrum(image, geometry)
@@ -69,7 +69,7 @@ def image_metrics(
 def shape_metrics(
     image: NDArray, spectrum: Spectrum, mei: NDArray, geometry: Geometry
 ) -> dict[str, float]:
-    """Bandwidths, the place at which an image is most like the MEI, and its Gabor."""
+    """Bandwidths, the shift of highest similarity to the MEI, and the fitted Gabor."""
     shift = best_shift(image, mei, geometry)
     gabor = fit_gabor(image, geometry)
     return {
@@ -91,7 +91,7 @@ def shape_metrics(
 
 @dataclass(frozen=True)
 class Masks:
-    """Of one image: the tight mask, the response it holds, and the one that is measured in."""
+    """Masks of an image: tight mask, response it retains, and mask used for the metrics."""
 
     tight: NDArray[np.bool_]
     held: float
@@ -104,7 +104,7 @@ def image_masks(
     config: Comparison,
     respond: Callable[[NDArray], NDArray],
 ) -> Masks:
-    """The masks of an image (height, width), `respond` as in `tight_mask`."""
+    """Compute the masks of an image (height, width); `respond` as in `tight_mask`."""
     auto = pattern_mask(image, config.mask_threshold)
     tight, held = tight_mask(image, auto, respond, config.tight_fraction)
     measured = {"auto": auto, "tight": tight}.get(config.mask)
@@ -128,7 +128,7 @@ def spectra_table(spectra: dict[str, Spectrum]) -> pd.DataFrame:
 
 
 def mei_ratio(responses: NDArray, folds: NDArray) -> dict[str, float]:
-    """The response to the MEI over that to another stimulus."""
+    """Response to the MEI divided by that to another stimulus."""
     names = ("mei_ratio", "mei_ratio_low", "mei_ratio_high")
     return dict(
         zip(names, ratio_interval(float(responses[0]), float(responses[1]), folds), strict=True)

@@ -1,4 +1,4 @@
-"""How sure a model is: intervals from the models of the cross-validation folds."""
+"""Uncertainty of a model: intervals from the fold models."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ def ratio_interval(
 ) -> tuple[float, float, float]:
     """Ratio of two responses with its delete-a-group jackknife interval.
 
-    The models of the folds each lack one group of images; the spread of what they say, scaled to
-    that of independent sets of images, is the standard error of the logarithm of the ratio.
+    Each fold model was fitted without one group of images; the spread of the logarithm of the ratio
+    over fold models, scaled to that of independent sets of images, is its standard error.
 
     Parameters
     ----------
     numerator, denominator : float
-        Responses of the model of all images.
+        Responses of the model fitted to all images.
     folds : ndarray, shape (folds, 2)
-        The same two responses by the model of each fold.
+        The same two responses of each fold model.
     level : float
-        Of the interval; Student's t with ``folds - 1`` degrees of freedom.
+        Level of the interval; Student's t with ``folds - 1`` degrees of freedom.
 
     Returns
     -------
     ratio, low, high : float
-        The interval is NaN with fewer than two folds; all are NaN unless all responses are
-        positive.
+        The interval is NaN with fewer than two folds; all are NaN if any response is not positive.
 
     References
     ----------

@@ -1,8 +1,8 @@
-"""The notebook's Gabor and its image metrics, faults included.
+"""The notebook's Gabor and image metrics, including their faults.
 
-They are here to be compared with. Every fault is a field of `GaborRecipe` or an argument, so that
-it can be switched off alone; docs/notebook.md says what each does to the numbers. Pixels are
-counted from the upper left corner; nothing here knows degrees, as the notebook did not.
+They are intended only for comparison. Every fault is a field of `GaborRecipe` or an argument, so
+that it can be switched off separately; docs/notebook.md describes the effect of each. Pixels are
+counted from the upper left corner; as in the notebook, degrees are not used.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ _TRIAL_COLUMNS = ("trial_id", "condition_id", "orientation")
 
 @dataclass(frozen=True)
 class GaborRecipe:
-    """How the notebook chose and drew its Gabor; the defaults are its own.
+    """How the notebook chose and drew its Gabor; the defaults are those of the notebook.
 
     Parameters
     ----------
     best : {'trials', 'conditions'}
-        The single trials with most spikes, or the conditions with the highest mean count.
+        The single trials with the most spikes, or the conditions with the highest mean count.
     rows : {'after', 'own'}
-        Trial ids were taken for row numbers, so that the row *after* each was read.
+        Trial ids were used as row numbers, so that the row *after* each was read.
     number : int
-        Gabors that are averaged.
+        Number of Gabors that are averaged.
     wavelength_px : float
-        The Gabors of the session have 12.5 degrees: 9.9 pixels of the default grid.
+        The wavelength in the session is 12.5 degrees: 9.9 pixels of the default grid.
     phase_deg : float
-        PsychoPy's phase, in cycles, read as degrees.
+        PsychoPy's phase, which is in cycles, interpreted as degrees.
     sigma_px : float
-        Of the window.
+        Sigma of the window.
     axis : {'rows', 'columns'}
-        What the modulation of orientation 0 runs along: down the rows as in the notebook, or along
-        the columns as on the screen.
+        Direction of modulation at orientation 0: along the rows as in the notebook, or along the
+        columns as on the screen.
     stretch : bool
-        Whether the mean Gabor is stretched to [0, 1]; its grey is then wherever it falls.
+        Whether the mean Gabor is rescaled to [0, 1]; its grey level is then arbitrary.
     """
 
     best: Literal["trials", "conditions"] = "trials"
@@ -61,16 +61,16 @@ NOTEBOOK = GaborRecipe()
 
 @dataclass(frozen=True)
 class MeanGabor:
-    """A mean of Gabors, and what it was drawn from.
+    """A mean of Gabors, and the trials from which it was computed.
 
     Parameters
     ----------
     image : ndarray of float32, shape (height, width)
-        In [0, 1], or about zero if it was not stretched.
+        In [0, 1], or centred on zero if it was not rescaled.
     trial_ids : tuple
-        Of the best trials, the best first (of a condition: its first trial).
+        Ids of the best trials, best first (for conditions, their first trials).
     orientations : tuple of float
-        Degrees; of the rows that were read.
+        Orientations in degrees of the rows that were read.
     """
 
     image: NDArray[np.float32]
@@ -81,17 +81,17 @@ class MeanGabor:
 def draw_gabor(
     shape: tuple[int, int], orientation: float, recipe: GaborRecipe = NOTEBOOK
 ) -> NDArray[np.float32]:
-    """One centred Gabor about zero, drawn as the notebook did.
+    """A centred, zero-mean Gabor, drawn as in the notebook.
 
-    A sine on a canvas that is larger by the longer side all around, turned by
-    `scipy.ndimage.rotate`, times a Gaussian window, cut to `shape`.
+    A sine on a canvas enlarged by the longer side on all sides is rotated by
+    `scipy.ndimage.rotate`, multiplied by a Gaussian window and cropped to `shape`.
 
     Parameters
     ----------
     shape : (height, width)
-        Pixels.
+        Size in pixels.
     orientation : float
-        Degrees, counter-clockwise.
+        Orientation in degrees, counter-clockwise.
     """
     from scipy.ndimage import rotate
     from scipy.signal.windows import gaussian
@@ -108,9 +108,9 @@ def draw_gabor(
 
 
 def best_rows(trials: pd.DataFrame, neuron: str, recipe: GaborRecipe = NOTEBOOK) -> NDArray:
-    """Row numbers, from 0, of the trials that a neuron responded to most; the best first.
+    """Row numbers, from 0, of the trials with the strongest responses; best first.
 
-    Ties go to the earlier trial; of a condition it is the first trial.
+    In ties the earlier trial comes first; for conditions, the first trial is given.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def best_rows(trials: pd.DataFrame, neuron: str, recipe: GaborRecipe = NOTEBOOK)
     if missing:
         raise MeiflowError(
             f"gabor_trials.csv: no column {missing[0]}{closest(missing[0], list(trials.columns))}; "
-            "make the tables again"
+            "rebuild the tables"
         )
     counts = trials[neuron].to_numpy(float)
     if recipe.best == "trials":
@@ -132,8 +132,8 @@ def best_rows(trials: pd.DataFrame, neuron: str, recipe: GaborRecipe = NOTEBOOK)
         rows = first[np.lexsort((first, -means))]
     if len(rows) < recipe.number:
         raise MeiflowError(
-            f"gabor_trials.csv: {len(rows)} Gabor {recipe.best}, but the notebook averages "
-            f"{recipe.number}; leave comparison.notebook out for this session"
+            f"gabor_trials.csv: only {len(rows)} Gabor {recipe.best}, but the notebook averages "
+            f"{recipe.number}; do not set comparison.notebook for this session"
         )
     return rows[: recipe.number]
 
@@ -141,7 +141,7 @@ def best_rows(trials: pd.DataFrame, neuron: str, recipe: GaborRecipe = NOTEBOOK)
 def mean_gabor(
     trials: pd.DataFrame, neuron: str, shape: tuple[int, int], recipe: GaborRecipe = NOTEBOOK
 ) -> MeanGabor:
-    """The Gabor that the notebook showed as a neuron's most exciting one.
+    """The Gabor that the notebook presented as the most exciting one.
 
     Parameters
     ----------
@@ -151,12 +151,12 @@ def mean_gabor(
     neuron : str
     shape : (height, width)
     recipe : GaborRecipe
-        The notebook's own by default.
+        By default that of the notebook.
 
     Notes
     -----
-    After the last presentation there is no row; there the notebook would have failed, and this
-    function reads the last one.
+    There is no row after the last presentation; the notebook would have failed there, but this
+    function reads the last row.
 
     Raises
     ------
@@ -177,9 +177,9 @@ def mean_gabor(
 def notebook_disc(
     shape: tuple[int, int], radius: float = RADIUS_PX, centre: tuple[float, float] | None = None
 ) -> NDArray[np.bool_]:
-    """Pixels within `radius` of `centre` (column, row); of (width // 2, height // 2) if None.
+    """Pixels within `radius` of `centre` (column, row), by default (width // 2, height // 2).
 
-    The notebook set both by hand. (48, 30) of 60 x 96 is half a pixel beside the image's centre.
+    The notebook set both by hand. (48, 30) in 60 x 96 is half a pixel off the image centre.
     """
     column, row = (shape[1] // 2, shape[0] // 2) if centre is None else centre
     y, x = np.ogrid[: shape[0], : shape[1]]
@@ -190,7 +190,7 @@ def disc_luminance(
     image: NDArray, radius: float = RADIUS_PX, centre: tuple[float, float] | None = None,
     by_circle: bool = True,
 ) -> float:  # fmt: skip
-    """Sum of luminance in the disc over the circle's area, or over the disc's own pixels."""
+    """Sum of luminance in the disc divided by the circle's area, or by the number of pixels."""
     mask = notebook_disc(image.shape, radius, centre)
     area = np.pi * radius**2 if by_circle else mask.sum()
     return float(image[mask].sum(dtype=float) / area)
@@ -199,26 +199,26 @@ def disc_luminance(
 def axial_symmetry(
     image: NDArray, order: int, keep_mean: bool = True, seam: bool = True, index_angles: bool = True
 ) -> float:
-    """Symmetry index ``|sum P e^{2 i order theta}| / sum P`` as the notebook had it.
+    """Symmetry index ``|sum P e^{2 i order theta}| / sum P`` as in the notebook.
 
-    P is the mean power of directions in bins of pi/16 over the whole turn, in cycles per image.
+    P is the mean power by direction in bins of pi/16 over a full turn, in cycles per image.
 
     Parameters
     ----------
     image : ndarray, shape (height, width)
     order : int
     keep_mean : bool
-        Leave the mean luminance in the spectrum. It lies at direction 0 and outweighs the rest.
+        Keep the mean luminance in the spectrum, where it has direction 0 and outweighs the rest.
     seam : bool
-        Direction pi, which is that of 0, has a bin of its own: the 33rd, one row of cells.
+        Use a separate 33rd bin, with one row of cells, for direction pi, which is equal to 0.
     index_angles : bool
-        Angles are the numbers of the bins, from 0, instead of their centres. That turns the sum
-        and leaves its length as it is.
+        Use the bin numbers, from 0, as angles instead of the bin centres. This rotates the sum
+        without changing its length.
 
     Returns
     -------
     float
-        In [0, 1]; NaN for a uniform image without its mean.
+        Index in [0, 1]; NaN for a uniform image without its mean.
     """
     image = np.asarray(image, dtype=float)
     if not keep_mean:
@@ -245,14 +245,14 @@ def axial_symmetry(
 def notebook_metrics(
     image: NDArray, radius: float = RADIUS_PX, centre: tuple[float, float] | None = None
 ) -> dict[str, float]:
-    """All metrics of one image as the notebook took them.
+    """All metrics of an image, computed as in the notebook.
 
     Parameters
     ----------
     image : ndarray, shape (height, width)
         Luminance in [0, 1].
     radius, centre : float, (column, row)
-        Of the disc, pixels.
+        Radius and centre of the disc in pixels.
 
     Returns
     -------

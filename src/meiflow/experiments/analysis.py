@@ -1,7 +1,7 @@
-"""Numbers that describe tuning curves, each by a published definition.
+"""Measures of tuning curves by published definitions.
 
-Responses are those less the response to grey, unless it says otherwise: a spike that falls without
-a stimulus is not driven by it. What lies below grey counts as no drive (zero).
+Unless stated otherwise, the response to grey is subtracted from responses, because spikes that
+occur without a stimulus are not driven by it. Responses below grey count as no drive (zero).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 NAN = float("nan")
 _FINE = 2000
-_TINY = 1e-6  # what single precision leaves of nothing
-_NEAR = 0.95  # of the peak: where a size tuning curve counts as having arrived
-_SIMPLE = 1.0  # F1 / F0 above it: simple
+_TINY = 1e-6  # zero, up to rounding in single precision
+_NEAR = 0.95  # fraction of the peak at which a size tuning curve has saturated
+_SIMPLE = 1.0  # cells with a larger F1 / F0 are simple
 _LOWEST_C50, _HIGHEST_C50 = 1e-3, 10.0
 _EXPONENTS = (0.1, 10.0)
 
@@ -28,14 +28,14 @@ def _same_length(axis: ArrayLike, response: ArrayLike, least: int) -> None:
     x, r = np.asarray(axis), np.asarray(response)
     if x.ndim != 1 or x.shape != r.shape or len(x) < least:
         raise ValueError(
-            f"an axis of shape {x.shape} and responses of {r.shape}; two of the same length, at "
-            f"least {least}, are needed"
+            f"an axis of shape {x.shape} and responses of shape {r.shape}; expected the same "
+            f"length, at least {least}"
         )
 
 
 @dataclass(frozen=True)
 class OrientationTuning:
-    """`preferred_deg` in [0, 180), `osi` 0 to 1, `halfwidth_deg` (NaN: never half the peak)."""
+    """`preferred_deg` in [0, 180), `osi` 0 to 1, `halfwidth_deg` (NaN if never at half peak)."""
 
     preferred_deg: float
     osi: float
@@ -48,15 +48,15 @@ def orientation_tuning(orientation_deg: ArrayLike, response: ArrayLike) -> Orien
     Parameters
     ----------
     orientation_deg, response : array_like, shape (n,)
-        Evenly spaced over half a turn.
+        Orientations evenly spaced over half a turn, and responses.
 
     Returns
     -------
     OrientationTuning
-        With ``R = sum(r exp(2 i theta)) / sum(r)``: the preferred orientation is half the angle
-        of R, ``osi = |R|`` is one minus the circular variance (Ringach et al. 2002). The
-        half-width is half the width at half height of the curve, by periodic cubic
-        interpolation. All NaN without drive.
+        With ``R = sum(r exp(2 i theta)) / sum(r)``, the preferred orientation is half the angle
+        of R, and ``osi = |R|`` is one minus the circular variance (Ringach et al. 2002). The
+        half-width is half the width of the curve at half height, by periodic cubic
+        interpolation. All are NaN without drive.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def orientation_tuning(orientation_deg: ArrayLike, response: ArrayLike) -> Orien
 class FrequencyTuning:
     """Preferred spatial frequency and full bandwidth at half height in octaves.
 
-    The bandwidth is NaN where the curve does not fall to half on both sides.
+    The bandwidth is NaN if the curve does not fall to half height on both sides.
     """
 
     preferred_cpd: float
@@ -93,7 +93,7 @@ class FrequencyTuning:
 
 
 def frequency_tuning(frequency_cpd: ArrayLike, response: ArrayLike) -> FrequencyTuning:
-    """Peak of the curve over log frequency, by cubic interpolation, and bandwidth.
+    """Peak of the curve over log frequency by cubic interpolation, and bandwidth.
 
     Examples
     --------
@@ -134,19 +134,19 @@ def phase_tuning(phase_deg: ArrayLike, response: ArrayLike, grey: float = 0.0) -
     Parameters
     ----------
     phase_deg, response : array_like, shape (n,)
-        Evenly spaced over a whole turn.
+        Phases evenly spaced over a full cycle, and responses.
     grey : float
-        Response to grey, taken away from F0 as Skottun et al. do with the spontaneous rate: what
-        a neuron does anyway would make every cell complex. F1 does not change with it.
+        Response to grey, which is subtracted from F0 like the spontaneous rate in Skottun et al.;
+        otherwise it would make every cell look complex. F1 does not depend on it.
 
     Returns
     -------
     PhaseTuning
-        ``f0`` is the mean, ``f1 = |2 mean(r exp(-i phase))|``. A half-wave rectified cosine has a
-        ratio of pi / 2, a cell that does not mind the phase 0; above 1 it is simple. Infinite
-        where f0 is not above zero, as for a linear neuron without rectification; NaN where the
-        grating does nothing or suppresses more than it modulates. `invariance` is the lowest
-        over the highest response, below zero taken as zero.
+        ``f0`` is the mean, ``f1 = |2 mean(r exp(-i phase))|``. The ratio is pi / 2 for a half-wave
+        rectified cosine and 0 for a phase-invariant cell; above 1 a cell is simple. It is infinite
+        if f0 is not above zero, as for a linear neuron without rectification, and NaN if the
+        grating has no effect or suppresses more than it modulates. `invariance` is the lowest
+        divided by the highest response, with negative values set to zero.
 
     Examples
     --------
@@ -176,10 +176,10 @@ class SizeTuning:
 
 
 def size_tuning(diameter_deg: ArrayLike, response: ArrayLike) -> SizeTuning:
-    """The smallest diameter that gives 95 % of the peak, and the loss at the largest.
+    """Smallest diameter that gives 95 % of the peak, and suppression at the largest one.
 
     The suppression index is ``1 - r(largest) / r(peak)`` (Jones et al. 2001; Cavanaugh et al.
-    2002). A curve that levels off has no peak to speak of; 95 % of it are well defined.
+    2002). The peak of a saturating curve is poorly defined, but 95 % of it is well defined.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def size_tuning(diameter_deg: ArrayLike, response: ArrayLike) -> SizeTuning:
 
 @dataclass(frozen=True)
 class ContrastResponse:
-    """``rmax c^n / (c^n + c50^n)``, and the share of variance that this fit explains."""
+    """Fit ``rmax c^n / (c^n + c50^n)``, and the fraction of variance that it explains."""
 
     rmax: float
     c50: float
@@ -207,7 +207,7 @@ class ContrastResponse:
     r2: float
 
     def __call__(self, contrast: ArrayLike) -> NDArray[np.float64]:
-        """Response to contrasts above zero."""
+        """Response at contrasts above zero."""
         c = np.asarray(contrast, dtype=float)
         return np.asarray(self.rmax / (1 + (self.c50 / c) ** self.exponent))
 
@@ -218,13 +218,13 @@ def naka_rushton(contrast: ArrayLike, response: ArrayLike) -> ContrastResponse:
     Parameters
     ----------
     contrast, response : array_like, shape (n,)
-        Contrasts above zero; less the response to grey.
+        Contrasts above zero, and responses minus the response to grey.
 
     Returns
     -------
     ContrastResponse
-        By least squares with the exponent in 0.1 to 10 and c50 in 0.001 to 10. A c50 above the
-        highest contrast says that the response has not begun to saturate. NaN without drive.
+        Least-squares fit with the exponent in 0.1 to 10 and c50 in 0.001 to 10. A c50 above the
+        highest contrast means that the response does not saturate. NaN without drive.
 
     Examples
     --------
@@ -238,7 +238,7 @@ def naka_rushton(contrast: ArrayLike, response: ArrayLike) -> ContrastResponse:
     _same_length(contrast, response, 4)
     c, r = np.asarray(contrast, dtype=float), _driven(response)
     if not (c > 0).all():
-        raise ValueError("contrasts above 0 are needed")
+        raise ValueError("contrasts must be above 0")
     top = r.max()
     if top <= _TINY:
         return ContrastResponse(NAN, NAN, NAN, NAN)
@@ -263,9 +263,9 @@ def naka_rushton(contrast: ArrayLike, response: ArrayLike) -> ContrastResponse:
 
 
 def half_contrast(contrast: ArrayLike, response: ArrayLike) -> float:
-    """Lowest contrast at which the response reaches half of its highest, interpolated.
+    """Interpolated lowest contrast at which the response reaches half its maximum.
 
-    Unlike c50 it needs no extrapolation: 0.5 for a linear neuron shown contrasts up to 1.
+    Unlike c50 this requires no extrapolation; it is 0.5 for a linear neuron and contrasts up to 1.
 
     Examples
     --------
@@ -288,19 +288,19 @@ class Field:
 
 
 def field_of_map(drive: NDArray, x: NDArray, y: NDArray) -> Field:
-    """Centre and area of the part of a map about its peak that reaches half of it.
+    """Centre and area of the region around the peak of a map that is above half the peak.
 
     Parameters
     ----------
     drive : ndarray, shape (rows, columns)
-        Without noise; `meiflow.tables.tuning.field_centre` is for counted spikes.
+        Noise-free map; use `meiflow.tables.tuning.field_centre` for recorded counts.
     x, y : ndarray
-        Degrees of the columns and rows, evenly spaced.
+        Positions in degrees of the columns and rows, evenly spaced.
 
     Returns
     -------
     Field
-        The centre weighs every place by its drive; NaN without drive.
+        The centre is weighted by the drive; NaN without drive.
 
     Examples
     --------
@@ -314,7 +314,9 @@ def field_of_map(drive: NDArray, x: NDArray, y: NDArray) -> Field:
 
     r = _driven(drive)
     if r.shape != (len(y), len(x)) or min(r.shape) < 2:
-        raise ValueError(f"a map of shape {r.shape} for {len(y)} rows and {len(x)} columns")
+        raise ValueError(
+            f"a map of shape {r.shape} was given for {len(y)} rows and {len(x)} columns"
+        )
     if r.max() <= _TINY:
         return Field(NAN, NAN, NAN)
     regions, _ = ndimage.label(r >= 0.5 * r.max())
@@ -325,7 +327,9 @@ def field_of_map(drive: NDArray, x: NDArray, y: NDArray) -> Field:
 
 
 def suppression(alone: float, together: float) -> float:
-    """``1 - together / alone``: 1 is silenced, 0 as before, negative helped; NaN without drive.
+    """Suppression index ``1 - together / alone``: 1 for silenced, negative for facilitated.
+
+    NaN without drive.
 
     Examples
     --------
@@ -336,7 +340,7 @@ def suppression(alone: float, together: float) -> float:
 
 
 def opponency(on: float, off: float) -> float:
-    """``(on - off) / (on + off)`` of two drives: 1 is bright only, -1 dark only.
+    """ON-OFF index ``(on - off) / (on + off)``: 1 for bright only, -1 for dark only.
 
     Examples
     --------
@@ -348,10 +352,10 @@ def opponency(on: float, off: float) -> float:
 
 
 def shift_invariance(response: ArrayLike) -> float:
-    """Mean over highest response while the stimulus moves over one cycle.
+    """Mean divided by highest response while the stimulus moves over one cycle.
 
-    1 for a neuron that does not mind, 1 / pi for a half-wave rectified linear one under an endless
-    grating.
+    1 for a shift-invariant neuron, and 1 / pi for a half-wave rectified linear neuron and a
+    full-field grating.
 
     Examples
     --------
@@ -375,7 +379,7 @@ def _interpolated(
 
 
 def _half_height(x: NDArray, curve: NDArray) -> tuple[float, float]:
-    """Where the curve falls to half of its peak on either side; NaN where it does not."""
+    """Positions at which the curve falls to half its peak on both sides; NaN if it does not."""
     peak, half = int(curve.argmax()), curve.max() / 2
     left, right = np.flatnonzero(curve[:peak] < half), np.flatnonzero(curve[peak:] < half)
 

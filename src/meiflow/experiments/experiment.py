@@ -1,4 +1,4 @@
-"""An experiment: a function of parameters to stimuli, and the values the parameters take."""
+"""Experiments: a function from parameters to stimuli, and the parameter values."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 Stimuli = NDArray[np.floating]
 Respond = Callable[[Stimuli], ArrayLike]
 RESERVED = ("neuron_id", "experiment", "response")
-_ROUNDING = 1e-6  # of single precision
+_ROUNDING = 1e-6  # rounding error of single precision
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A function of parameters to stimuli, and the values that each parameter takes.
+    """A function from parameters to stimuli, and the values of each parameter.
 
     Parameters
     ----------
     name : str
-        Letters, digits and underscores.
+        Name made of letters, digits and underscores.
     render : callable
-        Called with one array of length n by name for every axis. It returns n stimuli: luminance
-        images (n, height, width), or (n, channels, height, width), or movies (n, channels, frames,
+        Called with one array of length n per axis, by name. It returns n stimuli: luminance images
+        (n, height, width), images (n, channels, height, width), or movies (n, channels, frames,
         height, width).
     axes : mapping of str to sequence
-        Name of each parameter and its values; numbers or texts. All combinations are shown.
+        Values of each parameter by name, numbers or texts. All combinations are shown.
 
     Raises
     ------
     ValueError
-        If a name or an axis cannot be used.
+        If a name or an axis is invalid.
 
     Examples
     --------
@@ -62,22 +62,26 @@ class Experiment:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
-            raise ValueError(f"an experiment called {self.name!r}; use letters, digits and _")
+            raise ValueError(f"invalid experiment name {self.name!r}; use letters, digits and _")
         if not callable(self.render):
-            raise ValueError(f"{self.name}: render is a {type(self.render).__name__}, no function")
+            raise ValueError(
+                f"{self.name}: render must be a function, got {type(self.render).__name__}"
+            )
         if not isinstance(self.axes, Mapping) or not self.axes:
-            raise ValueError(f"{self.name}: axes is to be a dict of parameter name to values")
+            raise ValueError(
+                f"{self.name}: axes must be a dict that maps parameter names to values"
+            )
         for name, values in self.axes.items():
             if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
                 raise ValueError(
-                    f"{self.name}: an axis called {name!r}; a name of letters, digits and _ is "
-                    f"needed, other than {', '.join(RESERVED)}"
+                    f"{self.name}: invalid axis name {name!r}; use letters, digits and _, and not "
+                    f"{', '.join(RESERVED)}"
                 )
             array = np.asarray(values)
             if array.ndim != 1 or not len(array) or array.dtype.kind not in "biufUO":
                 raise ValueError(
-                    f"{self.name}: axis {name} of shape {array.shape}; a list of numbers or texts "
-                    "is needed, at least one"
+                    f"{self.name}: axis {name} has shape {array.shape}; expected a non-empty list "
+                    "of numbers or texts"
                 )
 
     def conditions(self) -> pd.DataFrame:
@@ -96,21 +100,21 @@ def run(
     limits: tuple[float, float] | None = (0.0, 1.0),
     batch: int = 256,
 ) -> pd.DataFrame:
-    """Show an experiment and write down the responses.
+    """Run an experiment and record the responses.
 
     Parameters
     ----------
     experiment : Experiment
     respond : callable
-        Stimuli (n, ...) to responses (n,), or (n, time) with `reduce`. ``NeuronModel.predict`` is
-        one; `responder` makes one of a torch module.
+        Function from stimuli (n, ...) to responses (n,), or (n, time) with `reduce`; for instance
+        ``NeuronModel.predict``. Use `responder` to create one from a torch module.
     reduce : callable, optional
-        What is done over time: ``Mean()``, ``SliceMean(start, length)`` or ``Last()`` of
+        Reduction over time: ``Mean()``, ``SliceMean(start, length)`` or ``Last()`` from
         `meiflow.stimuli`.
     limits : (float, float) or None
-        Allowed range of the stimuli. They are never clipped.
+        Allowed range of the stimuli, which are never clipped.
     batch : int
-        Stimuli rendered and shown at once.
+        Number of stimuli rendered and shown at once.
 
     Returns
     -------
@@ -120,7 +124,7 @@ def run(
     Raises
     ------
     ValueError
-        If stimuli or responses are not of the right shape, not finite or out of range.
+        If stimuli or responses have a wrong shape, are not finite, or are out of range.
 
     Examples
     --------
@@ -152,19 +156,19 @@ def _checked(
 ) -> Stimuli:
     if stimuli.dtype.kind not in "biuf" or stimuli.ndim not in (3, 4, 5) or len(stimuli) != n:
         raise ValueError(
-            f"{experiment.name}: render gave {stimuli.dtype} of shape {stimuli.shape} for {n} "
-            "conditions; (n, [channels, [frames,]] height, width) is needed"
+            f"{experiment.name}: render returned {stimuli.dtype} of shape {stimuli.shape} for {n} "
+            "conditions; expected (n, [channels, [frames,]] height, width)"
         )
     if not np.isfinite(stimuli).all():
-        raise ValueError(f"{experiment.name}: render gave stimuli that are not finite")
+        raise ValueError(f"{experiment.name}: render returned stimuli that are not finite")
     if limits is not None:
         low, high = float(stimuli.min()), float(stimuli.max())
         if low < limits[0] - _ROUNDING or high > limits[1] + _ROUNDING:
             raise ValueError(
-                f"{experiment.name}: stimuli from {low:.4g} to {high:.4g}; luminance from "
-                f"{limits[0]:g} to {limits[1]:g} is needed, nothing is clipped"
+                f"{experiment.name}: stimuli range from {low:.4g} to {high:.4g}; luminance must be "
+                f"in {limits[0]:g} to {limits[1]:g}, because stimuli are not clipped"
             )
-    return np.require(stimuli, requirements="W")  # what was broadcast cannot become a tensor
+    return np.require(stimuli, requirements="W")  # broadcast arrays cannot be converted to tensors
 
 
 def _responses(
@@ -179,23 +183,24 @@ def _responses(
         responses = per_neuron(torch.as_tensor(responses)[..., None], reduce)[:, 0].numpy()
     if responses.shape != (n,):
         raise ValueError(
-            f"{experiment.name}: responses of shape {responses.shape} to {n} stimuli; (n,) is "
-            "needed, or (n, time) and a reducer"
+            f"{experiment.name}: responses to {n} stimuli have shape {responses.shape}; expected "
+            "(n,), or (n, time) and a reducer"
         )
     if not np.isfinite(responses).all():
-        raise ValueError(f"{experiment.name}: the model gave responses that are not finite")
+        raise ValueError(f"{experiment.name}: the model returned responses that are not finite")
     return responses
 
 
 def responder(model: Model, objective: Objective | None = None) -> Respond:
-    """A torch model as a function of arrays, in evaluation mode and without gradients.
+    """Convert a torch model to a function of arrays, without gradients.
 
     Parameters
     ----------
     model : callable
-        Stimuli to responses (batch, [time,] neurons).
+        Map from stimuli to responses (batch, [time,] neurons), run in evaluation mode.
     objective : callable, optional
-        Which of them, and what over time: ``Increase(neuron, Last())``. The mean of all if None.
+        Choice of neurons and reduction over time, e.g. ``Increase(neuron, Last())``; by default the
+        mean of all.
 
     Examples
     --------

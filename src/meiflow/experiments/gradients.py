@@ -1,4 +1,4 @@
-"""How a response changes with the contrast of each channel of a stimulus."""
+"""Gradient of a response with respect to the contrast of each stimulus channel."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class GradientGrid:
     Parameters
     ----------
     contrasts : tuple of ndarray
-        Values of each channel, one array per channel.
+        Contrast values, one array per channel.
     responses : ndarray, shape (values of channel 0, values of channel 1, ...)
     gradients : ndarray, shape (values of channel 0, values of channel 1, ..., channels)
-        Of the response with respect to each channel's contrast.
+        Gradient of the response with respect to the contrast of each channel.
     """
 
     contrasts: tuple[NDArray[np.float64], ...]
@@ -70,23 +70,24 @@ def response_gradient_grid(
     Parameters
     ----------
     model : callable
-        Stimuli (batch, channels, [frames,] height, width) to responses (batch, [time,] neurons).
+        Map from stimuli (batch, channels, [frames,] height, width) to responses (batch, [time,]
+        neurons).
     patterns : array_like, shape (channels, [frames,] height, width)
-        About zero: for an optimal stimulus, what it differs by from its mean.
+        Zero-centred patterns, e.g. the deviation of an optimal stimulus from its mean.
     contrasts : sequence of float, or one such sequence per channel
-        What the patterns are multiplied with; may be negative.
+        Factors of the patterns, which may be negative.
     neuron : int, sequence of int or None
         As in `meiflow.stimuli.Increase`.
     start, stop : int, optional
-        Frames of the response to average, `stop` excluded; all from the first to the last if None.
+        Frames of the response to average, excluding `stop`; by default all frames.
     mean : float or array_like, shape (channels,)
         Value of the stimulus where the pattern is zero.
     objective : callable, optional
-        Another number than the mean response of `neuron` between `start` and `stop`.
+        Objective to use instead of the mean response of `neuron` from `start` to `stop`.
     limits : (float, float) or None
-        Allowed range of the stimuli. They are never clipped.
+        Allowed range of the stimuli, which are never clipped.
     batch : int
-        Stimuli shown at once.
+        Number of stimuli shown at once.
 
     Returns
     -------
@@ -95,12 +96,13 @@ def response_gradient_grid(
     Raises
     ------
     ValueError
-        If shapes, frames or range do not fit, or the response does not depend on the stimuli.
+        If shapes, frames or range are invalid, or if the response does not depend on the
+        stimuli.
 
     Notes
     -----
-    openretina's ``get_gradient_grid`` does this for two channels, over contrasts -1 to 1 whatever
-    range it is given.
+    openretina's ``get_gradient_grid`` does this for two channels, over contrasts -1 to 1, regardless
+    of the given range.
 
     Examples
     --------
@@ -120,17 +122,17 @@ def response_gradient_grid(
     pattern = torch.as_tensor(patterns, dtype=torch.float32)
     if pattern.ndim not in (3, 4) or not bool(torch.isfinite(pattern).all()):
         raise ValueError(
-            f"patterns of shape {tuple(pattern.shape)}; finite ones (channels, [frames,] height, "
-            "width) are needed"
+            f"patterns have shape {tuple(pattern.shape)}; expected finite (channels, [frames,] "
+            "height, width)"
         )
     axes = _axes(contrasts, len(pattern))
     grey = torch.as_tensor(mean, dtype=torch.float32)
     if grey.ndim and grey.shape != (len(pattern),):
-        raise ValueError(f"mean of shape {tuple(grey.shape)} for {len(pattern)} channels")
+        raise ValueError(f"mean of shape {tuple(grey.shape)} given for {len(pattern)} channels")
     grey = grey.expand(len(pattern)).reshape(-1, *[1] * (pattern.ndim - 1))
     chosen = objective if objective is not None else Increase(neuron, _between(start, stop))
     if objective is not None and (neuron is not None or start is not None or stop is not None):
-        raise ValueError("objective: leave out neuron, start and stop, or say them there")
+        raise ValueError("with an objective, neuron, start and stop must not be given")
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
     points = torch.as_tensor(grid, dtype=torch.float32)
     responses, gradients = [], []
@@ -142,7 +144,8 @@ def response_gradient_grid(
             value = chosen(model(stimuli), stimuli)
             if value.shape != (len(part),):
                 raise ValueError(
-                    f"{tuple(value.shape)} values for {len(part)} stimuli; (batch,) is needed"
+                    f"values for {len(part)} stimuli have shape {tuple(value.shape)}; expected "
+                    "(batch,)"
                 )
             check_depends(value, stimuli)
             (gradient,) = torch.autograd.grad(value.sum(), factors)
@@ -157,7 +160,7 @@ def response_gradient_grid(
 
 
 def _axes(contrasts: object, channels: int) -> tuple[NDArray[np.float64], ...]:
-    one_ladder = f"one list of contrasts, or {channels} of them for {channels} channels, is needed"
+    one_ladder = f"expected one list of contrasts, or {channels} lists for {channels} channels"
     try:
         given = [np.asarray(c, dtype=float) for c in contrasts]  # type: ignore[attr-defined]
     except (TypeError, ValueError):
@@ -182,20 +185,20 @@ def _check_range(stimuli: Tensor, limits: tuple[float, float] | None) -> None:
     low, high = float(stimuli.min()), float(stimuli.max())
     if limits is not None and not limits[0] - _ROUNDING <= low <= high <= limits[1] + _ROUNDING:
         raise ValueError(
-            f"stimuli from {low:.4g} to {high:.4g}; {limits[0]:g} to {limits[1]:g} is allowed, "
-            "nothing is clipped: give lower contrasts, or limits=None"
+            f"stimuli range from {low:.4g} to {high:.4g}; allowed is {limits[0]:g} to "
+            f"{limits[1]:g}, because stimuli are not clipped; use lower contrasts or limits=None"
         )
 
 
 def equalise_channels(pattern: Tensor, flip: Sequence[int] = ()) -> Tensor:
-    """A pattern whose channels all have the same norm, and which has the norm it had.
+    """Scale the channels of a pattern to the same norm, keeping the overall norm.
 
     Parameters
     ----------
     pattern : Tensor, shape (batch, channels, [frames,] height, width)
-        About zero.
+        Zero-centred pattern.
     flip : sequence of int
-        Channels whose sign is turned.
+        Channels whose sign is inverted.
 
     Raises
     ------
@@ -211,15 +214,15 @@ def equalise_channels(pattern: Tensor, flip: Sequence[int] = ()) -> Tensor:
     """
     if pattern.ndim not in (4, 5):
         raise ValueError(
-            f"a pattern of shape {tuple(pattern.shape)}; (batch, channels, [frames,] height, "
-            "width) is needed"
+            f"the pattern has shape {tuple(pattern.shape)}; expected (batch, channels, [frames,] "
+            "height, width)"
         )
     channels = pattern.shape[1]
     if any(not 0 <= k < channels for k in flip):
-        raise ValueError(f"flip: {list(flip)}; the channels are 0 to {channels - 1}")
+        raise ValueError(f"invalid flip {list(flip)}; the channels are 0 to {channels - 1}")
     norms = pattern.flatten(2).norm(dim=2)
     if not bool((norms > 0).all()):
-        raise ValueError("a channel is zero everywhere; no factor gives it a contrast")
+        raise ValueError("a channel is zero everywhere and cannot be scaled")
     factors = norms.norm(dim=1, keepdim=True) / channels**0.5 / norms
     factors[:, list(flip)] *= -1
     return pattern * factors.reshape(*factors.shape, *[1] * (pattern.ndim - 2))

@@ -1,4 +1,4 @@
-"""From the tables of the built-in experiments to curves, maps and one row per neuron."""
+"""Curves, maps and summary measures from the tables of the built-in experiments."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ SUMMARY_COLUMNS = (
 
 
 def phase_measure(responses: NDArray, phase_deg: NDArray, grey: float) -> NDArray[np.float64]:
-    """One number per condition from its responses to all phases.
+    """Reduce the responses to all phases to one number per condition.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def phase_measure(responses: NDArray, phase_deg: NDArray, grey: float) -> NDArra
     Returns
     -------
     ndarray, shape (conditions,)
-        Of mean less grey (F0) and first harmonic (F1), that which is the larger at the condition
-        that drives the neuron most, as is the custom for gratings (Skottun et al. 1991).
+        Mean minus grey (F0) or first harmonic (F1), whichever is larger at the condition that
+        drives the neuron most, as is customary for gratings (Skottun et al. 1991).
 
     Examples
     --------
@@ -94,18 +94,18 @@ def _named_phase_measure(
 
 
 def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
-    """Response over one axis or several, without the phases and less that to grey.
+    """Response by one or several axes, reduced over phases and minus the response to grey.
 
     Parameters
     ----------
     table : DataFrame
-        Of one experiment, as `run` gave it. Gratings are condensed by `phase_measure`; over all
-        other axes the mean is taken.
+        Output of `run` for one experiment. Gratings are reduced by `phase_measure`; all other axes
+        are averaged.
 
     Returns
     -------
     Series
-        Named after what it is: ``f1`` or ``f0`` over phases, else ``response``.
+        Named after its measure: ``f1`` or ``f0`` over phases, otherwise ``response``.
 
     Examples
     --------
@@ -126,17 +126,17 @@ def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
 
 
 def spread(series: pd.Series, by: str) -> pd.DataFrame:
-    """One level of the index as columns; rows and columns in the order in which they come.
+    """Move a level of the index to columns, keeping the order of rows and columns.
 
-    ``unstack(sort=False)`` of pandas 2.3 puts values into wrong cells unless the levels come in
-    the order of a product.
+    ``unstack(sort=False)`` of pandas 2.3 puts values into wrong cells unless the levels are in
+    product order.
     """
     rows, columns = series.index.droplevel(by).unique(), series.index.unique(by)
     return series.unstack(by).reindex(index=rows, columns=columns)
 
 
 def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFrame]:
-    """Receptive-field maps: rows are y (decreasing), columns x, values response less grey.
+    """RF maps of the response minus grey, with y (decreasing) in rows and x in columns.
 
     Examples
     --------
@@ -159,19 +159,19 @@ def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFr
 
 
 def summarise(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, object]:
-    """One row: what the experiments say of a neuron.
+    """Summary measures of a neuron from its experiments.
 
     Parameters
     ----------
     tables : mapping of experiment name to DataFrame
-        Any of the built-in experiments, as `run` gave them.
+        Output of `run` for any of the built-in experiments.
     grey : float
         Response to mid-grey.
 
     Returns
     -------
     dict
-        `SUMMARY_COLUMNS`; NaN for experiments that were not made and where nothing is defined.
+        `SUMMARY_COLUMNS`; NaN for experiments that were not run and for undefined measures.
 
     Examples
     --------

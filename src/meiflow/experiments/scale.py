@@ -1,4 +1,4 @@
-"""The scale at which a neuron is studied: the frequency that it prefers in gratings."""
+"""Scale of the stimuli for a neuron: its preferred grating frequency."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from meiflow.experiments.standard import GREY, Preferred, standard_experiments
 def at_preferred_frequency(
     preferred: Preferred, respond: Respond, settings: Experiments | None = None
 ) -> Preferred:
-    """The neuron's Gabor with the wavelength that it prefers in gratings.
+    """The neuron's Gabor with the wavelength of its preferred grating.
 
-    The wavelength of a best Gabor means nothing where its envelope holds less than half a cycle,
-    as with the blobs that round fields like: what is scaled by it (apertures, spots, rings, bars)
-    would be out of all proportion.
+    The wavelength of a best Gabor is meaningless if its envelope contains less than half a cycle,
+    as for the blobs preferred by round receptive fields; stimuli scaled by it (apertures, spots,
+    rings, bars) would have inappropriate sizes.
 
     Parameters
     ----------
     preferred : Preferred
         The best Gabor.
     respond : callable
-        Images (n, height, width) to responses (n,).
+        Function from images (n, height, width) to responses (n,).
     settings : Experiments, optional
-        The section of the configuration; its defaults if None.
+        Section of the configuration; by default its defaults.
 
     Returns
     -------
     Preferred
-        With one over the preferred frequency as wavelength; as it was, if gratings drive nothing.
+        With the wavelength of the preferred frequency; unchanged if gratings do not drive the
+        neuron.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The built-in experiments: what a physiologist shows to a neuron, about its best Gabor.
+"""The built-in experiments: standard physiology stimuli, centred on the best Gabor.
 
-All stimuli lie on mid-grey 0.5 at a stated Michelson contrast, as on a screen; they are not
-matched in RMS contrast, and nothing is clipped.
+All stimuli are shown on mid-grey 0.5 at a stated Michelson contrast, as on a screen; they are not
+matched in RMS contrast and never clipped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Array = NDArray
 
 @dataclass(frozen=True)
 class Preferred:
-    """A neuron's best Gabor on its screen: what the experiments are centred on.
+    """Best Gabor of a neuron on the screen, on which the experiments are centred.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ class Preferred:
     aspect: float = 1.0
 
     def aperture(self, sigmas: float) -> float:
-        """Diameter of gratings in degrees: never less than one cycle."""
+        """Diameter of gratings in degrees, at least one cycle."""
         widest = self.sigma_deg * max(1.0, self.aspect)
         return max(sigmas * widest, self.wavelength_deg)
 
 
 @dataclass(frozen=True)
 class _Setup:
-    """A neuron, the settings, and what the experiments share."""
+    """Neuron, settings, and helpers shared by the experiments."""
 
     p: Preferred
     s: Experiments
@@ -74,7 +74,7 @@ class _Setup:
         return _turn(360.0, self.s.phases)
 
     def lit(self, pattern: NDArray) -> NDArray[np.float64]:
-        """A pattern of amplitude one as luminance, at the contrast of the settings."""
+        """Convert a pattern of amplitude one to luminance at the configured contrast."""
         return GREY + GREY * self.s.contrast * pattern
 
     def patch(
@@ -84,7 +84,7 @@ class _Setup:
         phase: Array | None = None,
         diameter: Array | None = None,
     ) -> NDArray[np.float64]:
-        """Pattern of the preferred grating in the matched aperture, with something changed."""
+        """Pattern of the preferred grating in its aperture, with some parameters changed."""
         return patterns.grating_patch(
             *self.place,
             self.p.wavelength_deg if wavelength is None else wavelength,
@@ -99,15 +99,15 @@ def _turn(whole: float, n: int) -> Array:
 
 
 def frequency_ladder(geometry: Geometry, n: int) -> Array:
-    """Spatial frequencies, logarithmic, from 0.01 cycles per degree to 4 pixels per cycle."""
+    """Logarithmic spatial frequencies from 0.01 cycles per degree to 4 pixels per cycle."""
     highest = 1 / (_PIXELS_PER_CYCLE * max(geometry.dx, geometry.dy))
     return np.geomspace(_LOWEST_CPD, highest, n)
 
 
 def map_grid(geometry: Geometry, step: float) -> tuple[Array, Array]:
-    """Columns (increasing) and rows (decreasing, as pictures are) of the maps, degrees.
+    """Columns (increasing) and rows (decreasing, as in pictures) of the maps in degrees.
 
-    The grid is centred on the screen; its places are squares of one step that fit on it.
+    The grid is centred on the screen, and consists of squares of one step that fit on it.
     """
 
     def line(width: float) -> Array:
@@ -159,17 +159,17 @@ def _contrast(e: _Setup) -> Experiment:
 
 def _mei_contrast(e: _Setup) -> Experiment:
     if e.mei is None:
-        raise ValueError("mei_contrast: no MEI was given")
+        raise ValueError("mei_contrast: an MEI is required")
     image = np.asarray(e.mei, dtype=float)
     if image.shape != e.p.geometry.shape:
         raise ValueError(
-            f"mei_contrast: an MEI of {image.shape} pixels on a screen of {e.p.geometry.shape}"
+            f"mei_contrast: the MEI has {image.shape} pixels, but the screen {e.p.geometry.shape}"
         )
     mean, spread = image.mean(), image.std()
     if not spread > 0:
-        raise ValueError("mei_contrast: the MEI is uniform; it has no contrast to change")
+        raise ValueError("mei_contrast: the MEI is uniform and has no contrast to vary")
     pattern = (image - mean) / spread
-    # the highest contrast at which no pixel leaves black and white
+    # the highest contrast without clipping
     top = min(mean / -pattern.min(), (1 - mean) / pattern.max())
 
     def render(rms_contrast: Array) -> Array:
@@ -223,7 +223,7 @@ def _surround(e: _Setup) -> Experiment:
 
 
 def _plaid(e: _Setup) -> Experiment:
-    half = 0.5  # of the contrast goes to the test, so that test and mask fit on the screen
+    half = 0.5  # fraction of contrast for the test, so that test and mask are not clipped
 
     def render(mask_contrast: Array, phase_deg: Array, mask_phase_deg: Array) -> Array:
         both = patterns.plaid(
@@ -305,16 +305,16 @@ _MAKERS: dict[ExperimentName, Callable[[_Setup], Experiment]] = {
 def standard_experiments(
     preferred: Preferred, settings: Experiments | None = None, mei: NDArray | None = None
 ) -> Mapping[str, Experiment]:
-    """The experiments that `settings` name, for one neuron.
+    """Build the experiments named in `settings` for a neuron.
 
     Parameters
     ----------
     preferred : Preferred
-        Its best Gabor.
+        Best Gabor of the neuron.
     settings : Experiments, optional
-        The section of the configuration; its defaults if None.
+        Section of the configuration; by default its defaults.
     mei : ndarray, shape (height, width), optional
-        For ``mei_contrast``, which is left out without it.
+        MEI for ``mei_contrast``, which is omitted without it.
 
     Returns
     -------

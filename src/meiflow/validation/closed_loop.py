@@ -1,4 +1,4 @@
-"""Closed loop: show the pipeline's stimuli to the simulated neurons themselves."""
+"""Closed loop: show the pipeline's stimuli to the simulated neurons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STEPS = 300
 
 
 def as_tensors(filters: TruthFilters) -> TruthFilters:
-    """The filters as torch tensors in single precision."""
+    """Convert the filters to torch tensors in single precision."""
     fields = {
         name: torch.as_tensor(np.asarray(getattr(filters, name)), dtype=torch.float32)
         for name in TruthFilters.__dataclass_fields__
@@ -34,26 +34,26 @@ def true_optimum(
     seed: int,
     restarts: int = 4,
 ) -> tuple[NDArray[np.float32], float]:
-    """The image of given mean and contrast that drives one true neuron most.
+    """The image of a given mean and contrast that drives a true neuron most.
 
-    Gradient ascent on the truth itself, started from its own filters, from noise and from
-    `others`, so that no stimulus compared with it can do better than where it started.
+    Gradient ascent on the true neuron, starting from its filters, from noise and from `others`, so
+    that no stimulus compared with the optimum can exceed it.
 
     Parameters
     ----------
     neuron : DataFrame
-        One row of truth.
+        One row of the ground truth.
     others : ndarray, shape (n, height, width)
     seed : int
-        Of the noise.
+        Seed of the noise.
     restarts : int
-        Noise images to start from.
+        Number of noise images to start from.
 
     Returns
     -------
     image : ndarray of float32, shape (height, width)
     drive : float
-        Hz above baseline.
+        Drive in Hz above baseline.
     """
     filters = as_tensors(render_filters(neuron, geometry))
 
@@ -73,7 +73,7 @@ def true_optimum(
 
 
 def drives_to(neuron: pd.DataFrame, geometry: Geometry, images: NDArray) -> NDArray[np.float64]:
-    """Drive in Hz of one true neuron (one row of truth) by images (n, height, width)."""
+    """Drive in Hz of a true neuron (one row of the ground truth) by images (n, height, width)."""
     flat = images.reshape(len(images), -1).astype(float)
     return np.asarray(true_drive(render_filters(neuron, geometry), flat)[:, 0])
 
@@ -81,22 +81,22 @@ def drives_to(neuron: pd.DataFrame, geometry: Geometry, images: NDArray) -> NDAr
 def fractions_of_optimum(
     images: NDArray, drives: NDArray, mean: float, contrast: float
 ) -> NDArray[np.float64]:
-    """Drive of every stimulus as a fraction of the highest at the common mean and contrast.
+    """Drive of every stimulus as a fraction of the maximum at the common mean and contrast.
 
     Parameters
     ----------
     images : ndarray, shape (stimuli, height, width)
-        Luminance in [0, 1]; the optimum is one of them.
+        Luminance in [0, 1], including the optimum.
     drives : ndarray, shape (stimuli,)
-        Of one true neuron, in Hz above its baseline.
+        Drive of a true neuron in Hz above its baseline.
     mean, contrast : float
-        Mean luminance and RMS contrast of a fair comparison.
+        Mean luminance and RMS contrast of the comparison.
 
     Returns
     -------
     ndarray, shape (stimuli,)
-        NaN for a stimulus that does not have this mean and contrast: it neither competes nor
-        raises the optimum. All NaN for a neuron that no matched stimulus drives.
+        NaN for stimuli with a different mean or contrast, which are excluded also from the
+        optimum. All NaN if no matched stimulus drives the neuron.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How sure a neuron's model can be of its MEI, judged without the truth."""
+"""Confidence in the MEI of a neuron, computed without the ground truth."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ def fractions_of_own_optimum(
     exponent: float = 1.0,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """What an MEI does to other models of the neuron, as a fraction of the best for each.
+    """Response of other models to an MEI, as a fraction of each model's own optimum.
 
     Parameters
     ----------
     others : sequence of NeuronModel
     mei : ndarray, shape (height, width)
     mean, contrast : float
-        Held by the images that compete; these come from ascents on each model, from the MEI and
-        from noise.
+        Mean luminance and RMS contrast of the images. The optimum of each model is found by ascent
+        from the MEI and from noise.
     steps, step_size, exponent
-        Of these ascents, as in `meiflow.stimuli.mei.most_exciting`.
+        Settings of these ascents, as in `meiflow.stimuli.mei.most_exciting`.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
     ndarray, shape (models,)
-        At most 1; responses count above that to grey. NaN where nothing drives a model above it.
+        Fraction of at most 1, from responses minus the response to grey. NaN if no image drives a
+        model above grey.
     """
     geometry = others[0].geometry
     noise = noise_starts(_RESTARTS, geometry, exponent, mean, contrast, seed)

@@ -1,8 +1,8 @@
-"""Recorded against predicted: do models of natural scenes know a neuron's tuning?
+"""Comparison of recorded tuning with the predictions of models of natural scenes.
 
-The session showed Gabors and static gratings to the same neurons. A model that has learned from
-natural scenes alone predicts those responses; where it is right, it has not merely learned the
-scenes. No other check on recorded neurons comes as near to showing them a new stimulus.
+Gabors and static gratings were shown to the same neurons. A model fitted only to natural scenes
+predicts the responses to them; if the predictions are correct, the model has not merely memorised
+the scenes. For recorded neurons this is the closest equivalent of showing a new stimulus.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from meiflow.tables.tuning import field_centre, receptive_fields
 if TYPE_CHECKING:
     import xarray as xr
 
-# Tuning curve or map -> the stimulus it is of, and the parameters it keeps; over the others the
-# mean is taken.
+# Tuning curve or map -> stimulus, and the parameters that are kept; the others are averaged.
 CURVES = {
     "gabors": ("gabors", ("x_position", "y_position", "orientation")),
     "position": ("gabors", ("x_position", "y_position")),
@@ -31,21 +30,21 @@ CURVES = {
 }
 _DRAWS = 1000
 _SIGNIFICANT = 0.001
-_FEWEST_POINTS = 3  # two points correlate perfectly, whatever they are
+_FEWEST_POINTS = 3  # two points always correlate perfectly
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Recorded and predicted mean counts over some stimulus parameters.
+    """Recorded and predicted mean counts by some stimulus parameters.
 
     Parameters
     ----------
     values : DataFrame, one row per point
-        The parameters kept.
+        Values of the parameters.
     recorded, error, predicted : ndarray, shape (points, neurons)
-        ``error`` is the standard error of ``recorded``; NaN where a condition was shown once.
+        ``error`` is the standard error of ``recorded``; NaN for conditions shown only once.
     trials, conditions : int
-        From which the errors come.
+        Numbers from which the errors are computed.
     """
 
     values: pd.DataFrame
@@ -57,7 +56,7 @@ class Curve:
 
 
 def tuning_curve(recorded: Conditions, predicted: NDArray, keys: tuple[str, ...]) -> Curve:
-    """Average over all parameters but `keys`, each condition counting the same.
+    """Average over all parameters except `keys`, with equal weights of conditions.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def tuning_curve(recorded: Conditions, predicted: NDArray, keys: tuple[str, ...]
 
 
 def curves_of(stimulus: str, recorded: Conditions, predicted: NDArray) -> dict[str, Curve]:
-    """All of `CURVES` that are of one stimulus; parameters as of `tuning_curve`."""
+    """All `CURVES` of a stimulus; parameters as for `tuning_curve`."""
     return {
         name: tuning_curve(recorded, predicted, keys)
         for name, (of, keys) in CURVES.items()
@@ -90,29 +89,29 @@ def curves_of(stimulus: str, recorded: Conditions, predicted: NDArray) -> dict[s
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well one neuron's predicted curve agrees with the recorded one.
+    """Agreement between the predicted and the recorded curve of a neuron.
 
     Parameters
     ----------
     cc_abs : float
         Pearson correlation over the points; NaN if either is flat.
     cc_max : float
-        The most that noise allows, sqrt(signal power / variance of the recorded curve); NaN where
-        no signal is left when the noise, known from the errors, is taken off.
+        Noise ceiling, sqrt(signal power / variance of the recorded curve); NaN if no signal is left
+        after subtracting the noise, which is known from the errors.
     cc_norm : float
         ``cc_abs / cc_max`` (Schoppe et al. 2016).
     cc_others : float
-        Mean correlation with what is predicted of the other neurons: what all of them share.
+        Mean correlation with the predictions for the other neurons, which reflects shared tuning.
     cc_mirrored : float
-        Of an orientation curve: the correlation if the recorded orientations were counted clockwise
-        instead. NaN for other curves, and where the mirrored orientations were not shown.
+        For orientation curves, the correlation assuming that recorded orientations are clockwise.
+        NaN for other curves, and if the mirrored orientations were not shown.
     cc_shuffled_95, p_shuffled : float
-        95th percentile of the correlation when the points are dealt out anew, and the share of
-        such deals (the true one counted) that do at least as well.
+        95th percentile of the correlation for permuted points, and the fraction of permutations
+        (including the identity) that do at least as well.
     tuned_p : float
-        p value of the recorded curve being flat (F test of its variance against its errors).
+        p value for the recorded curve being flat (F test of its variance against its errors).
     tuned : bool
-        Whether that is at most 0.001.
+        Whether `tuned_p` is at most 0.001.
     """
 
     cc_abs: float
@@ -131,7 +130,7 @@ _UNDEFINED = Agreement(_NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN, False)
 
 
 def _standardised(curves: NDArray) -> NDArray[np.float64]:
-    """Columns with zero mean and unit length; NaN for a flat one."""
+    """Scale columns to zero mean and unit length; NaN for flat ones."""
     centred = curves - curves.mean(axis=0)
     length = np.sqrt((centred**2).sum(axis=0))
     flat = length <= 1e-9 * np.maximum(np.abs(curves).max(axis=0), 1e-300)
@@ -139,7 +138,7 @@ def _standardised(curves: NDArray) -> NDArray[np.float64]:
 
 
 def _mirrored(values: pd.DataFrame) -> NDArray[np.int64] | None:
-    """For every orientation of an orientation curve, the row of the one mirrored to it."""
+    """Row of the mirrored orientation for every orientation of an orientation curve."""
     if list(values.columns) != ["orientation"]:
         return None
     angles = values["orientation"].to_numpy(float) % 180
@@ -148,12 +147,12 @@ def _mirrored(values: pd.DataFrame) -> NDArray[np.int64] | None:
 
 
 def agreement(curve: Curve, seed: int) -> list[Agreement]:
-    """`Agreement` of every neuron of a curve.
+    """`Agreement` of every neuron for a curve.
 
     Parameters
     ----------
     seed : int
-        Of the shuffled control.
+        Seed of the permutations.
     """
     from scipy.stats import f as f_distribution
 
@@ -168,7 +167,7 @@ def agreement(curve: Curve, seed: int) -> list[Agreement]:
     turned = np.full(neurons, np.nan) if mirror is None else (r * p[mirror]).sum(axis=0)
     rng = np.random.default_rng([seed, 5])
     deals = rng.permuted(np.tile(np.arange(points), (_DRAWS, 1)), axis=1)
-    # one deal after the other: all at once would take gigabytes for a whole dataset
+    # one permutation at a time; all at once would take gigabytes for a large dataset
     shuffled = np.stack([(r[deal] * p).sum(axis=0) for deal in deals])
     variance = curve.recorded.var(axis=0, ddof=1)
     noise = (curve.error**2).mean(axis=0)
@@ -202,7 +201,7 @@ def agreement(curve: Curve, seed: int) -> list[Agreement]:
 def circular_mean(angles_deg: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
     """Preferred orientation (degrees, 0 to 180) and selectivity (0 to 1) of tuning curves.
 
-    The direction and length of the vector mean over doubled angles (Ringach et al. 2002).
+    Direction and length of the vector mean over doubled angles (Ringach et al. 2002).
 
     Parameters
     ----------
@@ -217,7 +216,7 @@ def circular_mean(angles_deg: NDArray, weights: NDArray) -> tuple[NDArray, NDArr
 
 
 def _log_mean(frequencies: NDArray, curves: NDArray) -> NDArray[np.float64]:
-    """Centre of mass, on a log axis, of what of each curve is above half of its range."""
+    """Centre of mass on a log axis of the part of each curve above half its range."""
     low, high = curves.min(axis=0), curves.max(axis=0)
     above = np.maximum(curves - (low + high) / 2, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -225,14 +224,14 @@ def _log_mean(frequencies: NDArray, curves: NDArray) -> NDArray[np.float64]:
 
 
 def _differences(apart: NDArray, tuned: NDArray) -> tuple[NDArray, NDArray]:
-    """Own difference of every neuron, and its mean difference to what others are predicted.
+    """Error of every neuron, and its mean difference to the predictions for other neurons.
 
     Parameters
     ----------
     apart : ndarray, shape (neurons, neurons)
-        Of what is recorded (rows) and predicted (columns).
+        Differences between recorded (rows) and predicted (columns) values.
     tuned : ndarray of bool, shape (neurons,)
-        Neurons without recorded tuning have no difference.
+        Neurons with recorded tuning; the others have no error.
     """
     neurons = len(apart)
     rest = np.where(np.eye(neurons, dtype=bool) | ~np.isfinite(apart), 0.0, apart)
@@ -243,12 +242,12 @@ def _differences(apart: NDArray, tuned: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def preferences(curves: dict[str, Curve], tuned: dict[str, NDArray]) -> pd.DataFrame:
-    """What each neuron prefers, as recorded and as predicted: one row per neuron.
+    """Recorded and predicted preferences, one row per neuron.
 
     Parameters
     ----------
     curves : dict of str to Curve
-        By the names of `CURVES`; those that are there are used.
+        Available curves, by the names in `CURVES`.
     tuned : dict of str to ndarray of bool, shape (neurons,)
         Neurons whose recorded curve is not flat.
 
@@ -256,9 +255,9 @@ def preferences(curves: dict[str, Curve], tuned: dict[str, NDArray]) -> pd.DataF
     -------
     DataFrame
         Columns ``{recorded,predicted}_{x_deg,y_deg,orientation_deg,osi,frequency_cpd}``; the
-        differences ``field_error_deg``, ``orientation_error_deg`` (0 to 90) and
+        errors ``field_error_deg``, ``orientation_error_deg`` (0 to 90) and
         ``frequency_error_octaves`` of tuned neurons; and, as a control, the same with ``_others``
-        for the mean difference to what is predicted of the other neurons.
+        for the mean difference to the predictions for the other neurons.
     """
     found: dict[str, NDArray] = {}
 
@@ -291,7 +290,7 @@ def preferences(curves: dict[str, Curve], tuned: dict[str, NDArray]) -> pd.DataF
 
 
 def position_maps(curve: Curve) -> dict[str, xr.DataArray]:
-    """Maps ``recorded`` and ``predicted``, as `meiflow.tables.tuning.receptive_fields` has them."""
+    """Maps ``recorded`` and ``predicted``, as in `meiflow.tables.tuning.receptive_fields`."""
     names = [str(i) for i in range(curve.recorded.shape[1])]
     maps = {}
     for kind, values in (("recorded", curve.recorded), ("predicted", curve.predicted)):

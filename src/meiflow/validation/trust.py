@@ -81,7 +81,7 @@ class Calibration:
         Parameters
         ----------
         table : DataFrame
-            As `meiflow.stages.confidence.measure_confidence` makes it.
+            Output of `meiflow.stages.confidence.measure_confidence`.
         """
         expected = self.expected(table)
         trusted = expected >= self.expected_min
