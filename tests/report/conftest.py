@@ -13,9 +13,12 @@ from meiflow.report.columns import Cell
 from meiflow.report.page import render
 from meiflow.report.provenance import read_provenance
 from meiflow.report.view import NeuronPage, ReportView
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
 from tests.conftest import SMALL
-from tests.report.results import judged, make_results, many, view_of
+from tests.report.results import make_results, many, view_of
 
+EVERYTHING = SessionHas(spike_times=True, gabors=True, gratings=True, truth=True)
 NEURONS = 3
 MANY = 50
 HOSTILE = "<script>alert(1)</script>\"' & é"
@@ -28,25 +31,19 @@ def report_config() -> Config:
 
 
 @pytest.fixture(scope="session")
-def results(report_config, small_tables, tmp_path_factory) -> Path:
-    """A finished simulated session whose summary has the columns of trust."""
-    ids = sorted(p for p in _ids(small_tables))[:NEURONS]
-    folder = make_results(
-        report_config, small_tables, tmp_path_factory.mktemp("results") / "small", ids
-    )
-    judged(folder)
-    return folder
-
-
-def _ids(tables: Path) -> list[str]:
+def results(report_config, small_results, tmp_path_factory) -> Layout:
+    """A finished simulated session."""
     from meiflow.io.files import read_csv
 
-    return read_csv(tables / "units.csv")["neuron_id"].tolist()
+    results = Layout(tmp_path_factory.mktemp("results") / "small")
+    ids = sorted(read_csv(small_results.units)["neuron_id"])[:NEURONS]
+    make_results(report_config, small_results, results, EVERYTHING, ids)
+    return results
 
 
 @pytest.fixture(scope="session")
-def view(report_config, results, tmp_path_factory) -> ReportView:
-    return view_of(report_config, results, tmp_path_factory.mktemp("figures"))
+def view(report_config, results) -> ReportView:
+    return view_of(report_config, results, EVERYTHING)
 
 
 def renamed(page: NeuronPage, i: int) -> NeuronPage:
@@ -67,9 +64,7 @@ def big_page(view, report_config, results, tmp_path_factory) -> Path:
         "model_above_chance",
         "cc_norm_model",
     ]
-    html = render(
-        many(view, MANY, renamed), report_config, read_provenance(results / "provenance.json")
-    )
+    html = render(many(view, MANY, renamed), report_config, read_provenance(results.provenance))
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(html, encoding="utf-8")
     return path

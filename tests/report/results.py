@@ -5,12 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from meiflow.selection.select import select_neurons
-from meiflow.tables.load import load_responses
 
 from meiflow.comparison.compare import spectra_table
 from meiflow.config.sections import Config
@@ -24,9 +21,13 @@ from meiflow.io.files import (
     write_picture,
     write_text,
 )
-from meiflow.report.provenance import write_provenance
 from meiflow.report.session_data import read_session_data
 from meiflow.report.view import NeuronPage, ReportView, build_view
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.results.tables import read_responses
+from meiflow.stages.provenance import write_provenance
+from meiflow.stages.selection import select
 from meiflow.stages.summary import summarise
 
 SCORED = {
@@ -57,49 +58,38 @@ class Measured:
     source: str = "Measured on simulated sessions."
 
 
-def make_results(config: Config, tables: Path, folder: Path, neurons: list[str]) -> Path:
+def make_results(
+    config: Config, source: Layout, results: Layout, has: SessionHas, neurons: list[str]
+) -> None:
     """Fill a folder with everything the report reads, for neurons that are in the tables."""
     rng = np.random.default_rng(3)
-    shutil.copytree(tables, folder / "tables")
-    spikes = folder / "tables" / "presentations.csv"
-    select_neurons(
-        config, folder / "tables", spikes if spikes.exists() else None, folder / "selection"
-    )
-    table = read_csv(folder / "selection" / "neurons.csv")
+    shutil.copytree(source.trials.parent, results.trials.parent)
+    select(config, results, has)
+    table = read_csv(results.selection)
     table["selected"] = table["neuron_id"].isin(neurons)
-    write_csv(table, folder / "selection" / "neurons.csv")
+    write_csv(table, results.selection)
     status = table["selected"].map({True: "modelled", False: "not selected"})
     write_csv(
-        table[["neuron_id", "selected", "reason"]].assign(status=status),
-        folder / "models" / "neurons.csv",
+        table[["neuron_id", "selected", "reason"]].assign(status=status), results.fitted_neurons
     )
-    for name in ("oracle", "measures", "rastermap"):
-        write_text(STUB, folder / "selection" / f"{name}.svg")
-    _models(folder, table["neuron_id"].tolist(), rng)
+    for picture in results.selection_figures("oracle", "measures", "rastermap")[1::2]:
+        write_text(STUB, picture)
+    _models(results, table["neuron_id"].tolist(), rng)
     for i, neuron in enumerate(neurons):
-        _neuron(config, folder, neuron, i, rng)
-    loop = config.session.source == "simulated"
-    if loop:
-        _closed_loop(folder, neurons)
-    recorded = (folder / "tables" / "gabor_trials.csv").exists()
-    if recorded:
-        _recorded(folder, neurons, rng)
+        _neuron(config, results, has, neuron, i, rng)
+    if has.truth:
+        _closed_loop(results, neurons)
+    if has.conditions:
+        _recorded(results, neurons, rng)
     if config.experiments.make:
-        _experiments(folder, neurons)
-    summary = summarise(
-        folder,
-        folder / "validation" / "closed_loop.csv" if loop else None,
-        recorded,
-        bool(config.experiments.make),
-        trust=False,
-    )
-    write_csv(summary, folder / "summary.csv")
-    write_provenance([folder / "tables" / "images.npy"], folder / "provenance.json")
-    return folder
+        _experiments(results, neurons)
+    _trust(results, neurons)
+    summarise(config, results, has)
+    write_provenance(results, [results.images])
 
 
-def _models(folder: Path, neurons: list[str], rng: np.random.Generator) -> None:
-    responses = load_responses(folder / "tables")
+def _models(results: Layout, neurons: list[str], rng: np.random.Generator) -> None:
+    responses = read_responses(results)
     rows, curve = [], []
     for neuron in neurons:
         for model, score in SCORED.items():
@@ -110,9 +100,9 @@ def _models(folder: Path, neurons: list[str], rng: np.random.Generator) -> None:
                 (neuron, images, 0.03 * images, 0.03 * images, 0.01 * images, 0.04 * images)
             )
     columns = ["neuron_id", "model", "cc_abs", "cc_norm", "folds", "cc_norm_low", "cc_norm_high"]
-    write_csv(pd.DataFrame(rows, columns=columns), folder / "models" / "cross_validation.csv")
+    write_csv(pd.DataFrame(rows, columns=columns), results.cross_validation)
     columns = ["neuron_id", "images", "cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
-    write_csv(pd.DataFrame(curve, columns=columns), folder / "models" / "learning_curve.csv")
+    write_csv(pd.DataFrame(curve, columns=columns), results.learning_curve)
     x, y = np.linspace(-55, 55, 48), np.linspace(45, -45, 30)
     write_arrays(
         {
@@ -124,29 +114,36 @@ def _models(folder: Path, neurons: list[str], rng: np.random.Generator) -> None:
             "rf_x_deg": np.zeros(len(neurons)),
             "rf_y_deg": np.zeros(len(neurons)),
         },
-        folder / "models" / "search.npz",
+        results.model_search,
     )
 
 
-def _neuron(config: Config, folder: Path, neuron: str, i: int, rng: np.random.Generator) -> None:
-    home = folder / "neurons" / neuron
+def _neuron(
+    config: Config,
+    results: Layout,
+    has: SessionHas,
+    neuron: str,
+    i: int,
+    rng: np.random.Generator,
+) -> None:
+    files = results.neuron(neuron)
     grid = config.image.geometry
-    images = load_responses(folder / "tables").images
+    images = read_responses(results).images
     wave = gabor(grid, 5.0 * i - 10, 5.0, 15.0, 40.0 * i, 0.0, 6.0, 0.6)
     pattern = 0.5 + 0.4 * np.asarray(wave)
     noisy = pattern + rng.normal(0, 0.004, pattern.shape)
     made = dict(zip(STIMULI, (noisy, pattern, pattern, images[i], images[i + 1]), strict=True))
     for name, image in made.items():
-        write_array(image, home / f"{name}.npy")
+        write_array(image, getattr(files, name))
     mask = np.abs(wave) > 0.2
-    write_array(mask, home / "mei_mask.npy")
-    write_picture(mask, home / "mei_mask.png")
+    write_array(mask, files.mei_mask)
+    write_picture(mask, files.mei_mask_picture)
     steps = np.arange(100)
     trace = {"step": steps, "response": 5 - 4 * np.exp(-steps / 10)}
-    write_csv(pd.DataFrame(trace), home / "mei_trace.csv")
-    scores = read_csv(folder / "models" / "cross_validation.csv")
-    write_csv(scores[scores["neuron_id"] == neuron].drop(columns="neuron_id"), home / "scores.csv")
-    kept = [n for n in NAMES if n != "recorded_gabor" or _gabors(folder)]
+    write_csv(pd.DataFrame(trace), files.mei_trace)
+    scores = read_csv(results.cross_validation)
+    write_csv(scores[scores["neuron_id"] == neuron].drop(columns="neuron_id"), files.scores)
+    kept = [n for n in NAMES if n != "recorded_gabor" or has.gabors]
     counts = {"mei": 5.0, "recorded_gabor": 3.0, "best_gabor": 4.5, "best_natural": 1.0}
     counts["windowed_natural"] = 2.0
     ratio = np.array([5.0 / counts[name] for name in kept])
@@ -174,45 +171,40 @@ def _neuron(config: Config, folder: Path, neuron: str, i: int, rng: np.random.Ge
         "gabor_wavelength_deg": 15.0,
         "gabor_orientation_deg": 40.0 * i,
     }
-    write_csv(pd.DataFrame(values), home / "comparison.csv")
+    write_csv(pd.DataFrame(values), files.comparison)
     spectra = {
         name: power_spectrum(made[stem].astype(float), grid)
         for name, stem in zip(NAMES, STIMULI, strict=True)
         if name in kept
     }
-    write_csv(spectra_table(spectra), home / "spectra.csv")
+    write_csv(spectra_table(spectra), files.spectra)
 
 
-def _gabors(folder: Path) -> bool:
-    return (folder / "tables" / "gabor_trials.csv").exists()
-
-
-def _closed_loop(folder: Path, neurons: list[str]) -> None:
+def _closed_loop(results: Layout, neurons: list[str]) -> None:
     rows = [
         (neuron, "simple" if i % 2 else "complex", name, 10.0, 0.95 - 0.1 * k)
         for i, neuron in enumerate(neurons)
         for k, name in enumerate((*NAMES, "optimum"))
     ]
     columns = ["neuron_id", "kind", "stimulus", "true_drive", "fraction_of_optimum"]
-    write_csv(pd.DataFrame(rows, columns=columns), folder / "validation" / "closed_loop.csv")
+    write_csv(pd.DataFrame(rows, columns=columns), results.closed_loop)
 
 
-def _recorded(folder: Path, neurons: list[str], rng: np.random.Generator) -> None:
-    out = folder / "validation"
-    for stem in ("gabor", "grating"):
-        table = read_csv(folder / "tables" / f"{stem}_responses.csv").drop(columns="repeats")
+def _recorded(results: Layout, neurons: list[str], rng: np.random.Generator) -> None:
+    for recorded, predicted in (
+        (results.gabor_responses, results.predicted_gabors),
+        (results.grating_responses, results.predicted_gratings),
+    ):
+        table = read_csv(recorded).drop(columns="repeats")
         noise = rng.uniform(0.8, 1.2, (len(table), len(neurons)))
         fixed = table.columns[:4].tolist()  # the condition and its parameters
-        write_csv(
-            pd.concat([table[fixed], table[neurons] * noise], axis=1),
-            out / f"predicted_{stem}s.csv",
-        )
+        write_csv(pd.concat([table[fixed], table[neurons] * noise], axis=1), predicted)
     rows = [
         (n, c, 6, 0.8, 0.9, 0.1, 0.3, True, False) for n in neurons for c in CURVES
     ]  # fmt: skip
     columns = ["neuron_id", "curve", "points", "cc_abs", "cc_max", "cc_others", "cc_shuffled_95"]
     table = pd.DataFrame(rows, columns=[*columns, "tuned", "learned"])
-    write_csv(table, out / "recorded.csv")
+    write_csv(table, results.recorded_tuning)
     errors = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
     found = pd.DataFrame({"neuron_id": neurons})
     for error in errors:
@@ -220,43 +212,40 @@ def _recorded(folder: Path, neurons: list[str], rng: np.random.Generator) -> Non
     for name in ("x_deg", "y_deg", "orientation_deg", "frequency_cpd"):
         values = np.linspace(0.1, 1, len(neurons))
         found = found.assign(**{f"recorded_{name}": values, f"predicted_{name}": values})
-    write_csv(found, out / "preferences.csv")
-    write_text(STUB, out / "recorded.svg")
+    write_csv(found, results.preferences)
+    write_text(STUB, results.recorded_svg)
 
 
-def _experiments(folder: Path, neurons: list[str]) -> None:
+def _experiments(results: Layout, neurons: list[str]) -> None:
     parts = []
     for neuron in neurons:
         angle = np.arange(0, 180, 15.0)
         tuning = {"orientation_deg": angle, "response": 1 + np.cos(np.deg2rad(2 * angle))}
         part = pd.DataFrame({"neuron_id": neuron, "experiment": "orientation"} | tuning)
         parts.append(part)
-        write_text(STUB, folder / "neurons" / neuron / "experiments.svg")
-    write_csv(pd.concat(parts), folder / "experiments" / "tuning.csv")
+        write_text(STUB, results.neuron(neuron).experiments_svg)
+    write_csv(pd.concat(parts), results.experiment_tuning)
     summary = pd.DataFrame({"neuron_id": neurons, "cell_type": "simple", "f1_f0": 1.5})
-    write_csv(summary, folder / "experiments" / "summary.csv")
+    write_csv(summary, results.experiment_summary)
 
 
-def judged(folder: Path) -> None:
-    """Add the columns of trust to summary.csv: the last neuron is not trusted."""
-    path = folder / "summary.csv"
-    table = read_csv(path)
-    last = np.arange(len(table)) == len(table) - 1
-    write_csv(
-        table.assign(
-            trusted=~last,
-            expected_fraction=np.where(last, 0.41, 0.93),
-            trust_reason=np.where(last, "its Gabor disagrees", ""),
-        ),
-        path,
-    )
+def _trust(results: Layout, neurons: list[str]) -> None:
+    """The last neuron is not trusted."""
+    last = np.arange(len(neurons)) == len(neurons) - 1
+    table = {
+        "neuron_id": neurons,
+        "trusted": ~last,
+        "expected_fraction": np.where(last, 0.41, 0.93),
+        "cc_norm_low": np.where(last, 0.2, 0.8),
+        "fold_agreement": np.where(last, 0.5, 0.9),
+        "trust_reason": np.where(last, "its Gabor disagrees", ""),
+    }
+    write_csv(pd.DataFrame(table), results.trust)
 
 
-def view_of(config: Config, folder: Path, figures: Path, recorded: bool = True) -> ReportView:
+def view_of(config: Config, results: Layout, has: SessionHas) -> ReportView:
     """The data of the page."""
-    loop = folder / "validation" / "closed_loop.csv"
-    data = read_session_data(config, folder, loop if loop.exists() else None, recorded)
-    return build_view(data, figures, Measured())
+    return build_view(read_session_data(config, results, has), Measured())
 
 
 def many(view: ReportView, n: int, change: Callable[[NeuronPage, int], NeuronPage]) -> ReportView:

@@ -336,7 +336,7 @@ def test_table_and_configuration_can_be_saved(open_page, report_config, results)
 
     page = open_page()
     table = saved(page, page.locator("[data-save=summary]"))
-    assert pd.read_csv(io.BytesIO(table)).shape == pd.read_csv(results / "summary.csv").shape
+    assert pd.read_csv(io.BytesIO(table)).shape == pd.read_csv(results.summary).shape
     with page.expect_download() as waiting:
         page.locator("[data-save=config]").first.click()
     assert waiting.value.suggested_filename == "meiflow-small.json"

@@ -16,9 +16,13 @@ import pytest
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv, write_text
-from meiflow.report.page import render, write_report
+from meiflow.report.page import render
 from meiflow.report.provenance import read_provenance
-from tests.report.conftest import HOSTILE, MANY
+from meiflow.report.session_data import read_session_data
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+from meiflow.stages.report import write_report
+from tests.report.conftest import EVERYTHING, HOSTILE, MANY
 from tests.report.results import make_results, view_of
 
 
@@ -105,14 +109,14 @@ def test_numbers_behind_the_figures(view, results):
     """What a reader downloads is what the tables say."""
     page = view.pages[0]
     data = {d.key: pd.read_csv(io.StringIO(d.data)) for d in page.drawings}
-    responses = read_csv(results / "tables" / "responses.csv")
+    responses = read_csv(results.responses)
     np.testing.assert_allclose(data["prediction"]["measured"], responses[page.id], rtol=1e-4)
     # as many odd as even trials: the mean is the mean of the two halves
     halves = data["reliability"][["odd", "even"]].mean(1)
     np.testing.assert_allclose(halves, data["reliability"]["mean"], rtol=1e-3, atol=1e-4)
-    mei = np.load(results / "neurons" / page.id / "mei.npy")
+    mei = np.load(results.neuron(page.id).mei)
     np.testing.assert_allclose(data["mei"].iloc[:, 1:], mei, atol=1e-4)
-    trials = read_csv(results / "tables" / "trials.csv")
+    trials = read_csv(results.trials)
     own = trials[trials["neuron_id"] == page.id]
     spikes = data["trials"]
     inside = spikes[(spikes["spike_s"] > 0) & (spikes["spike_s"] <= 0.25)]
@@ -122,9 +126,7 @@ def test_numbers_behind_the_figures(view, results):
 
 
 def test_the_best_and_the_worst_images_are(view, report_config, results):
-    from meiflow.report.session_data import read_session_data
-
-    data = read_session_data(report_config, results, None, recorded=False)
+    data = read_session_data(report_config, results, EVERYTHING)
     neuron = data.neurons[1]
     means = data.responses.means[:, data.responses.column(neuron)]
     shown = data.best_and_worst(neuron)
@@ -141,7 +143,7 @@ def test_the_funnel_narrows(view, results):
     assert labels[-1] == "trusted"
     assert counts[-1] == 2
     assert counts[:3] == sorted(counts[:3], reverse=True)
-    units = json.loads((results / "tables" / "units.json").read_text())
+    units = json.loads(results.unit_counts.read_text())
     assert counts[:3] == [units["in_file"], units["in_areas"], units["passed"]]
 
 
@@ -158,32 +160,32 @@ def test_trust_is_said_in_words_with_its_measured_precision(view, big_page):
     assert "✗ not trusted" in view.drawings["gallery"].svg
 
 
+def copied(results, folder):
+    shutil.copytree(results.root, folder / "small")
+    return Layout(folder / "small")
+
+
 def test_without_columns_of_trust_there_are_no_marks(view, report_config, results, tmp_path):
-    copy = tmp_path / "small"
-    shutil.copytree(results, copy)
-    summary = read_csv(copy / "summary.csv")
+    copy = copied(results, tmp_path)
+    summary = read_csv(copy.summary)
     plain = summary.drop(columns=["trusted", "expected_fraction", "trust_reason"])
-    write_csv(plain.assign(model_above_chance=[False, True, True]), copy / "summary.csv")
-    loop = copy / "validation" / "closed_loop.csv"
-    write_report(report_config, copy, loop, True, tmp_path / "f", tmp_path / "report.html")
-    page = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))
+    write_csv(plain.assign(model_above_chance=[False, True, True]), copy.summary)
+    write_report(report_config, copy, EVERYTHING)
+    page = Tags(copy.report.read_text(encoding="utf-8"))
     words = " ".join(page.text.split())
     assert "trusted" not in words
     assert "2 of 3 neurons predict responses to held-out images" in words
     assert "model not better than chance" in words
     assert "ignore the MEI" in words
     # the same results give the same bytes
-    assert all(one.store in (tmp_path / "report.html").read_text() for one in view.pages)
+    assert all(one.store in copy.report.read_text() for one in view.pages)
 
 
-def test_a_session_of_counts_has_strips_and_no_truth(report_config, small_tables, tmp_path):
-    """Source tables: no spike times, no Gabors, no closed loop, no experiments."""
-    tables = tmp_path / "tables"
-    tables.mkdir()
-    kept = ("trials.csv", "responses.csv", "blank_responses.csv", "units.csv", "units.json",
-            "images.npy", "images.json", "raster.npz")  # fmt: skip
-    for name in kept:
-        (tables / name).write_bytes((small_tables / name).read_bytes())
+def test_a_session_of_counts_has_strips_and_no_truth(report_config, small_results, tmp_path):
+    """Source tables: no spike times, no Gabors, no closed loop, no experiments.
+
+    Tables of what it has not lie there, as another session has left them.
+    """
     config = parse_config(
         {
             "session": {"source": "tables", "id": "own", "trials": "trials.csv"},
@@ -193,16 +195,17 @@ def test_a_session_of_counts_has_strips_and_no_truth(report_config, small_tables
             "report": {"title": "<b>mine</b>"},
         }
     )
-    ids = read_csv(tables / "units.csv")["neuron_id"].tolist()[:1]
-    folder = make_results(config, tables, tmp_path / "own", ids)
-    made = view_of(config, folder, tmp_path / "figures", recorded=False)
+    results, nothing = Layout(tmp_path / "own"), SessionHas()
+    ids = read_csv(small_results.units)["neuron_id"].tolist()[:1]
+    make_results(config, small_results, results, nothing, ids)
+    made = view_of(config, results, nothing)
     assert not made.simulated
     assert made.stages[0].label == "neurons in the tables"
     keys = {d.key for d in made.pages[0].drawings}
     assert "trials" in keys
     assert not keys & {"tuning", "experiments"}
     assert "no raster" in next(d.caption for d in made.pages[0].drawings if d.key == "trials")
-    page = render(made, config, read_provenance(folder / "provenance.json"))
+    page = render(made, config, read_provenance(results.provenance))
     assert "Simulated session." not in page
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
 
@@ -217,20 +220,14 @@ def test_the_command_names_the_neuron_and_the_saved_configuration(view, report_c
 
 
 def test_missing_results_are_named(report_config, results, tmp_path):
-    copy = tmp_path / "small"
-    shutil.copytree(results, copy)
-    loop = copy / "validation" / "closed_loop.csv"
-
-    def written():
-        write_report(report_config, copy, loop, True, tmp_path / "f", tmp_path / "report.html")
-
-    write_text("{}", copy / "provenance.json")
+    copy = copied(results, tmp_path)
+    write_text("{}", copy.provenance)
     with pytest.raises(MeiflowError, match=r"provenance.json: .* run meiflow provenance"):
-        read_provenance(copy / "provenance.json")
-    (copy / "tables" / "units.json").unlink()
+        read_provenance(copy.provenance)
+    copy.unit_counts.unlink()
     with pytest.raises(MeiflowError, match=r"units.json: .*rebuild the tables"):
-        written()
-    (copy / "summary.csv").unlink()
+        write_report(report_config, copy, EVERYTHING)
+    copy.summary.unlink()
     with pytest.raises(MeiflowError, match=r"summary.csv: no such file"):
-        written()
-    assert not (tmp_path / "report.html").exists()
+        write_report(report_config, copy, EVERYTHING)
+    assert not copy.report.exists()

@@ -10,9 +10,11 @@ import pytest
 from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
 from meiflow.report.columns import cell, number
-from meiflow.report.provenance import hash_of, read_provenance, versions, write_provenance
+from meiflow.report.provenance import hash_of, read_provenance, versions
 from meiflow.report.trust import precision_text, trust_of
+from meiflow.results.layout import Layout
 from meiflow.session.transfer import write_record
+from meiflow.stages.provenance import write_provenance
 
 
 def test_a_file_and_a_folder_hash_as_sha256sum_does(tmp_path):
@@ -51,14 +53,15 @@ def test_the_hash_of_a_download_is_not_computed_again(tmp_path):
 
 def test_provenance_is_written_read_and_missed(tmp_path):
     (tmp_path / "a").write_bytes(b"one")
-    write_provenance([tmp_path / "a"], tmp_path / "provenance.json")
-    found = read_provenance(tmp_path / "provenance.json")
+    results = Layout(tmp_path / "results")
+    write_provenance(results, [tmp_path / "a"])
+    found = read_provenance(results.provenance)
     assert [one["path"] for one in found] == [str(tmp_path / "a")]
     with pytest.raises(MeiflowError, match="no such file or folder"):
         hash_of(tmp_path / "b")
-    write_text(json.dumps({"inputs": [{"path": "a"}]}), tmp_path / "provenance.json")
+    write_text(json.dumps({"inputs": [{"path": "a"}]}), results.provenance)
     with pytest.raises(MeiflowError, match="run meiflow provenance"):
-        read_provenance(tmp_path / "provenance.json")
+        read_provenance(results.provenance)
 
 
 def test_versions_are_those_that_run():

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from meiflow.models.stored import stored_members, stored_models
 
-from meiflow.config.config import load_config, parse_config
+from meiflow.config.config import load_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_array, read_arrays, read_csv
+from meiflow.models.archive import ModelArchive, write_archive
 from meiflow.models.documents import read_document, write_document
-from meiflow.models.network import NeuronModel, load_ensemble, load_model, save_model
+from meiflow.models.network import NeuronModel, load_model, save_model
 from meiflow.session.images import load_images
+from tests.known import linear
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -93,9 +94,9 @@ def test_the_search_finds_what_it_looks_for(text: str) -> None:
 
 
 def test_only_the_users_own_modules_are_imported_by_name() -> None:
-    """What they are is said in the configuration alone."""
+    """What they are is said in the configuration alone; the command line imports our stages."""
     users = {p.name for p in SOURCES if "import_module" in p.read_text(encoding="utf-8")}
-    assert users == {"custom.py"}
+    assert users == {"custom.py", "stages.py"}
 
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
@@ -136,6 +137,7 @@ def object_archive(path: Path, bomb: Any) -> None:
 def pickle_in_archive(path: Path, bomb: Any) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x.npy", pickle.dumps(bomb))
+        archive.writestr("7/model.pt", pickle.dumps(bomb))
         archive.writestr("archive/data.pkl", pickle.dumps(bomb))
         archive.writestr("archive/version", "3")
 
@@ -144,8 +146,7 @@ WRITERS = [plain_pickle, torch_pickle, old_torch_pickle, object_array, object_ar
 WRITERS += [pickle_in_archive]
 READERS: dict[str, Callable[[Path], Any]] = {
     "model.pt": lambda path: load_model(path, SCREEN),
-    "ensemble.pt": lambda path: load_ensemble(path, SCREEN),
-    "models.pt": lambda path: stored_models(parse_config({}), path, ["7"]),
+    "models.zip": lambda path: ModelArchive(path, SCREEN).model("7"),
     "part.pt": read_document,
     "images.npy": read_array,
     "stack.npy": lambda path: load_images(path, (6, 8)),
@@ -193,17 +194,13 @@ def test_hostile_yaml_is_refused_and_does_nothing(tag: str, tmp_path: Path) -> N
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a module that makes a file when it is imported, and files that name it."""
-    (tmp_path / "stranger.py").write_text("open('made', 'w').close()\n")
-    linear = {"kind": "ln", "filter": torch.ones(6, 8)}
-    linear |= {"offset": 0.0, "baseline": 0.0, "scale": 1.0}
-    save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear], [1.0]), tmp_path / "model.pt")
-    model = torch.load(tmp_path / "model.pt", weights_only=True)
-    own = {"kind": "custom", "spec": "stranger:build", "neuron": "7"}
-    model["base_models"] = [own]
-    write_document(model, tmp_path / "model.pt")
-    whole = {"geometry": model["geometry"], "neurons": {"7": model}}
-    torch.save(whole, tmp_path / "models.pt")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "stranger.py").write_text("open('made', 'w').close()\n")
+    save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear(np.ones((6, 8)))], [1.0]), "model.pt")
+    model = torch.load("model.pt", weights_only=True)
+    model["base_models"] = [{"kind": "custom", "spec": "stranger:build", "neuron": "7"}]
+    write_document(model, "model.pt")
+    write_archive(SCREEN, {"7": model}, lambda _: [model], tmp_path / "models.zip")
     return tmp_path
 
 
@@ -211,18 +208,14 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_that_names_a_module_does_not_have_it_imported(
     stranger: Path, custom: str | None
 ) -> None:
-    image = {"height": 8, "width": 8}
-    config = parse_config({"image": image, "model": {"custom": custom}})
-    screen = config.image.geometry
-    document = torch.load("models.pt", weights_only=True)
-    document["geometry"] = dict(screen.__dict__)
-    torch.save(document, "models.pt")
+    archive = ModelArchive("models.zip", SCREEN)
     tries: list[Callable[[], Any]] = [
         lambda: load_model("model.pt", SCREEN, custom),
-        lambda: stored_members(config, Path("models.pt"), ["7"], "custom"),
+        lambda: archive.member("7", "custom"),
+        lambda: archive.fold_models("7"),
     ]
     if custom is None:
-        tries.append(lambda: stored_models(config, Path("models.pt"), ["7"]))
+        tries.append(lambda: archive.model("7"))
     for attempt in tries:
         with pytest.raises(MeiflowError, match=r"made with model\.custom stranger:build"):
             attempt()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from meiflow.selection.select import selected_neurons
 
 from meiflow.config.config import parse_config, resolved
 from meiflow.errors import MeiflowError
 from meiflow.io.paths import is_name, stays_inside
+from meiflow.results.neurons import selected_neurons
 from tests.bad_input.catalogue import own_session
 from tests.project import make_project
 

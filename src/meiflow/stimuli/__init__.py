@@ -1,6 +1,6 @@
-"""Optimal stimuli of any differentiable model of images or movies.
+"""Optimal stimuli for any differentiable model of images or movies.
 
-Everything public can be imported from here; nothing heavy is imported before it is used.
+All public names can be imported from here; heavy modules are imported only when used.
 """
 
 import lazy_loader as lazy

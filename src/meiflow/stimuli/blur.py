@@ -1,4 +1,4 @@
-"""Gaussian filters along one axis as small matrices: exact borders, any batch, differentiable."""
+"""Differentiable Gaussian filters as small matrices, with exact borders, for any batch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def _matrix(n: int, sigma: float) -> Tensor:
 
 
 def gaussian_blur(stimuli: Tensor, sigma: float | tuple[float, float]) -> Tensor:
-    """Blur the last two axes as `scipy.ndimage.gaussian_filter` does (borders reflected).
+    """Blur the last two axes like `scipy.ndimage.gaussian_filter` (reflected borders).
 
     Parameters
     ----------
     stimuli : Tensor, shape (..., height, width)
     sigma : float or pair of float
-        Standard deviation in pixels, or that of rows and columns. 0 blurs nothing.
+        Standard deviation in pixels, or a pair for rows and columns; 0 for no blur.
     """
     rows, columns = sigma if isinstance(sigma, tuple) else (sigma, sigma)
     if rows > 0:
@@ -44,14 +44,13 @@ def low_pass(stimuli: Tensor, sigma: float, size: int, zero_padded: bool = False
     sigma : float
         Standard deviation in frames.
     size : int
-        Frames of the kernel; an even one shifts the movie by half a frame, as openretina's does.
+        Kernel size in frames; even kernels shift the movie by half a frame, as in openretina.
     zero_padded : bool
-        Treat what lies before and after the movie as zero, as openretina does, which draws the
-        first and last frames towards zero. Otherwise the kernel is rescaled to the frames that
-        there are.
+        Pad the movie with zeros, as in openretina, which biases the first and last frames towards
+        zero. Otherwise the kernel is renormalised at the ends.
     """
     if sigma <= 0 or size < 1:
-        raise ValueError(f"sigma > 0 and size >= 1 are needed, got {sigma} and {size}")
+        raise ValueError(f"sigma > 0 and size >= 1 are required, got {sigma} and {size}")
     frames = stimuli.shape[-3]
     offset = torch.arange(frames)[None, :] - torch.arange(frames)[:, None] + (size - 1) // 2
     kernel = torch.exp(-((torch.arange(size) - size // 2).double() ** 2) / (2 * sigma**2))

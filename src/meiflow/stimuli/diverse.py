@@ -1,4 +1,4 @@
-"""Different images that all excite a neuron nearly as much as its MEI does."""
+"""Different images that all excite a neuron nearly as much as its MEI."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BLUR = 2.0
 
 @dataclass(frozen=True)
 class DiverseSet:
-    """Images (n, height, width), their responses (n,), and how alike they are.
+    """Images (n, height, width), their responses (n,), and their similarity.
 
-    ``similarity`` is the correlation of each image with the one most like it; ``blended`` the
-    share of the MEI that was needed in each to reach the wanted response.
+    ``similarity`` is the correlation of each image with the most similar one; ``blended`` the
+    fraction of the MEI that was blended in to reach the required response.
     """
 
     images: NDArray[np.float32]
@@ -46,25 +46,25 @@ def diverse_images(
     weights: Tensor | None = None,
     exponent: float = 1.5,
 ) -> DiverseSet:
-    """Images that reach `fraction` of the response to the MEI and are as different as can be.
+    """Images that reach `fraction` of the response to the MEI and differ as much as possible.
 
     Diverse exciting inputs after Cadena et al. (2018) and Ding et al. (2023): gradient ascent on
-    a batch, away from the most similar image, with a price on falling short. One that still
-    falls short is blended with the MEI until it does not.
+    a batch, away from the most similar image, with a penalty for responses that are too low.
+    Images whose response is still too low are blended with the MEI until it is not.
 
     Parameters
     ----------
     model : callable
         Images (batch, height, width) to responses (batch,).
     mei : Tensor, shape (height, width)
-        Brought to the given mean and contrast.
+        MEI, which is projected to the given mean and contrast.
     fraction : float
-        In (0, 1].
+        Required response relative to the MEI, in (0, 1].
     weights : Tensor, shape (height, width), optional
-        How much a difference counts at each place: outside the receptive field it is cheap.
-        The contrast of the MEI (blurred by two pixels) if None.
+        Weight of a difference at each pixel; differences outside the receptive field do not
+        affect the response. By default the contrast of the MEI, blurred by two pixels.
     exponent : float
-        Of the smoothing of the gradient; fine noise is a cheap difference, too.
+        Exponent of the gradient smoothing, which prevents images that differ only in fine noise.
 
     Examples
     --------
@@ -77,12 +77,12 @@ def diverse_images(
     ((3, 12, 16), array([0.06, 0.06, 0.06], dtype=float32))
     """
     if not 0 < fraction <= 1 or n < 2:
-        raise ValueError(f"0 < fraction <= 1 and n >= 2 are needed, got {fraction} and {n}")
+        raise ValueError(f"0 < fraction <= 1 and n >= 2 are required, got {fraction} and {n}")
     mei = project(torch.as_tensor(mei, dtype=torch.float32)[None], mean, contrast)[0]
     with evaluated(model), torch.no_grad():
         enough = fraction * float(model(mei[None])[0])
     if enough <= 0:
-        raise ValueError("the MEI excites nothing; there is no response to keep")
+        raise ValueError("the model does not respond to the MEI, so there is no response to reach")
     if weights is None:
         weights = gaussian_blur((mei - mean).abs(), _BLUR)
     starts = noise_starts(n, geometry, exponent, mean, contrast, seed)
@@ -108,7 +108,7 @@ def diverse_images(
 def _blend(
     model: Model, images: Tensor, mei: Tensor, enough: float, mean: float, contrast: float
 ) -> tuple[Tensor, Tensor]:
-    """Move images that fall short towards the MEI, no further than needed."""
+    """Blend images with too low a response with the MEI, no more than necessary."""
 
     def mixed(share: Tensor) -> Tensor:
         weight = share[:, None, None]

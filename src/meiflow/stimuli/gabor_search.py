@@ -1,4 +1,4 @@
-"""The Gabors that drive models most: one exhaustive search for all, then refinement by gradient."""
+"""Gabors with the highest response: exhaustive search for all models, then refinement."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ R = TypeVar("R")
 PARAMETERS = ("x", "y", "wavelength", "orientation", "phase", "sigma", "aspect")
 _WAVELENGTH, _ORIENTATION = 2, 3
 _LENGTHS = [2, 5, 6]
-_BATCH = 128  # images searched at once
-_TOGETHER = 64  # neurons that share a product with them
+_BATCH = 128  # images evaluated at once
+_TOGETHER = 64  # neurons per matrix product
 _REFINED = 96  # images refined at once
-_TRIED = 0.2  # of the steps; then only the best third of a neuron's candidates goes on
+_TRIED = 0.2  # fraction of the steps after which only the best third of candidates is kept
 _KEPT = 3
-# Lengths are refined on a log scale; a unit step means about a degree or ten percent.
+# Lengths are refined on a log scale; a unit step is about one degree or ten percent.
 _SCALE = (1.0, 1.0, 0.1, 5.0, 15.0, 0.1, 0.1)
 _STEP = (0.2, 0.02)
 _MATCHED = 1e-4
@@ -40,10 +40,10 @@ _MATCHED = 1e-4
 
 @dataclass(frozen=True)
 class GaborFit:
-    """A neuron's best Gabor, its image (height, width) and the response to it.
+    """Best Gabor of a neuron, its image (height, width) and the response to it.
 
-    ``parameters`` holds `PARAMETERS` (degrees; orientation in [0, 180), phase in [0, 360)).
-    ``grid_response`` is that to the best of the ``searched`` Gabors, before refinement.
+    ``parameters`` contains `PARAMETERS` (degrees; orientation in [0, 180), phase in [0, 360)).
+    ``grid_response`` is the response to the best of the ``searched`` Gabors, before refinement.
     """
 
     parameters: dict[str, float]
@@ -54,23 +54,23 @@ class GaborFit:
 
 
 def gabor_grid(config: Gabor, geometry: Geometry) -> NDArray[np.float64]:
-    """All Gabors that are searched, shape (candidates, 7) in the order of `PARAMETERS`.
+    """All Gabors of the grid, shape (candidates, 7) in the order of `PARAMETERS`.
 
-    Their centres cover the whole screen, those of short wavelengths more finely. Gabors of the
-    same wavelength and orientation stand together. Wavelengths below two pixels, which alias, are
-    left out.
+    Their centres cover the whole screen, more finely for short wavelengths. Gabors of the same
+    wavelength and orientation are adjacent. Wavelengths below two pixels, which would be aliased,
+    are excluded.
 
     Raises
     ------
     MeiflowError
-        If none is left.
+        If no Gabor is left.
     """
     shortest = 2 * max(geometry.dx, geometry.dy)
     wavelengths = [w for w in config.wavelengths_deg if w >= shortest]
     if not wavelengths:
         raise MeiflowError(
-            f"gabor.wavelengths_deg: none is as long as two pixels of image ({shortest:.3g} "
-            "degrees); give longer ones, or image more pixels"
+            f"gabor.wavelengths_deg: all are shorter than two pixels ({shortest:.3g} degrees); use "
+            "longer wavelengths, or more pixels in the section image"
         )
 
     def places(extent: float, wavelength: float) -> NDArray[np.float64]:
@@ -110,29 +110,29 @@ def best_gabors(
     threads: int = 1,
     grid: NDArray | None = None,
 ) -> list[GaborFit]:
-    """Gabors of the highest response at matched mean and contrast, one for each neuron.
+    """Gabor with the highest response at matched mean and contrast, for each neuron.
 
-    All neurons see the same Gabors (`gabor_grid`), each rendered once. Of every wavelength and
-    orientation a neuron's best Gabor is a candidate; all parameters of its best candidates are
-    then refined by gradient, and the best iterate of all is kept (as Walker et al. 2019, who
-    searched 72,800 Gabors before they refined).
+    All neurons are shown the same Gabors (`gabor_grid`), each rendered once. For every wavelength
+    and orientation a neuron's best Gabor is a candidate; all parameters of its best candidates are
+    then refined by gradient ascent, and the best iterate is kept (as in Walker et al. 2019, who
+    searched 72,800 Gabors before refinement).
 
     Parameters
     ----------
     models : sequence of NeuronModel
     mean, contrast : float
-        Mean luminance and RMS contrast of the whole image. Gabors too small for the contrast are
-        left out.
+        Mean luminance and RMS contrast of the whole image; Gabors too small for the contrast are
+        excluded.
     threads : int
-        Batches are searched in parallel; the result does not depend on it, as long as torch
-        itself has one thread.
+        Batches are evaluated in parallel; the result does not depend on it, provided that torch
+        itself uses one thread.
     grid : ndarray, shape (candidates, 7), optional
-        Gabors to search in place of `gabor_grid`, in its order.
+        Gabors to search instead of `gabor_grid`, in the same order.
 
     Raises
     ------
     MeiflowError
-        If no Gabor of the grid can have this contrast.
+        If no Gabor of the grid can reach this contrast.
     """
     rows = gabor_grid(config, geometry) if grid is None else grid
     gabors = torch.as_tensor(rows, dtype=torch.float32)
@@ -160,7 +160,7 @@ def best_gabors(
 
 @dataclass(frozen=True)
 class _Search:
-    """What the steps of a search share."""
+    """Settings shared by the steps of a search."""
 
     geometry: Geometry
     mean: float
@@ -168,7 +168,7 @@ class _Search:
     threads: int
 
     def shown(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Images of Gabors, and which of them have the common mean and contrast."""
+        """Images of Gabors, and whether they have the common mean and contrast."""
         images = render(parameters, self.geometry, self.mean, self.contrast, best_effort=False)
         mean, contrast = statistics(images.detach())
         off = torch.maximum((mean - self.mean).abs(), (contrast - self.contrast).abs())
@@ -179,7 +179,7 @@ class _Search:
     ) -> tuple[Tensor, Tensor]:
         """Candidates (neurons, candidates, 7) and responses (neurons, candidates), best first.
 
-        One of each wavelength and orientation at most, so that candidates differ.
+        At most one per wavelength and orientation, so that candidates differ.
         """
         parts = [models[i : i + _TOGETHER] for i in range(0, len(models), _TOGETHER)]
         shared = [SharedModel(part).eval() for part in parts]
@@ -214,7 +214,7 @@ class _Search:
     def refined(
         self, models: Sequence[NeuronModel], starts: Tensor, values: Tensor, steps: int
     ) -> Tensor:
-        """Best parameters (neurons, 7) from starts (neurons, candidates, 7) and what they give."""
+        """Best parameters (neurons, 7) from starts (neurons, candidates, 7), and responses."""
         size = max(1, _REFINED // starts.shape[1])
 
         def climb(first: int) -> Tensor:
@@ -239,7 +239,7 @@ class _Search:
     def _climb(
         self, model: PairedModel, starts: Tensor, values: Tensor, rates: list[float]
     ) -> tuple[Tensor, Tensor]:
-        """Best iterates of Adam and their responses, one step for each rate."""
+        """Best iterates of Adam and their responses, with one step per learning rate."""
         pitch = self.geometry.dx
         low = torch.tensor([-np.inf, -np.inf, 2 * pitch, -np.inf, -np.inf, pitch, 0.5])
         high = torch.tensor([np.inf, np.inf, 80.0, np.inf, np.inf, 40.0, 3.0])
@@ -271,7 +271,7 @@ class _Search:
 
 
 def _canonical(parameters: Tensor) -> dict[str, float]:
-    """The same Gabor with orientation in [0, 180): half a turn mirrors the phase."""
+    """The same Gabor with orientation in [0, 180); a rotation by 180 inverts the phase."""
     values = dict(zip(PARAMETERS, parameters.tolist(), strict=True))
     turns = np.floor(values["orientation"] / 180.0)
     phase = -values["phase"] if int(turns) % 2 else values["phase"]

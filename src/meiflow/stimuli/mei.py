@@ -1,4 +1,4 @@
-"""Most exciting and most suppressive images of fixed mean and contrast."""
+"""Most exciting and most suppressive images at fixed mean and contrast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Stopper
 from meiflow.stimuli.updates import Ascent
 
-# Of the largest contrast there is; the first is about that of natural scenes.
+# Fractions of the maximal contrast; the first is about that of natural scenes.
 _HIGH_CONTRASTS = (0.5, 0.95)
 _NO_GRADIENT = 1e-12
 _SAME = 0.95  # of the best start: counted as having found the same response
@@ -91,16 +91,16 @@ def reinitialise_silent(
     held: MeanContrast,
     objective: Objective | None = None,
 ) -> Tensor:
-    """Replace starts that the model does not see by what it sees in them at higher contrast.
+    """Re-initialise silent starts, at which the model has no gradient.
 
-    A rectified neuron has no gradient below its threshold, and noise of low contrast seldom
-    reaches it. The gradient at the same noise with the contrast of a natural scene, or more, or
-    at its negative, mostly tells a direction; where it does not, the start stays.
+    A rectified neuron has no gradient below its threshold, which noise of low contrast rarely
+    exceeds. Such starts are replaced by the gradient at the same noise, or its negative, with the
+    contrast of a natural scene or higher. If there is still no gradient, the start is kept.
 
     Parameters
     ----------
     held : MeanContrast
-        What all stimuli are held to; the starts come back so.
+        Mean and contrast of all stimuli, including the starts returned.
     """
     starts = held(starts, 0, 1)
     dead = _is_zero(gradient(model, starts, objective))
@@ -108,7 +108,7 @@ def reinitialise_silent(
         for sign in (1, -1):
             if not bool(dead.any()):
                 return starts
-            # the whole batch, in which each image may have a neuron of its own
+            # evaluate the whole batch, because each image may have a different neuron
             loud = project(sign * starts, held.mean, share * feasible_contrast(held.mean))
             if held.mask is not None:
                 loud = torch.where(held.mask, loud, held.rest(loud))
@@ -136,15 +136,15 @@ def climb(
     seed: int | None = None,
     label: str = "",
 ) -> Optimised:
-    """Ascent over images or movies held to one mean and contrast, re-initialising silent starts.
+    """Ascent at fixed mean and contrast over images or movies, re-initialising silent starts.
 
     Parameters
     ----------
     smooth : Preconditioner
-        Of the gradient, once mean and contrast cannot change along it.
+        Smoothing of the gradient, after components that change mean and contrast are removed.
     held : MeanContrast
     filters : sequence of Postprocessor
-        Before each projection.
+        Filters applied before each projection.
     """
     return optimise(
         model,
@@ -173,12 +173,11 @@ def most_exciting(
     background: Tensor | float | None = None,
     seed: int | None = None,
 ) -> Optimised:
-    """Maximise an objective over images of fixed mean and contrast, from each start.
+    """Maximise an objective over images at fixed mean and contrast, from each start.
 
     Every step follows the FFT-smoothed gradient along the sphere of equal contrast, scaled
-    to unit contrast, by a step that shrinks linearly, and projects the image back to its
-    mean and contrast. Silent starts, below the threshold of the neuron, are re-initialised first
-    (`reinitialise_silent`).
+    to unit contrast, with a linearly decreasing step size, and projects the image back to its
+    mean and contrast. Silent starts are re-initialised first (`reinitialise_silent`).
 
     Parameters
     ----------
@@ -187,19 +186,19 @@ def most_exciting(
     starts : Tensor, shape (batch, [channels,] height, width)
     geometry : Geometry
     mean, contrast : float
-        Mean luminance and RMS contrast held at every step.
+        Mean luminance and RMS contrast, fixed at every step.
     stop : Stopper or int
-        Or a number of steps.
+        Stopping rule, or number of steps.
     step_size : tuple of float
-        First and last step, in units of `contrast`.
+        First and last step size, in units of `contrast`.
     exponent : float
-        Of `meiflow.stimuli.preconditioning.power_law`.
+        Exponent of `meiflow.stimuli.preconditioning.power_law`.
     objective : Objective, optional
-        The mean response if None; `Suppress` for the most suppressive image.
+        By default the mean response; `Suppress` for the most suppressive image.
     mask, background : optional
-        Free pixels and what the others are; see `MeanContrast`.
+        Free pixels, and values of the other pixels; see `MeanContrast`.
     seed : int, optional
-        The one of the starts, kept in the result.
+        Seed of the starts, stored in the result.
 
     Examples
     --------
@@ -216,14 +215,14 @@ def most_exciting(
     True
     """
     held = MeanContrast(mean, contrast, mask, background)
-    # one channel of one frame has no luminance of its own to change
+    # with a single channel and frame, the mean luminance cannot change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
     return climb(model, starts, smooth, held, objective, step_size, stop, seed=seed)
 
 
 @dataclass(frozen=True)
 class OfEach:
-    """Stimuli of several neurons, each from the same starts.
+    """Stimuli of several neurons, obtained from the same starts.
 
     ``scores`` (neurons, starts), ``images`` (neurons, starts, height, width) and ``objective``
     (steps + 1, neurons, starts) are those of `Optimised`.
@@ -258,10 +257,10 @@ def most_exciting_of_each(
     Parameters
     ----------
     model : callable
-        Responds to (neurons * starts, height, width), the images of the first neuron first.
+        Responds to images (neurons * starts, height, width), ordered by neuron.
     neurons : int
     starts : Tensor, shape (starts, height, width)
-        The same for every neuron.
+        Starts, the same for every neuron.
     geometry, mean, contrast, stop, step_size, exponent, objective, seed
         As for `most_exciting`.
     """

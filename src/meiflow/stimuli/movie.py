@@ -1,4 +1,4 @@
-"""The optimal movie of a spatio-temporal model, from noise."""
+"""Optimal movies of spatio-temporal models, from noise."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def most_exciting_movie(
     seed: int = 0,
     label: str = "",
 ) -> Optimised:
-    """Maximise an objective over movies of fixed mean and contrast.
+    """Maximise an objective over movies at fixed mean and contrast.
 
-    The artificial optimum of flyvis and openretina: from noise, every frame free. The mean and
-    the RMS contrast of the whole movie are held, where flyvis pulls towards grey and openretina
-    holds a norm.
+    The artificial optimum of flyvis and openretina: from noise, with all frames free. Here the mean
+    and RMS contrast of the whole movie are fixed, whereas flyvis penalises the distance to grey and
+    openretina fixes a norm.
 
     Parameters
     ----------
@@ -40,17 +40,17 @@ def most_exciting_movie(
         [neurons]).
     shape : (channels, time, height, width)
     objective : Objective, optional
-        The mean response if None; ``Increase(3, Last())`` is neuron 3 in the last frame.
+        By default the mean response; ``Increase(3, Last())`` is neuron 3 in the last frame.
     exponent : float
-        Of the smoothing of the gradient, frame by frame, frequencies in cycles per pixel.
+        Exponent of the gradient smoothing of each frame, with frequencies in cycles per pixel.
     temporal_sigma : float
-        Frames; low-pass of the movie at each step, none if 0.
+        Sigma in frames of the temporal low-pass applied at each step; 0 for none.
     seed : int
 
     Returns
     -------
     Optimised
-        One movie per restart; ``best`` is the one to take.
+        One movie per restart; ``best`` is the index of the best one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The best image of a set: whole, seen through a window, or with all that does not matter gone."""
+"""Best image of a set: whole, windowed, or with irrelevant parts faded out."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _BATCH = 256
 def matched_naturals(
     images: NDArray, mean: float, contrast: float, mask: NDArray | None = None
 ) -> NDArray[np.float32]:
-    """Images (n, height, width) at the given mean and contrast, fading to grey outside `mask`.
+    """Images (n, height, width) at the given mean and contrast, grey outside `mask`.
 
     Parameters
     ----------
     mask : ndarray, shape (height, width), optional
-        Weights in [0, 1]; the mean luminance inside it is removed first, so that only the
+        Weights in [0, 1]; the mean luminance inside the mask is removed first, so that only the
         pattern remains.
 
     Examples
@@ -84,7 +84,7 @@ def responses_to(model: Model, images: NDArray) -> NDArray[np.float64]:
 
 
 def best_of(model: Model, images: NDArray) -> tuple[int, float]:
-    """Index of the stimulus of a set with the highest response, and that response.
+    """Index of the stimulus with the highest response, and this response.
 
     Examples
     --------
@@ -100,15 +100,15 @@ def best_of(model: Model, images: NDArray) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Faded:
-    """Natural images without what the neuron does not mind.
+    """Natural images from which everything irrelevant to the neuron has been faded out.
 
     Parameters
     ----------
     images : ndarray of float32, shape (n, height, width)
     responses, kept : ndarray, shape (n,)
-        The model's responses to the whole images, and to these.
+        Responses of the model to the whole images, and to the faded ones.
     contrast_left : ndarray, shape (n,)
-        RMS distance to grey, as a fraction of the whole image's.
+        RMS distance to grey, as a fraction of that of the whole image.
     """
 
     images: NDArray[np.float32]
@@ -119,7 +119,7 @@ class Faded:
 
 @dataclass(frozen=True)
 class _KeepResponse:
-    """``-strength * ((r - r0) / r0)**2``: the response to the whole image shall stay."""
+    """Penalty ``-strength * ((r - r0) / r0)**2`` on changes of the response."""
 
     target: Tensor
     strength: float
@@ -130,7 +130,7 @@ class _KeepResponse:
 
 @dataclass(frozen=True)
 class _GreyShare:
-    """Squared distance to grey, as a share of that of the whole image."""
+    """Squared distance to grey, as a fraction of that of the whole image."""
 
     grey: float
     whole: Tensor
@@ -147,11 +147,11 @@ def fade(
     learning_rate: float = 0.01,
     strength: float = 10.0,
 ) -> Faded:
-    """The regularised natural optimum: keep the response, fade the rest to grey.
+    """The regularised natural optimum: keep the response and fade the rest to grey.
 
-    Minimises ``strength * ((r - r0) / r0)**2 + d / d0`` by Adam, d the mean squared distance to
-    grey, r0 and d0 those of the whole image, pixels within [0, 1] (after flyvis' regularised
-    optimal stimuli; Lappalainen et al. 2024).
+    Minimises ``strength * ((r - r0) / r0)**2 + d / d0`` with Adam and pixels in [0, 1], where d is
+    the mean squared distance to grey, and r0 and d0 are the values of the whole image (after the
+    regularised optimal stimuli of flyvis; Lappalainen et al. 2024).
 
     Parameters
     ----------
@@ -159,8 +159,8 @@ def fade(
         Images (n, height, width) to responses (n,).
     images : ndarray, shape (n, height, width)
     strength : float
-        1 % of the response weighs as much as ``strength * 1e-4`` of the image's power. Much
-        larger ones keep the response no better and fade more slowly.
+        A change of the response by 1 % has the same weight as ``strength * 1e-4`` of the image's
+        power. Much larger values do not keep the response any better and fade more slowly.
 
     Raises
     ------
@@ -183,8 +183,8 @@ def fade(
     whole = GreyDistance(grey)(starts)
     if not bool((responses > 0).all() and (whole > 0).all()):
         raise ValueError(
-            f"nothing to keep: lowest response {float(responses.min()):.3g}, lowest distance to "
-            f"grey {float(whole.min()):.3g}"
+            "images must drive the model and must not be uniform grey; lowest response "
+            f"{float(responses.min()):.3g}, lowest distance to grey {float(whole.min()):.3g}"
         )
     found = optimise(
         model,

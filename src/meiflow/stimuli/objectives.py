@@ -1,8 +1,8 @@
-"""What is maximised: one number per stimulus of a batch.
+"""Objectives to maximise: one number per stimulus of a batch.
 
-An objective takes the model's responses and the stimuli, so that several objectives share one
-call of the model. Responses are (batch,), (batch, neurons), (batch, time, neurons), or, from a
-layer inside the model, (batch, channels, [time,] height, width).
+An objective is a function of the model's responses and the stimuli, so that several objectives can
+share one call of the model. Responses are (batch,), (batch, neurons), (batch, time, neurons), or,
+for an inner layer of the model, (batch, channels, [time,] height, width).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Model = Callable[[Tensor], Tensor]
 
 
 class Objective(Protocol):
-    """Responses and stimuli to one value per stimulus (batch,), to be made large."""
+    """Maps responses and stimuli to one value per stimulus (batch,), to be maximised."""
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean of the responses over one axis."""
+    """Mean of the responses over an axis."""
 
     axis: int = 1
 
@@ -40,7 +40,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class SliceMean:
-    """Mean of the responses over `length` frames (all if None) of one axis, from `start` on."""
+    """Mean of the responses over `length` frames (by default all) of an axis, from `start` on."""
 
     start: int
     length: int | None = None
@@ -50,13 +50,15 @@ class SliceMean:
         frames = responses.shape[self.axis]
         stop = frames if self.length is None else self.start + self.length
         if not 0 <= self.start < stop <= frames:
-            raise ValueError(f"frames {self.start} to {stop} of a response of {frames} frames")
+            raise ValueError(
+                f"frames {self.start} to {stop} requested from a response of {frames} frames"
+            )
         return responses.narrow(self.axis, self.start, stop - self.start).mean(self.axis)
 
 
 @dataclass(frozen=True)
 class Last:
-    """The last frame of one axis."""
+    """The last frame of an axis."""
 
     axis: int = 1
 
@@ -65,16 +67,16 @@ class Last:
 
 
 def per_neuron(responses: Tensor, reduce: Reducer | None = None) -> Tensor:
-    """Responses as (batch, neurons): reduced, and averaged over axes still between the two."""
+    """Responses as (batch, neurons), after reduction and averaging over any axes in between."""
     if not isinstance(responses, Tensor) or not responses.ndim:
         got = "a single number" if isinstance(responses, Tensor) else type(responses).__name__
         raise ValueError(
-            f"the model gave {got}; a tensor of responses (batch, [time,] neurons) is needed"
+            f"the model returned {got}; expected a tensor of responses (batch, [time,] neurons)"
         )
     if reduce is not None and responses.ndim < 3:
         raise ValueError(
-            f"responses of shape {tuple(responses.shape)} have no time to reduce; (batch, time, "
-            "neurons) is needed"
+            f"responses of shape {tuple(responses.shape)} have no time axis to reduce; expected "
+            "(batch, time, neurons)"
         )
     if reduce is not None:
         responses = reduce(responses)
@@ -85,25 +87,27 @@ def per_neuron(responses: Tensor, reduce: Reducer | None = None) -> Tensor:
 
 def _checked(chosen: Sequence[int], n: int) -> list[int]:
     if not len(chosen):
-        raise ValueError("no neuron was named; name at least one")
+        raise ValueError("no neuron given; give at least one")
     if any(isinstance(i, bool | np.bool_) for i in chosen):
-        raise ValueError("neurons are named by their numbers, not by a mask of true and false")
+        raise ValueError("neurons must be given as numbers, not as a boolean mask")
     wrong = [i for i in chosen if not -n <= i < n]
     if wrong:
-        raise ValueError(f"neuron {wrong[0]} of a model with {n} outputs (0 to {n - 1})")
+        raise ValueError(
+            f"neuron {wrong[0]} does not exist; the model has {n} outputs (0 to {n - 1})"
+        )
     return [int(i) for i in chosen]
 
 
 @dataclass(frozen=True)
 class Increase:
-    """Mean response of one neuron or several.
+    """Mean response of one or several neurons.
 
     Parameters
     ----------
     neurons : int, sequence of int or None
-        Outputs of the model; None takes all of them.
+        Outputs of the model; None for all of them.
     reduce : callable, optional
-        What is done over time; its mean if None.
+        Reduction over time; by default the mean.
 
     Examples
     --------
@@ -127,7 +131,7 @@ class Increase:
 
 @dataclass(frozen=True)
 class Suppress(Increase):
-    """Minus the mean response: its optimum is the most suppressive stimulus."""
+    """Negative mean response, whose optimum is the most suppressive stimulus."""
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         return -super().__call__(responses, stimuli)
@@ -135,7 +139,7 @@ class Suppress(Increase):
 
 @dataclass(frozen=True)
 class Each:
-    """Every stimulus of the batch has a neuron of its own: ``neurons[i]`` for stimulus i."""
+    """Response of a different neuron for every stimulus: ``neurons[i]`` for stimulus i."""
 
     neurons: Sequence[int]
     reduce: Reducer | None = None
@@ -143,7 +147,9 @@ class Each:
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         values = per_neuron(responses, self.reduce)
         if len(self.neurons) != len(values):
-            raise ValueError(f"{len(self.neurons)} neurons for a batch of {len(values)} stimuli")
+            raise ValueError(
+                f"{len(self.neurons)} neurons given for a batch of {len(values)} stimuli"
+            )
         chosen = torch.as_tensor(_checked(self.neurons, values.shape[1]), device=values.device)
         return values.gather(1, chosen.remainder(values.shape[1])[:, None])[:, 0]
 
@@ -152,17 +158,17 @@ class Each:
 class Contrast:
     """One group of neurons against others: the most discriminative stimulus.
 
-    ``on / t - log(mean(exp(all / t)))`` with the mean response of each group, *on* among them
+    ``on / t - log(mean(exp(all / t)))`` for the mean responses of all groups, including *on*
     (Burg et al. 2024, Most discriminative stimuli for functional cell type clustering).
 
     Parameters
     ----------
     on : sequence of int
-        Neurons that shall respond.
+        Neurons that should respond.
     off : sequence of sequences of int
-        Groups that shall not.
+        Groups of neurons that should not respond.
     temperature : float
-        In units of the response; low ones look at the strongest rival alone.
+        In units of the response; at low values only the strongest competing group matters.
 
     Examples
     --------
@@ -179,9 +185,9 @@ class Contrast:
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
-            raise ValueError(f"a temperature above 0 is needed, got {self.temperature}")
+            raise ValueError(f"the temperature must be above 0, got {self.temperature}")
         if not len(self.off) or any(isinstance(group, Integral) for group in self.off):
-            raise ValueError(f"off: a list of groups of neurons is needed, got {self.off}")
+            raise ValueError(f"off must be a list of groups of neurons, got {self.off}")
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         values = per_neuron(responses, self.reduce)
@@ -192,14 +198,14 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of a layer (see `layer_output`), in the middle of its map or over all of it.
+    """A channel of a layer (see `layer_output`), at the centre or averaged over its map.
 
     Parameters
     ----------
     channel : int
     place : 'centre' or 'mean'
     reduce : callable, optional
-        Of (batch, [time]) responses, over time; their mean if None.
+        Reduction of (batch, [time]) responses over time; by default the mean.
     """
 
     channel: int
@@ -208,11 +214,13 @@ class Channel:
 
     def __post_init__(self) -> None:
         if self.place not in ("centre", "mean"):
-            raise ValueError(f"place is 'centre' or 'mean', got {self.place!r}")
+            raise ValueError(f"place must be 'centre' or 'mean', got {self.place!r}")
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         if responses.ndim < 4:
-            raise ValueError(f"a layer with maps is needed, got an output of {responses.ndim} axes")
+            raise ValueError(
+                f"a layer with maps is required, got an output with {responses.ndim} axes"
+            )
         (channel,) = _checked([self.channel], responses.shape[1])
         maps = responses[:, channel]
         height, width = maps.shape[-2:]
@@ -224,25 +232,25 @@ class Channel:
 
 @dataclass(frozen=True)
 class Weighted:
-    """A weighted sum of objectives; the model is called once for all of them."""
+    """Weighted sum of objectives, for which the model is called only once."""
 
     parts: Sequence[tuple[float, Objective]]
 
     def __post_init__(self) -> None:
         if not self.parts or any(callable(w) or not callable(part) for w, part in self.parts):
-            raise ValueError("pairs (weight, objective) are needed, at least one")
+            raise ValueError("at least one pair (weight, objective) is required")
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         return torch.stack([w * part(responses, stimuli) for w, part in self.parts]).sum(0)
 
 
 def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Correlation of every pair of stimuli, (batch, batch).
+    """Correlation of every pair of stimuli, shape (batch, batch).
 
     Parameters
     ----------
     weights : Tensor, optional
-        How much each pixel counts, broadcast over the stimuli; a boolean mask will do.
+        Weight of each pixel, broadcast over the stimuli; may be a boolean mask.
 
     Examples
     --------
@@ -262,10 +270,7 @@ def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def nearest_correlation(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Correlation of each stimulus with the one most like it (batch,).
-
-    Parameters as of `correlations`.
-    """
+    """Correlation of each stimulus with the most similar one (batch,); see `correlations`."""
     alike = correlations(stimuli, weights)
     itself = 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
     return (alike - itself).amax(1)
@@ -273,21 +278,21 @@ def nearest_correlation(stimuli: Tensor, weights: Tensor | None = None) -> Tenso
 
 @dataclass(frozen=True)
 class Diverse:
-    """Stimuli of a batch that all excite and look different.
+    """Stimuli of a batch that are all exciting and different from each other.
 
-    Each is driven until it reaches `enough` (no further), and away from the one most like it
+    Each is optimised until it reaches `enough` (but no further), and away from the most similar one
     (Cadena et al. 2018; Ding et al. 2023).
 
     Parameters
     ----------
     exciting : Objective
-        Of each stimulus alone.
+        Objective for single stimuli.
     enough : float
-        The value of `exciting` that every stimulus shall reach.
+        Value of `exciting` that every stimulus should reach.
     strength : float
-        Price of falling short by `enough`, against a correlation of one.
+        Penalty for missing `enough` completely, relative to a correlation of one.
     weights : Tensor, shape (height, width), optional
-        How much a difference counts at each place; a boolean mask will do.
+        Weight of a difference at each pixel; may be a boolean mask.
     """
 
     exciting: Objective
@@ -297,7 +302,7 @@ class Diverse:
 
     def __post_init__(self) -> None:
         if not self.enough:
-            raise ValueError("enough: a value other than 0 is needed")
+            raise ValueError("enough must not be 0")
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
         short = (self.enough - self.exciting(responses, stimuli)).clamp_min(0) / abs(self.enough)
@@ -307,7 +312,7 @@ class Diverse:
 
 
 def check_depends(value: Tensor, stimuli: Tensor) -> None:
-    """Raise ValueError unless there is a gradient with respect to the stimuli."""
+    """Raise ValueError if there is no gradient with respect to the stimuli."""
     found = None
     if value.requires_grad:
         (found,) = torch.autograd.grad(value.sum(), stimuli, retain_graph=True, allow_unused=True)
@@ -317,7 +322,7 @@ def check_depends(value: Tensor, stimuli: Tensor) -> None:
 
 @contextmanager
 def evaluated(model: Model) -> Iterator[None]:
-    """The model in evaluation mode, and every part of it as it was afterwards."""
+    """Put the model in evaluation mode, and restore all its parts afterwards."""
     if not isinstance(model, nn.Module):
         yield
         return
@@ -359,11 +364,11 @@ def layer_output(model: nn.Module, layer: str) -> Model:
     Parameters
     ----------
     layer : str
-        Its name in ``model.named_modules()``.
+        Name of the layer in ``model.named_modules()``.
 
     Notes
     -----
-    The hook is there during a call only: `model` is left as it was.
+    The hook exists only during a call; `model` is left unchanged.
 
     Examples
     --------
@@ -374,7 +379,7 @@ def layer_output(model: nn.Module, layer: str) -> Model:
     modules = dict(model.named_modules())
     if layer not in modules or not layer:
         names = ", ".join(name for name in modules if name)
-        raise ValueError(f"no layer {layer!r}; there are {names}")
+        raise ValueError(f"no layer {layer!r}; available: {names}")
 
     class _Layer(nn.Module):
         def __init__(self) -> None:
@@ -394,7 +399,7 @@ def layer_output(model: nn.Module, layer: str) -> Model:
 @contextmanager
 def _caught(module: nn.Module) -> Iterator[list[Tensor]]:
     outputs: list[Tensor] = []
-    # a clone: the next layer may work in place
+    # a clone, because the next layer may modify it in place
     handle = module.register_forward_hook(lambda _module, _inputs, out: outputs.append(out.clone()))
     try:
         yield outputs

@@ -1,4 +1,4 @@
-"""The optimiser: stimuli that make an objective large, for any differentiable model."""
+"""Optimiser of stimuli for any objective and any differentiable model."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from meiflow.stimuli.regularisers import Regulariser
 from meiflow.stimuli.stoppers import Iterations, Stopper, as_stoppers
 from meiflow.stimuli.updates import Ascent, Update
 
-# Stimuli and step to what the model sees at that step, differentiable.
+# Differentiable map from stimuli and step to the input of the model at that step.
 Transform = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What happened at every step, the start first; each (steps + 1, batch).
+    """Values at every step, beginning with the start; each (steps + 1, batch).
 
     Parameters
     ----------
     objective : ndarray
-        What the objective says of the stimulus at that step, as the model saw it.
+        Objective of the stimulus at that step, as seen by the model.
     penalty : ndarray
         Sum of the regularisers.
     mean, rms_contrast : ndarray
-        Of all pixels of the stimulus.
+        Mean and RMS contrast over all pixels of the stimulus.
     """
 
     objective: NDArray[np.float64]
@@ -47,24 +47,24 @@ class Trace:
 
 @dataclass(frozen=True)
 class Optimised:
-    """Best stimuli of a batch and how they were reached.
+    """Best stimuli of a batch, and the course of the optimisation.
 
     Parameters
     ----------
     stimuli : Tensor, shape (batch, [channels, time,] height, width)
-        The best iterate of each start, not the last one. With a transform, the best under it,
-        the start or the end, whichever the model prefers without it.
+        The best iterate of each start, not the last one. With a transform, the best of three
+        candidates without it: the best iterate under the transform, the start and the end.
     scores : ndarray, shape (batch,)
-        The objective of these very stimuli, evaluated once more on the model without transform.
+        Objective of these stimuli, re-evaluated without the transform.
     best_steps : ndarray of int, shape (batch,)
-        When they were found.
+        Steps at which they were found.
     trace : Trace
     stopped : tuple of str
-        Why each ended: 'iterations', or the name of a stopper.
+        Why each start stopped: 'iterations', or the name of a stopper.
     seed : int or None
-        Handed on by the caller who drew the starts.
+        Seed passed by the caller, which drew the starts.
     last : Tensor, shape of `stimuli`
-        Where each start ended, which some procedures keep.
+        The last iterate of each start, which some procedures use.
     """
 
     stimuli: Tensor
@@ -77,20 +77,20 @@ class Optimised:
 
     @property
     def best(self) -> int:
-        """The start that led to the highest score."""
+        """Index of the start with the highest score."""
         return int(self.scores.argmax())
 
     @property
     def images(self) -> NDArray[np.float32]:
-        """The stimuli as an array."""
+        """The stimuli as a NumPy array."""
         return self.stimuli.cpu().numpy()
 
 
 def _check_starts(starts: Tensor) -> None:
     if not isinstance(starts, Tensor):
         raise ValueError(
-            f"starts must be a torch tensor, got {type(starts).__name__}; torch.as_tensor(...) "
-            "makes one"
+            f"starts must be a torch tensor, got {type(starts).__name__}; convert it with "
+            "torch.as_tensor"
         )
     if starts.ndim < 3 or not starts.is_floating_point() or not len(starts):
         raise ValueError(
@@ -105,10 +105,10 @@ def _check(
     if not isinstance(value, Tensor) or value.shape != (len(stimuli),):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(
-            f"{who} gave {shape} for a batch of {len(stimuli)} stimuli; one number per "
-            "stimulus is needed"
+            f"{who} returned {shape} for a batch of {len(stimuli)} stimuli; expected one number "
+            "per stimulus"
         )
-    # one number that is not finite makes the sum so
+    # the sum is not finite if any number is not
     if not isfinite(float(value.detach().sum())) and not bool(torch.isfinite(value).all()):
         raise ValueError(f"the {what} is not finite at step {step}")
 
@@ -131,35 +131,36 @@ def optimise(
 ) -> Optimised:
     """Maximise an objective of a model's responses over a batch of stimuli.
 
-    Each step calls the model once: the value of a stimulus and the gradient come from the same
-    call, then the gradient is preconditioned, a step made and the stimulus postprocessed.
+    Each step calls the model once for both value and gradient; the gradient is then preconditioned,
+    the stimulus updated and postprocessed.
 
     Parameters
     ----------
     model : callable
-        Stimuli to responses, batch first, differentiable; see `meiflow.stimuli.objectives`. A
-        module is put in evaluation mode meanwhile; neither it nor its gradients are changed.
+        Differentiable map from stimuli to responses, batch first; see `meiflow.stimuli.objectives`.
+        Modules are temporarily put in evaluation mode; they and their gradients are not changed.
     starts : Tensor, shape (batch, [channels, [time,]] height, width)
-        Floating point, on any device. Not modified.
+        Floating-point starts on any device; not modified.
     objective : Objective
-        The mean response if None.
+        By default the mean response.
     regularisers, preconditioners, postprocessors : sequences
         See the modules of these names.
     update : Update
-        Plain ascent by 0.1 times the gradient if None.
+        By default gradient ascent with a step size of 0.1.
     transform : callable, optional
-        What the model sees at a step, such as `Jitter`; scores are without it.
+        Transform before the model, such as `Jitter`; scores are computed without it.
     parameterisation : Parameterisation, optional
-        Pixels if None.
+        By default pixels.
     stop : Stopper, number of steps, or sequence of stoppers
-        100 steps if None. The lowest `maximum` counts, and whichever stops a stimulus first. A
-        stimulus that has stopped stays as it is, so that a batch gives what one at a time would.
+        By default 100 steps. The lowest `maximum` applies, and the first stopper to stop a
+        stimulus. Stopped stimuli are not changed any further, so that a batch gives the same
+        results as one stimulus at a time.
     project_start : bool
-        Whether the starts are postprocessed, too.
+        Whether the starts are also postprocessed.
     seed : int, optional
-        Kept in the result.
+        Seed, stored in the result.
     label : str
-        StimulusParameters with the progress, of which nothing is shown if empty.
+        Label of the progress display; empty for none.
 
     Returns
     -------
@@ -168,8 +169,8 @@ def optimise(
     Raises
     ------
     ValueError
-        If starts are no batch of images, the objective does not give one finite number per
-        stimulus, or does not depend on the stimuli.
+        If starts are not a batch of images, or if the objective does not return one finite number
+        per stimulus or does not depend on the stimuli.
 
     Examples
     --------
@@ -186,7 +187,7 @@ def optimise(
     stoppers = as_stoppers(stop)
     if update is not None and not hasattr(update, "begin"):
         raise ValueError(
-            f"update: an Ascent or a TorchOptimiser is needed, got {type(update).__name__}"
+            f"update must be an Ascent or a TorchOptimiser, got {type(update).__name__}"
         )
     steps = min(stopper.maximum for stopper in stoppers)
     with evaluated(model), torch.no_grad():
@@ -225,7 +226,7 @@ def optimise(
                 parameters = parameterisation.encode(changed)
             before, stimuli = stimuli, changed
         if transform is not None:
-            # chosen under luck: the clean model decides between it, the start and the end
+            # chosen under random transforms; decide between it, start and end without them
             found, best = best, _Best(first)
             for seen, steps_of in ((first, 0), (found.stimuli, found.steps), (stimuli, step)):
                 values = _evaluate(model, seen, objective, regularisers, None, step, False)
@@ -258,7 +259,7 @@ class _Best:
 
     def keep(self, value: Tensor, stimuli: Tensor, step: int | Tensor, active: Tensor) -> None:
         better = (value > self.value) & active
-        if bool(better.all()):  # no copy: stimuli are never changed in place
+        if bool(better.all()):  # no copy, because stimuli are never changed in place
             self.value, self.stimuli = value, stimuli
             self.steps = torch.zeros_like(self.steps) + step
             return
@@ -268,7 +269,7 @@ class _Best:
 
 
 class _Stopping:
-    """Which stimuli go on, and why the others do not."""
+    """Which stimuli are still optimised, and why the others have stopped."""
 
     def __init__(self, stoppers: Sequence[Stopper], n: int, device: torch.device) -> None:
         early = [stopper for stopper in stoppers if not isinstance(stopper, Iterations)]
@@ -291,7 +292,7 @@ class _Stopping:
                     self.reasons[i] = name
 
     def hold(self, changed: Tensor, stimuli: Tensor) -> Tensor:
-        """What has stopped stays as it is."""
+        """Keep stopped stimuli unchanged."""
         if self._everyone:
             return changed
         return torch.where(_as_rows(self.active, stimuli), changed, stimuli)
@@ -306,7 +307,7 @@ def _evaluate(
     step: int,
     differentiate: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Objective and penalty (batch,) of each stimulus, and the gradient of their difference."""
+    """Objective and penalty (batch,) of the stimuli, and the gradient of their difference."""
     with torch.set_grad_enabled(differentiate):
         free = stimuli.detach().requires_grad_(differentiate)
         shown = free if transform is None else transform(free, step)

@@ -1,4 +1,4 @@
-"""Optimising something else than pixels."""
+"""Parameterisations of stimuli other than pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from meiflow.stimuli.preconditioning import falling
 
 
 class Parameterisation(Protocol):
-    """Stimuli from free parameters, and back."""
+    """Conversion between stimuli and free parameters."""
 
     def encode(self, stimuli: Tensor) -> Tensor:
         """Parameters (batch, ...) of stimuli."""
@@ -25,15 +25,15 @@ class Parameterisation(Protocol):
 
 @dataclass(frozen=True)
 class Fourier:
-    """Spectrum of every frame, low frequencies in larger units (Olah, Mordvintsev & Schubert 2017).
+    """Spectrum of every frame, scaled by frequency (Olah, Mordvintsev & Schubert 2017).
 
-    A step in these parameters is one in pixels whose spectrum is multiplied by the squared unit.
+    A step in these parameters equals a pixel step with its spectrum times the squared unit.
 
     Parameters
     ----------
     shape : (height, width)
     exponent : float
-        The unit of a coefficient is ``1 / f**exponent``.
+        Coefficients have units of ``1 / f**exponent``.
     spacing : pair of float
         As in `meiflow.stimuli.preconditioning.frequencies`.
     """
@@ -45,14 +45,16 @@ class Fourier:
     @property
     def _unit(self) -> Tensor:
         unit = falling(self.shape, self.exponent, self.spacing)
-        unit[:, 1 : (self.shape[1] + 1) // 2] *= 0.5**0.5  # these columns stand for two
+        unit[:, 1 : (self.shape[1] + 1) // 2] *= 0.5**0.5  # these columns represent two
         return unit
 
     def encode(self, stimuli: Tensor) -> Tensor:
         """Real and imaginary parts (..., height, width // 2 + 1, 2)."""
         if tuple(stimuli.shape[-2:]) != tuple(self.shape):
             got = tuple(stimuli.shape[-2:])
-            raise ValueError(f"parameters for {tuple(self.shape)} pixels, frames of {got}")
+            raise ValueError(
+                f"frames have {got} pixels; the parameterisation expects {tuple(self.shape)}"
+            )
         spectrum = torch.fft.rfft2(stimuli, norm="ortho") / self._unit.to(stimuli)
         return torch.view_as_real(spectrum)
 

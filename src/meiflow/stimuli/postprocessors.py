@@ -1,7 +1,7 @@
-"""What is done to a stimulus after each step: projections and filters.
+"""Projections and filters applied to a stimulus after each step.
 
-A postprocessor takes the stimuli (batch, ..., height, width), the step and the number of steps,
-and works on every stimulus alone.
+A postprocessor is a function of the stimuli (batch, ..., height, width), the step and the number of
+steps, and processes every stimulus separately.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from meiflow.stimuli.schedules import Schedule, as_schedule
 
 
 class Postprocessor(Protocol):
-    """Stimuli to stimuli, without gradient."""
+    """Maps stimuli to stimuli, without gradient."""
 
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class MeanContrast:
-    """Hold mean luminance and RMS contrast, exactly, also where pixels are clipped to [0, 1].
+    """Fix mean luminance and RMS contrast exactly, even if pixels are clipped to [0, 1].
 
-    Stimuli are luminance in [0, 1]; a model of other units is wrapped in one that rescales.
+    Stimuli are luminance in [0, 1]; wrap a model that uses other units in one that rescales.
 
     Parameters
     ----------
     mean, contrast : float
-        Of the whole stimulus, standard deviation over all its pixels.
+        Mean and standard deviation over all pixels of the stimulus.
     mask : Tensor of bool, optional
-        The pixels that are free, broadcast over the stimuli: a centre, or a surround. The others
-        are `background`, and count in mean and contrast.
+        Free pixels, broadcast over the stimuli: a centre, or a surround. The others are
+        `background`, and are included in mean and contrast.
     background : Tensor or float, optional
-        One stimulus without its batch axis, or one luminance; `mean` if None.
+        A stimulus without batch axis, or a luminance; by default `mean`.
 
     Raises
     ------
     ValueError
-        If no stimulus in [0, 1] has this mean and contrast, or none with this background.
+        If no stimulus in [0, 1], or none with this background, has this mean and contrast.
 
     Examples
     --------
@@ -62,14 +62,14 @@ class MeanContrast:
     def __post_init__(self) -> None:
         check_reachable(self.mean, self.contrast)
         if self.mask is None and self.background is not None:
-            raise ValueError("a background needs a mask that says where it is seen")
+            raise ValueError("a background requires a mask")
         if self.mask is not None and getattr(self.mask, "dtype", None) != torch.bool:
             got = getattr(self.mask, "dtype", "no type")
             kind = type(self.mask).__name__
-            raise ValueError(f"the mask, a torch tensor, must be boolean, got {got} in a {kind}")
+            raise ValueError(f"the mask must be a boolean torch tensor, got {got} in a {kind}")
 
     def rest(self, stimuli: Tensor) -> Tensor:
-        """The background, as large as one stimulus."""
+        """The background with the shape of one stimulus."""
         grey = self.mean if self.background is None else self.background
         rest = torch.as_tensor(grey, dtype=stimuli.dtype, device=stimuli.device)
         return rest.expand(stimuli.shape[1:])
@@ -81,15 +81,15 @@ class MeanContrast:
         rest = self.rest(stimuli)
         share = float(free.to(stimuli.dtype).mean())
         if int(free.sum()) < 2:
-            raise ValueError("the mask leaves no pixel free, or just one, which has no contrast")
+            raise ValueError("the mask leaves fewer than two pixels free, which have no contrast")
         fixed = rest[~free]
         sums = (float(fixed.sum()) / free.numel(), float(fixed.pow(2).sum()) / free.numel())
         mean = (self.mean - sums[0]) / share
         power = (self.contrast**2 + self.mean**2 - sums[1]) / share - mean**2
         if not 0 < mean < 1 or not 0 < power <= mean * (1 - mean):
             raise ValueError(
-                f"mean {self.mean:.3g} and contrast {self.contrast:.3g} of the whole cannot be "
-                "had with this background; raise the contrast or free more pixels"
+                f"mean {self.mean:.3g} and contrast {self.contrast:.3g} of the whole stimulus "
+                "cannot be reached with this background; raise the contrast or free more pixels"
             )
         out = rest.expand(stimuli.shape).clone()
         out[:, free] = project(stimuli[:, free], mean, power**0.5)
@@ -98,14 +98,14 @@ class MeanContrast:
 
 @dataclass(frozen=True)
 class NormClip:
-    """One norm for all channels together, then limits for each (openretina's).
+    """Joint norm of all channels, followed by limits per channel (as in openretina).
 
     Parameters
     ----------
     norm : float or None
-        Euclidean, of each stimulus; None leaves it.
+        Euclidean norm of each stimulus; None for no normalisation.
     limits : sequence of (low, high)
-        One pair per channel; None is no limit. Clipping may take from the norm.
+        One pair per channel; None for no limit. Clipping may reduce the norm.
     """
 
     norm: float | None
@@ -113,10 +113,10 @@ class NormClip:
 
     def __post_init__(self) -> None:
         if self.norm is not None and self.norm <= 0:
-            raise ValueError(f"a norm above 0 is needed, got {self.norm}")
+            raise ValueError(f"the norm must be above 0, got {self.norm}")
         for low, high in self.limits:
             if low is not None and high is not None and low >= high:
-                raise ValueError(f"limits: low < high is needed, got {low}, {high}")
+                raise ValueError(f"limits must have low < high, got {low}, {high}")
 
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         check_channels(stimuli, self.limits)
@@ -136,7 +136,7 @@ def _clipped(values: Tensor, low: float | None, high: float | None) -> Tensor:
 
 @dataclass(frozen=True)
 class Clip:
-    """Limits for all pixels."""
+    """Clip all pixels to limits."""
 
     low: float = 0.0
     high: float = 1.0
@@ -146,7 +146,7 @@ class Clip:
 
 
 class MinMax:
-    """Stretch every stimulus to [0, 1]: the notebook's scaling. A uniform one becomes 0."""
+    """Rescale every stimulus to [0, 1], as in the notebook; uniform stimuli become 0."""
 
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         over = tuple(range(1, stimuli.ndim))
@@ -156,8 +156,9 @@ class MinMax:
 
 @dataclass(frozen=True)
 class SpatialBlur:
-    """Gaussian blur of every frame; `sigma` in pixels, a number, a pair (first, last) or a
-    schedule.
+    """Gaussian blur of every frame.
+
+    `sigma` is in pixels: a number, a pair (first, last) or a schedule.
     """
 
     sigma: float | tuple[float, float] | Schedule
@@ -177,14 +178,15 @@ class TemporalLowPass:
     def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         if stimuli.ndim != 5:
             raise ValueError(
-                f"movies (batch, channels, time, height, width), got {tuple(stimuli.shape)}"
+                f"movies (batch, channels, time, height, width) required, got "
+                f"{tuple(stimuli.shape)}"
             )
         return low_pass(stimuli, self.sigma, self.size, self.zero_padded)
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Keep the pixels of `mask` (weights in [0, 1]); the rest is `background`."""
+    """Keep the pixels in `mask` (weights in [0, 1]); the others become `background`."""
 
     mask: Tensor
     background: Tensor | float = 0.5
@@ -197,10 +199,10 @@ class Mask:
 
 @dataclass(frozen=True)
 class Jitter:
-    """Shift every stimulus by up to `pixels`, another way at each step, before the model sees it.
+    """Shift every stimulus by up to `pixels`, differently at each step, before the model.
 
-    Not a postprocessor but a transform: the gradient passes through, and what is stored is the
-    stimulus that was not shifted. Borders wrap around.
+    This is a transform, not a postprocessor: the gradient passes through it, and the unshifted
+    stimulus is stored. Borders wrap around.
     """
 
     pixels: int
@@ -214,7 +216,7 @@ class Jitter:
 
 
 def apply_all(parts: Sequence[Postprocessor], stimuli: Tensor, step: int, steps: int) -> Tensor:
-    """Postprocessors in turn."""
+    """Apply postprocessors in turn."""
     for part in parts:
         stimuli = part(stimuli, step, steps)
     return stimuli

@@ -1,7 +1,7 @@
-"""What is done to a gradient before it is followed.
+"""Transformations of a gradient before a step.
 
-A preconditioner takes the gradient and the stimuli, both (batch, ..., height, width), and works
-on every stimulus alone. Several are applied in turn.
+A preconditioner is a function of the gradient and the stimuli, both (batch, ..., height, width),
+and processes every stimulus separately. Several are applied in turn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TINY = 1e-20
 
 
 class Preconditioner(Protocol):
-    """Gradient and stimuli to the gradient that is followed."""
+    """Maps gradient and stimuli to the gradient used for the step."""
 
     def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor: ...
 
@@ -30,20 +30,19 @@ def _over(stimuli: Tensor) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Tangent:
-    """The part of the gradient along which mean and contrast stay as they are.
+    """Component of the gradient along which mean and contrast do not change.
 
-    What is left is zero just where no image of this mean and contrast is better (Karush, Kuhn &
-    Tucker). Smoothing must come after this: with the whole gradient g, ascent and projection
-    come to rest where the image is proportional to the *smoothed* g, which is not a maximum. The
-    same holds for pixels that are black or white already and that the gradient would have
-    blacker or whiter still: they have no say.
+    It is zero exactly where no image of this mean and contrast is better (Karush, Kuhn & Tucker).
+    Smoothing must come afterwards: with the whole gradient g, ascent and projection converge where
+    the image is proportional to the *smoothed* g, which is not a maximum. For the same reason,
+    pixels that are already black or white, and that the gradient would push further, are excluded.
 
     Parameters
     ----------
     limits : (low, high), optional
-        Of the pixels, where the stimuli are clipped.
+        Limits to which pixels are clipped.
     mask : Tensor of bool, optional
-        The pixels that are free, broadcast over the stimuli; the others have no say.
+        Free pixels, broadcast over the stimuli; the others are excluded.
     """
 
     limits: tuple[float, float] | None = None
@@ -63,7 +62,7 @@ class Tangent:
 
 
 def _residual(g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """What a line through g against x, fitted with these weights (batch, pixels), leaves."""
+    """Residual of a weighted linear regression of g on x, both (batch, pixels)."""
     total = weight.sum(1, keepdim=True).clamp_min(1.0)
     x = x - (weight * x).sum(1, keepdim=True) / total
     g = g - (weight * g).sum(1, keepdim=True) / total
@@ -88,7 +87,7 @@ class UnitStd:
 
 @dataclass(frozen=True)
 class UnitMeanAbs:
-    """Divide each gradient by the mean of its absolute values: Walker et al.'s scaling."""
+    """Divide each gradient by its mean absolute value, as in Walker et al."""
 
     size: float = 1.0
 
@@ -115,7 +114,7 @@ class FourierFilter:
     Parameters
     ----------
     gain : Tensor, shape (height, width // 2 + 1)
-        In the layout of `torch.fft.rfft2`. See `power_law`, `notebook_gain`, `walker_gain`.
+        Gain in the layout of `torch.fft.rfft2`; see `power_law`, `notebook_gain`, `walker_gain`.
     """
 
     gain: Tensor
@@ -125,7 +124,7 @@ class FourierFilter:
             gradient.shape[-1] // 2 + 1 != self.gain.shape[1]
         ):
             raise ValueError(
-                f"a gain for {tuple(self.gain.shape)} half spectra, frames of "
+                f"the gain is for half spectra of shape {tuple(self.gain.shape)}, but frames have "
                 f"{tuple(gradient.shape[-2:])} pixels"
             )
         spectrum = torch.fft.rfft2(gradient) * self.gain.to(gradient)
@@ -133,14 +132,14 @@ class FourierFilter:
 
 
 def frequencies(shape: tuple[int, int], spacing: tuple[float, float] = (1.0, 1.0)) -> Tensor:
-    """Spatial frequency of every cell of a half spectrum, both axes in the same unit.
+    """Spatial frequency of every cell of a half spectrum, with the same unit on both axes.
 
     Parameters
     ----------
     shape : (height, width)
     spacing : pair of float
-        Size of a pixel, rows and columns. (1, 1) gives cycles per pixel; degrees per pixel give
-        cycles per degree.
+        Size of a pixel along rows and columns. (1, 1) gives cycles per pixel; degrees per pixel
+        give cycles per degree.
 
     Returns
     -------
@@ -152,7 +151,7 @@ def frequencies(shape: tuple[int, int], spacing: tuple[float, float] = (1.0, 1.0
 
 
 def _unit_mean(gain: Tensor, width: int) -> Tensor:
-    """Scale a half spectrum so that the mean over the whole spectrum is one."""
+    """Scale a half spectrum such that the mean over the whole spectrum is one."""
     mirrored = gain[:, 1 : (width + 1) // 2]
     total = gain.sum() + mirrored.sum()
     return gain * (len(gain) * width / total)
@@ -163,7 +162,7 @@ def _lowest(shape: tuple[int, int], spacing: tuple[float, float]) -> float:
 
 
 def falling(shape: tuple[int, int], exponent: float, spacing: tuple[float, float]) -> Tensor:
-    """``1 / f**exponent`` on a half spectrum, held below one cycle per image."""
+    """Gain ``1 / f**exponent`` on a half spectrum, constant below one cycle per image."""
     return frequencies(shape, spacing).clamp_min(_lowest(shape, spacing)) ** -exponent
 
 
@@ -174,26 +173,26 @@ def power_law(
     cutoff: float | None = None,
     keep_mean: bool = False,
 ) -> FourierFilter:
-    """``1 / f**exponent`` with wrapped frequencies: no direction is favoured.
+    """Filter with gain ``1 / f**exponent`` and wrapped frequencies, so it is isotropic.
 
     Parameters
     ----------
     shape : (height, width)
-        Pixels.
+        Size in pixels.
     exponent : float
-        0 leaves all but the mean luminance as it is.
+        At 0 only the mean luminance is changed.
     spacing : pair of float
-        As in `frequencies`; degrees per pixel make the filter isotropic on the screen, also
-        where pixels are not square.
+        As in `frequencies`; degrees per pixel make the filter isotropic on the screen even if
+        pixels are not square.
     cutoff : float, optional
-        Frequencies above it are not passed; in the unit of `frequencies`.
+        Frequencies above the cutoff are removed; in the unit of `frequencies`.
     keep_mean : bool
-        Pass the mean of each frame (f = 0), with the gain of one cycle per image. Stimuli of
-        several frames or channels need it: their luminance may differ from one to the next.
+        Pass the mean of each frame (f = 0), with the gain of one cycle per image. This is needed
+        for stimuli with several frames or channels, whose luminance may differ.
 
     Notes
     -----
-    Below one cycle per image the gain is held. The mean gain is 1.
+    Below one cycle per image the gain is constant. The mean gain is 1.
 
     Examples
     --------
@@ -213,7 +212,7 @@ def power_law(
         gain = torch.where(f <= cutoff, gain, 0.0)
         if not gain.any():
             raise ValueError(
-                f"cutoff {cutoff} passes nothing; the lowest frequency is {lowest:.3g}"
+                f"cutoff {cutoff} removes everything; the lowest frequency is {lowest:.3g}"
             )
     return FourierFilter(_unit_mean(gain, shape[1]))
 
@@ -234,11 +233,12 @@ def smoothing(
 
 
 def notebook_gain(shape: tuple[int, int], exponent: float = 0.25) -> FourierFilter:
-    """The notebook's filter, at fault: row frequencies are not wrapped.
+    """The notebook's filter, which is faulty: row frequencies are not wrapped.
 
-    ``t / mean(t)``, ``t = 1 / (radius + 1e-8)**exponent``, the radius from the *indices* of the
-    half spectrum's rows and columns. High negative frequencies count as the highest, and the
-    mean luminance is raised by a factor of a hundred. Isotropic neurons get images at 45 degrees.
+    ``t / mean(t)``, ``t = 1 / (radius + 1e-8)**exponent``, with the radius computed from the
+    *indices* of the half spectrum's rows and columns. The lowest negative frequencies are treated
+    as the highest, and the mean luminance is amplified a hundredfold. Isotropic neurons get
+    diagonal images.
 
     Examples
     --------
@@ -253,9 +253,9 @@ def notebook_gain(shape: tuple[int, int], exponent: float = 0.25) -> FourierFilt
 
 
 def walker_gain(shape: tuple[int, int], exponent: float = 0.1) -> FourierFilter:
-    """Walker et al. (2019): ``F / mean(F)``, ``F = 1 / max(1, f**2)**exponent``.
+    """Filter of Walker et al. (2019): ``F / mean(F)``, ``F = 1 / max(1, f**2)**exponent``.
 
-    f in cycles per image on each axis, so isotropic on square images alone.
+    f is in cycles per image on each axis, so the filter is isotropic only for square images.
 
     Examples
     --------
@@ -269,7 +269,7 @@ def walker_gain(shape: tuple[int, int], exponent: float = 0.1) -> FourierFilter:
 
 
 def featurevis_gain(shape: tuple[int, int], exponent: float) -> FourierFilter:
-    """Featurevis' `FourierSmoothing`: ``(1 - f / f_max)**exponent``, f in cycles per pixel.
+    """Filter of featurevis (`FourierSmoothing`): ``(1 - f / f_max)**exponent``.
 
     Examples
     --------

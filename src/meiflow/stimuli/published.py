@@ -1,4 +1,4 @@
-"""The procedures of others, to compare with: the notebook's MEI and that of Walker et al."""
+"""Published procedures for comparison: the notebook's MEI and that of Walker et al."""
 
 from __future__ import annotations
 
@@ -29,26 +29,28 @@ def notebook_mei(
     n: int = 1,
     keep_last: bool = True,
 ) -> Optimised:
-    """The notebook's MEI, faults included.
+    """The notebook's MEI, including its faults.
 
-    From white noise stretched to [0, 1]: gradient of ``response - 2 |c* - c|``, its spectrum
-    divided by the fourth root of an unwrapped radius, a step of 0.1, a Gaussian blur whose width
-    falls from 7 pixels by a recursion, and a stretch to [0, 1]. ``c*`` is the mean standard
-    deviation of the images. See `meiflow.stimuli.preconditioning.notebook_gain` for what that does.
+    Starting from white noise rescaled to [0, 1]: gradient of ``response - 2 |c* - c|`` with its
+    spectrum divided by the fourth root of an unwrapped radius, a step of 0.1, a Gaussian blur whose
+    width decreases from 7 pixels by a recursion, and rescaling to [0, 1]. ``c*`` is the mean
+    standard deviation of the images. See `meiflow.stimuli.preconditioning.notebook_gain` for the
+    effect of the filter.
 
     Parameters
     ----------
     images : ndarray, shape (n, height, width)
     n : int
-        Stimuli of the batch, for models with a neuron for each; all start from the same noise.
+        Number of stimuli, for models with a different neuron for each; all start from the same
+        noise.
     keep_last : bool
-        As the notebook: the result is the last iterate. Otherwise it is the best one.
+        Return the last iterate, as in the notebook, instead of the best one.
 
     Notes
     -----
-    ``trace`` tells the response apart from the penalised objective, which the notebook calls the
-    response, and gives its last image that of the one before (`logged_response`). Here ``scores``
-    are the responses to the images returned.
+    ``trace`` contains both the response and the penalised objective. The notebook logs the latter
+    as the response, and for the last image uses the value of the previous one (`logged_response`).
+    Here ``scores`` are the responses to the returned images.
 
     Examples
     --------
@@ -82,9 +84,9 @@ def notebook_mei(
 
 
 def logged_response(found: Optimised) -> NDArray[np.float64]:
-    """What the notebook prints as the response to its MEIs, shape (batch,).
+    """The value that the notebook prints as the response to its MEIs, shape (batch,).
 
-    The penalised objective, not the response, and of the image before the last.
+    It is the penalised objective, not the response, of the last image but one.
     """
     return found.trace.objective[-2] - found.trace.penalty[-2]
 
@@ -95,7 +97,7 @@ def _mean_std(images: NDArray) -> float:
 
 
 class _Scaled(nn.Module):
-    """A model of luminance that takes images of zero mean and unit variance."""
+    """Wrapper of a model of luminance for images of zero mean and unit variance."""
 
     def __init__(self, model: Model, mean: float, std: float) -> None:
         super().__init__()
@@ -114,25 +116,26 @@ def walker_mei(
     step_gain: float = 0.1,
     n: int = 1,
 ) -> Optimised:
-    """The MEI of Walker et al. (2019), after their released code.
+    """The MEI of Walker et al. (2019), following their released code.
 
-    From faint noise about the mean: the gradient with its spectrum multiplied by
-    ``1 / max(1, f**2)**0.1``, divided by the mean of its absolute values, times ``step_gain /
-    255``, a step that falls from 3 to 0.125, clipping, and a Gaussian blur that falls from 1.5
+    Starting from faint noise around the mean: the gradient with its spectrum multiplied by
+    ``1 / max(1, f**2)**0.1``, divided by its mean absolute value and multiplied by ``step_gain /
+    255``, a step size decreasing from 3 to 0.125, clipping, and a Gaussian blur decreasing from 1.5
     to 0.01 pixels, in luminance scaled to zero mean and unit variance over the training images.
 
     Parameters
     ----------
     images : ndarray, shape (n, height, width)
-        Training images, for that scaling.
+        Training images, which determine the scaling.
     step_gain : float
         0.1 as released; larger values fill the image with noise.
     n : int
-        Stimuli of the batch, for models with a neuron for each; all start from the same noise.
+        Number of stimuli, for models with a different neuron for each; all start from the same
+        noise.
 
     Notes
     -----
-    The contrast comes out as it does; they match it afterwards.
+    The contrast is not controlled; Walker et al. match it afterwards.
 
     Examples
     --------

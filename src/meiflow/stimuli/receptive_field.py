@@ -1,4 +1,4 @@
-"""What a model responds to, to first order."""
+"""First-order receptive fields of models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BATCH = 128
 
 
 def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) -> Tensor:
-    """Gradient of the objective (the response if None) at each stimulus; same shape.
+    """Gradient of the objective (by default the response) at each stimulus.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) 
 def gradient_rf(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> NDArray[np.float32]:
     """Gradient of the response at uniform grey, shape `shape`: ([channels, time,] height, width).
 
-    Zero for a neuron whose even and odd parts cancel, a complex cell.
+    It is zero for complex cells, whose contributions cancel.
 
     Examples
     --------
@@ -54,11 +54,11 @@ def linear_rf(
     samples: int = 1024,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """The linear filter that comes nearest to the model on Gaussian white noise.
+    """Linear RF: the linear filter that best approximates the model on Gaussian white noise.
 
-    For white noise the regression of the response on the pixels is the mean gradient (Stein
-    1981, behind the spike-triggered average of Chichilnisky 2001), with far less noise than the
-    average of stimuli weighted by responses.
+    For white noise the regression of the response on the pixels is the mean gradient (Stein's
+    lemma, 1981, which underlies the spike-triggered average of Chichilnisky 2001). It has far less
+    noise than the response-weighted average of stimuli.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def linear_rf(
         Standard deviation of the noise. Each sample is used with both signs, so that even
         nonlinearities cancel exactly.
     samples : int
-        Even.
+        Number of samples, which must be even.
 
     Returns
     -------
     ndarray of float32, shape `shape`
-        Response per unit of luminance of each pixel.
+        Response per unit luminance of each pixel.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def linear_rf(
     """
     if samples < 2 or samples % 2 or contrast <= 0:
         raise ValueError(
-            f"an even number of samples >= 2 and a contrast > 0 are needed, got {samples} and "
+            f"an even number of samples >= 2 and a contrast > 0 are required, got {samples} and "
             f"{contrast}"
         )
     generator = torch.Generator().manual_seed(seed)

@@ -1,7 +1,7 @@
-"""What a stimulus should not be: penalties, one number per stimulus of a batch.
+"""Regularisers: penalties with one number per stimulus of a batch.
 
-All take (batch, ..., height, width); channels, where they matter, are axis 1. Subtracted from the
-objective with their `weight`.
+Stimuli are (batch, ..., height, width); channels, if relevant, are axis 1. Penalties are subtracted
+from the objective with their `weight`.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ _TINY = 1e-20
 
 
 class Regulariser(Protocol):
-    """Stimuli to one penalty per stimulus (batch,)."""
+    """Maps stimuli to one penalty per stimulus (batch,)."""
 
     def __call__(self, stimuli: Tensor) -> Tensor: ...
 
 
 def check_channels(stimuli: Tensor, limits: Limits) -> None:
-    """Raise ValueError unless there is one pair of limits per channel."""
+    """Raise ValueError if there is not one pair of limits per channel."""
     if stimuli.ndim < 4 or stimuli.shape[1] != len(limits):
         raise ValueError(
-            f"limits for {len(limits)} channels, stimuli of shape {tuple(stimuli.shape)} "
-            "(batch, channels, ..., height, width)"
+            f"limits for {len(limits)} channels given, but stimuli have shape "
+            f"{tuple(stimuli.shape)} (batch, channels, ..., height, width)"
         )
 
 
 def _beyond(values: Tensor, low: float | None, high: float | None) -> Tensor:
-    """How far values (batch, ...) lie outside the limits, summed."""
+    """Sum of the distances of values (batch, ...) outside the limits."""
     if low is None and high is None:
         return torch.zeros(len(values), dtype=values.dtype, device=values.device)
-    # what is clamped has no gradient, and the rest has that of its distance
+    # clamped values have no gradient, the others that of their distance
     return (values - values.detach().clamp(low, high)).abs().flatten(1).sum(1)
 
 
 @dataclass(frozen=True)
 class Range:
-    """How far the pixels of each channel lie outside its limits, summed.
+    """Sum of the distances of pixels outside the limits of their channel.
 
     Parameters
     ----------
     limits : sequence of (low, high)
-        One pair per channel; None is no limit.
+        One pair per channel; None for no limit.
     """
 
     limits: Limits
@@ -64,7 +64,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Norm:
-    """Lp norm of each stimulus beyond `limit`."""
+    """Lp norm of each stimulus in excess of `limit`."""
 
     p: float = 2.0
     limit: float = 0.0
@@ -82,8 +82,8 @@ class TotalVariation:
     Parameters
     ----------
     isotropic : bool
-        Length of the gradient (forward differences, none beyond the border) instead of the sum
-        of its absolute components.
+        Use the length of the gradient (forward differences, zero beyond the border) instead of the
+        sum of its absolute components.
 
     Examples
     --------
@@ -109,13 +109,13 @@ class TotalVariation:
 
 @dataclass(frozen=True)
 class Laplacian:
-    """Mean squared five-point Laplacian: zero for every ramp."""
+    """Mean squared five-point Laplacian, which is zero for linear ramps."""
 
     weight: float = 1.0
 
     def __call__(self, stimuli: Tensor) -> Tensor:
         if min(stimuli.shape[-2:]) < 3:
-            raise ValueError(f"at least 3 x 3 pixels are needed, got {tuple(stimuli.shape[-2:])}")
+            raise ValueError(f"at least 3 x 3 pixels are required, got {tuple(stimuli.shape[-2:])}")
         middle = stimuli[..., 1:-1, 1:-1]
         sides = stimuli[..., :-2, 1:-1] + stimuli[..., 2:, 1:-1]
         sides = sides + stimuli[..., 1:-1, :-2] + stimuli[..., 1:-1, 2:]
@@ -135,7 +135,7 @@ class GreyDistance:
 
 @dataclass(frozen=True)
 class ContrastPenalty:
-    """``|c* - c|``, c the standard deviation of the pixels; `correction` 1 is the notebook's."""
+    """``|c* - c|``, where c is the standard deviation; `correction` 1 is as in the notebook."""
 
     contrast: float
     weight: float = 1.0
@@ -148,9 +148,9 @@ class ContrastPenalty:
 
 @dataclass(frozen=True)
 class SpectrumMatch:
-    """Mean squared log ratio of radial power spectra, the stimulus' to a wanted one.
+    """Mean squared log ratio of the radial power spectrum to a target spectrum.
 
-    Both are scaled to unit power, so that contrast does not matter. Build it with
+    Both are scaled to unit power, so that contrast has no effect. Build it with
     `SpectrumMatch.of`.
     """
 
@@ -171,17 +171,17 @@ class SpectrumMatch:
         Parameters
         ----------
         spacing : pair of float
-            Size of a pixel, rows and columns: (1, 1) for cycles per pixel, degrees for cycles
+            Size of a pixel along rows and columns: (1, 1) for cycles per pixel, degrees for cycles
             per degree.
         bins : int
-            Rings between zero and the lower of the two Nyquist frequencies.
+            Number of rings between zero and the lower Nyquist frequency.
         """
         height, width = stimuli.shape[-2:]
         radius = frequencies((height, width), spacing)
         limit = 0.5 / max(spacing)
         ring = (radius / limit * bins).long()
         inside = (radius > 0) & (radius <= limit)
-        # A half spectrum: cells off its first and last column stand for two.
+        # In a half spectrum, cells not in the first or last column represent two.
         twice = torch.full_like(radius, 2.0)
         twice[:, 0] = 1.0
         if width % 2 == 0:
@@ -204,7 +204,7 @@ class SpectrumMatch:
     def __call__(self, stimuli: Tensor) -> Tensor:
         height, width = stimuli.shape[-2:]
         if height * (width // 2 + 1) != self.bins.shape[1]:
-            raise ValueError(f"made for frames of another size than {(height, width)}")
+            raise ValueError(f"built for a different frame size than {(height, width)}")
         found = self._profile(stimuli, self.bins.to(stimuli))
         ratio = (found + 1e-12).log() - (self.target.to(stimuli) + 1e-12).log()
         return self.weight * ratio.pow(2).mean(1)

@@ -1,4 +1,4 @@
-"""Numbers that change from step to step: step sizes, widths of a blur."""
+"""Schedules of numbers that change with the step, such as step size or blur width."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Schedule(Protocol):
-    """Value at one step of an optimisation."""
+    """Value at each step of an optimisation."""
 
     def __call__(self, step: int, steps: int) -> float:
         """Value at `step` = 0 .. `steps` - 1."""
@@ -16,7 +16,7 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """Always the same value."""
+    """A constant value."""
 
     value: float
 
@@ -27,7 +27,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Linear:
-    """A straight line from `first`, at the first step, to `last`, at the last."""
+    """Linear from `first` at the first step to `last` at the last step."""
 
     first: float
     last: float
@@ -40,8 +40,8 @@ class Linear:
 class Recursive:
     """The notebook's recursion ``s <- s + (last - s) i / steps``, i = 1 .. steps.
 
-    Its report means a straight line; the recursion drops far faster (from 7 to 1.9 at step 50
-    of 1000, to 0.04 at step 100).
+    The notebook's report describes a linear schedule; the recursion decreases much faster (from 7
+    to 1.9 at step 50 of 1000, and to 0.04 at step 100).
     """
 
     def __init__(self, first: float, last: float) -> None:
@@ -60,7 +60,7 @@ class Recursive:
 
 
 def as_schedule(value: float | tuple[float, float] | Schedule) -> Schedule:
-    """A schedule from a number, a pair (first, last) or a schedule."""
+    """Convert a number, a pair (first, last) or a schedule to a schedule."""
     if isinstance(value, tuple | list):
         return Linear(*value)
     return value if callable(value) else Constant(float(value))

@@ -1,4 +1,4 @@
-"""When an optimisation ends, decided for every stimulus of a batch by itself."""
+"""Stopping rules, applied to every stimulus of a batch separately."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-# Value of the objective (batch,), stimuli, and the stimuli of the step before (None at first),
-# to whether each stimulus is done (batch,).
+# Maps the objective (batch,), the stimuli and the previous stimuli (None at first) to whether each
+# stimulus is done (batch,).
 Check = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Stopper(Protocol):
-    """A rule to stop; `maximum` steps end every optimisation."""
+    """A stopping rule; every optimisation ends after `maximum` steps."""
 
     @property
     def name(self) -> str:
-        """What the result says when this rule stopped a stimulus."""
+        """Name of the rule in the result."""
         ...
 
     @property
     def maximum(self) -> int:
-        """Steps after which all ends."""
+        """Maximum number of steps."""
         ...
 
     def begin(self) -> Check:
-        """A fresh check, so that a rule can be used again."""
+        """Return a fresh check, so that a rule can be reused."""
         ...
 
 
 def _positive(maximum: int) -> None:
     if maximum < 1:
-        raise ValueError(f"at least one step is needed, got {maximum}")
+        raise ValueError(f"at least one step is required, got {maximum}")
 
 
 @dataclass(frozen=True)
 class Iterations:
-    """After so many steps."""
+    """Stop after a number of steps."""
 
     maximum: int
     name = "iterations"
@@ -49,7 +49,7 @@ class Iterations:
         _positive(self.maximum)
 
     def begin(self) -> Check:
-        """Nothing ends early."""
+        """Return a check that never stops early."""
         return lambda value, stimuli, before: torch.zeros(
             len(value), dtype=torch.bool, device=value.device
         )
@@ -57,7 +57,7 @@ class Iterations:
 
 @dataclass(frozen=True)
 class Plateau:
-    """After `patience` steps in a row none of which beat the best by more than `min_delta`.
+    """Stop after `patience` consecutive steps without an improvement above `min_delta`.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ class Plateau:
         _positive(self.maximum)
         if self.patience < 1 or self.min_delta < 0:
             raise ValueError(
-                f"patience >= 1 and min_delta >= 0 are needed, got {self.patience}, "
+                f"patience >= 1 and min_delta >= 0 are required, got {self.patience}, "
                 f"{self.min_delta}"
             )
 
     def begin(self) -> Check:
-        """Count from here."""
+        """Return a check that counts from now on."""
         best: Tensor | None = None
         waited: Tensor | None = None
 
@@ -103,7 +103,7 @@ class Plateau:
 
 @dataclass(frozen=True)
 class PixelChange:
-    """When no pixel changes by more than `threshold` in a step."""
+    """Stop if no pixel changes by more than `threshold` in a step."""
 
     threshold: float = 1e-4
     maximum: int = 1000
@@ -113,7 +113,7 @@ class PixelChange:
         _positive(self.maximum)
 
     def begin(self) -> Check:
-        """Compare each step with the one before."""
+        """Return a check that compares each step with the previous one."""
 
         def check(value: Tensor, stimuli: Tensor, before: Tensor | None) -> Tensor:
             if before is None:
@@ -124,12 +124,12 @@ class PixelChange:
 
 
 def as_stoppers(stop: Stopper | int | Sequence[Stopper]) -> list[Stopper]:
-    """Stoppers from one of them, a number of steps, or several."""
+    """Convert a stopper, a number of steps, or several stoppers to a list."""
     if isinstance(stop, int | Integral):
         return [Iterations(int(stop))]
     stoppers: list[Stopper] = [*stop] if isinstance(stop, Sequence) else [stop]
     wrong = [rule for rule in stoppers if not hasattr(rule, "begin")]
     if wrong or not stoppers:
         got = type(wrong[0]).__name__ if wrong else "nothing"
-        raise ValueError(f"stop: a number of steps or at least one stopper is needed, got {got}")
+        raise ValueError(f"stop: a number of steps or at least one stopper is required, got {got}")
     return stoppers

@@ -1,4 +1,4 @@
-"""How a gradient becomes a step."""
+"""Update rules that convert gradients to steps."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from meiflow.stimuli.schedules import Schedule, as_schedule
 
-# Parameters, gradient (uphill), step and number of steps to new parameters.
+# Maps parameters, gradient (uphill), step and number of steps to new parameters.
 Move = Callable[[Tensor, Tensor, int, int], Tensor]
 
 
 class Update(Protocol):
-    """A rule for steps; `begin` starts one optimisation."""
+    """An update rule; `begin` starts an optimisation."""
 
     def begin(self, parameters: Tensor) -> Move: ...
 
@@ -28,7 +28,7 @@ class Ascent:
     Parameters
     ----------
     step_size : float, pair (first, last), or schedule
-        With a preconditioner that scales the gradient, in the unit of that.
+        In the unit of the preconditioner, if one scales the gradient.
     """
 
     step_size: float | tuple[float, float] | Schedule
@@ -46,16 +46,16 @@ class TorchOptimiser:
     Parameters
     ----------
     factory : callable
-        From a list of parameters, such as ``lambda p: torch.optim.Adam(p, lr=0.05)``.
+        Function of a list of parameters, such as ``lambda p: torch.optim.Adam(p, lr=0.05)``.
     factor : float, pair (first, last), or schedule
-        The learning rates are multiplied by it.
+        Factor by which learning rates are multiplied.
     """
 
     factory: Callable[[list[Tensor]], torch.optim.Optimizer]
     factor: float | tuple[float, float] | Schedule = 1.0
 
     def begin(self, parameters: Tensor) -> Move:
-        """Start, with an own copy of the parameters."""
+        """Start with a copy of the parameters."""
         free = parameters.detach().clone().requires_grad_(True)
         optimiser = self.factory([free])
         groups = optimiser.param_groups
@@ -64,14 +64,16 @@ class TorchOptimiser:
                 "an optimiser that calls the model itself needs max_iter=1 and no line search"
             )
         if isinstance(optimiser, torch.optim.LBFGS) and len(parameters) > 1:
-            moves = [self.begin(row[None]) for row in parameters]  # it mixes all it is given
+            moves = [
+                self.begin(row[None]) for row in parameters
+            ]  # this optimiser mixes all its parameters
             return lambda p, gradient, step, steps: torch.cat(
                 [
                     m(x[None], g[None], step, steps)
                     for m, x, g in zip(moves, p, gradient, strict=True)
                 ]
             )
-        for group in groups:  # one pass over the parameters instead of a dozen, where there is one
+        for group in groups:  # one pass over the parameters instead of a dozen, if supported
             if group.get("fused", True) is None and not group.get("foreach"):
                 group["fused"] = True
         rates = [group["lr"] for group in optimiser.param_groups]
@@ -81,7 +83,7 @@ class TorchOptimiser:
         closure: Any = lambda: nothing  # noqa: E731  LBFGS wants one, whatever it says
 
         def move(p: Tensor, gradient: Tensor, step: int, steps: int) -> Tensor:
-            free.data = p.detach().clone()  # what a postprocessor made of the last step
+            free.data = p.detach().clone()  # the last step after postprocessing
             free.grad = -gradient.detach()
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor(step, steps)
