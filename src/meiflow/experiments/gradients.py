@@ -101,8 +101,8 @@ def response_gradient_grid(
 
     Notes
     -----
-    openretina's ``get_gradient_grid`` does this for two channels, over contrasts -1 to 1, regardless
-    of the given range.
+    openretina's ``get_gradient_grid`` does this for two channels, over contrasts -1 to 1,
+    regardless of the given range.
 
     Examples
     --------
