@@ -1,4 +1,4 @@
-"""Command line: what the workflow's rules call, and what a person can call."""
+"""Command line of meiflow, used by the rules of the workflow and by users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 
 class Page(StrEnum):
-    """Pages that are written from the code."""
+    """Pages that are generated from the code."""
 
     CONFIGURATION = "configuration"
     FILES = "files"
@@ -41,7 +41,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="and exit")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="print the version and exit"
+        ),
     ] = False,
 ) -> None:
     """From a recording session to each neuron's most exciting input (MEI)."""
@@ -49,22 +52,22 @@ def _options(
 
 @app.command()
 def check(config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml") -> None:
-    """Validate a configuration, and that the inputs it names exist; print what will be run."""
+    """Validate a configuration, check that its inputs exist, and print what will be run."""
     from meiflow.session.dataset import Dataset
 
     parsed = load_config(config)
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
-    told = f"areas {', '.join(areas) if areas else 'all'}"
+    details = f"areas {', '.join(areas) if areas else 'all'}"
     if data.ids is None:
-        where = "all sessions of the warehouse"
+        where = "all sessions in the warehouse"
     elif data.many:
         where = f"{len(data.ids)} sessions ({shorten(data.ids)})"
     else:
         where = f"session {parsed.session.id}"
-        told += f", results in results/{parsed.session.id}"
-    print(f"{config}: valid; {where} from source {parsed.session.source}, {told}")
+        details += f", results in results/{parsed.session.id}"
+    print(f"{config}: valid; {where} from source {parsed.session.source}, {details}")
 
 
 @app.command()
@@ -75,7 +78,7 @@ def schema() -> None:
 
 @app.command()
 def reference(
-    page: Annotated[Page, typer.Argument(help="which page")] = Page.CONFIGURATION,
+    page: Annotated[Page, typer.Argument(help="page to print")] = Page.CONFIGURATION,
 ) -> None:
     """Print the reference of the configuration, or of all files and stages, as Markdown."""
     from meiflow.cli.reference_files import files_reference
@@ -92,11 +95,11 @@ def sessions(
     config: ConfigOption = "{}",
     data: Annotated[Path, typer.Option(help="folder of downloads")] = Path("data/allen"),
     choose: Annotated[
-        bool, typer.Option(help="which can be run: natural scenes, units in session.area")
+        bool, typer.Option(help="show which can be run: natural scenes, units in session.area")
     ] = False,
     output: Annotated[Path | None, typer.Option(help="CSV to write instead of printing")] = None,
 ) -> None:
-    """List the sessions of the Allen warehouse: areas, units, and which are cached."""
+    """List the sessions in the Allen warehouse with areas, units, and whether they are cached."""
     from meiflow.io.files import write_csv
     from meiflow.session.download import choose_sessions, list_sessions
 
@@ -111,10 +114,10 @@ def sessions(
 def pretrain(
     config: ConfigOption,
     output: Annotated[Path, typer.Option("--output", help="file to write")],
-    neurons: Annotated[int, typer.Option(min=1, help="simulated neurons")] = 400,
-    images: Annotated[int, typer.Option(min=10, help="simulated scenes")] = 1200,
+    neurons: Annotated[int, typer.Option(min=1, help="number of simulated neurons")] = 400,
+    images: Annotated[int, typer.Option(min=10, help="number of simulated scenes")] = 1200,
 ) -> None:
-    """Learn a convolutional core on simulated neurons, for the member `pretrained`."""
+    """Train a convolutional core on simulated neurons, for the base model `pretrained`."""
     from meiflow.models.cnn import pretrain_core, save_core
     from meiflow.simulation.pretraining import training_set
 
@@ -128,17 +131,17 @@ def pretrain(
 @app.command()
 def validate(
     output: Annotated[
-        Path, typer.Option("--output", help="folder; what is done there is kept")
+        Path, typer.Option("--output", help="output folder; finished parts are reused")
     ] = Path("results/benchmark"),
     quick: Annotated[
-        bool, typer.Option("--quick", help="one cell, compared with the published one")
+        bool, typer.Option("--quick", help="run one recording, compared with the published results")
     ] = False,
     threads: ThreadsOption = 2,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="list the recordings, run nothing")
+        bool, typer.Option("--dry-run", "-n", help="list the recordings without running them")
     ] = False,
 ) -> None:
-    """Run the closed-loop benchmark on simulated neurons: table, figure, calibration."""
+    """Run the closed-loop benchmark on simulated neurons: tables, figures, calibration."""
     if dry_run:
         from meiflow.benchmark.run import listed
 
@@ -151,13 +154,13 @@ def validate(
 
 
 _MORE_MEMORY = (
-    "out of memory; give the job more (mem_mb of its rule, or a larger limit of the shell), or run "
-    "fewer jobs at once"
+    "out of memory; give the job more memory (mem_mb of its rule, or a higher limit of the shell), "
+    "or run fewer jobs at once"
 )
 
 
 def main() -> None:
-    """Entry point: what a user can mend becomes one line and exit status 1."""
+    """Entry point; errors that a user can fix become one line and exit status 1."""
     try:
         with stoppable(), log_to_stderr():
             end_with_run()

@@ -1,4 +1,4 @@
-"""How a command ends when it is stopped, or when the run that started it is gone."""
+"""Ending a command if it is stopped, or if the run that started it has ended."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ RUN = "MEIFLOW_RUN"
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Inside the block SIGTERM and Ctrl-C end the process at once, and nothing half-written stays.
+    """End the process at once on SIGTERM or Ctrl-C, leaving no partially written files.
 
-    Threads that compute are not waited for, which could take minutes.
+    Computing threads, which could take minutes, are not waited for.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,17 +46,17 @@ def _end(message: str, status: int) -> None:
 
 
 def end_with_run() -> None:
-    """End this process when the Snakemake that started it is gone.
+    """End this process when the Snakemake process that started it has ended.
 
-    Whoever runs the workflow again, perhaps with another configuration, then meets no job of the
-    killed run that still writes. The Snakefile names its process in the environment.
+    If the workflow is then run again, perhaps with another configuration, no job of the killed run
+    is still writing. The Snakefile passes its process id in the environment.
     """
     try:
         run = os.pidfd_open(int(os.environ[RUN]))
     except ProcessLookupError:
         _end("error: the run that started this job has ended", 1)
     except (KeyError, ValueError, OSError, AttributeError):
-        return  # called by hand, or a system that cannot tell
+        return  # called by hand, or not supported by the system
     threading.Thread(target=_watch, args=(run,), daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""One command for every stage, made from its entry in the registry."""
+"""Commands for all stages, generated from the registry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from meiflow.config.config import load_config
 from meiflow.stages.registry import STAGES, Stage
 
 _NO_DEFAULT = Parameter.empty
-# Argument of a stage -> its option and the default.
+# Argument of a stage -> option and default.
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "has": (options.HasOption, None),
     "neuron": (options.NeuronOption, _NO_DEFAULT),
@@ -69,7 +69,7 @@ def _command(stage: Stage) -> Callable[..., None]:
 
 
 def one_thread() -> None:
-    """Sums may differ in the last bit between thread counts; results must not."""
+    """Use one thread, because the last bits of sums depend on the number of threads."""
     import torch
 
     torch.set_num_threads(1)

@@ -20,11 +20,13 @@ T = TypeVar("T")
 def _usable_path(path: str) -> str:
     """The path, if the workflow can pass it on unchanged."""
     if not path.isprintable():
-        raise ValueError("holds signs that cannot be printed; rename the file")
+        raise ValueError("contains non-printable characters; rename the file")
     if set(path) & set("{}"):
-        raise ValueError(f"{path!r} holds braces, Snakemake's wildcards; rename the file")
+        raise ValueError(
+            f"{path!r} contains braces, which Snakemake treats as wildcards; rename the file"
+        )
     if path.startswith("-"):
-        raise ValueError(f"{path!r} reads like an option; write ./{path}")
+        raise ValueError(f"{path!r} looks like an option; write ./{path}")
     return path
 
 
@@ -41,7 +43,7 @@ def each_once(names: list[T]) -> list[T]:
     """The names, if there are no duplicates."""
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ValueError(f"{twice[0]!r} stands there twice; name each once")
+        raise ValueError(f"duplicate {twice[0]!r}; remove one")
     return names
 
 

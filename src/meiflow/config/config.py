@@ -79,8 +79,8 @@ def _require_plain(document: Mapping[str, Any], origin: str) -> None:
         seen += 1
         if depth > _DEEPEST or seen > _MOST_VALUES:
             raise MeiflowError(
-                f"{origin}: {path[:60]} holds more than {_MOST_VALUES:,} values or {_DEEPEST} "
-                "levels (does an alias refer to itself?); give plain values"
+                f"{origin}: {path[:60]} contains more than {_MOST_VALUES:,} values or {_DEEPEST} "
+                "levels (possibly an alias that refers to itself); use plain values"
             )
         if isinstance(value, Mapping):
             for key, inner in value.items():
@@ -91,13 +91,15 @@ def _require_plain(document: Mapping[str, Any], origin: str) -> None:
         elif isinstance(value, list | tuple):
             waiting.extend((f"{path}.{i}", depth + 1, inner) for i, inner in enumerate(value))
         elif isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
-            raise MeiflowError(f"{origin}: {path} holds half of a sign, which is no text")
+            raise MeiflowError(f"{origin}: {path} contains an unpaired surrogate")
         elif isinstance(value, int) and abs(value) >= 2**63:
-            raise MeiflowError(f"{origin}: {path} is a number of {value.bit_length()} bits")
+            raise MeiflowError(
+                f"{origin}: {path} is too large a number ({value.bit_length()} bits)"
+            )
         elif not (value is None or isinstance(value, str | int | float)):
             raise MeiflowError(
                 f"{origin}: {path} is a {type(value).__name__} ({str(value)[:60]}); use plain "
-                "numbers, text and lists, and quote what is meant as text"
+                "numbers, text and lists, and quote text"
             )
 
 
@@ -179,7 +181,9 @@ def read_yaml(path: str | Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise MeiflowError(f"{path}: not a readable text file ({error})") from None
     if len(text) > _LONGEST:
-        raise MeiflowError(f"{path}: too long for a configuration (more than {_LONGEST:,} signs)")
+        raise MeiflowError(
+            f"{path}: too long for a configuration (more than {_LONGEST:,} characters)"
+        )
     try:
         return yaml.load(text, Loader=_Loader)
     except MeiflowError as error:
@@ -199,7 +203,7 @@ class _Loader(yaml.SafeLoader):
         for number, key in enumerate(keys):
             if key in keys[:number]:
                 line = node.value[number][0].start_mark.line + 1
-                raise MeiflowError(f"key {key} stands there twice (line {line}); keep one")
+                raise MeiflowError(f"duplicate key {key!r} (line {line}); remove one")
         return super().construct_mapping(node, deep)
 
 
@@ -208,7 +212,7 @@ def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice} stands there twice")
+        raise ValueError(f"duplicate key {twice!r}")
     return found
 
 
@@ -217,8 +221,8 @@ def _check_conditions(session: Session) -> None:
         value = getattr(session, key)
         if value is not None and session.source != "tables":
             raise MeiflowError(
-                f"session.{key}: only source tables takes a CSV here; source {session.source} has "
-                "its own"
+                f"session.{key}: a CSV is accepted only with source tables, not with source "
+                f"{session.source}"
             )
         _require(f"session.{key}", value)
 
@@ -238,7 +242,7 @@ def check_inputs(config: Config) -> None:
     Raises
     ------
     MeiflowError
-        Naming the key, what is wrong and what is allowed.
+        With the key, what is wrong and what is allowed.
     """
     session = config.session
     needed = {"nwb": ("nwb", "images"), "tables": ("trials", "images")}
@@ -255,23 +259,21 @@ def check_inputs(config: Config) -> None:
         package = (spec or "").partition(":")[0].partition(".")[0]
         if package and not (importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))):
             raise MeiflowError(
-                f"{key}: no module {package!r} in this folder, nor installed; give "
+                f"{key}: module {package!r} is neither in this folder nor installed; give a "
                 "module:function that Python can import"
             )
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     _require("stimuli.natural_images", further, folder=True, kind=kind)
-    kind = "core; meiflow pretrain makes such a file"
+    kind = "core, which meiflow pretrain creates"
     _require("model.network.core", config.model.network.core, kind=kind)
     if session.source == "tables" and session.window_s[1] is None:
-        raise MeiflowError(
-            "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"
-        )
+        raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     if session.source == "simulated":
         known = session.simulation.units
         for area in session.areas or ():
             if area not in known:
                 raise MeiflowError(
-                    f"session.area: {area!r} is not simulated; session.simulation.units has "
+                    f"session.area: {area!r} is not simulated; session.simulation.units contains "
                     f"{', '.join(known)}{closest(area, known)}"
                 )
 

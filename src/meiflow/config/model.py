@@ -113,8 +113,8 @@ class Model(Section):
     )
     learn_from: list[Literal["scenes", "blanks", "static_gratings"]] = Field(
         default=["scenes", "blanks"],
-        description="stimuli of the session that models are fitted to; they are scored on scenes, "
-        "which cannot be left out",
+        description="stimuli of the session to which models are fitted; scenes are required, "
+        "because models are scored on them",
     )
     custom: str | None = Field(
         default=None,
@@ -183,7 +183,9 @@ class Model(Section):
     @classmethod
     def _scenes_are_learned(cls, names: list[str]) -> list[str]:
         if "scenes" not in names:
-            raise ValueError("models are scored on scenes and have to learn from them; add scenes")
+            raise ValueError(
+                "learn_from: scenes are required, because models are scored on them; add scenes"
+            )
         return names
 
     @model_validator(mode="after")
@@ -191,6 +193,6 @@ class Model(Section):
         if "pretrained" in self.base_models and self.network.core is None:
             raise ValueError(
                 "base_models: pretrained needs model.network.core, the file of a core; "
-                "meiflow pretrain makes one"
+                "create one with meiflow pretrain"
             )
         return self

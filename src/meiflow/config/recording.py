@@ -194,7 +194,7 @@ class Session(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Session:
         if isinstance(self.area, list) and "all" in self.area and len(self.area) > 1:
-            raise ValueError("area: 'all' stands alone, or name the areas")
+            raise ValueError("area: use either 'all' or a list of areas")
         start, stop = self.window_s
         if not -1 <= start < (0.2 if stop is None else stop) <= 10:
             raise ValueError(
@@ -305,5 +305,5 @@ class Selection(Section):
     def _not_both(self) -> Selection:
         both = sorted(set(self.include) & set(self.exclude))
         if both:
-            raise ValueError(f"include: {both[0]!r} is in exclude too; keep one")
+            raise ValueError(f"include: {both[0]!r} is also in exclude; remove one")
         return self

@@ -82,7 +82,7 @@ class Report(Section):
     @classmethod
     def _one_line(cls, title: str) -> str:
         if not title.isprintable():
-            raise ValueError("holds signs that cannot be printed; give one line of text")
+            raise ValueError("contains non-printable characters; give one line of text")
         return title
 
 
@@ -120,7 +120,9 @@ class Config(Section):
     def _named(cls, value: Any) -> Any:
         for number, entry in enumerate(value if isinstance(value, list) else ()):
             if not isinstance(entry, str) and "id" not in entry:
-                raise ValueError(f"{number}: a session needs an id, which names its results folder")
+                raise ValueError(
+                    f"{number}: id is missing; it names the results folder of the session"
+                )
         return value
 
     @model_validator(mode="after")
@@ -139,7 +141,7 @@ class Config(Section):
         gabors = self.gabor.size(self.image.width_deg, self.image.height_deg)
         if gabors > _MOST_GABORS:
             raise ValueError(
-                f"gabor: the grid has {gabors:,} Gabors, more than {_MOST_GABORS:,}; give fewer "
+                f"gabor: the grid has {gabors:,} Gabors, more than {_MOST_GABORS:,}; use fewer "
                 "wavelengths, orientations, phases, sigmas_over_wavelength or aspects, or a larger "
                 "spacing"
             )

@@ -147,8 +147,8 @@ class Movie(Section):
         most = (self.mean * (1 - self.mean)) ** 0.5
         if self.contrast > most:
             raise ValueError(
-                f"contrast: {self.contrast} is out of reach at mean luminance {self.mean}; the "
-                f"most is {most:.3g}"
+                f"contrast: {self.contrast} cannot be reached at mean luminance {self.mean}; the "
+                f"maximum is {most:.3g}"
             )
         return self
 

@@ -1,1 +1,1 @@
-"""The results of a session: where they are, and how they are read."""
+"""Results of a session: file layout and readers."""

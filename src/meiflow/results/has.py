@@ -1,4 +1,4 @@
-"""What a session has, which decides which results there are."""
+"""Features of a session, which determine its results."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from meiflow.results.layout import Layout
 
 @dataclass(frozen=True)
 class SessionHas:
-    """What a session has beside trials and images.
+    """Features of a session in addition to trials and images.
 
-    The workflow states it, so that no file left behind by an earlier run is taken for a result of
-    this one.
+    The workflow passes them explicitly, so that no file left by an earlier run is used as a result
+    of this one.
 
     Parameters
     ----------
     spike_times : bool
-        It comes from a session file.
+        Whether there are spike times, i.e. the session was read from a session file.
     gabors, gratings : bool
-        It showed Gabors, static gratings.
+        Whether Gabors and static gratings were shown.
     truth : bool
-        It is simulated.
+        Whether the session is simulated.
     """
 
     spike_times: bool = False
@@ -32,12 +32,12 @@ class SessionHas:
 
     @property
     def conditions(self) -> bool:
-        """Whether stimuli with parameters were shown."""
+        """Whether parametric stimuli were shown."""
         return self.gabors or self.gratings
 
     @classmethod
     def parse(cls, text: str) -> SessionHas:
-        """Read names separated by commas; ``none`` or nothing for none.
+        """Parse names separated by commas; ``none`` or an empty text for none.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class SessionHas:
 
     @classmethod
     def found(cls, results: Layout) -> SessionHas:
-        """What the tables of a session have: the tables stage leaves none of another session."""
+        """Features found in the tables; the tables stage removes those of other sessions."""
         return cls(
             results.presentations.exists(),
             results.gabor_trials.exists(),

@@ -1,7 +1,7 @@
-"""Where every result of a session lies: the one owner of the folder layout.
+"""Paths of all results; the only module that defines the folder layout.
 
-Rules, stages, the report and the documentation ask it for paths. A root that holds wildcards
-(``results/{session}``) gives patterns, as Snakemake needs them.
+Rules, stages, the report and the documentation get all paths from here. A root with wildcards
+(``results/{session}``) gives patterns for Snakemake.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ PICTURE_SUFFIXES = ("png", "svg")
 
 
 class ResultFile:
-    """A file of the results: read from an instance of its folder, it is the path.
+    """A result file; accessed on an instance of its folder, it gives the path.
 
     Parameters
     ----------
     path : str
-        Relative to the folder.
+        Path relative to the folder.
     stage : str
-        Name of the stage that writes it.
+        Name of the stage that writes the file.
     about : str
-        What it holds, in a few words.
+        Short description of the content.
     when : str
-        The condition under which it is made; empty if always.
+        Condition under which the file is written; empty if always.
     """
 
     def __init__(self, path: str, stage: str, about: str, when: str = "") -> None:
@@ -44,7 +44,7 @@ class ResultFile:
 
 
 class Folder:
-    """Paths below one folder.
+    """Paths in a folder.
 
     Parameters
     ----------
@@ -59,17 +59,17 @@ class Folder:
 
     @classmethod
     def files(cls) -> dict[str, ResultFile]:
-        """Every file by name, in the order in which the stages write them."""
+        """All files by name, in the order in which the stages write them."""
         return {name: f for name, f in vars(cls).items() if isinstance(f, ResultFile)}
 
     def named(self, *names: str) -> list[Path]:
-        """Paths of some files by their names."""
+        """Paths of files by name."""
         return [getattr(self, name) for name in names]
 
 
 @dataclass(frozen=True)
 class StimulusFiles:
-    """Images of all neurons made by one procedure, their table and their picture."""
+    """Images of all neurons made by a procedure, with table and picture."""
 
     images: Path
     table: Path
@@ -89,12 +89,12 @@ _EXPERIMENTS = "`experiments.make` or `experiments.custom`"
 
 
 def _figures(folder: str, stage: str, shown: dict[str, tuple[str, str]]) -> dict[str, ResultFile]:
-    """Figures by name, from what each shows and when it is made; of the paths, the stems."""
+    """Figures by name, from description and condition; the paths are stems."""
     return {n: ResultFile(f"{folder}/{n}", stage, *words) for n, words in shown.items()}
 
 
 class NeuronLayout(Folder):
-    """Paths of one neuron's results.
+    """Paths of the results of a neuron.
 
     Examples
     --------
@@ -104,10 +104,12 @@ class NeuronLayout(Folder):
 
     mei = ResultFile("mei.npy", "stimuli", "most exciting input (height, width), luminance 0..1")
     mei_picture = ResultFile("mei.png", "stimuli", "the same as a picture")
-    mei_trace = ResultFile("mei_trace.csv", "stimuli", "its gradient ascent, step by step")
+    mei_trace = ResultFile("mei_trace.csv", "stimuli", "trace of the gradient ascent")
     best_gabor = ResultFile("best_gabor.npy", "stimuli", "best Gabor in silico")
     best_gabor_picture = ResultFile("best_gabor.png", "stimuli", "the same as a picture")
-    best_gabor_table = ResultFile("best_gabor.csv", "stimuli", "its parameters and response")
+    best_gabor_table = ResultFile(
+        "best_gabor.csv", "stimuli", "parameters and response of the best Gabor"
+    )
     best_natural = ResultFile("best_natural.npy", "stimuli", "best natural image")
     best_natural_picture = ResultFile("best_natural.png", "stimuli", "the same as a picture")
     windowed_natural = ResultFile(
@@ -118,9 +120,11 @@ class NeuronLayout(Folder):
     )
     gabor = ResultFile("gabor.npy", "stimuli", "best recorded Gabor", _GABORS)
     gabor_picture = ResultFile("gabor.png", "stimuli", "the same as a picture", _GABORS)
-    gabor_table = ResultFile("gabor.csv", "stimuli", "its condition and responses", _GABORS)
-    comparison = ResultFile("comparison.csv", "comparison", "one row of metrics per stimulus")
-    scores = ResultFile("scores.csv", "comparison", "one row of held-out scores per model")
+    gabor_table = ResultFile(
+        "gabor.csv", "stimuli", "condition and responses of the best recorded Gabor", _GABORS
+    )
+    comparison = ResultFile("comparison.csv", "comparison", "metrics, one row per stimulus")
+    scores = ResultFile("scores.csv", "comparison", "held-out scores, one row per model")
     spectra = ResultFile("spectra.csv", "comparison", "profiles of the power spectra")
     mei_mask = ResultFile("mei_mask.npy", "comparison", "tight mask of the MEI")
     mei_mask_picture = ResultFile("mei_mask.png", "comparison", "the same as a picture")
@@ -129,10 +133,12 @@ class NeuronLayout(Folder):
     notebook = ResultFile(
         "notebook.csv",
         "compare_notebook",
-        "the notebook's measures beside ours",
+        "the notebook's measures next to ours",
         _NOTEBOOK,
     )
-    notebook_png = ResultFile("notebook.png", "compare_notebook", "figure of the same", _NOTEBOOK)
+    notebook_png = ResultFile(
+        "notebook.png", "compare_notebook", "figure of these measures", _NOTEBOOK
+    )
     notebook_svg = ResultFile(
         "notebook.svg", "compare_notebook", "the same as vector graphics", _NOTEBOOK
     )
@@ -154,14 +160,14 @@ class NeuronLayout(Folder):
     experiments_svg = ResultFile(
         "experiments.svg", "draw_experiments", "the same as vector graphics", _EXPERIMENTS
     )
-    model = ResultFile("model.pt", "extract_neuron", "the neuron's model alone", "on request")
+    model = ResultFile("model.pt", "extract_neuron", "model of a single neuron", "on request")
     fold_models = ResultFile(
-        "fold_models.pt", "extract_neuron", "its models of the folds", "on request"
+        "fold_models.pt", "extract_neuron", "fold models of a single neuron", "on request"
     )
 
 
 class Layout(Folder):
-    """Paths of one session's results.
+    """Paths of the results of a session.
 
     Parameters
     ----------
@@ -178,32 +184,39 @@ class Layout(Folder):
     """
 
     session_file = ResultFile(SESSION_FILE, "simulate", "AllenSDK session file", _SIMULATED)
-    scenes = ResultFile(SCENES, "simulate", "folder of the images, PNG", _SIMULATED)
+    scenes = ResultFile(SCENES, "simulate", "folder of the images (PNG)", _SIMULATED)
     truth = ResultFile(TRUTH, "simulate", "parameters of the simulated neurons", _SIMULATED)
     download_record = ResultFile(
         DOWNLOAD_RECORD,
         "download",
-        "where the session file was fetched from",
+        "record of the downloaded session file",
         "`session.source: allen`",
     )
 
-    trials = ResultFile("tables/trials.csv", "tables", "every trial of every neuron, zeros too")
+    trials = ResultFile(
+        "tables/trials.csv", "tables", "spike counts of every trial and neuron, including zeros"
+    )
     responses = ResultFile("tables/responses.csv", "tables", "mean counts by image and neuron")
     blank_responses = ResultFile(
-        "tables/blank_responses.csv", "tables", "mean counts to the grey screen"
+        "tables/blank_responses.csv", "tables", "mean counts for the grey screen"
     )
     units = ResultFile("tables/units.csv", "tables", "units, with their quality metrics")
-    unit_counts = ResultFile("tables/units.json", "tables", "how many units each filter left")
+    unit_counts = ResultFile(
+        "tables/units.json", "tables", "number of units remaining after each filter"
+    )
     images = ResultFile("tables/images.npy", "tables", "image stack, luminance 0..1")
     image_info = ResultFile(
-        "tables/images.json", "tables", "its ids, geometry, mean luminance and contrast"
+        "tables/images.json", "tables", "ids, geometry, mean luminance and contrast of the stack"
     )
     raster = ResultFile("tables/raster.npz", "tables", "binned activity during the images")
     presentations = ResultFile(
-        "tables/presentations.csv", "tables", "time, block and behaviour of every image", _NWB
+        "tables/presentations.csv",
+        "tables",
+        "time, block and behaviour for every presentation",
+        _NWB,
     )
     image_spikes = ResultFile(
-        "tables/image_spikes.npz", "tables", "spike times around every image", _NWB
+        "tables/image_spikes.npz", "tables", "spike times around every presentation", _NWB
     )
     tuning = ResultFile(
         "tables/tuning.csv", "tables", "recorded receptive fields and preferences", _CONDITIONS
@@ -211,71 +224,70 @@ class Layout(Folder):
     gabor_responses = ResultFile(
         "tables/gabor_responses.csv", "tables", "mean counts by Gabor and neuron", _GABORS
     )
-    gabor_trials = ResultFile(
-        "tables/gabor_trials.csv", "tables", "the single trials of the same", _GABORS
-    )
+    gabor_trials = ResultFile("tables/gabor_trials.csv", "tables", "single Gabor trials", _GABORS)
     grating_responses = ResultFile(
         "tables/grating_responses.csv", "tables", "mean counts by grating and neuron", _GRATINGS
     )
     grating_trials = ResultFile(
-        "tables/grating_trials.csv", "tables", "the single trials of the same", _GRATINGS
+        "tables/grating_trials.csv", "tables", "single grating trials", _GRATINGS
     )
 
     selection = ResultFile(
-        "selection/neurons.csv", "selection", "measures of every neuron, and why it was selected"
+        "selection/neurons.csv",
+        "selection",
+        "measures of every neuron, and why it was selected or excluded",
     )
     correlations = ResultFile(
         "selection/correlations.npz", "selection", "signal and noise correlation of every pair"
     )
 
-    models = ResultFile(
-        "models/models.zip", "fit_models", "models of all neurons, and those of their folds"
-    )
-    model_search = ResultFile(
-        "models/search.npz", "fit_models", "receptive-field maps and held-out predictions"
-    )
+    models = ResultFile("models/models.zip", "fit_models", "models and fold models of all neurons")
+    model_search = ResultFile("models/search.npz", "fit_models", "RF maps and held-out predictions")
     cross_validation = ResultFile(
         "models/cross_validation.csv", "fit_models", "held-out scores by neuron and model"
     )
-    fold_scores = ResultFile("models/folds.csv", "fit_models", "the same within each fold")
-    fit_status = ResultFile("models/status.csv", "fit_models", "whose fit succeeded")
+    fold_scores = ResultFile("models/folds.csv", "fit_models", "held-out scores within each fold")
+    fit_status = ResultFile("models/status.csv", "fit_models", "outcome of the fit of every neuron")
     fitted_neurons = ResultFile(
         "models/neurons.csv", "fitted_neurons", "the selected neurons that have a model"
     )
     learning_curve = ResultFile(
-        "models/learning_curve.csv", "learning_curve", "scores with fewer images"
+        "models/learning_curve.csv", "learning_curve", "scores of models fitted to fewer images"
     )
 
     experiment_tuning = ResultFile(
         "experiments/tuning.csv",
         "experiments",
-        "every stimulus and its predicted response",
+        "predicted response to every stimulus",
         _EXPERIMENTS,
     )
     experiment_summary = ResultFile(
         "experiments/summary.csv",
         "experiments",
-        "one row of tuning measures per neuron",
+        "tuning measures, one row per neuron",
         _EXPERIMENTS,
     )
     experiment_maps = ResultFile(
-        "experiments/maps.npz", "experiments", "receptive-field maps of the models", _EXPERIMENTS
+        "experiments/maps.npz", "experiments", "RF maps of the models", _EXPERIMENTS
     )
 
     closed_loop = ResultFile(
         "validation/closed_loop.csv",
         "closed_loop",
-        "what every stimulus does to the simulated neurons",
+        "responses of the simulated neurons to every stimulus",
         _SIMULATED,
     )
     trust = ResultFile(
         "validation/trust.csv", "confidence", "which MEIs can be trusted", "no `model.custom`"
     )
     recorded_tuning = ResultFile(
-        "validation/recorded.csv", "recorded", "recorded against predicted tuning", _CONDITIONS
+        "validation/recorded.csv",
+        "recorded",
+        "agreement of recorded and predicted tuning",
+        _CONDITIONS,
     )
     preferences = ResultFile(
-        "validation/preferences.csv", "recorded", "the preferences of both", _CONDITIONS
+        "validation/preferences.csv", "recorded", "recorded and predicted preferences", _CONDITIONS
     )
     predicted_gabors = ResultFile(
         "validation/predicted_gabors.csv", "recorded", "predictions by Gabor", _GABORS
@@ -284,26 +296,26 @@ class Layout(Folder):
         "validation/predicted_gratings.csv", "recorded", "predictions by grating", _GRATINGS
     )
     recorded_png = ResultFile(
-        "validation/recorded.png", "recorded", "figure of the same", _CONDITIONS
+        "validation/recorded.png", "recorded", "figure of the agreement", _CONDITIONS
     )
     recorded_svg = ResultFile(
         "validation/recorded.svg", "recorded", "the same as vector graphics", _CONDITIONS
     )
 
     summary = ResultFile("summary.csv", "summary", "one row per fitted neuron")
-    provenance = ResultFile("provenance.json", "provenance", "hashes of what it was made from")
+    provenance = ResultFile("provenance.json", "provenance", "hashes of the inputs")
     report = ResultFile("report.html", "report", "one page with everything")
 
     overview_figures = _figures(
         "figures",
         "report",
         {
-            "gallery": ("MEIs beside Gabors and natural images", ""),
+            "gallery": ("MEIs, Gabors and natural images", ""),
             "scores": ("held-out scores of all models", ""),
             "responses": ("predicted responses to MEI, Gabor and natural image", ""),
-            "learning": ("scores over the number of images", "`model.learning_curve`"),
-            "procedures": ("stimuli of the procedures beside the MEIs", "`stimuli.make`"),
-            "closed_loop": ("what the true neurons answer", _SIMULATED),
+            "learning": ("scores by number of training images", "`model.learning_curve`"),
+            "procedures": ("MEIs and stimuli of the procedures", "`stimuli.make`"),
+            "closed_loop": ("responses of the true neurons", _SIMULATED),
         },
     )
     figures_of_selection = _figures(
@@ -311,26 +323,26 @@ class Layout(Folder):
         "selection_figures",
         {
             "rastermap": ("activity of all neurons, in raster order", ""),
-            "rastermap_blocks": ("the same, block by block", ""),
+            "rastermap_blocks": ("activity of all neurons, block by block", ""),
             "correlations": ("signal and noise correlations, clustered", ""),
             "measures": ("entropy, variance and oracle correlation", ""),
             "oracle": ("oracle correlations, ranked, with interval and null", ""),
-            "probes": ("the neurons along their probes", _NWB),
+            "probes": ("positions of the neurons on their probes", _NWB),
         },
     )
     figures_of_experiments = _figures(
         "experiments",
         "experiments",
         {name: (f"experiment `{name}` on all neurons", "`experiments.make`") for name in STANDARD}
-        | {"custom": ("your experiments on all neurons", "`experiments.custom`")},
+        | {"custom": ("custom experiments on all neurons", "`experiments.custom`")},
     )
 
     def neuron(self, neuron: str) -> NeuronLayout:
-        """Paths of one neuron's results; ``"{neuron}"`` gives patterns."""
+        """Paths of the results of a neuron; ``"{neuron}"`` gives patterns."""
         return NeuronLayout(self.root / "neurons" / neuron)
 
     def procedure(self, name: str) -> StimulusFiles:
-        """Images, table and picture of a procedure, of ``best_gabors`` or of ``movies``."""
+        """Images, table and picture of a procedure, ``best_gabors`` or ``movies``."""
         folder = self.root / "stimuli"
         images, table, picture = (folder / f"{name}.{s}" for s in ("npy", "csv", "png"))
         return StimulusFiles(images, table, picture)
@@ -340,30 +352,30 @@ class Layout(Folder):
         return _pictures(self.root, self.overview_figures, names)
 
     def selection_figures(self, *names: str) -> list[Path]:
-        """Figures of the selection, likewise."""
+        """Figures of the selection, each as picture and as vector graphics."""
         return _pictures(self.root, self.figures_of_selection, names)
 
     def experiment_figures(self, *names: str) -> list[Path]:
-        """Figures of the experiments on all neurons, likewise."""
+        """Figures of the experiments, each as picture and as vector graphics."""
         return _pictures(self.root, self.figures_of_experiments, names)
 
     def log(self, name: str) -> Path:
-        """Where a job writes its messages."""
+        """Log file of a job."""
         return self.root / "logs" / f"{name}.log"
 
     @property
     def timings(self) -> Path:
-        """Folder of the times and memory that Snakemake measured."""
+        """Folder of the times and memory measured by Snakemake."""
         return self.root / "benchmarks"
 
     @property
     def unfinished_fits(self) -> Path:
-        """Folder of the finished parts of a fit that is under way."""
+        """Folder of finished parts of an unfinished fit."""
         return self.root / "models" / "parts"
 
 
 class CombinedLayout(Folder):
-    """Paths of what all sessions show together.
+    """Paths of the combined results of all sessions.
 
     Parameters
     ----------
@@ -372,7 +384,10 @@ class CombinedLayout(Folder):
     """
 
     warehouse = ResultFile(
-        "warehouse.csv", "sessions", "which sessions can be run, and why", "`sessions: all`"
+        "warehouse.csv",
+        "sessions",
+        "sessions in the warehouse, and why they are chosen or excluded",
+        "`sessions: all`",
     )
     neurons = ResultFile("neurons.csv", "combine", "one row per fitted neuron")
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
@@ -384,9 +399,9 @@ class CombinedLayout(Folder):
         "figures",
         "combine",
         {
-            "gallery": ("the MEIs that can be trusted most", ""),
+            "gallery": ("MEIs with the highest confidence", ""),
             "areas": ("measures by area", ""),
-            "distributions": ("how measures are distributed over neurons", ""),
+            "distributions": ("distributions of measures over neurons", ""),
             "models": ("held-out scores of all models", ""),
         },
     )

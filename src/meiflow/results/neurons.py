@@ -1,4 +1,4 @@
-"""Which neurons are selected and have a model, as the results say."""
+"""Read which neurons are selected and have a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from meiflow.io.paths import stays_inside
 
 
 def _rows(path: Path) -> dict[str, bool] | None:
-    """Whether each neuron is selected and has a model; None if the table is not as we write it."""
+    """Whether each neuron is selected and has a model; None if the table is invalid."""
     found = {}
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -27,9 +27,9 @@ def _rows(path: Path) -> dict[str, bool] | None:
 
 
 def fitted_neurons(path: str | Path) -> list[str]:
-    """The neurons that are selected and have a model, by the table models/neurons.csv.
+    """The neurons that are selected and have a model, from models/neurons.csv.
 
-    Snakemake asks for them many times; the table is read again when it has changed.
+    Snakemake calls this many times; the table is only read again if it has changed.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def _read(path: Path, changed: int) -> dict[str, bool] | None:
 
 
 def selected_neurons(path: str | Path) -> list[str]:
-    """Ids of the selected neurons in a neurons.csv, of the selection or of the models."""
+    """Ids of the selected neurons in neurons.csv of the selection or of the models."""
     import pandas as pd
 
     from meiflow.io.files import read_csv
@@ -58,18 +58,20 @@ def selected_neurons(path: str | Path) -> list[str]:
     table = read_csv(path, ("neuron_id", "selected"))
     if not pd.api.types.is_bool_dtype(table["selected"]):
         raise MeiflowError(
-            f"{path}: column selected must hold True or False in every row; delete the file and "
-            "run again"
+            f"{path}: column selected must be True or False in every row; delete the file and run "
+            "again"
         )
     names = [str(i) for i in table.loc[table["selected"], "neuron_id"]]
     for name in names:
-        if not stays_inside(name):  # they become folders
-            raise MeiflowError(f"{path}: neuron_id {name[:80]!r} leads out of its folder")
+        if not stays_inside(name):  # ids are used as folder names
+            raise MeiflowError(
+                f"{path}: invalid neuron_id {name[:80]!r} (leads outside its folder)"
+            )
     return names
 
 
 def failed_fits(path: str | Path) -> dict[str, str]:
-    """The selected neurons in models/neurons.csv that have no model, and why."""
+    """The selected neurons in models/neurons.csv without a model, and why."""
     from meiflow.io.files import read_csv
 
     table = read_csv(path, ("neuron_id", "status", "reason"))
@@ -78,12 +80,12 @@ def failed_fits(path: str | Path) -> dict[str, str]:
 
 
 def require_selected(path: str | Path, neuron: str) -> None:
-    """Make sure that `neuron` may be modelled, by the table of the selection or of the models.
+    """Check in the table of the selection or of the models that `neuron` may be modelled.
 
     Raises
     ------
     MeiflowError
-        If the session has no such neuron, the rule left it out (and why), or its fit failed.
+        If there is no such neuron, it was not selected (and why), or its fit failed.
     """
     from meiflow.io.files import read_csv
 
@@ -92,13 +94,13 @@ def require_selected(path: str | Path, neuron: str) -> None:
     if neuron not in set(ids):
         raise MeiflowError(
             f"neuron {neuron!r} is not in this session{closest(neuron, ids)}; "
-            f"{path} lists those that are"
+            f"{path} lists all neurons"
         )
     row = table[ids == neuron].iloc[0]
     if row.get("status") == "fit failed":
         raise MeiflowError(f"neuron {neuron} has no model: {row['reason']}")
     if not row["selected"]:
         raise MeiflowError(
-            f"neuron {neuron} is not selected ({row['reason']}); to model it all the same, "
+            f"neuron {neuron} is not selected ({row['reason']}); to include it anyway, "
             f'add "{neuron}" to selection.include'
         )

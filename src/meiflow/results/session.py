@@ -1,4 +1,4 @@
-"""A finished session's results as tables and labelled arrays, read when they are asked for."""
+"""Results of a finished session as tables and labelled arrays, read when needed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_results(folder: str | Path) -> SessionResults:
     Raises
     ------
     MeiflowError
-        If there are no results, or no neuron has a model yet.
+        If there are no results, or if no neuron has a model yet.
 
     Examples
     --------
@@ -51,8 +51,8 @@ def open_results(folder: str | Path) -> SessionResults:
     if not layout.fitted_neurons.exists():
         raise MeiflowError(
             f"{folder}: no results of a session ({layout.fitted_neurons.relative_to(layout.root)} "
-            "is not there); give the folder of one session, such as results/demo, and let the "
-            "workflow get as far as the models"
+            "is missing); give the folder of a session, such as results/demo, whose models have "
+            "been fitted"
         )
     return SessionResults(layout)
 
@@ -60,12 +60,12 @@ def open_results(folder: str | Path) -> SessionResults:
 class SessionResults:
     """The results of one session; use `open_results`.
 
-    Iterating gives the ids of the fitted neurons, as text; ``run[id]`` one neuron's results.
+    Iterating gives the ids of the fitted neurons as text; ``run[id]`` the results of a neuron.
 
     Parameters
     ----------
     layout : Layout
-        Paths of all files, for what has no property here.
+        Paths of all files, including those without a property here.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -93,7 +93,7 @@ class SessionResults:
         if name not in self.neurons:
             raise MeiflowError(
                 f"neuron {name!r} has no results in {self.layout.root}"
-                f"{closest(name, self.neurons)}; there are {len(self)}, for example "
+                f"{closest(name, self.neurons)}; there are {len(self)} neurons, for example "
                 f"{', '.join(self.neurons[:3])}"
             )
         return NeuronResults(name, self)
@@ -122,12 +122,12 @@ class SessionResults:
 
     @property
     def trust(self) -> pd.DataFrame:
-        """Which MEIs can be trusted, and why not."""
+        """Confidence in the MEIs, and why some are not trusted."""
         return _table(self.layout.trust)
 
     @property
     def closed_loop(self) -> pd.DataFrame:
-        """Of a simulated session: what every stimulus does to the true neurons."""
+        """Responses of the true neurons to every stimulus, for simulated sessions."""
         return _table(self.layout.closed_loop)
 
     @property
@@ -164,12 +164,12 @@ class SessionResults:
         return labelled(stack, self.geometry, "luminance", neuron=self.neurons)
 
     def stimuli(self, procedure: str) -> xr.DataArray:
-        """What a procedure made: (neuron, y, x), or (neuron, image, y, x) where it makes several.
+        """Images made by a procedure: (neuron, y, x), or (neuron, image, y, x) for sets.
 
         Parameters
         ----------
         procedure : str
-            Such as ``diverse`` or ``best_gabors``; ``stimuli/`` holds what was made.
+                Name of a file in ``stimuli/``, such as ``diverse`` or ``best_gabors``.
         """
         files = self.layout.procedure(procedure)
         images = _array(files.images)
@@ -203,8 +203,8 @@ class NeuronResults:
         """The fitted model: a torch module from images to expected counts."""
         if "mixture" in set(self.scores["model"]):
             raise MeiflowError(
-                f"{self.files.root}: was made with model.custom; build that module yourself, as "
-                "the archive holds only meiflow's own models"
+                f"{self.files.root}: these results were made with model.custom; build that module "
+                "yourself, because the archive contains only meiflow's models"
             )
         return self._archive.model(self.neuron)
 
@@ -236,17 +236,17 @@ class NeuronResults:
 
     @property
     def comparison(self) -> pd.DataFrame:
-        """One row of metrics per stimulus."""
+        """Metrics, one row per stimulus."""
         return _table(self.files.comparison)
 
     @property
     def scores(self) -> pd.DataFrame:
-        """One row of held-out scores per model."""
+        """Held-out scores, one row per model."""
         return _table(self.files.scores)
 
     @property
     def trace(self) -> pd.DataFrame:
-        """The ascent to the MEI, one row per step."""
+        """Trace of the optimisation of the MEI, one row per step."""
         return _table(self.files.mei_trace)
 
     def _image(self, path: Path) -> xr.DataArray:

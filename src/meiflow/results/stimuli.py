@@ -1,4 +1,4 @@
-"""Readers of what the stages made for each neuron."""
+"""Readers of the stimuli of each neuron."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, read_csv
 from meiflow.results.layout import Layout, NeuronLayout
 
-# Stimulus -> the file of its image in the neuron's layout.
+# Stimulus -> name of its image file in the neuron's layout.
 STIMULI = {
     "mei": "mei",
     "recorded_gabor": "gabor",
@@ -47,8 +47,7 @@ def read_stimuli(neuron: NeuronLayout, gabors: bool) -> list[Stimulus]:
     ----------
     neuron : NeuronLayout
     gabors : bool
-        Whether the session showed Gabors. A recorded Gabor left behind by an earlier run is
-        not read when it did not.
+        Whether Gabors were shown. If not, a recorded Gabor left by an earlier run is ignored.
     """
     names = [name for name in STIMULI if gabors or name != "recorded_gabor"]
     paths = stimulus_images(neuron, gabors)
@@ -58,19 +57,19 @@ def read_stimuli(neuron: NeuronLayout, gabors: bool) -> list[Stimulus]:
 def read_procedures(
     layout: Layout, made: Sequence[str], neurons: list[str], mean: float, contrast: float
 ) -> dict[str, list[Stimulus]]:
-    """What the procedures made to excite each neuron, at the given mean and contrast.
+    """Excitatory images made by the procedures, at the given mean and contrast.
 
     Parameters
     ----------
     layout : Layout
     made : sequence of str
-        Procedures; those not in `SHOWN_PROCEDURES` are left out.
+        Procedures; those not in `SHOWN_PROCEDURES` are ignored.
     neurons : list of str
 
     Raises
     ------
     MeiflowError
-        If a file is damaged, or made for other neurons.
+        If a file is damaged or was made for other neurons.
     """
     found: dict[str, list[Stimulus]] = {neuron: [] for neuron in neurons}
     for procedure, name in SHOWN_PROCEDURES.items():
@@ -83,37 +82,39 @@ def read_procedures(
 
 
 def read_procedure(layout: Layout, procedure: str, neurons: list[str]) -> NDArray[np.float32]:
-    """What one procedure made for some neurons, as it was made: (neurons, height, width).
+    """Unmodified images of a procedure for some neurons: (neurons, height, width).
 
-    Of several images per neuron the first: of a receptive field, the linear one.
+    If there are several per neuron, the first is read; for receptive fields, the linear one.
 
     Raises
     ------
     MeiflowError
-        If a file is damaged, or made for other neurons.
+        If a file is damaged or was made for other neurons.
     """
     files = layout.procedure(procedure)
     table = read_csv(files.table, ("neuron_id",))
     images = read_array(files.images)
     rows = {str(n): i for i, n in enumerate(dict.fromkeys(table["neuron_id"]))}
     if images.ndim not in (3, 4) or not np.isfinite(images).all():
-        raise MeiflowError(f"{files.images}: holds no images of finite luminance; make it again")
+        raise MeiflowError(
+            f"{files.images}: does not contain images of finite luminance; rebuild it"
+        )
     if len(rows) != len(images) or any(n not in rows for n in neurons):
         raise MeiflowError(
-            f"{files.images}: holds images of {len(images)} neurons, its table has {len(rows)}, "
-            "not all of those now selected among them; make it again"
+            f"{files.images}: contains images of {len(images)} neurons and its table "
+            f"{len(rows)} rows, which do not match the selected neurons; rebuild it"
         )
     chosen = images[[rows[n] for n in neurons]]
     return chosen[:, 0] if chosen.ndim == 4 else chosen
 
 
 def read_gabor(layout: Layout, neuron: str) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """One neuron's best Gabor (height, width) and its row, of all that were searched.
+    """Best Gabor of a neuron (height, width), and its row in the table.
 
     Raises
     ------
     MeiflowError
-        If the neuron is not among those searched.
+        If there is no Gabor for this neuron.
     """
     files = layout.procedure("best_gabors")
     table = read_csv(files.table, ("neuron_id", "predicted_response"))
@@ -121,6 +122,6 @@ def read_gabor(layout: Layout, neuron: str) -> tuple[NDArray[np.float32], pd.Dat
     found = np.flatnonzero(table["neuron_id"] == neuron)
     if len(found) != 1 or len(images) != len(table):
         raise MeiflowError(
-            f"{files.table}: has no Gabor of neuron {neuron}; delete it and run the workflow again"
+            f"{files.table}: no Gabor for neuron {neuron}; delete it and run the workflow again"
         )
     return images[found[0]], table.iloc[found].drop(columns="neuron_id")

@@ -45,19 +45,19 @@ def read_stack_info(layout: Layout, geometry: Geometry | None = None) -> StackIn
     ----------
     layout : Layout
     geometry : Geometry, optional
-        The geometry that the caller expects.
+        Expected geometry.
 
     Raises
     ------
     MeiflowError
-        If the file is missing or damaged, or the images have another geometry.
+        If the file is missing or damaged, or if the images have a different geometry.
     """
     path = layout.image_info
     verify_checksum(path)
     try:
         info = StackInfo.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise MeiflowError(f"{path}: missing or not readable; make the tables again") from None
+        raise MeiflowError(f"{path}: missing or unreadable; rebuild the tables") from None
     if geometry is not None:
         info.require(geometry, path.parent)
     return info
@@ -66,7 +66,7 @@ def read_stack_info(layout: Layout, geometry: Geometry | None = None) -> StackIn
 def read_stack(
     layout: Layout, geometry: Geometry | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Image ids (images,) and images (images, height, width), luminance in [0, 1].
+    """Read image ids (images,) and images (images, height, width) with luminance in [0, 1].
 
     Raises
     ------
@@ -79,7 +79,7 @@ def read_stack(
     if images.shape != shape:
         raise MeiflowError(
             f"{layout.images.parent}: images.npy has shape {images.shape} but images.json "
-            f"describes {shape[0]} images of {shape[1]} x {shape[2]} pixels; make the tables again"
+            f"describes {shape[0]} images of {shape[1]} x {shape[2]} pixels; rebuild the tables"
         )
     return info.image_ids, images
 
@@ -90,20 +90,20 @@ def read_responses(layout: Layout, geometry: Geometry | None = None) -> Response
     image_ids, images = read_stack(layout, geometry)
     if table["image_id"].tolist() != image_ids.tolist():
         raise MeiflowError(
-            f"{layout.images.parent}: images.npy has {len(images)} images but responses.csv "
-            f"{len(table)} rows, or others; make the tables again"
+            f"{layout.images.parent}: the {len(images)} images in images.npy do not match the "
+            f"{len(table)} rows in responses.csv; rebuild the tables"
         )
     neurons = [c for c in table.columns if c != "image_id"]
     return Responses(image_ids, images, neurons, table[neurons].to_numpy(float))
 
 
 def condition_trials(layout: Layout, stimulus: str) -> Path:
-    """Path of the trials of a stimulus with parameters: gabors or static_gratings."""
+    """Path of the trials of a parametric stimulus: gabors or static_gratings."""
     return {"gabor": layout.gabor_trials, "grating": layout.grating_trials}[STEMS[stimulus]]
 
 
 def read_conditions(layout: Layout, stimulus: str) -> Conditions:
-    """Read the trials of a stimulus with parameters: gabors or static_gratings."""
+    """Read the trials of a parametric stimulus: gabors or static_gratings."""
     keys = PARAMETRIC[stimulus]
     table = read_csv(condition_trials(layout, stimulus), ("trial_id", "condition_id", *keys))
     neurons = [c for c in table.columns if c not in ("trial_id", "condition_id", *keys)]
@@ -117,7 +117,7 @@ def read_raster(layout: Layout) -> Raster:
     Raises
     ------
     MeiflowError
-        If it is missing, damaged or lacks an array.
+        If the file is missing or damaged, or lacks an array.
     """
     return Raster.from_arrays(read_arrays(layout.raster), str(layout.raster))
 
@@ -128,13 +128,13 @@ def read_image_spikes(layout: Layout) -> ImageSpikes:
     Raises
     ------
     MeiflowError
-        If it is missing, damaged, or its parts do not belong together.
+        If the file is missing or damaged, or its arrays are inconsistent.
     """
     return ImageSpikes.from_arrays(read_arrays(layout.image_spikes), str(layout.image_spikes))
 
 
 def window_length(window_s: tuple[float, float | None], layout: Layout) -> float:
-    """Length of the counting window in seconds; the mean one, where presentations differ."""
+    """Length of the counting window in seconds, averaged if presentations differ."""
     if window_s[1] is not None:
         return window_s[1] - window_s[0]
     shown = read_csv(layout.presentations, ("start_s", "stop_s"))

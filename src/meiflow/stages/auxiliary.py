@@ -1,4 +1,4 @@
-"""Stimuli that models learn from beside the images, from the tables of a session."""
+"""Additional stimuli to which models are fitted, from the tables of a session."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from meiflow.tables.counts import Trials
 def auxiliary_stimuli(
     config: Config, results: Layout, has: SessionHas, trials: Trials, neurons: list[str]
 ) -> AuxiliaryStimuli:
-    """The stimuli of ``model.learn_from`` with the responses of some neurons.
+    """The stimuli of ``model.learn_from``, with the responses of some neurons.
 
     Raises
     ------
     MeiflowError
-        If gratings are requested and the session showed none.
+        If gratings are requested but were not shown in the session.
     """
     return gather_auxiliary(
         config.model.learn_from,
@@ -37,8 +37,8 @@ def auxiliary_stimuli(
 def _gratings(results: Layout, has: SessionHas, neurons: list[str]) -> pd.DataFrame:
     if not has.gratings:
         raise MeiflowError(
-            "model.learn_from: static_gratings were requested, but this session has none; leave "
-            "them out"
+            "model.learn_from: static_gratings were requested, but this session has none; remove "
+            "static_gratings"
         )
     keys = PARAMETRIC["static_gratings"]
     table = read_csv(results.grating_responses, (*keys, "repeats", *neurons))

@@ -1,4 +1,4 @@
-"""The closed loop: the stimuli are shown to the simulated neurons themselves."""
+"""The closed-loop stage: show the stimuli to the simulated neurons."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from meiflow.validation.closed_loop import drives_to, fractions_of_optimum, true
 
 
 def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
-    """Show the stimuli to the simulated neurons: the closed loop.
+    """Show the stimuli to the simulated neurons (closed loop).
 
-    One row per neuron and stimulus, the optimum included. A stimulus that cannot have the common
-    mean and contrast has no fraction: the optimum is that of images which have.
+    Writes one row per neuron and stimulus, including the optimum. A stimulus that cannot have the
+    common mean and contrast has no fraction, because the optimum is that of images that have.
     """
     table = read_csv(results.truth, ("neuron_id", *TRUTH_COLUMNS))
     table.index = table["neuron_id"].astype(str)
@@ -29,9 +29,9 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
     mean, contrast = stimulus_targets(config, results)
     further = read_procedures(results, config.stimuli.make, neurons, mean, contrast)
     rows = []
-    for neuron in track(neurons, "closing the loop", len(neurons)):
+    for neuron in track(neurons, "closed loop", len(neurons)):
         if neuron not in table.index:
-            raise MeiflowError(f"{results.truth}: no truth for neuron {neuron}")
+            raise MeiflowError(f"{results.truth}: no ground truth for neuron {neuron}")
         one = table.loc[[neuron]]
         stimuli = read_stimuli(results.neuron(neuron), has.gabors) + further[neuron]
         stack = np.stack([s.image for s in stimuli])

@@ -1,4 +1,4 @@
-"""The stage that puts all sessions together: tables, figures, and one self-contained page."""
+"""The stage that combines all sessions: tables, figures, and one self-contained page."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ from meiflow.session.download import chosen_sessions
 def combine_sessions(
     config: Config, results: Path, calibration: TrustCalibration | None = None
 ) -> None:
-    """Put all sessions together: tables, figures and one page.
+    """Combine all sessions: tables, figures and one page.
 
     Parameters
     ----------
     config : Config
         The whole configuration, with its key ``sessions``.
     results : path
-        The folder of the sessions' results folders.
+        Folder that contains the results folders of the sessions.
     calibration : TrustCalibration, optional
-        What a trust mark is worth; by default, where there are marks, as it was measured for this
-        version.
+        Precision of the trust flag; by default, if there are flags, as measured for this version.
 
     Raises
     ------
     MeiflowError
-        If a result is missing or damaged, or no session has a neuron left.
+        If a result is missing or damaged, or if no session has any neurons left.
     """
     output = CombinedLayout(results / COMBINED)
     sessions = Dataset(config).ids or chosen_sessions(output.warehouse)
@@ -71,7 +70,7 @@ def combine_sessions(
         _left_out(output.warehouse) if config.sessions == "all" else [],
     )
     write_text(render_combined(view, config), output.report)
-    logger.info(f"combined: {len(data.neurons)} neurons of {len(data.sessions)} sessions")
+    logger.info(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
 
 
 def _tables(results: Layout) -> SessionTables:

@@ -1,4 +1,4 @@
-"""What several stages share: the neurons, and the common mean and contrast."""
+"""Helpers shared by several stages: neurons, and the common mean and contrast."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from meiflow.results.tables import read_stack_info
 
 
 def stimulus_targets(config: Config, results: Layout) -> tuple[float, float]:
-    """Mean luminance and RMS contrast of all stimuli, for which no image is read."""
+    """Mean luminance and RMS contrast of all stimuli, without reading the images."""
     info = read_stack_info(results, config.image.geometry)
     mei = config.mei
     return contrast_targets(mei.mean, mei.contrast, info.mean_luminance, info.mean_contrast)
 
 
 def wanted_neurons(results: Layout, neurons: list[str] | None = None) -> list[str]:
-    """The fitted neurons, or those that were asked for.
+    """The fitted neurons, or the requested ones.
 
     Raises
     ------
     MeiflowError
-        If one was not selected or has no model, or if there is none.
+        If a neuron was not selected or has no model, or if there are no neurons.
     """
     for neuron in neurons or ():
         require_selected(results.fitted_neurons, neuron)
     found = neurons or selected_neurons(results.fitted_neurons)
     if not found:
-        raise MeiflowError("no neuron was selected; there is nothing to make")
+        raise MeiflowError("no neuron was selected, so there is nothing to do")
     return found

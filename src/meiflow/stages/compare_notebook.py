@@ -1,4 +1,4 @@
-"""The notebook stage: one neuron drawn and measured as the notebook did, beside ours."""
+"""The notebook stage: draw and measure a neuron's stimuli as the notebook did."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RECIPES = {
 
 
 def read_gabor_trials(results: Layout, neuron: str) -> pd.DataFrame:
-    """The single Gabor presentations with one neuron's counts.
+    """Single Gabor presentations with the counts of a neuron.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def read_gabor_trials(results: Layout, neuron: str) -> pd.DataFrame:
 
 
 def _logged_response(results: Layout, neuron: str) -> float:
-    """What the notebook would have printed as the response to its MEI."""
+    """The value that the notebook would print as the response to its MEI."""
     table = read_csv(results.procedure("notebook_mei").table, ("neuron_id", "logged_response"))
     return float(table.set_index("neuron_id")["logged_response"][neuron])
 
@@ -50,13 +50,13 @@ def _logged_response(results: Layout, neuron: str) -> float:
 def measured_twice(
     stimuli: list[Stimulus], geometry: Geometry, threshold: float
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Metrics of every stimulus, by name and by how they were measured.
+    """Metrics of every stimulus, by name and method of measurement.
 
     Returns
     -------
     dict
-        Name to ``notebook`` and ``right`` to ``luminance``, ``std``, ``contrast``, ``symmetry_1``
-        and ``symmetry_2``.
+        For each name and method (``notebook`` or ``right``): ``luminance``, ``std``, ``contrast``,
+        ``symmetry_1`` and ``symmetry_2``.
     """
     found = {}
     for stimulus in stimuli:
@@ -71,9 +71,9 @@ def measured_twice(
 
 
 def compare_with_notebook(config: Config, results: Layout, has: SessionHas, neuron: str) -> None:
-    """Draw and measure one neuron's stimuli as the notebook did, beside ours.
+    """Draw and measure a neuron's stimuli as the notebook did, next to ours.
 
-    Where the session showed no Gabors, no Gabor is drawn.
+    If no Gabors were shown in the session, no Gabor is drawn.
     """
     require_selected(results.fitted_neurons, neuron)
     geometry, files = config.image.geometry, results.neuron(neuron)
@@ -126,8 +126,8 @@ def _stack(stimuli: list[Stimulus], geometry: Geometry) -> NDArray:
     for stimulus in stimuli:
         if stimulus.image.shape != geometry.shape:
             raise MeiflowError(
-                f"{stimulus.name}: an image of {stimulus.image.shape} pixels, but the "
-                f"configuration has {geometry.shape}; make it again"
+                f"{stimulus.name}: the image has {stimulus.image.shape} pixels, but the "
+                f"configuration {geometry.shape}; rebuild it"
             )
     return np.stack([stimulus.image for stimulus in stimuli])
 

@@ -1,4 +1,4 @@
-"""The comparison stage: every stimulus of a neuron measured the same way."""
+"""The comparison stage: measure all stimuli of a neuron in the same way."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ from meiflow.stages.common import stimulus_targets
 
 
 def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str) -> None:
-    """Measure one neuron's stimuli and list the scores of its models.
+    """Measure the stimuli of a neuron, and list the scores of its models.
 
-    Ratios of predicted responses have intervals over the models of the folds; a custom module has
-    none.
+    Ratios of predicted responses have intervals over the fold models, except for custom modules.
     """
     require_selected(results.fitted_neurons, neuron)
     geometry, files = config.image.geometry, results.neuron(neuron)
@@ -80,10 +79,10 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
 
 
 def _scores(config: Config, results: Layout, model: NeuronModel, neuron: str) -> pd.DataFrame:
-    """The rows of one neuron in the table of held-out scores.
+    """Rows of a neuron in the table of held-out scores.
 
-    A user's module takes the place of ours, which then is the row ``mixture``; its own row has 0
-    folds, since the images that it was trained on are unknown.
+    A custom module replaces our model, which then becomes the row ``mixture``; the row of the
+    custom module has 0 folds, because the images on which it was trained are unknown.
     """
     scores = read_csv(results.cross_validation, ("neuron_id", "model"))
     rows = scores[scores["neuron_id"] == neuron].drop(columns="neuron_id")

@@ -1,4 +1,4 @@
-"""The confidence stage: how far each MEI can be trusted, judged without the truth."""
+"""The confidence stage: confidence in each MEI, without using the ground truth."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from meiflow.validation.trust import calibration
 
 
 def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> pd.DataFrame:
-    """What is known of each neuron's model and MEI without the truth.
+    """Measures of confidence in the model and the MEI of each neuron.
 
     Returns
     -------
     DataFrame
-        neuron_id; cc_abs, cc_norm, cc_norm_low of the model; cc_shuffled of its control;
-        fold_agreement and fold_lowest, mean and lowest fraction of the best that the MEI reaches
-        in the models of the cross-validation folds, which learned from other images.
+        neuron_id; cc_abs, cc_norm, cc_norm_low of the model; cc_shuffled of its shuffled control;
+        fold_agreement and fold_lowest, mean and lowest fraction of their own optimum that the fold
+        models reach with the MEI.
     """
     mean, contrast = stimulus_targets(config, results)
     archive = ModelArchive(results.models, config.image.geometry)
@@ -49,8 +49,8 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
 
 
 def judge_neurons(config: Config, results: Layout) -> None:
-    """Judge, without any truth, how far each neuron's MEI can be trusted."""
+    """Write the confidence in every neuron's MEI, without using the ground truth."""
     table = measure_confidence(config, results, wanted_neurons(results))
     judged = calibration().judge(table)
     write_csv(pd.concat([table, judged], axis=1), results.trust)
-    logger.info(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons")
+    logger.info(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons are trusted")

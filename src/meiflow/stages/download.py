@@ -14,7 +14,7 @@ from meiflow.session.transfer import record_path
 
 
 def download(config: Config, results: Layout, data: Path) -> None:
-    """Download a session and the natural-scene templates; write a record of what is there.
+    """Download a session and the natural-scene templates, and write a record.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def download(config: Config, results: Layout, data: Path) -> None:
     """
     session = config.session
     if session.source != "allen":
-        raise MeiflowError(f"session.source: {session.source} has nothing to download; set allen")
+        raise MeiflowError(f"session.source: nothing to download for {session.source}; set allen")
     files = session_files(config, results.root, data)
     assert files.nwb is not None
     download_session(session, files.nwb, files.images, data / "allen" / "cache")

@@ -1,4 +1,4 @@
-"""The figure of one neuron's experiments, from the files of the stage; no model is needed."""
+"""Draw the experiments of a neuron from the results of the experiments stage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meiflow.results.layout import Layout
 
 
 def untidy(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The experiments of one neuron, each with its own parameters alone."""
+    """Split a neuron's table by experiment, keeping only the parameters of each."""
     return {
         str(name): part.drop(columns=["neuron_id", "experiment"]).dropna(axis=1, how="all")
         for name, part in table.groupby("experiment", sort=False)
@@ -22,18 +22,18 @@ def untidy(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def draw_neuron(results: Layout, neuron: str) -> None:
-    """Draw the experiments on one neuron's model.
+    """Draw the experiments on a neuron's model.
 
     Raises
     ------
     MeiflowError
-        If the neuron is not there.
+        If there is no such neuron.
     """
     summary = read_csv(results.experiment_summary, ("neuron_id", *SUMMARY_COLUMNS))
     found = summary[summary["neuron_id"] == neuron]
     if len(found) != 1:
         raise MeiflowError(
-            f"{results.experiment_summary}: no neuron {neuron}; there are "
+            f"{results.experiment_summary}: no neuron {neuron}; available: "
             f"{shorten(summary['neuron_id'])}"
         )
     table = read_csv(results.experiment_tuning, ("neuron_id", "experiment", "response"))

@@ -31,21 +31,21 @@ from meiflow.stages.common import wanted_neurons
 
 GABOR_COLUMNS = tuple(field.name for field in fields(Preferred) if field.name != "geometry")
 _HINT = (
-    "it must return an Experiment, or a dict of name to Experiment or to (render, axes); "
-    "docs/experiments.md has an example"
+    "it must return an Experiment, or a dict that maps names to Experiment or (render, axes); "
+    "see docs/experiments.md for an example"
 )
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the experiments show of a population.
+    """Results of the experiments on a population.
 
     Parameters
     ----------
     tables : dict of neuron id to dict of experiment name to DataFrame
-        Axes and ``response``.
+        Values of the axes and ``response``.
     maps : dict of neuron id to dict of map name to DataFrame
-        Rows are y (decreasing), columns x; response less that to grey.
+        Response minus that to grey, with y (decreasing) in rows and x in columns.
     summary : DataFrame
         One row per neuron.
     """
@@ -56,12 +56,12 @@ class Findings:
 
 
 def read_preferred(path: Path, geometry: Geometry) -> Preferred:
-    """The best Gabor that the stimuli stage wrote.
+    """Read the best Gabor written by the stimuli stage.
 
     Raises
     ------
     MeiflowError
-        If the file is not what that stage writes.
+        If the file is invalid.
     """
     table = read_csv(path, GABOR_COLUMNS)
     values = table[list(GABOR_COLUMNS)].iloc[0] if len(table) == 1 else pd.Series(dtype=float)
@@ -72,19 +72,19 @@ def read_preferred(path: Path, geometry: Geometry) -> Preferred:
     lengths = [numbers.get(k, 0.0) for k in ("wavelength_deg", "sigma_deg", "aspect")]
     if not numbers or not np.isfinite(list(numbers.values())).all() or min(lengths) <= 0:
         raise MeiflowError(
-            f"{path}: one row of finite numbers with wavelength, sigma and aspect above 0 is "
-            "needed; make the stimuli again"
+            f"{path}: expected one row of finite numbers with wavelength, sigma and aspect above "
+            "0; make the stimuli again"
         )
     return Preferred(geometry, **numbers)
 
 
 def custom_experiments(spec: str, preferred: Preferred) -> dict[str, Experiment]:
-    """Call a user's ``module:function`` with the geometry and the Gabor's parameters (a dict).
+    """Call a custom ``module:function`` with the geometry and the Gabor parameters (a dict).
 
     Raises
     ------
     MeiflowError
-        If that fails, or returns no experiment.
+        If this fails or does not return an experiment.
     """
     name = f"experiments.custom {spec}"
     gabor = {column: getattr(preferred, column) for column in GABOR_COLUMNS}
@@ -115,7 +115,7 @@ def _all_experiments(
         for name, experiment in custom_experiments(spec, preferred).items():
             if name in found or name in STANDARD:
                 raise MeiflowError(
-                    f"experiments.custom {spec}: there is already an experiment {name}; give yours "
+                    f"experiments.custom {spec}: there is already an experiment {name}; use "
                     "another name"
                 )
             found[name] = experiment
@@ -129,7 +129,7 @@ def _shown(
     for name, experiment in experiments.items():
         try:
             tables[name] = run(experiment, model.predict)
-        except Exception as error:  # whatever a stranger's code raises
+        except Exception as error:  # user code may raise anything
             raise MeiflowError(
                 f"experiments: {name} of neuron {neuron}: {type(error).__name__}: {error}"
             ) from None
@@ -137,7 +137,7 @@ def _shown(
 
 
 def run_population(config: Config, results: Layout, neurons: list[str]) -> Findings:
-    """Do all experiments with some neurons."""
+    """Run all experiments on some neurons."""
     geometry = config.image.geometry
     tables, found, rows = {}, {}, []
     grey_image = np.full((1, *geometry.shape), GREY, np.float32)
@@ -159,7 +159,7 @@ def run_population(config: Config, results: Layout, neurons: list[str]) -> Findi
 
 
 def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
-    """All experiments but the maps as one table: neuron_id, experiment, parameters, response."""
+    """All experiments except maps as a table: neuron_id, experiment, parameters, response."""
     parts = [
         table.assign(neuron_id=neuron, experiment=name)
         for neuron, of_neuron in tables.items()
@@ -172,10 +172,9 @@ def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
 
 
 def make_experiments(config: Config, results: Layout, neurons: list[str] | None = None) -> None:
-    """Run the in-silico experiments on every fitted neuron, or on those named.
+    """Run the in-silico experiments on every fitted neuron, or on some neurons.
 
-    Figures of experiments that an earlier run made in this folder and this one does not are
-    removed.
+    Figures of experiments that were made only by an earlier run in this folder are removed.
     """
     chosen = wanted_neurons(results, neurons)
     found = run_population(config, results, chosen)
@@ -198,5 +197,5 @@ def make_experiments(config: Config, results: Layout, neurons: list[str] | None 
         for path in results.experiment_figures(name):
             if name in figures:
                 save_figure(figures[name], path)
-            else:  # an earlier run's, beside the tables of this one
+            else:  # made by an earlier run
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The stage that takes one neuron's model out of the file of all."""
+"""The stage that extracts a single neuron's model from the archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from meiflow.results.neurons import require_selected
 
 
 def extract_neuron(config: Config, results: Layout, neuron: str) -> None:
-    """Write one neuron's model, and its models of the folds, as files of their own.
+    """Write a neuron's model and its fold models as separate files.
 
     Raises
     ------

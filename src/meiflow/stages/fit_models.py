@@ -1,4 +1,4 @@
-"""The models stage: all neurons are fitted together, which is many times faster."""
+"""The models stage: fit all neurons together, which is many times faster."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
 from meiflow.stages.auxiliary import auxiliary_stimuli
 
-# Keys of the section `model` that this fit does not depend on.
+# Keys of the section `model` on which this fit does not depend.
 _LATER = {"custom", "learning_curve"}
 
 
 def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
-    """Fit every neuron's models and baselines and score them on held-out images.
+    """Fit the models and baselines of all neurons, and score them on held-out images.
 
-    A neuron whose fit fails is recorded in the table of outcomes, has no model and no scores, and
-    stops nobody else. Finished parts wait until all are done, so that a killed run resumes.
+    A neuron whose fit fails is recorded in the table of outcomes and has no model and no scores; it
+    does not stop the others. Finished parts are stored, so that a killed run can be resumed.
     """
     from meiflow.models.fit_cache import FitCache
 

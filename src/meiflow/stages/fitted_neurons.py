@@ -1,4 +1,4 @@
-"""The stage that takes the selected neurons whose fit succeeded."""
+"""The stage that lists the selected neurons whose fit succeeded."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def take_fitted(results: Layout, allow_empty: bool = False) -> None:
     ----------
     results : Layout
     allow_empty : bool
-        Whether it is no error if no neuron is left: one of many sessions stops no other.
+        Do not raise an error if no neuron is left, as in one of many sessions.
 
     Raises
     ------
     MeiflowError
-        If no neuron is left, with the reasons and how many fell to each.
+        If no neuron is left, with the reasons and the number of neurons excluded by each.
     """
     table = fitted_table(
         read_csv(results.selection, ("neuron_id", "selected", "reason")),

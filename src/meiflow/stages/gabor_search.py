@@ -1,4 +1,4 @@
-"""The Gabor stage: the best Gabors in silico of all fitted neurons, in one search."""
+"""The Gabor stage: one search for the best Gabors in silico of all fitted neurons."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _IN_DEGREES = ("x", "y", "wavelength", "orientation", "phase", "sigma")
 
 
 def search_gabors(config: Config, results: Layout, threads: int) -> None:
-    """Search the best Gabors in silico of all fitted neurons.
+    """Search for the best Gabors in silico of all fitted neurons.
 
     Raises
     ------
     MeiflowError
-        If there is no neuron, one has no model, or no Gabor can have the contrast.
+        If there are no neurons, one has no model, or no Gabor can reach the contrast.
     """
     neurons = wanted_neurons(results)
     geometry, files = config.image.geometry, results.procedure("best_gabors")

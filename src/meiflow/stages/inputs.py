@@ -1,4 +1,4 @@
-"""Where the results are that a stage reads, by the names in its entry."""
+"""Paths of the results that a stage reads, from its entry in the registry."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from meiflow.stages.registry import Stage
 
 
 def input_paths(stage: Stage, results: Layout, neurons: Iterable[str]) -> list[Path]:
-    """Paths of what a stage reads of the results of a session.
+    """Paths of the results of a session that a stage reads.
 
     Parameters
     ----------
     stage : Stage
     results : Layout
     neurons : iterable of str
-        Those of whom it reads files: one or all, or a wildcard.
+        Neurons whose files are read: one, all, or a wildcard.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The stage of learning curves: the models again, with fewer images."""
+"""The learning-curve stage: refit the models to fewer images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from meiflow.stages.auxiliary import auxiliary_stimuli
 
 
 def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
-    """Fit the selected neurons with fewer images, and score them on held-out images."""
+    """Fit the models of the selected neurons to fewer images, and score them."""
     neurons = selected_neurons(results.fitted_neurons)
     responses = read_responses(results, config.image.geometry)
     trials = read_trials(results)

@@ -1,4 +1,4 @@
-"""The movie stage: optimal movies of a user's spatio-temporal model."""
+"""The movie stage: optimal movies for a custom spatio-temporal model."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from meiflow.stimuli.objectives import Increase, Last
 
 
 def load_movie_model(spec: str, geometry: Any) -> nn.Module:
-    """Call a user's ``module:function`` with the geometry of the frames.
+    """Call a custom ``module:function`` with the geometry of the frames.
 
     Raises
     ------
     MeiflowError
-        If it cannot be imported or called, or returns no module.
+        If it cannot be imported or called, or does not return a module.
     """
     name = f"movie.model {spec}"
     module = call_function(spec, name, geometry, what="(geometry)")
     if not isinstance(module, nn.Module):
         raise MeiflowError(
-            f"{name}: is a {type(module).__name__}, not a torch.nn.Module; it must turn movies "
-            "(batch, channels, frames, height, width) into responses (batch, [frames,] neurons)"
+            f"{name}: is a {type(module).__name__}, not a torch.nn.Module; it must map movies "
+            "(batch, channels, frames, height, width) to responses (batch, [frames,] neurons)"
         )
     return module
 
 
 def make_movies(config: Config, results: Layout) -> None:
-    """Optimal movies of the user's spatio-temporal model (movie.model)."""
+    """Make optimal movies for the custom spatio-temporal model (movie.model)."""
     options = config.movie
     if options.model is None:
         raise MeiflowError(
-            "movie.model: is null; name module:function of a spatio-temporal model to make movies"
+            "movie.model: null; to make movies, give the module:function of a spatio-temporal model"
         )
     geometry = config.image.geometry
     model = load_movie_model(options.model, geometry)

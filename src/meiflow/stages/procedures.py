@@ -1,4 +1,4 @@
-"""The procedures stage: one kind of stimulus for a whole population of neurons."""
+"""The procedures stage: make one type of stimulus for all neurons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from meiflow.stimuli.objectives import Suppress, correlations
 from meiflow.stimuli.receptive_field import gradient_rf, linear_rf
 
 _REACHED = 0.95
-_BATCH = 240  # images: what a batch of convolutional networks of one's own can take
+_BATCH = 240  # images per batch, small enough for separate convolutional networks
 _CHUNK = 1000
 
 
@@ -52,11 +52,11 @@ class Population:
 
     @property
     def paired(self) -> PairedModel:
-        """All models as one, with images of its own for each neuron."""
+        """All models as one, with separate images for each neuron."""
         return PairedModel(self.models)
 
     def part(self, chosen: list[int]) -> Population:
-        """Some of the neurons."""
+        """A subset of the neurons."""
         return replace(
             self,
             neurons=[self.neurons[i] for i in chosen],
@@ -65,17 +65,17 @@ class Population:
         )
 
     def groups(self, images: int) -> list[Population]:
-        """Neuron by neuron in order, as many at once as a batch can take with so many images."""
+        """Consecutive groups of neurons that fit into a batch, given the images per neuron."""
         size = max(1, _BATCH // images)
         rows = list(range(len(self.neurons)))
         return [self.part(rows[i : i + size]) for i in range(0, len(rows), size)]
 
     def matched(self, images: NDArray) -> NDArray[np.float32]:
-        """Images at the common mean and contrast."""
+        """Project images to the common mean and contrast."""
         return project_array(images, self.mean, self.contrast)
 
     def predictions(self, images: NDArray) -> NDArray[np.float64]:
-        """Response of each neuron to its own image (neurons, height, width)."""
+        """Response of each neuron to its image (neurons, height, width)."""
         pairs = zip(self.models, images, strict=True)
         return np.array([model.predict(image[None])[0] for model, image in pairs])
 
@@ -91,7 +91,7 @@ class StimulusSet:
 def load_population(
     config: Config, results: Layout, procedure: Procedure, neurons: list[str] | None
 ) -> Population:
-    """Read what a procedure needs of the fitted neurons, or of those named."""
+    """Read the data that a procedure needs for the fitted neurons, or for some neurons."""
     chosen = wanted_neurons(results, neurons)
     geometry = config.image.geometry
     archive = ModelArchive(results.models, geometry)
@@ -111,7 +111,7 @@ def load_population(
 
 
 def _about(p: Population, images: NDArray) -> pd.DataFrame:
-    """Columns that all procedures with one image per neuron share."""
+    """Columns shared by all procedures with one image per neuron."""
     return pd.DataFrame(
         {
             "neuron_id": p.neurons,
@@ -124,13 +124,13 @@ def _about(p: Population, images: NDArray) -> pd.DataFrame:
 
 
 def _joined(parts: list[StimulusSet]) -> StimulusSet:
-    """Several groups of neurons as one."""
+    """Concatenate groups of neurons."""
     tables = pd.concat([part.table for part in parts], ignore_index=True)
     return StimulusSet(np.concatenate([part.images for part in parts]), tables)
 
 
 def _ascend(p: Population, objective: Suppress | None) -> StimulusSet:
-    """Best of the restarts of each neuron, and how far the restarts agree."""
+    """Best restart of each neuron, and agreement of the restarts."""
     groups = p.groups(p.config.mei.restarts)
     return _joined([_ascend_together(g, objective) for g in track(groups, "groups", len(groups))])
 
@@ -163,7 +163,7 @@ def _ascend_together(p: Population, objective: Suppress | None) -> StimulusSet:
         _mean_correlation(stack[agree]) for stack, agree in zip(images, same, strict=True)
     ]
     trace = found.objective[:, np.arange(len(best)), best]
-    # from what it began with
+    # relative to the start
     gained = (trace - trace[0]) / np.maximum(trace.max(0) - trace[0], 1e-12)
     table["steps_to_95"] = (gained >= _REACHED).argmax(0)
     return StimulusSet(chosen, table)
@@ -197,7 +197,9 @@ def diverse(p: Population) -> StimulusSet:
         mei = p.meis[i]
         best = model.predict(mei[None])[0]
         if best <= 0:
-            logger.info(f"diverse: neuron {p.neurons[i]} does not respond to its MEI; left grey")
+            logger.info(
+                f"diverse: neuron {p.neurons[i]} does not respond to its MEI; images are grey"
+            )
             images.append(np.full((n, *mei.shape), p.mean, np.float32))
             tables.append(pd.DataFrame({"neuron_id": p.neurons[i], "image": np.arange(n)}))
             continue
@@ -233,7 +235,7 @@ def diverse(p: Population) -> StimulusSet:
 
 @dataclass(frozen=True)
 class _Naturals:
-    """All natural images there are, what they are called, and whose they are."""
+    """All available natural images, with names and sources."""
 
     images: NDArray[np.float32]
     names: list[str]
@@ -252,7 +254,7 @@ class _Naturals:
         return cls(images, names, sources)
 
     def best(self, p: Population, matched: bool) -> NDArray[np.int64]:
-        """The image each neuron's model responds to most, as it is or at the common contrast."""
+        """Index of the best image of each neuron, unmodified or at the common contrast."""
         top = np.full(len(p.models), -np.inf)
         best = np.zeros(len(p.models), int)
         starts = range(0, len(self.images), _CHUNK)
@@ -266,7 +268,7 @@ class _Naturals:
         return best
 
     def label(self, table: pd.DataFrame, chosen: NDArray[np.int64]) -> None:
-        """Say which images these are."""
+        """Add the names and sources of the chosen images."""
         table["image"] = [self.names[i] for i in chosen]
         table["source"] = [self.sources[i] for i in chosen]
         table["searched"] = len(self.images)
@@ -290,7 +292,7 @@ def regularised_natural(p: Population) -> StimulusSet:
     kept, left = np.full(len(best), np.nan), np.full(len(best), np.nan)
     for silent in np.flatnonzero(responses <= 0):
         logger.info(
-            f"regularised_natural: neuron {p.neurons[silent]} responds to no image; left grey"
+            f"regularised_natural: neuron {p.neurons[silent]} responds to no image; image is grey"
         )
     rows = np.flatnonzero(responses > 0)
     for i in range(0, len(rows), _BATCH):
@@ -347,11 +349,11 @@ def walker_mei(p: Population) -> StimulusSet:
     return _joined(parts)
 
 
-_COLUMNS = {"receptive_field": ["linear field", "gradient at grey"]}
+_COLUMNS = {"receptive_field": ["linear RF", "gradient at grey"]}
 
 
 def _titles(name: str, neurons: list[str], table: pd.DataFrame) -> list[str]:
-    """What stands over each neuron's pictures."""
+    """Titles of each neuron's pictures."""
     if name == "suppressive":
         notes = [f"{share:.2f} of grey" for share in table["share_of_grey"]]
     elif name == "receptive_field":
@@ -365,12 +367,12 @@ def _titles(name: str, neurons: list[str], table: pd.DataFrame) -> list[str]:
 def make_procedure(
     config: Config, results: Layout, name: str, neurons: list[str] | None = None
 ) -> None:
-    """Make one kind of stimulus for all fitted neurons, or for those named.
+    """Make one type of stimulus for all fitted neurons, or for some neurons.
 
     Raises
     ------
     MeiflowError
-        If the procedure cannot work on a model, with the reason.
+        If the procedure fails for a model, with the reason.
     """
     population = load_population(config, results, PROCEDURES[name], neurons)
     make: Callable[[Population], StimulusSet] = globals()[name]

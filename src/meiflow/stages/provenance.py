@@ -1,4 +1,4 @@
-"""The provenance stage: hashes of everything that the results are made from."""
+"""The provenance stage: hashes of all inputs of the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded-against-predicted stage: show the models what the session showed the neurons."""
+"""The stage that compares recorded tuning with the predictions of the models."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from meiflow.validation.recorded import CURVES, Curve, agreement, curves_of, pre
 
 
 def shown_images(config: Config, stimulus: str, recorded: Conditions) -> list[NDArray[np.float32]]:
-    """The conditions of a stimulus as images (conditions, height, width), at every phase.
+    """Render the conditions of a stimulus (conditions, height, width), at every phase.
 
     Parameters
     ----------
     stimulus : str
-        gabors, which drift, or static_gratings.
+        gabors (which drift) or static_gratings.
     """
     geometry, shown = config.image.geometry, config.session.stimulus_parameters
     if stimulus == "static_gratings":
@@ -43,7 +43,7 @@ def shown_images(config: Config, stimulus: str, recorded: Conditions) -> list[ND
 def predict_conditions(
     models: list[NeuronModel], config: Config, stimulus: str, recorded: Conditions
 ) -> NDArray[np.float64]:
-    """Counts that the models expect, shape (conditions, neurons); of a drift, its mean."""
+    """Predicted counts, shape (conditions, neurons), averaged over the phases of a drift."""
     frames = shown_images(config, stimulus, recorded)
     label = f"showing {stimulus}"
     columns = [
@@ -54,7 +54,7 @@ def predict_conditions(
 
 
 def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
-    """Predict the recorded Gabor and grating tuning, and compare."""
+    """Compare recorded Gabor and grating tuning with the predictions of the models."""
     neurons = wanted_neurons(results)
     archive = ModelArchive(results.models, config.image.geometry)
     models = [archive.model(neuron, config.model.custom) for neuron in neurons]
@@ -64,7 +64,7 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
         ("static_gratings", has.gratings, results.predicted_gratings),
     ):
         if not shown:
-            path.unlink(missing_ok=True)  # of another session in this folder
+            path.unlink(missing_ok=True)  # left by another session in this folder
             continue
         recorded = read_conditions(results, stimulus).of_neurons(neurons)
         predicted = predict_conditions(models, config, stimulus, recorded)
@@ -79,8 +79,8 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
     for name, rows in table[table["tuned"]].groupby("curve", sort=False):
         logger.info(
             f"{name}: correlation {rows['cc_abs'].mean():.2f} (normalised "
-            f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons "
-            f"{rows['cc_others'].mean():.2f}"
+            f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons' "
+            f"models {rows['cc_others'].mean():.2f}"
         )
     save_both(recorded_overview(table, found), results.recorded_tuning.parent, "recorded")
 
@@ -88,7 +88,7 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
 def agreements(
     curves: dict[str, Curve], neurons: list[str], learned_from: Sequence[str], seed: int
 ) -> pd.DataFrame:
-    """One row per neuron and curve; ``learned`` marks what the model was trained on."""
+    """One row per neuron and curve; ``learned`` marks stimuli used for fitting."""
     rows = [
         {
             "neuron_id": neuron,

@@ -1,8 +1,8 @@
-"""Every stage: one entry each, which rules, commands and documentation read.
+"""Registry of all stages, used by rules, commands and documentation.
 
-The entry gives what a stage is for, what it reads of the configuration and of the results, and
-what it needs. What it writes is in `meiflow.results.layout`, by the name of the stage. The
-entries of the procedures come from `meiflow.config.names`.
+Each entry gives the purpose of a stage, the configuration and results that it reads, and the
+resources that it needs. The files that it writes are in `meiflow.results.layout`, by stage name.
+The entries of the procedures are derived from `meiflow.config.names`.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ class Stage:
     Parameters
     ----------
     name : str
-        Of the rule; the command has dashes in place of underscores.
+        Name of the rule; the command has dashes instead of underscores.
     about : str
-        What it does, in a sentence: the help of the command.
+        One sentence on its purpose, used as the help of the command.
     call : str
-        ``module:function`` below `meiflow.stages`.
+        ``module:function`` in `meiflow.stages`.
     keys : tuple of str
-        All that it reads of the configuration: sections, or single keys of a section. A change of
-        another key does not run it again.
+        All parts of the configuration that it reads: sections, or single keys. Changes of other
+        keys do not rerun the stage.
     inputs : tuple of str
-        What it reads of the results, by the names in the layout: ``neuron.mei`` is one neuron's
-        MEI, ``procedure.best_gabors`` images and table of a procedure, ``picture.movies`` the
-        picture, ``figure.oracle`` a figure of the selection. Those that a session does not have
-        are not read.
+        Results that it reads, by their names in the layout: ``neuron.mei`` is the MEI of a neuron,
+        ``procedure.best_gabors`` images and table of a procedure, ``picture.movies`` its picture,
+        ``figure.oracle`` a figure of the selection. Those that a session does not have are not
+        read.
     options : tuple of str
-        Further arguments of the function, which are options of the command.
+        Additional arguments of the function, which are options of the command.
     memory_mb, minutes : int
-        What a job asks of a cluster; more with each attempt.
+        Resources requested on a cluster; more with each attempt.
     threads : int
-        Of a job at most.
+        Maximum number of threads of a job.
     gradients : bool
-        Whether it computes with torch, which then gets one thread.
+        Whether it uses torch, which is then restricted to one thread.
     """
 
     name: str
@@ -99,14 +99,14 @@ def _procedure(entry: Procedure) -> Stage:
 def _stages() -> Iterator[Stage]:
     yield Stage(
         "simulate",
-        "Simulate a session: session file, natural-like images and the neurons' truth.",
+        "Simulate a session: session file, natural-like images and ground truth of the neurons.",
         "simulate:simulate",
         keys=("session.id", "session.simulation", "seed"),
         memory_mb=4000,
     )
     yield Stage(
         "download",
-        "Download a session and the natural-scene templates; write a record of what is there.",
+        "Download a session and the natural-scene templates, and write a record.",
         "download:download",
         keys=("session.id", "session.source", "session.warehouse", "session.bucket"),
         options=("data",),
@@ -115,7 +115,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "tables",
-        "Count spikes per trial and write the tables and the image stack.",
+        "Count spikes per trial, and write the tables and the image stack.",
         "tables:build_tables",
         keys=(
             "session.source",
@@ -133,7 +133,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "selection",
-        "Measure every neuron and select those that respond reliably.",
+        "Measure all neurons, and select those that respond reliably.",
         "selection:select",
         keys=("session.window_s", "selection", "seed"),
         inputs=("trials", "raster", "presentations"),
@@ -170,7 +170,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "extract_neuron",
-        "Write one neuron's model as files of its own.",
+        "Write the model and the fold models of a single neuron as separate files.",
         "extract_neuron:extract_neuron",
         keys=("image",),
         inputs=("models", "fitted_neurons"),
@@ -179,7 +179,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "learning_curve",
-        "Fit the selected neurons with fewer images, and score them on held-out images.",
+        "Fit the models of the selected neurons to fewer images, and score them.",
         "learning_curve:fit_learning_curve",
         keys=(
             "session.stimulus_parameters.grating_contrast",
@@ -202,7 +202,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "gabor_search",
-        "Search the best Gabors in silico of all fitted neurons.",
+        "Search for the best Gabors in silico of all fitted neurons.",
         "gabor_search:search_gabors",
         keys=("image", "model.custom", *_TARGETS, *_SEARCH),
         inputs=("fitted_neurons", "models", "image_info"),
@@ -213,7 +213,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "stimuli",
-        "Make one neuron's MEI, best Gabors and best natural images.",
+        "Make the MEI, the best Gabors and the best natural images of a neuron.",
         "stimuli:make_stimuli",
         keys=(
             *_GABORS,
@@ -239,7 +239,7 @@ def _stages() -> Iterator[Stage]:
     yield from map(_procedure, PROCEDURES.values())
     yield Stage(
         "movie",
-        "Make optimal movies of the user's spatio-temporal model (movie.model).",
+        "Make optimal movies for the custom spatio-temporal model (movie.model).",
         "movie:make_movies",
         keys=("image", "movie", "seed"),
         memory_mb=8000,
@@ -248,7 +248,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "comparison",
-        "Measure one neuron's stimuli in the same way, and list the scores of its models.",
+        "Measure all stimuli of a neuron in the same way, and list the scores of its models.",
         "comparison:compare_neuron",
         keys=("image", "model.custom", *_TARGETS, *_MEASURES, "seed"),
         inputs=(
@@ -264,7 +264,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "compare_notebook",
-        "Draw and measure one neuron's stimuli as the notebook did, beside ours.",
+        "Draw and measure a neuron's stimuli as the notebook did, next to ours.",
         "compare_notebook:compare_with_notebook",
         keys=("image", "model.custom", *_TARGETS, "comparison.mask_threshold"),
         inputs=(
@@ -292,7 +292,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "draw_experiments",
-        "Draw the experiments on one neuron's model.",
+        "Draw the experiments on a neuron's model.",
         "draw_experiments:draw_neuron",
         inputs=("experiment_tuning", "experiment_summary", "experiment_maps"),
         options=("neuron",),
@@ -300,7 +300,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "closed_loop",
-        "Show the stimuli to the simulated neurons: the closed loop.",
+        "Show the stimuli to the simulated neurons (closed loop).",
         "closed_loop:close_loop",
         keys=("image", *_TARGETS, "stimuli.make", "seed"),
         inputs=(
@@ -315,7 +315,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "confidence",
-        "Judge, without any truth, how far each neuron's MEI can be trusted.",
+        "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
         keys=("image", *_ASCENT, "seed"),
         inputs=("fitted_neurons", "models", "image_info", "cross_validation", "neuron.mei"),
@@ -323,7 +323,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "recorded",
-        "Predict the recorded Gabor and grating tuning, and compare.",
+        "Compare recorded Gabor and grating tuning with the predictions of the models.",
         "recorded:compare_recorded",
         keys=("session.stimulus_parameters", "image", "model.custom", "model.learn_from", "seed"),
         inputs=("fitted_neurons", "models", "gabor_trials", "grating_trials"),
@@ -332,7 +332,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "summary",
-        "Gather one row per fitted neuron.",
+        "Collect the main results, one row per fitted neuron.",
         "summary:write_summary",
         keys=("model.custom", "experiments.make", "experiments.custom"),
         inputs=(
@@ -353,7 +353,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "provenance",
-        "Hash everything that the results are made from.",
+        "Hash all inputs of the results.",
         "provenance:write_provenance",
         inputs=("scenes", "trials", "images"),
         options=("inputs",),
@@ -362,7 +362,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "report",
-        "Write the overview figures and the report.",
+        "Draw the overview figures, and write the report.",
         "report:write_report",
         keys=tuple(Config.model_fields),
         options=("has",),
@@ -409,7 +409,7 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "combine",
-        "Put all sessions together: tables, figures and one page.",
+        "Combine all sessions: tables, figures and one page.",
         "combine:combine_sessions",
         keys=tuple(Config.model_fields),
         inputs=("selection", "fitted_neurons", "units", "summary", "neuron.mei"),

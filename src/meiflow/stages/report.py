@@ -26,13 +26,13 @@ def write_report(
     Parameters
     ----------
     config : Config
-        The whole configuration; printed on the page.
+        The whole configuration, which is shown on the page.
     results : Layout
-        Of the session, complete.
+        Complete results of the session.
     has : SessionHas
     calibration : TrustCalibration, optional
-        What a trust mark is worth; by default, where the summary has marks, as it was measured
-        for this version.
+        Precision of the trust flag; by default, if the summary contains flags, as measured for
+        this version.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The selection stage: measures of every neuron, and the rule that picks."""
+"""The selection stage: measures of every neuron, and the selection rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from meiflow.selection.rule import apply_rule, require_somebody
 
 
 def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool = False) -> None:
-    """Measure every neuron and pick those worth a model.
+    """Measure all neurons, and select those that respond reliably.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
     results : Layout
     has : SessionHas
     allow_empty : bool
-        Whether it is no error if no neuron is left: one of many sessions stops no other.
+        Do not raise an error if no neuron is left, as in one of many sessions.
     """
-    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
+    with threadpool_limits(1):  # the last bits of sums depend on the number of threads
         trials = read_trials(results)
         shown = None
         if has.spike_times:
@@ -55,4 +55,4 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
         require_somebody(table)
     write_arrays(pairs | {"neuron_ids": np.array(trials.neuron_ids)}, results.correlations)
     write_csv(table, results.selection)
-    logger.info(f"selection: {int(table['selected'].sum())} of {len(table)} neurons")
+    logger.info(f"selection: {int(table['selected'].sum())} of {len(table)} neurons are selected")

@@ -21,7 +21,7 @@ from meiflow.results.tables import read_raster
 from meiflow.selection.raster import leaf_order
 
 FIGURES = ("rastermap", "rastermap_blocks", "correlations", "measures", "oracle")
-PROBES = "probes"  # from a session file alone
+PROBES = "probes"  # only with a session file
 
 
 def draw_selection(results: Layout, has: SessionHas) -> None:
@@ -33,11 +33,11 @@ def draw_selection(results: Layout, has: SessionHas) -> None:
     for name, ids in (("raster.npz", raster.neuron_ids), ("correlations.npz", pairs["neuron_ids"])):
         if list(ids) != list(table["neuron_id"]):
             raise MeiflowError(
-                f"{results.selection} and {name} are not of the same neurons; run the "
-                "selection again on these tables"
+                f"{results.selection} and {name} contain different neurons; run the selection "
+                "again on these tables"
             )
     if has.spike_times and "probe" not in units:
-        raise MeiflowError(f"{results.units}: missing column probe; make the tables again")
+        raise MeiflowError(f"{results.units}: missing column probe; rebuild the tables")
     varies = np.flatnonzero(np.isfinite(np.diag(pairs["signal"])))
     order = varies[leaf_order(pairs["signal"][np.ix_(varies, varies)])]
     figures = {

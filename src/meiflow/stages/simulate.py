@@ -1,4 +1,4 @@
-"""The simulation stage: a session whose neurons are known."""
+"""The simulation stage: a session with known ground truth."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from meiflow.simulation.simulate import simulate_session
 
 
 def simulate(config: Config, results: Layout) -> None:
-    """Simulate a session: AllenSDK session file, natural-like images and the neurons' truth.
+    """Simulate a session: AllenSDK session file, natural-like images and ground truth.
 
-    With a seed of its own the session has neurons, schedule and spikes of its own, but the images
-    of the workflow's seed.
+    A separate seed of the session determines its neurons, schedule and spikes, but the images
+    depend on the seed of the workflow.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""The stimuli stage: every image that one neuron's model calls exciting."""
+"""The stimuli stage: exciting images of a neuron's model."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _write_image(image: NDArray, path: Path, picture: Path) -> None:
 
 
 def make_stimuli(config: Config, results: Layout, has: SessionHas, neuron: str) -> None:
-    """Make one neuron's MEI, best Gabors and best natural images.
+    """Make the MEI, the best Gabors and the best natural images of a neuron.
 
-    All have the same mean luminance and RMS contrast. The best Gabor in silico is the one that
-    the search of all neurons found.
+    All have the same mean luminance and RMS contrast. The best Gabor in silico is taken from the
+    search for all neurons.
     """
     require_selected(results.fitted_neurons, neuron)
     archive = ModelArchive(results.models, config.image.geometry)
@@ -98,9 +98,9 @@ def _make_recorded_gabor(
 ) -> None:
     """Write the recorded Gabor condition with the highest mean count: gabor.npy, .png, .csv.
 
-    The stimulus drifted through a whole cycle, so its phase carries nothing; the image
-    shows the phase to which the model responds most, the kindest choice for the Gabor. With
-    ``gabor.merge_top`` above 1 it is the mean of so many conditions, each at its own such phase.
+    The stimulus drifted through a whole cycle, so its phase is irrelevant; the image shows the
+    phase with the highest predicted response, which favours the Gabor. With ``gabor.merge_top``
+    above 1 it is the mean of that number of conditions, each at its best phase.
     """
     files = results.neuron(neuron)
     recorded = read_conditions(results, "gabors")

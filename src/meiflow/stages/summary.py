@@ -1,4 +1,4 @@
-"""One row per selected neuron, gathered from its files."""
+"""The summary stage: one row per fitted neuron, collected from its files."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ _FROM_EXPERIMENTS = (
 def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
     """Write one row per fitted neuron: selection, scores, comparison and validation.
 
-    The response to a stimulus that could not be matched in mean and contrast is left empty.
-    ``model_above_chance`` tells whether the model's held-out correlation is above all but one in
-    twenty of the session's shuffled controls.
+    The response to a stimulus that could not be matched in mean and contrast is empty.
+    ``model_above_chance`` is whether the model's held-out correlation is above 95 % of the shuffled
+    controls in the session.
     """
     measures = read_csv(results.selection)
     measures.index = measures["neuron_id"].astype(str)
@@ -77,7 +77,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
         row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
         own = all_scores.loc["model"]
-        # of an own module nobody here knows which images it has seen
+        # unknown for a custom module, whose training images are not known
         row["model_above_chance"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
         row |= judged.get(neuron, {})
         fair = stimuli["predicted_response"].where(stimuli["matched"])
@@ -105,7 +105,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
 
 
 def _recorded_tuning(results: Layout) -> dict[str, dict[str, object]]:
-    """Agreement of recorded with predicted tuning, by neuron."""
+    """Agreement of recorded and predicted tuning, by neuron."""
     curves = read_csv(results.recorded_tuning, ("neuron_id", "curve", "tuned", "cc_abs"))
     found: dict[str, dict[str, object]] = {}
     for _, row in curves.iterrows():
@@ -119,13 +119,13 @@ def _recorded_tuning(results: Layout) -> dict[str, dict[str, object]]:
 
 
 def _experiments(results: Layout) -> dict[str, dict[str, object]]:
-    """What the experiments measured on each model, by neuron."""
+    """Measures from the experiments, by neuron."""
     table = read_csv(results.experiment_summary, ("neuron_id",)).set_index("neuron_id")
     kept = table[[name for name in _FROM_EXPERIMENTS if name in table]]
     return {str(neuron): row.to_dict() for neuron, row in kept.iterrows()}
 
 
 def _trust(results: Layout) -> dict[str, dict[str, object]]:
-    """How far each MEI can be believed, by neuron."""
+    """Confidence in the MEIs, by neuron."""
     table = read_csv(results.trust, ("neuron_id", *_FROM_TRUST)).set_index("neuron_id")
     return {str(neuron): row.to_dict() for neuron, row in table[[*_FROM_TRUST]].iterrows()}

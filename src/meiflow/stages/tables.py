@@ -1,4 +1,4 @@
-"""The tables stage: from a session to the CSVs and the image stack all else starts from."""
+"""The tables stage: CSVs and image stack of a session, from which all other stages start."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from meiflow.tables.stack import StackInfo
 from meiflow.tables.tuning import tuning_table
 
 _FASTEST_HZ = 2000.0
-# Tables that some sessions have, by the names of the layout.
+# Tables that only some sessions have, by their names in the layout.
 _OPTIONAL = (
     "presentations",
     *(f"{stem}_{kind}" for stem in STEMS.values() for kind in ("responses", "trials")),
@@ -50,7 +50,7 @@ _OPTIONAL = (
 
 @dataclass(frozen=True)
 class _Session:
-    """What a session gives, before it is written; ``found`` counts its units."""
+    """Data of a session before it is written; ``found`` contains numbers of units."""
 
     trials: Trials
     raster: Raster
@@ -82,19 +82,17 @@ def _of_table(config: Config) -> _Session:
 def _check_rates(
     trials: Trials | Conditions, window_s: tuple[float, float | None], origin: str
 ) -> None:
-    """Refuse counts that no neuron can reach in the window, one spike aside."""
+    """Reject counts of more than one spike that are impossibly high for the window."""
     if window_s[1] is None:
-        raise MeiflowError(
-            "session.window_s: a trial CSV has no presentation ends; give both ends in seconds"
-        )
+        raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     length = window_s[1] - window_s[0]
     trial, neuron = np.unravel_index(trials.counts.argmax(), trials.counts.shape)
     most = trials.counts[trial, neuron]
     if most > 1 + _FASTEST_HZ * length:
         raise MeiflowError(
             f"{origin}: trial {trials.trial_ids[trial]}, neuron {trials.neuron_ids[neuron]} has "
-            f"{most} spikes in the {length:g} s of session.window_s, more than {_FASTEST_HZ:g} a "
-            "second; give the window that you counted in, or mend the counts"
+            f"{most} spikes in the {length:g} s of session.window_s, more than {_FASTEST_HZ:g} "
+            "per second; correct the counting window or the counts"
         )
 
 
@@ -140,14 +138,14 @@ def build_tables(
     config : Config
     results : Layout
     images : path
-        Folder of frame pictures or ``.npy`` stack.
+        Folder of frame images or ``.npy`` stack.
     nwb : path or None
-        Session file; None takes the trial CSV of ``session.trials``.
+        Session file; None for the trial CSV in ``session.trials``.
     any_area : bool
-        Whether units of one of the areas are enough.
+        Whether units in one of the areas are sufficient.
     """
     if (nwb is None) != (config.session.source == "tables"):
-        wrong = "needs a session file (--nwb)" if nwb is None else "takes session.trials, no --nwb"
+        wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
     session = _of_table(config) if nwb is None else _of_recording(config, nwb, any_area)
     trials = session.trials
@@ -157,7 +155,7 @@ def build_tables(
     if seen.sum() < 4:
         raise MeiflowError(
             f"session.{'trials' if nwb is None else 'nwb'}: only {int(seen.sum())} different "
-            "images were shown; at least 4 are needed"
+            "images were shown; at least 4 are required"
         )
     geometry = config.image.geometry
     stack = load_images(images, geometry.shape, image_ids[seen].tolist())[1]
@@ -173,7 +171,7 @@ def build_tables(
     write_arrays(session.raster.arrays(), results.raster)
     if session.spikes is not None:
         write_arrays(session.spikes.arrays(), results.image_spikes)
-    else:  # another session's, left by an earlier run in this folder
+    else:  # left by another session in this folder
         results.image_spikes.unlink(missing_ok=True)
     for name in _OPTIONAL:
         path = getattr(results, name)
