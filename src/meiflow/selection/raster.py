@@ -35,7 +35,7 @@ def raster_order(
     method : {"rastermap", "clustering"}
         The package rastermap, or `clustering_order`.
     seed : int
-        Of the k-means in rastermap, which more than 50 neurons go through; the order by
+        Of the k-means in rastermap, which more than 100 neurons go through; the order by
         clustering has nothing random.
 
     Returns
