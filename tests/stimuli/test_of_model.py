@@ -162,7 +162,7 @@ class InTime(Neurons):
         (Neurons().eval(), {"screen": SCREEN}, "has 2 outputs; choose one"),
         (Neurons().eval(), {"screen": SCREEN, "neuron": 2}, "2, but Neurons has 2 outputs"),
         (InTime().eval(), {"screen": SCREEN}, r"\(3, 1, 2\) for 3 images"),
-        (Detached().eval(), {"screen": SCREEN}, "cannot be differentiated"),
+        (Detached().eval(), {"screen": SCREEN}, "not differentiable"),
         (Flat().eval(), {"screen": SCREEN, "restarts": 2}, "zero gradient at all 2 starts"),
         (First().eval(), {"screen": SCREEN, "contrast": 0.6}, "the most is 0.5"),
         (First().eval(), {"screen": SCREEN, "mean": 1.2}, "mean luminance within 0..1"),
