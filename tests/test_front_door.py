@@ -158,7 +158,7 @@ def test_a_fit_prints_nothing_and_leaves_the_callers_threads(recording, capfd):
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
     try:
-        mf.fit(recording[0], recording[2][..., :1], SCREEN, members=["v1"], **FAST)
+        mf.fit(recording[0], recording[2][..., :1], SCREEN, base_models=["v1"], **FAST)
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
@@ -184,7 +184,7 @@ COUNTS = np.ones((6, 1))
         (IMAGES, COUNTS, {"base_models": ["v2"]}, "base_models"),
         (IMAGES, COUNTS, {"custom": "mine:build"}, "custom"),
         (IMAGES, COUNTS, {"learn_from": ["scenes", "static_gratings"]}, "static_gratings"),
-        (IMAGES, COUNTS, FAST, "no neuron could be fitted .u0: its mean response"),
+        (IMAGES, COUNTS, FAST, "no neuron could be fitted .u0: the mean response"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_with_the_reason(images, counts, more, reason):

@@ -2,45 +2,157 @@
 
 from __future__ import annotations
 
-import re
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from meiflow.results.layout import Layout
+from meiflow.stages.registry import STAGES
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "meiflow"
+FILES = sorted(SOURCE.rglob("*.py"))
+# Arrays in, arrays out; reading files is the work of session.
+LIBRARIES = ("images", "tables", "selection", "models", "stimuli", "experiments", "comparison")
+LIBRARIES += ("validation", "combined", "simulation", "config", "session", "io")
+ABOVE = ("stages", "figures", "results", "report", "cli", "benchmark")
 
 
-def imports(path: Path) -> set[str]:
-    return set(re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(), flags=re.M))
+def imported(text: str, package: str) -> Iterator[str]:
+    """Full names of what a module imports anywhere: in functions and for types, too.
+
+    Of ``from a import b`` both ``a`` and ``a.b``, for ``b`` may be a module.
+    """
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: 1 - node.level or None] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def files_importing(*modules: str) -> set[str]:
+@cache
+def imports_of(path: Path) -> set[str]:
+    package = ".".join(("meiflow", *path.relative_to(SOURCE).parts[:-1]))
+    return set(imported(path.read_text(encoding="utf-8"), package))
+
+
+def folder_of(path: Path) -> str:
+    """The folder below src/meiflow, or the module there."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(SOURCE).with_suffix("").as_posix()
+
+
+def importing(module: str) -> set[str]:
+    """The files that import a module or something of it."""
     return {
-        path.relative_to(SOURCE).parts[0]
-        for path in SOURCE.rglob("*.py")
-        if any(name.split(".")[0] in modules or name in modules for name in imports(path))
+        name_of(path)
+        for path in FILES
+        if any(name == module or name.startswith(f"{module}.") for name in imports_of(path))
     }
 
 
+def folders(names: set[str]) -> set[str]:
+    return {name.split("/")[0] for name in names}
+
+
+def arrows() -> dict[str, dict[str, str]]:
+    """Which folder imports which others, and one file where it does."""
+    found: dict[str, dict[str, str]] = {}
+    for path in FILES:
+        if path != SOURCE / "__init__.py":
+            for name in imports_of(path):
+                parts = name.split(".")
+                if parts[0] == "meiflow" and len(parts) > 1 and parts[1] != folder_of(path):
+                    found.setdefault(folder_of(path), {})[parts[1]] = name_of(path)
+    return found
+
+
+def circles(graph: dict[str, dict[str, str]]) -> list[list[str]]:
+    """The ways from a folder back to it, of which there should be none."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def visit(way: list[str]) -> None:
+        for other in sorted(graph.get(way[-1], {})):
+            if other in way:
+                found.append([*way[way.index(other) :], other])
+            elif other not in done:
+                visit([*way, other])
+        done.add(way[-1])
+
+    for start in sorted(graph):
+        if start not in done:
+            visit([start])
+    return found
+
+
+def test_imports_between_folders_go_one_way():
+    assert circles(arrows()) == []
+
+
+def test_a_circle_would_be_found():
+    assert circles({"a": {"b": "", "c": ""}, "b": {"c": ""}}) == []
+    assert circles({"a": {"b": ""}, "b": {"c": ""}, "c": {"a": ""}}) == [["a", "b", "c", "a"]]
+    lazy = "def f():\n    from meiflow import stages\n    from ..report.page import render\n"
+    names = set(imported(lazy, "meiflow.models"))
+    assert {"meiflow.stages", "meiflow.report.page"} <= names
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_libraries_know_nothing_of_stages_and_results(library):
+    found = arrows().get(library, {})
+    assert {above: found[above] for above in ABOVE if above in found} == {}
+
+
+def test_libraries_open_no_results():
+    """Stages read and write: a library gets arrays and tables, and gives them back."""
+    allowed = {"session", "results", "stages", "report", "benchmark", "cli", "io"}
+    assert folders(importing("meiflow.io.files")) <= allowed
+
+
+def test_what_draws_and_what_reads_do_not_know_the_stages():
+    found = arrows()
+    assert not {"results", "stages", "report", "cli", "benchmark"} & set(found["figures"])
+    assert not {"figures", "stages", "report", "cli", "benchmark"} & set(found["results"])
+    assert not {"stages", "cli", "benchmark"} & set(found["report"])
+    assert not {"cli", "benchmark"} & set(found["stages"])
+
+
 def test_only_session_imports_allensdk():
-    assert files_importing("allensdk") == {"session"}
+    assert folders(importing("allensdk")) == {"session"}
 
 
-def test_only_the_stages_that_compute_gradients_import_torch():
-    allowed = {"models", "stimuli", "experiments", "validation", "images", "stages", "benchmark"}
-    allowed |= {"cli"}
-    assert files_importing("torch") <= allowed
+def test_only_what_computes_gradients_imports_torch():
+    users = importing("torch")
+    libraries = {"models", "stimuli", "experiments", "validation", "images", "benchmark"}
+    assert folders(users) - libraries <= {"stages", "cli"}
+    assert {name for name in users if name.startswith("images/")} == {"images/projection"}
+    assert {name for name in users if name.startswith("cli/")} == {"cli/stages"}
+    climbing = {f"stages/{s.call.partition(':')[0]}" for s in STAGES.values() if s.gradients}
+    assert {name for name in users if name.startswith("stages/")} <= climbing
 
 
-def test_truth_is_read_by_validation_alone():
-    """The simulation writes it; of what reads, only validation may know it."""
-    assert files_importing("meiflow.simulation.truth") == {"simulation", "validation", "benchmark"}
+def test_truth_is_known_to_the_closed_loop_alone():
+    """The simulation writes it; of what reads, only what shows stimuli to the true neurons."""
+    users = importing("meiflow.simulation.truth")
+    assert folders(users) == {"simulation", "validation", "benchmark", "stages"}
+    assert {name for name in users if name.startswith("stages/")} == {"stages/closed_loop"}
+    assert Layout.truth.stage == "simulate"
+    assert [stage.name for stage in STAGES.values() if "truth" in stage.inputs] == ["closed_loop"]
     rules = (ROOT / "workflow" / "rules").glob("*.smk")
-    users = {path.name for path in rules if "FILES.truth" in path.read_text()}
-    assert users == {"common.smk", "session.smk", "validation.smk"}
+    users = {path.name for path in rules if "R.truth" in path.read_text()}
+    assert users == {"session.smk", "validation.smk"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["check", str(ROOT / "config.yaml")]])
@@ -58,5 +170,5 @@ def test_light_commands_import_nothing_heavy(arguments):
 
 
 def test_no_file_is_long():
-    long = {p.name: n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > 420}
+    long = {name_of(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 420}
     assert not long

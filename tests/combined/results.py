@@ -10,6 +10,7 @@ import pandas as pd
 from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
 from meiflow.io.files import write_array, write_csv, write_text
+from meiflow.results.layout import Layout
 
 GRID = Geometry(30, 48)
 BENCHMARK = (
@@ -25,7 +26,7 @@ def session_results(
     failed: int = 0,
     unselected: int = 2,
     trusted: float = 0.5,
-) -> Path:
+) -> Layout:
     """Fill the results folder of one session.
 
     Parameters
@@ -39,7 +40,7 @@ def session_results(
     trusted : float
         Share of the modelled neurons that are.
     """
-    rng = np.random.default_rng(seed)
+    rng, results = np.random.default_rng(seed), Layout(folder)
     others = [f"x{i}" for i in range(failed + unselected)]
     neurons = [*modelled, *others]
     kinds = ["modelled"] * len(modelled) + ["fit failed"] * failed + ["not selected"] * unselected
@@ -47,26 +48,26 @@ def session_results(
     reasons = [why.get(kind, "oracle_p > 0.01") for kind in kinds]
     table = pd.DataFrame({"neuron_id": neurons, "status": kinds, "reason": reasons})
     chosen = table.assign(selected=table["status"] != "not selected").drop(columns="status")
-    write_csv(chosen, folder / "selection" / "neurons.csv")
+    write_csv(chosen, results.selection)
     status = table.assign(selected=table["status"] == "modelled")
-    write_csv(status, folder / "models" / "neurons.csv")
+    write_csv(status, results.fitted_neurons)
     areas = [modelled.get(n, next(iter(modelled.values()), "VISp")) for n in neurons]
     units = pd.DataFrame({"neuron_id": neurons, "area": areas})
-    write_csv(units, folder / "tables" / "units.csv")
+    write_csv(units, results.units)
     for name, seconds, memory, cpu in (
-        ("search", 2.5, 300.0, 4.0),
-        ("neurons/a/model", 0.5, 90.0, 0.25),
-        ("neurons/b/model", 0.5, "-", "NA"),  # too short to be watched
+        ("fit_models", 2.5, 300.0, 4.0),
+        ("neurons/a/stimuli", 0.5, 90.0, 0.25),
+        ("neurons/b/stimuli", 0.5, "-", "NA"),  # too short to be watched
     ):
         text = BENCHMARK.format(seconds=seconds, memory=memory, cpu=cpu)
-        write_text(text, folder / "benchmarks" / f"{name}.tsv")
+        write_text(text, results.timings / f"{name}.tsv")
     if modelled:
-        write_csv(_summary(list(modelled), trusted, rng), folder / "summary.csv")
+        write_csv(_summary(list(modelled), trusted, rng), results.summary)
         for i, neuron in enumerate(modelled):
             wave = gabor(GRID, 5.0 * (i % 9) - 20, 5.0, 15.0, 40.0 * i, 0.0, 6.0, 0.6)
             image = 0.5 + 0.3 * np.asarray(wave)
-            write_array(image, folder / "neurons" / neuron / "mei.npy")
-    return folder
+            write_array(image, results.neuron(neuron).mei)
+    return results
 
 
 def _summary(neurons: list[str], trusted: float, rng: np.random.Generator) -> pd.DataFrame:

@@ -7,7 +7,8 @@ import pytest
 
 from meiflow.config.config import parse_config
 from meiflow.io.files import read_csv, write_csv
-from meiflow.report.combined_page import combine_sessions
+from meiflow.results.layout import CombinedLayout
+from meiflow.stages.combine import combine_sessions
 from tests.combined.results import session_results
 from tests.report.test_browser import LOCAL, browser
 
@@ -20,21 +21,21 @@ COPIES = 40  # of 130 neurons: 5,200 rows
 def page_of_thousands(tmp_path_factory):
     """Two sessions; one neuron of the second has a hostile name and the highest score."""
     results = tmp_path_factory.mktemp("thousands")
-    session_results(results / "m1", {f"a{i}": "VISp" for i in range(100)}, 1)
-    session_results(results / "m2", {f"b{i}": "VISam" for i in range(29)} | {"hostile": "VISam"}, 2)
-    for name in ("m1/summary.csv", "m1/selection/neurons.csv", "m1/models/neurons.csv"):
-        table = read_csv(results / name)
+    one = session_results(results / "m1", {f"a{i}": "VISp" for i in range(100)}, 1)
+    areas = {f"b{i}": "VISam" for i in range(29)} | {"hostile": "VISam"}
+    two = session_results(results / "m2", areas, 2)
+    for path in (one.summary, one.selection, one.fitted_neurons):
+        table = read_csv(path)
         copies = [table.assign(neuron_id=table["neuron_id"] + f"-{k}") for k in range(COPIES)]
-        low = [c.assign(expected_fraction=0.1) for c in copies] if "summary" in name else copies
-        write_csv(pd.concat([table, *low]), results / name)
-    path = results / "m2" / "summary.csv"
-    table = read_csv(path)
+        low = [c.assign(expected_fraction=0.1) for c in copies] if path == one.summary else copies
+        write_csv(pd.concat([table, *low]), path)
+    table = read_csv(two.summary)
     mine = table["neuron_id"] == "hostile"
     table.loc[mine, ["cc_norm_model", "trust_reason"]] = [1.5, HOSTILE]
-    write_csv(table, path)
+    write_csv(table, two.summary)
     config = {"sessions": ["m1", "m2"], "image": {"height": 30, "width": 48}}
-    combine_sessions(parse_config(config), results, None, results / "combined")
-    return results / "combined" / "report.html"
+    combine_sessions(parse_config(config), results)
+    return CombinedLayout(results / "combined").report
 
 
 def cells(page, column: str) -> list[str]:

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from meiflow.combined.estimates import estimate, interval, session_values
-from meiflow.combined.gather import costs, gather
+from meiflow.combined.gather import SessionTables, costs, gather
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv
-from meiflow.report.combined_page import combine_sessions
+from meiflow.results.layout import CombinedLayout, Layout
+from meiflow.stages.combine import combine_sessions, timings
 from tests.combined.results import session_results
 from tests.docs.pages import ROOT
 from tests.docs.test_commands import documented
@@ -38,8 +39,35 @@ def results(tmp_path):
     return tmp_path
 
 
+def combined(results, config=None):
+    """The layout of what `combine_sessions` writes."""
+    combine_sessions(config or config_of(), results)
+    return CombinedLayout(results / "combined")
+
+
+CHOICE = pd.DataFrame(
+    {
+        "session_id": ["m1", "m3", "m8"],
+        "chosen": [True, True, False],
+        "reason": ["", "", "showed no natural scenes"],
+    }
+)
+
+
+def tables_of(results, ids=IDS):
+    """Tables of the sessions, as the stage reads them."""
+    return {
+        session: SessionTables(
+            *(read_csv(p) for p in layout.named("selection", "fitted_neurons", "units")),
+            read_csv(layout.summary) if layout.summary.exists() else None,
+        )
+        for session in ids
+        for layout in [Layout(results / session)]
+    }
+
+
 def test_neurons_keep_their_session_area_and_summary(results):
-    found = gather(results, IDS).neurons
+    found = gather(tables_of(results)).neurons
     assert found.columns[:3].tolist() == ["session_id", "neuron_id", "area"]
     keys = list(zip(found["session_id"], found["neuron_id"], found["area"], strict=True))
     assert keys == [
@@ -49,46 +77,49 @@ def test_neurons_keep_their_session_area_and_summary(results):
         ("m3", "8", "VISam"),
         ("m3", "007", "VISam"),
     ]
-    own = read_csv(results / "m3" / "summary.csv")
+    own = read_csv(Layout(results / "m3").summary)
     assert found.columns[3:].tolist() == own.columns[1:].tolist()
     np.testing.assert_array_equal(found["cc_norm_model"][3:], own["cc_norm_model"])
 
 
 def test_a_column_that_one_session_lacks_is_left_empty_there(results):
-    path = results / "m1" / "summary.csv"
+    path = Layout(results / "m1").summary
     write_csv(read_csv(path).assign(recorded_gabor_response=2.0), path)
-    found = gather(results, IDS).neurons["recorded_gabor_response"]
+    found = gather(tables_of(results)).neurons["recorded_gabor_response"]
     assert found.tolist()[:3] == [2.0] * 3
     assert found[3:].isna().all()
 
 
 def test_every_session_has_a_row_and_an_empty_one_its_reason(results):
-    table = gather(results, IDS).sessions.set_index("session_id")
+    table = gather(tables_of(results)).sessions.set_index("session_id")
     assert table.index.tolist() == IDS
     assert table.loc["m1", ["units", "selected", "fit_failed", "modelled"]].tolist() == [6, 4, 1, 3]
     assert table.loc["m2", ["units", "selected", "modelled"]].tolist() == [3, 0, 0]
     assert table.loc["m2", "status"] == "nobody left"
     assert table.loc["m2", "reason"] == "3 of 3: oracle_p > 0.01"
-    own = read_csv(results / "m1" / "summary.csv")
+    own = read_csv(Layout(results / "m1").summary)
     assert table.loc["m1", "median_cc_norm_model"] == own["cc_norm_model"].median()
     assert table.loc["m1", "trusted"] == own["trusted"].sum()
 
 
 def test_no_neurons_in_any_session_is_an_error_that_gives_the_reasons(results):
     with pytest.raises(MeiflowError, match=r"no session has any neurons left \(m2: 3 of 3"):
-        gather(results, ["m2"])
+        gather(tables_of(results, ["m2"]))
 
 
 def test_a_session_without_results_is_named(results):
-    with pytest.raises(MeiflowError, match=r"m9/selection/neurons\.csv: no such file"):
-        gather(results, [*IDS, "m9"])
+    with pytest.raises(MeiflowError, match=r"m9/models/neurons\.csv: no such file"):
+        combined(results, config_of([*IDS, "m9"]))
+    assert not (results / "combined").exists()
 
 
 def test_costs_are_summed_by_stage_and_short_jobs_count(results):
-    table = costs(results, ["m1", "m3"]).set_index(["session_id", "stage"])
-    assert table.loc[("m1", "search")].tolist() == [1, 2.5, 4.0, 300.0]
-    assert table.loc[("m3", "model")].tolist() == [2, 1.0, 0.25, 90.0]
-    assert not len(costs(results / "nowhere", ["m1"]))
+    table = costs(timings(results, ["m1", "m3"])).set_index(["session_id", "stage"])
+    assert table.loc[("m1", "fit_models")].tolist() == [1, 2.5, 4.0, 300.0]
+    assert table.loc[("m3", "stimuli")].tolist() == [2, 1.0, 0.25, 90.0]
+    assert not len(costs(timings(results / "nowhere", ["m1"])))
+    odd = pd.DataFrame({"s": [1.0], "mean_load": [2.0]})  # of another version of Snakemake
+    assert not len(costs([("m1", "tables", odd)]))
 
 
 def neurons_of(values, holds=True):
@@ -158,8 +189,9 @@ def json_of(text: str, name: str):
 
 
 def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
-    combine_sessions(config_of(), results, None, results / "combined")
-    text = (results / "combined" / "report.html").read_text()
+    write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
+    text = combined(results).report.read_text()
+    assert "sessions in the warehouse" not in text  # left from another run: here all were named
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert {link.split("#")[0] for link in page.links if link.startswith("..")} == {
@@ -170,34 +202,34 @@ def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
     assert all(address.startswith("data:") for address in page.loaded)
     table = json_of(text, "data-table")
     assert sorted(row[:3] for row in table["rows"]) == sorted(
-        gather(results, IDS).neurons.iloc[:, :3].to_numpy().tolist()
+        gather(tables_of(results)).neurons.iloc[:, :3].to_numpy().tolist()
     )
     assert "3 of 3: oracle_p &gt; 0.01" in text
     assert "no interval is given" in text
 
 
 def test_the_same_results_give_the_same_files_whose_columns_are_explained(results):
-    for name in ("one", "two"):
-        combine_sessions(config_of(), results, None, results / name)
     first, second = (
         {
-            p.relative_to(results / n): p.read_bytes()
-            for p in (results / n).rglob("*.*")
+            p.relative_to(layout.root): p.read_bytes()
+            for p in layout.root.rglob("*.*")
             if not p.name.startswith(".")
         }
-        for n in ("one", "two")
+        for layout in (combined(results) for _ in range(2))
     )
     assert len(first) == 13
     assert first == second
+    costs_of = read_csv(CombinedLayout(results / "combined").cost)
+    assert costs_of["session_id"].unique().tolist() == IDS
     known = documented(ROOT / "docs" / "results.md")
-    columns = {c for p in first if p.suffix == ".csv" for c in read_csv(results / "one" / p)}
+    columns = {c for p in first if p.suffix == ".csv" for c in read_csv(results / "combined" / p)}
     assert not {c for c in columns if not known.fullmatch(c)}
 
 
 def test_what_a_name_says_is_shown_and_not_run(results):
     session_results(results / "m4", {HOSTILE.replace("/", ""): HOSTILE}, 4)
-    combine_sessions(config_of([*IDS, "m4"], report={"title": HOSTILE}), results, None, results)
-    text = (results / "report.html").read_text()
+    config = config_of([*IDS, "m4"], report={"title": HOSTILE})
+    text = combined(results, config).report.read_text()
     assert "<script>alert" not in text
     assert HOSTILE in [row[2] for row in json_of(text, "data-table")["rows"]]
 
@@ -205,26 +237,21 @@ def test_what_a_name_says_is_shown_and_not_run(results):
 def test_neurons_without_an_area_stand_together(results):
     """Own tables tell no area."""
     for session in IDS:
-        path = results / session / "tables" / "units.csv"
+        path = Layout(results / session).units
         write_csv(read_csv(path).drop(columns="area"), path)
-    combine_sessions(config_of(), results, None, results / "combined")
-    table = read_csv(results / "combined" / "estimates.csv")
+    layout = combined(results)
+    table = read_csv(layout.estimates)
     assert set(table["area"]) == {"all areas"}
-    assert read_csv(results / "combined" / "neurons.csv")["area"].isna().all()
+    assert read_csv(layout.neurons)["area"].isna().all()
 
 
 def test_sessions_that_were_not_chosen_are_listed(results):
-    choice = pd.DataFrame(
-        {
-            "session_id": ["m1", "m3", "m8"],
-            "chosen": [True, True, False],
-            "reason": ["", "", "showed no natural scenes"],
-        }
-    )
-    write_csv(choice, results / "warehouse.csv")
     config = config_of(session={"source": "allen", "id": "1"}, sessions="all")
-    combine_sessions(config, results, results / "warehouse.csv", results / "combined")
-    text = (results / "combined" / "report.html").read_text()
-    assert "2 were chosen; excluded: 1 (showed no natural scenes)." in text
-    with pytest.raises(MeiflowError, match="'all' needs --warehouse"):
-        combine_sessions(config, results, None, results / "combined")
+    with pytest.raises(MeiflowError, match=r"combined/warehouse\.csv: no such file"):
+        combined(results, config)
+    write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
+    text = combined(results, config).report.read_text()
+    assert (
+        "Of the 3 sessions in the warehouse, 2 were chosen; excluded: 1 (showed no natural scenes)."
+        in text
+    )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meiflow.models.table import fold_scores, predicted_responses
+from meiflow.models.table import fold_scores, image_weights, predicted_responses
 
 
 def test_the_control_is_scored_against_what_it_was_fitted_to(rng):
@@ -17,3 +17,7 @@ def test_the_control_is_scored_against_what_it_was_fitted_to(rng):
     table = fold_scores(["a", "b", "c"], predictions, means, shuffled, folds)
     assert len(table) == 2 * 3 * 3
     np.testing.assert_allclose(table["cc_abs"], 1)
+
+
+def test_an_image_weighs_as_much_as_its_trials():
+    np.testing.assert_allclose(image_weights(np.array([2, 4, 6])), [0.5, 1.0, 1.5])

@@ -164,7 +164,7 @@ class InTime(Neurons):
         (InTime().eval(), {"screen": SCREEN}, r"\(3, 1, 2\) for 3 images"),
         (Detached().eval(), {"screen": SCREEN}, "not differentiable"),
         (Flat().eval(), {"screen": SCREEN, "restarts": 2}, "zero gradient at all 2 starts"),
-        (First().eval(), {"screen": SCREEN, "contrast": 0.6}, "the most is 0.5"),
+        (First().eval(), {"screen": SCREEN, "contrast": 0.6}, "the maximum is 0.5"),
         (First().eval(), {"screen": SCREEN, "mean": 1.2}, "mean luminance within 0..1"),
         (First().eval(), {"screen": SCREEN, "restarts": 0}, "at least 1 each, got 0"),
         (First().eval(), {"screen": SCREEN, "starts": np.ones((20, 32))}, "images, height"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,12 @@ import pytest
 import torch
 
 from meiflow.config.experiments import STANDARD
-from meiflow.config.names import SHOWN_PROCEDURES
-from meiflow.config.sections import Procedure
+from meiflow.config.names import PROCEDURES, SHOWN_PROCEDURES
 from meiflow.images.geometry import Geometry
 from meiflow.models.archive import ModelArchive
 from tests.project import contents
 
 pytestmark = pytest.mark.workflow
-PROCEDURES = get_args(Procedure)
 SHOWN = [name for name in SHOWN_PROCEDURES if name != "walker_mei"]
 SMALL = ("--configfile", "small.yaml")
 

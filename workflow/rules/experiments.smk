@@ -14,7 +14,8 @@ rule experiments:
         R.experiment_maps,
         reported(
             R.experiment_figures(
-                *CONFIG.experiments.make, *(["own"] if CONFIG.experiments.custom else [])
+                *CONFIG.experiments.make,
+                *(["custom"] if CONFIG.experiments.custom else []),
             ),
             "Experiments",
             "experiments",

@@ -71,6 +71,20 @@ class ModelArchive:
     MeiflowError
         In all methods, if the file is missing or damaged, does not contain the neuron, or its
         models are for a different image size.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> screen = Geometry(6, 8)
+    >>> linear = {"kind": "ln", "filter": torch.ones(6, 8) / 48}
+    >>> linear |= {"offset": 0.0, "baseline": -20.0, "scale": 10.0}
+    >>> document = {"x_deg": 5.0, "y_deg": 0.0, "base_models": [linear], "weights": [1.0]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "models.zip"
+    ...     write_archive(screen, {"7": document}, lambda neuron: [document] * 2, path)
+    ...     archive = ModelArchive(path, screen)
+    ...     archive.neurons, archive.model("7").x, len(archive.fold_models("7"))
+    (['7'], 5.0, 2)
     """
 
     def __init__(self, path: str | Path, geometry: Geometry) -> None:

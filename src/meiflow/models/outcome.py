@@ -80,6 +80,16 @@ def fitted_table(selection: pd.DataFrame, status: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         neuron_id, selected (and fitted), status (``modelled``, ``fit failed`` or ``not
         selected``) and reason.
+
+    Examples
+    --------
+    >>> reasons = ["reliable", "reliable", "oracle_p > 0.01"]
+    >>> selection = {"neuron_id": ["1", "2", "3"], "selected": [True, True, False]}
+    >>> selection = pd.DataFrame(selection).assign(reason=reasons)
+    >>> status = {"neuron_id": ["1", "2", "3"], "fitted": [True, False, True]}
+    >>> status = pd.DataFrame(status).assign(reason=["", "the fit of ln broke off", ""])
+    >>> fitted_table(selection, status)[["neuron_id", "status"]].to_numpy().tolist()
+    [['1', 'modelled'], ['2', 'fit failed'], ['3', 'not selected']]
     """
     fits = status.set_index("neuron_id").reindex(selection["neuron_id"])
     failed = selection["selected"].to_numpy(bool) & ~fits["fitted"].to_numpy(bool)

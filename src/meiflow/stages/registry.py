@@ -23,6 +23,9 @@ _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
 _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
+_STIMULI = tuple(
+    f"neuron.{name}" for name in ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")
+)
 _GABORS = tuple(
     f"session.stimulus_parameters.{key}"
     for key in StimulusParameters.model_fields
@@ -253,11 +256,7 @@ def _stages() -> Iterator[Stage]:
             "models",
             "image_info",
             "cross_validation",
-            "neuron.mei",
-            "neuron.gabor",
-            "neuron.best_gabor",
-            "neuron.best_natural",
-            "neuron.windowed_natural",
+            *_STIMULI,
         ),
         options=("has", "neuron"),
         minutes=15,
@@ -308,11 +307,7 @@ def _stages() -> Iterator[Stage]:
             "truth",
             "fitted_neurons",
             "image_info",
-            "neuron.mei",
-            "neuron.gabor",
-            "neuron.best_gabor",
-            "neuron.best_natural",
-            "neuron.windowed_natural",
+            *_STIMULI,
             *(f"procedure.{name}" for name in SHOWN_PROCEDURES),
         ),
         options=("has",),

@@ -1,0 +1,40 @@
+"""What a session has beside trials and images, said by the workflow or found by its files."""
+
+import pytest
+
+from meiflow.errors import MeiflowError
+from meiflow.results.has import SessionHas
+from meiflow.results.layout import Layout
+
+NAMES = ("spike_times", "gabors", "gratings", "truth")
+
+
+@pytest.mark.parametrize("names", [(), NAMES, *((name,) for name in NAMES)])
+def test_what_is_said_comes_back(names):
+    has = SessionHas.parse(",".join(names))
+    assert [name for name in NAMES if getattr(has, name)] == list(names)
+    assert SessionHas.parse(str(has)) == has
+    assert has.conditions == bool({"gabors", "gratings"} & set(names))
+
+
+def test_none_is_said_in_words_and_another_name_refused():
+    assert str(SessionHas()) == "none"
+    assert SessionHas.parse("none") == SessionHas()
+    with pytest.raises(MeiflowError, match=r"--has: unknown gabor; allowed: spike_times, gabors"):
+        SessionHas.parse("gabor,truth")
+
+
+def test_what_a_session_has_is_found_by_its_files(small_results, tmp_path):
+    assert SessionHas.found(small_results) == SessionHas(True, True, True, True)
+    results = Layout(tmp_path)
+    assert SessionHas.found(results) == SessionHas()
+    for name, path in (
+        ("spike_times", results.presentations),
+        ("gabors", results.gabor_trials),
+        ("gratings", results.grating_trials),
+        ("truth", results.truth),
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        assert SessionHas.found(results) == SessionHas(**{name: True})
+        path.unlink()
