@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[Callable[[Path], Arguments], str]] = {
     ),
     "an escaping neuron": (
         lambda f: tables(f, trials=str(written(f, "t.csv", changed(5, "neuron_id", "../x")))),
-        "t.csv: neuron_id '../x' cannot name a folder",
+        "t.csv: neuron_id '../x' invalid neuron_id",
     ),
     "a pipe for a table": (a_pipe, "pipe.csv: is not a file (a pipe"),
     "an address for a table": (an_address, "http://127.0.0.1:9/trials.csv: no such file"),
@@ -83,7 +83,7 @@ COMMANDS: dict[str, tuple[Callable[[Path], Arguments], str]] = {
     "tables without a window": (lambda f: tables(f, window_s=[0.0, None]), "session.window_s"),
     "a file for the output": (output_is_a_file, "out/tables: Not a directory"),
     "no such images": (lambda f: [*tables(f), "--images", str(f / "n.npy")], "n.npy: no such file"),
-    "a session file for tables": (lambda f: [*tables(f), "--nwb", "x.nwb"], "no --nwb"),
+    "a session file for tables": (lambda f: [*tables(f), "--nwb", "x.nwb"], "not --nwb"),
     "neuron ..": (stimuli(".."), "--neuron '..'"),
     "neuron ../../x": (stimuli("../../x"), "--neuron '../../x'"),
     "neuron -rf": (stimuli("-rf"), "--neuron '-rf'"),
@@ -147,7 +147,7 @@ def test_memory_that_does_not_suffice_is_said(
 
 
 WORKFLOW = {
-    "a key twice": ("mei: {steps: 3}\nseed: 1\nmei: {mean: 0.4}\n", "key mei stands there twice"),
+    "a key twice": ("mei: {steps: 3}\nseed: 1\nmei: {mean: 0.4}\n", "key mei duplicate"),
     "braces in a path": (
         "session: {source: tables, trials: '{neuron}.csv', images: '.'}\n",
         "session.trials: '{neuron}.csv' holds braces",

@@ -94,7 +94,7 @@ FILES = [
     Case("nothing as key", "session: {~: 2}\n", ("key None in session is not text",)),
     Case("a list as key", "? [a, b]\n: 2\n", ("not valid YAML",)),
     Case("an alias of nothing", "seed: *x\n", ("not valid YAML",)),
-    Case("an alias of itself", "seed: &a [*a]\n", ("seed", "refer to itself")),
+    Case("an alias of itself", "seed: &a [*a]\n", ("seed", "refers to itself")),
     Case("a bomb of aliases", LAUGHS, ("holds more than 100,000 values",)),
     Case("3000 lists in each other", DEEP, ("not valid YAML (too deeply nested)",)),
     Case("30 mappings in each other", "{a: " * 30 + "1" + "}" * 30, ("20 levels",)),

@@ -148,11 +148,11 @@ CASES = [
     Case("pipe", lambda p: (p.unlink(), os.mkfifo(p)), ("is not a file (a pipe",)),
     Case("zeroed superblock", lambda p: p.write_bytes(bytes(512) + p.read_bytes()[512:]),
          (READABLE,)),
-    Case("no units", without("units"), ("holds no sorted units",)),
-    Case("zero units", no_units, ("holds no sorted units",)),
+    Case("no units", without("units"), ("contains no sorted units",)),
+    Case("zero units", no_units, ("contains no sorted units",)),
     Case("no electrodes", without(ELECTRODES), (ODD,)),
     Case("no intervals", without("intervals"), ("natural_scenes",)),
-    Case("no scenes", without(SCENES), ("showed no valid natural_scenes",)),
+    Case("no scenes", without(SCENES), ("has no valid natural_scenes",)),
     Case("no identifier", without("identifier"), (ODD,)),
     Case("no start time", without("session_start_time"), (ODD,)),
     Case("no namespace", attribute("/", "namespace", "nowhere"), (ODD,)),
@@ -166,11 +166,11 @@ CASES = [
     ],
     Case("no spike times", without("units/spike_times"), (ODD,)),
     Case("no index of spike times", without("units/spike_times_index"), (ODD,)),
-    Case("ids of units twice", twice("units/id"), ("same id",)),
-    Case("ids of units negative", put("units/id", 0, -5), ("whole numbers from 0",)),
+    Case("ids of units twice", twice("units/id"), ("duplicate ids",)),
+    Case("ids of units negative", put("units/id", 0, -5), ("non-negative whole numbers",)),
     Case("ids of units broken", column("units/id", [1.5, 2.5, 3.5]), ("integers",)),
     Case("ids of units are text", column("units/id", ["a", "../b", "c"]), (ODD,)),
-    Case("ids of channels twice", twice(f"{ELECTRODES}/id"), ("same id",)),
+    Case("ids of channels twice", twice(f"{ELECTRODES}/id"), ("duplicate ids",)),
     Case("channel that is not there", put("units/peak_channel_id", slice(None), 7), (ODD,)),
     Case("too few metrics", column("units/snr", [1.0]), (ODD,)),
     Case("metrics are text", column("units/isi_violations", ["a", "b", "c"]), (ODD,)),
@@ -185,7 +185,7 @@ CASES = [
     Case("index of spike times too few", column("units/spike_times_index", [3]), (ODD,)),
     Case("start is NaN", put(f"{SCENES}/start_time", 3, np.nan), (ODD,)),
     Case("end is infinite", put(f"{SCENES}/stop_time", 3, np.inf), ("presentation", "inf")),
-    Case("end before start", put(f"{SCENES}/stop_time", 3, 0.0), ("start before its end",)),
+    Case("end before start", put(f"{SCENES}/stop_time", 3, 0.0), ("must start before it ends",)),
     Case("overlapping", put(f"{SCENES}/stop_time", 3, 1e6), ("overlap",)),
     Case("broken frame number", put(f"{SCENES}/frame", 3, 2.5), ("shows frame 2.5",)),
     Case("frame number too large", put(f"{SCENES}/frame", 3, 1e300), ("frame",)),
@@ -197,15 +197,15 @@ CASES = [
     Case(
         "a column in another file",
         elsewhere("units/snr", lambda p: h5py.ExternalLink("other.nwb", "units/snr")),
-        ("keeps data in other files", "units/snr", "other.nwb"),
+        ("refers to data in other files", "units/snr", "other.nwb"),
     ),
     Case(
         "scenes in another file",
         elsewhere(SCENES, lambda p: h5py.ExternalLink("/etc/passwd", SCENES)),
-        ("keeps data in other files", "/etc/passwd"),
+        ("refers to data in other files", "/etc/passwd"),
     ),
-    Case("bytes of another file", outside_data, ("keeps data in other files", "/etc/passwd")),
-    Case("virtual data", virtual_data, ("keeps data in other files", "other.nwb")),
+    Case("bytes of another file", outside_data, ("refers to data in other files", "/etc/passwd")),
+    Case("virtual data", virtual_data, ("refers to data in other files", "other.nwb")),
     Case(
         "a link to nowhere",
         elsewhere("units/snr", lambda p: h5py.SoftLink("/nowhere")),
@@ -241,7 +241,7 @@ def test_a_pickled_attribute_is_never_opened(broken: Path, tmp_path: Path) -> No
     assert not (tmp_path / "called").exists()
 
 
-@named([case for case in CASES if "keeps data in other files" in case.says])
+@named([case for case in CASES if "refers to data in other files" in case.says])
 def test_links_are_refused_wherever_a_session_is_opened(case: Case, broken: Path) -> None:
     """When the workflow looks which stimuli were shown, and when a download is checked."""
     case.write(broken)

@@ -57,7 +57,7 @@ def columns() -> list[Case]:
         says = (f"missing column {name}", name.upper())
         found.append(Case(f"{name} in capitals", csv(other, ROWS), says))
         double = csv([*HEADER, name], [[*row, row[i]] for row in ROWS])
-        found.append(Case(f"{name} twice", double, (f"column {name} stands more than once",)))
+        found.append(Case(f"{name} twice", double, (f"column {name} duplicate",)))
     for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         found.append(Case(f"separated by {word}", csv(HEADER, ROWS, mark), (word, "commas")))
     return found

@@ -44,7 +44,7 @@ def session_results(
     others = [f"x{i}" for i in range(failed + unselected)]
     neurons = [*modelled, *others]
     kinds = ["modelled"] * len(modelled) + ["fit failed"] * failed + ["not selected"] * unselected
-    why = {"modelled": "all conditions hold", "fit failed": "the fit of ln broke off"}
+    why = {"modelled": "all conditions hold", "fit failed": "the fit of ln failed"}
     reasons = [why.get(kind, "oracle_p > 0.01") for kind in kinds]
     table = pd.DataFrame({"neuron_id": neurons, "status": kinds, "reason": reasons})
     chosen = table.assign(selected=table["status"] != "not selected").drop(columns="status")

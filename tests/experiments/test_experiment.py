@@ -99,14 +99,14 @@ def test_the_model_is_evaluated_and_left_in_training():
     [
         (("two words", flat, {"level": [1]}), "use letters"),
         ((7, flat, {"level": [1]}), "use letters"),
-        (("x", 3, {"level": [1]}), "no function"),
-        (("x", flat, {}), "dict of parameter name"),
-        (("x", flat, [1, 2]), "dict of parameter name"),
-        (("x", flat, {"response": [1]}), "other than neuron_id"),
+        (("x", 3, {"level": [1]}), "must be a function"),
+        (("x", flat, {}), "dict that maps parameter names"),
+        (("x", flat, [1, 2]), "dict that maps parameter names"),
+        (("x", flat, {"response": [1]}), "and not neuron_id"),
         (("x", flat, {"a b": [1]}), "letters, digits"),
-        (("x", flat, {"level": []}), "at least one"),
-        (("x", flat, {"level": 3}), "a list of numbers"),
-        (("x", flat, {"level": [[1, 2]]}), "a list of numbers"),
+        (("x", flat, {"level": []}), "non-empty list"),
+        (("x", flat, {"level": 3}), "non-empty list"),
+        (("x", flat, {"level": [[1, 2]]}), "non-empty list"),
     ],
 )
 def test_experiments_that_cannot_be(arguments, message):
@@ -118,11 +118,11 @@ def test_experiments_that_cannot_be(arguments, message):
     ("render", "respond", "message"),
     [
         (lambda level: flat(2 * level), None, "from 1 to 2; luminance from 0 to 1"),
-        (lambda level: flat(level - 1), None, "nothing is clipped"),
+        (lambda level: flat(level - 1), None, "not clipped"),
         (lambda level: flat(level * np.nan), None, "not finite"),
         (lambda level: flat(level)[:1], None, r"shape \(1, 12, 16\) for 2 conditions"),
         (lambda level: level, None, r"shape \(2,\) for 2"),
-        (lambda level: "picture", None, "render gave"),
+        (lambda level: "picture", None, "render returned"),
         (flat, lambda x: x.mean(), r"responses of shape \(\) to 2 stimuli"),
         (flat, lambda x: x.mean((1, 2)) * np.inf, "responses that are not finite"),
     ],
@@ -195,7 +195,7 @@ def test_preferred_grating_is_the_same_in_every_experiment():
 
 
 def test_mei_that_cannot_be_shown():
-    with pytest.raises(ValueError, match="on a screen of"):
+    with pytest.raises(ValueError, match="but the screen"):
         ex.standard_experiments(PREFERRED, mei=np.zeros((3, 4)))
     with pytest.raises(ValueError, match="uniform"):
         ex.standard_experiments(PREFERRED, mei=np.full(GRID.shape, 0.5))

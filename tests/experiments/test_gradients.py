@@ -136,13 +136,16 @@ SUM = linear(torch.ones(2, 4, 4))
     ("call", "message"),
     [
         (lambda: ex.response_gradient_grid(SUM, PATTERN[0], [1.0]), "patterns of shape"),
-        (lambda: ex.response_gradient_grid(SUM, PATTERN * np.nan, [1.0]), "finite ones"),
+        (lambda: ex.response_gradient_grid(SUM, PATTERN * np.nan, [1.0]), "expected finite"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, []), "one list of contrasts, or 2"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, 1.0), "one list of contrasts, or 2"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, [[1.0]] * 3), "or 2 of them"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, [np.nan]), "not finite"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, [9.0]), "to 1.4; 0 to 1 is allowed"),
-        (lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], 0, start=2), "no time to reduce"),
+        (
+            lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], 0, start=2),
+            "no time axis to reduce",
+        ),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], 3), "neuron 3 of a model with 1"),
         (
             lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], mean=[0.5, 0.5, 0.5]),
@@ -152,13 +155,13 @@ SUM = linear(torch.ones(2, 4, 4))
             lambda: ex.response_gradient_grid(
                 SUM, PATTERN, [1.0], 0, objective=IncreaseObjective(0)
             ),
-            "leave out neuron",
+            "must not be given",
         ),
         (
             lambda: ex.response_gradient_grid(lambda x: x.detach().sum((1, 2, 3)), PATTERN, [1.0]),
             "does not depend",
         ),
-        (lambda: ex.equalise_channels(PATTERN), "a pattern of shape"),
+        (lambda: ex.equalise_channels(PATTERN), "the pattern has shape"),
         (lambda: ex.equalise_channels(PATTERN[None], flip=[2]), "the channels are 0 to 1"),
         (lambda: ex.equalise_channels(torch.zeros(1, 2, 4, 4)), "zero everywhere"),
     ],

@@ -191,5 +191,5 @@ def test_a_neuron_that_is_not_there_and_another_grid_are_told(path):
     for read in (archive.model, archive.fold_models, archive.extract):
         with pytest.raises(MeiflowError, match=r"models\.zip: has no neuron 2; fit the models"):
             read("2")
-    with pytest.raises(MeiflowError, match="fit it anew"):
+    with pytest.raises(MeiflowError, match="fit it again"):
         ModelArchive(path, Geometry(8, 6)).model("1")

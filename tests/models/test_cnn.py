@@ -174,7 +174,7 @@ def test_a_pretrained_core_is_kept_and_read_out(problem, tmp_path, rng):
         np.corrcoef(fits.predictions[n, 50:], jobs.responses[n, 50:])[0, 1] for n in range(2)
     ]
     assert min(held_out) > 0.5
-    with pytest.raises(MeiflowError, match=r"is a core of .* but the configuration asks for"):
+    with pytest.raises(MeiflowError, match=r"this core has .* but the configuration requires"):
         load_core(tmp_path / "core.pt", SMALL.model_copy(update={"channels": 7}), GRID)
     with pytest.raises(MeiflowError, match="deg_per_px_x"):
         load_core(tmp_path / "core.pt", SMALL, Geometry(16, 24, 96.0, 32.0))
@@ -186,7 +186,7 @@ def test_a_pretrained_core_is_kept_and_read_out(problem, tmp_path, rng):
 def test_trainings_that_cannot_work_are_explained(problem):
     images, jobs = problem
     wild = SMALL.model_copy(update={"learning_rate": 1e9})
-    with pytest.raises(MeiflowError, match="diverged; make learning_rate smaller"):
+    with pytest.raises(MeiflowError, match="diverged; reduce learning_rate"):
         NetworkFitter(images, np.ones(60), GRID, wild, 0, "shared")(jobs)
     few = np.zeros_like(jobs.train)
     few[:, :2] = True

@@ -87,8 +87,8 @@ def test_modules_that_work(module):
         (Good().train(), "in training mode"),
         (nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(96, 1)), "in training mode"),
         (elsewhere(), "lies on meta; return it with .cpu()"),
-        (Detached().eval(), "cannot be differentiated"),
-        (Numpy().eval(), "cannot be differentiated"),
+        (Detached().eval(), "not differentiable"),
+        (Numpy().eval(), "not differentiable"),
         (Constant().eval(), "no finite gradient"),
         (Wide().eval(), r"returns \(3, 96\) for 3 images"),
         (Nothing().eval(), "returns NoneType"),
@@ -151,7 +151,7 @@ def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
         check_inputs(parse_config({"model": {"network": {"core": "none.pt"}}}))
     for wrong, reason in (
         ({"custom": "no colon"}, "model.custom"),
-        ({"base_models": ["ln", "ln"]}, "'ln' stands there twice"),
+        ({"base_models": ["ln", "ln"]}, "'ln' duplicate"),
         ({"base_models": ["pretrained"]}, "pretrained needs model.network.core"),
     ):
         with pytest.raises(MeiflowError, match=reason):

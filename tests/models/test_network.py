@@ -62,7 +62,7 @@ def test_file_round_trip_without_running_code(model, rng, tmp_path):
     images = rng.uniform(size=(5, *GRID.shape))
     np.testing.assert_array_equal(load_model(path, GRID).predict(images), network.predict(images))
     assert {p.name for p in tmp_path.iterdir()} == {"model.pt", "SHA256SUMS", ".SHA256SUMS.lock"}
-    with pytest.raises(MeiflowError, match="fit it anew"):
+    with pytest.raises(MeiflowError, match="fit it again"):
         load_model(path, Geometry(30, 48))
 
 

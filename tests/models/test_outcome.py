@@ -51,10 +51,10 @@ def test_who_is_selected_and_fitted_has_a_model():
         {"neuron_id": list("abcd"), "selected": [True, True, False, False], "reason": list("wxyz")}
     )
     status = pd.DataFrame(
-        {"neuron_id": list("dcba"), "fitted": [False, True, False, True], "reason": "broke off"}
+        {"neuron_id": list("dcba"), "fitted": [False, True, False, True], "reason": "failed"}
     )
     table = fitted_table(selection, status).set_index("neuron_id")
     assert table.index.tolist() == list("abcd")
     assert table["selected"].tolist() == [True, False, False, False]
     assert table["status"].tolist() == ["modelled", "fit failed", "not selected", "not selected"]
-    assert table["reason"].tolist() == ["w", "broke off", "y", "z"]
+    assert table["reason"].tolist() == ["w", "failed", "y", "z"]

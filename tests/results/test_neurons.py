@@ -49,13 +49,13 @@ def test_unselected_neuron_is_refused_with_its_reason(selection, tmp_path):
 
 def test_a_neuron_whose_fit_failed_is_refused_with_its_reason(selection, tmp_path):
     status = pd.DataFrame({"neuron_id": list("12345"), "fitted": True, "reason": ""})
-    status.loc[1, ["fitted", "reason"]] = [False, "the fit of ln broke off"]
+    status.loc[1, ["fitted", "reason"]] = [False, "the fit of ln failed"]
     path = Layout(tmp_path).fitted_neurons
     write_csv(fitted_table(selection, status), path)
     require_selected(path, "1")
     assert fitted_neurons(path) == selected_neurons(path) == ["1", "4"]
-    assert failed_fits(path) == {"2": "the fit of ln broke off"}
-    with pytest.raises(MeiflowError, match="2 has no model: the fit of ln broke off"):
+    assert failed_fits(path) == {"2": "the fit of ln failed"}
+    with pytest.raises(MeiflowError, match="2 has no model: the fit of ln failed"):
         require_selected(path, "2")
     with pytest.raises(MeiflowError, match=r"3 is not selected \(oracle_p > 0.01"):
         require_selected(path, "3")
@@ -64,8 +64,8 @@ def test_a_neuron_whose_fit_failed_is_refused_with_its_reason(selection, tmp_pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("neuron_id,selected,reason\n1,perhaps,x\n", "selected must hold True or False"),
-        ("neuron_id,selected,reason\n../1,True,x\n", "leads out of its folder"),
+        ("neuron_id,selected,reason\n1,perhaps,x\n", "selected must be True or False"),
+        ("neuron_id,selected,reason\n../1,True,x\n", "leads outside its folder"),
         ("neuron_id\n1\n", "missing column selected"),
     ],
 )

@@ -57,7 +57,7 @@ def test_what_excites_is_read_at_the_common_contrast_in_the_order_of_figures(res
         assert stimulus.image.mean() == pytest.approx(0.47, abs=1e-4)
         assert stimulus.image.std() == pytest.approx(0.05, abs=1e-4)
         assert np.corrcoef(stimulus.image.ravel(), image.ravel())[0, 1] > 0.999
-    with pytest.raises(MeiflowError, match="make it again"):
+    with pytest.raises(MeiflowError, match="rebuild it"):
         read_procedures(results, ["population_mei"], ["900"], 0.47, 0.05)
 
 
@@ -66,7 +66,7 @@ def test_damaged_files_of_a_procedure_are_named(results, rng):
     whole = read_array(files.images)
     for bad in (np.full_like(whole, np.nan), np.float32(3), whole[:2]):
         write_array(bad, files.images)
-        with pytest.raises(MeiflowError, match=r"population_mei\.npy: .*make it again"):
+        with pytest.raises(MeiflowError, match=r"population_mei\.npy: .*rebuild it"):
             read_procedure(results, "population_mei", ["000"])
 
 

@@ -89,13 +89,13 @@ def test_damaged_spikes_are_told(results):
     whole = read_arrays(path)
     assert read_image_spikes(results).of_neuron("a", 0)[0].tolist() == pytest.approx([0.1])
     write_arrays({k: v for k, v in whole.items() if k != "counts"}, path)
-    with pytest.raises(MeiflowError, match=r"spikes\.npz: lacks counts; make the tables again"):
+    with pytest.raises(MeiflowError, match=r"spikes\.npz: lacks counts; rebuild the tables"):
         read_image_spikes(results)
     write_arrays(whole | {"tick_s": 1e-3}, path)
-    with pytest.raises(MeiflowError, match="other time steps"):
+    with pytest.raises(MeiflowError, match="different time resolution"):
         read_image_spikes(results)
     write_arrays(whole | {"ticks": np.zeros(3, np.int16)}, path)
-    with pytest.raises(MeiflowError, match="do not belong together"):
+    with pytest.raises(MeiflowError, match="inconsistent arrays"):
         read_image_spikes(results)
 
 

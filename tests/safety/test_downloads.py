@@ -126,13 +126,13 @@ def test_a_server_in_trouble_is_asked_again_and_not_waited_for_without_end(
     assert (tmp_path / "file").read_bytes() == b"content"
     assert pauses == [6.0, 60.0]  # after the second and the third fault; at once after the first
     assert [record.getMessage() for record in caplog.records] == [
-        f"/file: the server answers {status}; trying again" for status in (500, 429, 503)
+        f"/file: the server returned status {status}; trying again" for status in (500, 429, 503)
     ]
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(host: Any, tmp_path: Path) -> None:
     there = host(lambda path: (200, {"Content-Length": "100"}, b"content"))
-    with pytest.raises(MeiflowError, match=r"/file: the connection broke, 3 times$"):
+    with pytest.raises(MeiflowError, match=r"/file: the connection was interrupted, 3 times$"):
         fetch(f"{there.address}/file", tmp_path / "file", ConnectionLimits(2.0, 5.0, 3, 0.0))
     assert len(there.asked) == 3
 
@@ -196,7 +196,7 @@ def test_a_download_link_stays_on_the_warehouse(host: Any, tmp_path: Path, link:
     address = {"warehouse": there.address, "bucket": f"{there.address}/bucket"}
     session = Session(source="allen", id=str(SESSION), **address)
     nwb = home / f"session_{SESSION}" / f"session_{SESSION}.nwb"
-    with pytest.raises(MeiflowError, match="could not be fetched"):
+    with pytest.raises(MeiflowError, match="could not be downloaded"):
         download_session(session, nwb, home / "scenes", home / "cache", HASTY)
     asked = [path for path in there.asked if "query.json" not in path]
     assert len(asked) == 2  # the bucket's file and the link, both here

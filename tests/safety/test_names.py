@@ -43,14 +43,14 @@ def test_a_list_of_selected_neurons_cannot_lead_away(name: str, tmp_path: Path) 
     path = tmp_path / "neurons.csv"
     path.write_text(f"neuron_id,selected\n7,True\n{name},True\n")
     assert not stays_inside(name)
-    with pytest.raises(MeiflowError, match=r"neurons\.csv: neuron_id .* leads out of its folder"):
+    with pytest.raises(MeiflowError, match=r"neurons\.csv: neuron_id .* leads outside its folder"):
         selected_neurons(path)
 
 
 def test_a_selection_that_is_not_yes_or_no(tmp_path: Path) -> None:
     path = tmp_path / "neurons.csv"
     path.write_text("neuron_id,selected\n7,maybe\n")
-    with pytest.raises(MeiflowError, match="column selected must hold True or False"):
+    with pytest.raises(MeiflowError, match="column selected must be True or False"):
         selected_neurons(path)
 
 

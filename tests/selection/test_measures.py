@@ -30,7 +30,7 @@ def test_presentations_must_tell_of_every_trial(rng):
     assert measure_session(trials, None)["drift"].isna().all()
     twice = pd.concat([shown, shown.iloc[:1]])
     for wrong in (shown.iloc[1:], twice):
-        with pytest.raises(MeiflowError, match=r"presentations.csv: does not have every trial"):
+        with pytest.raises(MeiflowError, match=r"presentations.csv: must contain every trial"):
             measure_session(trials, wrong)
 
 

@@ -60,7 +60,7 @@ def test_sessions_with_scenes_and_good_units_are_chosen(server, tmp_path, area, 
     assert table.index[table["chosen"]].tolist() == chosen
     reasons = table.loc[~table["chosen"], "reason"]
     assert reasons[10] == "showed no natural scenes"
-    assert set(reasons.drop(10)) == {"no unit of the areas passes the quality filters"}
+    assert set(reasons.drop(10)) == {"no unit in the areas passes the quality filters"}
 
 
 def test_the_quality_filters_are_those_of_the_configuration(server, tmp_path):

@@ -73,14 +73,14 @@ def test_simulated_sessions_show_the_same_images_to_other_neurons(tmp_path):
 @pytest.mark.parametrize(
     ("sessions", "message"),
     [
-        (["a", "b", "a"], r"sessions\.2: 'a' stands there twice"),
+        (["a", "b", "a"], r"sessions\.2: 'a' duplicate"),
         (["a", {"id": "combined"}], r"sessions\.1\.id: 'combined' is the folder of the combined"),
         (["a", {"area": "VISp"}], r"sessions\.1: a session needs an id"),
         (["a", {"id": "b", "aera": "VISp"}], r"sessions\.1: unknown key session\.aera.*'area'"),
         (["a", {"id": "b", "simulation": 3}], r"sessions\.1\.simulation: expected keys"),
         (["a", {"id": "b", "simulation": {"repeats": 1}}], r"sessions\.1: session\.simulation\.re"),
         (["a", "no/slash"], r"sessions\.1: session\.id"),
-        ("all", r"'all' are those of the Allen warehouse.*session\.source: allen, got simulated"),
+        ("all", r"'all' requires session\.source allen, got simulated"),
     ],
 )
 def test_a_wrong_entry_is_named(sessions, message):

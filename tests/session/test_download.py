@@ -98,12 +98,12 @@ def test_the_warehouse_steps_in_when_the_bucket_fails(server, home, tiny_nwb, fa
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("500", "the server answers 500, 3 times"),
-        ("404", "the server answers 404"),
-        ("garbage", "is not a whole session NWB file"),
-        ("cut", r"bytes arrived|the connection broke"),
-        ("cut_without_length", "is not a whole session NWB file"),
-        ("stall", "no answer for 0.5 s, 3 times"),
+        ("500", "the server returned status 500, 3 times"),
+        ("404", "the server returned status 404"),
+        ("garbage", "not a complete session NWB file"),
+        ("cut", r"received|the connection was interrupted"),
+        ("cut_without_length", "not a complete session NWB file"),
+        ("stall", "no response for 0.5 s, 3 times"),
     ],
 )
 def test_every_fault_ends_clearly_and_the_next_run_succeeds(server, home, tiny_nwb, fault, message):
@@ -112,7 +112,7 @@ def test_every_fault_ends_clearly_and_the_next_run_succeeds(server, home, tiny_n
     with pytest.raises(MeiflowError, match=message) as caught:
         download(server, home)
     assert "\n" not in str(caught.value)
-    assert "could not be fetched" in str(caught.value)
+    assert "could not be downloaded" in str(caught.value)
     assert time.monotonic() - start < 25  # nothing hangs
     assert not home.exists()
     server.faults.clear()
@@ -157,10 +157,10 @@ def test_a_wrong_session_is_refused(small_session, home):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("500", "the server answers 500"),
-        ("garbage", "not the Allen warehouse's"),
-        ("stall", "no answer for 0.5 s"),
-        ("cut", "bytes arrived|broke|failed"),
+        ("500", "the server returned status 500"),
+        ("garbage", "not from the Allen warehouse"),
+        ("stall", "no response for 0.5 s"),
+        ("cut", "received|interrupted|failed"),
     ],
 )
 def test_queries_are_guarded_too(server, home, tiny_nwb, fault, message):
@@ -197,7 +197,7 @@ def test_a_changed_master_copy_is_noticed_and_left_alone(server, home, tiny_nwb)
     damaged = bytearray(home.read_bytes())
     damaged[5000:5100] = bytes(100)
     home.write_bytes(damaged)
-    with pytest.raises(MeiflowError, match=r"is not what was downloaded .*Delete it"):
+    with pytest.raises(MeiflowError, match=r"changed or damaged since the download .*Delete it"):
         download(server, home)
     assert home.read_bytes() == bytes(damaged)
     home.unlink()
@@ -227,7 +227,7 @@ def test_a_file_at_hand_is_taken_over_after_the_same_checks(server, home, tiny_n
     assert not [p for p in server.asked if IN_BUCKET in p or IN_WAREHOUSE in p]
     broken = tmp_path / "broken.nwb"
     broken.write_bytes(tiny_nwb.read_bytes()[:9000])
-    with pytest.raises(MeiflowError, match=r"broken.nwb: is not a whole session NWB file"):
+    with pytest.raises(MeiflowError, match=r"broken.nwb: not a complete session NWB file"):
         download(server, home.parent / "x" / home.name, nwb=str(broken))
     # put in place by hand, without a record
     by_hand = tmp_path / "y" / home.parent.name / home.name
@@ -262,7 +262,7 @@ def test_full_disk_is_noticed_before_anything_is_written(server, home, monkeypat
 
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(MeiflowError, match="GB are free but"):
+    with pytest.raises(MeiflowError, match="GB free, but"):
         download(server, home)
     assert not home.exists()
 

@@ -47,7 +47,7 @@ def test_sixteen_bit_pictures(tmp_path):
 def test_ambiguous_and_nameless_frames(tmp_path):
     picture(tmp_path / "a7.png", 1)
     picture(tmp_path / "b007.png", 1)
-    with pytest.raises(MeiflowError, match="both claim frame 7"):
+    with pytest.raises(MeiflowError, match="are both frame 7"):
         load_images(tmp_path, (4, 6))
     (tmp_path / "b007.png").rename(tmp_path / "leaf.png")
     with pytest.raises(MeiflowError, match="no frame number"):
@@ -55,7 +55,7 @@ def test_ambiguous_and_nameless_frames(tmp_path):
 
 
 def test_empty_folder_and_wrong_kind_of_path(tmp_path):
-    with pytest.raises(MeiflowError, match="holds no"):
+    with pytest.raises(MeiflowError, match="contains no"):
         load_images(tmp_path, (4, 6))
     with pytest.raises(MeiflowError, match="neither a folder"):
         load_images(tmp_path / "x.txt", (4, 6))
@@ -108,7 +108,7 @@ def test_float_pictures_are_read_or_refused(tmp_path):
 def test_one_size_for_all_and_no_holes(tmp_path):
     picture(tmp_path / "0.png", 9)
     picture(tmp_path / "1.png", 9, size=(10, 90))
-    with pytest.raises(MeiflowError, match="all pictures must have one size"):
+    with pytest.raises(MeiflowError, match="all pictures must have the same size"):
         load_images(tmp_path, (4, 6))
     Image.new("RGBA", (12, 8), (9, 9, 9, 0)).save(tmp_path / "1.png")
     with pytest.raises(MeiflowError, match="partly transparent"):

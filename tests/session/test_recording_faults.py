@@ -127,9 +127,11 @@ def test_a_file_of_another_layout(tmp_path):
             nwb.add_unit(spike_times=[1.0, 2.0])
         with NWBHDF5IO(str(tmp_path / f"{count}.nwb"), "w") as io:
             io.write(nwb)
-    with pytest.raises(MeiflowError, match="holds no sorted units"):
+    with pytest.raises(MeiflowError, match="contains no sorted units"):
         read_session(tmp_path / "0.nwb", None, Quality())
-    with pytest.raises(MeiflowError, match=r"not laid out as an Allen .*lacks amplitude_cutoff"):
+    with pytest.raises(
+        MeiflowError, match=r"does not have the layout of an Allen .*lacks amplitude_cutoff"
+    ):
         read_session(tmp_path / "1.nwb", None, Quality())
 
 
@@ -218,11 +220,11 @@ def test_window_to_the_presentations_own_end(copy, small_session, good, tmp_path
 def test_no_units_and_no_scenes(copy):
     with h5py.File(copy, "r+") as file:
         del file["intervals/natural_scenes_presentations"]
-    with pytest.raises(MeiflowError, match=r"showed no valid natural_scenes .*gabors"):
+    with pytest.raises(MeiflowError, match=r"has no valid natural_scenes .*gabors"):
         read_session(copy, None, Quality())
     with h5py.File(copy, "r+") as file:
         del file["units"]
-    with pytest.raises(MeiflowError, match="holds no sorted units"):
+    with pytest.raises(MeiflowError, match="contains no sorted units"):
         read_session(copy, None, Quality())
 
 

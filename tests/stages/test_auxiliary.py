@@ -1,4 +1,4 @@
-"""Stimuli that models learn from beside the images, from the tables of a session."""
+"""Additional stimuli to which models are fitted, from the tables of a session."""
 
 import numpy as np
 import pytest

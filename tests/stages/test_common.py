@@ -51,5 +51,5 @@ def test_the_fitted_neurons_or_those_named(results):
     with pytest.raises(MeiflowError, match="'9' is not in this session"):
         wanted_neurons(results, ["9"])
     write_fitted(results, [])
-    with pytest.raises(MeiflowError, match="no neuron was selected; there is nothing to make"):
+    with pytest.raises(MeiflowError, match="no neuron was selected, so there is nothing to do"):
         wanted_neurons(results)

@@ -258,7 +258,7 @@ def test_panels_say_what_of_the_response_they_show():
     gain = 1 + np.cos(2 * np.deg2rad(angle))
     for response, label in (
         (gain * np.cos(np.deg2rad(phase)), "F1 of the count"),
-        (gain, "F0 (less grey)"),
+        (gain, "F0 (minus grey)"),
     ):
         table = pd.DataFrame({"orientation_deg": angle, "phase_deg": phase, "response": response})
         maps = {k: pd.DataFrame(np.eye(2) * n, [1, 0], [0, 1]) for k, n in (("on", 1), ("off", 3))}
@@ -371,7 +371,7 @@ def test_an_own_experiment_alone(own_code):
     ("section", "message"),
     [
         ({"make": ["orientations"]}, "experiments.make"),
-        ({"make": ["phase", "phase"]}, "'phase' stands there twice"),
+        ({"make": ["phase", "phase"]}, "'phase' duplicate"),
         ({"custom": ["no function"]}, "experiments.custom"),
         ({"contrast": 1.2}, "experiments.contrast"),
         ({"phases": 2}, "experiments.phases"),

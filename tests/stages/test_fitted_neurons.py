@@ -1,4 +1,4 @@
-"""The stage that takes the selected neurons whose fit succeeded."""
+"""The stage that lists the selected neurons whose fit succeeded."""
 
 import pandas as pd
 import pytest

@@ -85,7 +85,7 @@ def test_the_mean_over_time_is_another_objective(here):
         ({"model": "flickering:absent"}, "AttributeError"),
         ({"model": "flickering:two_dimensional"}, "fails on movies of shape"),
         ({"neurons": [7]}, "neuron 7 of a model with 2 outputs"),
-        ({"model": None}, "movie.model: is null"),
+        ({"model": None}, "movie.model: null"),
     ],
 )
 def test_wrong_models_are_named(here, movie, message):

@@ -185,7 +185,7 @@ def test_what_excites_is_read_back_at_the_common_contrast(results):
         assert stimulus.image.mean() == pytest.approx(0.47, abs=1e-4)
         assert stimulus.image.std() == pytest.approx(0.05, abs=1e-4)
         assert alike(stimulus.image, 2) > 0.95
-    with pytest.raises(MeiflowError, match="make it again"):
+    with pytest.raises(MeiflowError, match="rebuild it"):
         read_procedures(results, ["population_mei"], ["900"], 0.47, 0.05)
 
 

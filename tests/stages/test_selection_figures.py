@@ -115,7 +115,7 @@ def test_a_unit_lost_in_the_last_block_looks_lost():
 
 def test_files_of_other_neurons_are_refused(results):
     write_csv(read_csv(results.selection).iloc[1:], results.selection)
-    with pytest.raises(MeiflowError, match="not of the same neurons; run the selection again"):
+    with pytest.raises(MeiflowError, match="contain different neurons; run the selection again"):
         draw_selection(results, SessionHas(spike_times=True))
 
 

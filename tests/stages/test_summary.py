@@ -146,14 +146,14 @@ def test_of_an_own_module_nobody_knows_whether_it_holds(results):
 def test_the_report_says_how_recorded_and_predicted_agree(results):
     line = agreement_line(results)
     assert "Gabor positions 0.80 (ceiling 0.90" in line
-    assert "median 4.00 degrees apart" in line
-    assert "1 neurons" in line
+    assert "median error of the preference 4.00 degrees" in line
+    assert "n = 1 neurons" in line
     assert "grating orientations 0.80" in line
-    assert "no prediction" not in line
+    assert "not predictions" not in line
     path = results.recorded_tuning
     curves = pd.read_csv(path)
     write_csv(curves.assign(learned=True), path)
-    assert "no prediction of these" in agreement_line(results)
+    assert "not predictions" in agreement_line(results)
     write_csv(curves.assign(tuned=False), path)
     assert "No neuron has significant recorded tuning" in agreement_line(results)
 

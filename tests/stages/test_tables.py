@@ -78,7 +78,7 @@ def test_too_few_images(tmp_path):
     ).to_csv(tmp_path / "trials.csv", index=False)
     config = parse_config({"session": {"source": "tables", "trials": str(tmp_path / "trials.csv")}})
     results = Layout(tmp_path / "out")
-    with pytest.raises(MeiflowError, match="at least 4 are needed"):
+    with pytest.raises(MeiflowError, match="at least 4 are required"):
         build_tables(config, results, tmp_path / "images.npy", None)
     assert not results.root.exists()
 
@@ -88,5 +88,5 @@ def test_the_source_must_be_that_of_the_configuration(tmp_path):
     with pytest.raises(MeiflowError, match=r"session.source: simulated needs a session file"):
         build_tables(parse_config({}), results, tmp_path, None)
     tables = {"source": "tables", "trials": "t.csv", "images": "i.npy"}
-    with pytest.raises(MeiflowError, match=r"session.source: tables takes .*, no --nwb"):
+    with pytest.raises(MeiflowError, match=r"session.source: tables uses .*, not --nwb"):
         build_tables(parse_config({"session": tables}), results, tmp_path, tmp_path / "s.nwb")

@@ -143,10 +143,10 @@ def test_the_same_seed_gives_the_same_images():
 
 @pytest.mark.parametrize("arguments", [{"fraction": 0.0}, {"fraction": 1.01}, {"n": 1}])
 def test_senseless_requests_are_refused(arguments):
-    with pytest.raises(ValueError, match="0 < fraction <= 1 and n >= 2 are needed"):
+    with pytest.raises(ValueError, match="0 < fraction <= 1 and n >= 2 are required"):
         diverse(simple, **arguments)
 
 
 def test_an_mei_that_excites_nothing_is_refused():
-    with pytest.raises(ValueError, match="no response to keep"):
+    with pytest.raises(ValueError, match="no response to reach"):
         diverse(lambda images: torch.relu(-1 - simple(images)))

@@ -147,7 +147,7 @@ def test_a_contrast_that_no_gabor_has_is_told():
     [
         ({"spacing": 0.05, "orientations": 36}, r"gabor: the grid has [\d,]+ Gabors, more than"),
         ({"wavelengths_deg": []}, "gabor.wavelengths_deg: List should have at least 1 item"),
-        ({"aspects": [1.0, 1.0]}, "gabor.aspects.*1.0 stands there twice"),
+        ({"aspects": [1.0, 1.0]}, "gabor.aspects.*1.0 duplicate"),
         ({"aspects": [9.0]}, "gabor.aspects.0: Input should be less than or equal to 3"),
         ({"offsets": 3}, "unknown key gabor.offsets"),
     ],

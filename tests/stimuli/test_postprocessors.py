@@ -155,7 +155,9 @@ def test_low_pass_takes_out_flicker_and_leaves_drift():
 
 @pytest.mark.parametrize("shape", [(2, 12, 16), (2, 3, 12, 16)])
 def test_low_pass_needs_movies(shape):
-    with pytest.raises(ValueError, match=r"movies \(batch, channels, time, height, width\), got"):
+    with pytest.raises(
+        ValueError, match=r"movies \(batch, channels, time, height, width\) required, got"
+    ):
         after(TemporalLowPass(1.0, 3), torch.zeros(shape))
 
 
@@ -323,7 +325,7 @@ def test_the_whole_image_free_is_no_mask():
 def test_a_background_that_leaves_no_way_is_refused(mean, contrast, background):
     mask = torch.zeros(12, 16, dtype=torch.bool)
     mask[:, :8] = True
-    with pytest.raises(ValueError, match="cannot be had with this background"):
+    with pytest.raises(ValueError, match="cannot be reached with this background"):
         after(MeanContrast(mean, contrast, mask, background), noise(2, 12, 16))
 
 
@@ -334,14 +336,14 @@ def test_a_contrast_that_so_few_pixels_cannot_have_is_refused():
     stimuli = noise(2, 12, 16)
     out = after(MeanContrast(0.5, 0.12, mask), stimuli)
     np.testing.assert_allclose(out.flatten(1).std(1, correction=0), 0.12, atol=1e-4)
-    with pytest.raises(ValueError, match="cannot be had"):
+    with pytest.raises(ValueError, match="cannot be reached"):
         after(MeanContrast(0.5, 0.2, mask), stimuli)
 
 
 def test_masks_must_be_boolean_and_leave_a_pixel():
     with pytest.raises(ValueError, match=r"must be boolean, got torch\.float32"):
         after(MeanContrast(0.5, 0.1, torch.ones(12, 16)), noise(2, 12, 16))
-    with pytest.raises(ValueError, match="no pixel free"):
+    with pytest.raises(ValueError, match="fewer than two pixels free"):
         after(MeanContrast(0.5, 0.1, torch.zeros(12, 16) > 1), noise(2, 12, 16))
 
 

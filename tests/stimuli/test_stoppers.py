@@ -190,13 +190,13 @@ def test_the_penalty_counts():
     ],
 )
 def test_no_steps_are_refused(make):
-    with pytest.raises(ValueError, match="at least one step is needed, got"):
+    with pytest.raises(ValueError, match="at least one step is required, got"):
         make()
 
 
 @pytest.mark.parametrize("arguments", [(0, 0.0), (-1, 0.0), (5, -0.1)])
 def test_senseless_patience_is_refused(arguments):
-    with pytest.raises(ValueError, match="patience >= 1 and min_delta >= 0 are needed"):
+    with pytest.raises(ValueError, match="patience >= 1 and min_delta >= 0 are required"):
         Plateau(*arguments)
 
 

@@ -117,7 +117,7 @@ def checked(path, stimulus, neurons):
         ({"x_position": "left"}, "x_position is 'left' in row 3"),
         ({"orientation": None}, "orientation is 'nan' in row 3"),
         ({"neuron_id": "c"}, "has neuron c, which session.trials lacks"),
-        ({"trial_id": 0, "neuron_id": "a"}, "trial 0 of .* shows more than one stimulus"),
+        ({"trial_id": 0, "neuron_id": "a"}, "trial 0 of .* has more than one stimulus"),
         ({"spike_count": -1}, "spike_count is '-1' in row 3"),
         ({"spike_count": 1.5}, "spike_count is '1.5' in row 3"),
         ({"x_position": 200}, "x_position is 200 in row 3 .* expected -60.62 to 60.62 degrees"),
@@ -166,7 +166,7 @@ def test_paths_are_checked_before_anything_runs(tmp_path):
     with pytest.raises(MeiflowError, match=r"session.gabors: .* does not exist"):
         check_inputs(config)
     config = parse_config({"session": {"source": "simulated", "gabors": "g.csv"}})
-    with pytest.raises(MeiflowError, match="only source tables takes a CSV"):
+    with pytest.raises(MeiflowError, match="a CSV is accepted only with source tables"):
         check_inputs(config)
 
 

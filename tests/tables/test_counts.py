@@ -69,8 +69,8 @@ def test_absent_pairs_are_zero(table):
         ("neuron_id", 0, "image_id", "'image_id' is the name of a table column"),
         ("image_id", 3, -2, "image_id is .*-2.* in row 5"),
         ("image_id", 1, 6, "trial 1 shows more than one image_id"),
-        ("neuron_id", 1, "a", "trial 1, neuron a stands more than once"),
-        ("neuron_id", 0, "../x", r"neuron_id '../x' cannot name a folder"),
+        ("neuron_id", 1, "a", "trial 1, neuron a duplicate"),
+        ("neuron_id", 0, "../x", r"neuron_id '../x' invalid neuron_id"),
         ("trial_id", 0, np.nan, "trial_id is empty in row 2"),
     ],
 )

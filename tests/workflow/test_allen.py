@@ -62,5 +62,5 @@ def test_download_to_tables_and_never_twice(project, server):
     shutil.rmtree(project.folder / "results")
     broken = project.snakemake(*command)
     assert broken.returncode != 0
-    assert "is not what was downloaded" in broken.stdout
+    assert "changed or damaged since the download" in broken.stdout
     assert master.read_bytes() == bytes(content)

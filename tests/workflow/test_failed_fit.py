@@ -31,7 +31,7 @@ def test_a_failed_fit_stops_nobody_and_is_told(finished, project):
     done = project.snakemake("--cores", "2", *given)
     assert done.returncode == 0, done.stdout[-4000:]
     table = read_csv(project.results / "models" / "neurons.csv").set_index("neuron_id")
-    reason = "its mean response is the same for all images"
+    reason = "the mean response is the same for all images"
     assert table.loc[silent, ["selected", "status", "reason"]].tolist() == [
         False,
         "fit failed",
@@ -44,7 +44,7 @@ def test_a_failed_fit_stops_nobody_and_is_told(finished, project):
     summary = pd.read_csv(project.results / "summary.csv", dtype={"neuron_id": str})
     assert summary["neuron_id"].tolist() == modelled
     page = (project.results / "report.html").read_text()
-    assert f"No model, because the fit failed: {silent} ({reason})" in page
+    assert f"No model could be fitted for {silent} ({reason})" in page
     target = f"results/demo/neurons/{silent}/comparison.csv"
     done = project.snakemake("--cores", "2", *given, "--", target)
     assert done.returncode != 0

@@ -161,7 +161,7 @@ def test_a_session_gives_the_same_whether_run_alone_or_with_others(three, projec
 @pytest.mark.parametrize(
     ("sessions", "message"),
     [
-        (["a", "a"], "sessions.1: 'a' stands there twice"),
+        (["a", "a"], "sessions.1: 'a' duplicate"),
         (["a", {"id": "b", "simulation": {"frames": 20}}], "differ in session.simulation.frames"),
     ],
 )
