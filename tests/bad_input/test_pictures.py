@@ -86,7 +86,7 @@ PICTURES = [
     Case("a folder.png", Path.mkdir, ("is a folder, not a file",)),
     Case("a link to nowhere.png", lambda p: p.symlink_to("nowhere"), ("does not exist",)),
     Case("another size.png", saved(GREY[:4]), ("all pictures must have the same size",)),
-    Case("another size.tif", saved(GREY.T.copy(), "TIFF"), ("all pictures must have the same size",)),
+    Case("another size.tif", saved(GREY.T.copy(), "TIFF"), ("all pictures must have the same",)),
 ]  # fmt: skip
 
 
