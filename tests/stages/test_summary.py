@@ -101,8 +101,8 @@ def test_a_model_above_chance_above_all_but_one_in_twenty_controls(results, leve
     control = np.append(level * np.linspace(0, 1, 96), np.linspace(0.7, 0.75, 5))
     table = pd.DataFrame({"model": "model_shuffled", "cc_abs": [*control, np.nan]})
     measured = pd.DataFrame({"model": ["model"] * 50, "cc_abs": 0.9})
-    write_csv(pd.concat([table, measured]), results / "models" / "cross_validation.csv")
-    table = write_summary(results, None, recorded=False, experiments=False, trust=False)
+    write_csv(pd.concat([table, measured]), results.cross_validation)
+    table = summarised(results)
     assert (table["model_above_chance"] == holds).all()
 
 
