@@ -89,7 +89,7 @@ class FittedPopulation:
             hint = "; ids are text" if not isinstance(neuron, str) else ""
             near = closest(neuron, self.documents)
             raise MeiflowError(
-                f"no neuron {neuron!r}{near}{hint}; there are {shorten(self.documents)}"
+                f"no neuron {neuron!r}{near}{hint}; available: {shorten(self.documents)}"
             )
         document = self.documents[neuron]
         place = document["x_deg"], document["y_deg"]

@@ -70,7 +70,7 @@ class _LoggedRetry(Retry):
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         last = self.history[-1]
         reason = last.error or f"the server returned status {last.status}"
-        logger.info(f"{last.url}: {reason}; trying again")
+        logger.info(f"{last.url}: {reason}; retrying")
         super().sleep(response)
 
 
