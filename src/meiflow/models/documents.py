@@ -37,7 +37,7 @@ def write_document(document: dict[str, Any], path: str | Path) -> None:
 
 
 def document_bytes(document: dict[str, Any]) -> bytes:
-    """What `write_document` writes; of the same document the same bytes."""
+    """What `write_document` writes; of the same document the same bytes, if PyTorch is the same."""
     content = BytesIO()
     torch.save(document, content)
     return content.getvalue()
