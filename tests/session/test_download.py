@@ -274,7 +274,6 @@ def test_kill_during_the_download_and_resume(server, tmp_path, tiny_nwb):
     server.faults[IN_BUCKET] = "stall"
     session = {"source": "allen", "id": str(SESSION), "warehouse": server.address}
     config = json.dumps({"session": session | {"bucket": server.bucket}})
-    data = home.parents[2]
     command = [sys.executable, "-m", "meiflow.cli.app", "download", "--config", config]
     command += ["--results", str(tmp_path / "results"), "--data", str(tmp_path)]
     home = tmp_path / "allen" / f"session_{SESSION}" / IN_BUCKET

@@ -82,7 +82,7 @@ def test_a_row_holds_what_every_stage_found(results):
     table = summarised(results).set_index("neuron_id")
     assert table.index.tolist() == ["7", "8"]
     row = table.loc["7"]
-    assert row["mei_over_best_gabor"] == 1.25
+    assert row["mei_over_best_gabor"] == pytest.approx(1.25)
     assert (row["mei_over_best_natural_low"], row["mei_over_best_natural_high"]) == (4, 6)
     # an image that could not have the common contrast is no fair rival
     assert np.isnan(table.loc["8", "mei_over_best_natural"])

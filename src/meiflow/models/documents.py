@@ -42,7 +42,11 @@ def write_document(document: dict[str, Any], path: str | Path) -> None:
 
 
 def document_bytes(document: dict[str, Any]) -> bytes:
+<<<<<<< HEAD
     """Content of a file, which is reproducible byte for byte."""
+=======
+    """What `write_document` writes; of the same document the same bytes, if PyTorch is the same."""
+>>>>>>> portable
     content = BytesIO()
     torch.save(document, content)
     return content.getvalue()
