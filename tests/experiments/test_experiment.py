@@ -76,7 +76,7 @@ def test_colours_and_movies(channels, frames):
         for reducer, weight in ((Mean(), 2.5), (SliceMean(2, 2), 2.5), (SliceMean(4), 4.5)):
             table = ex.run(experiment, over_time, reducer)
             np.testing.assert_allclose(table["response"], -weight * expected, rtol=1e-6)
-        with pytest.raises(ValueError, match="frames 4 to 9 of a response of 6"):
+        with pytest.raises(ValueError, match="frames 4 to 9 requested from a response of 6"):
             ex.run(experiment, over_time, SliceMean(4, 5))
         with pytest.raises(ValueError, match=r"shape \(.*, 6\).*and a reducer"):
             ex.run(experiment, over_time)
@@ -113,13 +113,13 @@ def test_experiments_that_cannot_be(arguments, message):
 @pytest.mark.parametrize(
     ("render", "respond", "message"),
     [
-        (lambda level: flat(2 * level), None, "from 1 to 2; luminance from 0 to 1"),
+        (lambda level: flat(2 * level), None, "from 1 to 2; luminance must be in 0 to 1"),
         (lambda level: flat(level - 1), None, "not clipped"),
         (lambda level: flat(level * np.nan), None, "not finite"),
         (lambda level: flat(level)[:1], None, r"shape \(1, 12, 16\) for 2 conditions"),
         (lambda level: level, None, r"shape \(2,\) for 2"),
         (lambda level: "picture", None, "render returned"),
-        (flat, lambda x: x.mean(), r"responses of shape \(\) to 2 stimuli"),
+        (flat, lambda x: x.mean(), r"responses to 2 stimuli have shape \(\)"),
         (flat, lambda x: x.mean((1, 2)) * np.inf, "responses that are not finite"),
     ],
 )
@@ -134,7 +134,7 @@ def test_other_ranges_on_demand():
     respond = lambda x: x.mean((1, 2))  # noqa: E731
     assert ex.run(experiment, respond, limits=None)["response"].tolist() == [-3, 3]
     assert ex.run(experiment, respond, limits=(-3, 3))["response"].tolist() == [-3, 3]
-    with pytest.raises(ValueError, match="from -3 to 3; luminance from -2 to 3"):
+    with pytest.raises(ValueError, match="from -3 to 3; luminance must be in -2 to 3"):
         ex.run(experiment, respond, limits=(-2, 3))
 
 
