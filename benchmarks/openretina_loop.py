@@ -189,17 +189,17 @@ def openretina_loop() -> Loop:
 def meiflow_loop() -> Loop:
     """Ours, with the same settings; it returns the best stimulus."""
     from meiflow.stimuli import (  # noqa: PLC0415
-        Increase,
+        IncreaseObjective,
         Iterations,
         NormClip,
-        PerNeuron,
-        Range,
+        PerNeuronObjective,
+        RangePenalty,
         TorchOptimiser,
         optimise,
     )
 
     settings: dict[str, Any] = {
-        "regularisers": (Range([(-SOFT_LIMIT, SOFT_LIMIT)], PENALTY),),
+        "regularisers": (RangePenalty([(-SOFT_LIMIT, SOFT_LIMIT)], PENALTY),),
         "postprocessors": (NormClip(NORM, [(-CLIP, CLIP)]),),
         "update": TorchOptimiser(adam),
         "project_start": False,
@@ -209,9 +209,9 @@ def meiflow_loop() -> Loop:
         model: nn.Module, first: Tensor, neurons: list[int], steps: int, together: bool, trace: bool
     ) -> Found:
         if together:
-            jobs = [(first, PerNeuron(neurons))]
+            jobs = [(first, PerNeuronObjective(neurons))]
         else:
-            jobs = [(s[None], Increase(n)) for s, n in zip(first, neurons, strict=True)]
+            jobs = [(s[None], IncreaseObjective(n)) for s, n in zip(first, neurons, strict=True)]
         stop = Iterations(steps)
         results = [optimise(model, start, what, stop=stop, **settings) for start, what in jobs]
         return Found(

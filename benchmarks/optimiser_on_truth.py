@@ -20,7 +20,7 @@ from meiflow.progress import log_to_stderr, track
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
 from meiflow.simulation.truth import KINDS, calibrate_gain, draw_neurons, render_filters, true_drive
-from meiflow.stimuli import correlations, most_exciting, noise_starts
+from meiflow.stimuli import most_exciting, noise_starts, stimulus_correlations
 from meiflow.validation.closed_loop import as_tensors, true_optimum
 
 GRID = Geometry(60, 96)
@@ -58,7 +58,7 @@ def main() -> None:
         best = found.images[found.best][None]
         optimum = true_optimum(one, GRID, mean, CONTRAST, best, arguments.seed)[1]
         same = found.scores > 0.95 * found.scores.max()
-        alike = correlations(found.stimuli[torch.as_tensor(same)]).numpy()
+        alike = stimulus_correlations(found.stimuli[torch.as_tensor(same)]).numpy()
         pairs = alike[np.triu_indices(len(alike), 1)]
         rows.append(
             {

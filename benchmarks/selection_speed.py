@@ -30,10 +30,11 @@ from meiflow.selection.raster import (
     matching_weights,
     raster_order,
 )
+from meiflow.selection.rastermap import MOST_SINGLE
 from meiflow.selection.reliability import TrialGroups, oracle_correlation
 
 NEURONS, IMAGES, TRIALS, BINS, REPETITIONS = 135, 119, 50, 26_597, 50
-SIZES, SESSIONS = (20, 135, 900), 3
+SIZES, SESSIONS = (20, 100, 135, 900), 3
 
 
 def notebook_oracle(table: pd.DataFrame, neuron: int) -> float:
@@ -116,7 +117,7 @@ def orders(rng: np.random.Generator, neurons: int) -> Iterator[dict[str, str | f
         "clustering": lambda: raster_order(counts, "clustering"),
         "rastermap": lambda: raster_order(counts),
     }
-    if 50 < neurons < 200:  # fewer are ordered so anyway; more are too many for the package
+    if MOST_SINGLE < neurons <= 200:  # fewer are ordered so anyway, and the package takes no more
         ways["rastermap, single neurons"] = lambda: single_neurons(counts)
     ways |= {"the truth": place.argsort, "random": lambda: rng.permutation(neurons)}
     for name, find in ways.items():

@@ -19,7 +19,7 @@ from meiflow.config.experiments import STANDARD
 from meiflow.config.sections import Experiments
 from meiflow.experiments.measures import spread
 from meiflow.images import patterns
-from meiflow.stimuli import Increase, Last, Mean, SliceMean
+from meiflow.stimuli import IncreaseObjective, LastReducer, MeanReducer, SliceMeanReducer
 
 GRID = ex.Geometry(12, 16)
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,16 +68,20 @@ def test_colours_and_movies(channels, frames):
     experiment = ex.Experiment("x", render, {"channel": list(range(channels)), "level": [0.2, 1.0]})
     expected = np.outer(np.arange(1, channels + 1), [0.2, 1.0]).ravel()
     factor = 1.0 if frames is None else 5.0  # the last of six frames
-    reduce = None if frames is None else Last()
-    found = ex.run(experiment, ex.responder(Weighing(), Increase(0, reduce)))
+    reduce = None if frames is None else LastReducer()
+    found = ex.run(experiment, ex.responder(Weighing(), IncreaseObjective(0, reduce)))
     np.testing.assert_allclose(found["response"], factor * expected, rtol=1e-6)
     if frames is not None:
         over_time = ex.responder(Weighing(), lambda r, x: r[..., 1])
-        for reducer, weight in ((Mean(), 2.5), (SliceMean(2, 2), 2.5), (SliceMean(4), 4.5)):
+        for reducer, weight in (
+            (MeanReducer(), 2.5),
+            (SliceMeanReducer(2, 2), 2.5),
+            (SliceMeanReducer(4), 4.5),
+        ):
             table = ex.run(experiment, over_time, reducer)
             np.testing.assert_allclose(table["response"], -weight * expected, rtol=1e-6)
         with pytest.raises(ValueError, match="frames 4 to 9 requested from a response of 6"):
-            ex.run(experiment, over_time, SliceMean(4, 5))
+            ex.run(experiment, over_time, SliceMeanReducer(4, 5))
         with pytest.raises(ValueError, match=r"shape \(.*, 6\).*and a reducer"):
             ex.run(experiment, over_time)
 
@@ -113,13 +117,13 @@ def test_experiments_that_cannot_be(arguments, message):
 @pytest.mark.parametrize(
     ("render", "respond", "message"),
     [
-        (lambda level: flat(2 * level), None, "from 1 to 2; luminance must be in 0 to 1"),
+        (lambda level: flat(2 * level), None, "from 1 to 2; luminance from 0 to 1"),
         (lambda level: flat(level - 1), None, "not clipped"),
         (lambda level: flat(level * np.nan), None, "not finite"),
         (lambda level: flat(level)[:1], None, r"shape \(1, 12, 16\) for 2 conditions"),
         (lambda level: level, None, r"shape \(2,\) for 2"),
         (lambda level: "picture", None, "render returned"),
-        (flat, lambda x: x.mean(), r"responses to 2 stimuli have shape \(\)"),
+        (flat, lambda x: x.mean(), r"responses of shape \(\) to 2 stimuli"),
         (flat, lambda x: x.mean((1, 2)) * np.inf, "responses that are not finite"),
     ],
 )
@@ -134,7 +138,7 @@ def test_other_ranges_on_demand():
     respond = lambda x: x.mean((1, 2))  # noqa: E731
     assert ex.run(experiment, respond, limits=None)["response"].tolist() == [-3, 3]
     assert ex.run(experiment, respond, limits=(-3, 3))["response"].tolist() == [-3, 3]
-    with pytest.raises(ValueError, match="from -3 to 3; luminance must be in -2 to 3"):
+    with pytest.raises(ValueError, match="from -3 to 3; luminance from -2 to 3"):
         ex.run(experiment, respond, limits=(-2, 3))
 
 
@@ -208,7 +212,7 @@ def test_rectified_linear_and_energy_models_by_all_means():
     def summary(respond):
         made = ex.standard_experiments(preferred, options)
         tables = {name: ex.run(experiment, respond) for name, experiment in made.items()}
-        return ex.summarise(tables, float(respond(np.full((1, 48, 48), 0.5))[0]))
+        return ex.summarise_experiments(tables, float(respond(np.full((1, 48, 48), 0.5))[0]))
 
     def sides(x):
         contrast = x.reshape(len(x), -1) - 0.5
@@ -237,7 +241,7 @@ def test_curves_do_not_depend_on_the_order_of_the_axes(names):
     experiment = ex.Experiment("x", render, {name: values[name] for name in names})
     table = ex.run(experiment, lambda x: x[:, 0, 0])
     offset = 0.25 if "phase_deg" in names else 0.5
-    found = ex.curve(table, ["b", "a"], 0.0)
+    found = ex.response_curve(table, ["b", "a"], 0.0)
     assert found.index.names == ["b", "a"]
     for (b, a), value in found.items():
         assert value == pytest.approx(a / 10 + (b == "x") / 20 + offset)
@@ -267,7 +271,7 @@ def test_the_list_is_complete_and_nothing_heavy_is_imported():
     code = (
         "import sys\nimport meiflow.experiments\n"
         "print('HEAVY', sorted({'torch', 'scipy', 'pandas', 'numpy'} & set(sys.modules)))\n"
-        "from meiflow.experiments import Experiment, orientation_tuning, summarise\n"
+        "from meiflow.experiments import Experiment, orientation_tuning, summarise_experiments\n"
         "print('THEN', sorted({'torch', 'scipy', 'matplotlib'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from torch import nn
 
 from meiflow import experiments as ex
 from meiflow.figures.gradients import gradient_figure
-from meiflow.stimuli import Increase, Last
+from meiflow.stimuli import IncreaseObjective, LastReducer
 
 
 def seeded(*shape, seed=0):
@@ -101,7 +101,9 @@ def test_start_and_stop_are_honoured():
     assert mean_frame(start=6) == pytest.approx(7.5)
     assert mean_frame(stop=3) == pytest.approx(1.0)
     assert mean_frame(start=2, stop=5) == pytest.approx(3.0)
-    last = ex.response_gradient_grid(frames, pattern, [1.0], objective=Increase(0, Last()))
+    last = ex.response_gradient_grid(
+        frames, pattern, [1.0], objective=IncreaseObjective(0, LastReducer())
+    )
     assert last.responses[0] == pytest.approx(9 * 0.6)
 
 
@@ -153,7 +155,9 @@ SUM = linear(torch.ones(2, 4, 4))
             "mean of shape",
         ),
         (
-            lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], 0, objective=Increase(0)),
+            lambda: ex.response_gradient_grid(
+                SUM, PATTERN, [1.0], 0, objective=IncreaseObjective(0)
+            ),
             "must not be given",
         ),
         (

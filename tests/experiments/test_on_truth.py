@@ -66,7 +66,7 @@ def test_neurons_that_nothing_drives_have_no_tuning(slope):
 
     made = ex.standard_experiments(preferred, Experiments(phases=4, map_step_deg=15.0), mei)
     tables = {name: ex.run(experiment, respond) for name, experiment in made.items()}
-    row = ex.summarise(tables, 3.0)
+    row = ex.summarise_experiments(tables, 3.0)
     assert row.pop("cell_type") == ""
     assert row.pop("grey_response") == 3
     row.pop("f1_f0_with_grey")
@@ -99,7 +99,9 @@ def test_a_meaningless_wavelength_sets_no_scale():
     for preferred in (blob, scaled):
         made = ex.standard_experiments(preferred, options)
         tables = {name: ex.run(experiment, respond) for name, experiment in made.items()}
-        rows.append(ex.summarise(tables, float(respond(np.full((1, *GRID.shape), 0.5))[0])))
+        rows.append(
+            ex.summarise_experiments(tables, float(respond(np.full((1, *GRID.shape), 0.5))[0]))
+        )
     assert rows[1]["field_area_deg2"] < 0.5 * rows[0]["field_area_deg2"]
     assert rows[1]["on_off_index"] > rows[0]["on_off_index"]
 

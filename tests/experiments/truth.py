@@ -11,7 +11,7 @@ from meiflow.experiments import (
     at_preferred_frequency,
     run,
     standard_experiments,
-    summarise,
+    summarise_experiments,
 )
 from meiflow.images.geometry import Geometry
 from meiflow.simulation.truth import (
@@ -73,5 +73,5 @@ def experiments_on_truth(table: pd.DataFrame, make: list[str], seed: int) -> pd.
         made = standard_experiments(scaled, options)
         tables = {name: run(experiment, respond) for name, experiment in made.items()}
         grey = float(respond(np.full((1, *GRID.shape), 0.5))[0])
-        rows.append(summarise(tables, grey))
+        rows.append(summarise_experiments(tables, grey))
     return pd.concat([table.reset_index(drop=True), pd.DataFrame(rows)], axis=1)

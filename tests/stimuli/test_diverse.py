@@ -7,7 +7,7 @@ import torch
 from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
 from meiflow.images.projection import project
-from meiflow.stimuli import correlations, diverse_images, most_exciting, noise_starts
+from meiflow.stimuli import diverse_images, most_exciting, noise_starts, stimulus_correlations
 
 GRID = Geometry(24, 32, 60.0, 45.0)
 MEAN, CONTRAST = 0.5, 0.08
@@ -39,7 +39,7 @@ def diverse(model, **arguments):
 
 def nearest(images, weights=None):
     """Mean correlation of each image with the one most like it."""
-    alike = correlations(torch.as_tensor(images), weights).numpy()
+    alike = stimulus_correlations(torch.as_tensor(images), weights).numpy()
     return np.where(np.eye(len(alike)) > 0, -np.inf, alike).max(1).mean()
 
 

@@ -6,9 +6,9 @@ import torch
 
 from meiflow.images.geometry import Geometry
 from meiflow.stimuli import (
-    Increase,
-    Last,
-    SliceMean,
+    IncreaseObjective,
+    LastReducer,
+    SliceMeanReducer,
     most_exciting,
     most_exciting_movie,
     noise_starts,
@@ -101,7 +101,12 @@ def test_colour_images_too(name):
 @pytest.mark.parametrize("neuron", [0, 1])
 @pytest.mark.parametrize(
     ("reduce", "frames"),
-    [(Last(), [7]), (SliceMean(3, 2), [3, 4]), (SliceMean(6), [6, 7]), (None, range(8))],
+    [
+        (LastReducer(), [7]),
+        (SliceMeanReducer(3, 2), [3, 4]),
+        (SliceMeanReducer(6), [6, 7]),
+        (None, range(8)),
+    ],
     ids=["last", "slice", "to the end", "mean"],
 )
 def test_convolution_over_time_in_closed_form(neuron, reduce, frames):
@@ -113,7 +118,7 @@ def test_convolution_over_time_in_closed_form(neuron, reduce, frames):
             if frame >= lag:
                 trace[frame - lag] += value / len(frames)
     weights = trace[:, None, None] * space * (1, -1)[neuron]
-    result = found(filter_over_time(space, kernel), Increase(neuron, reduce))
+    result = found(filter_over_time(space, kernel), IncreaseObjective(neuron, reduce))
     for movie, score in zip(result.images, result.scores, strict=True):
         assert alike(movie, weights) > 0.98
         assert 0.97 * bound(weights) < score - 3 < 1.001 * bound(weights)
@@ -122,7 +127,7 @@ def test_convolution_over_time_in_closed_form(neuron, reduce, frames):
 def test_what_the_objective_does_not_see_stays_grey():
     """Only the last frames drive the last response."""
     kernel = np.array([1.0, -0.8])
-    result = found(filter_over_time(SPACES["gabor"], kernel), Increase(0, Last()))
+    result = found(filter_over_time(SPACES["gabor"], kernel), IncreaseObjective(0, LastReducer()))
     spread = result.images.std((1, 3, 4))
     assert (spread[:, :-2] < 0.1 * spread[:, -2:].min()).all()
 
@@ -148,7 +153,7 @@ def test_temporal_low_pass_takes_out_flicker():
     assert (gains < 0.02).sum() == 3  # of eight patterns over time, as good as not passed
 
     def blocked(**more):
-        result = found(model, Increase(0, SliceMean(2, 1)), steps=60, **more)
+        result = found(model, IncreaseObjective(0, SliceMeanReducer(2, 1)), steps=60, **more)
         movie = result.images[result.best][0].reshape(FRAMES, -1).astype(float)
         np.testing.assert_allclose(result.trace.rms_contrast, CONTRAST, atol=1e-4)
         power = ((patterns.T @ (movie - movie.mean())) ** 2).sum(1)
@@ -177,8 +182,8 @@ def test_restarts_differ_and_the_same_seed_gives_the_same_movies():
 
 def test_a_neuron_that_there_is_not_is_named():
     model = filter_over_time(SPACES["gabor"], np.array([1.0]))
-    with pytest.raises(ValueError, match="neuron 2 does not exist; .* 0 to 1"):
-        found(model, Increase(2), steps=1)
+    with pytest.raises(ValueError, match=r"neuron 2 does not exist; .* 0 to 1"):
+        found(model, IncreaseObjective(2), steps=1)
 
 
 def test_restarts_below_threshold_are_woken():

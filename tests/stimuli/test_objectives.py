@@ -9,24 +9,24 @@ from scipy.special import logsumexp
 from torch import nn
 
 from meiflow.stimuli import (
-    Channel,
+    ChannelObjective,
     ContrastiveObjective,
-    Diverse,
+    DiverseObjective,
     GreyDistance,
-    Increase,
+    IncreaseObjective,
     Iterations,
-    Last,
-    Mean,
+    LastReducer,
     MeanContrast,
-    PerNeuron,
-    SliceMean,
-    Suppress,
+    MeanReducer,
+    PerNeuronObjective,
+    SliceMeanReducer,
+    SuppressObjective,
     UnitStd,
-    Weighted,
-    correlations,
+    WeightedObjective,
     ensemble,
     layer_output,
     optimise,
+    stimulus_correlations,
 )
 
 IMAGES = torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0))
@@ -53,71 +53,77 @@ def test_increase_is_openretinas_for_every_stimulus(seed, batch, frames, neurons
     of_group = array[:, :, chosen].mean(-1)
     for reduce, expected in (
         (None, of_group.mean(1)),
-        (Mean(), of_group.mean(1)),
-        (SliceMean(start, length), of_group[:, start : start + length].mean(1)),
-        (SliceMean(start), of_group[:, start:].mean(1)),
-        (Last(), of_group[:, -1]),
+        (MeanReducer(), of_group.mean(1)),
+        (SliceMeanReducer(start, length), of_group[:, start : start + length].mean(1)),
+        (SliceMeanReducer(start), of_group[:, start:].mean(1)),
+        (LastReducer(), of_group[:, -1]),
     ):
-        np.testing.assert_allclose(value(Increase(chosen, reduce), array), expected)
+        np.testing.assert_allclose(value(IncreaseObjective(chosen, reduce), array), expected)
 
 
 @pytest.mark.parametrize("neurons", [None, 1, [1], (0, 2), [2, -1]])
 def test_increase_of_each_shape_of_response(neurons):
     flat, timed = responses(3, 4), responses(3, 5, 4)
     chosen = list(range(4)) if neurons is None else np.atleast_1d(neurons).tolist()
-    np.testing.assert_allclose(value(Increase(neurons), flat), flat[:, chosen].mean(1))
-    np.testing.assert_allclose(value(Increase(neurons), timed), timed[:, :, chosen].mean((1, 2)))
+    np.testing.assert_allclose(value(IncreaseObjective(neurons), flat), flat[:, chosen].mean(1))
+    np.testing.assert_allclose(
+        value(IncreaseObjective(neurons), timed), timed[:, :, chosen].mean((1, 2))
+    )
 
 
 def test_one_number_per_stimulus_is_taken_as_it_is():
     array = responses(3)
-    np.testing.assert_array_equal(value(Increase(), array), array)
-    np.testing.assert_array_equal(value(Increase(0), array), array)
+    np.testing.assert_array_equal(value(IncreaseObjective(), array), array)
+    np.testing.assert_array_equal(value(IncreaseObjective(0), array), array)
 
 
 def test_increase_takes_the_integers_of_numpy():
     """A neuron found with `argmax` is no Python int."""
     array = responses(3, 4)
-    np.testing.assert_array_equal(value(Increase(np.int64(2)), array), array[:, 2])
-    np.testing.assert_array_equal(value(Increase(np.array([2])), array), array[:, 2])
+    np.testing.assert_array_equal(value(IncreaseObjective(np.int64(2)), array), array[:, 2])
+    np.testing.assert_array_equal(value(IncreaseObjective(np.array([2])), array), array[:, 2])
 
 
 def test_suppress_is_the_opposite_of_increase():
     array = responses(3, 5, 4)
     expected = -array[:, -1, [0, 3]].mean(-1)
-    np.testing.assert_allclose(value(Suppress([0, 3], Last()), array), expected)
+    np.testing.assert_allclose(value(SuppressObjective([0, 3], LastReducer()), array), expected)
 
 
 def test_each_stimulus_has_a_neuron_of_its_own():
     flat, timed = responses(3, 4), responses(3, 5, 4)
-    np.testing.assert_array_equal(value(PerNeuron([2, 0, 2]), flat), flat[[0, 1, 2], [2, 0, 2]])
+    np.testing.assert_array_equal(
+        value(PerNeuronObjective([2, 0, 2]), flat), flat[[0, 1, 2], [2, 0, 2]]
+    )
     expected = timed[[0, 1, 2], 1:3, [3, 1, 0]].mean(1)
-    np.testing.assert_allclose(value(PerNeuron([3, 1, 0], SliceMean(1, 2)), timed), expected)
+    np.testing.assert_allclose(
+        value(PerNeuronObjective([3, 1, 0], SliceMeanReducer(1, 2)), timed), expected
+    )
 
 
 @pytest.mark.parametrize("axis", [1, 2])
 def test_reducers_along_another_axis(axis):
     array = torch.as_tensor(responses(2, 5, 6))
     moved = np.moveaxis(array.numpy(), axis, 0)
-    np.testing.assert_allclose(Mean(axis)(array), moved.mean(0))
-    np.testing.assert_allclose(SliceMean(2, 3, axis)(array), moved[2:5].mean(0))
-    np.testing.assert_array_equal(Last(axis)(array), moved[-1])
+    np.testing.assert_allclose(MeanReducer(axis)(array), moved.mean(0))
+    np.testing.assert_allclose(SliceMeanReducer(2, 3, axis)(array), moved[2:5].mean(0))
+    np.testing.assert_array_equal(LastReducer(axis)(array), moved[-1])
 
 
 @pytest.mark.parametrize(("start", "length"), [(-1, 2), (0, 0), (3, 3), (5, None), (2, -1)])
 def test_slices_out_of_range_are_named(start, length):
     with pytest.raises(ValueError, match="a response of 5 frames"):
-        SliceMean(start, length)(torch.zeros(2, 5, 3))
+        SliceMeanReducer(start, length)(torch.zeros(2, 5, 3))
 
 
 @pytest.mark.parametrize("neuron", [4, -5])
 @pytest.mark.parametrize("kind", ["increase", "several", "suppress", "each", "on", "off"])
 def test_a_neuron_that_there_is_not_is_named(kind, neuron):
     objective = {
-        "increase": Increase(neuron),
-        "several": Increase([0, neuron]),
-        "suppress": Suppress(neuron),
-        "each": PerNeuron([0, neuron, 1]),
+        "increase": IncreaseObjective(neuron),
+        "several": IncreaseObjective([0, neuron]),
+        "suppress": SuppressObjective(neuron),
+        "each": PerNeuronObjective([0, neuron, 1]),
         "on": ContrastiveObjective([neuron], [[0]]),
         "off": ContrastiveObjective([0], [[1], [2, neuron]]),
     }[kind]
@@ -127,7 +133,7 @@ def test_a_neuron_that_there_is_not_is_named(kind, neuron):
 
 def test_each_needs_as_many_neurons_as_stimuli():
     with pytest.raises(ValueError, match="2 neurons given for a batch of 3"):
-        value(PerNeuron([0, 1]), responses(3, 4))
+        value(PerNeuronObjective([0, 1]), responses(3, 4))
 
 
 # ContrastiveObjective: the most discriminative stimulus.
@@ -170,7 +176,7 @@ def test_contrast_looks_at_the_strongest_rival_alone_when_cold():
 
 def test_contrast_reduces_time_as_it_is_told():
     array = responses(3, 5, 4)
-    last = value(ContrastiveObjective([0], [[1, 2]], 1.0, Last()), array)
+    last = value(ContrastiveObjective([0], [[1, 2]], 1.0, LastReducer()), array)
     np.testing.assert_allclose(last, value(ContrastiveObjective([0], [[1, 2]], 1.0), array[:, -1]))
 
 
@@ -203,22 +209,22 @@ def hooks(module):
 def test_channel_reads_the_middle_of_the_map(shape):
     maps = responses(3, 4, *shape)
     middle = maps[:, 2, shape[0] // 2, shape[1] // 2]
-    np.testing.assert_array_equal(value(Channel(2), maps), middle)
-    np.testing.assert_allclose(value(Channel(2, "mean"), maps), maps[:, 2].mean((1, 2)))
+    np.testing.assert_array_equal(value(ChannelObjective(2), maps), middle)
+    np.testing.assert_allclose(value(ChannelObjective(2, "mean"), maps), maps[:, 2].mean((1, 2)))
 
 
 @pytest.mark.parametrize(
     ("reduce", "expected"),
     [
         (None, lambda trace: trace.mean(1)),
-        (SliceMean(1, 3), lambda trace: trace[:, 1:4].mean(1)),
-        (Last(), lambda trace: trace[:, -1]),
+        (SliceMeanReducer(1, 3), lambda trace: trace[:, 1:4].mean(1)),
+        (LastReducer(), lambda trace: trace[:, -1]),
     ],
 )
 def test_channel_of_a_movie_is_reduced_over_time(reduce, expected):
     maps = responses(3, 4, 5, 6, 7)
     trace = maps[:, 1, :, 3, 3]
-    np.testing.assert_allclose(value(Channel(1, reduce=reduce), maps), expected(trace))
+    np.testing.assert_allclose(value(ChannelObjective(1, reduce=reduce), maps), expected(trace))
 
 
 def test_inner_channel_is_openretinas_and_leaves_no_hook():
@@ -228,7 +234,7 @@ def test_inner_channel_is_openretinas_and_leaves_no_hook():
     before = hooks(net)
     inner = layer_output(net, "core.0")
     stimuli = IMAGES.clone().requires_grad_(True)
-    found = Channel(1)(inner(stimuli), stimuli)
+    found = ChannelObjective(1)(inner(stimuli), stimuli)
     assert hooks(net) == before
     assert len(seen) == 1  # hooks of others are still called
     kernel, bias = net.core[0].weight.detach().numpy(), net.core[0].bias.detach().numpy()
@@ -266,18 +272,16 @@ def test_a_layer_that_there_is_not_is_named_with_those_that_are(layer):
 def test_a_layer_without_output_and_one_without_maps_are_refused():
     with pytest.raises(ValueError, match="does not use its layer 'unused'"):
         layer_output(Net(), "unused")(IMAGES)
-    with pytest.raises(
-        ValueError, match="a layer with maps is required, got an output with 2 axes"
-    ):
-        value(Channel(0), responses(3, 4))
-    with pytest.raises(ValueError, match="neuron 4 does not exist; .* 0 to 3"):
-        value(Channel(4), responses(3, 4, 5, 6))
+    with pytest.raises(ValueError, match="a layer with maps is required, got an output with"):
+        value(ChannelObjective(0), responses(3, 4))
+    with pytest.raises(ValueError, match=r"neuron 4 does not exist; .* 0 to 3"):
+        value(ChannelObjective(4), responses(3, 4, 5, 6))
 
 
 def test_a_place_that_there_is_not_is_refused():
     """A misspelt 'center' must not silently be the mean of the map."""
     with pytest.raises(ValueError, match="center"):
-        value(Channel(0, "center"), responses(3, 4, 5, 6))
+        value(ChannelObjective(0, "center"), responses(3, 4, 5, 6))
 
 
 def test_best_image_of_an_inner_channel_is_its_kernel():
@@ -287,7 +291,7 @@ def test_best_image_of_an_inner_channel_is_its_kernel():
     result = optimise(
         layer_output(net, "core.0"),
         IMAGES,
-        Channel(2),
+        ChannelObjective(2),
         preconditioners=(UnitStd(0.1),),
         postprocessors=(MeanContrast(0.5, 0.1),),
         stop=Iterations(60),
@@ -311,8 +315,12 @@ def test_weighted_sum_calls_the_model_once():
         calls.append(len(stimuli))
         return torch.stack([(stimuli * weights).sum((1, 2)), stimuli.mean((1, 2))], 1)
 
-    parts = ((2.0, Increase(0)), (-0.5, Increase(1)), (1.0, Suppress([0, 1])))
-    result = optimise(model, IMAGES, Weighted(parts), stop=Iterations(3))
+    parts = (
+        (2.0, IncreaseObjective(0)),
+        (-0.5, IncreaseObjective(1)),
+        (1.0, SuppressObjective([0, 1])),
+    )
+    result = optimise(model, IMAGES, WeightedObjective(parts), stop=Iterations(3))
     assert len(calls) == 3 + 2
     both = model(result.stimuli).numpy().astype(float)
     expected = 2 * both[:, 0] - 0.5 * both[:, 1] - both.mean(1)
@@ -332,7 +340,7 @@ def test_ensemble_is_the_mean_of_its_models():
 
 def test_members_of_an_ensemble_are_evaluated_and_left_as_they_were():
     net = Net().train()
-    result = optimise(ensemble([net]), IMAGES, Increase(0), stop=Iterations(2))
+    result = optimise(ensemble([net]), IMAGES, IncreaseObjective(0), stop=Iterations(2))
     assert all(part.training for part in net.modules())
     with torch.no_grad():
         expected = net.eval()(result.stimuli)[:, 0]  # without dropout
@@ -353,26 +361,32 @@ def test_diverse_is_its_formula(how, rng):
     moments = np.cov(stimuli.reshape(4, -1), aweights=share)
     alike = moments / np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
     given = None if weights is None else torch.as_tensor(weights)
-    np.testing.assert_allclose(correlations(torch.as_tensor(stimuli), given), alike)
+    np.testing.assert_allclose(stimulus_correlations(torch.as_tensor(stimuli), given), alike)
     np.fill_diagonal(alike, -np.inf)
-    found = value(Diverse(Increase(), 3.0, 7.0, given), array, torch.as_tensor(stimuli))
+    found = value(
+        DiverseObjective(IncreaseObjective(), 3.0, 7.0, given), array, torch.as_tensor(stimuli)
+    )
     np.testing.assert_allclose(found, -7.0 * short - alike.max(1), rtol=1e-6)
 
 
 def test_weights_hold_for_every_channel_and_hide_what_they_leave_out(rng):
     stimuli = torch.as_tensor(rng.normal(size=(3, 2, 6, 8)))
     mask = torch.as_tensor(rng.uniform(size=(6, 8)) < 0.5)
-    found = correlations(stimuli, mask)
+    found = stimulus_correlations(stimuli, mask)
     inside = np.corrcoef(stimuli[..., mask].reshape(3, -1))
     np.testing.assert_allclose(found, inside)
     changed = stimuli.clone()
     changed[..., ~mask] = 9.0
-    torch.testing.assert_close(correlations(changed, mask), found)
+    torch.testing.assert_close(stimulus_correlations(changed, mask), found)
 
 
 def test_diverse_alone_has_nothing_to_differ_from():
-    assert value(Diverse(Increase(), 2.0), np.array([1.0]), IMAGES[:1]) == pytest.approx([-5.0])
-    assert value(Diverse(Increase(), 2.0), np.array([9.0]), IMAGES[:1]) == pytest.approx([0.0])
+    assert value(
+        DiverseObjective(IncreaseObjective(), 2.0), np.array([1.0]), IMAGES[:1]
+    ) == pytest.approx([-5.0])
+    assert value(
+        DiverseObjective(IncreaseObjective(), 2.0), np.array([9.0]), IMAGES[:1]
+    ) == pytest.approx([0.0])
 
 
 def test_penalty_and_objective_are_told_apart():

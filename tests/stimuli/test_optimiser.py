@@ -12,18 +12,18 @@ from torch import nn
 
 from meiflow.stimuli import (
     Ascent,
-    Clip,
+    ClipRange,
     ConstantSchedule,
-    Fourier,
+    FourierParameterisation,
     GreyDistance,
-    Increase,
+    IncreaseObjective,
     Iterations,
     Jitter,
     LinearSchedule,
     MeanContrast,
     Plateau,
-    Range,
-    Suppress,
+    RangePenalty,
+    SuppressObjective,
     Tangent,
     TorchOptimiser,
     TotalVariation,
@@ -93,7 +93,7 @@ def same(one, other, **tolerance):
 
 SETTINGS = {
     "plain": {"update": Ascent(0.05)},
-    "overshoot": {"update": Ascent((0.8, 1.3)), "postprocessors": (Clip(),)},
+    "overshoot": {"update": Ascent((0.8, 1.3)), "postprocessors": (ClipRange(),)},
     "penalties": {
         "update": Ascent(0.7),
         "regularisers": (TotalVariation(weight=0.3), GreyDistance(weight=2.0)),
@@ -104,7 +104,7 @@ SETTINGS = {
         "update": Ascent((2.0, 0.5)),
         "postprocessors": (MeanContrast(0.5, 0.1),),
     },
-    "spectrum": {"update": Ascent(0.1), "parameterisation": Fourier(SHAPE)},
+    "spectrum": {"update": Ascent(0.1), "parameterisation": FourierParameterisation(SHAPE)},
 }
 
 
@@ -274,14 +274,14 @@ def test_the_defaults_are_the_mean_response_a_tenth_and_a_hundred_steps():
 
 
 def test_suppress_goes_the_other_way():
-    up = optimise(linear, STARTS, Increase(), stop=Iterations(3))
-    down = optimise(linear, STARTS, Suppress(), stop=Iterations(3))
+    up = optimise(linear, STARTS, IncreaseObjective(), stop=Iterations(3))
+    down = optimise(linear, STARTS, SuppressObjective(), stop=Iterations(3))
     torch.testing.assert_close(up.stimuli + down.stimuli, 2 * STARTS)
 
 
 def test_preconditioners_and_postprocessors_are_applied_in_turn():
     """One step, written out."""
-    low, high = Clip(-0.1, 0.7), Clip(0.2, 1.0)
+    low, high = ClipRange(-0.1, 0.7), ClipRange(0.2, 1.0)
     model = Recorder(linear)
     optimise(
         model,
@@ -305,7 +305,7 @@ def test_starts_are_projected_unless_told_otherwise():
     for project_start in (True, False):
         model = Recorder(linear)
         optimise(
-            model, STARTS, postprocessors=(Clip(0.3, 0.6),), stop=Iterations(1),
+            model, STARTS, postprocessors=(ClipRange(0.3, 0.6),), stop=Iterations(1),
             project_start=project_start,
         )  # fmt: skip
         torch.testing.assert_close(
@@ -369,7 +369,7 @@ def test_any_torch_optimiser_goes_its_own_way(name, factor, clip):
         model,
         start,
         update=TorchOptimiser(OPTIMISERS[name], factor),
-        postprocessors=(Clip(0.3, 0.7),) if clip else (),
+        postprocessors=(ClipRange(0.3, 0.7),) if clip else (),
         stop=Iterations(steps),
         project_start=False,
     )
@@ -423,8 +423,8 @@ TOGETHER = {
     },
     "spectrum": {
         "update": TorchOptimiser(OPTIMISERS["Adam"]),
-        "parameterisation": Fourier(SHAPE),
-        "postprocessors": (Clip(),),
+        "parameterisation": FourierParameterisation(SHAPE),
+        "postprocessors": (ClipRange(),),
         "stop": Plateau(2, 1e-2, maximum=20),
     },
     "LBFGS": {"update": TorchOptimiser(OPTIMISERS["LBFGS"]), "stop": Iterations(5)},
@@ -451,7 +451,7 @@ def test_the_same_seed_gives_the_same_images():
         optimise(
             Neuron().train(),
             torch.rand(2, *SHAPE, generator=torch.Generator().manual_seed(seed)),
-            Increase(0),
+            IncreaseObjective(0),
             transform=Jitter(1, seed=seed),
             stop=Iterations(5),
             seed=seed,
@@ -486,7 +486,7 @@ def test_model_and_starts_are_left_alone_also_when_the_model_fails(fail_at):
     starts = STARTS.float().requires_grad_(True)
     copy = starts.detach().clone()
     arguments = {
-        "objective": Increase(1),
+        "objective": IncreaseObjective(1),
         "postprocessors": (MeanContrast(0.5, 0.1),),
         "update": TorchOptimiser(OPTIMISERS["Adam"]),
         "stop": Iterations(6),
@@ -511,7 +511,7 @@ def test_model_and_starts_are_left_alone_also_when_the_model_fails(fail_at):
 
 def test_a_model_is_evaluated_not_trained():
     model = Neuron().train()
-    result = optimise(model, STARTS.float(), Increase(0), stop=Iterations(4))
+    result = optimise(model, STARTS.float(), IncreaseObjective(0), stop=Iterations(4))
     assert model.training
     with torch.no_grad():
         expected = model.eval()(result.stimuli)[:, 0]
@@ -534,7 +534,7 @@ def test_postprocessors_may_work_in_place():
         stop=Iterations(4),
     )  # fmt: skip
     assert torch.equal(starts, STARTS)
-    same(one, optimise(linear, STARTS, postprocessors=(Clip(0.3, 0.6),), stop=Iterations(4)))
+    same(one, optimise(linear, STARTS, postprocessors=(ClipRange(0.3, 0.6),), stop=Iterations(4)))
 
 
 def test_it_works_where_gradients_are_switched_off():
@@ -557,7 +557,7 @@ def test_progress_is_logged_with_a_label_only(caplog):
 @pytest.mark.parametrize("shape", [(6, 8), (7, 9), (6, 9), (7, 8), (1, 5), (60, 96)])
 @pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])
 def test_spectra_and_stimuli_round_trip(shape, exponent):
-    part = Fourier(shape, exponent, (1.5, 1.2))
+    part = FourierParameterisation(shape, exponent, (1.5, 1.2))
     for batch in ((2,), (2, 3), (2, 1, 4)):
         stimuli = torch.as_tensor(np.random.default_rng(0).uniform(size=(*batch, *shape)))
         parameters = part.encode(stimuli)
@@ -568,7 +568,7 @@ def test_spectra_and_stimuli_round_trip(shape, exponent):
 
 def test_low_frequencies_have_larger_units():
     """A unit of each coefficient is 1 / f in an image: the same share of a 1 / f spectrum."""
-    part = Fourier((16, 16), 1.0)
+    part = FourierParameterisation((16, 16), 1.0)
     sizes = []
     for k in (1, 2, 4):
         parameters = torch.zeros(1, 16, 9, 2, dtype=torch.float64)
@@ -587,7 +587,7 @@ def test_a_step_in_spectra_multiplies_that_in_pixels_by_the_squared_unit(shape):
         lambda s: (s * weights).sum((1, 2)),
         starts,
         update=Ascent(0.1),
-        parameterisation=Fourier(shape, 1.0),
+        parameterisation=FourierParameterisation(shape, 1.0),
         stop=Iterations(1),
     )
     f = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n) for n in shape), indexing="ij"))
@@ -606,7 +606,7 @@ def test_it_optimises_in_spectra(shape):
         starts,
         preconditioners=(Tangent(),),
         update=TorchOptimiser(lambda p: torch.optim.Adam(p, lr=0.05), (1.0, 0.02)),
-        parameterisation=Fourier(shape, 0.5),
+        parameterisation=FourierParameterisation(shape, 0.5),
         postprocessors=(MeanContrast(0.5, 0.1),),
         stop=Iterations(150),
     )
@@ -714,4 +714,4 @@ def test_penalties_that_are_not_finite_are_refused():
 
 def test_limits_for_other_channels_are_refused():
     with pytest.raises(ValueError, match="limits for 1 channels"):
-        optimise(linear, STARTS, regularisers=(Range(((0.0, 1.0),)),))
+        optimise(linear, STARTS, regularisers=(RangePenalty(((0.0, 1.0),)),))

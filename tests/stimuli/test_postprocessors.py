@@ -12,14 +12,14 @@ from scipy.ndimage import gaussian_filter
 from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
 from meiflow.stimuli import (
-    Clip,
+    ClipRange,
     ConstantSchedule,
     Jitter,
     LinearSchedule,
-    Mask,
     MeanContrast,
     MinMax,
     NormClip,
+    PixelMask,
     RecursiveSchedule,
     SpatialBlur,
     TemporalLowPass,
@@ -44,10 +44,10 @@ def after(part, stimuli, step=0, steps=10):
     [
         MeanContrast(0.5, 0.1),
         MeanContrast(0.5, 0.1, torch.arange(16) < 9),
-        Clip(0.2, 0.9),
+        ClipRange(0.2, 0.9),
         MinMax(),
         SpatialBlur(1.3),
-        Mask(torch.linspace(0, 1, 16)),
+        PixelMask(torch.linspace(0, 1, 16)),
     ],
     ids=lambda part: type(part).__name__,
 )
@@ -355,8 +355,8 @@ def test_masks_must_be_boolean_and_leave_a_pixel():
 def test_clip_and_min_max_are_numpys():
     stimuli = noise(3, 2, 12, 16)
     x = stimuli.numpy()
-    np.testing.assert_array_equal(after(Clip(), stimuli), np.clip(x, 0, 1))
-    np.testing.assert_array_equal(after(Clip(-0.1, 0.4), stimuli), np.clip(x, -0.1, 0.4))
+    np.testing.assert_array_equal(after(ClipRange(), stimuli), np.clip(x, 0, 1))
+    np.testing.assert_array_equal(after(ClipRange(-0.1, 0.4), stimuli), np.clip(x, -0.1, 0.4))
     low, high = x.min((1, 2, 3), keepdims=True), x.max((1, 2, 3), keepdims=True)
     np.testing.assert_allclose(after(MinMax(), stimuli), (x - low) / (high - low))
     assert torch.equal(after(MinMax(), torch.full((1, 3, 4), 0.7)), torch.zeros(1, 3, 4))
@@ -366,7 +366,7 @@ def test_clip_and_min_max_are_numpys():
 def test_mask_fades_to_its_background(background):
     stimuli, weights = noise(2, 3, 12, 16), torch.linspace(0, 1, 16).expand(12, 16)
     rest = noise(12, 16, seed=5) if background == "image" else background
-    out = after(Mask(weights, rest), stimuli).numpy()
+    out = after(PixelMask(weights, rest), stimuli).numpy()
     w = weights.numpy()
     np.testing.assert_allclose(out, stimuli.numpy() * w + np.asarray(rest) * (1 - w), atol=1e-7)
 

@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 from torch import nn
 
-from meiflow.stimuli import Increase, Last, gradient, gradient_rf, linear_rf
+from meiflow.stimuli import IncreaseObjective, LastReducer, gradient, gradient_rf, linear_rf
 
 SHAPE = (8, 10)
 RNG = np.random.default_rng(3)
@@ -135,7 +135,7 @@ def test_gradient_takes_objectives_and_leaves_its_stimuli_alone():
 
     stimuli = torch.rand(4, *SHAPE)
     before = stimuli.clone()
-    found = gradient(frames, stimuli, Increase(1, Last()))
+    found = gradient(frames, stimuli, IncreaseObjective(1, LastReducer()))
     expected = 3 * 2 * drive(stimuli, SECOND)[:, None, None] * torch.as_tensor(SECOND).float()
     torch.testing.assert_close(found, expected)
     assert torch.equal(stimuli, before)

@@ -14,10 +14,10 @@ from .experiment import run as run
 from .gradients import GradientGrid as GradientGrid
 from .gradients import equalise_channels as equalise_channels
 from .gradients import response_gradient_grid as response_gradient_grid
-from .measures import curve as curve
 from .measures import maps as maps
 from .measures import phase_measure as phase_measure
-from .measures import summarise as summarise
+from .measures import response_curve as response_curve
+from .measures import summarise_experiments as summarise_experiments
 from .scale import at_preferred_frequency as at_preferred_frequency
 from .standard import Geometry as Geometry
 from .standard import Preferred as Preferred

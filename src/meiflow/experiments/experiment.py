@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from meiflow.stimuli.objectives import Model, Objective, Reducer
+    from meiflow.stimuli.objectives import Objective, Reducer, ResponseModel
 
 Stimuli = NDArray[np.floating]
 Respond = Callable[[Stimuli], ArrayLike]
@@ -191,7 +191,7 @@ def _responses(
     return responses
 
 
-def responder(model: Model, objective: Objective | None = None) -> Respond:
+def responder(model: ResponseModel, objective: Objective | None = None) -> Respond:
     """Convert a torch model to a function of arrays, without gradients.
 
     Parameters
@@ -211,9 +211,9 @@ def responder(model: Model, objective: Objective | None = None) -> Respond:
     """
     import torch
 
-    from meiflow.stimuli.objectives import Increase, evaluated
+    from meiflow.stimuli.objectives import IncreaseObjective, evaluated
 
-    chosen = objective if objective is not None else Increase()
+    chosen = objective if objective is not None else IncreaseObjective()
 
     def respond(stimuli: Stimuli) -> ArrayLike:
         with evaluated(model), torch.no_grad():

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from meiflow.stimuli.objectives import (
-    Increase,
-    Model,
+    IncreaseObjective,
     Objective,
-    SliceMean,
+    ResponseModel,
+    SliceMeanReducer,
     check_depends,
     evaluated,
 )
@@ -51,7 +51,7 @@ class GradientGrid:
 
 
 def response_gradient_grid(
-    model: Model,
+    model: ResponseModel,
     patterns: Tensor | ArrayLike,
     contrasts: Sequence[float] | NDArray | Sequence[Sequence[float]],
     neuron: int | Sequence[int] | None = None,
@@ -130,7 +130,9 @@ def response_gradient_grid(
     if grey.ndim and grey.shape != (len(pattern),):
         raise ValueError(f"mean of shape {tuple(grey.shape)} given for {len(pattern)} channels")
     grey = grey.expand(len(pattern)).reshape(-1, *[1] * (pattern.ndim - 1))
-    chosen = objective if objective is not None else Increase(neuron, _between(start, stop))
+    chosen = (
+        objective if objective is not None else IncreaseObjective(neuron, _between(start, stop))
+    )
     if objective is not None and (neuron is not None or start is not None or stop is not None):
         raise ValueError("with an objective, neuron, start and stop must not be given")
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
@@ -174,11 +176,11 @@ def _axes(contrasts: object, channels: int) -> tuple[NDArray[np.float64], ...]:
     return tuple(given)
 
 
-def _between(start: int | None, stop: int | None) -> SliceMean | None:
+def _between(start: int | None, stop: int | None) -> SliceMeanReducer | None:
     if start is None and stop is None:
         return None
     first = start or 0
-    return SliceMean(first, None if stop is None else stop - first)
+    return SliceMeanReducer(first, None if stop is None else stop - first)
 
 
 def _check_range(stimuli: Tensor, limits: tuple[float, float] | None) -> None:

@@ -93,7 +93,7 @@ def _named_phase_measure(
     return ("f1", f1) if f1[best] > f0[best] else ("f0", f0)
 
 
-def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
+def response_curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
     """Response by one or several axes, reduced over phases and minus the response to grey.
 
     Parameters
@@ -113,7 +113,7 @@ def curve(table: pd.DataFrame, by: str | list[str], grey: float) -> pd.Series:
     >>> axes = {"level": [0.1, 0.3, 0.9]}
     >>> flat = Experiment("flat", lambda level: np.ones((1, 4, 4)) * level[:, None, None], axes)
     >>> table = run(flat, lambda images: images.mean((1, 2)))
-    >>> curve(table, "level", grey=0.5).round(1).tolist()
+    >>> response_curve(table, "level", grey=0.5).round(1).tolist()
     [-0.4, -0.2, 0.4]
     """
     keys = [by] if isinstance(by, str) else list(by)
@@ -149,16 +149,16 @@ def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFr
     found: dict[str, pd.DataFrame] = {}
     places = ["y_deg", "x_deg"]
     if "position" in tables:
-        found["position"] = spread(curve(tables["position"], places, grey), "x_deg")
+        found["position"] = spread(response_curve(tables["position"], places, grey), "x_deg")
     if "spots" in tables:
         for name, polarity in (("on", 1), ("off", -1)):
             spots = tables["spots"]
             spots = spots[spots["polarity"] == polarity]
-            found[name] = spread(curve(spots, places, grey), "x_deg")
+            found[name] = spread(response_curve(spots, places, grey), "x_deg")
     return found
 
 
-def summarise(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, object]:
+def summarise_experiments(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, object]:
     """Summary measures of a neuron from its experiments.
 
     Parameters
@@ -186,7 +186,7 @@ def summarise(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, obje
     >>> preferred = Preferred(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
     >>> built = standard_experiments(preferred, Experiments(make=["orientation", "phase"]))
     >>> tables = {name: run(experiment, respond) for name, experiment in built.items()}
-    >>> row = summarise(tables, grey=0.0)
+    >>> row = summarise_experiments(tables, grey=0.0)
     >>> row["cell_type"], round(row["preferred_orientation_deg"])
     ('simple', 30)
     """
@@ -212,7 +212,7 @@ def _xy(series: pd.Series) -> tuple[NDArray, NDArray]:
 
 
 def _orientation(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    found = orientation_tuning(*_xy(curve(table, "orientation_deg", grey)))
+    found = orientation_tuning(*_xy(response_curve(table, "orientation_deg", grey)))
     return {
         "preferred_orientation_deg": found.preferred_deg,
         "osi": found.osi,
@@ -221,7 +221,7 @@ def _orientation(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _frequency(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    found = frequency_tuning(*_xy(curve(table, "frequency_cpd", grey)))
+    found = frequency_tuning(*_xy(response_curve(table, "frequency_cpd", grey)))
     return {
         "preferred_frequency_cpd": found.preferred_cpd,
         "frequency_bandwidth_octaves": found.bandwidth_octaves,
@@ -229,7 +229,7 @@ def _frequency(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _phase(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    phase, response = _xy(curve(table, PHASE, 0.0))
+    phase, response = _xy(response_curve(table, PHASE, 0.0))
     found = phase_tuning(phase, response, grey)
     return {
         "f1_f0": found.ratio,
@@ -240,12 +240,12 @@ def _phase(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _size(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    found = size_tuning(*_xy(curve(table, "diameter_deg", grey)))
+    found = size_tuning(*_xy(response_curve(table, "diameter_deg", grey)))
     return {"preferred_size_deg": found.preferred_deg, "suppression_index": found.suppression_index}
 
 
 def _contrast(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    drive = curve(table, "contrast", grey)
+    drive = response_curve(table, "contrast", grey)
     fit = naka_rushton(*_xy(drive))
     return {
         "half_contrast": half_contrast(*_xy(drive)),
@@ -257,12 +257,12 @@ def _contrast(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _mei_contrast(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    fit = naka_rushton(*_xy(curve(table, "rms_contrast", grey)))
+    fit = naka_rushton(*_xy(response_curve(table, "rms_contrast", grey)))
     return {"mei_c50_rms": fit.c50, "mei_contrast_exponent": fit.exponent, "mei_rmax": fit.rmax}
 
 
 def _surround(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    drive = curve(table, "surround", grey)
+    drive = response_curve(table, "surround", grey)
     return {
         f"surround_{kind}_index": suppression(drive["none"], drive[kind])
         for kind in ("iso", "cross")
@@ -270,12 +270,12 @@ def _surround(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _plaid(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    drive = curve(table, "mask_contrast", grey)
+    drive = response_curve(table, "mask_contrast", grey)
     return {"cross_orientation_index": suppression(drive.iloc[0], drive.iloc[-1])}
 
 
 def _bars(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    drive = curve(table, ["orientation_deg", "polarity", "offset_deg"], grey)
+    drive = response_curve(table, ["orientation_deg", "polarity", "offset_deg"], grey)
     by_angle = drive.groupby("orientation_deg").max()
     by_polarity = drive.groupby("polarity").max()
     return {
@@ -285,7 +285,7 @@ def _bars(table: pd.DataFrame, grey: float) -> dict[str, object]:
 
 
 def _shift(table: pd.DataFrame, grey: float) -> dict[str, object]:
-    return {"shift_invariance": shift_invariance(curve(table, "shift_deg", grey))}
+    return {"shift_invariance": shift_invariance(response_curve(table, "shift_deg", grey))}
 
 
 _MEASURES = {

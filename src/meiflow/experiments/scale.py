@@ -9,7 +9,7 @@ import numpy as np
 from meiflow.config.experiments import Experiments
 from meiflow.experiments.analysis import frequency_tuning
 from meiflow.experiments.experiment import Respond, run
-from meiflow.experiments.measures import curve
+from meiflow.experiments.measures import response_curve
 from meiflow.experiments.standard import GREY, Preferred, standard_experiments
 
 
@@ -54,7 +54,7 @@ def at_preferred_frequency(
     shown = standard_experiments(start, options.model_copy(update={"make": ["frequency"]}))
     table = run(shown["frequency"], respond)
     grey = np.asarray(respond(np.full((1, *preferred.geometry.shape), GREY, np.float32))).item()
-    tuning = curve(table, "frequency_cpd", grey)
+    tuning = response_curve(table, "frequency_cpd", grey)
     best = frequency_tuning(tuning.index.to_numpy(dtype=float), tuning.to_numpy())
     if not np.isfinite(best.preferred_cpd):
         return preferred

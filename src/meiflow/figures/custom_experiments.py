@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from meiflow.config.experiments import STANDARD
-from meiflow.experiments.measures import PHASE, curve, spread
+from meiflow.experiments.measures import PHASE, response_curve, spread
 from meiflow.figures.style import GREY, new_figure, style
 
 Tables = Mapping[str, pd.DataFrame]
@@ -38,7 +38,7 @@ def draw_custom(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
     averaged = [c for c in list(counts)[2:] if counts[c] > 1]
     ax.set(xlabel=along)
     if other and counts[other[0]] > _LINES:
-        drive = curve(table, [other[0], along], grey)
+        drive = response_curve(table, [other[0], along], grey)
         field = spread(drive, along)
         places = map(_places, (field.columns, field.index))
         picture = ax.pcolormesh(*places, field.to_numpy(), cmap="viridis")
@@ -48,7 +48,7 @@ def draw_custom(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
     else:
         ax.axhline(0, color=GREY, lw=0.6)
         several = other and counts[other[0]] > 1
-        drive = curve(table, [other[0], along] if several else [along], grey)
+        drive = response_curve(table, [other[0], along] if several else [along], grey)
         lines = spread(drive, other[0]) if several else drive.to_frame("")
         for value in lines:
             ax.plot(_places(lines.index), lines[value], ".-", lw=1, ms=3, label=_label(value))

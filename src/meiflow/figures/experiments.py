@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from meiflow.experiments.measures import curve
+from meiflow.experiments.measures import response_curve
 from meiflow.figures.custom_experiments import COUNTS, Tables, draw_custom
 from meiflow.figures.style import BLUE, GREY, PAGE, VERMILION, new_figure, style
 
@@ -120,9 +120,9 @@ def _reduced(name: str, table: pd.DataFrame, grey: float) -> pd.Series:
     """The curve of a one-dimensional experiment."""
     axis = _CURVES[name].axis
     if name == "bars":
-        every = curve(table, [axis, "polarity", "offset_deg"], grey)
+        every = response_curve(table, [axis, "polarity", "offset_deg"], grey)
         return every.groupby(axis, sort=False).max()
-    return curve(table, axis, grey)
+    return response_curve(table, axis, grey)
 
 
 def population_figure(

@@ -35,7 +35,7 @@ def raster_order(
     method : {"rastermap", "clustering"}
         The package rastermap, or `clustering_order`.
     seed : int
-        Seed of the k-means step of rastermap, which is used for more than 50 neurons; the order by
+        Seed of the k-means step of rastermap, which is used for more than 100 neurons; the order by
         clustering is not random.
 
     Returns

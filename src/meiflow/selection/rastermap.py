@@ -17,17 +17,17 @@ from meiflow.errors import MeiflowError
 LOCALITY = 0.15
 TIME_LAG_BINS = 15
 COMPONENTS = 64
-# Up to 50 neurons are ordered individually, more as clusters: ordering 135 individual neurons takes
-# minutes, and the time grows with the fifth power of the number of neurons.
+# Ordering neurons individually gives better results, but the time grows with the fifth power of
+# their number: half a minute for 100, minutes for 135; the package accepts at most 200.
+MOST_SINGLE = 100
 CLUSTERS = 50
 
 
 def rastermap_order(z: NDArray, seed: int = 0) -> NDArray[np.int64]:
     """Order of neurons by the package rastermap, with the settings of its single-neuron example.
 
-    Up to 50 neurons are ordered individually. More are grouped by k-means into 50 clusters, or
-    half as many as there are neurons if that is fewer; the clusters are ordered, and every neuron
-    is positioned relative to them.
+    Up to 100 neurons are ordered individually. More are grouped into 50 clusters by k-means, the
+    clusters are ordered, and every neuron is positioned on or between them.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def rastermap_order(z: NDArray, seed: int = 0) -> NDArray[np.int64]:
     Raises
     ------
     MeiflowError
-        If the package fails, which happens for more than 50 neurons with hardly any structure.
+        If the package fails, which happens for more than 100 neurons with hardly any structure.
 
     References
     ----------
@@ -52,14 +52,18 @@ def rastermap_order(z: NDArray, seed: int = 0) -> NDArray[np.int64]:
     discovery method for neural population recordings. Nature Neuroscience 28, 201-212.
     """
     bins, neurons = z.shape
+    # Without the mean of all neurons there are no more components; a further one would be of
+    # rounding errors, which the package would scale up.
+    components = max(1, min(COMPONENTS, neurons - 1, bins - 2))
+    single = neurons <= MOST_SINGLE
     package = _package()
     with _contained():
         model = package.Rastermap(
-            n_clusters=CLUSTERS,
-            n_PCs=COMPONENTS,
+            n_clusters=None if single else CLUSTERS,
+            n_PCs=components,
             locality=LOCALITY,
             time_lag_window=min(TIME_LAG_BINS, bins - 1),
-            grid_upsample=0 if neurons <= CLUSTERS else 10,
+            grid_upsample=0 if single else 10,
             normalize=False,
             keep_norm_X=False,
             random_state=seed,

@@ -14,7 +14,7 @@ from meiflow.config.experiments import MAP_EXPERIMENTS, STANDARD
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.experiments.experiment import RESERVED, Experiment, run
-from meiflow.experiments.measures import MAPS, maps, summarise
+from meiflow.experiments.measures import MAPS, maps, summarise_experiments
 from meiflow.experiments.scale import at_preferred_frequency
 from meiflow.experiments.standard import GREY, Preferred, map_grid, standard_experiments
 from meiflow.figures.custom_experiments import custom_sheet
@@ -154,7 +154,7 @@ def run_population(config: Config, results: Layout, neurons: list[str]) -> Findi
         tables[neuron] = _shown(experiments, model, neuron)
         grey = float(model.predict(grey_image)[0])
         found[neuron] = maps(tables[neuron], grey)
-        rows.append({"neuron_id": neuron} | summarise(tables[neuron], grey))
+        rows.append({"neuron_id": neuron} | summarise_experiments(tables[neuron], grey))
     return Findings(tables, found, pd.DataFrame(rows))
 
 

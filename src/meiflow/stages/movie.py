@@ -16,7 +16,7 @@ from meiflow.io.files import write_array, write_csv
 from meiflow.models.custom import call_function
 from meiflow.results.layout import Layout
 from meiflow.stimuli.movie import most_exciting_movie
-from meiflow.stimuli.objectives import Increase, Last
+from meiflow.stimuli.objectives import IncreaseObjective, LastReducer
 
 
 def load_movie_model(spec: str, geometry: Any) -> nn.Module:
@@ -49,14 +49,14 @@ def make_movies(config: Config, results: Layout) -> None:
     shape = (options.channels, options.frames, *geometry.shape)
     movies, rows = [], []
     for neuron in options.neurons:
-        reduce = Last() if options.response == "last" else None
+        reduce = LastReducer() if options.response == "last" else None
         try:
             found = most_exciting_movie(
                 model,
                 shape,
                 options.mean,
                 options.contrast,
-                Increase(neuron, reduce),
+                IncreaseObjective(neuron, reduce),
                 options.restarts,
                 options.steps,
                 exponent=options.smoothing_exponent,

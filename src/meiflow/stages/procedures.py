@@ -29,7 +29,7 @@ from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
-from meiflow.stimuli.objectives import Suppress, correlations
+from meiflow.stimuli.objectives import SuppressObjective, stimulus_correlations
 from meiflow.stimuli.receptive_field import gradient_rf, linear_rf
 
 _REACHED = 0.95
@@ -129,13 +129,13 @@ def _joined(parts: list[StimulusSet]) -> StimulusSet:
     return StimulusSet(np.concatenate([part.images for part in parts]), tables)
 
 
-def _ascend(p: Population, objective: Suppress | None) -> StimulusSet:
+def _ascend(p: Population, objective: SuppressObjective | None) -> StimulusSet:
     """Best restart of each neuron, and agreement of the restarts."""
     groups = p.groups(p.config.mei.restarts)
     return _joined([_ascend_together(g, objective) for g in track(groups, "groups", len(groups))])
 
 
-def _ascend_together(p: Population, objective: Suppress | None) -> StimulusSet:
+def _ascend_together(p: Population, objective: SuppressObjective | None) -> StimulusSet:
     mei, exponent = p.config.mei, p.config.mei.smoothing_exponent
     geometry, seed = p.config.image.geometry, p.config.seed
     noise = noise_starts(mei.restarts, geometry, exponent, p.mean, p.contrast, seed)
@@ -172,7 +172,7 @@ def _ascend_together(p: Population, objective: Suppress | None) -> StimulusSet:
 def _mean_correlation(images: NDArray) -> float:
     if len(images) < 2:
         return float("nan")
-    alike = correlations(torch.as_tensor(images)).numpy()
+    alike = stimulus_correlations(torch.as_tensor(images)).numpy()
     return float(alike[np.triu_indices(len(images), 1)].mean())
 
 
@@ -181,7 +181,7 @@ def population_mei(p: Population) -> StimulusSet:
 
 
 def suppressive(p: Population) -> StimulusSet:
-    made = _ascend(p, Suppress())
+    made = _ascend(p, SuppressObjective())
     grey = np.full((len(p.models), *p.config.image.geometry.shape), p.mean, np.float32)
     made.table["grey_response"] = p.predictions(grey)
     made.table["share_of_grey"] = made.table["predicted_response"] / made.table["grey_response"]

@@ -13,7 +13,13 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project
 from meiflow.stimuli.blur import gaussian_blur
 from meiflow.stimuli.mei import most_exciting, noise_starts
-from meiflow.stimuli.objectives import Diverse, Increase, Model, evaluated, nearest_correlation
+from meiflow.stimuli.objectives import (
+    DiverseObjective,
+    IncreaseObjective,
+    ResponseModel,
+    evaluated,
+    nearest_correlation,
+)
 
 _BISECTIONS = 20
 _BLUR = 2.0
@@ -34,7 +40,7 @@ class DiverseSet:
 
 
 def diverse_images(
-    model: Model,
+    model: ResponseModel,
     mei: Tensor,
     geometry: Geometry,
     mean: float,
@@ -94,7 +100,7 @@ def diverse_images(
         contrast,
         steps,
         exponent=exponent,
-        objective=Diverse(Increase(), enough, weights=weights),
+        objective=DiverseObjective(IncreaseObjective(), enough, weights=weights),
         seed=seed,
     )
     with evaluated(model), torch.no_grad():
@@ -106,7 +112,7 @@ def diverse_images(
 
 @torch.no_grad()
 def _blend(
-    model: Model, images: Tensor, mei: Tensor, enough: float, mean: float, contrast: float
+    model: ResponseModel, images: Tensor, mei: Tensor, enough: float, mean: float, contrast: float
 ) -> tuple[Tensor, Tensor]:
     """Blend images with too low a response with the MEI, no more than necessary."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import feasible_contrast, project
-from meiflow.stimuli.objectives import Model, Objective
+from meiflow.stimuli.objectives import Objective, ResponseModel
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
 from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
@@ -85,7 +85,7 @@ def mei_starts(
 
 
 def reinitialise_silent(
-    model: Model,
+    model: ResponseModel,
     starts: Tensor,
     smooth: Preconditioner,
     held: MeanContrast,
@@ -125,7 +125,7 @@ def _is_zero(found: Tensor) -> Tensor:
 
 
 def climb(
-    model: Model,
+    model: ResponseModel,
     starts: Tensor,
     smooth: Preconditioner,
     held: MeanContrast,
@@ -160,7 +160,7 @@ def climb(
 
 
 def most_exciting(
-    model: Model,
+    model: ResponseModel,
     starts: Tensor,
     geometry: Geometry,
     mean: float,
@@ -240,7 +240,7 @@ def agreeing(scores: NDArray) -> NDArray[np.bool_]:
 
 
 def most_exciting_of_each(
-    model: Model,
+    model: ResponseModel,
     neurons: int,
     starts: Tensor,
     geometry: Geometry,

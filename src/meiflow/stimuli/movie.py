@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from meiflow.stimuli.mei import climb
-from meiflow.stimuli.objectives import Model, Objective
+from meiflow.stimuli.objectives import Objective, ResponseModel
 from meiflow.stimuli.optimiser import Optimised
 from meiflow.stimuli.postprocessors import MeanContrast, TemporalLowPass
 from meiflow.stimuli.preconditioning import power_law
@@ -14,7 +14,7 @@ _KERNEL_SIGMAS = 6
 
 
 def most_exciting_movie(
-    model: Model,
+    model: ResponseModel,
     shape: tuple[int, int, int, int],
     mean: float = 0.5,
     contrast: float = 0.1,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.images.projection import project_array
-from meiflow.stimuli.objectives import Model, evaluated
+from meiflow.stimuli.objectives import ResponseModel, evaluated
 from meiflow.stimuli.optimiser import optimise
-from meiflow.stimuli.postprocessors import Clip
+from meiflow.stimuli.postprocessors import ClipRange
 from meiflow.stimuli.regularisers import GreyDistance
 from meiflow.stimuli.stoppers import Iterations
 from meiflow.stimuli.updates import TorchOptimiser
@@ -73,7 +73,7 @@ def best_matched(
     return np.asarray(candidates[respond(candidates).argmax()])
 
 
-def responses_to(model: Model, images: NDArray) -> NDArray[np.float64]:
+def responses_to(model: ResponseModel, images: NDArray) -> NDArray[np.float64]:
     """Responses (n,) of a model to any number of stimuli (n, ..., height, width)."""
     with evaluated(model), torch.no_grad():
         parts = [
@@ -83,7 +83,7 @@ def responses_to(model: Model, images: NDArray) -> NDArray[np.float64]:
     return torch.cat(parts).double().cpu().numpy()
 
 
-def best_of(model: Model, images: NDArray) -> tuple[int, float]:
+def best_of(model: ResponseModel, images: NDArray) -> tuple[int, float]:
     """Index of the stimulus with the highest response, and this response.
 
     Examples
@@ -140,7 +140,7 @@ class _GreyShare:
 
 
 def fade(
-    model: Model,
+    model: ResponseModel,
     images: NDArray,
     grey: float = 0.5,
     steps: int = 400,
@@ -192,7 +192,7 @@ def fade(
         _KeepResponse(responses, strength),
         regularisers=(_GreyShare(grey, whole),),
         update=TorchOptimiser(lambda p: torch.optim.Adam(p, lr=learning_rate), (1.0, 0.05)),
-        postprocessors=(Clip(),),
+        postprocessors=(ClipRange(),),
         stop=Iterations(steps),
     )
     with evaluated(model), torch.no_grad():

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 Reducer = Callable[[Tensor], Tensor]
-Model = Callable[[Tensor], Tensor]
+ResponseModel = Callable[[Tensor], Tensor]
 
 
 class Objective(Protocol):
@@ -29,7 +29,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanReducer:
     """Mean of the responses over an axis."""
 
     axis: int = 1
@@ -39,7 +39,7 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class SliceMean:
+class SliceMeanReducer:
     """Mean of the responses over `length` frames (by default all) of an axis, from `start` on."""
 
     start: int
@@ -57,7 +57,7 @@ class SliceMean:
 
 
 @dataclass(frozen=True)
-class Last:
+class LastReducer:
     """The last frame of an axis."""
 
     axis: int = 1
@@ -99,7 +99,7 @@ def _checked(chosen: Sequence[int], n: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Increase:
+class IncreaseObjective:
     """Mean response of one or several neurons.
 
     Parameters
@@ -113,7 +113,7 @@ class Increase:
     --------
     >>> responses = torch.tensor([[1.0, 4.0, 2.0]])
     >>> stimuli = torch.zeros(1, 6, 8)
-    >>> Increase(1)(responses, stimuli), Increase([0, 2])(responses, stimuli)
+    >>> IncreaseObjective(1)(responses, stimuli), IncreaseObjective([0, 2])(responses, stimuli)
     (tensor([4.]), tensor([1.5000]))
     """
 
@@ -130,7 +130,7 @@ class Increase:
 
 
 @dataclass(frozen=True)
-class Suppress(Increase):
+class SuppressObjective(IncreaseObjective):
     """Negative mean response, whose optimum is the most suppressive stimulus."""
 
     def __call__(self, responses: Tensor, stimuli: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class Suppress(Increase):
 
 
 @dataclass(frozen=True)
-class PerNeuron:
+class PerNeuronObjective:
     """Response of a different neuron for every stimulus: ``neurons[i]`` for stimulus i."""
 
     neurons: Sequence[int]
@@ -197,7 +197,7 @@ class ContrastiveObjective:
 
 
 @dataclass(frozen=True)
-class Channel:
+class ChannelObjective:
     """A channel of a layer (see `layer_output`), at the centre or averaged over its map.
 
     Parameters
@@ -231,7 +231,7 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class WeightedObjective:
     """Weighted sum of objectives, for which the model is called only once."""
 
     parts: Sequence[tuple[float, Objective]]
@@ -244,7 +244,7 @@ class Weighted:
         return torch.stack([w * part(responses, stimuli) for w, part in self.parts]).sum(0)
 
 
-def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
+def stimulus_correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
     """Correlation of every pair of stimuli, shape (batch, batch).
 
     Parameters
@@ -255,7 +255,7 @@ def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
     Examples
     --------
     >>> image = torch.rand(6, 8, generator=torch.Generator().manual_seed(0))
-    >>> correlations(torch.stack([image, 1 - image])).round(decimals=3)
+    >>> stimulus_correlations(torch.stack([image, 1 - image])).round(decimals=3)
     tensor([[ 1., -1.],
             [-1.,  1.]])
     """
@@ -270,14 +270,14 @@ def correlations(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def nearest_correlation(stimuli: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Correlation of each stimulus with the most similar one (batch,); see `correlations`."""
-    alike = correlations(stimuli, weights)
+    """Correlation of each stimulus with its nearest one (batch,); see `stimulus_correlations`."""
+    alike = stimulus_correlations(stimuli, weights)
     itself = 3 * torch.eye(len(stimuli), dtype=alike.dtype, device=alike.device)
     return (alike - itself).amax(1)
 
 
 @dataclass(frozen=True)
-class Diverse:
+class DiverseObjective:
     """Stimuli of a batch that are all exciting and different from each other.
 
     Each is optimised until it reaches `enough` (but no further), and away from the most similar one
@@ -321,7 +321,7 @@ def check_depends(value: Tensor, stimuli: Tensor) -> None:
 
 
 @contextmanager
-def evaluated(model: Model) -> Iterator[None]:
+def evaluated(model: ResponseModel) -> Iterator[None]:
     """Put the model in evaluation mode, and restore all its parts afterwards."""
     if not isinstance(model, nn.Module):
         yield
@@ -335,7 +335,7 @@ def evaluated(model: Model) -> Iterator[None]:
             module.training = training
 
 
-def ensemble(models: Sequence[Model]) -> Model:
+def ensemble(models: Sequence[ResponseModel]) -> ResponseModel:
     """The mean response of several models.
 
     Examples
@@ -358,7 +358,7 @@ def ensemble(models: Sequence[Model]) -> Model:
     return _Ensemble()
 
 
-def layer_output(model: nn.Module, layer: str) -> Model:
+def layer_output(model: nn.Module, layer: str) -> ResponseModel:
     """A model whose responses are the output of an inner layer of `model`.
 
     Parameters

@@ -13,7 +13,13 @@ from torch import Tensor
 
 from meiflow.images.projection import statistics
 from meiflow.progress import track
-from meiflow.stimuli.objectives import Increase, Model, Objective, check_depends, evaluated
+from meiflow.stimuli.objectives import (
+    IncreaseObjective,
+    Objective,
+    ResponseModel,
+    check_depends,
+    evaluated,
+)
 from meiflow.stimuli.parameterisation import Parameterisation
 from meiflow.stimuli.postprocessors import Postprocessor, apply_all
 from meiflow.stimuli.preconditioning import Preconditioner
@@ -26,7 +32,7 @@ Transform = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
-class Trace:
+class OptimisationTrace:
     """Values at every step, beginning with the start; each (steps + 1, batch).
 
     Parameters
@@ -70,7 +76,7 @@ class Optimised:
     stimuli: Tensor
     scores: NDArray[np.float64]
     best_steps: NDArray[np.int64]
-    trace: Trace
+    trace: OptimisationTrace
     stopped: tuple[str, ...]
     seed: int | None
     last: Tensor
@@ -114,7 +120,7 @@ def _check(
 
 
 def optimise(
-    model: Model,
+    model: ResponseModel,
     starts: Tensor,
     objective: Objective | None = None,
     *,
@@ -177,12 +183,12 @@ def optimise(
     >>> from meiflow import stimuli as st
     >>> light = lambda images: images.mean((1, 2))[:, None]
     >>> dark = torch.full((2, 6, 8), 0.2)
-    >>> found = optimise(light, dark, postprocessors=[st.Clip()], stop=100)
+    >>> found = optimise(light, dark, postprocessors=[st.ClipRange()], stop=100)
     >>> found.stimuli.shape, round(float(found.scores[found.best]), 2)
     (torch.Size([2, 6, 8]), 0.41)
     """
     _check_starts(starts)
-    objective = Increase() if objective is None else objective
+    objective = IncreaseObjective() if objective is None else objective
     stop = Iterations(100) if stop is None else stop
     stoppers = as_stoppers(stop)
     if update is not None and not hasattr(update, "begin"):
@@ -238,7 +244,7 @@ def optimise(
         stimuli=best.stimuli,
         scores=scores.cpu().numpy().astype(float),
         best_steps=best.steps.cpu().numpy(),
-        trace=Trace(*(table[:, i] for i in range(4))),
+        trace=OptimisationTrace(*(table[:, i] for i in range(4))),
         stopped=tuple(stopping.reasons),
         seed=seed,
         last=stimuli,
@@ -299,7 +305,7 @@ class _Stopping:
 
 
 def _evaluate(
-    model: Model,
+    model: ResponseModel,
     stimuli: Tensor,
     objective: Objective,
     regularisers: Sequence[Regulariser],

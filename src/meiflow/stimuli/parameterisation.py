@@ -24,7 +24,7 @@ class Parameterisation(Protocol):
 
 
 @dataclass(frozen=True)
-class Fourier:
+class FourierParameterisation:
     """Spectrum of every frame, scaled by frequency (Olah, Mordvintsev & Schubert 2017).
 
     A step in these parameters equals a pixel step with its spectrum times the squared unit.

@@ -135,7 +135,7 @@ def _clipped(values: Tensor, low: float | None, high: float | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipRange:
     """Clip all pixels to limits."""
 
     low: float = 0.0
@@ -185,7 +185,7 @@ class TemporalLowPass:
 
 
 @dataclass(frozen=True)
-class Mask:
+class PixelMask:
     """Keep the pixels in `mask` (weights in [0, 1]); the others become `background`."""
 
     mask: Tensor

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from meiflow.images.geometry import Geometry
-from meiflow.stimuli.objectives import Model
+from meiflow.stimuli.objectives import ResponseModel
 from meiflow.stimuli.optimiser import Optimised, optimise
-from meiflow.stimuli.postprocessors import Clip, MinMax, SpatialBlur
+from meiflow.stimuli.postprocessors import ClipRange, MinMax, SpatialBlur
 from meiflow.stimuli.preconditioning import UnitMeanAbs, notebook_gain, walker_gain
 from meiflow.stimuli.regularisers import ContrastPenalty
 from meiflow.stimuli.schedules import LinearSchedule, RecursiveSchedule
@@ -21,7 +21,7 @@ from meiflow.stimuli.updates import Ascent
 
 
 def notebook_mei(
-    model: Model,
+    model: ResponseModel,
     geometry: Geometry,
     images: NDArray,
     seed: int,
@@ -99,7 +99,7 @@ def _mean_std(images: NDArray) -> float:
 class _Scaled(nn.Module):
     """Wrapper of a model of luminance for images of zero mean and unit variance."""
 
-    def __init__(self, model: Model, mean: float, std: float) -> None:
+    def __init__(self, model: ResponseModel, mean: float, std: float) -> None:
         super().__init__()
         self.model, self.mean, self.std = model, mean, std
 
@@ -108,7 +108,7 @@ class _Scaled(nn.Module):
 
 
 def walker_mei(
-    model: Model,
+    model: ResponseModel,
     geometry: Geometry,
     images: NDArray,
     seed: int,
@@ -155,7 +155,7 @@ def walker_mei(
         preconditioners=(walker_gain(geometry.shape), UnitMeanAbs()),
         update=Ascent(LinearSchedule(3.0 * gain, 0.125 * gain)),
         postprocessors=(
-            Clip(-mean / std, (1 - mean) / std),
+            ClipRange(-mean / std, (1 - mean) / std),
             SpatialBlur(LinearSchedule(1.5, 0.01)),
         ),
         stop=Iterations(steps),

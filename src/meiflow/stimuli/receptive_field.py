@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.stimuli.objectives import Increase, Model, Objective, evaluated
+from meiflow.stimuli.objectives import IncreaseObjective, Objective, ResponseModel, evaluated
 
 _BATCH = 128
 
 
-def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) -> Tensor:
+def gradient(model: ResponseModel, stimuli: Tensor, objective: Objective | None = None) -> Tensor:
     """Gradient of the objective (by default the response) at each stimulus.
 
     Examples
@@ -24,7 +24,7 @@ def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) 
     """
     with evaluated(model), torch.enable_grad():
         free = stimuli.detach().clone().requires_grad_(True)
-        value = (Increase() if objective is None else objective)(model(free), free)
+        value = (IncreaseObjective() if objective is None else objective)(model(free), free)
         found = None
         if value.requires_grad:
             (found,) = torch.autograd.grad(value.sum(), free, allow_unused=True)
@@ -33,7 +33,9 @@ def gradient(model: Model, stimuli: Tensor, objective: Objective | None = None) 
     return found
 
 
-def gradient_rf(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> NDArray[np.float32]:
+def gradient_rf(
+    model: ResponseModel, shape: tuple[int, ...], grey: float = 0.5
+) -> NDArray[np.float32]:
     """Gradient of the response at uniform grey, shape `shape`: ([channels, time,] height, width).
 
     It is zero for complex cells, whose contributions cancel.
@@ -47,7 +49,7 @@ def gradient_rf(model: Model, shape: tuple[int, ...], grey: float = 0.5) -> NDAr
 
 
 def linear_rf(
-    model: Model,
+    model: ResponseModel,
     shape: tuple[int, ...],
     contrast: float,
     grey: float = 0.5,

@@ -44,7 +44,7 @@ def _beyond(values: Tensor, low: float | None, high: float | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Range:
+class RangePenalty:
     """Sum of the distances of pixels outside the limits of their channel.
 
     Parameters
@@ -63,7 +63,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Norm:
+class NormPenalty:
     """Lp norm of each stimulus in excess of `limit`."""
 
     p: float = 2.0
