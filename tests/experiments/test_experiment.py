@@ -80,7 +80,7 @@ def test_colours_and_movies(channels, frames):
         ):
             table = ex.run(experiment, over_time, reducer)
             np.testing.assert_allclose(table["response"], -weight * expected, rtol=1e-6)
-        with pytest.raises(ValueError, match="frames 4 to 9 of a response of 6"):
+        with pytest.raises(ValueError, match="frames 4 to 9 requested from a response of 6"):
             ex.run(experiment, over_time, SliceMeanReducer(4, 5))
         with pytest.raises(ValueError, match=r"shape \(.*, 6\).*and a reducer"):
             ex.run(experiment, over_time)

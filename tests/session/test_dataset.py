@@ -62,10 +62,11 @@ def test_simulated_sessions_show_the_same_images_to_other_neurons(tmp_path):
     data = dataset(["a", "b"], area="VISp", simulation=SIMULATION)
     stacks, truths = [], []
     for session in "ab":
-        layout = Layout(tmp_path / session)
-        simulate(data.config_of(session), layout)
-        stacks.append(load_images(layout.scenes, (40, 40))[1])
-        truths.append(layout.truth.read_text())
+        folder = tmp_path / session
+        config = data.config_of(session)
+        simulate(config, Layout(folder))
+        stacks.append(load_images(Layout(folder).scenes, (40, 40))[1])
+        truths.append(Layout(folder).truth.read_text())
     np.testing.assert_array_equal(*stacks)
     assert truths[0] != truths[1]
 
@@ -73,11 +74,8 @@ def test_simulated_sessions_show_the_same_images_to_other_neurons(tmp_path):
 @pytest.mark.parametrize(
     ("sessions", "message"),
     [
-        (["a", "b", "a"], r"sessions\.2: duplicate session 'a'"),
-        (
-            ["a", {"id": "combined"}],
-            r"sessions\.1\.id: 'combined' is reserved for the folder",
-        ),
+        (["a", "b", "a"], r"sessions\.2: duplicate session 'a'; remove one"),
+        (["a", {"id": "combined"}], r"sessions\.1\.id: 'combined' is reserved for the folder"),
         (["a", {"area": "VISp"}], r"sessions\.1: id is missing"),
         (["a", {"id": "b", "aera": "VISp"}], r"sessions\.1: unknown key session\.aera.*'area'"),
         (["a", {"id": "b", "simulation": 3}], r"sessions\.1\.simulation: expected keys"),

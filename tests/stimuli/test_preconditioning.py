@@ -217,7 +217,7 @@ def test_filters_keep_the_type():
 @pytest.mark.parametrize("shape", [(12, 18), (13, 16), (16, 12), (12, 14)])
 def test_a_filter_for_another_size_is_refused(shape):
     gradient = torch.zeros(1, *shape)
-    with pytest.raises(ValueError, match=rf"frames of \({shape[0]}, {shape[1]}\) pixels"):
+    with pytest.raises(ValueError, match=rf"frames have \({shape[0]}, {shape[1]}\) pixels"):
         walker_gain((12, 16))(gradient, gradient)
 
 

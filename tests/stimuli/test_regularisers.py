@@ -123,7 +123,7 @@ def test_range_pulls_back_only_what_is_outside():
 
 @pytest.mark.parametrize("shape", [(2, 4, 5), (2, 1, 4, 5), (2, 3, 6, 4, 5)])
 def test_limits_need_a_channel_each(shape):
-    with pytest.raises(ValueError, match=r"limits for 2 channels, stimuli of shape \(2, "):
+    with pytest.raises(ValueError, match=r"limits for 2 channels given, but .* shape \(2, "):
         RangePenalty(((0.0, 1.0), (0.0, 1.0)))(torch.zeros(shape))
 
 
