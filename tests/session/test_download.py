@@ -272,6 +272,7 @@ def test_kill_during_the_download_and_resume(server, home, tiny_nwb):
     server.faults[IN_BUCKET] = "stall"
     session = {"source": "allen", "id": str(SESSION), "warehouse": server.address}
     config = json.dumps({"session": session | {"bucket": server.bucket}})
+    data = home.parents[2]
     command = [sys.executable, "-m", "meiflow.cli.app", "download", "--config", config]
     command += ["--results", str(data / "results"), "--data", str(data)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
