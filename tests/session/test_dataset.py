@@ -75,7 +75,7 @@ def test_simulated_sessions_show_the_same_images_to_other_neurons(tmp_path):
     ("sessions", "message"),
     [
         (["a", "b", "a"], r"sessions\.2: duplicate session 'a'; remove one"),
-        (["a", {"id": "combined"}], r"sessions\.1\.id: 'combined' is reserved for the folder of the combined"),
+        (["a", {"id": "combined"}], r"sessions\.1\.id: 'combined' is reserved for the folder"),
         (["a", {"area": "VISp"}], r"sessions\.1: id is missing"),
         (["a", {"id": "b", "aera": "VISp"}], r"sessions\.1: unknown key session\.aera.*'area'"),
         (["a", {"id": "b", "simulation": 3}], r"sessions\.1\.simulation: expected keys"),

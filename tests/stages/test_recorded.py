@@ -121,7 +121,7 @@ def test_only_what_was_shown_is_compared(results):
     assert not results.predicted_gabors.exists()
     assert np.isnan(table["cc_others"]).all()  # there is no other neuron
     write_csv(read_csv(results.grating_trials).drop(columns="0"), results.grating_trials)
-    with pytest.raises(MeiflowError, match="no counts of neuron 0"):
+    with pytest.raises(MeiflowError, match="no counts for neuron 0"):
         compare_recorded(CONFIG, results, SessionHas(gratings=True))
 
 
