@@ -1,7 +1,7 @@
 """Progress of long computations: log lines, or a bar on a terminal.
 
-The library itself is silent: everything goes to the logger ``meiflow``, at level INFO, and a caller
-who wants to see it configures `logging`. The command line does so with `log_to_stderr`.
+The library is silent by default: messages go to the logger ``meiflow`` at level INFO, and are shown
+if the caller configures `logging`. The command line does so with `log_to_stderr`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Transfer:
     ----------
     label : str
     done : int
-        Number of bytes that are already there.
+        Number of bytes already received.
     total : int or None
         Total number of bytes, if the server reports it.
     """

@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[Callable[[Path], Arguments], str]] = {
     ),
     "an escaping neuron": (
         lambda f: tables(f, trials=str(written(f, "t.csv", changed(5, "neuron_id", "../x")))),
-        "t.csv: neuron_id '../x' invalid neuron_id",
+        "t.csv: invalid neuron_id '../x'",
     ),
     "a pipe for a table": (a_pipe, "pipe.csv: is not a file (a pipe"),
     "an address for a table": (an_address, "http://127.0.0.1:9/trials.csv: no such file"),
@@ -91,7 +91,7 @@ COMMANDS: dict[str, tuple[Callable[[Path], Arguments], str]] = {
     "neuron with a line break": (stimuli("a\nb"), "--neuron 'a\\nb'"),
     "a source without download": (
         lambda f: ["download", "--config", config(f), f"--results={f}", f"--data={f}"],
-        "session.source: tables has nothing to download",
+        "session.source: nothing to download for tables",
     ),
     "hashes of nothing": (
         lambda f: ["provenance", str(f / "none"), "--results", str(f / "o")],
@@ -147,10 +147,10 @@ def test_memory_that_does_not_suffice_is_said(
 
 
 WORKFLOW = {
-    "a key twice": ("mei: {steps: 3}\nseed: 1\nmei: {mean: 0.4}\n", "key mei duplicate"),
+    "a key twice": ("mei: {steps: 3}\nseed: 1\nmei: {mean: 0.4}\n", "duplicate key 'mei'"),
     "braces in a path": (
         "session: {source: tables, trials: '{neuron}.csv', images: '.'}\n",
-        "session.trials: '{neuron}.csv' holds braces",
+        "session.trials: '{neuron}.csv' contains braces",
     ),
 }
 

@@ -78,10 +78,14 @@ FILES = [
     Case("tabs", "session:\n\tid: x\n", ("not valid YAML", "line 2")),
     Case("a colon too many", "session: id: x\n", ("not valid YAML", "line 1")),
     Case("two documents", "seed: 1\n---\nseed: 2\n", ("not valid YAML",)),
-    Case("a key twice", "seed: 1\nimage: {}\nseed: 2\n", ("key seed", "twice (line 3)")),
-    Case("a section twice", "mei: {steps: 3}\nmei: {mean: 0.4}\n", ("key mei", "line 2")),
-    Case("a key twice, inside", "mei:\n  steps: 3\n  steps: 4\n", ("key steps", "line 3")),
-    Case("a key twice, as text", "seed: 1\n'seed': 2\n", ("key seed",)),
+    Case("a key twice", "seed: 1\nimage: {}\nseed: 2\n", ("duplicate key 'seed'", "line 3")),
+    Case(
+        "a section twice", "mei: {steps: 3}\nmei: {mean: 0.4}\n", ("duplicate key 'mei'", "line 2")
+    ),
+    Case(
+        "a key twice, inside", "mei:\n  steps: 3\n  steps: 4\n", ("duplicate key 'steps'", "line 3")
+    ),
+    Case("a key twice, as text", "seed: 1\n'seed': 2\n", ("duplicate key 'seed'",)),
     Case("an object of Python", "seed: !!python/object/apply:os.getpid []\n", ("not valid YAML",)),
     Case("a name of Python", "seed: !!python/name:os.system\n", ("not valid YAML",)),
     Case("a tuple of Python", "seed: !!python/tuple [1]\n", ("not valid YAML",)),
@@ -95,11 +99,11 @@ FILES = [
     Case("a list as key", "? [a, b]\n: 2\n", ("not valid YAML",)),
     Case("an alias of nothing", "seed: *x\n", ("not valid YAML",)),
     Case("an alias of itself", "seed: &a [*a]\n", ("seed", "refers to itself")),
-    Case("a bomb of aliases", LAUGHS, ("holds more than 100,000 values",)),
+    Case("a bomb of aliases", LAUGHS, ("contains more than 100,000 values",)),
     Case("3000 lists in each other", DEEP, ("not valid YAML (too deeply nested)",)),
     Case("30 mappings in each other", "{a: " * 30 + "1" + "}" * 30, ("20 levels",)),
     Case("a number of 5000 digits", f"seed: {'9' * 5000}\n", ("not valid YAML",)),
-    Case("2**64", f"seed: {2**64}\n", ("seed is a number of 65 bits",)),
+    Case("2**64", f"seed: {2**64}\n", ("seed is too large a number (65 bits)",)),
     Case("two megabytes", "# " + "x" * 2_000_000, ("too long for a configuration",)),
     Case("UTF-16", "seed: 3\n".encode("utf-16"), ("not a readable text file",)),
     Case("Latin-1", "session: {id: é}\n".encode("latin-1"), ("not a readable text file",)),
@@ -114,7 +118,7 @@ FILES = [
 TEXTS = [
     Case("open JSON", '{"seed": 3', ("not valid JSON",)),
     Case("a comma too many", '{"seed": 3,}', ("not valid JSON",)),
-    Case("JSON with a key twice", '{"seed": 1, "seed": 2}', ("key seed", "twice")),
+    Case("JSON with a key twice", '{"seed": 1, "seed": 2}', ("duplicate key 'seed'",)),
     Case("NaN in JSON", '{"image": {"width_deg": NaN}}', ("image.width_deg",)),
     Case("infinity in JSON", '{"image": {"width_deg": 1e999}}', ("image.width_deg",)),
     Case("5000 digits in JSON", f'{{"seed": {"9" * 5000}}}', ("not valid JSON",)),
@@ -126,8 +130,8 @@ CROOKED = {
     "$(touch x)": "pattern", "x;touch y": "pattern", "<script>": "pattern", "a\n": "pattern",
     "a\0": "pattern", "x" * 65: "at most 64", "": "pattern", "é": "pattern", "{neuron}": "pattern",
 }  # fmt: skip
-PATHS = {"": "at least 1", "a\0b": "printed", "a\nb": "printed", "{x}.csv": "wildcards"}
-PATHS |= {"-rf": "write ./-rf", "\x1b[2J": "printed", "x" * 5000: "at most 4096"}
+PATHS = {"": "at least 1", "a\0b": "non-printable", "a\nb": "non-printable", "{x}.csv": "wildcards"}
+PATHS |= {"-rf": "write ./-rf", "\x1b[2J": "non-printable", "x" * 5000: "at most 4096"}
 ADDRESSES = ["file:///etc", "ftp://host", "host", "http://", "http://me:pass@host", "http://a b"]
 ADDRESSES += ["http://host?x=1", "http://host#x", "https://host/../..\n", "//host", "HTTP://x"]
 SPECS = ["os.system", "os:system:x", "a b:c", "../a:b", "a:b()", "a;b:c", ":f", "m:", "a/b:c"]

@@ -57,7 +57,7 @@ def columns() -> list[Case]:
         says = (f"missing column {name}", name.upper())
         found.append(Case(f"{name} in capitals", csv(other, ROWS), says))
         double = csv([*HEADER, name], [[*row, row[i]] for row in ROWS])
-        found.append(Case(f"{name} twice", double, (f"column {name} duplicate",)))
+        found.append(Case(f"{name} twice", double, (f"duplicate column {name}",)))
     for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         found.append(Case(f"separated by {word}", csv(HEADER, ROWS, mark), (word, "commas")))
     return found
@@ -83,7 +83,7 @@ FILES = [
     Case("NUL in a cell", changed(5, "neuron_id", "a\0x"), ("NUL",)),
     Case("an open quotation mark", changed(5, "neuron_id", '"a'), ("not a readable CSV",)),
     Case("a line break in an id", changed(5, "trial_id", '"1\n2"'), ("trial_id", "quotation")),
-    Case("an escape in an id", changed(5, "trial_id", "1\x1b[2J"), ("trial_id", "printed")),
+    Case("an escape in an id", changed(5, "trial_id", "1\x1b[2J"), ("trial_id", "non-printable")),
     Case("a longer row", GOOD + "99,a,1,2,3\n", ("not a readable CSV", "line 26")),
     Case("all rows longer", csv(HEADER, [[*r, "7"] for r in ROWS]), ("more cells than",)),
     Case("decimal commas", csv(HEADER, [[*r[:3], r[3] + ",0"] for r in ROWS]), ("more cells",)),
@@ -93,7 +93,7 @@ FILES = [
     Case("a pair twice", GOOD + GOOD.splitlines()[1] + "\n", ("trial 0, neuron a", "rows 2, 26")),
     Case("a pair twice, as 0 and 0.0", GOOD + "0.0,a,1,0\n", ("trial 0, neuron a", "rows 2, 26")),
     Case("a pair twice, with a space", GOOD + "0,a ,1,0\n", ("trial 0, neuron a", "rows 2, 26")),
-    Case("one trial, two images", two_images("image_id", "3"), ("trial 0 shows more than one",)),
+    Case("one trial, two images", two_images("image_id", "3"), ("trial 0 has more than one",)),
     Case("truth values", csv(HEADER, [[*r[:2], "True", r[3]] for r in ROWS]), ("True and False",)),
     Case("three images", csv(HEADER, [[*r[:3], str(int(r[3]) % 3)] for r in ROWS]), ("only 3",)),
     Case("blanks alone", csv(HEADER, [[*r[:3], "-1"] for r in ROWS]), ("only 0 different images",)),

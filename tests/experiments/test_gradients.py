@@ -135,18 +135,21 @@ SUM = linear(torch.ones(2, 4, 4))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ex.response_gradient_grid(SUM, PATTERN[0], [1.0]), "patterns of shape"),
+        (lambda: ex.response_gradient_grid(SUM, PATTERN[0], [1.0]), "patterns have shape"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN * np.nan, [1.0]), "expected finite"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, []), "one list of contrasts, or 2"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, 1.0), "one list of contrasts, or 2"),
-        (lambda: ex.response_gradient_grid(SUM, PATTERN, [[1.0]] * 3), "or 2 of them"),
+        (lambda: ex.response_gradient_grid(SUM, PATTERN, [[1.0]] * 3), "or 2 lists for 2 channels"),
         (lambda: ex.response_gradient_grid(SUM, PATTERN, [np.nan]), "not finite"),
-        (lambda: ex.response_gradient_grid(SUM, PATTERN, [9.0]), "to 1.4; 0 to 1 is allowed"),
+        (lambda: ex.response_gradient_grid(SUM, PATTERN, [9.0]), "to 1.4; allowed is 0 to 1"),
         (
             lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], 0, start=2),
             "no time axis to reduce",
         ),
-        (lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], 3), "neuron 3 of a model with 1"),
+        (
+            lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], 3),
+            "neuron 3 does not exist; .* 0 to 0",
+        ),
         (
             lambda: ex.response_gradient_grid(SUM, PATTERN, [1.0], mean=[0.5, 0.5, 0.5]),
             "mean of shape",

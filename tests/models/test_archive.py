@@ -189,7 +189,9 @@ def test_a_cut_archive_is_told(path, images):
 def test_a_neuron_that_is_not_there_and_another_grid_are_told(path):
     archive = ModelArchive(path, GRID)
     for read in (archive.model, archive.fold_models, archive.extract):
-        with pytest.raises(MeiflowError, match=r"models\.zip: has no neuron 2; fit the models"):
+        with pytest.raises(
+            MeiflowError, match=r"models\.zip: no model for neuron 2; fit the models"
+        ):
             read("2")
     with pytest.raises(MeiflowError, match="fit it again"):
         ModelArchive(path, Geometry(8, 6)).model("1")

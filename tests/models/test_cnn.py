@@ -191,7 +191,7 @@ def test_trainings_that_cannot_work_are_explained(problem):
     few = np.zeros_like(jobs.train)
     few[:, :2] = True
     tiny = Jobs(jobs.responses, few, jobs.x, jobs.y, jobs.starts)
-    with pytest.raises(MeiflowError, match="cannot learn from 1 image"):
+    with pytest.raises(MeiflowError, match="cannot be trained on 1 image"):
         NetworkFitter(images, np.ones(60), GRID, SMALL, 0, "scratch")(tiny)
 
 

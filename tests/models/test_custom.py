@@ -139,13 +139,18 @@ def test_a_function_of_the_present_folder(own_code, rng):
     np.testing.assert_array_equal(again.predict(images), model.predict(images))
     assert str(own_code) not in sys.path
     load_custom("mymodels:lazy", "7", GRID)
-    with pytest.raises(ValueError, match=r"images of \(12, 8\) pixels; the model takes \(8, 12\)"):
+    with pytest.raises(
+        ValueError, match=r"images have \(12, 8\) pixels; the model expects \(8, 12\)"
+    ):
         model.predict(images.transpose(0, 2, 1))
 
 
 def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
     check_inputs(parse_config({"model": {"custom": "mymodels:build"}}))
-    with pytest.raises(MeiflowError, match=r"model.custom: no module 'nowhere' in this folder"):
+    with pytest.raises(
+        MeiflowError,
+        match=r"model.custom: module 'nowhere' is neither in this folder nor installed",
+    ):
         check_inputs(parse_config({"model": {"custom": "nowhere.models:build"}}))
     with pytest.raises(MeiflowError, match=r"model.network.core: none.pt does not exist"):
         check_inputs(parse_config({"model": {"network": {"core": "none.pt"}}}))

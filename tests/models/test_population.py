@@ -121,7 +121,7 @@ def test_every_neuron_responds_to_its_own_images_as_it_does_alone(name, each):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
         assert len(torch.unique(found)) == len(found)
         torch.testing.assert_close(paired(stimuli[:, None]), found)
-        # the images of one neuron do not matter to the others
+        # the images have one neuron do not matter to the others
         changed = stimuli.clone()
         changed[:each] = 1 - changed[:each]
         after = paired(changed)
@@ -187,7 +187,7 @@ def test_meis_of_a_population_are_those_of_its_neurons():
 
 @pytest.mark.parametrize("n", [1, 3, 5, 7])
 def test_images_that_cannot_be_dealt_out_are_refused(n):
-    with pytest.raises(ValueError, match=f"{n} images cannot be dealt to 4 neurons"):
+    with pytest.raises(ValueError, match=f"{n} images cannot be divided evenly among 4 neurons"):
         PairedModel(MIXTURES["some shared"])(images(n))
 
 
@@ -196,7 +196,7 @@ def test_images_of_another_size_are_refused_as_by_each_neuron():
     models = MIXTURES["ln"]
     for shape in ((32, 20), (16, 40), (20, 31)):
         stimuli = torch.rand(3, *shape)
-        with pytest.raises(ValueError, match="the model takes"):
+        with pytest.raises(ValueError, match="the model expects"):
             models[0](stimuli)
         for together in (PairedModel(models), SharedModel(models)):
             with pytest.raises(ValueError, match="takes"):

@@ -90,7 +90,7 @@ def test_a_neuron_that_was_not_searched_is_told(results):
     write_csv(pd.DataFrame({"neuron_id": ["a"], "predicted_response": [1.0]}), files.table)
     write_array(np.zeros((1, *SHAPE), np.float32), files.images)
     assert read_gabor(results, "a")[1]["predicted_response"].tolist() == [1.0]
-    with pytest.raises(MeiflowError, match="has no Gabor of neuron b; delete it"):
+    with pytest.raises(MeiflowError, match="no Gabor for neuron b; delete it"):
         read_gabor(results, "b")
     write_array(np.zeros((2, *SHAPE), np.float32), files.images)
     with pytest.raises(MeiflowError, match="has no Gabor of neuron a; delete it"):

@@ -30,7 +30,7 @@ def results(tmp_path):
 
 def test_responses_and_images_that_do_not_belong_together(small_results, results):
     responses = read_responses(small_results)
-    with pytest.raises(MeiflowError, match=r"neuron 'x1' is not in this session"):
+    with pytest.raises(MeiflowError, match=r"neuron 'x1' is not in the tables of this session"):
         responses.column("x1")
     results.images.parent.mkdir()
     for name in ("responses", "images"):
@@ -67,7 +67,7 @@ def test_the_trials_of_a_session_make_its_means(small_results):
         assert found.neuron_ids == list(means.columns[5:])
         np.testing.assert_allclose(found.means, means[found.neuron_ids], atol=1e-7)
         assert (np.diff(found.trial_ids.astype(int)) > 0).all()
-    with pytest.raises(MeiflowError, match="no counts of neuron nobody"):
+    with pytest.raises(MeiflowError, match="no counts for neuron nobody"):
         found.of_neuron("nobody")
 
 
@@ -106,5 +106,5 @@ def test_a_raster_keeps_counts_beyond_16_bit_and_names_what_it_lacks(results):
     assert read_raster(results).counts[:, 0].tolist() == [70_000, 3]
     whole = read_arrays(results.raster)
     write_arrays({k: v for k, v in whole.items() if k != "block"}, results.raster)
-    with pytest.raises(MeiflowError, match=r"raster\.npz: lacks the array 'block'"):
+    with pytest.raises(MeiflowError, match=r"raster\.npz: missing array 'block'"):
         read_raster(results)

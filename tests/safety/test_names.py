@@ -43,7 +43,7 @@ def test_a_list_of_selected_neurons_cannot_lead_away(name: str, tmp_path: Path) 
     path = tmp_path / "neurons.csv"
     path.write_text(f"neuron_id,selected\n7,True\n{name},True\n")
     assert not stays_inside(name)
-    with pytest.raises(MeiflowError, match=r"neurons\.csv: neuron_id .* leads outside its folder"):
+    with pytest.raises(MeiflowError, match=r"neurons\.csv: invalid neuron_id .* \(leads outside"):
         selected_neurons(path)
 
 

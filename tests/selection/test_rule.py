@@ -40,9 +40,9 @@ def test_every_condition_must_hold_and_names_itself(table):
         "all conditions hold",
         "all conditions hold",
         "oracle_p > 0.01; oracle < 0.1",
-        "variance below its 0.5 quantile",
+        "variance below the 0.5 quantile",
         "oracle undefined: no image was repeated, or the counts do not vary; "
-        "variance below its 0.5 quantile",
+        "variance below the 0.5 quantile",
     ]
 
 
@@ -87,7 +87,7 @@ def test_an_undefined_measure_never_passes(table):
 
 def test_the_excluded_take_no_place_of_the_top(table):
     assert chosen(table, top_k=2, exclude=["1"]) == ["2", "4"]
-    with pytest.raises(ValueError, match="include: '1' is in exclude too"):
+    with pytest.raises(ValueError, match="include: '1' is also in exclude"):
         rule(include=["1"], exclude=["1"])
     with pytest.raises(ValueError, match=r"oracle_p_max: 0.001 cannot be reached with 200 shuff"):
         rule(oracle_p_max=0.001)

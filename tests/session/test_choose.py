@@ -70,7 +70,7 @@ def test_the_quality_filters_are_those_of_the_configuration(server, tmp_path):
 
 
 def test_no_session_at_all_is_an_error_that_names_the_areas(server, tmp_path):
-    with pytest.raises(MeiflowError, match=r"none of the warehouse's 4 .* LGd; areas there: VISam"):
+    with pytest.raises(MeiflowError, match=r"none of the 4 .* LGd; available areas: VISam"):
         choice(server, tmp_path, area="LGd")
 
 

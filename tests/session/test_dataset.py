@@ -7,9 +7,10 @@ import pytest
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
+from meiflow.results.layout import Layout
 from meiflow.session.dataset import Dataset
 from meiflow.session.images import load_images
-from meiflow.simulation.simulate import simulate_session
+from meiflow.stages.simulate import simulate
 
 SIMULATION = {"units": {"VISp": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
 SIMULATION |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40}
@@ -63,9 +64,9 @@ def test_simulated_sessions_show_the_same_images_to_other_neurons(tmp_path):
     for session in "ab":
         folder = tmp_path / session
         config = data.config_of(session)
-        simulate_session(config, folder / "s.nwb", folder / "frames", folder / "t.csv")
-        stacks.append(load_images(folder / "frames", (40, 40))[1])
-        truths.append((folder / "t.csv").read_text())
+        simulate(config, Layout(folder))
+        stacks.append(load_images(Layout(folder).scenes, (40, 40))[1])
+        truths.append(Layout(folder).truth.read_text())
     np.testing.assert_array_equal(*stacks)
     assert truths[0] != truths[1]
 
@@ -73,9 +74,9 @@ def test_simulated_sessions_show_the_same_images_to_other_neurons(tmp_path):
 @pytest.mark.parametrize(
     ("sessions", "message"),
     [
-        (["a", "b", "a"], r"sessions\.2: 'a' duplicate"),
-        (["a", {"id": "combined"}], r"sessions\.1\.id: 'combined' is the folder of the combined"),
-        (["a", {"area": "VISp"}], r"sessions\.1: a session needs an id"),
+        (["a", "b", "a"], r"sessions\.2: duplicate session 'a'; remove one"),
+        (["a", {"id": "combined"}], r"sessions\.1\.id: 'combined' is reserved for the folder"),
+        (["a", {"area": "VISp"}], r"sessions\.1: id is missing"),
         (["a", {"id": "b", "aera": "VISp"}], r"sessions\.1: unknown key session\.aera.*'area'"),
         (["a", {"id": "b", "simulation": 3}], r"sessions\.1\.simulation: expected keys"),
         (["a", {"id": "b", "simulation": {"repeats": 1}}], r"sessions\.1: session\.simulation\.re"),
@@ -116,5 +117,5 @@ def test_all_is_known_only_once_the_warehouse_has_been_asked():
 
 
 def test_a_session_that_is_not_in_the_list_is_refused():
-    with pytest.raises(MeiflowError, match="there is no session 'c'"):
+    with pytest.raises(MeiflowError, match="unknown session 'c'"):
         dataset(["a", "b"]).config_of("c")

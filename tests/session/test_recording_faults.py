@@ -97,7 +97,7 @@ def test_presentations_while_a_probe_missed_spikes_are_left_out(
     build_tables(parse_config({}), results, small_session.scenes, copy)
     kept = {int(i) for i in read_trials(results).trial_ids}
     assert set(good.scenes.index) - kept == set(good.scenes.index[1:3])
-    assert "natural_scenes: 2 of 246 presentations left out" in caplog.text
+    assert "natural_scenes: excluded 2 of 246 presentations" in caplog.text
     # another probe's units do not lose them
     assert len(read_session(copy, ("VISp",), Quality()).lost) == 0
 
@@ -138,7 +138,7 @@ def test_a_file_of_another_layout(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("frame", 2.5, r"shows frame 2\.5; expected whole numbers"),
+        ("frame", 2.5, r"has frame 2\.5; expected a whole number"),
         ("start_time", np.nan, "session.nwb"),
         ("stop_time", np.nan, "session.nwb"),
     ],
@@ -156,7 +156,7 @@ def test_a_window_that_ends_before_it_starts(copy, small_session, results):
         table = file["intervals/natural_scenes_presentations"]
         table["stop_time"][7] = table["start_time"][7] + 0.1
     config = parse_config({"session": {"window_s": [0.15, None]}})
-    with pytest.raises(MeiflowError, match=r"session.window_s: starts 0.15 s .*ends after 0.1 s"):
+    with pytest.raises(MeiflowError, match=r"the window starts 0.15 s .*ends after 0.1 s"):
         build_tables(config, results, small_session.scenes, copy)
 
 

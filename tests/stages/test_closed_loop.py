@@ -91,5 +91,5 @@ def test_what_a_procedure_made_is_shown_at_the_common_contrast(looped, results):
 
 def test_neuron_without_truth_is_named(results):
     write_fitted(results, ["999"])
-    with pytest.raises(MeiflowError, match=r"truth\.csv: no truth for neuron 999"):
+    with pytest.raises(MeiflowError, match=r"truth\.csv: no ground truth for neuron 999"):
         close_loop(config(), results, TRUTH)

@@ -32,7 +32,7 @@ def test_targets_are_those_of_the_images_or_of_the_configuration(results, rng):
     assert targets(results, mean="images", contrast="images") == (mean, contrast)
     assert targets(results, mean=0.5, contrast=0.06) == (0.5, 0.06)
     assert targets(results, contrast=0.06) == (mean, 0.06)
-    with pytest.raises(MeiflowError, match=r"mei.contrast: 0.49 is out of reach"):
+    with pytest.raises(MeiflowError, match=r"mei.contrast: 0.49 cannot be reached"):
         targets(results, contrast=0.49)
 
 

@@ -84,5 +84,5 @@ def test_missing_inputs_are_named(results):
     with pytest.raises(MeiflowError, match=r"gabor_trials\.csv: no such file"):
         run(results, "--has", "gabors")
     write_array(np.zeros((20, 20)), results.neuron("7").mei)
-    with pytest.raises(MeiflowError, match=r"mei: an image of \(20, 20\) pixels"):
+    with pytest.raises(MeiflowError, match=r"mei: the image has \(20, 20\) pixels"):
         run(results)  # nothing said: no Gabors are found

@@ -45,7 +45,7 @@ def test_the_rule_of_this_version_judges_every_fitted_neuron(results):
     judged = calibration().judge(table)
     assert table["trusted"].tolist() == judged["trusted"].tolist() == [True, False]
     np.testing.assert_allclose(table["expected_fraction"], judged["expected_fraction"], rtol=1e-5)
-    assert "the MEI is worth 0.5" in table["trust_reason"][1]
+    assert "reach 0.5" in table["trust_reason"][1]
 
 
 def test_a_neuron_without_an_mei_is_named(results):

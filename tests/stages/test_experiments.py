@@ -1,4 +1,4 @@
-"""The stage: files of a small population, own experiments, and what is refused."""
+"""The stage: files of a small population, custom experiments, and what is refused."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def own_code(tmp_path, monkeypatch):
 
 def test_files_of_the_stage(results, own_code):
     own = ["ownexperiments:levels", "ownexperiments:two"]
-    make_experiments(config(own=own), results)
+    make_experiments(config(custom=own), results)
     tuning = read_csv(results.experiment_tuning)
     assert list(tuning.columns[:2]) == ["neuron_id", "experiment"]
     assert tuning.columns[-1] == "response"
@@ -215,7 +215,7 @@ def test_some_experiments_leave_the_other_columns_empty(results):
 
 def test_figures_of_experiments_no_longer_made_are_removed(results, own_code):
     own = ["ownexperiments:levels"]
-    make_experiments(config(make=["phase", "shift", "spots"], own=own), results)
+    make_experiments(config(make=["phase", "shift", "spots"], custom=own), results)
     folder = results.experiment_maps.parent
     (folder / "mine.png").write_text("a user's")
     draw_neuron(results, "b")
@@ -281,12 +281,12 @@ def test_the_sheet_of_custom_experiments_says_what_it_leaves_out():
     neurons = [str(i) for i in range(5)]
     summary = pd.DataFrame({"neuron_id": neurons, "grey_response": 0.0})
     figure = custom_sheet({n: {"crossed": whole} for n in neurons}, summary)
-    assert figure.get_suptitle() == "own experiments (1 more neuron in tuning.csv)"
+    assert figure.get_suptitle() == "custom experiments (1 more neuron in tuning.csv)"
     assert figure.axes[0].get_title() == "0: crossed\nmean over polarity"
 
 
 def test_neurons_may_be_shown_different_experiments(results, own_code):
-    parsed = config(make=["phase"], own=["ownexperiments:only_left"])
+    parsed = config(make=["phase"], custom=["ownexperiments:only_left"])
     make_experiments(parsed, results)
     tuning = read_csv(results.experiment_tuning)
     shown = tuning.groupby("neuron_id")["experiment"].unique()
@@ -352,7 +352,7 @@ def test_the_same_on_the_command_line_and_twice(fitted, tmp_path):
     ],
 )
 def test_custom_experiments_that_cannot_be(results, own_code, function, message):
-    parsed = config(make=["phase"], own=[f"ownexperiments:{function}"])
+    parsed = config(make=["phase"], custom=[f"ownexperiments:{function}"])
     check_inputs(parsed)
     with pytest.raises(MeiflowError, match=message) as caught:
         make_experiments(parsed, results)
@@ -371,7 +371,7 @@ def test_an_own_experiment_alone(own_code):
     ("section", "message"),
     [
         ({"make": ["orientations"]}, "experiments.make"),
-        ({"make": ["phase", "phase"]}, "'phase' duplicate"),
+        ({"make": ["phase", "phase"]}, "duplicate 'phase'"),
         ({"custom": ["no function"]}, "experiments.custom"),
         ({"contrast": 1.2}, "experiments.contrast"),
         ({"phases": 2}, "experiments.phases"),
@@ -384,7 +384,7 @@ def test_settings_that_cannot_be(section, message):
 
 
 def test_a_module_that_is_not_there_is_named_before_any_work():
-    with pytest.raises(MeiflowError, match=r"experiments.custom: no module 'nowhere'"):
+    with pytest.raises(MeiflowError, match=r"experiments.custom: module 'nowhere' is neither"):
         check_inputs(parse_config({"experiments": {"custom": ["nowhere:build"]}}))
 
 
@@ -394,7 +394,7 @@ def test_a_module_that_is_not_there_is_named_before_any_work():
 def test_gabors_that_cannot_be(tmp_path, change):
     row = GABORS["b"] | REST | change
     write_csv(pd.DataFrame([row]), tmp_path / "best_gabor.csv")
-    with pytest.raises(MeiflowError, match=r"best_gabor.csv: one row of finite numbers"):
+    with pytest.raises(MeiflowError, match=r"best_gabor.csv: expected one row of finite numbers"):
         read_preferred(tmp_path / "best_gabor.csv", GRID)
 
 

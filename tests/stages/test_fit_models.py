@@ -80,7 +80,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
     status = read_csv(results.fit_status).set_index("neuron_id")
     assert status["fitted"].tolist() == [True, False, False, True]
     assert status.loc["b", "reason"] == "the mean response is the same for all images"
-    assert status.loc["c", "reason"] == "the fit of ln failed"
+    assert status.loc["c", "reason"] == "fitting ln failed"
     scores = read_csv(results.cross_validation).set_index(["neuron_id", "model"])
     unbroken = read_csv(whole.cross_validation).set_index(["neuron_id", "model"])
     assert np.isnan(scores.loc[("c", "model"), "cc_abs"])
@@ -113,7 +113,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
     require_selected(results.fitted_neurons, "a")
     assert fitted_neurons(results.fitted_neurons) == ["a"]
     for neuron, message in (
-        ("c", "neuron c has no model: the fit of ln failed"),
+        ("c", "neuron c has no model: fitting ln failed"),
         ("d", r"neuron d is not selected \(x\)"),
         ("z", "'z' is not in this session"),
     ):

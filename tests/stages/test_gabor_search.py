@@ -70,6 +70,6 @@ def test_what_cannot_be_searched_is_told(results):
     with pytest.raises(MeiflowError, match="no neuron was selected"):
         search_gabors(CONFIG, results, threads=1)
     write_fitted(results, ["007", "8"])
-    with pytest.raises(MeiflowError, match=r"models\.zip: has no neuron 8"):
+    with pytest.raises(MeiflowError, match=r"models\.zip: no model for neuron 8"):
         search_gabors(CONFIG, results, threads=1)
     assert not any(path.exists() for path in results.procedure("best_gabors"))

@@ -84,7 +84,7 @@ def test_the_mean_over_time_is_another_objective(here):
         ({"model": "flickering:wrong"}, "is a int, not a torch.nn.Module"),
         ({"model": "flickering:absent"}, "AttributeError"),
         ({"model": "flickering:two_dimensional"}, "fails on movies of shape"),
-        ({"neurons": [7]}, "neuron 7 of a model with 2 outputs"),
+        ({"neurons": [7]}, "neuron 7 does not exist; .* 0 to 1"),
         ({"model": None}, "movie.model: null"),
     ],
 )
@@ -95,5 +95,5 @@ def test_wrong_models_are_named(here, movie, message):
 
 
 def test_an_unknown_module_stops_before_any_work(here):
-    with pytest.raises(MeiflowError, match=r"movie\.model: no module 'nowhere'"):
+    with pytest.raises(MeiflowError, match=r"movie\.model: module 'nowhere' is neither"):
         check_inputs(config(model="nowhere:build"))

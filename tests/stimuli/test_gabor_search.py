@@ -147,7 +147,7 @@ def test_a_contrast_that_no_gabor_has_is_told():
     [
         ({"spacing": 0.05, "orientations": 36}, r"gabor: the grid has [\d,]+ Gabors, more than"),
         ({"wavelengths_deg": []}, "gabor.wavelengths_deg: List should have at least 1 item"),
-        ({"aspects": [1.0, 1.0]}, "gabor.aspects.*1.0 duplicate"),
+        ({"aspects": [1.0, 1.0]}, "gabor.aspects: duplicate 1.0"),
         ({"aspects": [9.0]}, "gabor.aspects.0: Input should be less than or equal to 3"),
         ({"offsets": 3}, "unknown key gabor.offsets"),
     ],
@@ -161,7 +161,5 @@ def test_wavelengths_that_alias_are_not_searched():
     coarse = Geometry(8, 12)  # pixels of 10 and 12 degrees
     grid = gabor_grid(Gabor(wavelengths_deg=[8.0, 32.0]), coarse)
     assert set(grid[:, 2]) == {32.0}
-    with pytest.raises(
-        MeiflowError, match=r"none is as long as two pixels of image \(23.7 degrees"
-    ):
+    with pytest.raises(MeiflowError, match=r"all are shorter than two pixels \(23.7 degrees"):
         gabor_grid(Gabor(wavelengths_deg=[8.0, 16.0]), coarse)

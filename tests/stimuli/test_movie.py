@@ -182,7 +182,7 @@ def test_restarts_differ_and_the_same_seed_gives_the_same_movies():
 
 def test_a_neuron_that_there_is_not_is_named():
     model = filter_over_time(SPACES["gabor"], np.array([1.0]))
-    with pytest.raises(ValueError, match="neuron 2 of a model with 2 outputs"):
+    with pytest.raises(ValueError, match=r"neuron 2 does not exist; .* 0 to 1"):
         found(model, IncreaseObjective(2), steps=1)
 
 

@@ -662,7 +662,9 @@ def test_responses_that_are_not_finite_are_refused_with_the_step(bad, call):
     ],
 )
 def test_objectives_of_another_shape_are_refused(objective, shape):
-    with pytest.raises(ValueError, match=f"gave {shape} for a batch of 3.* one number per stim"):
+    with pytest.raises(
+        ValueError, match=f"returned {shape} for a batch of 3.* one number per stim"
+    ):
         optimise(linear, STARTS, objective)
 
 

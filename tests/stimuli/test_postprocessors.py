@@ -98,7 +98,9 @@ def test_norm_clip_of_images_and_of_nothing():
 
 @pytest.mark.parametrize("shape", [(2, 4, 5), (2, 1, 4, 5), (2, 3, 6, 4, 5)])
 def test_limits_need_a_channel_each(shape):
-    with pytest.raises(ValueError, match=r"limits for 2 channels, stimuli of shape \(2, "):
+    with pytest.raises(
+        ValueError, match=r"limits for 2 channels given, but stimuli have shape \(2, "
+    ):
         after(NormClip(1.0, ((0.0, 1.0), (0.0, 1.0))), torch.zeros(shape))
 
 
@@ -341,7 +343,7 @@ def test_a_contrast_that_so_few_pixels_cannot_have_is_refused():
 
 
 def test_masks_must_be_boolean_and_leave_a_pixel():
-    with pytest.raises(ValueError, match=r"must be boolean, got torch\.float32"):
+    with pytest.raises(ValueError, match=r"must be a boolean torch tensor, got torch\.float32"):
         after(MeanContrast(0.5, 0.1, torch.ones(12, 16)), noise(2, 12, 16))
     with pytest.raises(ValueError, match="fewer than two pixels free"):
         after(MeanContrast(0.5, 0.1, torch.zeros(12, 16) > 1), noise(2, 12, 16))

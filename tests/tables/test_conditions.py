@@ -102,7 +102,7 @@ def test_own_gabors_become_tables(tmp_path, caplog):
     assert table["b"].tolist() == [1, 2]
     assert results.tuning.exists()
     assert not results.grating_responses.exists()
-    assert "1 of 2 neurons have no row there" in caplog.text
+    assert "1 of 2 neurons have no rows" in caplog.text
 
 
 def checked(path, stimulus, neurons):
@@ -116,8 +116,8 @@ def checked(path, stimulus, neurons):
     [
         ({"x_position": "left"}, "x_position is 'left' in row 3"),
         ({"orientation": None}, "orientation is 'nan' in row 3"),
-        ({"neuron_id": "c"}, "has neuron c, which session.trials lacks"),
-        ({"trial_id": 0, "neuron_id": "a"}, "trial 0 of .* has more than one stimulus"),
+        ({"neuron_id": "c"}, "neuron c .*does not occur in session.trials"),
+        ({"trial_id": 0, "neuron_id": "a"}, "trial 0 in .* has more than one stimulus"),
         ({"spike_count": -1}, "spike_count is '-1' in row 3"),
         ({"spike_count": 1.5}, "spike_count is '1.5' in row 3"),
         ({"x_position": 200}, "x_position is 200 in row 3 .* expected -60.62 to 60.62 degrees"),
@@ -157,7 +157,7 @@ def test_frequencies_beyond_the_pixels_are_told(tmp_path, caplog):
         tmp_path / "g.csv", index=False
     )
     checked(tmp_path / "g.csv", "static_gratings", ["a"])
-    assert "above 0.396 cycles per degree are beyond the pixels" in caplog.text
+    assert "above 0.396 cycles per degree cannot be resolved" in caplog.text
 
 
 def test_paths_are_checked_before_anything_runs(tmp_path):

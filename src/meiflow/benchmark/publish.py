@@ -22,7 +22,7 @@ from meiflow.validation.trust import FEATURES, Calibration, calibration
 
 DIGITS = 2
 _KEPT = 4
-TOLERANCE = 0.5 * 10**-DIGITS  # rounded values would differ at a tie by the last bit alone
+TOLERANCE = 0.5 * 10**-DIGITS  # rounded values could differ if the last bit does
 _SAME = [*tables.KEYS, "model", "stimulus"]
 
 

@@ -51,7 +51,7 @@ class SessionTables:
     selection, fitted, units : DataFrame
         selection/neurons.csv, models/neurons.csv and tables/units.csv.
     summary : DataFrame or None
-        summary.csv; None where no neuron is left.
+        summary.csv; None if no neuron remains.
     """
 
     selection: pd.DataFrame
@@ -61,17 +61,17 @@ class SessionTables:
 
 
 def gather(sessions: Mapping[str, SessionTables]) -> Combined:
-    """Put the tables of all sessions together.
+    """Combine the tables of all sessions.
 
     Parameters
     ----------
     sessions : mapping of str to SessionTables
-        By session id, in the order in which they are to stand.
+        Results by session id, in the order of the output.
 
     Raises
     ------
     MeiflowError
-        If no session has a neuron left.
+        If no neurons remain in any session.
     """
     parts, rows = [], []
     for session, tables in sessions.items():
@@ -133,7 +133,7 @@ def _counts(own: pd.DataFrame) -> dict[str, object]:
 
 
 def costs(timings: Iterable[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
-    """What each stage of each session took, as Snakemake timed it.
+    """Time and memory used by each stage of each session, as measured by Snakemake.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ def prediction_figure(
     Parameters
     ----------
     measured, predicted : ndarray, shape (images,)
-        Mean counts, and their prediction by models that have not seen the image.
+        Mean counts, and their prediction by models not fitted to the image.
     place_score : DataArray, dims (y_deg, x_deg)
         Leave-one-out R² by place.
     chosen : tuple of float

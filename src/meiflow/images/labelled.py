@@ -1,4 +1,4 @@
-"""Images as labelled arrays, their axes in degrees of visual angle."""
+"""Images as labelled arrays with axes in degrees of visual angle."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def labelled(images: NDArray, geometry: Geometry, name: str, **labels: ArrayLike
     Returns
     -------
     DataArray
-        With the dimensions of `labels`, then ``y`` (elevation, upwards, so that the first row has
-        the largest) and ``x`` (azimuth, rightwards).
+        The dimensions of `labels`, then ``y`` (elevation, increasing upwards, i.e. largest in the
+        first row) and ``x`` (azimuth, increasing rightwards).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Images as they come from a user: a checked stack of luminance."""
+"""Check and convert images provided by a user."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _MOST_OF_A_BYTE = 255
 
 
 def luminance(images: Any, geometry: Geometry) -> NDArray[np.float32]:
-    """A stack of images in single precision, if it is luminance on this screen.
+    """Convert images to single precision and check that they are luminance of the right size.
 
     Parameters
     ----------
     images : array_like, shape (images, height, width)
     geometry : Geometry
-        The screen that they fill.
+        The screen, which the images fill.
 
     Raises
     ------
     MeiflowError
-        If the shape is another one, or a value lies outside [0, 1].
+        If the shape differs from that of the screen, or a value is outside [0, 1].
 
     Examples
     --------
@@ -50,7 +50,7 @@ def luminance(images: Any, geometry: Geometry) -> NDArray[np.float32]:
         height, width = stack.shape[1:]
         raise MeiflowError(
             f"images: {height} x {width} pixels, but the screen has {geometry.height} x "
-            f"{geometry.width}; give Geometry({height}, {width}, width_deg, height_deg)"
+            f"{geometry.width}; use Geometry({height}, {width}, width_deg, height_deg)"
         )
     if not np.isfinite(stack).all():
         raise MeiflowError("images: NaN or infinite values; expected luminance from 0 to 1")

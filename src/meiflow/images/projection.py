@@ -212,16 +212,16 @@ def contrast_targets(
 
 
 def require_reachable(mean: float, contrast: float, what: str) -> None:
-    """Make sure that images within [0, 1] can have this mean luminance and RMS contrast.
+    """Check that images within [0, 1] can have this mean luminance and RMS contrast.
 
     Raises
     ------
     MeiflowError
-        If the contrast is near the largest there is, or above it; `what` is what to call it.
+        If the contrast is close to the maximum or higher; `what` is its name in the message.
     """
     if not 0 < mean < 1 or contrast <= 0:
         raise MeiflowError(
-            f"{what}: an RMS contrast above 0 and a mean luminance within 0..1 are needed, got "
+            f"{what}: expected an RMS contrast above 0 and a mean luminance within 0..1, got "
             f"{contrast:.3g} and {mean:.3g}"
         )
     if contrast >= 0.95 * feasible_contrast(mean):

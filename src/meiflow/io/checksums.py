@@ -1,7 +1,7 @@
-"""Checksums of what is written, so that a damaged file is never taken for a result.
+"""Checksums of written files, so that a damaged file is never used as a result.
 
-Each folder has one file ``SHA256SUMS``, which ``sha256sum --check`` reads, too. A file without a
-line there is taken as it is: a user's own input, or what was written by other software.
+Each folder has a file ``SHA256SUMS``, which can also be checked with ``sha256sum --check``. Files
+without a line there are not checked: inputs of the user, or files written by other software.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from meiflow.errors import MeiflowError
 
 CHECKSUMS = "SHA256SUMS"
 _SUFFIXES = (".csv", ".json", ".npy", ".npz", ".pt", ".zip")
-# As coreutils writes it: a backslash where the name is escaped, the sum, text or binary, the name.
+# Format of coreutils: a backslash if the name is escaped, the sum, text or binary, the name.
 _LINE = re.compile(r"(\\?)(\S+) [ *](.+)")
 _ESCAPED = {"\\": r"\\", "\n": r"\n", "\r": r"\r"}
 _PLAIN = {escaped: sign for sign, escaped in _ESCAPED.items()}
@@ -27,7 +27,7 @@ def sha256_of(path: Path) -> str:
 
 
 def bookkeeping(folder: Path) -> tuple[Path, Path, Path]:
-    """The checksums of a folder, the same while they are written, and their lock.
+    """Paths of a folder's checksums, of their temporary file, and of their lock.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def bookkeeping(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def publish_file(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`, and keep the checksum of what other stages read."""
+    """Rename `temporary` to `path`, and record the checksum if other stages read the file."""
     if path.suffix not in _SUFFIXES:
         temporary.replace(path)
         return
@@ -48,37 +48,37 @@ def publish_file(temporary: Path, path: Path) -> None:
     with FileLock(bookkeeping(folder)[2]).acquire(poll_interval=0.01):  # jobs share folders
         known = read_checksums(folder)
         if known.pop(path.name, None) is not None:
-            # A kill in between leaves no line, rather than that of another file.
+            # if killed in between, the line is missing rather than wrong
             _write(known, folder)
         temporary.replace(path)
         _write(known | {path.name: digest}, folder)
 
 
 def verify_checksum(path: str | Path) -> None:
-    """Make sure that a file is what was written there.
+    """Check that a file has not changed since it was written.
 
     Raises
     ------
     MeiflowError
-        If its checksum was kept and is another one.
+        If a checksum was recorded and differs.
     """
     path = Path(path)
     try:
         known = read_checksums(path.parent).get(path.name)
         same = known is None or sha256_of(path) == known
     except OSError:
-        return  # nothing can be read there, which the file's reader says better
+        return  # unreadable; the reader of the file gives a better message
     if not same:
         raise MeiflowError(
             f"{path}: damaged, or changed after it was written; delete it and run again, or, if "
-            f"the change is yours, delete its line in {CHECKSUMS}"
+            f"you changed it on purpose, delete its line in {CHECKSUMS}"
         )
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
-    """Names of the files in a folder whose checksums were kept, with these.
+    """Recorded checksums of a folder by file name.
 
-    A line that has lost its form is no line; one whose sum is damaged fits no file.
+    Malformed lines are ignored; a damaged checksum matches no file.
     """
     try:
         text = bookkeeping(folder)[0].read_bytes().decode("utf-8", "surrogateescape")
@@ -89,7 +89,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
 
 
 def _write(known: dict[str, str], folder: Path) -> None:
-    """Replace the checksums of a folder; those of files that are gone are left out."""
+    """Replace the checksums of a folder; files that no longer exist are omitted."""
     lines = [
         f"{'' if name == _escape(name) else chr(92)}{known[name]}  {_escape(name)}\n"
         for name in sorted(known)

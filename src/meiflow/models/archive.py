@@ -142,7 +142,7 @@ class ModelArchive:
     def _opened(self) -> Iterator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                # Of a file that was cut, the directory of a document within it is found.
+                # in a truncated file, zipfile may find the directory of a document inside it
                 if min((e.header_offset for e in archive.infolist()), default=0):
                     raise zipfile.BadZipFile("no directory of all neurons")
                 yield archive

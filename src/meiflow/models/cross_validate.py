@@ -308,5 +308,5 @@ def _pixel_ridge(
     with threadpool_limits(1):  # the last digits depend on the number of threads
         for test, train in zip(held_out, training, strict=True):
             predicted = ridge.fit(flat[train], means[train]).predict(flat[test])
-            out[test] = predicted.reshape(len(test), -1)  # of one neuron it has one axis
+            out[test] = predicted.reshape(len(test), -1)  # one-dimensional for a single neuron
     return out

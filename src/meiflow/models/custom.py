@@ -51,13 +51,13 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     tensors = [*module.parameters(), *module.buffers()]
     elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
     if elsewhere:
-        raise MeiflowError(f"{name}: lies on {', '.join(elsewhere)}; return it with .cpu()")
+        raise MeiflowError(f"{name}: is on {', '.join(elsewhere)}; return it with .cpu()")
     check_responses(module, geometry, name)
     return module
 
 
 def check_mode(module: Any, name: str) -> None:
-    """Make sure that something is a module in evaluation mode; see `check_module`."""
+    """Check that an object is a module in evaluation mode; see `check_module`."""
     if not isinstance(module, nn.Module):
         raise MeiflowError(f"{name}: is a {type(module).__name__}, not a torch.nn.Module; {_HINT}")
     if any(part.training for part in module.modules()):
@@ -69,7 +69,7 @@ def check_mode(module: Any, name: str) -> None:
 def check_responses(
     module: nn.Module, geometry: Geometry, name: str, device: torch.device | str = "cpu"
 ) -> None:
-    """Make sure that a module answers images as it should; see `check_module`."""
+    """Check the responses of a module to images; see `check_module`."""
     generator = torch.Generator().manual_seed(0)
     images = torch.empty(0)
     responses: Any = None

@@ -33,21 +33,21 @@ _SHOWN_ROWS = 20
 class FittedPopulation:
     """The models of a population, by neuron id: ``population["u7"]``.
 
-    `meiflow.fit` makes it, and `load` reads what `save` wrote. Iterating gives the ids of the
-    neurons that have a model, `len` their number, and ``in`` asks for an id.
+    Created by `meiflow.fit`, or read by `load` from what `save` wrote. Iteration yields the ids of
+    the neurons that have a model, `len` their number, and ``in`` tests for an id.
 
     Parameters
     ----------
     geometry : Geometry
-        The screen that the images fill.
+        The screen, which the images fill.
     documents : mapping of str to dict
-        By neuron, the numbers that its model is built from.
+        Parameters of each neuron's model.
     failed : mapping of str to str
         Neurons whose fit failed, and why.
     scores : DataFrame
-        What `score` returns.
+        Output of `score`.
     held_out : DataArray, shape (image, neuron)
-        Cross-validated predictions: each image by models that were not fitted to it.
+        Cross-validated predictions: every image is predicted by models not fitted to it.
     mean : float
         Mean luminance of the images.
     """
@@ -89,7 +89,7 @@ class FittedPopulation:
             hint = "; ids are text" if not isinstance(neuron, str) else ""
             near = closest(neuron, self.documents)
             raise MeiflowError(
-                f"no neuron {neuron!r}{near}{hint}; there are {shorten(self.documents)}"
+                f"no neuron {neuron!r}{near}{hint}; available: {shorten(self.documents)}"
             )
         document = self.documents[neuron]
         place = document["x_deg"], document["y_deg"]
@@ -103,7 +103,7 @@ class FittedPopulation:
         return [self[neuron] for neuron in self]
 
     def score(self) -> pd.DataFrame:
-        """How well each model predicts images that it was not fitted to.
+        """How well each model predicts images to which it was not fitted.
 
         Returns
         -------
@@ -111,10 +111,11 @@ class FittedPopulation:
             One row per neuron and model: ``neuron_id``, ``model``, ``cc_abs`` (correlation with the
             mean responses), ``cc_norm`` (relative to what the noise allows; Schoppe et al. 2016),
             ``cc_max``, ``feve``, ``folds``, ``parameters`` and the 95 % interval ``cc_norm_low``,
-            ``cc_norm_high``. Of the models, ``model`` is the one in use; its members and the
-            baselines ``pixel_ridge`` and ``mean`` are scored beside it, and ``model_shuffled`` is
-            the same procedure on responses permuted across images, a control that should be near
-            zero. Without repeated images the noise is unknown, and all but ``cc_abs`` is NaN.
+            ``cc_norm_high``. The row ``model`` is the ensemble that is used; its base models and
+            the baselines ``pixel_ridge`` and ``mean`` follow, and ``model_shuffled`` is the
+            shuffled control: the same procedure on responses permuted across images, which should
+            score near zero. Without repeated images the noise is unknown, and all scores except
+            ``cc_abs`` are NaN.
         """
         return self.scores.copy()
 
@@ -129,7 +130,7 @@ class FittedPopulation:
         Returns
         -------
         DataArray, shape (image, neuron)
-            In the unit of the counts that were fitted.
+            In the units of the fitted counts.
         """
         import xarray as xr
 
@@ -142,7 +143,7 @@ class FittedPopulation:
         return xr.DataArray(values, coordinates, ("image", "neuron"), name="response")
 
     def save(self, path: str | Path) -> None:
-        """Write everything to one file of numbers and text, for `load`."""
+        """Write everything to a file of numbers and text, to be read by `load`."""
         table = {name: self.scores[name].tolist() for name in self.scores}
         document = {
             "format": _FORMAT,
@@ -159,12 +160,12 @@ class FittedPopulation:
 
     @classmethod
     def load(cls, path: str | Path) -> FittedPopulation:
-        """Read what `save` wrote; nothing in the file is executed.
+        """Read a file written by `save`; nothing in it is executed.
 
         Raises
         ------
         MeiflowError
-            If the file is missing, damaged or of another kind.
+            If the file is missing, damaged or of a different kind.
         """
         import xarray as xr
 

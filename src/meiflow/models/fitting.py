@@ -29,7 +29,7 @@ from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
 
-# Keys of the section `model` that have no meaning where arrays are fitted.
+# Keys of the section `model` that do not apply when arrays are fitted.
 _OF_THE_WORKFLOW = {"custom", "learning_curve"}
 
 
@@ -52,12 +52,12 @@ class PopulationFit:
 
     @cached_property
     def models(self) -> dict[str, dict[str, Any]]:
-        """What the model of each neuron whose fit succeeded is built from."""
+        """Parameters of the model of each neuron whose fit succeeded."""
         n = len(self.fitted.fold_states)
         return {name: self._document(name, n, self.fitted.states) for name in self._columns}
 
     def fold_models(self, neuron: str) -> list[dict[str, Any]]:
-        """The same of one neuron's models fitted to the training images of each fold."""
+        """Parameters of the fold models of a neuron."""
         folds = enumerate(self.fitted.fold_states)
         return [self._document(neuron, fold, states) for fold, states in folds]
 
@@ -96,11 +96,12 @@ def fit_population(
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
-        Of the trials behind `means`; an image counts by its number of repeats.
+        Scorer for the trials from which `means` was computed; images are weighted by their number
+        of repeats.
 
     Notes
     -----
-    A neuron whose fit fails has a reason and no model, and does not stop the others.
+    If the fit of a neuron fails, the reason is recorded, and the other neurons are not affected.
     """
     weights = image_weights(scorer.repeats)
     fitted = fit_all(images, means, weights, geometry, config, seed, threads, parts, extra)
@@ -120,7 +121,7 @@ def fit_population(
 def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
     """Number of parameters of every model."""
     own = {
-        # with bias, place and penalty; ln with rectifier and width, too
+        # including bias, RF position and penalty; for ln, also rectifier and width
         "v1": FrontEnd.from_config(config).n_channels + 4,
         "ln": images[0].size + 6,
         "gabor_energy": 14,
@@ -168,43 +169,43 @@ def fit(
 
     A model is a stacked ensemble: a ridge readout of a bank of simple and complex cells (``v1``), a
     linear-nonlinear model (``ln``) and a Gabor-energy model with divisive normalisation
-    (``gabor_energy``), weighted by what they predict of held-out images. The RF position, all
-    penalties and the weights are found anew on the training images of each fold.
+    (``gabor_energy``), weighted by how well they predict held-out images. RF position, penalties
+    and weights are determined separately from the training images of each fold.
 
     Parameters
     ----------
     images : array_like, shape (images, height, width)
         Luminance, 0 black to 1 white.
     counts : array_like, DataFrame or DataArray
-        Spike counts, or rates, of the trials: an array (repeats, images, neurons), NaN where an
+        Spike counts or rates of the trials: an array (repeats, images, neurons), NaN where an
         image has fewer repeats; an array (trials, neurons) with `trial_images`; a DataFrame with
-        the columns trial_id, neuron_id, image_id, spike_count, in which an absent pair of trial and
-        neuron counts zero; or a DataArray with the dimensions (repeat, image, neuron) or (trial,
-        neuron), each trial with a coordinate ``image_id``. Mean counts, an array (images, neurons)
-        or a DataArray (image, neuron), will do, but without single trials the noise is unknown and
-        ``cc_norm`` is NaN.
+        the columns trial_id, neuron_id, image_id, spike_count, in which a missing pair of trial and
+        neuron means zero spikes; or a DataArray with the dimensions (repeat, image, neuron) or
+        (trial, neuron), the latter with a coordinate ``image_id`` along the trials. Mean counts
+        are also accepted, as an array (images, neurons) or a DataArray (image, neuron), but
+        without single trials the noise is unknown and ``cc_norm`` is NaN.
     screen : Geometry
         Size of the images in pixels and in degrees of visual angle.
     neurons : sequence of str, optional
-        Ids of the columns of an array (``u0``, ``u1``, ... if None); of counts that have ids, the
-        neurons to fit (all if None).
+        Ids for the columns of an array; default ``u0``, ``u1``, ... For counts with ids, the
+        neurons to fit; default all.
     image_ids : array_like of int, shape (images,), optional
-        Ids by which `counts` refers to `images`. If None, the coordinate ``image`` of a DataArray,
-        or else the position in `images`, from 0.
+        Ids by which `counts` refers to `images`. Default: the coordinate ``image`` of a DataArray,
+        otherwise the position in `images`, starting at 0.
     trial_images : array_like of int, shape (trials,), optional
-        Id of the image of each trial. -1 here, or in the column image_id, is a blank screen, which
-        the models learn from and which is not scored.
+        Image id of each trial. -1, here or in the column image_id, means a blank screen; blanks
+        are used for fitting but not scored.
     base_models : sequence of str
-        Base models that are mixed; ``scratch`` and ``shared``, convolutional networks, may be
-        among them.
+        Base models of the ensemble; the convolutional networks ``scratch`` and ``shared`` are
+        also available.
     folds : int
-        Of the cross-validation, over images.
+        Number of cross-validation folds; images are split.
     seed : int
-        Of the folds, the shuffled control and the bootstrap of the scores.
+        Seed of folds, shuffled control and bootstrap.
     threads : int
-        The result does not depend on it.
+        Number of threads; the result does not depend on it.
     **settings
-        Further keys of the section ``model`` of the configuration, such as ``stride=3``.
+        Other keys of the configuration section ``model``, such as ``stride=3``.
 
     Returns
     -------
@@ -213,11 +214,11 @@ def fit(
     Raises
     ------
     MeiflowError
-        If images, counts or settings do not fit together, or no neuron could be fitted.
+        If images, counts or settings are invalid or inconsistent, or no neuron could be fitted.
 
     Examples
     --------
-    A rectified linear neuron, and its spike counts in four repeats of 60 images of noise:
+    Spike counts of a rectified linear neuron in four repeats of 60 noise images:
 
     >>> import meiflow as mf
     >>> from meiflow.images.patterns import gabor
@@ -243,7 +244,7 @@ def fit(
     if ids.shape != (len(stack),):
         raise MeiflowError(f"image_ids: shape {ids.shape} for {len(stack)} images")
     if len(stack) < folds:
-        raise MeiflowError(f"folds: {folds} folds of {len(stack)} images; give more images")
+        raise MeiflowError(f"folds: {folds} folds need at least as many images, got {len(stack)}")
     trials = as_trials(counts, ids, neurons, trial_images)
     order = np.argsort(ids)
     image_order, means = mean_responses(trials.of_images())
@@ -269,18 +270,18 @@ def fit(
 def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, Any]) -> Model:
     wrong = _OF_THE_WORKFLOW & settings.keys()
     if wrong:
-        raise MeiflowError(f"fit: {min(wrong)} is a setting of the workflow alone; leave it out")
+        raise MeiflowError(f"fit: {min(wrong)} applies to the workflow only; remove it")
     section = settings | {"base_models": list(base_models), "folds": folds}
     config = parse_config({"model": section}, "fit").model
     if "static_gratings" in config.learn_from:
         raise MeiflowError(
-            "fit: learn_from: static_gratings come from a session's files; leave them out"
+            "fit: learn_from: static_gratings are only available in the workflow; remove them"
         )
     return config
 
 
 def _ids(images: Any, counts: Any, n: int) -> NDArray[np.int64]:
-    """Ids of the images where none are given: a coordinate ``image``, or their positions."""
+    """Default image ids: the coordinate ``image``, or else the positions."""
     for array in (images, counts):
         if "image" in getattr(array, "dims", ()) and "image" in array.coords:
             return np.asarray(array["image"])

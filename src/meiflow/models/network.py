@@ -117,7 +117,7 @@ def load_model(
     ----------
     path : Path
     geometry : Geometry, optional
-        What the model's has to be; any if None.
+        Required geometry of the model; default any.
     custom : str, optional
         The ``model.custom`` of the configuration; a file that names a different function, or any
         function if none is configured, is rejected.

@@ -87,7 +87,7 @@ def fitted_table(selection: pd.DataFrame, status: pd.DataFrame) -> pd.DataFrame:
     >>> selection = {"neuron_id": ["1", "2", "3"], "selected": [True, True, False]}
     >>> selection = pd.DataFrame(selection).assign(reason=reasons)
     >>> status = {"neuron_id": ["1", "2", "3"], "fitted": [True, False, True]}
-    >>> status = pd.DataFrame(status).assign(reason=["", "the fit of ln broke off", ""])
+    >>> status = pd.DataFrame(status).assign(reason=["", "fitting ln failed", ""])
     >>> fitted_table(selection, status)[["neuron_id", "status"]].to_numpy().tolist()
     [['1', 'modelled'], ['2', 'fit failed'], ['3', 'not selected']]
     """

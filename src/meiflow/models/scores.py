@@ -85,12 +85,12 @@ def score_prediction(
 
 
 def chance_level(control: ArrayLike) -> float:
-    """Correlation that one in twenty of the shuffled controls exceeds.
+    """Correlation exceeded by one in twenty of the shuffled controls.
 
     Parameters
     ----------
     control : array_like, shape (neurons,)
-        ``cc_abs`` of the controls of a session; those that are not defined do not count.
+        ``cc_abs`` of the controls of a session; undefined ones (NaN) are ignored.
 
     Returns
     -------

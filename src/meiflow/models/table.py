@@ -76,17 +76,17 @@ class Scorer:
 
 
 def predicted_responses(model: str, means: NDArray, shuffled: NDArray) -> NDArray:
-    """The responses that a model was fitted to and is scored against.
+    """The responses against which a model is scored, which are those it was fitted to.
 
-    The control learned from shuffled responses. Scored against the measured ones it would be near
-    zero even if the procedure leaked, and would control nothing.
+    The shuffled control is fitted to shuffled responses. Its score against the measured responses
+    would be near zero even if the procedure leaked, so that it would not be a control.
 
     Parameters
     ----------
     model : str
         A key of `meiflow.models.cross_validate.Fitted.predictions`.
     means, shuffled : ndarray, shape (images, neurons)
-        Measured mean counts, and those shuffled over the images.
+        Measured mean counts, and the same permuted across images.
     """
     return shuffled if model.endswith("_shuffled") else means
 

@@ -31,14 +31,14 @@ _PACKAGES = (
 def hash_of(path: Path) -> dict[str, Any]:
     """Path, size and SHA-256 of a file or of the files in a folder, and how it was obtained.
 
-    A folder's hash is that of the lines ``SHA-256, two spaces, name`` of its files in order of
-    their names (as ``sha256sum * | sha256sum`` gives), but for `SHA256SUMS`. The one recorded when
-    a file was downloaded is taken where the file still has the recorded size.
+    The hash of a folder is that of the lines ``SHA-256, two spaces, name`` of its files, sorted by
+    name (as given by ``sha256sum * | sha256sum``), without `SHA256SUMS`. For a downloaded file, the
+    recorded hash is used if the file still has the recorded size.
 
     Raises
     ------
     MeiflowError
-        If there is no such file or folder.
+        If the file or folder does not exist.
     """
     if path.is_dir():
         seen = [p for p in path.iterdir() if not p.name.startswith(".") and p.name != CHECKSUMS]

@@ -36,7 +36,7 @@ def tuning_views(results: Layout, has: SessionHas, neurons: list[str]) -> dict[s
 
 
 def read_curves(results: Layout, has: SessionHas, neurons: list[str]) -> dict[str, Curve]:
-    """The curves again, from what the stage of recorded tuning wrote."""
+    """Read the curves written by the stage of recorded tuning."""
     curves: dict[str, Curve] = {}
     for stimulus, shown, path in (
         ("gabors", has.gabors, results.predicted_gabors),

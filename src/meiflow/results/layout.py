@@ -304,7 +304,7 @@ class Layout(Folder):
 
     summary = ResultFile("summary.csv", "summary", "one row per fitted neuron")
     provenance = ResultFile("provenance.json", "provenance", "hashes of the inputs")
-    report = ResultFile("report.html", "report", "one page with everything")
+    report = ResultFile("report.html", "report", "the report of the session")
 
     overview_figures = _figures(
         "figures",
@@ -393,7 +393,7 @@ class CombinedLayout(Folder):
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
     estimates = ResultFile("estimates.csv", "combine", "means over sessions, with intervals")
     cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
-    report = ResultFile("report.html", "combine", "one page of all sessions")
+    report = ResultFile("report.html", "combine", "the report of all sessions")
 
     overview_figures = _figures(
         "figures",

@@ -93,7 +93,7 @@ class SessionResults:
         if name not in self.neurons:
             raise MeiflowError(
                 f"neuron {name!r} has no results in {self.layout.root}"
-                f"{closest(name, self.neurons)}; there are {len(self)} neurons, for example "
+                f"{closest(name, self.neurons)}; {len(self)} neurons do, for example "
                 f"{', '.join(self.neurons[:3])}"
             )
         return NeuronResults(name, self)

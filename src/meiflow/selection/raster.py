@@ -68,7 +68,7 @@ def raster_order(
 
 
 def clustering_order(z: NDArray) -> NDArray[np.int64]:
-    """Optimal leaf ordering, from which up to 150 neurons climb rastermap's goal.
+    """Optimal leaf ordering; for up to 150 neurons refined to maximise rastermap's objective.
 
     Parameters
     ----------

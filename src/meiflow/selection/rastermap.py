@@ -1,4 +1,4 @@
-"""The order that the package rastermap finds (Stringer et al. 2025)."""
+"""Order of neurons by the package rastermap (Stringer et al. 2025)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from meiflow.errors import MeiflowError
 LOCALITY = 0.15
 TIME_LAG_BINS = 15
 COMPONENTS = 64
-# Single neurons give the better order, but the package's time grows with the fifth power of their
-# number: half a minute for 100, minutes for 135, and it takes no more than 200.
+# Ordering neurons individually gives better results, but the time grows with the fifth power of
+# their number: half a minute for 100, minutes for 135; the package accepts at most 200.
 MOST_SINGLE = 100
 CLUSTERS = 50
 
@@ -26,15 +26,15 @@ CLUSTERS = 50
 def rastermap_order(z: NDArray, seed: int = 0) -> NDArray[np.int64]:
     """Order of neurons by the package rastermap, with the settings of its single-neuron example.
 
-    Up to 100 neurons are ordered one by one. More are grouped into 50 clusters by k-means, the
-    clusters are ordered, and every neuron is placed on or between them.
+    Up to 100 neurons are ordered individually. More are grouped into 50 clusters by k-means, the
+    clusters are ordered, and every neuron is positioned on or between them.
 
     Parameters
     ----------
     z : ndarray, shape (bins, neurons)
-        z-scored activity of at least three neurons, finite, all of which vary.
+        z-scored activity of at least three neurons, finite; all neurons vary.
     seed : int
-        Of the k-means.
+        Seed of k-means.
 
     Returns
     -------
@@ -44,8 +44,7 @@ def rastermap_order(z: NDArray, seed: int = 0) -> NDArray[np.int64]:
     Raises
     ------
     MeiflowError
-        If the package fails, as it does where more than 100 neurons have hardly a pattern among
-        them.
+        If the package fails, which happens for more than 100 neurons with hardly any structure.
 
     References
     ----------
@@ -78,15 +77,15 @@ def rastermap_order(z: NDArray, seed: int = 0) -> NDArray[np.int64]:
                 f"rastermap cannot order these {neurons} neurons ({error}); set selection.raster "
                 "to clustering"
             ) from error
-    # not model.isort, in which neurons at the same place have no certain order
+    # not model.isort, in which the order of neurons at the same position is arbitrary
     return np.argsort(model.embedding[:, 0], kind="stable").astype(np.int64)
 
 
 def _package() -> ModuleType:
-    """The package, whose functions numba compiles at its import, unless they are in a cache.
+    """Import the package, whose functions numba compiles on import, unless they are cached.
 
-    The cache is beside the package or in the user's cache folder; where neither can be written,
-    importing the package would fail, and the functions are compiled for this process alone.
+    The cache is next to the package or in the user's cache folder. If neither is writable, the
+    import fails, and the functions are compiled for this process only.
     """
     import numba
 
@@ -104,10 +103,10 @@ def _package() -> ModuleType:
 
 @contextmanager
 def _contained() -> Iterator[None]:
-    """One thread, and nothing is left behind.
+    """Use one thread, and undo the side effects of the package.
 
-    The package seeds numpy's global generator, gives the root logger a handler if it has none,
-    and warns where there are few neurons.
+    The package seeds numpy's global generator, adds a handler to a root logger without one, and
+    warns if there are few neurons.
     """
     import numba
     from threadpoolctl import threadpool_limits

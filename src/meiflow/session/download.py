@@ -149,8 +149,8 @@ def download_session(
         known = warehouse.sessions()
         if session_id not in known.index:
             raise MeiflowError(
-                f"session.id: there is no session {session_id} in the warehouse; there are "
-                f"{len(known)}: {shorten(known.index, 3)} (see `meiflow sessions`)"
+                f"session.id: the warehouse has no session {session_id}; available ({len(known)}): "
+                f"{shorten(known.index, 3)} (see `meiflow sessions`)"
             )
         kind = known.loc[session_id, "session_type"]
         if kind == "functional_connectivity":

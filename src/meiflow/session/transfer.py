@@ -34,7 +34,7 @@ _MARGIN = 64 << 20
 _LOOK = 256  # chunks between checks of the free disk space
 _MOST_REDIRECTS = 5
 _LONGEST_PAUSE_S = 60
-_IN_TROUBLE = (408, 429, *range(500, 600))  # statuses of a server that may soon do better
+_IN_TROUBLE = (408, 429, *range(500, 600))  # temporary failures
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class FetchError(MeiflowError):
 
 
 class _LoggedRetry(Retry):
-    """urllib3's `Retry`, which also reports why it waits."""
+    """urllib3's `Retry`, which also logs the reason."""
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         last = self.history[-1]
         reason = last.error or f"the server returned status {last.status}"
-        logger.info(f"{last.url}: {reason}; trying again")
+        logger.info(f"{last.url}: {reason}; retrying")
         super().sleep(response)
 
 
@@ -143,7 +143,8 @@ def answer(
     Raises
     ------
     FetchError
-        If there is none, if its status is not `good`, or if it redirects elsewhere or too often.
+        If there is no response, its status is not in `good`, or it redirects to another address or
+        too often.
     """
     with _Session(network) as session:
         try:
@@ -176,9 +177,9 @@ def _reason(error: requests.RequestException, network: ConnectionLimits, otherwi
 
 
 def persistently(action: Callable[[], T], network: ConnectionLimits, name: str) -> T:
-    """Call `action`, repeating it if a response breaks off within its body.
+    """Call `action`, and repeat it if the connection breaks while the body is received.
 
-    `Retry` itself sees a response only up to its headers.
+    `Retry` itself only covers requests up to the headers of the response.
 
     Raises
     ------

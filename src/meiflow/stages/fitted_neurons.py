@@ -9,7 +9,7 @@ from meiflow.selection.rule import require_somebody
 
 
 def take_fitted(results: Layout, allow_empty: bool = False) -> None:
-    """Write which neurons are selected and have a model, and why the others have none.
+    """Write which neurons are selected and have a model, and why others have none.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class Stage:
     inputs : tuple of str
         Results that it reads, by their names in the layout: ``neuron.mei`` is the MEI of a neuron,
         ``procedure.best_gabors`` images and table of a procedure, ``picture.movies`` its picture,
-        ``figure.oracle`` a figure of the selection. Those that a session does not have are not
+        ``figure.oracle`` a figure of the selection. Results that a session does not have are not
         read.
     options : tuple of str
         Additional arguments of the function, which are options of the command.

@@ -23,7 +23,7 @@ from meiflow.stimuli.updates import Ascent
 # Fractions of the maximal contrast; the first is about that of natural scenes.
 _HIGH_CONTRASTS = (0.5, 0.95)
 _NO_GRADIENT = 1e-12
-_SAME = 0.95  # of the best start: counted as having found the same response
+_SAME = 0.95  # of the best response: counts as the same optimum
 _LUMINANCE = (0.0, 1.0)
 
 
@@ -52,10 +52,10 @@ def mei_starts(
     seed: int,
     gabor: NDArray,
 ) -> Tensor:
-    """Where the ascent to one neuron's MEI starts: from noise, and from its best Gabor.
+    """Starts of the gradient ascent for a neuron's MEI: noise, and its best Gabor.
 
-    With the Gabor among the starts the MEI drives the model at least as well; an MEI below it
-    would be a failure to optimise.
+    With the Gabor among the starts, the MEI drives the model at least as strongly; an MEI with a
+    lower response would be a failure of the optimisation.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def mei_starts(
     exponent : float
         Smoothness of the noise; see `noise_starts`.
     mean, contrast : float
-        Of the noise; those of the Gabor are left as they are.
+        Mean luminance and RMS contrast of the noise; the Gabor is not changed.
     seed : int
-        Of the noise.
+        Seed of the noise.
     gabor : ndarray, shape (height, width)
 
     Returns
@@ -234,7 +234,7 @@ class PopulationMEIs:
 
 
 def agreeing(scores: NDArray) -> NDArray[np.bool_]:
-    """Which starts (..., starts) came within 5 % of the best of their neuron."""
+    """Whether each start (..., starts) reached 95 % of the neuron's best response."""
     top = scores.max(-1, keepdims=True)
     return np.asarray(scores >= top - (1 - _SAME) * np.abs(top))
 

@@ -53,14 +53,14 @@ def best_matched(
     contrast: float,
     mask: NDArray | None = None,
 ) -> NDArray[np.float32]:
-    """The image that excites most once all are at the same mean and contrast, (height, width).
+    """The most exciting image (height, width) once all have the same mean and contrast.
 
     Parameters
     ----------
     respond : callable
         Responses (n,) to images (n, height, width).
     images, mean, contrast, mask
-        As of `matched_naturals`.
+        As for `matched_naturals`.
 
     Examples
     --------

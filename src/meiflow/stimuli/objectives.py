@@ -93,7 +93,7 @@ def _checked(chosen: Sequence[int], n: int) -> list[int]:
     wrong = [i for i in chosen if not -n <= i < n]
     if wrong:
         raise ValueError(
-            f"neuron {wrong[0]} does not exist; the model has {n} outputs (0 to {n - 1})"
+            f"neuron {wrong[0]} does not exist; outputs of the model are numbered 0 to {n - 1}"
         )
     return [int(i) for i in chosen]
 

@@ -1,4 +1,4 @@
-"""The most exciting image of a model in one call: draws its own starts, checks the model."""
+"""The most exciting image of a model in one call, with checks of the model and default starts."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def mei(
 ) -> xr.DataArray:
     """The most exciting image (MEI) of a model, or of every neuron of a population.
 
-    Gradient ascent at fixed mean luminance and RMS contrast, from several noise images; the best
-    result is returned. See `meiflow.stimuli.most_exciting` for the method, and for other
+    Gradient ascent at fixed mean luminance and RMS contrast from several noise images; the best
+    result is returned. See `meiflow.stimuli.most_exciting` for the method and for other
     objectives.
 
     Parameters
@@ -56,43 +56,42 @@ def mei(
     model : Module or FittedPopulation
         Any differentiable torch module that maps images (batch, 1, height, width) or (batch,
         height, width), luminance in [0, 1], to responses (batch,) or (batch, neurons), in
-        evaluation mode. Of a population, the MEIs of all neurons are made in batches.
+        evaluation mode. The MEIs of a population are made in batches.
     contrast : float
         RMS contrast, the standard deviation of the pixels.
     mean : float, optional
-        Mean luminance. If None, that of the images which the model was fitted to by
-        `meiflow.fit`; 0.5 for other models.
+        Mean luminance. Default: that of the images used by `meiflow.fit`; 0.5 for other models.
     screen : Geometry, optional
-        Size of the images in pixels and degrees; ``model.geometry`` if None.
+        Size of the images in pixels and degrees; default ``model.geometry``.
     neuron : int, optional
-        Which of a module's several outputs is to be driven.
+        Output to maximise, if the module has several.
     starts : array_like, shape (starts, height, width), optional
-        Images to start from, in place of noise.
+        Images to start from instead of noise.
     restarts : int
-        Noise images to start from.
+        Number of noise images to start from.
     steps : int
-        Of gradient ascent.
+        Number of steps of gradient ascent.
     step_size : tuple of float
         First and last step, in units of `contrast`.
     smoothing_exponent : float
-        The spectrum of the gradient and of the noise is multiplied by ``1 / f**exponent``.
+        The spectra of gradient and noise are multiplied by ``1 / f**exponent``.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
     DataArray, shape (y, x) or (neuron, y, x)
         Luminance in [0, 1], with the azimuth ``x`` and elevation ``y`` of the pixels in degrees
-        as coordinates. Attributes: ``mean``, ``rms_contrast``, ``restarts``, ``seed``; and the
-        predicted ``response`` and ``restarts_agreeing``, the share of the starts whose result
-        comes within 5 % of the best response. For a population, these two are coordinates along
-        ``neuron``, and the image of a neuron whose model responds to nothing is NaN.
+        as coordinates. Attributes: ``mean``, ``rms_contrast``, ``restarts``, ``seed``, the
+        predicted ``response``, and ``restarts_agreeing``, the fraction of starts whose result is
+        within 5 % of the best response. For a population, the last two are coordinates along
+        ``neuron``, and the image is NaN if a neuron's model does not respond to any start.
 
     Raises
     ------
     MeiflowError
-        If the model does not fit this description, responds to nothing, or no image has the
-        mean and contrast.
+        If the model does not meet these requirements, does not respond to any start, or no image
+        has this mean and contrast.
 
     Examples
     --------
@@ -143,15 +142,15 @@ def mei(
     )
     if isinstance(model, FittedPopulation):
         if neuron is not None:
-            raise MeiflowError("neuron: for a population choose one with population[id]")
+            raise MeiflowError("neuron: not for a population; choose a neuron with population[id]")
         return _meis_of_population(model, ascend, len(begin), attributes)
     name = type(model).__name__
     output = _Output(model, geometry, neuron, name)
     found = ascend(output, 1, starts=begin.to(output.device))
     if _flat(found)[0]:
         raise MeiflowError(
-            f"{name}: zero gradient at all {len(begin)} starts, also at high contrast, so that "
-            "there is nothing to climb; is it trained, and for luminance in 0..1?"
+            f"{name}: zero gradient at all {len(begin)} starts, even at high contrast; check that "
+            "the model is trained and expects luminance in 0..1"
         )
     image = _best(found, [name], geometry, attributes)[0]
     image.attrs |= {key: image[key].item() for key in _OF_A_NEURON}
@@ -164,18 +163,18 @@ def _screen(model: Any, screen: Geometry | None) -> Geometry:
         own = screen
     if own is None:
         raise MeiflowError(
-            "screen: which images does the model take? Give screen=Geometry(height, width, "
+            "screen: the image size of the model is unknown; pass screen=Geometry(height, width, "
             "width_deg, height_deg)"
         )
     if screen is not None and screen != own:
-        raise MeiflowError(f"screen: {screen}, but the model takes images of {own}")
+        raise MeiflowError(f"screen: {screen}, but the model expects {own}")
     return own
 
 
 class _Output(nn.Module):
-    """One output of a user's module, as (batch,) responses to images (batch, height, width).
+    """One output of a user's module: responses (batch,) to images (batch, height, width).
 
-    Images reach the module with a channel axis, or without where only that gives responses.
+    Images are passed with a channel axis, or without one if the module only works without.
     """
 
     def __init__(self, module: Any, geometry: Geometry, neuron: int | None, name: str) -> None:
@@ -193,7 +192,7 @@ class _Output(nn.Module):
         """Responses (batch,)."""
         values: Any = self._call(images, self.channel)
         if not isinstance(values, Tensor):
-            return values  # check_responses says what it is
+            return values  # check_responses reports its type
         column = 0 if self.neuron is None else self.neuron
         return (values[:, column] if values.ndim == 2 else values).to(images.dtype)
 
@@ -209,7 +208,7 @@ class _Output(nn.Module):
             try:
                 with torch.no_grad():
                     values = self._call(grey, channel)
-            except Exception:  # check_responses reports it, of the form that is chosen
+            except Exception:  # check_responses reports it for the form that is used
                 continue
             if isinstance(values, Tensor) and values.ndim in (1, 2) and len(values) == 2:
                 outputs[channel] = 1 if values.ndim == 1 else values.shape[1]
@@ -218,8 +217,11 @@ class _Output(nn.Module):
                 return channel
         for number in outputs.values():
             if self.neuron is None:
-                raise MeiflowError(f"{name}: has {number} outputs; choose one, as in neuron=0")
-            raise MeiflowError(f"neuron: {self.neuron}, but {name} has {number} outputs, from 0")
+                raise MeiflowError(f"{name}: has {number} outputs; choose one, e.g. neuron=0")
+            raise MeiflowError(
+                f"neuron: {self.neuron} is out of range; {name} has {number} "
+                "outputs, numbered from 0"
+            )
         return True
 
 
@@ -231,7 +233,7 @@ def _ascended(responder: nn.Module, neurons: int, **how: Any) -> PopulationMEIs:
 
 
 def _flat(found: PopulationMEIs) -> NDArray[np.bool_]:
-    """Neurons (neurons,) whose response never changed, from no start."""
+    """Whether each neuron's response (neurons,) is constant from all starts."""
     return np.asarray((np.ptp(found.objective, axis=0) == 0).all(axis=1))
 
 
@@ -251,7 +253,7 @@ def _meis_of_population(
         flat = _flat(found)
         if flat.any():
             named = shorten(name for name, is_flat in zip(names, flat, strict=True) if is_flat)
-            _log.warning("no MEI of %s: the model responds to nothing", named)
+            _log.warning("no MEI for %s: the model does not respond to any start", named)
         images = _best(found, names, population.geometry, attributes)
         parts.append(images.where(xr.DataArray(~flat, dims="neuron")))
     return xr.concat(parts, "neuron")
@@ -260,7 +262,7 @@ def _meis_of_population(
 def _best(
     found: PopulationMEIs, names: list[str], geometry: Geometry, attributes: dict[str, Any]
 ) -> xr.DataArray:
-    """The best image of each neuron (neuron, y, x), with `_OF_A_NEURON` beside the ids."""
+    """The best image of each neuron (neuron, y, x), with `_OF_A_NEURON` as coordinates."""
     best = found.scores.argmax(1)
     rows = np.arange(len(best))
     array = labelled(found.images[rows, best], geometry, "luminance", neuron=names)

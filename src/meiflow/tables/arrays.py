@@ -1,4 +1,4 @@
-"""Spike counts as people hold them in a notebook: arrays, tidy tables, xarray."""
+"""Spike counts in the usual forms of a notebook: arrays, tidy tables, xarray."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ def as_trials(
     neurons: Sequence[object] | None = None,
     trial_images: ArrayLike | None = None,
 ) -> Trials:
-    """Spike counts of any of the usual forms as trials.
+    """Convert spike counts from any of the usual forms to trials.
 
     Parameters
     ----------
     counts : array_like, DataFrame or DataArray
         An array (repeats, images, neurons), (images, neurons) or (trials, neurons); a DataFrame
-        with the columns trial_id, neuron_id, image_id and spike_count, in which a pair of trial
-        and neuron that is absent counts zero; or a DataArray with the dimensions (repeat, image,
+        with the columns trial_id, neuron_id, image_id and spike_count, in which a missing pair of
+        trial and neuron means zero spikes; or a DataArray with the dimensions (repeat, image,
         neuron), (image, neuron) or (trial, neuron) in any order, whose trials have a coordinate
-        ``image_id`` or ``image``. In arrays a trial that is NaN for all neurons did not take place.
+        ``image_id`` or ``image``. In arrays, NaN for all neurons means that there was no such
+        trial.
     image_ids : array_like of int, shape (images,)
         Ids of the images, in the order of the array.
     neurons : sequence of str, optional
-        Names of the columns of an array (``u0``, ``u1``, ... if None); of counts that have names,
-        the neurons to take (all if None).
+        Names for the columns of an array; default ``u0``, ``u1``, ... For counts with names, the
+        neurons to use; default all.
     trial_images : array_like of int, shape (trials,), optional
-        Image id of every row of an array (trials, neurons); -1 is a blank screen.
+        Image id of every row of an array (trials, neurons); -1 means a blank screen.
 
     Returns
     -------
     Trials
-        Mean counts (images, neurons) as one trial for every image.
+        Mean counts (images, neurons) become one trial per image.
 
     Raises
     ------
     MeiflowError
-        If shapes, ids or values do not fit together.
+        If shapes, ids or values are invalid or inconsistent.
 
     Examples
     --------
@@ -65,7 +66,9 @@ def as_trials(
     """
     ids = _whole(image_ids, "image_ids")
     if ids.ndim != 1 or len(np.unique(ids)) < len(ids) or (ids < 0).any():
-        raise MeiflowError("image_ids: expected one whole number from 0 for each image, none twice")
+        raise MeiflowError(
+            "image_ids: expected a different whole number, 0 or more, for each image"
+        )
     if isinstance(counts, pd.DataFrame):
         trials = _chosen(_from_table(counts), neurons)
     elif hasattr(counts, "dims"):
@@ -92,7 +95,7 @@ def _from_table(table: pd.DataFrame) -> Trials:
             f"{', '.join(missing)} missing. Pass a table with one column per neuron as "
             "table.to_numpy() with neurons=list(table)"
         )
-    # messages name lines of a file; here they are to name rows, which start at 0 without a header
+    # messages give line numbers of a file; here they should give rows, counted from 0, no header
     rows = table[list(TRIAL_COLUMNS)].set_axis(np.arange(len(table)) - 2, axis=0)
     return trials_from_table(rows, "counts")
 
@@ -133,15 +136,14 @@ def _from_xarray(counts: Any, ids: NDArray[np.int64]) -> Trials:
         named = [c for c in ("image_id", "image") if c in array.coords]
         if not named:
             raise MeiflowError(
-                "counts: trials need a coordinate image_id (or image), the image of every trial"
+                "counts: trials need a coordinate image_id (or image) with the image of every trial"
             )
         shown = array[named[0]].to_numpy()
     elif "image" in array.coords:
         own = _whole(array["image"].to_numpy(), "counts: image")
         if not np.isin(own, ids).all() or len(own) != len(ids):
             raise MeiflowError(
-                f"counts: the images {shorten(own, 4)} are not those of image_ids, "
-                f"{shorten(ids, 4)}"
+                f"counts: images {shorten(own, 4)} do not match image_ids, {shorten(ids, 4)}"
             )
         ids = own
     return _from_array(array.to_numpy(), ids, neurons, shown)
@@ -183,8 +185,8 @@ def _from_array(
         row = int(np.flatnonzero(partly)[0])
         raise MeiflowError(
             f"counts: NaN for {int(absent[row].sum())} of {len(names)} neurons in a trial of image "
-            f"{shown[row]}; NaN is for trials that did not take place. Leave out the neurons or "
-            "the trial"
+            f"{shown[row]}; NaN means that there was no such trial. Remove these neurons or this "
+            "trial"
         )
     held = ~absent.all(axis=1)
     values, shown = values[held], shown[held]
@@ -192,7 +194,7 @@ def _from_array(
         column = int(np.flatnonzero((~np.isfinite(values) | (values < 0)).any(axis=0))[0])
         raise MeiflowError(
             f"counts: neuron {names[column]} has negative or infinite values; expected spike "
-            "counts or rates (of other signals subtract the lowest value first)"
+            "counts or rates (for other signals subtract the lowest value first)"
         )
     return Trials(np.flatnonzero(held).astype(str), names, shown, values)
 
@@ -203,10 +205,10 @@ def _check_images(trials: Trials, ids: NDArray[np.int64]) -> None:
     if len(unknown):
         raise MeiflowError(
             f"counts: image {shorten(unknown, 4)} is not among the {len(ids)} images "
-            f"({shorten(ids, 4)}); give their ids as image_ids"
+            f"({shorten(ids, 4)}); pass their ids as image_ids"
         )
     absent = ids[~np.isin(ids, shown)]
     if len(absent):
         raise MeiflowError(
-            f"counts: no trial of image {shorten(absent, 4)}; leave images out that were not shown"
+            f"counts: no trial with image {shorten(absent, 4)}; remove images that were not shown"
         )

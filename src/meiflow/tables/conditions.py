@@ -15,7 +15,7 @@ from meiflow.progress import logger
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
 
-# Standard errors of a difference between two means within which they count as equal.
+# Two means count as equal if they differ by at most this many standard errors.
 _TOLD_APART = 2.0
 
 # Prefix of the tables of each stimulus.
@@ -119,10 +119,10 @@ def condition_columns(stimulus: str) -> tuple[str, ...]:
 
 
 def rivals_of_best(means: NDArray, errors: NDArray) -> float:
-    """How many conditions might as well be the best one of a neuron.
+    """Number of other conditions that are not clearly worse than the best one of a neuron.
 
-    Their mean lies below the highest by at most two standard errors of the difference, which are
-    those of both means, added in quadrature.
+    Their mean is below the highest by at most two standard errors of the difference, i.e. of the
+    standard errors of both means added in quadrature.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def rivals_of_best(means: NDArray, errors: NDArray) -> float:
     Returns
     -------
     float
-        A whole number, or NaN where a standard error is not known.
+        A whole number, or NaN if a standard error is unknown.
 
     Examples
     --------

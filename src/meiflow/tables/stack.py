@@ -26,7 +26,7 @@ class StackInfo:
     mean_luminance : float
         Mean over all pixels, in [0, 1].
     mean_contrast : float
-        RMS contrast (standard deviation) of an image, averaged over images.
+        RMS contrast (standard deviation over pixels), averaged over images.
     """
 
     image_ids: NDArray[np.int64]

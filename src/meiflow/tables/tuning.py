@@ -70,7 +70,7 @@ def field_centre(field: xr.DataArray, threshold_stds: float = 1.0) -> tuple[floa
     Parameters
     ----------
     field : DataArray, dims (y_deg, x_deg)
-        As `receptive_fields` gives it.
+        Output of `receptive_fields` for one neuron.
     threshold_stds : float
 
     Notes

@@ -95,7 +95,7 @@ def fractions_of_optimum(
     Returns
     -------
     ndarray, shape (stimuli,)
-        NaN for stimuli with a different mean or contrast, which are excluded also from the
+        NaN for stimuli with a different mean or contrast, which are also excluded from the
         optimum. All NaN if no matched stimulus drives the neuron.
 
     Examples
