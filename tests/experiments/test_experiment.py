@@ -117,13 +117,13 @@ def test_experiments_that_cannot_be(arguments, message):
 @pytest.mark.parametrize(
     ("render", "respond", "message"),
     [
-        (lambda level: flat(2 * level), None, "from 1 to 2; luminance from 0 to 1"),
+        (lambda level: flat(2 * level), None, "from 1 to 2; luminance must be in 0 to 1"),
         (lambda level: flat(level - 1), None, "not clipped"),
         (lambda level: flat(level * np.nan), None, "not finite"),
         (lambda level: flat(level)[:1], None, r"shape \(1, 12, 16\) for 2 conditions"),
         (lambda level: level, None, r"shape \(2,\) for 2"),
         (lambda level: "picture", None, "render returned"),
-        (flat, lambda x: x.mean(), r"responses of shape \(\) to 2 stimuli"),
+        (flat, lambda x: x.mean(), r"responses to 2 stimuli have shape \(\)"),
         (flat, lambda x: x.mean((1, 2)) * np.inf, "responses that are not finite"),
     ],
 )
@@ -138,7 +138,7 @@ def test_other_ranges_on_demand():
     respond = lambda x: x.mean((1, 2))  # noqa: E731
     assert ex.run(experiment, respond, limits=None)["response"].tolist() == [-3, 3]
     assert ex.run(experiment, respond, limits=(-3, 3))["response"].tolist() == [-3, 3]
-    with pytest.raises(ValueError, match="from -3 to 3; luminance from -2 to 3"):
+    with pytest.raises(ValueError, match="from -3 to 3; luminance must be in -2 to 3"):
         ex.run(experiment, respond, limits=(-2, 3))
 
 

@@ -27,7 +27,7 @@ def test_csv_round_trip_and_complaints(tmp_path):
     pd.testing.assert_frame_equal(read_csv(tmp_path / "deep" / "t.csv", ("a",)), table)
     (tmp_path / "bom.csv").write_bytes("\ufeffa,b\n1,2\n".encode())
     assert read_csv(tmp_path / "bom.csv", ("a", "b"))["a"].tolist() == [1]
-    with pytest.raises(MeiflowError, match=r"missing column c; found a, b; needed: c"):
+    with pytest.raises(MeiflowError, match=r"missing column c; found a, b; required: c"):
         read_csv(tmp_path / "deep" / "t.csv", ("c",))
     with pytest.raises(MeiflowError, match="no such file"):
         read_csv(tmp_path / "none.csv")

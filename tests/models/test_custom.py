@@ -86,7 +86,7 @@ def test_modules_that_work(module):
         (lambda images: images, "not a torch.nn.Module"),
         (Good().train(), "in training mode"),
         (nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(96, 1)), "in training mode"),
-        (elsewhere(), "lies on meta; return it with .cpu()"),
+        (elsewhere(), "is on meta; return it with .cpu()"),
         (Detached().eval(), "not differentiable"),
         (Numpy().eval(), "not differentiable"),
         (Constant().eval(), "no finite gradient"),
@@ -156,7 +156,7 @@ def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
         check_inputs(parse_config({"model": {"network": {"core": "none.pt"}}}))
     for wrong, reason in (
         ({"custom": "no colon"}, "model.custom"),
-        ({"base_models": ["ln", "ln"]}, "'ln' duplicate"),
+        ({"base_models": ["ln", "ln"]}, "duplicate 'ln'"),
         ({"base_models": ["pretrained"]}, "pretrained needs model.network.core"),
     ):
         with pytest.raises(MeiflowError, match=reason):

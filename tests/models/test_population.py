@@ -199,7 +199,7 @@ def test_images_of_another_size_are_refused_as_by_each_neuron():
         with pytest.raises(ValueError, match="the model expects"):
             models[0](stimuli)
         for together in (PairedModel(models), SharedModel(models)):
-            with pytest.raises(ValueError, match="takes"):
+            with pytest.raises(ValueError, match="expects"):
                 together(stimuli)
 
 

@@ -183,7 +183,7 @@ def test_files_of_the_stage(results, own_code):
     files = results.neuron("007")
     assert files.experiments_png.stat().st_size
     assert files.experiments_svg.stat().st_size
-    with pytest.raises(MeiflowError, match="no neuron 008; there are 007, b"):
+    with pytest.raises(MeiflowError, match="no neuron 008; available: 007, b"):
         draw_neuron(results, "008")
 
 
@@ -339,10 +339,13 @@ def test_the_same_on_the_command_line_and_twice(fitted, tmp_path):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("taken", "there is already an experiment orientation; give yours another name"),
-        ("bright", "bright of neuron 007: ValueError: bright: stimuli from 2 to 2; luminance"),
+        ("taken", "there is already an experiment orientation; use another name"),
+        (
+            "bright",
+            "bright of neuron 007: ValueError: bright: stimuli range from 2 to 2; luminance",
+        ),
         ("broken", "broken of neuron 007: ZeroDivisionError"),
-        ("small", r"small of neuron 007: .*images of \(3, 4\)"),
+        ("small", r"small of neuron 007: .*images have \(3, 4\)"),
         ("nothing", "returned a NoneType; it must return an Experiment"),
         ("half", "half: .*it must return an Experiment"),
         ("wrong", "use letters, digits"),

@@ -101,7 +101,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
         held_out = image_folds(len(shown), 3, np.random.default_rng([CONFIG.seed, 2]))
         for fold, test in zip(folds, held_out, strict=True):
             np.testing.assert_allclose(fold.predict(shown[test]), unseen[test], rtol=1e-3)
-    with pytest.raises(MeiflowError, match="has no neuron c"):
+    with pytest.raises(MeiflowError, match="no model for neuron c"):
         archive.model("c")
     assert not results.unfinished_fits.exists()
     selection = {"neuron_id": list("abcd"), "selected": [True] * 3 + [False], "reason": "x"}

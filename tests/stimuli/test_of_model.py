@@ -157,10 +157,14 @@ class InTime(Neurons):
     [
         (First().train(), {"screen": SCREEN}, r"training mode.*call \.eval\(\)"),
         (lambda images: images, {"screen": SCREEN}, "not a torch.nn.Module"),
-        (First().eval(), {}, r"Give screen=Geometry\("),
+        (First().eval(), {}, r"pass screen=Geometry\("),
         (First().eval(), {"screen": mf.Geometry(5, 6)}, "fails on images of shape"),
         (Neurons().eval(), {"screen": SCREEN}, "has 2 outputs; choose one"),
-        (Neurons().eval(), {"screen": SCREEN, "neuron": 2}, "2, but Neurons has 2 outputs"),
+        (
+            Neurons().eval(),
+            {"screen": SCREEN, "neuron": 2},
+            "2 is out of range; Neurons has 2 outputs",
+        ),
         (InTime().eval(), {"screen": SCREEN}, r"\(3, 1, 2\) for 3 images"),
         (Detached().eval(), {"screen": SCREEN}, "not differentiable"),
         (Flat().eval(), {"screen": SCREEN, "restarts": 2}, "zero gradient at all 2 starts"),
@@ -233,5 +237,5 @@ def test_a_neuron_that_responds_to_nothing_stops_no_other(caplog):
 def test_a_neuron_of_a_population_is_chosen_by_its_id():
     with pytest.raises(MeiflowError, match=r"population\[id\]"):
         mf.mei(population(*FIELDS), neuron=0)
-    with pytest.raises(MeiflowError, match="the model takes images of"):
+    with pytest.raises(MeiflowError, match="the model expects"):
         mf.mei(population(*FIELDS), screen=mf.Geometry(5, 6))

@@ -100,9 +100,13 @@ TABLE = tidy(ONES)
         (np.ones((4, 2)), {}, "trial_images"),
         (np.ones((4, 2)), {"trial_images": [30, 10, 20]}, r"\(trials, neurons\) and \(trials,\)"),
         (np.ones((3, 2)), {"trial_images": [30, 10, 21]}, "image 21 is not among"),
-        (np.ones((3, 2)), {"trial_images": [30, 10, 10]}, "no trial of image 20"),
+        (np.ones((3, 2)), {"trial_images": [30, 10, 10]}, "no trial with image 20"),
         (np.ones((3, 2)), {"trial_images": [30, 10, 0.5]}, "whole numbers"),
-        (np.where(np.arange(3)[:, None] == 1, np.nan, np.ones((3, 2))), {}, "no trial of image 10"),
+        (
+            np.where(np.arange(3)[:, None] == 1, np.nan, np.ones((3, 2))),
+            {},
+            "no trial with image 10",
+        ),
         (HOLE, {}, "NaN for 1 of 2 neurons in a trial of image 30"),
         (-ONES, {}, "neuron u0 has negative"),
         (ONES * [1, np.inf], {}, "neuron u1 has negative or infinite"),
@@ -114,7 +118,11 @@ TABLE = tidy(ONES)
         (pd.DataFrame(np.ones((3, 2)), columns=["a", "b"]), {}, r"neurons=list\(table\)"),
         (xr.DataArray(ONES, dims=("repeat", "image", "cell")), {}, "repeat, image, cell"),
         (xr.DataArray(ONES[0], dims=("trial", "neuron")), {}, "coordinate image_id"),
-        (xr.DataArray(ONES[0], {"image": [1, 2, 3]}, ("image", "neuron")), {}, "not those of"),
+        (
+            xr.DataArray(ONES[0], {"image": [1, 2, 3]}, ("image", "neuron")),
+            {},
+            "do not match image_ids",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(counts, more, reason):
