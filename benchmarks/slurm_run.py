@@ -3,8 +3,8 @@
 ``python -m benchmarks.slurm_run --local results/demo`` (Debian, as root; some ten minutes) starts
 the cluster and runs the workflow of this folder in a temporary one with the profile for SLURM. On
 its way a job is cancelled, a node lost with the job on it, the controller restarted. All results
-are compared byte for byte with those of ``make run``. Prints seconds, submissions and differing
-files.
+are compared byte for byte with those of ``make run`` on this machine. Prints seconds, submissions
+and differing files.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ PICTURES = [
     Case("one transparent 16-bit grey.png",
          saved(GREY.astype(np.uint16), transparency=int(GREY[0, 0])), ("transparent",)),
     Case("32 bit.tif", saved(GREY.astype(np.int32), "TIFF"), ("32-bit integers",)),
-    Case("two pages.tif", saved(GREY, "TIFF", **PAGES), ("holds 2 pictures",)),
-    Case("animated.png", saved(GREY, "PNG", **PAGES), ("holds 2 pictures",)),
+    Case("two pages.tif", saved(GREY, "TIFF", **PAGES), ("contains 2 pictures",)),
+    Case("animated.png", saved(GREY, "PNG", **PAGES), ("contains 2 pictures",)),
     Case("white is 0.tif", saved(GREY.astype(np.uint16), "TIFF", tiffinfo={262: 0}),
          ("white as 0",)),
     Case("floats up to 255.tif", saved(GREY.astype(np.float32), "TIFF"), ("outside 0..1",)),
@@ -145,9 +145,9 @@ NAMES = [
     Case("no number", lambda p: (p / "leaf.png").write_bytes(GOOD), ("no frame number",)),
     Case("twice the same number",
          lambda p: [(p / f"{n}.png").write_bytes(GOOD) for n in ("a1", "b01")], ("are both",)),
-    Case("no picture", lambda p: (p / "notes.txt").write_text("x"), ("holds no .png",)),
-    Case("nothing", lambda p: None, ("holds no .png",)),
-    Case("hidden ones alone", lambda p: (p / ".0.png").write_bytes(GOOD), ("holds no .png",)),
+    Case("no picture", lambda p: (p / "notes.txt").write_text("x"), ("contains no .png",)),
+    Case("nothing", lambda p: None, ("contains no .png",)),
+    Case("hidden ones alone", lambda p: (p / ".0.png").write_bytes(GOOD), ("contains no .png",)),
 ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_targets_come_from_the_images_or_from_the_numbers(rng):
 
 
 def test_impossible_contrast_is_refused():
-    with pytest.raises(MeiflowError, match=r"mei.contrast: 0.49 is out of reach"):
+    with pytest.raises(MeiflowError, match=r"mei.contrast: 0.49 cannot be reached"):
         contrast_targets(0.2, 0.49, 0.0, 0.0)
 
 

@@ -93,5 +93,5 @@ def test_a_neuron_that_was_not_searched_is_told(results):
     with pytest.raises(MeiflowError, match="no Gabor for neuron b; delete it"):
         read_gabor(results, "b")
     write_array(np.zeros((2, *SHAPE), np.float32), files.images)
-    with pytest.raises(MeiflowError, match="has no Gabor of neuron a; delete it"):
+    with pytest.raises(MeiflowError, match="no Gabor for neuron a; delete it"):
         read_gabor(results, "a")

@@ -108,7 +108,7 @@ def test_areas_and_quality_are_explained(small_session, tmp_path):
     assert set(only.units["area"]) == {"VISp"}
     with pytest.raises(MeiflowError, match=r"session.area: 'VISpp'.*did you mean 'VISp'"):
         read_session(nwb, ("VISpp",), Quality())
-    with pytest.raises(MeiflowError, match=r"no unit of VISp .* passes session.quality"):
+    with pytest.raises(MeiflowError, match=r"no unit in VISp .* passes session.quality"):
         read_session(nwb, ("VISp",), Quality(isi_violations_max=1e-9))
     # of many sessions, few have all areas: one of them is enough, none is not
     some = read_session(nwb, ("LGd", "VISp"), Quality(), any_area=True)

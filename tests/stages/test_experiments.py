@@ -342,7 +342,7 @@ def test_the_same_on_the_command_line_and_twice(fitted, tmp_path):
         ("taken", "there is already an experiment orientation; use another name"),
         (
             "bright",
-            "bright of neuron 007: ValueError: bright: stimuli range from 2 to 2; luminance",
+            "bright of neuron 007: ValueError: bright: stimuli range from 2 to 2",
         ),
         ("broken", "broken of neuron 007: ZeroDivisionError"),
         ("small", r"small of neuron 007: .*images have \(3, 4\)"),

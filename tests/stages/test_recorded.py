@@ -100,9 +100,11 @@ def test_files_and_views_say_the_same(compared):
     ]
     view = tuning_views(compared, BOTH, ["1"])["1"]
     assert set(view.maps) == {"recorded", "predicted"}
-    row, column = np.unravel_index(view.maps["predicted"].argmax(), (9, 9))
-    assert abs(view.x[column] - 15) <= 10
-    assert abs(view.y[row] + 5) <= 10
+    predicted = view.maps["predicted"]
+    assert predicted.shape == (9, 9)
+    peak = predicted.where(predicted == predicted.max(), drop=True)
+    assert abs(peak["x_deg"].item() - 15) <= 10
+    assert abs(peak["y_deg"].item() + 5) <= 10
     values, recorded, error, expected = view.curves["orientation"]
     assert values[recorded.argmax()] == values[expected.argmax()] == 90
     assert (error > 0).all()

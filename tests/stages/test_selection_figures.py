@@ -121,7 +121,7 @@ def test_files_of_other_neurons_are_refused(results):
 
 def test_units_without_probes_are_explained(results):
     write_csv(read_csv(results.units).drop(columns="probe"), results.units)
-    with pytest.raises(MeiflowError, match=r"units.csv: missing column probe; make the tables"):
+    with pytest.raises(MeiflowError, match=r"units.csv: missing column probe; rebuild the tables"):
         draw_selection(results, SessionHas(spike_times=True))
 
 

@@ -163,7 +163,7 @@ class InTime(Neurons):
         (
             Neurons().eval(),
             {"screen": SCREEN, "neuron": 2},
-            "2 is out of range; Neurons has 2 outputs",
+            "2 is out of range; Neurons",
         ),
         (InTime().eval(), {"screen": SCREEN}, r"\(3, 1, 2\) for 3 images"),
         (Detached().eval(), {"screen": SCREEN}, "not differentiable"),

@@ -124,7 +124,7 @@ def test_gradient_rf_is_torchs_at_grey():
     net(grey).backward()
     expected = grey.grad[0].numpy().copy()
     net.zero_grad()
-    np.testing.assert_allclose(gradient_rf(net, SHAPE, 0.3), expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient_rf(net, SHAPE, 0.3), expected, rtol=1e-4, atol=1e-6)
     assert all(p.grad is None for p in net.parameters())
 
 

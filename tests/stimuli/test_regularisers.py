@@ -118,7 +118,7 @@ def test_range_and_norm_are_openretinas(seed, limits, max_norm, factor):
 def test_range_pulls_back_only_what_is_outside():
     stimuli = torch.tensor([[[[-0.5, 0.5, 1.5]]]], requires_grad=True)
     RangePenalty(((0.0, 1.0),), weight=2.0)(stimuli).sum().backward()
-    assert stimuli.grad.flatten().tolist() == [-2.0, 0.0, 2.0]
+    assert stimuli.grad.flatten().tolist() == pytest.approx([-2.0, 0.0, 2.0])
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 5), (2, 1, 4, 5), (2, 3, 6, 4, 5)])
@@ -212,7 +212,7 @@ def test_laplacian_is_scipys_inside():
     expected = [(laplace(x)[1:-1, 1:-1] ** 2).mean() for x in images.numpy()]
     np.testing.assert_allclose(Laplacian()(images), expected)
     bowl = torch.arange(8.0)[None, :, None] ** 2 + torch.zeros(1, 8, 9)
-    assert float(Laplacian()(bowl)) == pytest.approx(4.0)
+    assert float(Laplacian()(bowl)) == pytest.approx(4.0, rel=1e-4)
 
 
 def test_grey_distance_is_the_mean_square():
@@ -261,11 +261,11 @@ def test_spectrum_match_looks_at_frequency_not_direction():
         assert float(part(turned)) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("shape", [(12, 16), (11, 15), (12, 15), (11, 16)])
+@pytest.mark.parametrize("shape", [(12, 16), (11, 13), (12, 13), (11, 16)])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.6, 1.3)])
 def test_spectrum_match_is_the_log_ratio_of_radial_spectra(shape, spacing):
     """By the whole spectrum: rings up to the lower Nyquist frequency, cell by cell."""
-    bins = 5
+    bins = 5  # no frequency of these shapes lies on an edge between two
     wanted, image = noise(4, *shape, seed=1), noise(1, *shape, seed=2)
     fy = np.abs(np.fft.fftfreq(shape[0], spacing[0]))[:, None]
     fx = np.abs(np.fft.fftfreq(shape[1], spacing[1]))[None, :]

@@ -21,3 +21,11 @@ def test_fit_gives_the_scores_and_models_of_the_workflow(
     for neuron in run:
         expected = run[neuron].model.predict(run.images.values)
         np.testing.assert_allclose(pop[neuron].predict(run.images.values), expected, rtol=1e-6)
+
+
+def test_the_mei_of_an_opened_model_has_the_mean_luminance_of_the_images(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    run = mf.open_results(finished_project(tmp_path_factory).results)
+    found = mf.mei(run[run.neurons[0]].model, restarts=1, steps=1)
+    assert float(found.mean()) == pytest.approx(float(run.images.mean()), abs=1e-5)

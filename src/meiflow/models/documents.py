@@ -42,7 +42,7 @@ def write_document(document: dict[str, Any], path: str | Path) -> None:
 
 
 def document_bytes(document: dict[str, Any]) -> bytes:
-    """Content of a file, which is reproducible byte for byte."""
+    """Content of a file: the same bytes for the same document and version of PyTorch."""
     content = BytesIO()
     torch.save(document, content)
     return content.getvalue()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from meiflow.models.archive import ModelArchive
     from meiflow.models.network import NeuronModel
+    from meiflow.tables.stack import StackInfo
 
 
 def open_results(folder: str | Path) -> SessionResults:
@@ -99,11 +100,16 @@ class SessionResults:
         return NeuronResults(name, self)
 
     @cached_property
-    def geometry(self) -> Geometry:
-        """Grid of the images on the screen."""
+    def image_info(self) -> StackInfo:
+        """Ids, geometry, mean luminance and contrast of the images."""
         from meiflow.results.tables import read_stack_info
 
-        return read_stack_info(self.layout).geometry
+        return read_stack_info(self.layout)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Grid of the images on the screen."""
+        return self.image_info.geometry
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -206,7 +212,9 @@ class NeuronResults:
                 f"{self.files.root}: these results were made with model.custom; build that module "
                 "yourself, because the archive contains only meiflow's models"
             )
-        return self._archive.model(self.neuron)
+        model = self._archive.model(self.neuron)
+        model.mean_luminance = self.session.image_info.mean_luminance
+        return model
 
     @property
     def fold_models(self) -> list[NeuronModel]:
