@@ -18,8 +18,10 @@ NOT_OPENED = {
 }
 _FITTED = check.leaves("model.network") | {"session.stimulus_parameters.grating_contrast"}
 NOT_READ = {
-    # another source of the session
-    "tables": {"session.trials", "session.gabors", "session.static_gratings"},
+    # other sources of the session, for one of which the id is checked
+    "tables": {
+        *("session.id", "session.trials", "session.gabors", "session.static_gratings"),
+    },
     # convolutional networks, and gratings that are learned from
     "fit_models": _FITTED,
     "learning_curve": _FITTED,

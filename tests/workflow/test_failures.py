@@ -38,7 +38,7 @@ def test_area_without_units_stops_at_the_tables(project):
     project.configure("strict.yaml", {"session": {"quality": {"isi_violations_max": 1e-9}}})
     done = project.snakemake("--cores", "2", "--configfile", "small.yaml", "strict.yaml")
     assert done.returncode != 0
-    assert "meiflow: error: session.area: no unit of VISam" in done.stdout
+    assert "meiflow: error: session.area: no unit in VISam" in done.stdout
     assert not (project.results / "tables" / "trials.csv").exists()
 
 

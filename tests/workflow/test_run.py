@@ -306,7 +306,7 @@ def test_an_own_module_takes_the_place_of_the_model(finished, tmp_path):
     project.configure("own.yaml", {"model": {"custom": "nowhere:build"}})
     done = project.snakemake("--dry-run", *SMALL, "own.yaml", "--", target)
     assert done.returncode != 0
-    assert "model.custom: no module 'nowhere'" in done.stdout
+    assert "model.custom: module 'nowhere' is neither" in done.stdout
 
 
 def test_an_unselected_neuron_is_refused_with_the_reason(finished):

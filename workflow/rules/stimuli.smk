@@ -65,6 +65,7 @@ rule stimuli:
         **needs("stimuli"),
     params:
         config=config_for("stimuli"),
+        search=config_for("gabor_search"),  # with which the best Gabors change
         results=folder_of,
         has=str(HAS),
         version=VERSION,

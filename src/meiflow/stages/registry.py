@@ -118,6 +118,7 @@ def _stages() -> Iterator[Stage]:
         "Count spikes per trial, and write the tables and the image stack.",
         "tables:build_tables",
         keys=(
+            "session.id",  # which source allen is checked for
             "session.source",
             "session.area",
             "session.quality",
