@@ -32,12 +32,12 @@ configfile: "config.yaml"
 
 
 try:
-    # Snakemake itself takes the last of a key that stands twice
+    # of duplicate keys, Snakemake itself silently uses the last
     for file in workflow.configfiles:
         read_yaml(file)
     DATASET = Dataset(parse_config(config))
     DATASET.check()
-    # What all sessions share: which stages there are, and where their files lie.
+    # Shared by all sessions: which stages run, and the location of their files.
     CONFIG = DATASET.example
     FILES = DATASET.pattern
 except MeiflowError as error:
@@ -64,8 +64,8 @@ include: "workflow/rules/combined.smk"
 
 
 onstart:
-    # By its default limit of a hundred jobs a second, Snakemake (9.27) looks at all waiting jobs
-    # once a second, and each job that ends adds one more look to every second.
+    # With its default limit of a hundred jobs per second, Snakemake (9.27) examines all waiting
+    # jobs once a second, and each finished job adds one more examination per second.
     limit = getattr(workflow.scheduling_settings, "max_jobs_per_timespan", None)
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
@@ -76,7 +76,7 @@ onstart:
         raise WorkflowError(str(error)) from None
 
 
-# Less work than to submit them.
+# Quicker to run here than to submit.
 localrules:
     all,
     fitted_neurons,

@@ -95,7 +95,7 @@ def test_every_session_has_a_row_and_an_empty_one_its_reason(results):
     assert table.index.tolist() == IDS
     assert table.loc["m1", ["units", "selected", "fit_failed", "modelled"]].tolist() == [6, 4, 1, 3]
     assert table.loc["m2", ["units", "selected", "modelled"]].tolist() == [3, 0, 0]
-    assert table.loc["m2", "status"] == "nobody left"
+    assert table.loc["m2", "status"] == "no neurons left"
     assert table.loc["m2", "reason"] == "3 of 3: oracle_p > 0.01"
     own = read_csv(Layout(results / "m1").summary)
     median = own["cc_norm_model"].median()

@@ -75,7 +75,7 @@ def test_all_sessions_run_as_one_and_an_empty_one_stops_no_other(three):
         session: len(neurons_of(three, session)) for session in ("m1", "m2", "m3")
     }
     assert (sessions["modelled"] > 0).to_dict() == {"m1": True, "m2": False, "m3": True}
-    assert sessions.loc["m2", "status"] == "nobody left"
+    assert sessions.loc["m2", "status"] == "no neurons left"
     assert "oracle_p" in sessions.loc["m2", "reason"]
     neurons = pd.read_csv(combined / "neurons.csv", dtype={"neuron_id": str})
     assert not neurons.duplicated(["session_id", "neuron_id"]).any()
@@ -186,8 +186,8 @@ def test_all_runs_the_sessions_that_the_warehouse_has(project, tmp_path):
         configured(project, "all", source="allen", warehouse=server.address, bucket=server.bucket)
         first = project.snakemake("--dry-run", *RUN)
         assert first.returncode == 0, first.stdout[-3000:]
-        assert "Asking the warehouse for its sessions" in first.stdout
-        assert "Putting the sessions together" in first.stdout
+        assert "Querying the sessions in the warehouse" in first.stdout
+        assert "Combining all sessions" in first.stdout
         assert not server.asked
         done = project.snakemake(*RUN, "--", "results/combined/warehouse.csv")
         assert done.returncode == 0, done.stdout[-3000:]
@@ -199,4 +199,4 @@ def test_all_runs_the_sessions_that_the_warehouse_has(project, tmp_path):
     assert plan.count("meiflow download") == 2
     for session, wanted in ((11, True), (12, False), (13, False), (14, True)):
         assert (f"data/allen/session_{session}/" in plan) == wanted
-    assert "Asking the warehouse" not in plan
+    assert "Querying the sessions" not in plan

@@ -1,4 +1,4 @@
-# Many sessions: which of them, and what they show together.
+# Many sessions: the choice of sessions, and the combined results.
 
 if DATASET.ids is None:
 
@@ -23,7 +23,7 @@ if DATASET.ids is None:
             ),
             version=VERSION,
         message:
-            "Asking the warehouse for its sessions"
+            "Querying the sessions in the warehouse"
         shell:
             "meiflow sessions --config {params.config:q} --data data/allen --choose"
             " --output {output:q} > {log:q} 2>&1"
@@ -54,6 +54,6 @@ if DATASET.many:
             results=ALL.root.parent,
             version=VERSION,
         message:
-            "Putting the sessions together"
+            "Combining all sessions"
         shell:
             command("combine")

@@ -1,7 +1,7 @@
-# What the rules share. Paths come from the layout of the results: R for the session, N for one
-# neuron. Of many sessions, every path has the wildcard {session}. One has none: Snakemake tells
-# rules apart by what stands before the first wildcard, and else compares every file with every
-# output of every rule.
+# Shared by all rules. Paths come from the layout of the results: R for the session, N for one
+# neuron. With many sessions, all paths contain the wildcard {session}. With a single session they
+# do not: Snakemake distinguishes rules by the path before the first wildcard, and would otherwise
+# compare every file with all outputs of all rules.
 
 SOURCE = CONFIG.session.source
 R = Layout("results/{session}" if DATASET.many else f"results/{CONFIG.session.id}")
@@ -9,12 +9,12 @@ N = R.neuron("{neuron}")
 HAS = SessionHas(
     FILES.nwb is not None, FILES.gabors, FILES.gratings, FILES.truth is not None
 )
-# One of many sessions in which no neuron is left stops no other.
+# Among many sessions, one without neurons does not stop the others.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
 CUSTOM = CONFIG.model.custom is not None
 EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
-# Names the software of every rule. Create and activate this environment as the README says;
-# Snakemake cannot build it by itself, because allensdk goes in without its dependencies.
+# Software of all rules. Create and activate this environment as described in the README;
+# Snakemake cannot build it itself, because allensdk is installed without its dependencies.
 CONDA = workflow.source_path("../../environment.yml")
 
 
@@ -29,14 +29,14 @@ def folder_of(wildcards):
 
 
 def files_of(wildcards):
-    """Where the inputs of that session are."""
+    """Paths of the inputs of that session."""
     return DATASET.files_of(session_of(wildcards))
 
 
 def config_for(stage):
-    """Params function: all that a stage reads of the session's configuration, as JSON."""
+    """Params function: the part of the session's configuration that a stage reads, as JSON."""
 
-    @cache  # asked anew for every job, each time the graph is looked at
+    @cache  # called for every job whenever Snakemake examines the graph
     def of_session(session):
         return resolved(DATASET.config_of(session), *STAGES[stage].keys)
 
@@ -44,7 +44,7 @@ def config_for(stage):
 
 
 def needs(stage):
-    """Memory and time of a stage's jobs; more with each attempt."""
+    """Memory and time requested for the jobs of a stage; more with each attempt."""
     entry = STAGES[stage]
     return {
         "mem_mb": lambda wildcards, attempt: entry.memory_mb * attempt,
@@ -53,7 +53,7 @@ def needs(stage):
 
 
 def command(stage, *options):
-    """The shell command of a stage: its messages go to the log."""
+    """The shell command of a stage, with messages redirected to the log."""
     entry = STAGES[stage]
     config = ["--config {params.config:q}"] if entry.keys else []
     more = ["--has {params.has}"] if "has" in entry.options else []
@@ -65,7 +65,7 @@ def command(stage, *options):
 
 
 def timing(job):
-    """Where Snakemake writes the time and memory of a job."""
+    """File to which Snakemake writes the time and memory of a job."""
     return R.timings / f"{job}.tsv"
 
 
@@ -75,7 +75,7 @@ def both(path):
 
 
 def reported(files, category, caption, **more):
-    """The same files; the vector graphics among them are shown by `snakemake --report`."""
+    """Mark files so that `snakemake --report` includes the vector graphics among them."""
     more |= {"category": category, "caption": f"../report/{caption}.rst"}
     marked = []
     for file in map(str, files):
@@ -87,7 +87,7 @@ def reported(files, category, caption, **more):
 
 
 def own_code(spec):
-    """The file of a user's own module:function, if it is in this folder."""
+    """The file of a custom module:function, if it is in this folder."""
     name = (spec or "").partition(":")[0].replace(".", "/")
     return [f"{name}.py"] if name and Path(f"{name}.py").is_file() else []
 
@@ -96,7 +96,7 @@ CUSTOM_CODE = own_code(CONFIG.model.custom)
 
 
 def fitted(session):
-    """The neurons of a session that have a model, once that is known."""
+    """The neurons of a session that have a model, as soon as these are known."""
     return fitted_neurons(checkpoints.fitted_neurons.get(session=session).output[0])
 
 
@@ -113,7 +113,7 @@ def of_fitted(*patterns):
 
 
 def session_inputs(wildcards):
-    """What the tables are made from: a download's record stands for its files."""
+    """Inputs of the tables; downloaded files are represented by their record."""
     files = files_of(wildcards)
     if files.download:
         return [str(files.download)]
@@ -128,8 +128,8 @@ def session_inputs(wildcards):
 
 
 def hashed_inputs(wildcards):
-    """What the results come from, and the tables made of it. The simulated session file holds
-    the time at which it was made: its images and its tables stand for it."""
+    """Inputs of the results, and the tables derived from them. A simulated session file contains
+    its creation time, so its images and tables are listed instead."""
     files = files_of(wildcards)
     if SOURCE == "simulated":
         given = [files.images]
@@ -145,7 +145,7 @@ def hashed_inputs(wildcards):
 
 
 def loop_config(wildcards):
-    """The configuration of the closed loop, in which no other procedure is named."""
+    """The configuration of the closed loop, which lists only the procedures that it shows."""
     config = DATASET.config_of(session_of(wildcards))
     stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
     shown = config.model_copy(update={"stimuli": stimuli})

@@ -1,4 +1,4 @@
-# MEI against Gabor and natural image: the same metrics for every stimulus.
+# MEI compared with Gabor and natural image: the same metrics for every stimulus.
 
 
 rule comparison:
@@ -6,7 +6,7 @@ rule comparison:
         R.models,
         R.cross_validation,
         R.image_info,
-        # a user's module is scored here; ours have been
+        # a custom module is scored here; our models already have been
         [R.trials, R.responses, R.images] if CUSTOM else [],
         CUSTOM_CODE,
         N.mei,
@@ -78,6 +78,6 @@ rule compare_notebook:
         has=str(HAS),
         version=VERSION,
     message:
-        "Measuring neuron {wildcards.neuron} as the notebook did"
+        "Computing the notebook's measures of neuron {wildcards.neuron}"
     shell:
         command("compare_notebook")

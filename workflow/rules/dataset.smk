@@ -1,4 +1,4 @@
-# Which sessions there are, and what is wanted of each.
+# The sessions of this run, and the results requested for each.
 
 from snakemake.exceptions import IncompleteCheckpointException
 
@@ -7,7 +7,7 @@ FRONT_PAGE = ALL.report if DATASET.many else R.report
 
 
 def session_ids():
-    """The sessions of this run; those of the warehouse once it has been asked."""
+    """The sessions of this run; those from the warehouse as soon as they are known."""
     if DATASET.ids is not None:
         return DATASET.ids
     from meiflow.session.download import chosen_sessions
@@ -16,7 +16,7 @@ def session_ids():
 
 
 def of_sessions(files):
-    """Input function: what `files` names of each session, as soon as that session knows it."""
+    """Input function: the output of `files` for each session, as soon as it is known."""
 
     def expanded(wildcards):
         found = []

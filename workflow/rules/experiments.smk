@@ -1,4 +1,4 @@
-# Standard physiology experiments, run on the neurons' models.
+# Standard physiology experiments, run in silico on the models.
 
 
 rule experiments:
@@ -34,7 +34,7 @@ rule experiments:
         results=folder_of,
         version=VERSION,
     message:
-        "Doing experiments with all neurons"
+        "Running the experiments on all neurons"
     shell:
         command("experiments")
 
@@ -64,6 +64,6 @@ rule draw_experiments:
         results=folder_of,
         version=VERSION,
     message:
-        "Drawing the experiments with neuron {wildcards.neuron}"
+        "Drawing the experiments on neuron {wildcards.neuron}"
     shell:
         command("draw_experiments")

@@ -1,4 +1,4 @@
-# All neurons are fitted together, which is many times faster; one file holds all their models.
+# All neurons are fitted together, which is many times faster, and stored in one file.
 
 
 rule fit_models:
@@ -39,7 +39,7 @@ rule fit_models:
         command("fit_models")
 
 
-# A checkpoint: the rest of the graph has one branch for each of these neurons.
+# A checkpoint: the remaining graph has one branch per neuron listed here.
 checkpoint fitted_neurons:
     input:
         R.selection,
@@ -57,12 +57,12 @@ checkpoint fitted_neurons:
         results=folder_of,
         version=VERSION,
     message:
-        "Taking the selected neurons that have a model"
+        "Listing the selected neurons that have a model"
     shell:
         command("fitted_neurons")
 
 
-# On request: nothing else needs a file of one neuron's model.
+# Only on request: no other rule needs the model of a single neuron.
 rule extract_neuron:
     input:
         R.models,

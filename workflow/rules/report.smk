@@ -1,6 +1,6 @@
-# One row per neuron, and one page to read.
+# Summary with one row per neuron, provenance, and the report.
 
-# Procedures whose images the report shows.
+# Procedures with images in the report.
 PICTURED = [name for name in PICTURED_PROCEDURES if name in CONFIG.stimuli.make]
 
 
@@ -36,7 +36,7 @@ rule summary:
         has=str(HAS),
         version=VERSION,
     message:
-        "Gathering one row per neuron"
+        "Summarising all neurons"
     shell:
         command("summary")
 
@@ -66,7 +66,7 @@ rule provenance:
         inputs=hashed_inputs,
         version=VERSION,
     message:
-        "Hashing what the results come from"
+        "Hashing the inputs"
     shell:
         command("provenance", "{params.inputs:q}")
 

@@ -1,4 +1,4 @@
-# Which neurons carry a signal.
+# Select the neurons that respond reliably.
 
 
 rule selection:
@@ -62,6 +62,6 @@ rule selection_figures:
         has=str(HAS),
         version=VERSION,
     message:
-        "Drawing the selection"
+        "Drawing the figures of the selection"
     shell:
         command("selection_figures")

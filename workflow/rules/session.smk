@@ -1,9 +1,9 @@
-# Where the recording comes from: a simulation, the Allen warehouse, or the user's files.
+# Source of the recording: a simulation, the Allen warehouse, or the user's files.
 
 
 if SOURCE == "simulated":
 
-    # One by one, so that a missing one is noticed.
+    # listed individually, so that a missing one is noticed
     SCENE_FILES = [
         R.scenes / f"{frame:03d}.png"
         for frame in range(CONFIG.session.simulation.frames)

@@ -1,8 +1,8 @@
-# What each neuron's model wants to see.
+# Optimal stimuli of each neuron's model.
 
 
-# A checkpoint, although its files are known: behind a plain rule that runs, Snakemake would take
-# the neurons' jobs for up to date, whose inputs from here are ancient, without looking at them.
+# A checkpoint, although its files are known: the inputs of the neurons' jobs from here are ancient,
+# and after an ordinary rule Snakemake would consider these jobs up to date without checking them.
 checkpoint gabor_search:
     input:
         R.models,
@@ -25,7 +25,7 @@ checkpoint gabor_search:
         results=folder_of,
         version=VERSION,
     message:
-        "Searching the best Gabors of all neurons"
+        "Searching for the best Gabors of all neurons"
     shell:
         command("gabor_search")
 
@@ -37,9 +37,9 @@ rule stimuli:
         R.image_info,
         R.gabor_trials if HAS.gabors else [],
         CUSTOM_CODE,
-        # ancient: a changed selection makes the stimuli of the neurons it adds, and of no other
+        # ancient: after a changed selection, only the stimuli of added neurons are made
         ancient(R.fitted_neurons),
-        # ancient: it also searches again, with the same result for those that stay
+        # ancient: the search is also repeated, with the same result for neurons already selected
         ancient(R.procedure("best_gabors").images),
         ancient(R.procedure("best_gabors").table),
     output:
@@ -108,9 +108,9 @@ for NAME, PROCEDURE in PROCEDURES.items():
             results=folder_of,
             version=VERSION,
         message:
-            f"Making stimuli of all neurons: {NAME}"
+            f"Making the stimuli of all neurons: {NAME}"
         shell:
-            # asked when the job runs, when NAME is the last procedure
+            # from params, because NAME is the last procedure by the time the job runs
             "meiflow {params.command} --config {params.config:q}"
             " --results {params.results:q} > {log:q} 2>&1"
 

@@ -33,7 +33,7 @@ rule tables:
         nwb=lambda wildcards: (
             f"--nwb {quote(str(files_of(wildcards).nwb))}" if HAS.spike_times else ""
         ),
-        # of many sessions, few have all areas
+        # among many sessions, few contain all areas
         areas="--any-area" if DATASET.many else "",
         version=VERSION,
     message:

@@ -1,8 +1,8 @@
-# The closed loop: the stimuli are shown to the simulated neurons. Without truth, the models of a
-# neuron's folds show how far they agree on its MEI. And the models are shown what the session
-# showed beside its images: recorded against predicted tuning.
+# Closed loop: the stimuli are shown to the simulated neurons. Without ground truth: agreement of
+# a neuron's fold models on its MEI. Recorded tuning: responses to the other stimuli of the session
+# are predicted by the models.
 
-# Procedures whose images the closed loop shows.
+# Procedures with images in the closed loop.
 SHOWN = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
 
 
@@ -69,7 +69,7 @@ if not CUSTOM:
             results=folder_of,
             version=VERSION,
         message:
-            "Judging how far the MEIs can be trusted"
+            "Estimating the confidence in the MEIs"
         shell:
             command("confidence")
 

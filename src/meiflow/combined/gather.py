@@ -10,7 +10,7 @@ import pandas as pd
 from meiflow.errors import MeiflowError
 from meiflow.selection.rule import reasons_told
 
-NOBODY = "nobody left"
+NOBODY = "no neurons left"
 # Columns of Snakemake's benchmark files.
 _SECONDS, _CPU, _MEMORY = "s", "cpu_time", "max_rss"
 # Medians over the neurons of a session, if the summary contains the column.

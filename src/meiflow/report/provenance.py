@@ -25,6 +25,8 @@ _PACKAGES = (
     "allensdk",
     "pynwb",
     "h5py",
+    "rastermap",
+    "numba",
 )
 
 
