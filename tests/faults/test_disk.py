@@ -21,8 +21,8 @@ from tests.faults.session import RUN, TINY, assert_undisturbed, contents, differ
 from tests.project import Project, make_project
 
 pytestmark = pytest.mark.workflow
-# The NWB file does not fit; the stimuli; the report.
-SIZES_KB = (1000, 2500, 4000)
+# The NWB file does not fit; the models; the report.
+SIZES_KB = (1000, 1800, 4000)
 
 
 def mount(*arguments: str) -> None:

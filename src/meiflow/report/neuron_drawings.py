@@ -51,7 +51,7 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
     grid = data.config.image.geometry
     files = data.files(neuron)
     images = data.images(neuron)
-    comparison = read_csv(files.comparison)
+    comparison = read_csv(files.comparison, ("stimulus", "predicted_response"))
     trace = read_csv(files.mei_trace, ("step", "response"))
     truth = data.true_fraction(neuron)
     mei = comparison.set_index("stimulus").loc["mei"]

@@ -157,7 +157,7 @@ def _page(
             for name in _CARD
             if name in images
         },
-        comparison=_comparison(read_csv(data.files(neuron).comparison)),
+        comparison=_comparison(read_csv(data.files(neuron).comparison, ("stimulus",))),
         command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun stimuli -- "
         f"{quote(target)}",
         card=f"CC norm {number(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "

@@ -10,12 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meiflow.config.names import (
-    PICTURED_PROCEDURES,
-    PROCEDURES,
-    SHOWN_PROCEDURES,
-    Procedure,
-)
+from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES, Procedure
 from meiflow.config.sections import Comparison, Config, Gabor, Model, StimulusParameters
 
 _TARGETS = ("mei.mean", "mei.contrast")

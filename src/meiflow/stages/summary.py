@@ -72,7 +72,9 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
         files = results.neuron(neuron)
         all_scores = read_csv(files.scores).set_index("model")
         scores = all_scores["cc_norm"]
-        stimuli = read_csv(files.comparison).set_index("stimulus")
+        stimuli = read_csv(
+            files.comparison, ("stimulus", "predicted_response", "matched")
+        ).set_index("stimulus")
         row: dict[str, object] = {"neuron_id": neuron}
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
         row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
