@@ -55,9 +55,16 @@ def contents(results: Path) -> dict[str, bytes]:
 
 
 def differing(results: Path, whole: dict[str, bytes]) -> list[str]:
-    """Names of results that are there, but not as in an undisturbed run."""
+    """Names of results that are there, but not as in an undisturbed run.
+
+    Finished parts of an unfinished fit may be there: the next run uses and removes them.
+    """
     found = contents(results) if results.exists() else {}
-    return sorted(name for name, content in found.items() if content != whole.get(name))
+    return sorted(
+        name
+        for name, content in found.items()
+        if content != whole.get(name) and not name.startswith("models/parts/")
+    )
 
 
 def leftovers(results: Path) -> list[str]:
