@@ -34,7 +34,7 @@ from meiflow.selection.rastermap import MOST_SINGLE
 from meiflow.selection.reliability import TrialGroups, oracle_correlation
 
 NEURONS, IMAGES, TRIALS, BINS, REPETITIONS = 135, 119, 50, 26_597, 50
-SIZES, SESSIONS = (20, 100, 135, 900), 3
+SIZES, SESSIONS = (20, 135, 900), 3
 
 
 def notebook_oracle(table: pd.DataFrame, neuron: int) -> float:
