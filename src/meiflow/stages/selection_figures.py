@@ -20,9 +20,6 @@ from meiflow.results.layout import Layout
 from meiflow.results.tables import read_raster
 from meiflow.selection.raster import leaf_order
 
-FIGURES = ("rastermap", "rastermap_blocks", "correlations", "measures", "oracle")
-PROBES = "probes"  # only with a session file
-
 
 def draw_selection(results: Layout, has: SessionHas) -> None:
     """Draw the figures of the selection, as PNG and SVG."""
@@ -50,6 +47,6 @@ def draw_selection(results: Layout, has: SessionHas) -> None:
         "oracle": oracle_ranked(table),
     }
     if has.spike_times:
-        figures[PROBES] = probe_places(table, units)
+        figures["probes"] = probe_places(table, units)
     for name, figure in figures.items():
         save_both(figure, results.selection.parent, name)
