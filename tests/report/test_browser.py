@@ -226,6 +226,7 @@ def test_next_follows_what_the_table_shows(open_page):
     page.click('th[data-name="neuron_id"] button')
     shown = rows(page)
     page.click(f'#table a:text-is("{shown[2]}")')
+    page.wait_for_selector(f".neuron.open[data-neuron='{shown[2]}']")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector(f".neuron.open[data-neuron='{shown[3]}']")
 
