@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from meiflow.errors import MeiflowError
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.outcome import fitted_table
 
@@ -58,3 +59,5 @@ def test_who_is_selected_and_fitted_has_a_model():
     assert table["selected"].tolist() == [True, False, False, False]
     assert table["status"].tolist() == ["modelled", "fit failed", "not selected", "not selected"]
     assert table["reason"].tolist() == ["w", "failed", "y", "z"]
+    with pytest.raises(MeiflowError, match="neuron a is selected but has no row"):
+        fitted_table(selection, status[:-1])

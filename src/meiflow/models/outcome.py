@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.errors import MeiflowError
+
 if TYPE_CHECKING:
     from meiflow.models.cross_validate import Fitted
 
@@ -81,6 +83,11 @@ def fitted_table(selection: pd.DataFrame, status: pd.DataFrame) -> pd.DataFrame:
         neuron_id, selected (and fitted), status (``modelled``, ``fit failed`` or ``not
         selected``) and reason.
 
+    Raises
+    ------
+    MeiflowError
+        If `status` lacks a selected neuron.
+
     Examples
     --------
     >>> reasons = ["reliable", "reliable", "oracle_p > 0.01"]
@@ -91,9 +98,15 @@ def fitted_table(selection: pd.DataFrame, status: pd.DataFrame) -> pd.DataFrame:
     >>> fitted_table(selection, status)[["neuron_id", "status"]].to_numpy().tolist()
     [['1', 'modelled'], ['2', 'fit failed'], ['3', 'not selected']]
     """
+    asked = selection["selected"].to_numpy(bool)
+    missing = selection["neuron_id"][asked & ~selection["neuron_id"].isin(status["neuron_id"])]
+    if len(missing):
+        raise MeiflowError(
+            f"neuron {missing.iloc[0]} is selected but has no row in the table of fits; fit again"
+        )
     fits = status.set_index("neuron_id").reindex(selection["neuron_id"])
-    failed = selection["selected"].to_numpy(bool) & ~fits["fitted"].to_numpy(bool)
-    chosen = selection["selected"].to_numpy(bool) & ~failed
+    chosen = asked & fits["fitted"].eq(True).to_numpy(bool)
+    failed = asked & ~chosen
     return pd.DataFrame(
         {
             "neuron_id": selection["neuron_id"],
