@@ -1,10 +1,10 @@
-"""How true are the MEIs of the default simulated session, over several seeds?
+"""Accuracy of the MEIs of the default simulated session, over several seeds.
 
 ``python -m benchmarks.closed_loop_seeds --seeds 1 2 3`` runs the default session from
-simulation to closed loop with each seed and prints, by kind of neuron, what every stimulus
-does to the true neurons, as a fraction of the best drive any image of that contrast gives.
-About three minutes per seed on two cores. ``--kinds corner curved two_bars``
-makes the tuned neurons of other kinds, here of those that no Gabor describes.
+simulation to closed loop with each seed and prints, by kind of neuron, the true drive of every
+stimulus as a fraction of the maximal drive at that contrast. About three minutes per seed on two
+cores. ``--kinds corner curved two_bars`` simulates tuned neurons of other kinds, here of those
+that no Gabor describes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     torch.set_num_threads(1)
-    parser.add_argument("--kinds", nargs="+", help="of the tuned neurons; those of config.yaml")
+    parser.add_argument("--kinds", nargs="+", help="of tuned neurons; default: config.yaml")
     arguments = parser.parse_args()
     loops = []
     for seed in arguments.seeds:
@@ -55,8 +55,8 @@ def main() -> None:
         untuned = selection["kind"] == "untuned"
         wide = loop.pivot(index="neuron_id", columns="stimulus", values="fraction_of_optimum")
         print(
-            f"seed {seed}: {len(wide)} selected, untuned selected "
-            f"{int(selection.loc[untuned, 'selected'].sum())} of {int(untuned.sum())}, MEI "
+            f"seed {seed}: {len(wide)} neurons selected, "
+            f"{int(selection.loc[untuned, 'selected'].sum())} of {int(untuned.sum())} untuned; MEI "
             f"{wide['mei'].mean():.3f} (lowest {wide['mei'].min():.2f}), above the best natural "
             f"image in {(wide['mei'] > wide['best_natural']).mean():.0%}",
             flush=True,

@@ -1,10 +1,10 @@
-"""Do experiments on fitted models say what is true of the neurons?
+"""Accuracy of experiments on fitted models, compared with the true neurons.
 
 ``python -m benchmarks.experiments_on_truth`` simulates a session with more neurons than the
-default one, fits their models, searches their best Gabors, does the experiments and compares with
-the truth: cell type, orientation (within 10 degrees) and spatial frequency (within 20 %) of
-Gabor-like neurons, and the place of the field. ``--results results/demo`` compares a finished run
-instead. About six minutes on two cores for 48 neurons.
+default one, fits their models, searches their best Gabors, runs the experiments and compares the
+results with the ground truth: cell type, orientation (within 10 degrees) and spatial frequency
+(within 20 %) of Gabor-like neurons, and the RF position. ``--results results/demo`` compares a
+finished run instead. About six minutes on two cores for 48 neurons.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def session(units: int, seed: int, folder: Path) -> tuple[pd.DataFrame, pd.DataF
 
 
 def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """Errors of every neuron; empty where the truth has no such property."""
+    """Errors for every neuron; empty where the true neuron has no such property."""
     both = summary.merge(truth, on="neuron_id")
     gabor = both["kind"].isin(GABOR_KINDS)
     true_type = np.where(both["kind"].str.startswith("complex"), "complex", "simple")
@@ -45,14 +45,14 @@ def compared(summary: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "kind": both["kind"],
-            "type_right": (both["cell_type"] == true_type).astype(float),
-            "type_right_with_grey": (
+            "type_correct": (both["cell_type"] == true_type).astype(float),
+            "type_correct_with_grey": (
                 (both["f1_f0_with_grey"] > 1) == (true_type == "simple")
             ).astype(float),
             "orientation_error": away.abs().where(gabor),
-            "orientation_right": (away.abs() < 10).astype(float).where(gabor),
+            "orientation_correct": (away.abs() < 10).astype(float).where(gabor),
             "frequency_ratio": ratio.where(gabor),
-            "frequency_right": ratio.between(1 / 1.2, 1.2).astype(float).where(gabor),
+            "frequency_correct": ratio.between(1 / 1.2, 1.2).astype(float).where(gabor),
             "field_error_deg": far,
         }
     )
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=48)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--results", type=Path, help="of a finished simulated session")
+    parser.add_argument("--results", type=Path, help="of a finished session")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.results:

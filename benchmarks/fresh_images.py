@@ -1,11 +1,11 @@
-"""How well do the models predict the true rate of images that nobody has seen?
+"""Model predictions for fresh images, compared with the true rates.
 
 ``python -m benchmarks.fresh_images`` simulates a session of the released size (118 images x 50
-trials) with neurons of every kind, fits all of them, and correlates what the models predict with
-the true, noise-free drive on 200 fresh images, kind by kind. Beside them stands the notebook's
-network, trained from scratch for 60 epochs on the mean responses of one neuron of each kind
-(``--scratch 0`` leaves it out), and how long either takes; the time of ours includes all folds,
-baselines and shuffled controls. About ten minutes on two cores.
+trials) with neurons of every kind, fits all of them, and correlates the predictions with the true,
+noise-free drive on 200 fresh images, by kind of neuron. For comparison, the notebook's network is
+trained from scratch for 60 epochs on the mean responses of one neuron of each kind (``--scratch 0``
+leaves it out). Both are timed; our time includes all folds, baselines and shuffled controls. About
+ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -112,18 +112,18 @@ def show(table: pd.DataFrame, ours: float, theirs: float, chosen: int) -> None:
         print(f"{name}:")
         print(table[part].drop(columns="kind").agg(["mean", "min"]).round(3).to_string())
     each = ours / len(table)
-    print(f"ours: {ours:.0f} s for {len(table)} neurons, {each:.2f} s for each")
+    print(f"meiflow: {ours:.0f} s for {len(table)} neurons, {each:.2f} s per neuron")
     if chosen:
         alone = theirs / chosen
-        print(f"from scratch: {alone:.1f} s for each of {chosen} neurons, on two threads")
-        print(f"49 neurons: {49 * alone:.0f} s (extrapolated) against {49 * each:.0f} s")
+        print(f"from scratch: {alone:.1f} s per neuron ({chosen} neurons, two threads)")
+        print(f"49 neurons: {49 * alone:.0f} s and {49 * each:.0f} s (both extrapolated)")
         print(f"ratio: {alone / each:.0f}")
 
 
 def from_scratch(
     responses: Responses, column: int, geometry: Geometry, fresh: NDArray
 ) -> NDArray[np.float64]:
-    """What the notebook's network predicts of fresh images, 60 epochs at its settings."""
+    """Predictions of the notebook's network for fresh images, after 60 epochs at its settings."""
     n = len(responses.images)
     # its readout starts at the centre of the screen
     centre = np.zeros(1), np.zeros(1), np.zeros((1, 0, 5))

@@ -1,12 +1,12 @@
-"""A session file of the released size: download, open, count and tables; AllenSDK beside it.
+"""Download, opening, counting and tables at the released size, compared with AllenSDK.
 
 ``python -m benchmarks.full_size`` writes a session of 825 units on 6 probes of 374 channels, with
-42 million spikes, 15,595 parametric or natural-scene presentations and two natural movies (some
+42 million spikes, 15,595 parametric or natural-scene presentations and two natural movies (a few
 minutes and 1 GB of disk, in a temporary folder), and then
 
-1. fetches it from a server on this machine and makes its tables with ``meiflow``;
-2. opens it and counts the natural scenes in 0 to 0.25 s for the units of VISam, with meiflow and
-   with AllenSDK, each in a process of its own, and checks that the counts are equal.
+1. downloads it from a server on this machine and builds its tables with ``meiflow``;
+2. opens it and counts the spikes of the VISam units from 0 to 0.25 s after each natural scene, with
+   meiflow and with AllenSDK, each in a separate process, and checks that the counts are equal.
 
 It prints seconds, ratios and peak resident memory. ``--units 80`` makes a small file.
 """
@@ -74,12 +74,12 @@ counts = spikes.groupby(["stimulus_presentation_id", "unit_id"]).size().unstack(
 counts = counts.reindex(index=ids, columns=units, fill_value=0).to_numpy()
 counted = time.perf_counter() - start
 """
-# The peak is read inside: what wait4 reports includes the parent's memory at the fork.
+# The process reads its own peak: that of wait4 includes the parent's memory at the fork.
 PEAK = """
 import atexit, re, runpy, sys
-def tell():
+def report():
     print("peak", re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], flush=True)
-atexit.register(tell)
+atexit.register(report)
 """
 STAGE = PEAK + "runpy.run_module('meiflow.cli.app', run_name='__main__')"
 FRAME = (
@@ -98,7 +98,7 @@ print(json.dumps([opened, counted]))
 
 
 def write_session(path: Path, n_units: int, session_id: int) -> None:
-    """Uniformly random spikes; everything else as large as in a released file."""
+    """Write a session of uniformly random spikes, otherwise as large as a released file."""
     rng = np.random.default_rng(0)
     schedule = build_schedule(118, 50, 15, 50, rng)
     tables, end_s = dict(schedule.tables), schedule.end_s
@@ -151,7 +151,7 @@ def write_session(path: Path, n_units: int, session_id: int) -> None:
 
 
 def child(code: str, *arguments: str) -> tuple[list[str], float, float]:
-    """Lines printed, seconds and peak resident memory in GB of a process of its own."""
+    """Printed lines, seconds and peak resident memory (GB) of a separate process."""
     start = time.perf_counter()
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -160,7 +160,7 @@ def child(code: str, *arguments: str) -> tuple[list[str], float, float]:
 
 
 def chain(nwb: Path, folder: Path) -> None:
-    """Download and tables, by the commands that the workflow calls."""
+    """Download the session and build its tables with the commands of the workflow."""
     with warehouse(nwb) as server:
         session = {"source": "allen", "id": str(SESSION), "bucket": server.bucket}
         config = {"session": session | {"warehouse": server.address}}
@@ -181,7 +181,7 @@ def chain(nwb: Path, folder: Path) -> None:
 
 
 def compare(nwb: Path, folder: Path) -> None:
-    """Open and count three ways."""
+    """Open and count in three ways."""
     seconds, counts = {}, {}
     for name, body in (
         ("meiflow", OURS),
@@ -200,7 +200,7 @@ def compare(nwb: Path, folder: Path) -> None:
         )
         np.testing.assert_array_equal(counts[name], counts["meiflow"])
     shape = counts["meiflow"].shape
-    print(f"{shape[0]} presentations x {shape[1]} units: the counts are equal cell for cell")
+    print(f"{shape[0]} presentations x {shape[1]} units: all counts are equal")
 
 
 def main() -> None:

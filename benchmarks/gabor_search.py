@@ -1,15 +1,15 @@
-"""How fast is the search of Gabors for all neurons at once, and does it find better ones?
+"""Speed and quality of the Gabor search for all neurons at once.
 
 ``python -m benchmarks.gabor_search --results results/demo`` takes the models of a finished run and
 prints
 
 1. the time of the default grid for ``--neurons`` neurons (the models of the run, repeated) with
-   ``--threads`` threads, with its refinement, and that of the way neuron by neuron: the same Gabors
-   rendered and shown to one model after the other, measured on a part of the grid and extrapolated;
-2. what is found for the run's own neurons: by a small grid about the model's place (2,880 Gabors),
-   by the 72,800 Gabors of Walker et al. (2019), whose pixels are taken as 1/64 of the screen's
-   width, and by ours, each before and after the same refinement; and what the true neurons of a
-   simulated session say of these Gabors.
+   ``--threads`` threads, compared with a search neuron by neuron: the same Gabors, rendered and
+   shown to one model after another, measured on part of the grid and extrapolated;
+2. the time of the search with refinement, and the responses to the best Gabors, for the neurons of
+   the run: in a small grid around the model's RF position (2,880 Gabors), in the 72,800 Gabors of
+   Walker et al. (2019), whose pixels are taken as 1/64 of the screen's width, and in our grid, each
+   before and after the same refinement; for a simulated session also their true drive.
 
 About four minutes on two cores.
 """
@@ -41,7 +41,7 @@ from meiflow.stages.common import stimulus_targets
 from meiflow.stimuli.gabor_search import GaborFit, best_gabors, gabor_grid, render_gabors
 
 ROOT = Path(__file__).resolve().parents[1]
-PART = 1024  # Gabors that the way neuron by neuron is timed with
+PART = 1024  # Gabors with which the search neuron by neuron is timed
 BATCH = 256
 
 
@@ -51,7 +51,7 @@ def product(*axes: list[float] | NDArray) -> NDArray[np.float64]:
 
 
 def walkers_grid(geometry: Geometry) -> NDArray[np.float64]:
-    """72,800 Gabors: 5 wavelengths, 8 orientations, 5 sizes, 7 x 13 places, 4 phases."""
+    """72,800 Gabors: 5 wavelengths, 8 orientations, 5 sizes, 7 x 13 positions, 4 phases."""
     pixel = geometry.width_deg / 64
     lengths, angles, sigmas, y, x, phases = product(
         pixel * np.array([4, 7, 10, 15, 20]),
@@ -65,7 +65,7 @@ def walkers_grid(geometry: Geometry) -> NDArray[np.float64]:
 
 
 def local_grid(x: float, y: float) -> NDArray[np.float64]:
-    """Gabors within a quarter of a wavelength of a place."""
+    """Gabors within a quarter of a wavelength of a position."""
     lengths, angles, envelopes, dy, dx, phases = product(
         [8.0, 11.3, 16.0, 22.6, 32.0],
         180.0 * np.arange(8) / 8,
@@ -82,7 +82,7 @@ def local_grid(x: float, y: float) -> NDArray[np.float64]:
 def one_by_one(
     models: list[NeuronModel], geometry: Geometry, mean: float, contrast: float, threads: int
 ) -> float:
-    """Seconds per Gabor and neuron of rendering and predicting for each neuron by itself."""
+    """Seconds per Gabor and neuron of rendering and predicting for each neuron separately."""
     grid = gabor_grid(Gabor(), geometry)
     part = torch.as_tensor(grid[:: len(grid) // PART][:PART], dtype=torch.float32)
 
@@ -98,16 +98,16 @@ def one_by_one(
 
 
 def described(found: dict[str, list[GaborFit]], truth: Path, ids: list[str]) -> pd.DataFrame:
-    """One row per search: means over neurons, relative to the refined Gabors of ours."""
+    """One row per search: means over neurons, relative to our refined Gabors."""
     best = np.array([fit.response for fit in found["ours"]])
     table = pd.DataFrame(
         {
             name: {
                 "Gabors": fits[0].searched,
                 "grid": np.mean([f.grid_response for f in fits] / best),
-                "grid, least": np.min([f.grid_response for f in fits] / best),
+                "grid, lowest": np.min([f.grid_response for f in fits] / best),
                 "refined": np.mean([f.response for f in fits] / best),
-                "refined, least": np.min([f.response for f in fits] / best),
+                "refined, lowest": np.min([f.response for f in fits] / best),
             }
             for name, fits in found.items()
         }
@@ -122,7 +122,7 @@ def described(found: dict[str, list[GaborFit]], truth: Path, ids: list[str]) -> 
         }
         own = {name: np.diag(drive) for name, drive in drives.items()}
         table["true drive"] = {n: np.mean(d / own["ours"]) for n, d in own.items()}
-        table["true, least"] = {n: np.min(d / own["ours"]) for n, d in own.items()}
+        table["true drive, lowest"] = {n: np.min(d / own["ours"]) for n, d in own.items()}
     return table
 
 
@@ -163,7 +163,7 @@ def main() -> None:
     found = {"ours": search(models, config.gabor)}
     print(f"{len(models)} neurons with refinement: {time.perf_counter() - begin:.0f} s", flush=True)
     found["Walker et al."] = search(models, config.gabor, walkers_grid(geometry))
-    found["about the place"] = [
+    found["around the RF position"] = [
         search([model], config.gabor, local_grid(model.x, model.y))[0] for model in models
     ]
     print(described(found, results.truth, ids).round(3).to_string())

@@ -1,9 +1,9 @@
-"""What each fault of the notebook does to the numbers, one at a time.
+"""Effect of each fault of the notebook on the numbers, one at a time.
 
 ``python -m benchmarks.notebook_faults`` takes about a minute: simulated counts, an isotropic neuron
 whose best image is known, and image metrics on images with a known answer. ``--results
-results/demo`` adds the Gabors of the selected neurons of a simulated session, their faults mended
-one after the other; ``--pictures docs/images`` draws the figures of docs/notebook.md.
+results/demo`` adds the Gabors of the selected neurons of a simulated session, with their faults
+corrected one after another; ``--pictures docs/images`` draws the figures of docs/notebook.md.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ MEAN, CONTRAST = 0.5, 0.05
 SHOWN_WAVELENGTH_PX = 12.5 / GRID.dx
 STEPS = 1000
 
-# Gabor recipes, each with one fault fewer than the one before; those of `PLACED` lie at the place
-# of the best condition instead of the centre of the screen.
+# Gabor recipes, each with one fault fewer than the one before; those of `PLACED` are at the
+# position of the best condition instead of the centre of the screen.
 _OWN = GaborRecipe(rows="own", best="conditions", number=1)
 LADDER = {
     "as published": NOTEBOOK,
@@ -77,12 +77,12 @@ PLACED = ("at its place", "right axis", "12.5 degrees")
 
 
 def heading(text: str) -> None:
-    """Print a line that begins a section."""
+    """Print the heading of a section."""
     print(f"\n{text}")
 
 
 def measures() -> None:
-    """The notebook's measures on Poisson neurons that no image drives."""
+    """Print the notebook's measures for Poisson neurons that no image drives."""
     rng = np.random.default_rng(0)
     rates = np.array([0.0, 0.1, 0.5, 2.0, 8.0])
     ids = np.tile(np.arange(-1, 118), 50)
@@ -95,12 +95,12 @@ def measures() -> None:
     table["mean_of_kept"] = [np.nanmean(c) if (c > 0).any() else np.nan for c in fired.T]
     columns = ["dropped", "mean_of_kept", "notebook_variance", "notebook_entropy", "entropy"]
     columns += ["notebook_anomaly_score"]
-    heading("Poisson neurons without tuning, by their mean count (118 images and the blank x 50)")
+    heading("Untuned Poisson neurons, by mean count (118 images and the blank, 50 trials each)")
     print(table.groupby(np.repeat(rates, 8))[columns].mean().round(3).to_string())
 
 
 def oracles() -> None:
-    """The notebook's oracle and ours of neurons with the same tuning and different rates."""
+    """Print the notebook's oracle and ours for neurons with the same tuning at different rates."""
     rng = np.random.default_rng(4)
     ids = np.tile(np.arange(118), 50)
     tuning = rng.lognormal(0.0, 0.5, (118, 20))
@@ -117,12 +117,12 @@ def oracles() -> None:
             part = slice(20 * i, 20 * i + 20)
             row = {"kind": kind, "mean count": rate, "jackknife": ours[part].mean()}
             rows.append(row | {"notebook": np.nanmean(theirs[part])})
-    heading("Oracle correlation of neurons of one tuning (and of none) at different rates")
+    heading("Oracle correlation of neurons with the same tuning (and with none) at different rates")
     print(pd.DataFrame(rows).set_index(["kind", "mean count"]).round(3).to_string())
 
 
 def raster() -> None:
-    """Mean correlation of independent neurons, with and without the gaps between blocks."""
+    """Print the mean correlation of independent neurons, with and without gaps between blocks."""
     rng = np.random.default_rng(1)
     start = np.concatenate([900 * block + 0.1 * np.arange(4950) for block in range(3)])
     counts = rng.poisson(0.8, (len(start), 40))
@@ -130,7 +130,7 @@ def raster() -> None:
     pairs = np.triu_indices(40, 1)
     inside, gaps = (np.corrcoef(c.T)[pairs].mean() for c in (counts, with_gaps(shown)))
     heading("Raster of independent neurons (0.8 spikes per bin; three blocks, 405 s apart)")
-    print(f"mean correlation {inside:.3f} in the blocks alone, {gaps:.3f} with the gaps")
+    print(f"mean correlation {inside:.3f} within the blocks, {gaps:.3f} with the gaps")
 
 
 class Isotropic:
@@ -144,15 +144,15 @@ class Isotropic:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         return 3.0 + ((images - MEAN) * self._weights).sum((1, 2))
 
-    def share(self, image: NDArray) -> float:
-        """Response above grey at the common mean and contrast, over the highest there is."""
+    def fraction(self, image: NDArray) -> float:
+        """Drive at the common mean and contrast as a fraction of the maximal drive."""
         best = CONTRAST * np.linalg.norm(self.weights - self.weights.mean())
         shown = project_array(image[None], MEAN, CONTRAST)[0]
         return float(((shown - MEAN) * self.weights).sum() / (best * np.sqrt(shown.size)))
 
 
 def direction(image: NDArray) -> tuple[float, float]:
-    """Orientation of the power, degrees counter-clockwise with y up, and its coherence."""
+    """Orientation of the power (degrees counter-clockwise, y up) and its coherence."""
     spectrum = power_spectrum(image.astype(float), GRID)
     inside = (spectrum.radius > 0) & (spectrum.radius < 0.3)
     power = spectrum.power[inside]
@@ -160,8 +160,8 @@ def direction(image: NDArray) -> tuple[float, float]:
     return float(np.rad2deg(np.angle(vector) / 2) % 180), float(np.abs(vector))
 
 
-def mended(neuron: Isotropic, scenes: NDArray, seed: int) -> dict[str, Optimised]:
-    """The notebook's procedure, and with each fault mended alone."""
+def corrected(neuron: Isotropic, scenes: NDArray, seed: int) -> dict[str, Optimised]:
+    """MEIs by the notebook's procedure, with single faults corrected, and by meiflow."""
     plain = notebook_gain(GRID.shape)
     level = plain.gain.clone()
     level[0, 0] = level[0, 1]
@@ -175,9 +175,9 @@ def mended(neuron: Isotropic, scenes: NDArray, seed: int) -> dict[str, Optimised
             RecursiveSchedule(7, 0.001),
             MinMax(),
         ),
-        ("no gain of the mean", FourierFilter(level), RecursiveSchedule(7, 0.001), MinMax()),
-        ("sigma in a line", plain, LinearSchedule(7.0, 0.001), MinMax()),
-        ("contrast held", plain, RecursiveSchedule(7, 0.001), MeanContrast(MEAN, CONTRAST)),
+        ("mean not amplified", FourierFilter(level), RecursiveSchedule(7, 0.001), MinMax()),
+        ("linear sigma", plain, LinearSchedule(7.0, 0.001), MinMax()),
+        ("fixed contrast", plain, RecursiveSchedule(7, 0.001), MeanContrast(MEAN, CONTRAST)),
     ):
         result = optimise(
             neuron,
@@ -197,16 +197,16 @@ def mended(neuron: Isotropic, scenes: NDArray, seed: int) -> dict[str, Optimised
 
 
 def meis(scenes: NDArray) -> tuple[Isotropic, dict[str, Optimised]]:
-    """Print what the MEI of the isotropic neuron becomes."""
+    """Print the properties of the isotropic neuron's MEIs."""
     neuron = Isotropic()
     rows = []
     for seed in range(3):
-        found = mended(neuron, scenes, seed)
+        found = corrected(neuron, scenes, seed)
         for name, result in found.items():
             image = result.images[0]
             angle, coherence = direction(image)
             row = {"procedure": name, "orientation": angle, "coherence": coherence}
-            row |= {"std": image.std(), "mean": image.mean(), "share": neuron.share(image)}
+            row |= {"std": image.std(), "mean": image.mean(), "fraction": neuron.fraction(image)}
             rows.append(row)
         if seed == 0:
             first = found
@@ -214,22 +214,22 @@ def meis(scenes: NDArray) -> tuple[Isotropic, dict[str, Optimised]]:
     heading(
         "MEI of a round neuron: orientation (deg, y up) and coherence of its power, std and mean"
     )
-    print("of the image, response at equal contrast over the highest possible; 3 seeds")
+    print("of the image, drive at equal contrast as a fraction of the maximal drive; 3 seeds")
     print(table.mean().round(3).to_string())
     trace = first["the notebook"].trace
     spread = trace.rms_contrast[:, 0]
     print(f"std at steps 0, 100, 300, 1000: {spread[[0, 100, 300, 1000]].round(3)}")
     response, logged = trace.objective[-1, 0], logged_response(first["the notebook"])[0]
-    print(f"response of its MEI {response:.3f}, as logged {logged:.3f}")
+    print(f"response to its MEI {response:.3f}, as logged {logged:.3f}")
     sigma, line = RecursiveSchedule(7.0, 0.001), LinearSchedule(7.0, 0.001)
     for step in (50, 100, 250, 500):
         now = sigma(step - 1, STEPS), line(step - 1, STEPS)
-        print(f"sigma at step {step}: {now[0]:.3g} px by its recursion, {now[1]:.3g} px in a line")
+        print(f"sigma at step {step}: {now[0]:.3g} px by its recursion, {now[1]:.3g} px if linear")
     return neuron, first
 
 
 def best_trials() -> None:
-    """How often the trials with most spikes show the condition that a neuron likes best."""
+    """Print how often the trials with most spikes show a neuron's preferred condition."""
     rng = np.random.default_rng(2)
     rows = []
     for repeats in (5, 15):
@@ -253,19 +253,19 @@ def best_trials() -> None:
                     own = best_rows(trials, "n", GaborRecipe(best=name, number=3))
                     right = trials["orientation"].to_numpy()
                     row[f"{name}: best condition"] = rate.iloc[own[0]] > 0.99 * rate.max()
-                    row[f"{name}: right orientation"] = (right[own] == 45).mean()
+                    row[f"{name}: correct orientation"] = (right[own] == 45).mean()
                     if name == "trials":
                         after = np.minimum(own + 1, len(trials) - 1)
-                        row["row after: right orientation"] = (right[after] == 45).mean()
+                        row["row after: correct orientation"] = (right[after] == 45).mean()
                 rows.append(row)
     heading(
-        "Best of 243 Gabors by single trials and by means (Poisson, 0.3 at rest; 200 neurons each)"
+        "Best of 243 Gabors by single trials and by means (Poisson, baseline 0.3; 200 neurons each)"
     )
     print(pd.DataFrame(rows).groupby(["repeats", "peak"]).mean().round(2).to_string())
 
 
 def metrics() -> None:
-    """The notebook's metrics on images with a known answer."""
+    """Print the notebook's metrics for images with a known answer."""
     rng = np.random.default_rng(3)
     noise = rng.uniform(size=(20, *GRID.shape))
     round_one = patterns.difference_of_gaussians(GRID, 0, 0, 5.0, 9.0)
@@ -297,20 +297,21 @@ def metrics() -> None:
         for seam in (True, False)
     ]
     print(f"white noise without its mean: {seams[0]:.3f} with the 33rd bin, {seams[1]:.3f} without")
-    heading("Luminance of uniform grey 0.5 in the disc")
+    heading("Luminance of a uniform grey of 0.5 in the disc")
     grey = np.full(GRID.shape, 0.5)
     print(f"{disc_luminance(grey):.4f}; by its own pixels {disc_luminance(grey, by_circle=False)}")
 
 
 def at_place(image: NDArray, x: float, y: float) -> NDArray[np.float32]:
-    """A centred image moved by whole pixels."""
+    """Centred image shifted by whole pixels."""
     return np.roll(image, (-round(y / GRID.dy), round(x / GRID.dx)), axis=(0, 1))
 
 
 def ladder(results: Layout) -> tuple[str, dict[str, NDArray], pd.DataFrame]:
-    """Response to the Gabors of `LADDER` over that to the MEI, above grey, in each neuron's model.
+    """Drive of the Gabors of `LADDER` relative to that of the MEI, in each neuron's model.
 
-    Returns the neuron whose best recorded Gabor does best, its images and all numbers.
+    Returns the neuron with the highest relative drive of a recorded Gabor, its images and all
+    numbers.
     """
     mean = read_stack_info(results, GRID).mean_luminance
     conditions = read_csv(results.gabor_responses).set_index("condition_id")
@@ -337,14 +338,14 @@ def ladder(results: Layout) -> tuple[str, dict[str, NDArray], pd.DataFrame]:
         rows[neuron]["similarity"] = image_similarity(images["as published"], images["MEI"])
         pictures[neuron] = images
     table = pd.DataFrame(rows).T
-    heading(f"Response to the Gabor over that to the MEI, above grey; {len(table)} neurons' models")
+    heading(f"Drive of the Gabor relative to that of the MEI; models of {len(table)} neurons")
     print(table.agg(["mean", "median", "min", "max"]).T.round(3).to_string())
     chosen = str(table["as shown, best phase"].idxmax())
     return chosen, pictures[chosen], table.drop(columns="similarity")
 
 
 def mei_picture(neuron: Isotropic, found: dict[str, Optimised]) -> Figure:
-    """What the neuron weighs, what the notebook makes of it, and the courses of the ascent."""
+    """Draw the neuron's weights, its MEIs, and the course of the notebook's ascent."""
     images = {"the neuron's weights": neuron.weights}
     for name in ("the notebook", "wrapped rows", "meiflow"):
         images[name] = found[name].images[0]
@@ -382,7 +383,7 @@ def mei_picture(neuron: Isotropic, found: dict[str, Optimised]) -> Figure:
 
 
 def gabor_picture(neuron: str, images: dict[str, NDArray], table: pd.DataFrame) -> Figure:
-    """One neuron's Gabor, fault by fault, and what all neurons' models say."""
+    """Draw one neuron's Gabor, fault by fault, and the relative drive in all neurons' models."""
     with style():
         figure = new_figure(9.6, 4.6)
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.3, 1.0])[:, 0]
@@ -407,7 +408,7 @@ def gabor_picture(neuron: str, images: dict[str, NDArray], table: pd.DataFrame) 
 @log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, help="of a simulated session, such as results/demo")
+    parser.add_argument("--results", type=Path, help="of a simulated session, e.g. results/demo")
     parser.add_argument("--pictures", type=Path, help="folder for the figures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,12 +1,12 @@
 """One optimisation loop behind a pipe: openretina's or ours, on the same models and settings.
 
-``python openretina_loop.py openretina|meiflow`` reads requests from its standard input, one JSON
-object per line, and answers each with one line. `benchmarks.stimuli_speed` starts one process with
-each loop, in an environment of its own, and lets them take turns. Neither package is imported
-unless its loop is asked for.
+``python openretina_loop.py openretina|meiflow`` reads requests from standard input, one JSON
+object per line, and answers each with one line. `benchmarks.stimuli_speed` starts one process for
+each loop, in separate environments, and lets them take turns. Neither package is imported unless
+its loop is requested.
 
-Stimuli are contrast, luminance less grey, and the models' responses (batch, time, neurons) with a
-single frame, as openretina wants them.
+Stimuli are contrast (luminance minus grey), and the models' responses have the shape (batch, time,
+neurons) with a single frame, as openretina expects.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHAPE = (60, 96)
 NEURONS = 64
 NORM = 0.1 * (SHAPE[0] * SHAPE[1]) ** 0.5  # an RMS contrast of 0.1 about grey
 CLIP = 0.5
-# Tighter than what is clipped, so that the penalty has a gradient.
+# Tighter than the clipping, or the penalty would have no gradient.
 SOFT_LIMIT, PENALTY = 0.3, 0.1
 RATE = 0.01
 
@@ -37,9 +37,9 @@ def gabors(n: int, shape: tuple[int, int], size: tuple[float, float], spread: fl
     Parameters
     ----------
     size : (shortest, longest)
-        Wavelengths in pixels; the envelopes' sigma is 0.4 of them.
+        Wavelengths in pixels; the envelopes' sigma is 0.4 wavelengths.
     spread : float
-        How far their centres lie from the middle, as a share of the way to the border.
+        Largest offset of the centres from the middle, as a fraction of that of the border.
     """
     generator = torch.Generator().manual_seed(n)
     u = torch.rand((n, 5), generator=generator)
@@ -55,10 +55,10 @@ def gabors(n: int, shape: tuple[int, int], size: tuple[float, float], spread: fl
 
 
 class LnPopulation(nn.Module):
-    """Every neuron a filter of the whole image and a soft rectifier: one matrix product.
+    """Neurons with a filter of the whole image and a soft rectifier: one matrix product.
 
-    The filters are Gabors with noise on every pixel, as fitted ones have. (Without, their tails
-    are subnormal numbers, with which every product takes many times longer.)
+    The filters are Gabors with noise on every pixel, like fitted ones. (Without it, their tails
+    are subnormal numbers, which make every product many times slower.)
     """
 
     def __init__(self) -> None:
@@ -75,10 +75,10 @@ class LnPopulation(nn.Module):
 
 
 class ConvPopulation(nn.Module):
-    """Two convolutions shared by all neurons, and for each a place and weights of channels.
+    """Two convolutions shared by all neurons; each neuron has a position and channel weights.
 
-    16 Gabors of 9 x 9 pixels at a stride of 2, 32 random mixtures of 5 x 5, ELU after both, and the
-    readout of Lurz et al. (2021) at its mean, bilinear at one place per neuron; ELU + 1.
+    16 Gabors of 9 x 9 pixels at a stride of 2, 32 random kernels of 5 x 5, ELU after both, and the
+    readout of Lurz et al. (2021) at its mean, bilinear at one position per neuron; ELU + 1.
     """
 
     places: Tensor
@@ -107,12 +107,12 @@ MODELS: dict[str, Callable[[], nn.Module]] = {"LN": LnPopulation, "convolutional
 
 
 def build(name: str, frozen: bool) -> nn.Module:
-    """The model `name`; one that is not frozen has parameters with gradients, as when trained."""
+    """Model `name`; unless it is frozen, its parameters require gradients, as in training."""
     return MODELS[name]().eval().requires_grad_(not frozen)
 
 
 def starts(n: int) -> Tensor:
-    """White noise of the wanted norm, one image for each neuron, (n, 1, height, width)."""
+    """White noise of norm `NORM`, one image for each neuron, (n, 1, height, width)."""
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn((NEURONS, 1, *SHAPE), generator=generator)[:n]
     norm = torch.linalg.vector_norm(noise.flatten(1), dim=1)
@@ -120,25 +120,25 @@ def starts(n: int) -> Tensor:
 
 
 def adam(parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """The optimiser of both."""
+    """Optimiser of both loops."""
     return torch.optim.Adam(parameters, lr=RATE)
 
 
 @dataclass
 class Found:
-    """Stimuli, the step each is from, and the responses at every step, neuron by neuron."""
+    """Stimuli, the step at which each was found, and the responses at every step, by neuron."""
 
     stimuli: Tensor
     steps: list[int]
     responses: list[list[float]]
 
 
-# Model, starts, the neuron of each, steps, whether all go at once, whether responses are wanted.
+# Model, starts, the neuron of each, steps, whether in one batch, whether to return responses.
 Loop = Callable[[nn.Module, Tensor, list[int], int, bool, bool], Found]
 
 
 def openretina_loop() -> Loop:
-    """Openretina's, which knows no batch and returns the last stimulus."""
+    """Openretina's loop, which has no batches and returns the last stimulus."""
     from openretina.insilico.stimulus_optimization.objective import (  # noqa: PLC0415
         IncreaseObjective,
         MeanReducer,
@@ -187,7 +187,7 @@ def openretina_loop() -> Loop:
 
 
 def meiflow_loop() -> Loop:
-    """Ours, with the same settings; it returns the best stimulus."""
+    """Our loop with the same settings, which returns the best stimulus."""
     from meiflow.stimuli import (  # noqa: PLC0415
         IncreaseObjective,
         Iterations,
@@ -227,7 +227,7 @@ LOOPS: dict[str, Callable[[], Loop]] = {"openretina": openretina_loop, "meiflow"
 
 
 def serve(name: str) -> None:
-    """Answer requests until the standard input ends.
+    """Answer requests until standard input ends.
 
     A request has ``model``, ``frozen``, ``neurons``, ``steps``, ``together``, ``trace``,
     ``threads`` and ``path``. The answer has ``seconds``, ``calls`` of the model per optimisation,

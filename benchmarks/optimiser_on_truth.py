@@ -1,10 +1,10 @@
-"""How good is the optimiser alone? The truth itself is the model.
+"""Accuracy of the optimiser alone, with the true neurons as models.
 
-``python -m benchmarks.optimiser_on_truth`` simulates neurons of every kind and looks for the MEI
-of each on its own true drive, from noise alone: no fitted model stands between. The best drive is
-that of `true_optimum`, which starts from the neuron's own filters and follows three times as many
-steps. Printed by kind: MEI and median restart as fractions of it, restarts that reach 95 % of the
-best one, and how alike these are. About two minutes on one core.
+``python -m benchmarks.optimiser_on_truth`` simulates neurons of every kind and optimises the MEI of
+each for its true drive, from noise alone. The maximal drive is that of `true_optimum`, which starts
+from the neuron's own filters and takes three times as many steps. Printed by kind: MEI and median
+restart as fractions of the maximal drive, the fraction of restarts that reach 95 % of the best one,
+and the correlation between these. About two minutes on one core.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ def main() -> None:
         best = found.images[found.best][None]
         optimum = true_optimum(one, GRID, mean, CONTRAST, best, arguments.seed)[1]
         same = found.scores > 0.95 * found.scores.max()
-        alike = stimulus_correlations(found.stimuli[torch.as_tensor(same)]).numpy()
-        pairs = alike[np.triu_indices(len(alike), 1)]
+        similarity = stimulus_correlations(found.stimuli[torch.as_tensor(same)]).numpy()
+        pairs = similarity[np.triu_indices(len(similarity), 1)]
         rows.append(
             {
                 "kind": one["kind"].iloc[0],
                 "mei": found.scores.max() / optimum,
                 "median_restart": np.median(found.scores) / optimum,
                 "restarts_agreeing": same.mean(),
-                "their_correlation": pairs.mean() if len(pairs) else np.nan,
+                "restart_correlation": pairs.mean() if len(pairs) else np.nan,
                 "contrast_error": np.abs(found.trace.rms_contrast - CONTRAST).max(),
             }
         )
@@ -74,7 +74,7 @@ def main() -> None:
     worst = table.pop("contrast_error").max()
     print(table.groupby("kind", sort=False).mean().round(4).to_string())
     print(table.drop(columns="kind").agg(["mean", "min", "max"]).round(4).to_string())
-    print(f"largest error of the contrast at any step: {worst:.1e}")
+    print(f"largest contrast error at any step: {worst:.1e}")
 
 
 if __name__ == "__main__":

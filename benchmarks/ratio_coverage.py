@@ -1,4 +1,4 @@
-"""How often does the interval of a response ratio hold the truth?
+"""Coverage of the intervals of response ratios.
 
 ``python -m benchmarks.ratio_coverage results/demo`` reads a finished simulated session and
 compares mei_ratio of every neuron and stimulus with the ratio of the true neurons' counts.
@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def true_counts(results: Layout) -> pd.Series:
-    """Counts that the true neurons expect, by neuron and stimulus.
+    """Expected counts of the true neurons, by neuron and stimulus.
 
-    The response begins with a latency, before which a neuron fires at its baseline.
+    Until the latency of the response, a neuron fires at its baseline.
     """
     session = load_config(ROOT / "config.yaml").session
     window = (session.window_s[1] or 0.25) - session.window_s[0]
@@ -35,7 +35,7 @@ def true_counts(results: Layout) -> pd.Series:
 
 
 def main() -> None:
-    """Print how many intervals hold the true ratio."""
+    """Print how many intervals contain the true ratio."""
     results = Layout(sys.argv[1])
     counts = true_counts(results)
     rows = []
@@ -43,14 +43,16 @@ def main() -> None:
         table = pd.read_csv(results.neuron(neuron).comparison)
         for _, row in table[table["stimulus"] != "mei"].iterrows():
             true = counts[neuron, "mei"] / counts[neuron, row["stimulus"]]
-            held = row["mei_ratio_low"] <= true <= row["mei_ratio_high"]
-            rows.append((row["stimulus"], held, row["mei_ratio"] / true))
-    found = pd.DataFrame(rows, columns=["stimulus", "held", "over_truth"])
+            covered = row["mei_ratio_low"] <= true <= row["mei_ratio_high"]
+            rows.append((row["stimulus"], covered, row["mei_ratio"] / true))
+    found = pd.DataFrame(rows, columns=["stimulus", "covered", "over_true"])
     grouped = found.groupby("stimulus")
     table = (
-        grouped["held"].agg(["sum", "size"]).join(grouped["over_truth"].agg(["min", "mean", "max"]))
+        grouped["covered"]
+        .agg(["sum", "size"])
+        .join(grouped["over_true"].agg(["min", "mean", "max"]))
     )
-    print("intervals (nominal 95 %) that hold the true ratio, and the estimate over the truth")
+    print("95 % intervals that contain the true ratio, and the estimate divided by the true ratio")
     print(table.round(2).to_string())
 
 

@@ -1,4 +1,4 @@
-"""Recorded Gabor tuning against Allen's released table, on real counts.
+"""Recorded Gabor tuning compared with Allen's released table, on real counts.
 
     python -m benchmarks.recorded_tuning FOLDER
 
@@ -25,7 +25,7 @@ AZIMUTH_0, ELEVATION_0 = 50, 10
 
 
 def read(folder: Path) -> tuple[Conditions, pd.DataFrame]:
-    """Counts of the VISam units that pass AllenSDK's filters, and Allen's table of them."""
+    """Counts of the VISam units that pass AllenSDK's filters, and Allen's table of these units."""
     units = pd.read_csv(folder / "units.csv.gz", index_col="ecephys_unit_id", low_memory=False)
     units = units[
         (units["ecephys_structure_acronym"] == "VISam")
@@ -51,14 +51,14 @@ def main() -> None:
     y = ours["rf_y_deg"].to_numpy() + ELEVATION_0
     theirs = units["azimuth_rf"].to_numpy(), units["elevation_rf"].to_numpy()
     rows = np.flatnonzero(significant)
-    dealt = np.random.default_rng(0).permutation(rows)
+    permuted = np.random.default_rng(0).permutation(rows)
     apart = np.hypot(x - theirs[0], y - theirs[1])[rows]
-    shuffled = np.hypot(x[dealt] - theirs[0][rows], y[dealt] - theirs[1][rows])
+    shuffled = np.hypot(x[permuted] - theirs[0][rows], y[permuted] - theirs[1][rows])
     print(f"receptive-field centre, {len(rows)} of {len(units)} units with p_value_rf < 0.01:")
     print(
         f"  median distance {np.nanmedian(apart):.4f} deg, 95 % {np.nanquantile(apart, 0.95):.2f}"
     )
-    print(f"  units dealt out anew: {np.nanmedian(shuffled):.1f} deg")
+    print(f"  units permuted: {np.nanmedian(shuffled):.1f} deg")
     curve = tuning_curve(recorded, recorded.means, ("orientation",))
     tuned = np.array([one.tuned for one in agreement(curve, 0)])
     angles = curve.values["orientation"].to_numpy(float)
@@ -69,7 +69,7 @@ def main() -> None:
         differs = np.abs((preferred - other + 90) % 180 - 90)[known]
         mirrored = np.abs((preferred + other + 90) % 180 - 90)[known]
         print(
-            f"preferred Gabor orientation (0, 45, 90) against Allen's of {name} gratings, "
+            f"preferred Gabor orientation (0, 45, 90) compared with Allen's for {name} gratings, "
             f"{known.sum()} tuned units: mean difference {differs.mean():.0f} deg, "
             f"{mirrored.mean():.0f} if mirrored, 45 by chance"
         )

@@ -1,11 +1,11 @@
-"""Which rule finds the neurons whose models predict them well?
+"""Precision and recall of selection rules.
 
 ``python -m benchmarks.selection_rules`` simulates sessions of 40 units, half of them untuned, at
-several mean rates and numbers of repeats, and judges rules by the truth. *Tuned* is a neuron whose
-drive depends on the image at all; *predictable* one whose cross-validated model predicts the true,
-noise-free drive of held-out images with a correlation of at least 0.7. Prints, for every rule, the
-precision and recall of both, with neurons of all sessions pooled. About half a minute per session
-on two cores.
+several mean rates and numbers of repeats, and compares rules with the ground truth. A neuron is
+*tuned* if its drive depends on the image at all, and *predictable* if its cross-validated model
+predicts the true, noise-free drive of held-out images with a correlation of at least 0.7. Prints
+the precision and recall of every rule for both, with the neurons of all sessions pooled. About half
+a minute per session on two cores.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ def main() -> None:
             try:
                 measures = table.drop(columns=["selected", "reason"])
                 chosen.append(apply_rule(measures, rule)["selected"])
-            except MeiflowError:  # it picks nobody here
+            except MeiflowError:  # it selects no neuron here
                 chosen.append(pd.Series(False, index=table.index))
         picked = pd.concat(chosen).to_numpy()
-        row: dict[str, object] = {"rule": name, "picked": int(picked.sum())}
+        row: dict[str, object] = {"rule": name, "selected": int(picked.sum())}
         for kind in ("tuned", "predictable"):
             good = truth[kind].to_numpy()
             hits = (picked & good).sum()

@@ -1,13 +1,14 @@
-"""Oracle correlation and raster order at the session's size, against the notebook's ways.
+"""Oracle correlation and raster order at the session's size, compared with the notebook's methods.
 
-``python -m benchmarks.selection_speed`` counts 135 neurons x 119 images x 50 trials. The notebook's
-oracle is run for one repetition of a few neurons and extrapolated to 50 repetitions of all.
+``python -m benchmarks.selection_speed`` simulates counts of 135 neurons x 119 images x 50 trials.
+The notebook's oracle is run for one repetition of one neuron and extrapolated to 50 repetitions of
+all.
 
 The raster orders (by clustering; by the package rastermap; by rastermap without clusters, as the
 notebook called it, which takes minutes for 135 neurons) are found for simulated neurons along a
-line, 26,597 bins, on one core. They are judged by the mean correlation of neighbours, by
-Rastermap's own goal, relative to the order by clustering, and by the truth: the rank correlation of
-the order with the places on the line. ``times`` is CPU time relative to the order by clustering.
+line, 26,597 bins, on one core. They are scored by the mean correlation of neighbours, by
+Rastermap's objective relative to the order by clustering, and by the rank correlation of the order
+with the true positions on the line. ``CPU time`` is relative to the order by clustering.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SIZES, SESSIONS = (20, 135, 900), 3
 
 
 def notebook_oracle(table: pd.DataFrame, neuron: int) -> float:
-    """One repetition for one neuron, by masks over the whole long table, as the notebook has it."""
+    """One repetition for one neuron, by masks over the whole long table, as in the notebook."""
     chosen, others = [], []
     for image in table[table["neuron_id"] == neuron]["image_id"].unique():
 
@@ -83,11 +84,11 @@ def oracle(rng: np.random.Generator) -> None:
 def line_session(
     rng: np.random.Generator, neurons: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Counts of neurons along a line, and their places on it.
+    """Counts of neurons along a line, and their positions on it.
 
     A bump of activity wanders along the line (a random walk, reflected at its ends) and multiplies
-    the rates of the neurons there by up to three; images, which neighbours do not share, multiply
-    them by more.
+    the rates of the neurons there by up to three; image tuning, which neighbours do not share,
+    multiplies them by more.
     """
     centre = np.abs((rng.uniform() + np.cumsum(rng.normal(0, 0.03, BINS))) % 2 - 1)
     place = rng.uniform(size=neurons)
@@ -99,7 +100,7 @@ def line_session(
 
 
 def single_neurons(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The package without clusters, as the notebook called it."""
+    """Order by rastermap without clusters, as the notebook called it."""
     z = (counts - counts.mean(axis=0)) / np.maximum(counts.std(axis=0), 1e-9)
     model = Rastermap(
         n_clusters=None, n_PCs=64, locality=0.15, time_lag_window=15, grid_upsample=0, verbose=False
@@ -108,36 +109,36 @@ def single_neurons(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def orders(rng: np.random.Generator, neurons: int) -> Iterator[dict[str, str | float]]:
-    """Every order of one simulated session, what it cost and how good it is."""
+    """Cost and quality of every order of one simulated session."""
     counts, place = line_session(rng, neurons)
-    beside = np.corrcoef(counts.T)
+    correlations = np.corrcoef(counts.T)
     similarity = lagged_similarity((counts - counts.mean(0)) / counts.std(0))
     weights = matching_weights(neurons)
     ways: dict[str, Callable[[], NDArray[np.int64]]] = {
         "clustering": lambda: raster_order(counts, "clustering"),
         "rastermap": lambda: raster_order(counts),
     }
-    if MOST_SINGLE < neurons <= 200:  # fewer are ordered so anyway, and the package takes no more
+    if MOST_SINGLE < neurons <= 200:  # fewer are always ordered this way; the package takes no more
         ways["rastermap, single neurons"] = lambda: single_neurons(counts)
-    ways |= {"the truth": place.argsort, "random": lambda: rng.permutation(neurons)}
+    ways |= {"true positions": place.argsort, "random": lambda: rng.permutation(neurons)}
     for name, find in ways.items():
         start = time.process_time()
         order = find()
         yield {
             "order": name,
             "CPU seconds": time.process_time() - start,
-            "neighbours": beside[order[:-1], order[1:]].mean(),
-            "goal": matching_score(similarity[np.ix_(order, order)], weights),
+            "neighbours": correlations[order[:-1], order[1:]].mean(),
+            "objective": matching_score(similarity[np.ix_(order, order)], weights),
             "truth": abs(spearmanr(place[order], np.arange(neurons))[0]),
         }
 
 
 def raster(neurons: int) -> None:
-    """Print cost and quality of every order, mean of some simulated sessions."""
+    """Print cost and quality of every order, averaged over simulated sessions."""
     rows = [row for seed in range(SESSIONS) for row in orders(np.random.default_rng(seed), neurons)]
     table = pd.DataFrame(rows).groupby("order", sort=False).mean()
-    table.insert(1, "times", table["CPU seconds"] / table.loc["clustering", "CPU seconds"])
-    table["goal"] /= table.loc["clustering", "goal"]
+    table.insert(1, "CPU time", table["CPU seconds"] / table.loc["clustering", "CPU seconds"])
+    table["objective"] /= table.loc["clustering", "objective"]
     print(f"\n{neurons} neurons x {BINS} bins, mean of {SESSIONS} sessions")
     print(table.to_string(float_format=lambda value: f"{value:.3f}"), flush=True)
 

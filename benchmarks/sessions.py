@@ -34,12 +34,12 @@ class SimulatedSession:
 
 
 def default_document(seed: int) -> dict[str, Any]:
-    """The project's configuration with another seed, to be changed and parsed."""
+    """The project's configuration with the given seed, to be modified and parsed."""
     return load_config(ROOT / "config.yaml").model_dump(mode="json") | {"seed": seed}
 
 
 def recorded_session(config: Config, folder: Path) -> tuple[Layout, SessionHas]:
-    """Simulate a session, make its tables and select neurons, as the workflow does."""
+    """Simulate a session, build its tables and select neurons, as the workflow does."""
     results = Layout(folder)
     simulate(config, results)
     build_tables(config, results, results.scenes, results.session_file)

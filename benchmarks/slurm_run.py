@@ -1,10 +1,10 @@
-"""The whole default run on a toy SLURM of three nodes, harmed on its way, against a local run.
+"""The default run on a toy SLURM cluster of three nodes with failures, compared with a local run.
 
-``python -m benchmarks.slurm_run --local results/demo`` (Debian, as root; some ten minutes) starts
-the cluster and runs the workflow of this folder in a temporary one with the profile for SLURM. On
-its way a job is cancelled, a node lost with the job on it, the controller restarted. All results
-are compared byte for byte with those of ``make run`` on this machine. Prints seconds, submissions
-and differing files.
+``python -m benchmarks.slurm_run --local results/demo`` (Debian, as root; about ten minutes) starts
+the cluster and runs the workflow of this folder in a temporary one with the profile for SLURM.
+During the run a job is cancelled, a node is lost with its job, and the controller is restarted. All
+results are compared byte for byte with those of ``make run`` on this machine. Prints seconds,
+submissions and differing files.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from tests.slurm import cluster
 from tests.slurm.harm import Run, cancel
 
 
-def harmed_run(folder: Path, *arguments: str) -> Path:
-    """Run the workflow of `folder` through a cancelled job, a lost node and a lost controller.
+def run_with_failures(folder: Path, *arguments: str) -> Path:
+    """Run the workflow through a cancelled job, a lost node and a restart of the controller.
 
     Parameters
     ----------
     folder : Path
-        Empty.
+        Empty folder for the run.
     *arguments : str
-        For Snakemake, after the profile.
+        Arguments of Snakemake after the profile.
 
     Returns
     -------
     Path
-        Folder of the results.
+        Results folder.
     """
     project = make_project(folder)
     run = Run(project, folder / "run.log", *arguments)
@@ -63,7 +63,7 @@ def main() -> None:
     cluster.start(given.nodes)
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            ours = contents(harmed_run(given.keep or Path(temporary), "--cores", "2"))
+            ours = contents(run_with_failures(given.keep or Path(temporary), "--cores", "2"))
     finally:
         cluster.stop()
     local = contents(given.local)

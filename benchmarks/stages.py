@@ -1,20 +1,21 @@
-"""Stage by stage: what a finished run cost, and what the notebook's way of it costs.
+"""Cost of a finished run, stage by stage, compared with the notebook's implementation.
 
-``python -m benchmarks.stages --results results/full`` reads what every job of a finished run of a
-session file took (``results/{id}/benchmarks``), and does each stage in the notebook's way on the
-same data and machine, in part, and extrapolates from the part. Of the notebook's way CPU seconds
-are counted; of our jobs wall time times the cores they could use (``--cores`` of that run), which
-is no less, since Snakemake misses the last CPU seconds of a job. The notebook's ways:
+``python -m benchmarks.stages --results results/full`` reads the cost of every job of a finished run
+of a session file (``results/{id}/benchmarks``), runs part of each stage as the notebook did, on the
+same data and machine, and extrapolates. For the notebook CPU seconds are counted; for our jobs wall
+time times the cores they could use (``--cores`` of that run), which is at least their CPU time:
+Snakemake misses the last CPU seconds of a job. The notebook's implementation:
 
-counting      AllenSDK's list of spikes by presentation, grouped (measured whole)
+counting      AllenSDK's list of spikes by presentation, grouped (all measured)
 oracle        masks over the long table, 50 repetitions (1 repetition of 2 neurons measured)
-raster order  the package rastermap with the notebook's settings (measured whole)
-training      one convolutional network for each neuron, fold and shuffled twin (1 measured)
-MEI           1000 steps of its ascent in that network, neuron by neuron (``--steps`` measured)
+raster order  the package rastermap with the notebook's settings (all measured)
+training      one convolutional network per neuron and fold, and for the control (1 measured)
+MEI           1000 steps of its ascent on that network, neuron by neuron (``--steps`` measured)
 Gabor search  our Gabors, rendered and shown to that network, neuron by neuron (512 measured)
 
-Two sums are given for the whole: the notebook's one training for each neuron, which gives no score
-on held-out images and no control, and the training that gives what our fit gives. Ten minutes.
+Two totals are given: with the notebook's single training per neuron, which gives no score on
+held-out images and no control, and with the training that gives the same scores as our fit. About
+ten minutes.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ from meiflow.tables.counts import count_spikes
 
 ROOT = Path(__file__).resolve().parents[1]
 REPETITIONS, STEPS, GABORS, ORACLES = 50, 1000, 512, 2
-# Jobs that use all cores of a machine of up to eight.
+# Jobs that use all cores, up to eight.
 THREADED = ("fit_models", "learning_curve", "gabor_search")
 
 
 def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds of `work`, and what it gives."""
+    """CPU seconds of `work`, and its result."""
     start = time.process_time()
     with redirect_stderr(StringIO()):
         result = work()
@@ -70,7 +71,7 @@ def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def counting(nwb: Path, areas: tuple[str, ...] | None, quality: Any) -> tuple[float, float]:
-    """Ours and AllenSDK's, for the natural scenes; both sessions are open already."""
+    """CPU seconds of meiflow and AllenSDK for the natural scenes, with the session already open."""
     session = read_session(nwb, areas, quality)
     onset = session.scenes["start_time"].to_numpy()
     ours, _ = cpu(lambda: count_spikes(session.spike_times, onset, onset + 0.25))
@@ -92,10 +93,10 @@ Row = tuple[str, float, float, str]
 
 
 def before_models(config: Config, results: Layout) -> list[Row]:
-    """Counting, oracle and raster order: ours, the notebook's, and what of it was measured."""
+    """Counting, oracle and raster order: our seconds, the notebook's, and its measured part."""
     session = config.session
     counted = counting(results.session_file, session.areas, session.quality)
-    rows: list[Row] = [("counting", *counted, "whole")]
+    rows: list[Row] = [("counting", *counted, "all")]
     trials = read_trials(results).of_images()
     long = pd.read_csv(results.trials)  # ids as numbers, as the notebook had them: faster
     long = long[(long["image_id"] >= 0) & (long["spike_count"] > 0)]
@@ -107,14 +108,14 @@ def before_models(config: Config, results: Layout) -> list[Row]:
     counts = read_raster(results).counts
     mine, _ = cpu(lambda: raster_order(counts))
     theirs, _ = cpu(lambda: single_neurons(counts))
-    rows.append(("raster order", mine, theirs, "whole"))
+    rows.append(("raster order", mine, theirs, "all"))
     return rows
 
 
 def of_models(
     config: Config, results: Layout, ours: pd.DataFrame, modelled: list[str], steps: int
 ) -> tuple[list[Row], float]:
-    """Training, MEI and Gabor search; and the seconds of one training."""
+    """Rows for training, MEI and Gabor search, and the seconds of one training."""
     geometry = config.image.geometry
     responses = read_responses(results, geometry)
     images, everyone = responses.images, len(responses.neuron_ids)
@@ -157,8 +158,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--config", nargs="*", default=[], help="further configuration files")
-    parser.add_argument("--cores", type=int, default=2, help="that the run had")
-    parser.add_argument("--steps", type=int, default=100, help="of the MEI that are measured")
+    parser.add_argument("--cores", type=int, default=2, help="of that run")
+    parser.add_argument("--steps", type=int, default=100, help="of the MEI, measured")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results = Layout(arguments.results)
@@ -185,15 +186,15 @@ def main() -> None:
     once = same - training * everyone * (2 * (config.model.folds + 1) - 1)
     print(
         f"\nmeiflow, tables to report: {whole:,.0f} core seconds, of which {stages:,.0f} s "
-        f"are these stages; {everyone} units, {len(modelled)} modelled."
+        f"for these stages; {everyone} units, {len(modelled)} fitted."
     )
     for what, theirs in (
-        ("with scores on held-out images and a shuffled control, as ours", same),
-        ("with one training for each neuron and no such score", once),
+        ("with held-out scores and a shuffled control, like ours", same),
+        ("with one training per neuron and no such score", once),
     ):
         print(
-            f"The notebook's way {what}: {theirs / 3600:.1f} h = {theirs / stages:.0f} times ours "
-            f"of these stages, {theirs / whole:.0f} times the whole chain."
+            f"The notebook {what}: {theirs / 3600:.1f} h = {theirs / stages:.0f} times our time "
+            f"for these stages, {theirs / whole:.0f} times that of the whole workflow."
         )
 
 

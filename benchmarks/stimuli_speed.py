@@ -1,21 +1,21 @@
-"""How fast is the optimiser of stimuli, beside openretina's and for many neurons at once?
+"""Speed of the stimulus optimiser, compared with openretina's and for many neurons at once.
 
-``python -m benchmarks.stimuli_speed`` installs openretina from the package registry into a virtual
-environment of its own (``--environment``; some minutes and the size of PyTorch, once) and prints
+``python -m benchmarks.stimuli_speed`` installs openretina from the package registry into a separate
+virtual environment (``--environment``; a few minutes and the size of PyTorch, once) and prints
 
-1. time per step for one image, openretina's loop against ours, with the same model, start, Adam,
+1. time per step for one image, for openretina's loop and ours, with the same model, start, Adam,
    objective, penalty, norm and clipping, after a check that both end with the same stimulus;
 2. images per second for 64 neurons, openretina's loop and ours one at a time, and ours in a batch;
-3. steps until 95 % of the response of the stimulus that is returned: Adam, both ways, our default,
-   the notebook's algorithm and that of Walker et al., on the same models;
-4. with ``--results results/demo``: our default for the models of a finished run one at a time and
+3. steps until 95 % of the response to the returned stimulus: Adam in both loops, our default, the
+   notebook's algorithm and that of Walker et al., on the same models;
+4. with ``--results results/demo``: our default for the models of a finished run, one at a time and
    as one batch of 64 (`PairedModel`).
 
-The models are those of `benchmarks.openretina_loop`: an LN population (one matrix product, for
-which the loop is the larger part) and a small convolutional one (for which the model is). Each loop
-runs in a process of its own, one waiting while the other works; blocks alternate and ratios are
-medians of the blocks' ratios. Time per step is that of a whole run over its steps: our two calls of
-the model more, for the last stimulus and for the score, are in it.
+The models are those of `benchmarks.openretina_loop`: an LN population (one matrix product, and most
+of the time is spent in the loop) and a small convolutional one (most of it in the model). Each loop
+runs in a separate process, one waiting while the other works; blocks alternate and ratios are
+medians of the blocks' ratios. Time per step is that of a whole run divided by its steps, including
+our two extra calls of the model, for the last stimulus and for the score.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from meiflow.stimuli import most_exciting, noise_starts, notebook_mei, walker_me
 from meiflow.stimuli.optimiser import Optimised
 
 VERSION = "1.1.1"
-# What its optimisation imports; the whole of openretina wants dashboards and video libraries.
+# Imports of its optimisation; the whole of openretina needs dashboards and video libraries.
 NEEDS = (f"torch=={torch.__version__.split('+')[0]}", "numpy", "einops", "jaxtyping")
 CACHE = Path("~/.cache/meiflow-benchmarks/openretina").expanduser()
 GEOMETRY = Geometry(*SHAPE)
@@ -66,7 +66,7 @@ PAIRED_STEPS = 20
 
 
 def environment(folder: Path) -> Path:
-    """Python of a virtual environment with openretina, made if it is not there."""
+    """Python of a virtual environment with openretina, created if it is missing."""
     python = folder / "bin" / "python"
     check = [python, "-c", "import openretina.insilico.stimulus_optimization"]
     if not python.exists() or subprocess.run(check, capture_output=True, check=False).returncode:
@@ -80,7 +80,7 @@ def environment(folder: Path) -> Path:
 
 
 class Worker:
-    """One loop in a process of its own, which waits until it is asked."""
+    """One loop in a separate process, which waits for requests."""
 
     def __init__(self, python: Path, name: str, folder: Path) -> None:
         self._path = folder / f"{name}.pt"
@@ -99,7 +99,7 @@ class Worker:
         trace: bool = False,
         threads: int = 1,
     ) -> dict[str, Any]:
-        """Optimise; see `benchmarks.openretina_loop.serve`. The answer has ``stimuli``, too."""
+        """Optimise; see `benchmarks.openretina_loop.serve`. The answer also has ``stimuli``."""
         request = {
             "model": model,
             "neurons": neurons,
@@ -138,7 +138,7 @@ def seconds(answers: list[dict[str, Any]]) -> np.ndarray:
 
 
 def parity(theirs: Worker, ours: Worker, steps: int = 50) -> pd.DataFrame:
-    """Largest difference between the stimuli, each from the step that ours found best.
+    """Largest difference between the stimuli of both loops, at the best step of ours.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def parity(theirs: Worker, ours: Worker, steps: int = 50) -> pd.DataFrame:
 
 
 def one_image(theirs: Worker, ours: Worker, rounds: int) -> pd.DataFrame:
-    """Time per step for one image, with parameters as trained and with frozen ones."""
+    """Time per step for one image, with trainable and with frozen parameters."""
     rows = []
     for model, steps in ONE_IMAGE_STEPS.items():
         for frozen in (True, False):
@@ -174,12 +174,12 @@ def one_image(theirs: Worker, ours: Worker, rounds: int) -> pd.DataFrame:
             rows.append(
                 {
                     "model": model,
-                    "parameters": "frozen" if frozen else "as trained",
+                    "parameters": "frozen" if frozen else "trainable",
                     "openretina, ms": np.median(a),
                     "ours, ms": np.median(b),
                     "ours / openretina": np.median(b / a),
-                    "from": (b / a).min(),
-                    "to": (b / a).max(),
+                    "lowest": (b / a).min(),
+                    "highest": (b / a).max(),
                     "calls": f"{answers[0][0]['calls']:.0f}, {answers[1][0]['calls']:.0f}",
                 }
             )
@@ -187,7 +187,7 @@ def one_image(theirs: Worker, ours: Worker, rounds: int) -> pd.DataFrame:
 
 
 def many_neurons(theirs: Worker, ours: Worker, rounds: int) -> pd.DataFrame:
-    """Steps of single images per second, for 64 neurons."""
+    """Optimisation steps of single images per second, for 64 neurons."""
     neurons = list(range(NEURONS))
     rows = []
     for model, steps in MANY_STEPS.items():
@@ -231,7 +231,7 @@ class OfLuminance(nn.Module):
 
 
 def steps_needed(theirs: Worker, ours: Worker) -> pd.DataFrame:
-    """How soon each algorithm has a response of 95 % of that of the stimulus it returns."""
+    """Steps until each algorithm reaches 95 % of the response to the stimulus it returns."""
     images = noise_starts(50, GEOMETRY, EXPONENT, MEAN, 2 * CONTRAST, 1).numpy()
 
     def default(model: nn.Module, seed: int) -> Optimised:
@@ -263,7 +263,7 @@ def steps_needed(theirs: Worker, ours: Worker) -> pd.DataFrame:
                 "model": name,
                 "algorithm": algorithm,
                 "steps to 95 %": int(np.median(needed)),
-                "most": max(needed),
+                "maximum": max(needed),
                 "steps run": len(traces[0]) - (algorithm != "openretina, Adam"),
                 "response": np.median(final),
                 "RMS contrast": float(stimuli.flatten(1).std(1, correction=0).median()),
@@ -283,12 +283,12 @@ def steps_needed(theirs: Worker, ours: Worker) -> pd.DataFrame:
 
 
 def paired(results: Layout, rounds: int) -> pd.DataFrame:
-    """Our default for fitted models, one at a time and in one batch."""
+    """Speed of our default for fitted models, one at a time and in one batch."""
     neurons, archive = (
         fitted_neurons(results.fitted_neurons),
         ModelArchive(results.models, GEOMETRY),
     )
-    # models that are there are taken again until there are 64
+    # the models are repeated until there are 64
     models = [
         archive.model(neurons[i % len(neurons)]).requires_grad_(False) for i in range(NEURONS)
     ]
@@ -354,7 +354,7 @@ def main() -> dict[str, pd.DataFrame]:
         for title, table in (
             ("same stimulus, openretina and ours", lambda: parity(theirs, ours)),
             ("one image, per step, 1 thread", lambda: one_image(theirs, ours, arguments.rounds)),
-            (f"{NEURONS} neurons, steps of an image", lambda: many_neurons(theirs, ours, few)),
+            (f"{NEURONS} neurons, steps per second", lambda: many_neurons(theirs, ours, few)),
             (f"{len(CHOSEN)} neurons, medians", lambda: steps_needed(theirs, ours)),
         ):
             tables[title] = table()
@@ -362,12 +362,12 @@ def main() -> dict[str, pd.DataFrame]:
         theirs.close()
         ours.close()
     if arguments.results:
-        title = "our default, fitted models, steps of an image"
+        title = "our default, fitted models, steps per second"
         tables[title] = paired(Layout(arguments.results), few)
         show(title, tables[title])
     print(
         f"\n{os.cpu_count()} processors, load {busy:.1f} before, {os.getloadavg()[0]:.1f} after; "
-        "where others compute, too, times of two threads say little"
+        "on a busy machine the times of two threads are unreliable"
     )
     return tables
 

@@ -1,8 +1,8 @@
-"""Ten small simulated sessions as one workflow, then an eleventh: what is run, and what it takes.
+"""Ten small simulated sessions as one workflow, then an eleventh: jobs and their cost.
 
-``python -m benchmarks.ten_sessions`` (some ten minutes of CPU time; ``--sessions`` for fewer,
-``--cores``, ``--folder`` to keep what is made). Exits with 1 if anything of the first sessions was
-touched when one more was added.
+``python -m benchmarks.ten_sessions`` (about ten minutes of CPU time; ``--sessions`` for fewer,
+``--cores``, ``--folder`` to keep the results). Exits with 1 if any result of the first sessions
+changed when one more was added.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CONFIG: dict[str, Any] = {
 
 
 def run(folder: Path, sessions: list[str], cores: int) -> tuple[float, float]:
-    """Run the workflow; wall time and CPU seconds of it and all its jobs."""
+    """Run the workflow; return wall time and CPU seconds, jobs included."""
     document = CONFIG | {"sessions": sessions}
     (folder / "sessions.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -62,21 +62,21 @@ def run(folder: Path, sessions: list[str], cores: int) -> tuple[float, float]:
 
 
 def made(folder: Path) -> dict[str, int]:
-    """When each result was written."""
+    """Time at which each result was written."""
     results = folder / "results"
     files = [p for p in results.rglob("*") if p.is_file()]
     return {str(p.relative_to(results)): p.stat().st_mtime_ns for p in files}
 
 
 def steps(folder: Path) -> int:
-    """How many jobs the last run had."""
+    """Number of jobs of the last run."""
     lines = (folder / "snakemake.log").read_text(encoding="utf-8").splitlines()
     done = [line.split()[2] for line in lines if line.endswith("done") and " steps " in line]
     return int(done[-1])
 
 
 def show(folder: Path) -> None:
-    """CPU seconds by session, and by stage."""
+    """Print the cost by session and by stage."""
     cost = pd.read_csv(folder / "results" / "combined" / "cost.csv")
     columns = {"jobs": "sum", "seconds": "sum", "cpu_seconds": "sum", "max_memory_mb": "max"}
     for by in ("session_id", "stage"):
@@ -107,12 +107,12 @@ def main() -> None:
     changed = {name for name in before if now.get(name) != before[name]}
     touched = {name for name in changed if not name.startswith("combined/")}
     new = {name.split("/")[0] for name in now.keys() - before.keys()}
-    print(f"left alone: {len(before) - len(changed)} files; made anew: {len(changed)}, all of them")
-    print(f"of the combined results: {not touched}; folders with new files: {sorted(new)}")
+    print(f"unchanged: {len(before) - len(changed)} files; rewritten: {len(changed)}, all of them")
+    print(f"combined results: {not touched}; folders with new files: {sorted(new)}")
     if given.folder is None:
         shutil.rmtree(folder)
     if touched or new - {more, "combined"}:
-        sys.exit(f"touched: {sorted(touched)}")
+        sys.exit(f"changed: {sorted(touched)}")
 
 
 if __name__ == "__main__":
