@@ -1,11 +1,11 @@
 # make run    the main job: results/demo/report.html
 # make test   the tests
-# make docs   the pages and the API as a site: docs/_build/html/index.html
-# make env    only the environment, .venv (all of the above make it first)
+# make docs   the pages and the API as a website: docs/_build/html/index.html
+# make env    only the environment, .venv (all of the above build it first)
 # make check  lint, format, types, Snakemake lint
-# make slurm-env   Snakemake's executor for SLURM, too: docs/cluster.md
-# make slurm-test  the workflow on a toy SLURM, which it starts and stops (Debian, as root)
-# make lock   resolve requirements.lock anew (needs uv)
+# make slurm-env   also Snakemake's executor for SLURM: docs/cluster.md
+# make slurm-test  the workflow on a toy SLURM cluster, which it starts and stops (Debian, as root)
+# make lock   update requirements.lock (needs uv)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -31,8 +31,8 @@ docs: env
 
 env: $(STAMP)
 
-# uv where it is, else pip. A local wheel of PyTorch for the CPU (PIP_FIND_LINKS) is preferred
-# to the registry's several-gigabyte CUDA build by both.
+# uv if available, otherwise pip. Both prefer a local wheel of PyTorch for the CPU
+# (PIP_FIND_LINKS) to the registry's several-gigabyte CUDA build.
 $(STAMP): pyproject.toml requirements.lock requirements-nodeps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "meiflow needs Python 3.11; call make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -47,12 +47,12 @@ $(STAMP): pyproject.toml requirements.lock requirements-nodeps.txt
 	  $(VENV)/bin/python -m pip install --quiet -r requirements.lock && \
 	  $(VENV)/bin/python -m pip install --quiet --no-deps -r requirements-nodeps.txt -e . ; \
 	fi
-	$(VENV)/bin/python -c 'import rastermap'  # compiled here once, 20 s, not in the first job
+	$(VENV)/bin/python -c 'import rastermap'  # compiled here once (20 s), not in the first job
 	touch $@
 
 slurm-env: $(STAMP).slurm
 
-# Everything else that it needs is in the lock, for Snakemake needs it, too.
+# Its other requirements are in the lock, because Snakemake also needs them.
 $(STAMP).slurm: $(STAMP) requirements-slurm.txt
 	if command -v uv >/dev/null; then \
 	  uv pip install --quiet --python $(VENV) --no-deps -r requirements-slurm.txt; \
