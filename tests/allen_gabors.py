@@ -1,7 +1,7 @@
 """Turn the released Gabor counts of session 798911424 into a trial CSV and an image stack.
 
-The data lie beside the project, not in it: run
-``python tests/allen_gabors.py FOLDER_OF_THE_DATA OUTPUT_FOLDER`` to make the inputs of
+The data are not part of the project: run
+``python tests/allen_gabors.py FOLDER_OF_THE_DATA OUTPUT_FOLDER`` to create the inputs of
 ``session.source: tables`` by hand.
 """
 

@@ -30,12 +30,12 @@ SMALL = {
     },
 }
 
-# Files, and the script of another environment that made them; modules that change the interpreter.
+# Data and the script that created them in another environment; modules that change the interpreter.
 collect_ignore = ["data", "rounding.py", "audit/hook"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs first, so that no worker is left alone with one at the end."""
+    """Run whole workflows first, so that no worker is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
 
 
@@ -56,7 +56,7 @@ def small_session(small_config: Config, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def small_results(small_config: Config, small_session: Layout) -> Layout:
-    """The same with its tables; not to be changed."""
+    """The same session with its tables; must not be changed."""
     from meiflow.stages.tables import build_tables
 
     build_tables(small_config, small_session, small_session.scenes, small_session.session_file)

@@ -1,4 +1,4 @@
-"""Results of known neurons, as the stages before the one under test leave them."""
+"""Results for known neurons, as left by the stages before the one under test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 def linear(
     template: ArrayLike, offset: float = 0.0, baseline: float = 0.0, scale: float = 1.0
 ) -> State:
-    """State of the member ``ln``: a rectified linear neuron with the filter `template`."""
+    """State of the base model ``ln``: a rectified linear neuron with the filter `template`."""
     return {
         "kind": "ln",
         "filter": torch.as_tensor(np.asarray(template), dtype=torch.float32),
@@ -39,7 +39,7 @@ def write_models(
     folds: Mapping[str, Sequence[State]] | None = None,
     places: Mapping[str, Point] | None = None,
 ) -> None:
-    """Write models of one member each, and that their neurons are selected and fitted."""
+    """Write models with one base model each, and mark their neurons as selected and fitted."""
 
     def document(neuron: str, state: State) -> dict:
         x, y = (places or {}).get(neuron, (0.0, 0.0))
@@ -55,7 +55,7 @@ def write_models(
 
 
 def write_fitted(results: Layout, neurons: list[str]) -> None:
-    """Write that some neurons are selected and have a model, and one further is not selected."""
+    """Write that some neurons are selected and fitted, and that one further is not selected."""
     table = pd.DataFrame({"neuron_id": [*neurons, "left_out"], "selected": True})
     table = table.assign(status="modelled", reason="all conditions hold")
     table.loc[len(neurons), ["selected", "status", "reason"]] = [False, "not selected", "silent"]
@@ -65,7 +65,7 @@ def write_fitted(results: Layout, neurons: list[str]) -> None:
 def write_stack(
     results: Layout, images: NDArray, geometry: Geometry, image_ids: NDArray | None = None
 ) -> None:
-    """Write an image stack (images, height, width), and what is known of it."""
+    """Write an image stack (images, height, width) and its description."""
     stack = images.astype(np.float32)
     ids = np.arange(len(stack)) if image_ids is None else image_ids
     write_array(stack, results.images)

@@ -1,4 +1,4 @@
-"""A copy of the workflow in an empty folder, as a user would have it, with a small session."""
+"""A copy of the workflow in an empty folder, as users have it, with a small session."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ class Project:
 
     @property
     def notes(self) -> Path:
-        """What every command opened and read; see `tests.audit`."""
+        """Records of what every command opened and read; see `tests.audit`."""
         return self.folder / "notes"
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run snakemake there; stdout and stderr come together in ``stdout``."""
+        """Run snakemake there; stdout and stderr are both in ``stdout``."""
         self.notes.mkdir(exist_ok=True)
         first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(HOOK)}
         paths = {name: f"{p}{os.pathsep}{os.environ.get(name, '')}" for name, p in first.items()}
@@ -99,7 +99,7 @@ class Project:
         return name
 
     def copy(self, folder: Path, *left_out: str) -> Project:
-        """A copy with all results, for a test that changes them; with dates, as Snakemake looks."""
+        """A copy with all results, for a test that changes them; dates are kept for Snakemake."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(*left_out))
         return Project(folder)
 
@@ -118,9 +118,9 @@ def make_project(folder: Path, document: dict = SMALL) -> Project:
 def finished_project(
     factory: pytest.TempPathFactory, document: dict = SMALL, name: str = "finished"
 ) -> Project:
-    """A project whose whole workflow has run once, on two cores: made once for all tests.
+    """A project whose whole workflow has run once, on two cores; created once for all tests.
 
-    All workers of a test session share it, so that it is not to be changed.
+    All workers of a test session share it, so it must not be changed.
     """
     base = factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base

@@ -1,7 +1,7 @@
-"""Sums, products and functions a bit off, as another processor would have them.
+"""Slightly perturbed sums, products and functions, as on another processor.
 
 ``python -m pytest -p tests.rounding src/meiflow`` runs the doctests that way; one that fails prints
-digits that only some processors give. Elementwise arithmetic is exact, and is left alone.
+digits that only some processors give. Elementwise arithmetic is exact and is not perturbed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy._core import _methods  # where sum, mean, var and std of every array are
+from numpy._core import _methods  # module of sum, mean, var and std of every array
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _TORCH = {
@@ -24,7 +24,7 @@ _RNG = np.random.default_rng(0)
 
 
 def _off(value: Any) -> Any:
-    """Each floating-point number, or part of one, two units of its last place larger or smaller."""
+    """Change each floating-point number (or part of one) by two units in the last place."""
     if isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex()):
         real = torch.view_as_real(value) if value.is_complex() else value
         sign = torch.as_tensor(_RNG.choice([-2.0, 2.0], real.shape), dtype=real.dtype)

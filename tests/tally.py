@@ -1,7 +1,7 @@
-"""What was tried, said at the end of the tests.
+"""Summary of what was tested, printed at the end of the tests.
 
-For the outermost conftest.py: where tests run in several processes, the one that sums up has read
-no other. What tests noted travels to it with their reports.
+For the outermost conftest.py: if tests run in several processes, the one that summarises has read
+no other. The values recorded by tests reach it with their reports.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-# Names of the properties that tests note.
+# Names of the properties that tests record.
 BAD_INPUT, FAULT = "bad input refused", "fault"
 
 
 def _noted(reporter: pytest.TerminalReporter, wanted: str) -> Iterator[Any]:
-    """Values of a property of the tests that passed."""
+    """Values of a property in the tests that passed."""
     for report in reporter.stats.get("passed", []):
         for name, value in report.user_properties:
             if name == wanted:
@@ -25,7 +25,7 @@ def _noted(reporter: pytest.TerminalReporter, wanted: str) -> Iterator[Any]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many bad inputs were refused, and how many faults of each kind overcome."""
+    """Print how many bad inputs were refused, and how many faults of each kind were overcome."""
     inputs = set(_noted(terminalreporter, BAD_INPUT))
     if inputs:
         by_chance = sum(value.startswith("random ") for value in inputs)

@@ -1,4 +1,4 @@
-"""`import meiflow` is light, and its calls go from arrays to a fitted population and back."""
+"""`import meiflow` is fast, and its functions go from arrays to a fitted population and back."""
 
 import inspect
 import subprocess
@@ -47,7 +47,7 @@ def recording():
     even, odd = (((images - 0.5) * field).sum((1, 2)) for field in pair)
     rates = np.column_stack([np.maximum(3 + 4 * even, 0), 5 * np.hypot(even, odd), np.full(60, 2)])
     counts = rng.poisson(rates, (4, 60, 3)).astype(float)
-    counts[..., 2] = 2  # its response is always the same
+    counts[..., 2] = 2  # its response is constant
     return images, rates, counts
 
 
@@ -141,7 +141,7 @@ def test_a_file_of_another_kind_is_refused(pop, tmp_path):
 
 
 def test_means_will_do_in_any_order_of_the_images_but_the_ceiling_is_unknown(recording, pop):
-    """Same folds, same fits, same predictions; what noise allows needs single trials."""
+    """Same folds, fits and predictions; the noise ceiling needs single trials."""
     images, _, counts = recording
     order = np.random.default_rng(0).permutation(60)
     means = counts.mean(axis=0)[order]

@@ -1,4 +1,4 @@
-"""Rules of the house that a reader relies on."""
+"""Rules about the structure of the code (see CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from meiflow.stages.registry import STAGES
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "meiflow"
 FILES = sorted(SOURCE.rglob("*.py"))
-# Arrays in, arrays out; reading files is the work of session.
+# Arrays in, arrays out; only session reads files.
 LIBRARIES = ("images", "tables", "selection", "models", "stimuli", "experiments", "comparison")
 LIBRARIES += ("validation", "combined", "simulation", "config", "session", "io")
 ABOVE = ("stages", "figures", "results", "report", "cli", "benchmark")
 
 
 def imported(text: str, package: str) -> Iterator[str]:
-    """Full names of what a module imports anywhere: in functions and for types, too.
+    """Full names of all imports of a module, also in functions and for types.
 
-    Of ``from a import b`` both ``a`` and ``a.b``, for ``b`` may be a module.
+    For ``from a import b`` both ``a`` and ``a.b``, because ``b`` may be a module.
     """
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def folder_of(path: Path) -> str:
-    """The folder below src/meiflow, or the module there."""
+    """The folder or module directly below src/meiflow."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
@@ -54,7 +54,7 @@ def name_of(path: Path) -> str:
 
 
 def importing(module: str) -> set[str]:
-    """The files that import a module or something of it."""
+    """The files that import a module or something from it."""
     return {
         name_of(path)
         for path in FILES
@@ -67,7 +67,7 @@ def folders(names: set[str]) -> set[str]:
 
 
 def arrows() -> dict[str, dict[str, str]]:
-    """Which folder imports which others, and one file where it does."""
+    """The folders that each folder imports, with one file that does."""
     found: dict[str, dict[str, str]] = {}
     for path in FILES:
         if path != SOURCE / "__init__.py":
@@ -79,7 +79,7 @@ def arrows() -> dict[str, dict[str, str]]:
 
 
 def circles(graph: dict[str, dict[str, str]]) -> list[list[str]]:
-    """The ways from a folder back to it, of which there should be none."""
+    """The import cycles between folders, of which there should be none."""
     found: list[list[str]] = []
     done: set[str] = set()
 
@@ -116,7 +116,7 @@ def test_libraries_know_nothing_of_stages_and_results(library):
 
 
 def test_libraries_open_no_results():
-    """Stages read and write: a library gets arrays and tables, and gives them back."""
+    """Stages read and write; a library takes and returns arrays and tables."""
     allowed = {"session", "results", "stages", "report", "benchmark", "cli", "io"}
     assert folders(importing("meiflow.io.files")) <= allowed
 
@@ -144,7 +144,7 @@ def test_only_what_computes_gradients_imports_torch():
 
 
 def test_truth_is_known_to_the_closed_loop_alone():
-    """The simulation writes it; of what reads, only what shows stimuli to the true neurons."""
+    """The simulation writes it; only the stage that shows stimuli to the true neurons reads it."""
     users = importing("meiflow.simulation.truth")
     assert folders(users) == {"simulation", "validation", "benchmark", "stages"}
     assert {name for name in users if name.startswith("stages/")} == {"stages/closed_loop"}

@@ -13,7 +13,7 @@ from meiflow.progress import Transfer, log_to_stderr, logger, track
 
 
 def work() -> list[int]:
-    """What a caller of the library does, with every kind of report."""
+    """A caller of the library, with every kind of report."""
     logger.info("100 % done")
     transfer = Transfer("s.nwb", 0, 10)
     transfer.add(10)

@@ -1,4 +1,4 @@
-"""environment.yml, pyproject.toml and the lock describe one and the same environment."""
+"""environment.yml, pyproject.toml and the lock describe the same environment."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def test_versions_agree():
 
 
 def test_slurm_stands_apart_and_agrees():
-    """Installed without dependencies: what it needs beside itself is locked."""
+    """Installed without dependencies: its requirements are in the lock."""
     lines = (ROOT / "requirements-slurm.txt").read_text().split()
     pinned = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}
     assert not set(pinned) & set(LOCK)
     [extra] = map(Requirement, PROJECT["optional-dependencies"]["slurm"])
     assert extra.specifier.contains(pinned[canonicalize_name(extra.name)])
-    # what the two name in their metadata
+    # requirements in the metadata of both
     assert {"numpy", "pandas", "pyyaml", "throttler"} <= set(LOCK)

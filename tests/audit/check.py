@@ -1,4 +1,4 @@
-"""What the commands of a run opened and read, held against what their rules declare."""
+"""What the commands of a run opened and read, compared with what their rules declare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meiflow.stages.registry import STAGES, Stage
 
 HOOK = Path(__file__).parent / "hook"
 _COMMANDS = {stage.command: stage for stage in STAGES.values()}
-# Not results: checksums beside them, Snakemake's own, finished parts of a fit, byte code.
+# Not results: checksums, Snakemake's files, finished parts of a fit, byte code.
 _BESIDE = (
     "SHA256SUMS",
     ".SHA256SUMS.lock",
@@ -89,11 +89,11 @@ def read_jobs(project: Path, notes: Path) -> list[Job]:
 
 
 def faults(jobs: list[Job]) -> list[str]:
-    """What is wrong in single jobs: files or keys that their rule does not hand over."""
+    """Faults of single jobs: files or keys that their rule does not pass on."""
     found = []
     for job in jobs:
         name = job.stage.name
-        # one that is written and read again, as a sum is made of it
+        # outputs are read again for their checksum
         undeclared = {
             f
             for f in job.opened - job.inputs - job.outputs
@@ -108,7 +108,7 @@ def faults(jobs: list[Job]) -> list[str]:
 
 
 def superfluous(jobs: list[Job]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-    """Inputs that no job of a stage opens, and keys that none reads, by stage."""
+    """Inputs that no job of a stage opens, and keys that no job reads, by stage."""
     files: dict[str, set[str]] = defaultdict(set)
     keys: dict[str, set[str]] = {}
     for job in jobs:

@@ -1,4 +1,4 @@
-"""What the themes of bad input share: how a case is described, tried and counted."""
+"""Shared by the themes of bad input: how a case is described, tried and counted."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Builder = Callable[[Path], Any]
 class Case:
     """One bad input.
 
-    ``content`` is the text or the bytes of a file, or a function that makes it at a path (or
-    breaks the good file that lies there); ``says`` are texts that the message must hold.
+    ``content`` is the text or the bytes of a file, or a function that creates it at a path (or
+    breaks the good file there); ``says`` are texts that the message must contain.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Case:
     says: tuple[str, ...] = ()
 
     def write(self, path: Path) -> Path:
-        """Put it at `path`."""
+        """Write it to `path`."""
         if callable(self.content):
             self.content(path)
         elif isinstance(self.content, str):
@@ -42,12 +42,12 @@ class Case:
 
 
 def named(cases: list[Case]) -> Any:
-    """Parametrise a test with cases, under their names."""
+    """Parametrise a test with named cases."""
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
 def refused(action: Callable[[], Any], *says: str) -> str:
-    """The message with which `action` refuses: one printable line that holds all of `says`."""
+    """The message with which `action` fails: one printable line that contains all of `says`."""
     with pytest.raises(MeiflowError) as caught:
         action()
     message = str(caught.value)
@@ -59,12 +59,12 @@ def refused(action: Callable[[], Any], *says: str) -> str:
 
 
 def digest(content: str | bytes) -> str:
-    """A short name of a random input, by which it is counted once."""
+    """A short name of a random input, so that repeats are counted once."""
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-# Twelve trials of six images, two neurons: the smallest session that becomes tables.
+# Twelve trials of six images, two neurons: the smallest session that can be made into tables.
 HEADER = ["trial_id", "neuron_id", "spike_count", "image_id"]
 ROWS = [
     [str(t), n, str((3 * t + k) % 5), str(t % 6)] for t in range(12) for k, n in enumerate("ab")
@@ -72,12 +72,12 @@ ROWS = [
 
 
 def csv(header: list[str], rows: list[list[str]], mark: str = ",", end: str = "\n") -> str:
-    """Cells as they are, without any quoting."""
+    """A CSV of the cells as they are, without quoting."""
     return "".join(mark.join(line) + end for line in [header, *rows])
 
 
 def changed(row: int, column: str, value: str) -> str:
-    """The good trial CSV with one other cell; `row` counts as messages do, the header being 1."""
+    """The good trial CSV with one cell changed; `row` counts as in messages, the header being 1."""
     rows = [list(cells) for cells in ROWS]
     rows[row - 2][HEADER.index(column)] = value
     return csv(HEADER, rows)

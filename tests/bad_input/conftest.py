@@ -1,4 +1,4 @@
-"""Counting: every bad input that was refused is noted with its test's report."""
+"""Counting: every bad input that was refused is recorded in the report of its test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tally import BAD_INPUT
 
 @pytest.fixture
 def tried(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Note one bad input that was refused: its theme, and a name that tells it from others."""
+    """Record one bad input that was refused: its theme, and a unique name."""
 
     def note(theme: str, name: str) -> None:
         request.node.user_properties.append((BAD_INPUT, f"{theme}: {name}"))
@@ -24,7 +24,7 @@ def tried(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture(scope="session")
 def good_nwb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session file of three units and natural scenes alone, to be broken in copies."""
+    """A session file with three units and only natural scenes; copies of it are broken."""
     from meiflow.stages.simulate import simulate
 
     layout = Layout(tmp_path_factory.mktemp("good"))

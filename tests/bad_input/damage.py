@@ -1,4 +1,4 @@
-"""Random damage to good files, and what may come of it."""
+"""Random damage to good files, and its permitted outcomes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meiflow.errors import MeiflowError
 
 Damage = list[tuple[str, int, bytes]]
 
-# What is done, where (a share of the file in millionths), and with which bytes.
+# Kind of damage, position (in millionths of the file), and the bytes used.
 damages: st.SearchStrategy[Damage] = st.lists(
     st.tuples(
         st.sampled_from(["flip", "cut", "insert", "overwrite", "delete"]),
@@ -45,12 +45,12 @@ def damaged(data: bytes, damage: Damage) -> bytes:
 
 
 def counts_of(text: str, columns: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
-    """Read a trial CSV by itself: (trial, neuron) to (count, image), rows without a fault only.
+    """Read a trial CSV independently: (trial, neuron) to (count, image), valid rows only.
 
     Raises
     ------
     ValueError, KeyError
-        For anything that is not plainly right.
+        For anything that is not clearly valid.
     """
     rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
     header = next(rows)
@@ -71,7 +71,7 @@ FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def often(times: int) -> Any:
-    """The same examples in every run, so that a failure can be repeated."""
+    """The same examples in every run, so a failure can be reproduced."""
     return settings(
         max_examples=times, deadline=None, derandomize=True, suppress_health_check=FIXTURE
     )

@@ -1,4 +1,4 @@
-"""The same through the command line and the workflow: one line, status 1, no traceback."""
+"""Bad input on the command line and in the workflow: one line, status 1, no traceback."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_command_ends_with_one_line(
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_process_ends_with_one_line(name: str, tmp_path: Path) -> None:
-    """As a user sees it: nothing is printed before or after."""
+    """As a user sees it, with nothing printed before or after."""
     arguments, says = COMMANDS[name]
     command = [sys.executable, "-m", "meiflow.cli.app", *arguments(own_session(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

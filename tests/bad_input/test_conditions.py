@@ -1,4 +1,4 @@
-"""A user's Gabors and gratings: the same table, with parameters in place of images."""
+"""A user's Gabors and gratings: trial tables with parameters in place of images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BEYOND = {
 
 
 def table(stimulus: str, cells: dict[str, str], rows: int = 4) -> str:
-    """A good table of one stimulus, with other cells in its third line."""
+    """A good table of one stimulus, with cells changed in its third line."""
     header = [*FIRST, *SHOWN[stimulus]]
     found = [{"trial_id": str(t), "neuron_id": "a", "spike_count": "1"} for t in range(rows)]
     lines = [[*row.values(), *SHOWN[stimulus].values()] for row in found]
@@ -75,7 +75,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("stimulus", SHOWN)
 def test_the_good_table_is_good(stimulus: str, session: Path, tmp_path: Path) -> None:
-    """Else the others would be refused for another reason."""
+    """Otherwise the others would be refused for another reason."""
     (tmp_path / "good.csv").write_text(table(stimulus, {}))
     config = own_config(session, **{stimulus: str(tmp_path / "good.csv")})
     results = Layout(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Configurations: wrong values at every key, and files that are no configuration."""
+"""Configurations: invalid values of every key, and files that are not configurations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEYS = dict(leaves(SCHEMA))
 
 
 def wrong_values(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Values that no key of this kind can take."""
+    """Values that are invalid for any key of this kind."""
     kinds = [schema, *schema.get("anyOf", [])]
     types = {kind.get("type") for kind in kinds}
     yield ("a list of a mapping", [{"a": 1}])
@@ -201,7 +201,7 @@ def test_a_text_that_cannot_be_used(key: str, value: str, says: str, tried: Any)
 @pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize("key", MISSING)
 def test_an_input_that_is_not_there(key: str, kind: str, tmp_path: Path, tried: Any) -> None:
-    """Said of the key, before anything runs; a pipe is never waited for."""
+    """The message names the key, before anything runs; a pipe never blocks."""
     own_session(tmp_path)
     OTHERS[kind](tmp_path / "wrong")
     session = {

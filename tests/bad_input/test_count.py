@@ -1,4 +1,4 @@
-"""How many there are, and that no two are the same."""
+"""The number of bad inputs; no two are the same."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_case_is_another_one(theme: str) -> None:
 
 
 def test_the_catalogue_has_more_than_two_hundred_without_the_configuration() -> None:
-    """Wrong values at every key are made by rule; the others were thought of."""
+    """Invalid values of every key are generated; the others were written by hand."""
     numbers = {theme: len(cases) for theme, cases in THEMES.items()}
     assert sum(numbers.values()) - numbers["configuration"] >= 200, numbers
     assert len(test_command_line.COMMANDS) >= 20

@@ -30,7 +30,7 @@ def saved(pixels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def png(width: int, height: int, data: bytes, depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG of any header and any data, its check sums right."""
+    """A PNG with any header and data, and valid checksums."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (

@@ -1,7 +1,7 @@
-"""Random damage: each input is refused in one line that names it, or read as what it says.
+"""Random damage: each input is refused in one line that names it, or read correctly.
 
-What a damaged table says is read a second time by Python's own csv module, and a PNG has check
-sums, so that a silent change would be seen.
+A damaged table is read a second time by Python's csv module, and a PNG has checksums, so a silent
+change would be noticed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_trials(path: Path) -> Trials:
 
 
 def check_table(path: Path, tried: Any) -> None:
-    """Refused, or equal to what another reader finds in it."""
+    """Refused, or equal to the values that another reader finds."""
     data = path.read_bytes()
     try:
         trials = read_trials(path)
@@ -82,7 +82,7 @@ def test_any_value_in_any_cell(
 
 
 def check_images(given: Path, file: Path, data: bytes, tried: Any) -> NDArray | None:
-    """None if the file was refused by its name; else the images that were found, in range."""
+    """None if the file was refused by name; otherwise the images that were read, in range."""
     file.write_bytes(data)
     try:
         found = load_images(given, (8, 12))[1]

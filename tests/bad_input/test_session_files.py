@@ -1,4 +1,4 @@
-"""Session NWB files that are damaged, of another layout, or contradict themselves."""
+"""Session NWB files that are damaged, inconsistent, or have another layout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def broken(good_nwb: Path, tmp_path: Path) -> Path:
 
 
 def within(change: Callable[[h5py.File], Any]) -> Callable[[Path], None]:
-    """Change an open file."""
+    """Modify an open file."""
 
     def make(path: Path) -> None:
         with h5py.File(path, "r+") as file:
@@ -48,7 +48,7 @@ def without(name: str) -> Callable[[Path], None]:
 
 
 def put(name: str, place: Any, value: Any) -> Callable[[Path], None]:
-    """Other values in a column."""
+    """Replace the values of a column."""
 
     def change(file: h5py.File) -> None:
         file[name][place] = value
@@ -57,7 +57,7 @@ def put(name: str, place: Any, value: Any) -> Callable[[Path], None]:
 
 
 def column(name: str, values: Any) -> Callable[[Path], None]:
-    """Another column under the same name: other length or type."""
+    """Replace a column by one of another length or type."""
 
     def change(file: h5py.File) -> None:
         attributes = dict(file[name].attrs)
@@ -80,7 +80,7 @@ def cut(share: float) -> Callable[[Path], None]:
 
 
 def elsewhere(name: str, link: Callable[[Path], Any]) -> Callable[[Path], None]:
-    """Put a link to another file in a column's place."""
+    """Replace a column by a link to another file."""
 
     def make(path: Path) -> None:
         shutil.copy(path, path.with_name("other.nwb"))
@@ -92,7 +92,7 @@ def elsewhere(name: str, link: Callable[[Path], Any]) -> Callable[[Path], None]:
 
 
 def outside_data(path: Path) -> None:
-    """A column whose bytes are those of any file of this machine."""
+    """Replace a column by the bytes of another file of this machine."""
     with h5py.File(path, "r+") as file:
         attributes = dict(file["units/snr"].attrs)
         del file["units/snr"]
@@ -224,7 +224,7 @@ def test_a_broken_session_file_is_explained(case: Case, broken: Path, tried: Any
 
 
 def test_another_version_with_the_same_layout_is_the_same(broken: Path, good_nwb: Path) -> None:
-    """The file brings its own schema: the number alone decides nothing."""
+    """The file contains its schema; the version number does not matter."""
     attribute("/", "nwb_version", "99.0.0")(broken)
     one, two = (read_session(path, ("VISam",), Quality()) for path in (broken, good_nwb))
     pd.testing.assert_frame_equal(one.scenes, two.scenes)
@@ -243,7 +243,7 @@ def test_a_pickled_attribute_is_never_opened(broken: Path, tmp_path: Path) -> No
 
 @named([case for case in CASES if "refers to data in other files" in case.says])
 def test_links_are_refused_wherever_a_session_is_opened(case: Case, broken: Path) -> None:
-    """When the workflow looks which stimuli were shown, and when a download is checked."""
+    """Also when the workflow looks up which stimuli were shown, and when a download is checked."""
     case.write(broken)
     session = {"source": "nwb", "nwb": str(broken), "images": "x"}
     refused(lambda: session_files(parse_config({"session": session}), broken.parent), *case.says)

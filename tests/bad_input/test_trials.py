@@ -1,4 +1,4 @@
-"""Trial tables: every cell, the columns, and files that are no table."""
+"""Trial tables: every cell, the columns, and files that are not tables."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def tables(path: Path, session: Path, output: Path) -> Layout:
 def test_a_wrong_trial_table_is_explained(
     case: Case, session: Path, tmp_path: Path, tried: Any
 ) -> None:
-    """With the file, the place and what is expected; and no table is made of it."""
+    """With the file, the location and what is expected; no table is written."""
     path, output = case.write(tmp_path / "wrong.csv"), tmp_path / "out"
     place = "images.npy" if case.name == "an image nobody has" else "wrong.csv"
     place = "session.trials" if "only" in "".join(case.says) else place

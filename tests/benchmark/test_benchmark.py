@@ -1,4 +1,4 @@
-"""The benchmark: its recordings, tables, and what is published of it."""
+"""The benchmark: its recordings, its tables, and the published numbers."""
 
 from pathlib import Path
 
@@ -163,7 +163,7 @@ def test_done_cells_are_kept_and_a_missing_one_is_said(tmp_path, monkeypatch):
 
 
 def fractions():
-    """The published fractions; a tuned neuron of the benchmark is named after its kind."""
+    """The published fractions; tuned neurons of the benchmark are named after their kind."""
     table = publish.published("fractions")
     return table.assign(kind=table["neuron_id"])
 
@@ -203,5 +203,5 @@ def test_tables_of_the_docs_follow_from_what_is_published(name):
 
 
 def test_the_rule_has_the_precision_that_follows_from_what_is_published():
-    """Chosen on some sessions, measured on the others, both again from the published table."""
+    """Chosen on some sessions and measured on the others, both from the published table."""
     assert choose_rule(publish.published("confidence")) == calibration()

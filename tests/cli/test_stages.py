@@ -1,4 +1,4 @@
-"""Commands of the stages: what each hands to the stage's function."""
+"""Commands of the stages: what each passes to the stage's function."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEEDED = ("neuron", "images", "inputs")
 
 
 class _Module:
-    """Whatever function is asked of it is made by `record`."""
+    """Module whose functions are all created by `record`."""
 
     def __init__(self, record):
         self.record = record
@@ -43,7 +43,7 @@ class _Module:
 
 @pytest.fixture
 def called(monkeypatch):
-    """Calls of stage functions, in place of the stages: module, function, arguments."""
+    """Recorded calls that replace the stage functions: module, function, arguments."""
     calls = []
 
     def load(module):

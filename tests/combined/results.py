@@ -1,4 +1,4 @@
-"""Results folders of several sessions as finished runs leave them, made without any model."""
+"""Results folders of several finished sessions, made without any model."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def session_results(
         Area by neuron id.
     seed : int
     failed, unselected : int
-        How many further neurons there are whose fit failed, and that are not selected.
+        Number of further neurons whose fit failed, and of those that are not selected.
     trusted : float
-        Share of the modelled neurons that are.
+        Fraction of the fitted neurons that are trusted.
     """
     rng, results = np.random.default_rng(seed), Layout(folder)
     others = [f"x{i}" for i in range(failed + unselected)]
@@ -57,7 +57,7 @@ def session_results(
     for name, seconds, memory, cpu in (
         ("fit_models", 2.5, 300.0, 4.0),
         ("neurons/a/stimuli", 0.5, 90.0, 0.25),
-        ("neurons/b/stimuli", 0.5, "-", "NA"),  # too short to be watched
+        ("neurons/b/stimuli", 0.5, "-", "NA"),  # too short to be measured
     ):
         text = BENCHMARK.format(seconds=seconds, memory=memory, cpu=cpu)
         write_text(text, results.timings / f"{name}.tsv")

@@ -1,4 +1,4 @@
-"""The page of all sessions in a real browser: a table of thousands stays usable."""
+"""The page of all sessions in a real browser: a table of thousands of rows stays usable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sessions say together, from results folders that are made up."""
+"""Combined results of several sessions, from made-up results folders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def config_of(ids=IDS, **more):
 
 @pytest.fixture
 def results(tmp_path):
-    """Two sessions with the same neuron ids, one of two areas, and one in which nobody is left."""
+    """Two sessions with the same neuron ids, one with two areas, and one with no neuron left."""
     session_results(tmp_path / "m1", {"7": "VISp", "8": "VISp", "9": "VISam"}, 1, failed=1)
     session_results(tmp_path / "m2", {}, 2, unselected=3)
     session_results(tmp_path / "m3", {"8": "VISam", "007": "VISam"}, 3)
@@ -40,7 +40,7 @@ def results(tmp_path):
 
 
 def combined(results, config=None):
-    """The layout of what `combine_sessions` writes."""
+    """Layout of the output of `combine_sessions`."""
     combine_sessions(config or config_of(), results)
     return CombinedLayout(results / "combined")
 
@@ -137,7 +137,7 @@ def test_a_session_counts_once_however_many_neurons_it_has():
     assert values["value"].tolist() == pytest.approx([10, 20, 30])
     (row,) = estimate(values, 0).to_dict("records")
     assert (row["mean"], row["sessions"], row["neurons"]) == pytest.approx((20, 3, 102))
-    assert np.isnan(row["low"])  # three sessions say nothing about sessions
+    assert np.isnan(row["low"])  # no interval from three sessions
 
 
 def test_meis_of_models_no_better_than_chance_are_not_counted():
@@ -158,20 +158,20 @@ def test_areas_stand_from_the_thalamus_upwards_and_together():
 
 
 def test_the_interval_covers_the_mean_of_independent_sessions():
-    """Neurons alike within a session: the interval is as wide as sessions, not neurons, say."""
+    """Neurons of a session are similar: the interval reflects sessions, not neurons."""
     rng = np.random.default_rng(4)
     covered, widths = 0, []
     for _ in range(200):
         low, high = interval(rng.normal(0, 1, 20), seed=0)
         covered += low <= 0 <= high
         widths.append(high - low)
-    assert 0.87 < covered / 200 < 0.99  # 95 % but for chance and the bootstrap's own bias
+    assert 0.87 < covered / 200 < 0.99  # 95 % except for chance and the bootstrap's bias
     assert abs(np.mean(widths) - 2 * 1.96 / np.sqrt(20)) < 0.12
     np.testing.assert_array_equal(interval([1, 2, 3, 4, 5], 1), interval([1, 2, 3, 4, 5], 1))
 
 
 class Page(HTMLParser):
-    """Links and the tags of a page."""
+    """Links and tags of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ def json_of(text: str, name: str):
 def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
     write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
     text = combined(results).report.read_text()
-    assert "sessions in the warehouse" not in text  # left from another run: here all were named
+    assert "sessions in the warehouse" not in text  # left from a run that named all
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert {link.split("#")[0] for link in page.links if link.startswith("..")} == {
@@ -238,7 +238,7 @@ def test_what_a_name_says_is_shown_and_not_run(results):
 
 
 def test_neurons_without_an_area_stand_together(results):
-    """Own tables tell no area."""
+    """A user's tables have no areas."""
     for session in IDS:
         path = Layout(results / session).units
         write_csv(read_csv(path).drop(columns="area"), path)

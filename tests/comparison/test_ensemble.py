@@ -1,4 +1,4 @@
-"""Intervals from the models of the folds."""
+"""Intervals from the fold models."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from meiflow.comparison.ensemble import ratio_interval
 
 
 def test_the_jackknife_of_a_log_mean_is_its_standard_error(rng):
-    """For a statistic that is linear in the data, leaving out groups is exact."""
+    """For a statistic that is linear in the data, the jackknife over groups is exact."""
     logs = rng.normal(0.5, 0.2, 50)
     groups = np.arange(50) % 5
     folds = np.array([[np.exp(logs[groups != k].mean()), 1.0] for k in range(5)])

@@ -1,4 +1,4 @@
-"""The notebook's Gabor and metrics against its published numbers and against closed forms."""
+"""The notebook's Gabor and metrics, compared with its published numbers and closed forms."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from meiflow.images.spectrum import dominant_orientation, peak_frequency, power_
 from tests.allen_gabors import DATA, KEYS
 
 SHAPE = (60, 96)
-SQUARE = Geometry(60, 96, 96.0, 60.0)  # one degree per pixel: what the notebook's pixels are
+SQUARE = Geometry(60, 96, 96.0, 60.0)  # one degree per pixel, as in the notebook
 UNIT = 951097947
 PUBLISHED = {
     "after": (0.40972048, 0.03668658, 0.13230467, 0.99925528, 0.99757165),
@@ -62,7 +62,7 @@ def test_the_published_numbers_come_out(recorded, rows):
 
 
 def test_the_published_gabor_is_of_other_conditions_than_the_best_ones(recorded):
-    """Its conditions fired 8, 8 and 7 spikes once; their means are not the highest."""
+    """Its conditions evoked 8, 8 and 7 spikes once; their means are not the highest."""
     conditions = GaborRecipe(best="conditions", rows="own")
     neuron = str(UNIT)
     means = recorded.groupby("condition_id")[neuron].mean()
@@ -100,7 +100,7 @@ def test_after_the_last_trial_the_last_one_is_read():
 
 
 def test_conditions_are_ranked_by_their_mean():
-    """Condition 3 has the single trial with most spikes, condition 1 the highest mean."""
+    """Condition 3 has the trial with the most spikes, condition 1 the highest mean."""
     trials = table([9, 4, 0, 5, 3, 4, 0, 4], conditions=[3, 1, 3, 1, 2, 2, 4, 4])
     recipe = GaborRecipe(best="conditions", rows="own")
     assert best_rows(trials, "7", recipe).tolist() == [0, 1, 4]  # 4.5 and 4.5, then 3.5
@@ -109,7 +109,7 @@ def test_conditions_are_ranked_by_their_mean():
 
 @given(st.floats(6, 12), st.floats(0, 360), st.sampled_from([0.0, 30.0, 45.0, 90.0, 135.0]))
 def test_a_gabor_has_the_wavelength_phase_and_axis_it_was_given(wavelength, phase, orientation):
-    """Along the columns it is the closed form about the canvas' centre, to the spline's error."""
+    """Along the columns it is the closed form around the canvas' centre, to the spline's error."""
     recipe = GaborRecipe(wavelength_px=wavelength, phase_deg=phase, sigma_px=5.0, axis="columns")
     image = draw_gabor(SHAPE, orientation, recipe)
     assert image.dtype == np.float32
@@ -125,7 +125,7 @@ def test_a_gabor_has_the_wavelength_phase_and_axis_it_was_given(wavelength, phas
 
 @pytest.mark.parametrize("orientation", [0.0, 45.0, 90.0])
 def test_the_notebooks_axis_is_a_right_angle_off(orientation):
-    """A Gabor of orientation 0 was shown with vertical stripes, and drawn with level ones."""
+    """A Gabor of orientation 0 was shown with vertical stripes, and drawn with horizontal ones."""
     right = GaborRecipe(axis="columns", wavelength_px=9.9)
     shown = patterns.gabor(SQUARE, 0, 0, 9.9, orientation, 0, 5.0)
     truth = dominant_orientation(power_spectrum(shown, SQUARE))
@@ -137,7 +137,7 @@ def test_the_notebooks_axis_is_a_right_angle_off(orientation):
 
 def test_the_notebooks_wavelength_is_a_third_of_that_shown():
     screen = Geometry(60, 96)
-    image = draw_gabor(SHAPE, 90.0).astype(float)  # its stripes are then upright
+    image = draw_gabor(SHAPE, 90.0).astype(float)  # its stripes are then vertical
     found = peak_frequency(power_spectrum(image, screen))
     assert found == pytest.approx(1 / (np.pi * screen.dx), rel=0.02)
     assert found > 3 * 0.08
@@ -145,7 +145,7 @@ def test_the_notebooks_wavelength_is_a_third_of_that_shown():
 
 @given(st.integers(2, 14))
 def test_the_disc_is_counted_against_a_circle(radius):
-    """Uniform grey does not come out as itself, unless by the disc's own pixels."""
+    """Uniform grey does not have its own luminance, unless averaged over the disc's pixels."""
     grey = np.full(SHAPE, 0.6)
     mask = notebook_disc(SHAPE, radius)
     y, x = np.indices(SHAPE)
@@ -174,7 +174,7 @@ def test_white_noise_is_symmetric_through_its_mean_alone(order):
 
 
 def test_any_image_with_enough_grey_is_perfectly_symmetric():
-    """The mean lies in one bin; its share of the power is the index."""
+    """The mean is in a single bin; its fraction of the power is the index."""
     noise = np.random.default_rng(4).normal(size=SHAPE)
     values = [axial_symmetry(0.5 + c * noise, 1) for c in (0.2, 0.05, 0.01)]
     assert values == sorted(values)
@@ -184,7 +184,7 @@ def test_any_image_with_enough_grey_is_perfectly_symmetric():
 
 
 def test_the_seam_favours_level_frequencies():
-    """Of a pattern without direction, the 33rd bin holds level modulation once more."""
+    """For a pattern without direction, the 33rd bin contains horizontal modulation once more."""
     noise = np.random.default_rng(5).normal(size=(40, *SHAPE))
     with_seam, without = (
         np.mean([axial_symmetry(x, 1, keep_mean=False, seam=seam) for x in noise])
@@ -195,7 +195,7 @@ def test_the_seam_favours_level_frequencies():
 
 @given(st.integers(0, 1000), st.sampled_from([1, 2]), st.booleans(), st.booleans())
 def test_index_angles_do_not_change_the_index(seed, order, keep_mean, seam):
-    """They turn all terms of the sum by the same angle."""
+    """They rotate all terms of the sum by the same angle."""
     image = np.random.default_rng(seed).uniform(size=(20, 31))
     one, other = (
         axial_symmetry(image, order, keep_mean, seam, index_angles=named) for named in (True, False)

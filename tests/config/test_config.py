@@ -57,7 +57,7 @@ def test_impossible_inputs_are_explained(document, message):
 
 
 def test_defaults_are_what_config_yaml_says():
-    """The commented file a user edits and the built-in defaults never drift apart."""
+    """The commented file that users edit agrees with the built-in defaults."""
     assert load_config(ROOT / "config.yaml") == Config()
 
 
@@ -105,7 +105,7 @@ def test_files_and_json_text(tmp_path):
 
 
 def test_sections_for_one_stage_stand_alone():
-    """What a rule passes on is complete, valid by itself, and holds nothing else."""
+    """The sections that a rule passes on are complete, valid by themselves, and nothing else."""
     config = parse_config({"session": {"source": "tables", "trials": "t.csv", "images": "i"}})
     text = resolved(config, "session.trials", "session.window_s", "seed")
     assert json.loads(text) == {

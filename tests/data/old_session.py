@@ -1,7 +1,7 @@
-"""Write old_session.nwb: a small session as Allen's own writer of 2020 laid it out.
+"""Write old_session.nwb: a small session in the layout of Allen's writer of 2020.
 
-The released files hold NWB core 2.2.2. This script ran once, in two environments of AllenSDK's
-own pins of 2023, the first with the pynwb that writes that version (and cannot read its strings
+The released files are NWB core 2.2.2. This script ran once, in two environments with AllenSDK's
+pins of 2023, the first with the pynwb that writes that version (and cannot read its strings
 back through h5py 3), the second with one that reads them:
 
     pins='setuptools<75 allensdk==2.16.2 numpy<1.24 pandas==1.5.3 h5py==3.8.0 ruamel.yaml<0.18'
@@ -11,9 +11,9 @@ back through h5py 3), the second with one that reads them:
     mid/bin/python tests/data/old_session.py count tests/data
 
 The tables are written by AllenSDK's functions (`Presentations`, `Probes`, running, eye
-tracking, invalid times). ``count`` leaves old_session_counts.csv: the spikes of every
+tracking, invalid times). ``count`` writes old_session_counts.csv: the spikes of every
 presentation, counted by AllenSDK in that environment from 0 to 0.25 s ("fixed") and to the
-presentation's own end ("own"). It counts wrongly where a train is not in order, so trains are
+presentation's own end ("own"). It miscounts unsorted spike trains, so they are
 sorted first.
 """
 
@@ -36,7 +36,7 @@ from allensdk.brain_observatory.ecephys.probes import Probes
 from allensdk.brain_observatory.ecephys.write_nwb import __main__ as writer
 from allensdk.brain_observatory.nwb import add_invalid_times, add_stimulus_timestamps
 
-# hdmf 1.6 hands h5py lists of np.unicode_, which h5py 3 (the oldest for Python 3.11) refuses.
+# hdmf 1.6 passes lists of np.unicode_ to h5py; h5py 3 (the oldest for Python 3.11) refuses them.
 np.str_ = str
 
 CHANNELS = 6

@@ -1,6 +1,6 @@
-"""The pages' fenced blocks, and how each shell command in them is tried.
+"""The fenced blocks of the pages, and how each shell command in them is tested.
 
-``python -m tests.docs.pages`` prints every command with its way.
+``python -m tests.docs.pages`` prints every command and how it is tested.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ PAGES = sorted(
 )
 TRIED = ("sh", "console", "python", "yaml")
 
-# The neuron that pages name, and the one of the small run that takes its place.
+# The neuron named in the pages; a neuron of the small run replaces it.
 NEURON = "950000147"
 
-# How a command is tried that cannot be run here as it stands; the first pattern that is found in
-# it decides. Whatever no pattern matches is run.
+# How a command is tested that cannot be run here unchanged; the first pattern that matches it
+# decides. A command that no pattern matches is run.
 WAYS = {
     r"--profile workflow/profiles/slurm|^scancel": "slurm",  # tests/slurm do
-    r"^make \w+": "make -n",  # they run this test, or a full-size session
-    r"^(uv )?pip install|^conda env create": "files",  # the environment is there: this one
+    r"^make \w+": "make -n",  # these run this test, or a full-size session
+    r"^(uv )?pip install|^conda env create": "files",  # the environment already exists
     r"^source \.venv/bin/activate": "files",
     r"workflow/presets/\w+\.yaml": "snakemake -n",  # full-size runs, hours of training
     r"--configfile louder\.yaml$": "snakemake -n",
     r"^snakemake --cores 8 --configfile allen\.yaml$": "snakemake -n",  # two gigabytes
-    r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # its stand-in has no neuron worth a model
+    r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # the stand-in session has no neuron to fit
     r"--configfile (mice|all)\.yaml": "snakemake -n",  # several whole sessions
-    r"^meiflow validate( --quick)?$": "validate -n",  # minutes, and hours
-    r"^meiflow sessions": "warehouse",  # the loopback one
+    r"^meiflow validate( --quick)?$": "validate -n",  # minutes and hours
+    r"^meiflow sessions": "warehouse",  # the one on this machine
 }
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, and where it stands."""
+    """A fenced block: its language, text and location."""
 
     page: Path
     line: int
@@ -53,13 +53,13 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that the block's first line says it is."""
+        """Name of the file that the block's first line gives."""
         named = re.match(r"# ([\w./-]+\.(?:py|yaml))\b", self.text)
         return named.group(1) if named else None
 
     @property
     def commands(self) -> list[str]:
-        """Commands of a shell block, without comments, continued lines joined."""
+        """Commands of a shell block, without comments and with continued lines joined."""
         joined = re.sub(r"\\\n\s*", "", self.text)
         lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines()]
         return [line.removeprefix("$ ") for line in lines if line]
@@ -76,7 +76,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def way(command: str) -> str:
-    """How a command is tried."""
+    """How a command is tested."""
     return next((how for pattern, how in WAYS.items() if re.search(pattern, command)), "run")
 
 
@@ -88,7 +88,7 @@ def all_commands() -> list[tuple[Block, str]]:
 
 
 def tried() -> Counter[str]:
-    """How many commands are tried in each way."""
+    """Number of commands tested in each way."""
     return Counter(way(command) for _, command in all_commands())
 
 

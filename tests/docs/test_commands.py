@@ -1,4 +1,4 @@
-"""Every block of every page, tried in a finished small project: nothing here is only written."""
+"""Every block of every page, tested in a finished small project."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class Reader:
-    """Someone who tries a page from top to bottom, in a folder where `make run` has run."""
+    """A user who follows a page from top to bottom, in a folder where `make run` has run."""
 
     def __init__(self, project: Project, server: Server) -> None:
         self.project = project
@@ -52,7 +52,7 @@ class Reader:
         self.neuron = str(table.loc[table["selected"], "neuron_id"].iloc[0])
         self.names: dict[str, object] = {"__name__": "page"}
         self.config = yaml.safe_load((ROOT / "config.yaml").read_text())
-        # as `make run` would find it: small, and the warehouse on this machine
+        # the configuration for `make run`, but small and with the warehouse on this machine
         here = {"session": {"warehouse": server.address, "bucket": server.bucket}}
         small = yaml.safe_load((ROOT / "config.yaml").read_text())
         for document in (SMALL, here):
@@ -65,13 +65,13 @@ class Reader:
                 path.write_text(self.here(block.text))
 
     def here(self, text: str) -> str:
-        """The text with what differs in this folder."""
+        """The text adapted to this folder."""
         return text.replace(NEURON, self.neuron)
 
     def read(self, block: Block) -> None:
-        """Try one block."""
+        """Test one block."""
         if block.language == "python":
-            # its lines keep their numbers, so that a traceback names the line of the page
+            # line numbers are kept, so a traceback names the line of the page
             code = "\n" * block.line + self.here(block.text)
             exec(compile(code, str(block), "exec"), self.names)
         elif block.language == "yaml":
@@ -81,14 +81,14 @@ class Reader:
                 self.call(self.here(command), way_of(command), str(block))
 
     def configure(self, block: Block) -> None:
-        """A YAML block is a configuration over config.yaml."""
+        """A YAML block is merged over config.yaml."""
         document = yaml.safe_load(block.text)
         whole = yaml.safe_load((ROOT / "config.yaml").read_text())
         update_config(whole, document)
         parse_config(whole, str(block))
 
     def call(self, command: str, way: str, where: str) -> None:
-        """Run a command as it stands, or in the closest way there is."""
+        """Run a command unchanged, or in the closest possible way."""
         folder = self.folder
         if way == "files":
             words = shlex.split(command)
@@ -133,7 +133,7 @@ def reader(
     monkeypatch.syspath_prepend(project.folder)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     yield Reader(project, server)
-    for block in SHOWN:  # the page's own modules are of this folder
+    for block in SHOWN:  # modules written by the page belong to this folder
         sys.modules.pop((block.file or "").removesuffix(".py"), None)
 
 
@@ -147,7 +147,7 @@ def test_what_a_page_says_can_be_done(reader: Reader, page: Path) -> None:
 
 
 def recording_has_all_but_gabors(results: Path) -> None:
-    """Own tables without Gabors ran to the end."""
+    """The workflow on a user's tables without Gabors ran to the end."""
     table = pd.read_csv(results / "selection" / "neurons.csv").set_index("neuron_id")
     assert table["selected"].to_dict() == {"left": True, "right": True, "noise": False}
     for neuron in ("left", "right"):
@@ -180,7 +180,7 @@ def test_most_commands_are_run_as_they_stand() -> None:
 
 
 def documented(page: Path) -> re.Pattern[str]:
-    """Whatever a page writes as code, with its placeholders, beginnings and ends of names."""
+    """All names that a page writes as code, with placeholders, prefixes and suffixes."""
     words = set(re.findall(r"`([^`\s]+)`", page.read_text(encoding="utf-8")))
     prefixes = {word for word in words if re.fullmatch(r"[a-z]+_", word)}
     suffixes = {word.lstrip(".") for word in words if re.fullmatch(r"(\.\.\.)?_[a-z]+", word)}

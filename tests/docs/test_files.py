@@ -1,4 +1,4 @@
-"""The page of all files and stages: up to date, and true of a run."""
+"""The page of all files and stages: up to date, and in agreement with a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_no_path_has_two_owners(listed) -> None:
 
 
 def on_the_page(path: str) -> str:
-    """A file of a run as the page names it."""
+    """Name of a file of a run on the page."""
     path = re.sub(r"^results/\w+/", "", path)
     path = re.sub(r"^neurons/\w+/", "neurons/{neuron}/", path)
     return re.sub(r"^(session/natural_scenes)/.*", r"\1", path)

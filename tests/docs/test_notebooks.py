@@ -1,4 +1,4 @@
-"""The notebooks of the documentation: run from top to bottom, and saved as they were run."""
+"""The notebooks of the documentation: they run from top to bottom and are saved as run."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.docs.pages import ROOT
 from tests.project import finished_project
 
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
-# What the text of a notebook claims.
+# Claims in the text of a notebook.
 CLAIMS = {
     "first_mei.ipynb": """
 assert responses["MEI"] > 0.95 * responses["best possible"] > 3 * responses["best image"]
@@ -24,7 +24,7 @@ assert run.meis.dims == ("neuron", "y", "x")
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
-    """Of every cell of code the kinds of its outputs."""
+    """Kinds of outputs of every code cell."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return [[(o.output_type, *sorted(o.get("data", ()))) for o in cell.outputs] for cell in cells]
 
@@ -34,7 +34,7 @@ def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
 def test_it_runs_says_nothing_and_gives_what_was_saved(
     path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Where `make run` has run, from the notebook's own folder, as Jupyter does."""
+    """After `make run`, from the notebook's folder, as in Jupyter."""
     (tmp_path / "results").symlink_to(finished_project(tmp_path_factory).folder / "results")
     home = tmp_path / "docs" / "notebooks"
     home.mkdir(parents=True)

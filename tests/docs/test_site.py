@@ -1,4 +1,4 @@
-"""The site: built without a warning, without dead links, and without a network."""
+"""The website: built without warnings, dead links, or network access."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def headings(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_of_the_pages_as_files_resolve(page: Path) -> None:
-    """The same pages are read on a code host, where links go to Markdown files."""
+    """The pages are also read on a code host, where links go to Markdown files."""
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)):
         parts = urlsplit(link)
@@ -124,7 +124,7 @@ def test_links_of_the_pages_as_files_resolve(page: Path) -> None:
 
 
 def test_commands_and_benchmarks_named_in_the_text_exist() -> None:
-    """Inline code is not run; but what it names is there, with the options it names."""
+    """Inline code is not run, but the commands and options it names exist."""
     from meiflow.cli.app import app
 
     commands = {c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands}
@@ -140,7 +140,7 @@ def test_commands_and_benchmarks_named_in_the_text_exist() -> None:
 
 
 def test_every_documented_function_has_an_example() -> None:
-    """Those of the API pages; the doctests themselves are run by pytest, module by module."""
+    """Those of the API pages; pytest runs the doctests themselves, module by module."""
     import importlib
 
     missing = []

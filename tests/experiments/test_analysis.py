@@ -1,4 +1,4 @@
-"""Measures of tuning curves against closed forms."""
+"""Measures of tuning curves, compared with closed forms."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_phase_of_energy_linear_and_silent_neurons():
     suppressed = ex.phase_tuning(TURN, 2 + 0.1 * np.cos(np.deg2rad(TURN)), 3.0)
     assert np.isnan(suppressed.ratio)
     assert suppressed.cell_type == ""
-    # a modulation of the energy by a half: F1 / F0 is the depth of modulation
+    # energy modulated by one half: F1 / F0 is the modulation depth
     assert ex.phase_tuning(TURN, 2 + np.cos(np.deg2rad(TURN))).ratio == pytest.approx(0.5)
 
 

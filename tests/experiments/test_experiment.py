@@ -48,7 +48,7 @@ def test_all_combinations_in_order_and_in_batches():
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("frames", [None, 6])
 def test_colours_and_movies(channels, frames):
-    """Each stimulus is weighed channel by channel, and frame by frame."""
+    """Each stimulus is weighted by channel and by frame."""
     weights = torch.arange(1.0, channels + 1)
     time = () if frames is None else (frames,)
 
@@ -144,7 +144,7 @@ def test_other_ranges_on_demand():
         ex.run(experiment, respond, limits=(-2, 3))
 
 
-# The built-in ones.
+# Built-in experiments.
 
 PREFERRED = ex.Preferred(GRID, 4, -6, 40, 30, 70, 16, 1.4)
 
@@ -253,7 +253,7 @@ def test_curves_do_not_depend_on_the_order_of_the_axes(names):
     np.testing.assert_allclose(square, offset + np.array([[0.2, 0.1, 0.3], [0.25, 0.15, 0.35]]))
 
 
-# What can be imported, and the examples of the documentation.
+# Public names, and the examples of the documentation.
 
 
 @pytest.mark.parametrize("name", meiflow.experiments.__all__)

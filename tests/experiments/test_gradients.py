@@ -1,4 +1,4 @@
-"""Response gradients over channel contrasts, against projections and finite differences."""
+"""Response gradients over channel contrasts, compared with projections and finite differences."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_gradient_of_a_linear_neuron_is_the_projection(channels, size):
 
 
 class Retina(nn.Module):
-    """Movies to (batch, time, neurons), with dropout that must not act."""
+    """Movies to (batch, time, neurons), with dropout that must be inactive."""
 
     def __init__(self, channels):
         super().__init__()
@@ -65,7 +65,7 @@ def test_gradient_is_that_of_finite_differences(channels, contrast, neuron, star
     model = Retina(channels).double().eval()
     pattern = 0.1 * seeded(channels, 12, 6, 6, seed=3)
 
-    def wide(x):  # in double precision, so that small differences of the response mean something
+    def wide(x):  # in double precision, to resolve small differences of the response
         return model(x.double())
 
     def response(factors):
@@ -191,7 +191,7 @@ def test_equal_channels_and_the_norm_as_before(batch, channels, movie, seed):
 
 
 def test_equalised_is_openretinas():
-    """Their function on one stimulus of two channels, without the step to the GPU."""
+    """Their function on one stimulus of two channels, without moving it to the GPU."""
     mei = seeded(1, 2, 5, 4, 4)
     half = mei.norm() / 2
     theirs = torch.stack([half / mei[0, k].norm() * mei[0, k] for k in (0, 1)])[None]

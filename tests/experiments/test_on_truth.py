@@ -1,4 +1,4 @@
-"""What the experiments say of neurons whose filters are known."""
+"""Results of the experiments for neurons whose filters are known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_simple_and_complex_cells_are_told_apart(found):
     right = found["cell_type"] == found["kind"].str.removesuffix("_normalised")
     assert len(found) == 12 * len(GABOR_KINDS)
     assert right.mean() >= 0.9, found.loc[~right, ["kind", "f1_f0"]]
-    # what is fired anyway would make simple cells complex
+    # with the response to grey, simple cells would seem complex
     assert (found["f1_f0_with_grey"] < found["f1_f0"] + 1e-6).all()
 
 
@@ -43,7 +43,7 @@ def test_size_surround_and_masks_suppress_normalised_neurons_alone():
     assert found.loc[normalised, "suppression_index"].min() > 0.05
     assert found.loc[~normalised, "suppression_index"].max() < 0.05
     assert found.loc[normalised, "surround_iso_index"].min() > 0.01
-    # the true one is divided by 1 + local contrast / semi-saturation: half of it before 0.5
+    # normalised: divided by 1 + local contrast / semi-saturation, so half-maximal below 0.5
     assert found.loc[normalised, "half_contrast"].max() < 0.45
     assert found.loc[~normalised, "half_contrast"].min() > 0.5
     assert (found["contrast_r2"] > 0.99).all()
@@ -57,7 +57,7 @@ def test_size_surround_and_masks_suppress_normalised_neurons_alone():
 
 @pytest.mark.parametrize("slope", [0.0, -1.0])
 def test_neurons_that_nothing_drives_have_no_tuning(slope):
-    """One that does not respond, and one that every contrast suppresses: no number is made up."""
+    """A neuron that does not respond, and one that any contrast suppresses, get no numbers."""
     preferred = nearly(neurons(1, seed=9).iloc[0], np.random.default_rng(0))
     mei = 0.5 + 0.1 * np.sin(np.arange(GRID.height * GRID.width)).reshape(GRID.shape)
 
@@ -79,14 +79,14 @@ def test_fields_are_found_where_they_are():
     table = neurons(1, seed=7, kinds=("simple", "complex", "on_centre", "off_centre"))
     found = experiments_on_truth(table, ["position", "spots"], seed=8)
     off = np.hypot(found["field_x_deg"] - found["x_deg"], found["field_y_deg"] - found["y_deg"])
-    assert off.max() < 3  # half a step of the map and a little
+    assert off.max() < 3  # slightly more than half a step of the map
     assert found["on_off_index"].iloc[2] > 0.3
     assert found["on_off_index"].iloc[3] < -0.3
     assert abs(found["on_off_index"].iloc[1]) < 0.05
 
 
 def test_a_meaningless_wavelength_sets_no_scale():
-    """The Gabor that a round field likes best can have any wavelength far above its size."""
+    """The best Gabor of a round field can have any wavelength far above its size."""
     neuron = neurons(1, seed=7, kinds=("on_centre",)).iloc[0]
     respond = model_of(neuron.to_frame().T)
     sigma = neuron["sigma_deg"]

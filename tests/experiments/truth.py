@@ -27,7 +27,7 @@ BASELINE = 2.0
 
 
 def neurons(per_kind: int, seed: int, kinds=GABOR_KINDS) -> pd.DataFrame:
-    """Neurons with thresholds and gains set on smooth noise of a natural scene's contrast."""
+    """Neurons with thresholds and gains set on smooth noise with a natural scene's contrast."""
     rng = np.random.default_rng(seed)
     drawn = draw_neurons(list(kinds) * per_kind, rng, GRID)
     fx, fy = GRID.frequencies()
@@ -48,7 +48,7 @@ def model_of(one: pd.DataFrame):
 
 
 def nearly(neuron: pd.Series, rng: np.random.Generator) -> Preferred:
-    """A best Gabor that is somewhat wrong, as one that was searched may be."""
+    """A best Gabor with small errors, like one that was searched."""
     wave = neuron["wavelength_deg"]
     return Preferred(
         GRID,

@@ -1,4 +1,4 @@
-"""The undisturbed run, and a count of what was tried (tests/tally.py says it at the end)."""
+"""The undisturbed run, and the count of faults (tests/tally.py prints it at the end)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.tally import FAULT
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The undisturbed run: not to be changed."""
+    """The undisturbed run; must not be changed."""
     return undisturbed(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def expected(whole: Project) -> dict[str, bytes]:
-    """Its results."""
+    """Results of the undisturbed run."""
     return contents(whole.results)
 
 

@@ -1,4 +1,4 @@
-"""The smallest session with all that the faults are to meet, and what may be seen of a run."""
+"""The smallest session that all faults can affect, and the expected traces of a run."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ LESS = {
 TINY = deepcopy(SMALL)
 update_config(TINY, LESS)
 RUN = ("--cores", "2", "--configfile", "small.yaml")
-# What must be the same to the byte: not logs, times, and HDF5 with the time at which it was made.
+# Must be identical to the byte; not logs, times, and HDF5, which contains its creation time.
 SAME = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")
 PATIENCE_S = 300.0
 
 
 def undisturbed(factory: pytest.TempPathFactory) -> Project:
-    """The session after an undisturbed run. It is not to be changed."""
+    """The session after an undisturbed run; must not be changed."""
     return finished_project(factory, TINY, "undisturbed")
 
 
 def contents(results: Path) -> dict[str, bytes]:
-    """Every result under its final name, and every line of the checksums beside it."""
+    """Every result under its final name, and every line of its checksums."""
     files = {
         str(p.relative_to(results)): p.read_bytes()
         for p in sorted(results.rglob("*"))
@@ -55,9 +55,9 @@ def contents(results: Path) -> dict[str, bytes]:
 
 
 def differing(results: Path, whole: dict[str, bytes]) -> list[str]:
-    """Names of results that are there, but not as in an undisturbed run.
+    """Names of results that exist, but differ from those of an undisturbed run.
 
-    Finished parts of an unfinished fit may be there: the next run uses and removes them.
+    Finished parts of an unfinished fit may exist: the next run uses and removes them.
     """
     found = contents(results) if results.exists() else {}
     return sorted(
@@ -73,21 +73,21 @@ def leftovers(results: Path) -> list[str]:
 
 
 def assert_undisturbed(results: Path, whole: dict[str, bytes]) -> None:
-    """The results are those of an undisturbed run, all of them and nothing else."""
+    """Assert that the results are exactly those of an undisturbed run."""
     assert contents(results).keys() ^ whole.keys() == set()
     assert not differing(results, whole)
     assert not leftovers(results)
 
 
 def wait_until(happens: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
-    """Wait until something happens; fail when it does not."""
+    """Wait until something happens; fail if it does not."""
     end = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
         time.sleep(0.02)
 
 
-# A shell without job control has its background ignore Ctrl-C.
+# A shell without job control makes background processes ignore Ctrl-C.
 UNIGNORED = ("env", "--default-signal=INT")
 
 
@@ -100,13 +100,13 @@ class Job:
 
 
 class Running:
-    """A snakemake that runs in a process group of its own.
+    """A snakemake that runs in a separate process group.
 
     Parameters
     ----------
     project : Project
     *arguments : str
-        In place of `RUN`.
+        Arguments that replace `RUN`.
     """
 
     def __init__(self, project: Project, *arguments: str) -> None:
@@ -135,7 +135,7 @@ class Running:
         return self.output.count("\nFinished jobid:")
 
     def jobs(self) -> list[Job]:
-        """The meiflow commands that run now."""
+        """The meiflow commands that are running."""
         found = []
         try:
             processes = psutil.Process(self.process.pid).children(recursive=True)
@@ -151,20 +151,20 @@ class Running:
         return found
 
     def wait(self) -> int:
-        """Its exit status."""
+        """Wait for the end; returns the exit status."""
         return self.process.wait(PATIENCE_S)
 
     def send(self, number: signal.Signals) -> None:
-        """To snakemake alone."""
+        """Send a signal to snakemake alone."""
         self.process.send_signal(number)
 
     def send_all(self, number: signal.Signals) -> None:
-        """To snakemake and its jobs, as a terminal does with Ctrl-C."""
+        """Send a signal to snakemake and its jobs, as a terminal does with Ctrl-C."""
         os.killpg(self.process.pid, number)
 
 
 def gone(jobs: list[Job]) -> bool:
-    """Whether none of them runs any more."""
+    """Whether all jobs have ended."""
     return not any(_runs(job.process) for job in jobs)
 
 

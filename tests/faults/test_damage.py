@@ -1,4 +1,4 @@
-"""Damaged intermediate files: every stage that reads one says so, and none goes on with it."""
+"""Damaged intermediate files: every stage that reads one reports it and stops."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HTML = b"<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></htm
 
 
 def flipped(content: bytes) -> bytes:
-    """One bit of one byte in the middle: still a file that any reader takes."""
+    """One bit flipped in the middle, so that any reader still accepts the file."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
@@ -67,7 +67,7 @@ def project(whole, tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="module")
 def commands(project) -> list[Command]:
-    """What Snakemake has run, as it tells itself."""
+    """The commands that Snakemake has run, from its summary."""
     listed = project.snakemake("--detailed-summary", *RUN).stdout
     table = listed[listed.index("output_file\t") :].splitlines()
     found = {}
@@ -82,7 +82,7 @@ def commands(project) -> list[Command]:
 
 @pytest.fixture
 def called(project, monkeypatch, capfd) -> Callable[[Command], tuple[int, str]]:
-    """Call a command in the project's folder: exit status, and what it printed."""
+    """Call a command in the project's folder: exit status and output."""
     monkeypatch.chdir(project.folder)
 
     def call(command: Command) -> tuple[int, str]:
@@ -96,7 +96,7 @@ def called(project, monkeypatch, capfd) -> Callable[[Command], tuple[int, str]]:
 
 
 def damaged_ones(project: Project, pattern: str) -> Path:
-    """The first file of the pattern."""
+    """The first file that matches the pattern."""
     return sorted(project.results.glob(pattern))[0]
 
 
@@ -129,7 +129,7 @@ def test_every_reader_names_the_damaged_file(pattern, project, commands, called,
             for command in readers if how == "flipped" else readers[:1]:
                 tried += 1
                 refused += refuse(command, how)
-            # As one without a checksum. In text half of it looks like all.
+            # Also without a checksum; half a text file looks like a whole one.
             if how != "flipped" and (how, path.suffix) != ("cut", ".csv"):
                 sums.write_text(re.sub(rf".*  {re.escape(path.name)}\n", "", kept))
                 refuse(readers[0], f"{how}, no checksum")
@@ -138,13 +138,13 @@ def test_every_reader_names_the_damaged_file(pattern, project, commands, called,
         path.write_bytes(whole)
         sums.write_text(kept)
     assert refused
-    # whoever did not read it has not done anything else
+    # commands that did not read it have changed nothing
     assert not differing(project.results, expected)
     count("damaged files", tried)
 
 
 def test_deleted_and_run_again_all_is_as_before(project, expected, count):
-    """Through Snakemake: consumers stop, and name the file; without it, all is made again."""
+    """With Snakemake, consumers stop and name the file; once deleted, it is rebuilt."""
     victims = [
         damaged_ones(project, name)
         for name in ("tables/trials.csv", "models/models.zip", "neurons/*/mei.npy")
@@ -167,7 +167,7 @@ def test_deleted_and_run_again_all_is_as_before(project, expected, count):
 
 
 def test_a_damaged_selection_stops_the_run(project, expected):
-    """Snakemake itself reads it, to know which neurons there are."""
+    """Snakemake itself reads it to list the neurons."""
     path = project.results / "selection" / "neurons.csv"
     whole = path.read_bytes()
     path.write_bytes(flipped(whole))

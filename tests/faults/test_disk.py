@@ -1,4 +1,4 @@
-"""A disk that is full, and results that cannot be written: a small file system of their own."""
+"""A full disk, and results that cannot be written, on a small separate file system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.faults.session import RUN, TINY, assert_undisturbed, contents, differ
 from tests.project import Project, make_project
 
 pytestmark = pytest.mark.workflow
-# The NWB file does not fit; the models; the report.
+# Too small for the NWB file; for the models; for the report.
 SIZES_KB = (1000, 1800, 4000)
 
 
@@ -53,7 +53,7 @@ NOISE = np.random.default_rng(0).uniform(size=(200, 200))
 @pytest.mark.parametrize("free_kb", [0, 4])
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_writer_says_that_the_disk_is_full(name, free_kb, tmp_path):
-    """From the first byte on, or in the middle; NumPy, HDF5 and torch have ways of their own."""
+    """From the first byte or in the middle; NumPy, HDF5 and torch behave differently."""
     mount("-t", "tmpfs", "-o", "size=64k", "meiflow-test", str(tmp_path))
     try:
         (tmp_path / "filler").write_bytes(bytes(1024 * (64 - free_kb)))
@@ -66,7 +66,7 @@ def test_every_writer_says_that_the_disk_is_full(name, free_kb, tmp_path):
 
 @pytest.fixture
 def project(tmp_path) -> Project:
-    """Its results lie on a file system in memory, logs included."""
+    """A project whose results, logs included, are on a file system in memory."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
     project = make_project(tmp_path, TINY)

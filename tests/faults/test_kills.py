@@ -24,7 +24,7 @@ from tests.project import Project, make_project
 
 pytestmark = pytest.mark.workflow
 SEED = 4
-# How each run ends; before that, jobs are killed, which Snakemake tries again.
+# How each run ends; before that, jobs are killed, and Snakemake retries them.
 ENDINGS = [
     "kill -9 of snakemake",
     "kill -9 of all",
@@ -54,7 +54,7 @@ class Chain:
 
 
 def _a_moment(run: Running, chance: random.Random) -> bool:
-    """Wait for a random moment at which jobs run; False if the workflow is through."""
+    """Wait for a random moment with running jobs; False if the workflow has ended."""
     done, delay = run.jobs_done + chance.choice((0, 0, 1, 2)), chance.uniform(0, 2)
     wait_until(lambda: run.ended or (run.jobs_done >= done and bool(run.jobs())), "a job")
     end = time.monotonic() + delay
@@ -66,7 +66,7 @@ def _a_moment(run: Running, chance: random.Random) -> bool:
 
 def _kill_a_job(run: Running, chance: random.Random, chain: Chain) -> None:
     jobs = run.jobs()
-    if not jobs:  # ended meanwhile
+    if not jobs:  # already ended
         return
     job = chance.choice(jobs)
     try:
@@ -103,7 +103,7 @@ def _end(run: Running, how: str, chain: Chain) -> None:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory, expected) -> Chain:
-    """Run, kill, run again, until all endings were had and the session is done."""
+    """Run, kill and run again until every ending has occurred and the session is done."""
     chance = random.Random(SEED)
     chain = Chain(make_project(tmp_path_factory.mktemp("killed"), TINY))
     project, locks = chain.project, chain.project.folder / ".snakemake" / "locks"
@@ -119,16 +119,16 @@ def chain(tmp_path_factory, expected) -> Chain:
             _end(run, how, chain)
             if "kill" in how:
                 assert any(locks.iterdir())
-                shutil.rmtree(locks)  # as `snakemake --unlock` does, in no time
+                shutil.rmtree(locks)  # like `snakemake --unlock`, but faster
         else:
             assert run.wait() == 0, run.output[-3000:]
-            shutil.rmtree(project.results / "neurons")  # too soon: there is more to kill
+            shutil.rmtree(project.results / "neurons")  # too early: there is more to kill
         chain.half_written += differing(project.results, expected)
     return chain
 
 
 def test_killed_at_many_moments_of_many_stages(chain, count):
-    """The chain has met what it is for; else the tests below say nothing."""
+    """The chain covers enough faults for the tests below."""
     assert len(chain.kills) >= KILLS
     hit = {stage for _, stages in chain.kills for stage in stages}
     assert len(hit) >= 6, hit
@@ -142,7 +142,7 @@ def test_killed_at_many_moments_of_many_stages(chain, count):
 
 
 def test_nothing_half_written_had_a_final_name(chain):
-    """After each of them, whatever was there was as in the undisturbed run."""
+    """After each kill, all existing results were those of the undisturbed run."""
     assert not chain.half_written
 
 
@@ -154,7 +154,7 @@ def test_a_stopped_run_ends_soon_and_leaves_no_job(chain, count):
 
 
 def test_the_last_run_ends_in_the_undisturbed_results(chain, expected):
-    """No lock stands in its way after a stop; what the killed left is gone."""
+    """No lock remains after a stop, and no temporary files of killed jobs."""
     done = chain.project.snakemake("--cores", "2", "--configfile", "small.yaml")
     assert done.returncode == 0, done.stdout[-3000:]
     assert_undisturbed(chain.project.results, expected)

@@ -1,4 +1,4 @@
-"""A lock that a killed run left, two runs in one folder, a job that outlives its run."""
+"""The lock of a killed run, two runs in one folder, and a job that outlives its run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture
 def project(whole, tmp_path) -> Project:
-    """The neurons have still to be done."""
+    """A project whose neurons are not yet done."""
     project = whole.copy(tmp_path / "copy")
     shutil.rmtree(project.results / "neurons")
     return project
@@ -50,7 +50,7 @@ def test_second_runs_and_stale_locks_are_refused_and_harm_nothing(project, expec
 
 
 def test_a_job_of_a_run_that_is_gone_ends_and_writes_nothing(tmp_path):
-    """It is told its run by number, which is another process's or nobody's by now."""
+    """It knows its run by a process id, which may now be unused or belong to another process."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     command = [sys.executable, "-m", "meiflow.cli.app", "simulate", "--config", "{}"]

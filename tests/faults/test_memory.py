@@ -1,4 +1,4 @@
-"""Too little memory: one line, whoever noticed it; with enough the same job is done."""
+"""Too little memory: one line, wherever it is noticed; with enough, the same job succeeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of one neuron: what they show, at the width of a column, also in odd cases."""
+"""Figures of one neuron: their content and column width, also in odd cases."""
 
 import io
 import re

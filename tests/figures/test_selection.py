@@ -1,4 +1,4 @@
-"""The correlation map and the scatter of measures show the numbers they are given."""
+"""The correlation map and the scatter of measures show the given numbers."""
 
 import warnings
 

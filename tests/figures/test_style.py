@@ -8,7 +8,7 @@ from meiflow.figures.style import new_figure, style
 
 
 def test_positions_have_no_rounding_errors_of_the_solver():
-    """They depend on addresses in memory: one in five layouts of this figure was different."""
+    """These depend on memory addresses: one in five layouts of this figure differed."""
     layouts, kept = set(), []
     for repeat in range(12):
         kept.append([bytearray(16 + 7 * (i % 29)) for i in range(997 * (repeat % 5))])

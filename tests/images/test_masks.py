@@ -79,7 +79,7 @@ def test_the_tight_mask_shrinks_to_what_the_neuron_sees(diameter, fraction):
     assert (mask <= light).all()
 
     def share(size):
-        """Seen through a disc of this size, which is what peeling leaves of a disc."""
+        """Fraction of the response through a disc of this size, which is what peeling leaves."""
         seen = 0.3 + 0.4 * light * soft_mask(disc_mask(GRID, 10.0, -8.0, size))
         return float(see(seen[None])[0] / see(image[None])[0])
 
@@ -93,7 +93,7 @@ def test_a_mask_that_holds_too_little_grows():
     mask, held = tight_mask(image, disc_mask(GRID, 10.0, -8.0, 6.0), neuron_of(26.0))
     assert held >= 0.9
     assert equivalent_diameter(mask, GRID) == pytest.approx(26, abs=4.0)
-    # what the neuron sees lies elsewhere: the mask must come as far
+    # the neuron responds elsewhere: the mask must grow that far
     mask, held = tight_mask(image, disc_mask(GRID, -40.0, 30.0, 6.0), neuron_of(26.0))
     assert held >= 0.9
     assert mask[disc_mask(GRID, 10.0, -8.0, 20.0)].mean() > 0.8

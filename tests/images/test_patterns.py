@@ -12,7 +12,7 @@ GRID = Geometry(60, 96)
 
 @pytest.mark.parametrize("orientation", [0.0, 30.0, 45.0, 90.0, 135.0])
 def test_orientation_is_that_of_allensdk(orientation):
-    """AllenSDK's own grating, drawn at the same frequency, has the same modulation axis."""
+    """AllenSDK's grating of the same frequency has the same modulation axis."""
     from meiflow.session.sdk import _restore_numpy_names
 
     _restore_numpy_names()

@@ -13,7 +13,7 @@ from meiflow.images.projection import contrast_targets, is_matched, project, pro
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.3, 0.7), st.floats(0.01, 0.25), st.floats(0.3, 4))
 def test_mean_and_contrast_are_exact_also_when_clipped(seed, mean, contrast, tail):
-    """A heavy tail makes clipping bite; mean and contrast must hold all the same."""
+    """With heavy tails many pixels are clipped; mean and contrast must still be exact."""
     noise = np.random.default_rng(seed).standard_normal((2, 20, 30))
     images = np.sign(noise) * np.abs(noise) ** tail
     out = project_array(images, mean, contrast)

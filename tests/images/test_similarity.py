@@ -34,7 +34,7 @@ def test_a_known_shift_is_found(right, up, angle, grey):
 
 
 def test_nothing_comes_in_on_the_other_side():
-    """Two halves of one spot, at the left and the right edge: they are not neighbours."""
+    """Two halves of one spot, at the left and right edges, are not neighbours."""
     left = patterns.difference_of_gaussians(GRID, -60.0, 0.0, 4.0, 8.0)
     right = patterns.difference_of_gaussians(GRID, 60.0, 0.0, 4.0, 8.0)
     shift = best_shift(left, right, GRID)

@@ -60,7 +60,7 @@ def test_bandwidths_of_a_gabor_are_those_of_its_envelope(angle, wavelength, phas
     assert bandwidth_octaves(spectrum) == pytest.approx(np.log2((1 + half) / (1 - half)), rel=0.06)
 
     def power_at(turn):
-        """Of the amplitude exp(-(2 pi s)^2 |f - f0|^2 / 2), s stretched across, at |f| = f0."""
+        """For the amplitude exp(-(2 pi s)^2 |f - f0|^2 / 2), s stretched across, at |f| = f0."""
         return np.exp(-(k**2) * ((1 - np.cos(turn)) ** 2 + (aspect * np.sin(turn)) ** 2))
 
     expected = np.rad2deg(brentq(lambda turn: power_at(turn) - 0.5, 0, np.pi / 2))
@@ -99,7 +99,7 @@ def test_profiles_peak_where_the_grating_is(angle):
 
 
 def test_a_turned_pattern_on_pixels_that_are_not_square():
-    """The same pattern a quarter turn on: the same bandwidths, the orientation turned."""
+    """A pattern rotated by 90 degrees has the same bandwidths, and its orientation is rotated."""
     one, two = (
         power_spectrum(patterns.gabor(GRID, 0.0, 0.0, 14.0, a, 20.0, 7.0), GRID)
         for a in (25.0, 115.0)

@@ -1,4 +1,4 @@
-"""Checksums: what coreutils makes of them, many writers at once, kills, and damage."""
+"""Checksums: agreement with coreutils, many writers at once, kills, and damage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from meiflow.io.writing import atomic
 
 
 def coreutils(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """What `sha256sum` itself says of a folder."""
+    """Output of `sha256sum` for a folder."""
     command = ["sha256sum", "--check", "--strict", *options, "SHA256SUMS"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
@@ -35,7 +35,7 @@ def test_coreutils_check_what_is_written_and_find_the_damage(tmp_path: Path) -> 
     (tmp_path / "c.json").unlink()
     done = coreutils(tmp_path, "--ignore-missing")
     assert [line for line in done.stdout.splitlines() if "OK" not in line] == ["a b.npy: FAILED"]
-    # of what is gone no line is left when the next file comes
+    # writing the next file removes the lines of missing files
     write_text("new", tmp_path / "e.csv")
     assert read_checksums(tmp_path).keys() == {*names, "e.csv"} - {"c.json"}
 
@@ -71,7 +71,7 @@ def test_one_flipped_bit_is_noticed_and_a_file_without_a_line_is_taken(tmp_path:
 @pytest.mark.parametrize(
     ("damage", "refused"),
     [
-        (lambda sums: sums.replace(b"  a.csv", b" x a.csv"), False),  # a line no more
+        (lambda sums: sums.replace(b"  a.csv", b" x a.csv"), False),  # no longer a line
         (lambda sums: sums[:64], False),
         (lambda sums: b"\xff\xfe\0" * 50, False),
         (lambda sums: b"", False),
@@ -97,7 +97,7 @@ def test_damaged_checksums(tmp_path: Path, damage, refused: bool) -> None:
 def test_a_kill_at_any_moment_leaves_no_line_rather_than_a_wrong_one(
     tmp_path: Path, rename: int
 ) -> None:
-    """Killed just before a rename: of the checksums, of the file, of the checksums, of nothing."""
+    """Killed just before renaming the checksums, the file, the checksums again, or nothing."""
     path = tmp_path / "a.csv"
     for text in ("old", "other"):
         write_text(text, path.with_stem(text))
@@ -118,7 +118,7 @@ def test_a_kill_at_any_moment_leaves_no_line_rather_than_a_wrong_one(
     assert path.read_text() == ("old" if rename < 2 else "new")
     assert ("a.csv" in read_checksums(tmp_path)) is (rename in (0, 3))
     assert coreutils(tmp_path).returncode == 0
-    # its lock is free, and what it left goes with the next file
+    # its lock is free, and writing the next file removes its leftovers
     write_text("next", path)
     assert coreutils(tmp_path).stdout.count(": OK\n") == 3
     kept = {"a.csv", "old.csv", "other.csv", "SHA256SUMS", ".SHA256SUMS.lock"}
@@ -142,7 +142,7 @@ def test_many_writers_of_one_folder_lose_no_line(tmp_path: Path) -> None:
 
 
 def test_a_refusal_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
-    """Also where it is the checksums that cannot be written."""
+    """Also if it is the checksums that cannot be written."""
     for taken in reversed(bookkeeping(tmp_path)):
         taken.mkdir()
         with pytest.raises(MeiflowError, match=r"a\.csv: cannot be written"):

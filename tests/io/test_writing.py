@@ -1,4 +1,4 @@
-"""What is written is whole, is known again, and leaves nothing beside it."""
+"""Written files are complete, are recognised, and leave no temporary files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _write_often(path: Path) -> None:
 
 
 def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
-    """A job of a killed run, and that of the next: whoever is last, readers see all or nothing."""
+    """A job of a killed run and the same job of the next: readers see a whole file or none."""
     path = tmp_path / "a.npy"
     write_array(np.arange(1000), path)
     writers = [get_context("spawn").Process(target=_write_often, args=(path,)) for _ in range(2)]
@@ -66,7 +66,7 @@ def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
     ],
 )
 def test_the_reason_is_told_with_the_name(tmp_path, error, said):
-    """Also where a library made an error of its own of it."""
+    """Also if a library raises an error of another type."""
     if said is None:
         error.errno, said = errno.ENOSPC, "No space left on device; free some"
 

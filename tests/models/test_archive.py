@@ -1,4 +1,4 @@
-"""One file of all models: the same bytes, one neuron at a time, and every damage told."""
+"""One file for all models: reproducible, read one neuron at a time, all damage detected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def document(seed: int, members: int = 1, weights: tuple[float, ...] = (1.0,)) -
 
 @pytest.fixture
 def path(tmp_path):
-    """Three neurons with two models of folds each."""
+    """Three neurons with two fold models each."""
     models = {neuron: document(i) for i, neuron in enumerate(NEURONS)}
 
     def folds(neuron):
@@ -65,7 +65,7 @@ def test_models_come_back_each_to_its_neuron_and_folds_in_their_order(path, imag
 
 
 def test_any_zip_tool_takes_a_neuron_out(path, images, tmp_path):
-    """And what it takes out is a file that torch and meiflow read."""
+    """The extracted file can be read by torch and meiflow."""
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         archive.extractall(tmp_path)
@@ -77,7 +77,7 @@ def test_any_zip_tool_takes_a_neuron_out(path, images, tmp_path):
 
 
 def test_a_member_alone_and_members_without_weight(tmp_path, images):
-    """A model of a fold leaves out what has no weight; the model itself keeps every member."""
+    """A fold model drops base models without weight; the model itself keeps them all."""
     whole = document(0, 2, (0.25, 0.75))
     whole["base_models"][1] |= {"kind": "ln"}
     fold = document(5, 3, (0.0, 0.4, 0.6))
@@ -94,21 +94,21 @@ def test_a_member_alone_and_members_without_weight(tmp_path, images):
 
 
 def contents(path, neuron, images):
-    """All that is read of one neuron, as numbers."""
+    """Everything that is read for one neuron, as numbers."""
     archive = ModelArchive(path, GRID)
     models = [archive.model(neuron), *archive.fold_models(neuron)]
     return np.stack([model.predict(images) for model in models])
 
 
 def entry(path, name):
-    """First byte and length of an entry's content."""
+    """Offset and length of an entry's content."""
     with zipfile.ZipFile(path) as archive:
         found = archive.getinfo(name)
     return found.header_offset + 30 + len(name), found.file_size
 
 
 def test_one_neuron_is_read_without_touching_the_others(path, images):
-    """Their content may be damaged, or not even be there."""
+    """The content of the others may be damaged or missing."""
     whole = contents(path, "12", images)
     data = bytearray(path.read_bytes())
     for other in ("1", "nobody"):
@@ -134,7 +134,7 @@ def test_a_single_bit_of_an_entry_is_told(path, images, name, share):
 
 
 def test_damage_anywhere_is_told_or_changes_nothing(path):
-    """Headers and the directory of the archive too: at no byte a traceback, or other bytes."""
+    """Also in the headers and directory of the archive: no byte gives a traceback or other data."""
     whole, data = ModelArchive(path, GRID).extract("12"), path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         directory = archive.start_dir

@@ -63,14 +63,14 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_results):
     slow = table["spatial_frequency"].eq(0.02).to_numpy() & flat
     cycles = np.abs(np.fft.rfft(extra.images[slow][0, 0] - 0.5)).argmax()
     assert cycles == pytest.approx(0.02 * geometry.width_deg, abs=0.6)
-    # a pixel averages over its area: what it cannot resolve, it does not show
+    # a pixel averages over its area, so unresolved gratings are not visible
     fast = table["spatial_frequency"].eq(0.32).to_numpy() & flat
     seen = np.sinc(0.32 * geometry.dx) * 0.4
     assert np.abs(extra.images[fast] - 0.5).max() == pytest.approx(abs(seen), abs=0.05)
 
 
 def test_extra_stimuli_teach_and_are_not_scored(session, rng):
-    """A grey screen with a wild response changes predictions, not the images they are of."""
+    """A grey screen with an extreme response changes the predictions, not the scored images."""
     config, responses, _ = session
     geometry, n = config.image.geometry, len(responses.images)
     means = responses.means[:, :2]

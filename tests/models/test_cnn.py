@@ -1,4 +1,4 @@
-"""Convolutional members: their parts, their training, and what ends up in a file."""
+"""Convolutional base models: their parts, their training, and their files."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ SMALL = Network(channels=6, layers=2, epochs=8, batch=16, scales=2)
 
 @pytest.fixture
 def problem(rng):
-    """60 images of noise blobs; two neurons that like luminance at two places."""
+    """60 images of noise blobs; two neurons that respond to luminance at two positions."""
     from scipy.ndimage import gaussian_filter
 
     images = gaussian_filter(rng.normal(size=(60, *GRID.shape)), (0, 1.5, 1.5))
@@ -53,14 +53,14 @@ def test_a_pyramid_adds_up_to_what_it_was_made_of(rng, shape):
             low, kernel, padding=2, stride=2, output_padding=extra, groups=3
         )
     torch.testing.assert_close(low, maps)
-    # away from the border a constant has nothing but a low-pass rest
+    # away from the border a constant has only a low-pass residual
     flat = readout.levels(torch.ones(1, 3, 64, 64))
     assert flat[0][..., 4:-4, 4:-4].abs().max() < 1e-6
     assert flat[-1][0, 0, 4, 4] == pytest.approx(1, abs=1e-5)
 
 
 def test_every_level_is_read_at_the_same_place():
-    """A blob makes the finest level largest where it lies, in the convention of places."""
+    """A blob has the largest effect on the finest level at its position, in grid coordinates."""
     readout = PyramidReadout(1, 1, scales=2)
     maps = torch.zeros(1, 1, 17, 33)
     maps[0, 0, 4, 24] = 1.0
@@ -74,7 +74,7 @@ def test_every_level_is_read_at_the_same_place():
 
 @pytest.mark.parametrize("shape", [(30, 48), (31, 47)])
 def test_levels_of_a_ramp_agree_on_where_they_are(shape):
-    """A ramp has no bands: its low-pass rest, read at a place, is the ramp there."""
+    """A ramp has no bands: its low-pass residual, read at a position, is the ramp there."""
     readout = PyramidReadout(1, 1, scales=2)
     x = torch.arange(shape[1], dtype=torch.float32)
     y = torch.arange(shape[0], dtype=torch.float32)
@@ -98,9 +98,9 @@ def test_loss_does_not_know_batch_or_number_of_neurons(rng):
         for half in (slice(0, 20), slice(20, 40))
     ]
     torch.testing.assert_close(whole, (halves[0] + halves[1]) / 2)
-    # no rate is better than the response itself
+    # the best rate is the response itself
     assert poisson_loss(response, response, weight, mean) < whole
-    # a batch in which nobody fires weighs no more than another
+    # a batch without spikes has no more weight than others
     silent = poisson_loss(rate, torch.zeros_like(response), weight, mean)
     torch.testing.assert_close(silent, (rate / mean).mean())
 
@@ -198,7 +198,7 @@ def test_trainings_that_cannot_work_are_explained(problem):
 @pytest.mark.parametrize("side", ["after", "before"])
 @pytest.mark.parametrize("kernel", [1, 3, 4, 6])
 def test_a_readout_looks_at_the_place_in_degrees_whatever_the_kernel(kernel, side):
-    """Centre of what one map's flat kernel sees through its pool, read at a place."""
+    """Centre of the RF of one map with a flat kernel and pooling, read at a position."""
     config = Network(channels=1, layers=1, input_kernel=kernel, even_kernels=side, scales=1)
     core = StackedCore.from_config(config).eval()
     core.convolutions[0].weight.data.fill_(1.0)
@@ -218,7 +218,7 @@ def test_a_readout_looks_at_the_place_in_degrees_whatever_the_kernel(kernel, sid
 
 
 def test_maps_of_the_notebooks_side_are_those_of_half_a_kernel_all_around(rng):
-    """Padding by kernel // 2 on all sides and pooling what fits, as its convolution did."""
+    """Padding by kernel // 2 on all sides and pooling of what fits, like its convolution."""
     config = Network(channels=3, layers=1, input_kernel=4, even_kernels="before")
     core = StackedCore.from_config(config).eval()
     images = torch.as_tensor(rng.normal(size=(2, 1, 16, 24)), dtype=torch.float32)
@@ -228,7 +228,7 @@ def test_maps_of_the_notebooks_side_are_those_of_half_a_kernel_all_around(rng):
 
 
 def test_squared_error_has_the_curvature_of_the_poisson_loss(rng):
-    """About the mean count both rise alike, in the same unit."""
+    """Around the mean count both rise equally, in the same unit."""
     mean = torch.tensor([0.5, 3.0], dtype=torch.double)
     response, weight = mean.expand(40, 2), torch.ones(40, dtype=torch.double)
     for loss in (poisson_loss, squared_error):

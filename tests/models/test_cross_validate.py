@@ -68,12 +68,12 @@ def test_nothing_leaks_into_the_scores(found):
     shuffled = correlations(result.predictions["model_shuffled"], result.shuffled_means)
     for values in (*untuned, shuffled):
         assert values.mean() < 2.5 * 0.12 / np.sqrt(len(values)) + 0.02
-    # the same search without nesting does flatter: this is what the nesting is for
+    # without nesting, the same search is biased upwards: the reason for nesting
     assert result.places.score[..., 2:12].max(axis=(0, 1)).mean() > 0.05
 
 
 def test_every_module_predicts_what_its_fit_did(images, found):
-    """The model a user loads is the one that was fitted, whatever grid the fit took place on."""
+    """The model that a user loads is the one that was fitted, whatever grid was used to fit it."""
     _, means, result = found
     again = fit_all(images, means[:, :2], np.ones(70), GRID, CONFIG.model_copy(), 5)
     for fitted in (result, again):
@@ -129,14 +129,14 @@ def test_folds_partition_the_images():
     folds = image_folds(23, 5, np.random.default_rng(0))
     assert sorted(np.concatenate(folds)) == list(range(23))
     assert {len(f) for f in folds} == {4, 5}
-    # neighbours in the stack may be pictures of one scene: no fold is a run of them
+    # neighbouring images may show the same scene: no fold is a contiguous run
     assert all(np.diff(f).max() > 1 for f in folds)
     assert len(image_folds(3, 5, np.random.default_rng(0))) == 3
 
 
 @pytest.mark.parametrize("neurons", [1, 3])
 def test_pixel_ridge_is_ridge_of_the_training_images_alone(neurons):
-    """Against ridge solved on each fold, the penalty chosen by really leaving images out."""
+    """Compared with ridge solved on each fold, with the penalty chosen by leaving images out."""
     rng = np.random.default_rng(4)
     images = rng.uniform(size=(24, 4, 5))
     flat = images.reshape(24, -1)

@@ -1,4 +1,4 @@
-"""A user's own module is taken where it works, and refused with a reason where it does not."""
+"""A custom module is accepted if it works, and otherwise refused with a reason."""
 
 import sys
 import textwrap
@@ -164,7 +164,7 @@ def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
 
 
 def test_a_file_alone_never_calls_code(own_code):
-    """Only what the configuration names is imported."""
+    """Only modules named in the configuration are imported."""
     state = {"kind": "custom", "spec": "mymodels:build", "neuron": "7"}
     save_model(NeuronModel(GRID, 0.0, 0.0, [state], [1.0]), own_code / "model.pt")
     document = torch.load(own_code / "model.pt", weights_only=True)

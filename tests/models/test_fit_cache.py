@@ -1,4 +1,4 @@
-"""What a killed fit had finished is not fitted again."""
+"""Finished parts of a killed fit are not fitted again."""
 
 import numpy as np
 import torch

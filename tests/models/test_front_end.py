@@ -23,7 +23,7 @@ def test_channel_count_and_sign(front_end, rng):
 
 @pytest.mark.parametrize("where", ["centre", "edge", "corner"])
 def test_maps_equal_the_filters_rendered_at_each_place(front_end, rng, where):
-    """The search and the fitted model see the same features, also where filters are cut."""
+    """The search and the fitted model use the same features, also where filters are cut off."""
     images = rng.uniform(size=(4, *GRID.shape))
     rows, columns = search_places(GRID, 3)
     maps = np.stack(list(feature_maps(front_end, images, GRID, rows, columns)))

@@ -1,4 +1,4 @@
-"""The weights of the mixture against the quadratic problem they solve."""
+"""The weights of the stacked ensemble, compared with the quadratic problem they solve."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from meiflow.models.jobs import mixture_weights
 
 
 def with_prior(predictions, response):
-    """Least squares with a Gaussian prior of precision 20 about equal weights, of sum one (KKT)."""
+    """Least squares with a Gaussian prior of precision 20 around equal weights, sum one (KKT)."""
     members = predictions.shape[1]
     noise = ((predictions - response[:, None]) ** 2).mean(axis=0).min()
     system = np.ones((members + 1, members + 1))
@@ -32,7 +32,7 @@ def test_weights_are_those_of_the_prior_and_the_data(rng, images):
 
 
 def test_noise_is_averaged_and_a_clear_winner_is_chosen(rng):
-    """Without the prior, twelve noisy responses would pick one member at random."""
+    """Without the prior, twelve noisy responses would pick one base model at random."""
     members = 3 + 0.3 * rng.standard_normal((50, 12, 3))
     noisy = 3 + 2 * rng.standard_normal((50, 12))
     found = [mixture_weights(m, response) for m, response in zip(members, noisy, strict=True)]

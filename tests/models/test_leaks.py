@@ -1,4 +1,4 @@
-"""No prediction of a held-out image knows its response, or what else was held out with it."""
+"""No prediction of a held-out image depends on its response or on other held-out images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONFIG = Model(
 
 @pytest.fixture(scope="module")
 def session():
-    """Images, mean counts that all differ, and a grey screen with counts of its own."""
+    """Images, mean counts that all differ, and a grey screen with its counts."""
     from scipy.ndimage import gaussian_filter
 
     rng = np.random.default_rng(7)
@@ -53,14 +53,14 @@ def fitted(session):
 
 
 def responses_changed(images, means, test):
-    """Other responses to all held-out images of a fold."""
+    """Change the responses to all held-out images of a fold."""
     changed = means.copy()
     changed[test] = 3 * means[test][::-1]
     return images, changed, test
 
 
 def images_changed(images, means, test):
-    """Checks for half of a fold's images; what is predicted of the other half is to stay."""
+    """Replace half of a fold's images by checks; predictions of the other half must not change."""
     changed = images.copy()
     half = len(test) // 2
     changed[test[:half]] = np.indices(GRID.shape).sum(axis=0) % 2
@@ -69,7 +69,7 @@ def images_changed(images, means, test):
 
 @pytest.mark.parametrize("change", [responses_changed, images_changed])
 def test_what_is_held_out_changes_no_model_of_its_fold(session, fitted, change):
-    """Places, penalties, centres and weights: all of a fold come from its training images."""
+    """Positions, penalties, centres and weights of a fold all come from its training images."""
     images, means, extra = session
     test, elsewhere = fitted.held_out[FOLD], np.concatenate(fitted.held_out[:FOLD])
     images, means, same = change(images, means, test)
@@ -86,7 +86,7 @@ def test_what_is_held_out_changes_no_model_of_its_fold(session, fitted, change):
 
 
 class Recorder:
-    """Stands in for the members: keeps what they are to fit, and predicts what it was given."""
+    """Replacement for the base models: records their jobs and returns given predictions."""
 
     def __init__(self, **predictions):
         self.predictions, self.jobs = predictions, []
@@ -115,9 +115,9 @@ def record(monkeypatch, **predictions):
 
 
 def test_the_mixture_of_a_fold_is_weighted_by_the_other_folds(session, monkeypatch):
-    """Members that predict the same whatever they saw: only their weights can leak.
+    """Base models with fixed predictions: only their weights can leak.
 
-    With real members a trace remains, as in all stacking on one set of folds: the other folds'
+    With real base models a trace remains, as in all stacking on one set of folds: the other folds'
     models, by whose errors the weights are chosen, have learned from this fold.
     """
     images, means, _ = session
@@ -140,7 +140,7 @@ def test_the_mixture_of_a_fold_is_weighted_by_the_other_folds(session, monkeypat
 
 
 def test_every_fit_gets_its_own_images_responses_and_blanks(session, monkeypatch):
-    """Of each neuron and its shuffled twin, by fold; the last fits are those of all images."""
+    """For each neuron and its shuffled control, by fold; the last fits are those of all images."""
     images, means, extra = session
     recorder = record(monkeypatch, v1=np.zeros(1))
     fitted = fit(images, means, extra, CONFIG.model_copy(update={"base_models": ["v1"]}))
@@ -154,13 +154,13 @@ def test_every_fit_gets_its_own_images_responses_and_blanks(session, monkeypatch
     for real, control in responses:
         np.testing.assert_array_equal(real[:, :IMAGES], means.T)
         np.testing.assert_array_equal(control[:, :IMAGES], shuffled.T)
-        # the grey screen is not shuffled: a control that lacks it would have less to learn from
+        # the grey screen is not shuffled: a control without it would have less training data
         np.testing.assert_array_equal(real[:, IMAGES], extra.means[0])
         np.testing.assert_array_equal(control[:, IMAGES], extra.means[0])
 
 
 def test_each_neurons_responses_are_shuffled_by_themselves(session, monkeypatch):
-    """A common order would keep what neurons share, and give one control for all of them."""
+    """A common order would keep what neurons share, and give a single control for all."""
     images, means, _ = session
     record(monkeypatch, v1=np.zeros(1))
     shuffled = fit(images, means, None, CONFIG.model_copy(update={"base_models": ["v1"]}))
@@ -173,7 +173,7 @@ def test_each_neurons_responses_are_shuffled_by_themselves(session, monkeypatch)
 
 
 def test_a_learning_curve_grows_by_adding_training_images(session, monkeypatch):
-    """Within a fold every part lies in the next, and none holds an image of the test."""
+    """Within a fold every part is contained in the next, and none contains a test image."""
     images, means, _ = session
     config = CONFIG.model_copy(update={"base_models": ["v1"]})
     recorder = record(monkeypatch, v1=np.zeros(1))
@@ -185,5 +185,5 @@ def test_a_learning_curve_grows_by_adding_training_images(session, monkeypatch):
     assert (train[:-1] <= train[1:]).all()
     for fold, test in enumerate(held_out):
         assert not train[:, fold, :, test].any()
-    # parts of different folds are drawn apart
+    # parts of different folds are drawn independently
     assert (train[0, 0] != train[0, 1]).any()

@@ -1,4 +1,4 @@
-"""Each member against a neuron that is exactly what it describes."""
+"""Each base model fitted to a neuron that it describes exactly."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_ln_recovers_a_filter_that_is_no_gabor(images):
     state = fit(jobs_for(rate, train=160)).states[0]
     found = state["filter"].numpy()
     assert np.corrcoef(found.ravel(), shape.ravel())[0, 1] > 0.7
-    # a linear regression that knows the true place does worse: it has no threshold
+    # a linear regression at the true position does worse: it has no threshold
     line = np.polyfit(drive[:100], rate[:100], 1)
     assert np.corrcoef(np.polyval(line, drive[100:]), rate[100:])[0, 1] < 0.93
 
@@ -76,7 +76,7 @@ def test_gabor_energy_recovers_its_gabor(images, cell):
 
 
 def test_gabor_energy_draws_the_gabors_of_the_package():
-    """Of the same place, orientation and aspect: longer across its stripes than along them."""
+    """Same position, orientation and aspect: longer across the stripes than along them."""
     wavelength, orientation, sigma, aspect = 8.0, 30.0, 3.2, 2.0
     values = {"x": 6.0, "y": -3.0, "log_wavelength": np.log(wavelength)}
     values |= {"orientation": np.deg2rad(orientation), "log_aspect": np.log(aspect)}
@@ -93,7 +93,7 @@ def test_gabor_energy_draws_the_gabors_of_the_package():
 
 @pytest.mark.parametrize("fitter", [LnFitter, GaborEnergyFitter])
 def test_an_image_counts_as_often_as_it_was_shown(fitter):
-    """Where all images look the same, the fit is the mean over trials, not over images."""
+    """If all images are the same, the fit is the mean over trials, not over images."""
     grey = np.full((12, *GRID.shape), 0.4, np.float32)
     response, trials = np.tile([1.0, 5.0], 6), np.tile([1.5, 0.5], 6)
     config = LinearNonlinear() if fitter is LnFitter else GaborEnergy(steps=2)
@@ -117,7 +117,7 @@ def test_modules_are_what_was_fitted(images):
 
 
 def test_a_fit_sees_its_training_images_alone(images):
-    """Whatever the others' responses are, the fit is the same to the last bit."""
+    """The fit is the same to the last bit, whatever the responses to other images are."""
     rng = np.random.default_rng(1)
     rate = rng.uniform(0, 4, len(images))
     other = rate.copy()

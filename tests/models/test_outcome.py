@@ -1,4 +1,4 @@
-"""A fit that fails takes no other with it, and its neuron has no model."""
+"""A failed fit does not affect others, and its neuron has no model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def jobs_of(responses):
 
 
 def fragile(jobs):
-    """Doubles the responses; breaks off where one is negative."""
+    """Double the responses; fail if one is negative."""
     if (jobs.responses < 0).any():
         raise np.linalg.LinAlgError("did not converge")
     return Fits(2 * jobs.responses, [{"sum": float(r.sum())} for r in jobs.responses])
@@ -47,7 +47,7 @@ def test_what_is_no_fault_of_the_fit_stops_it(rng, error):
 
 
 def test_who_is_selected_and_fitted_has_a_model():
-    """By neuron, whatever the order of the two tables; each of the others has its reason."""
+    """By neuron, whatever the order of the two tables; each other neuron has a reason."""
     selection = pd.DataFrame(
         {"neuron_id": list("abcd"), "selected": [True, True, False, False], "reason": list("wxyz")}
     )

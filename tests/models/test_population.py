@@ -1,4 +1,4 @@
-"""Many neurons' models in one call, against each of them alone."""
+"""Many neurons' models in one call, compared with each of them alone."""
 
 import sys
 
@@ -121,7 +121,7 @@ def test_every_neuron_responds_to_its_own_images_as_it_does_alone(name, each):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
         assert len(torch.unique(found)) == len(found)
         torch.testing.assert_close(paired(stimuli[:, None]), found)
-        # the images have one neuron do not matter to the others
+        # images of one neuron do not affect the others
         changed = stimuli.clone()
         changed[:each] = 1 - changed[:each]
         after = paired(changed)
@@ -250,7 +250,7 @@ def test_modules_of_a_users_own_stand_beside_the_others_and_stay_as_they_are(tmp
 
 
 def test_it_can_be_moved_to_another_precision():
-    """All that the responses need is a buffer or a parameter."""
+    """Everything that the responses depend on is a buffer or a parameter."""
     models = MIXTURES["each all"]
     stimuli = images(4)
     with torch.no_grad():

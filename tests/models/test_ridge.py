@@ -10,7 +10,7 @@ from meiflow.models.ridge import GramSpectrum, Standardiser, fit_reweighted
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(6, 20), st.integers(2, 40), st.floats(0.01, 10))
 def test_left_out_errors_equal_brute_force(seed, n, p, penalty):
-    """Closed form against really leaving each image out (features centred once, on all)."""
+    """Closed form compared with leaving each image out (features centred once, on all)."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, p))
     x -= x.mean(0)

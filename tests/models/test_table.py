@@ -1,4 +1,4 @@
-"""What each model's predictions are scored against."""
+"""The responses with which each model's predictions are compared."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from meiflow.models.table import fold_scores, image_weights, predicted_responses
 
 
 def test_the_control_is_scored_against_what_it_was_fitted_to(rng):
-    """Scored against the measured responses it would be near zero however much it leaked."""
+    """Scored against the measured responses it would be near zero, whatever leaked."""
     means = rng.gamma(2.0, 1.0, (24, 3))
     shuffled = rng.permuted(means, axis=0)
     assert predicted_responses("model_shuffled", means, shuffled) is shuffled

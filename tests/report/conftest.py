@@ -47,7 +47,7 @@ def view(report_config, results) -> ReportView:
 
 
 def renamed(page: NeuronPage, i: int) -> NeuronPage:
-    """The page under another id, with another score; the first one's id is hostile."""
+    """The page with another id and score; the id of the first page is hostile."""
     name = HOSTILE if i == 0 else f"u{1000 + i}"
     cells = [TableCell(name, name), *page.cells[1:]]
     cells[4] = TableCell(f"{(i * 37 % 50) / 50:.2f}", str((i * 37 % 50) / 50))

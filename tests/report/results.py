@@ -1,4 +1,4 @@
-"""A results folder as a finished run leaves it, made in a second, without any model."""
+"""A results folder like that of a finished run, created in a second without any model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SCORED = {
 }
 STIMULI = ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")
 NAMES = ("mei", "recorded_gabor", "best_gabor", "best_natural", "windowed_natural")
-STUB = (  # a figure that another stage draws
+STUB = (  # a figure drawn by another stage
     '<svg xmlns="http://www.w3.org/2000/svg" width="504pt" height="100pt" viewBox="0 0 504 100">'
     '<path d="M0 0L504 100" stroke="black"/></svg>'
 )
@@ -49,7 +49,7 @@ CURVES = ("gabors", "position", "gratings", "orientation", "spatial_frequency")
 
 @dataclass(frozen=True)
 class Measured:
-    """What the lead measures of trust marks, with made-up numbers."""
+    """Measured precision of the trust marks, with made-up numbers."""
 
     level: float = 0.8
     precision: float = 0.93
@@ -61,7 +61,7 @@ class Measured:
 def make_results(
     config: Config, source: Layout, results: Layout, has: SessionHas, neurons: list[str]
 ) -> None:
-    """Fill a folder with everything the report reads, for neurons that are in the tables."""
+    """Fill a folder with everything that the report reads, for neurons of the tables."""
     rng = np.random.default_rng(3)
     shutil.copytree(source.trials.parent, results.trials.parent)
     select(config, results, has)
@@ -249,6 +249,6 @@ def view_of(config: Config, results: Layout, has: SessionHas) -> ReportView:
 
 
 def many(view: ReportView, n: int, change: Callable[[NeuronPage, int], NeuronPage]) -> ReportView:
-    """The same page with `n` neurons: those that there are, again and again, each changed."""
+    """The same page with `n` neurons: copies of the existing ones, each changed."""
     pages = [change(view.pages[i % len(view.pages)], i) for i in range(n)]
     return replace(view, pages=pages)

@@ -1,4 +1,4 @@
-"""The report of fifty neurons in a real browser, without a window and without a network."""
+"""The report of fifty neurons in a real headless browser, without a network."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def browser() -> Iterator:
 
 @pytest.fixture
 def open_page(browser, big_page):
-    """Open the report; complaints and requests that leave the machine fail the test."""
+    """Open the report; console errors and external requests fail the test."""
     contexts, faults = [], []
 
     def opened(path: Path = big_page, fragment: str = "", **options):
@@ -282,7 +282,7 @@ def check_downloads(png: bytes, svg: bytes, csv: bytes, width: int) -> None:
     picture = Image.open(io.BytesIO(png))
     assert picture.format == "PNG"
     assert picture.width == 3 * width
-    assert picture.convert("L").getextrema()[0] < 100  # something is drawn
+    assert picture.convert("L").getextrema()[0] < 100  # the picture is not empty
     assert ET.fromstring(svg).tag.endswith("svg")
     assert len(pd.read_csv(io.BytesIO(csv)))
 
@@ -295,7 +295,7 @@ def test_a_figure_is_saved_as_png_svg_and_csv(open_page):
     check_downloads(*(saved(page, figure.locator(f"[data-get={k}]")) for k in kinds), width)
 
 
-# What would be saved, without saving it: Chromium drops every eleventh download of a page.
+# Content of a download, without saving it: Chromium drops every eleventh download of a page.
 CAUGHT = """
 () => {
   window.caught = [];
@@ -354,7 +354,7 @@ def test_a_phone_needs_no_sideways_scrolling(open_page, fragment):
         "figure:not(.wide) img",
         "all => all.filter(i => i.offsetParent && i.getBoundingClientRect().width < 300).length",
     )
-    assert small == 0  # a figure at column width fills the phone's
+    assert small == 0  # a figure of column width fills the screen of a phone
 
 
 @pytest.mark.parametrize(("scheme", "paper"), [("light", 255), ("dark", 24)])

@@ -1,4 +1,4 @@
-"""The page as data and as text; what a browser makes of it is tested in test_browser.py."""
+"""The page as data and as text; test_browser.py tests it in a browser."""
 
 import base64
 import io
@@ -81,7 +81,7 @@ def test_hostile_ids_stay_text(big_page):
 
 
 def test_a_hostile_title_path_or_module_stays_text(view, report_config):
-    """Also what the configuration would refuse: an id, an area, a module and a path."""
+    """Also values that the configuration would refuse: an id, an area, a module and a path."""
     session = report_config.session.model_copy(update={"id": HOSTILE, "images": HOSTILE})
     model = report_config.model.model_copy(update={"custom": HOSTILE})
     update = {"session": session, "model": model}
@@ -108,12 +108,12 @@ def test_a_neurons_store_holds_its_figures_as_svg_and_csv(view):
 
 
 def test_numbers_behind_the_figures(view, results):
-    """What a reader downloads is what the tables say."""
+    """The numbers that a reader downloads are those of the tables."""
     page = view.pages[0]
     data = {d.key: pd.read_csv(io.StringIO(d.data)) for d in page.drawings}
     responses = read_csv(results.responses)
     np.testing.assert_allclose(data["prediction"]["measured"], responses[page.id], rtol=1e-4)
-    # as many odd as even trials: the mean is the mean of the two halves
+    # as many odd as even trials, so the mean is that of the two halves
     halves = data["reliability"][["odd", "even"]].mean(1)
     np.testing.assert_allclose(halves, data["reliability"]["mean"], rtol=1e-3, atol=1e-4)
     mei = np.load(results.neuron(page.id).mei)
@@ -158,7 +158,7 @@ def test_trust_is_said_in_words_with_its_measured_precision(view, big_page):
     assert "not trusted" in text
     assert "Measured on simulated sessions." in text
     assert "Not trusted: its Gabor disagrees." in text
-    assert " ".join(text.split()).count(view.precision) == MANY + 1  # beside every neuron's mark
+    assert " ".join(text.split()).count(view.precision) == MANY + 1  # next to every neuron's mark
     assert "✗ not trusted" in view.drawings["gallery"].svg
 
 
@@ -186,7 +186,7 @@ def test_without_columns_of_trust_there_are_no_marks(view, report_config, result
 def test_a_session_of_counts_has_strips_and_no_truth(report_config, small_results, tmp_path):
     """Source tables: no spike times, no Gabors, no closed loop, no experiments.
 
-    Tables of what it has not lie there, as another session has left them.
+    Such tables of another session exist in the folder.
     """
     config = parse_config(
         {
@@ -216,7 +216,7 @@ def test_the_command_names_the_neuron_and_the_saved_configuration(view, report_c
     page = view.pages[1]
     assert page.command.endswith(f"/neurons/{page.id}/comparison.csv")
     assert f"--configfile {view.config_name}" in page.command
-    # what is saved is a configuration that gives the same one again
+    # the saved configuration gives the same one again
     saved = json.loads(json.dumps(report_config.model_dump(mode="json")))
     assert parse_config(saved) == report_config
 

@@ -1,4 +1,4 @@
-"""Hashes of inputs, against sha256sum; trust as words; the columns of the table."""
+"""Hashes of inputs compared with sha256sum; trust in words; the columns of the table."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def test_the_hash_of_a_download_is_not_computed_again(tmp_path):
     path = tmp_path / "session.nwb"
     path.write_bytes(b"recorded")
     write_record(path, "https://example.org/session.nwb")
-    path.write_bytes(b"RECORDED")  # as long, so that only hashing it again would tell
+    path.write_bytes(b"RECORDED")  # of the same size, so only hashing it again would notice
     assert hash_of(path)["sha256"] == hashlib.sha256(b"recorded").hexdigest()
     assert "example.org" in hash_of(path)["how"]
     path.write_bytes(b"another length")

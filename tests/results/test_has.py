@@ -1,4 +1,4 @@
-"""What a session has beside trials and images, said by the workflow or found by its files."""
+"""What a session has besides trials and images: passed by the workflow or found from files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Paths of the results, of one session and as patterns of many."""
+"""Paths of results, for one session and as patterns for many."""
 
 import pytest
 

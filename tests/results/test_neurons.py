@@ -1,4 +1,4 @@
-"""Which neurons are selected and have a model: tables of ours, and of others."""
+"""Which neurons are selected and fitted: our tables, and those of others."""
 
 import os
 
@@ -70,7 +70,7 @@ def test_a_neuron_whose_fit_failed_is_refused_with_its_reason(selection, tmp_pat
     ],
 )
 def test_a_table_of_another_form_is_refused(tmp_path, text, message):
-    """And one that changes is read again."""
+    """A changed table is read again."""
     path = tmp_path / "neurons.csv"
     path.write_text("neuron_id,selected,reason\n1,True,x\n2,False,x\n")
     assert fitted_neurons(path) == ["1"]

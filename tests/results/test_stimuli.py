@@ -1,4 +1,4 @@
-"""What was made for each neuron, read back: of the right neuron, and as it is to be shown."""
+"""Stimuli read back: those of the correct neuron, and as they are shown."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Readers of a session's tables: what belongs together, and what is damaged."""
+"""Readers of a session's tables: mismatched and damaged tables."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Nothing that is loaded executes code: neither by what we call, nor by what files hold."""
+"""Loading files never executes code: neither our calls nor the content of files can."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 SCREEN = Geometry(6, 8)
 
-# Calls that run what they are given, and modules that exist to do so.
+# Calls that execute their input, and modules for this purpose.
 FORBIDDEN = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.unsafe_load"}
 FORBIDDEN |= {"yaml.full_load", "yaml.load_all", "pandas.read_pickle", "pd.read_pickle"}
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy"}
 MODULES |= {"subprocess", "pty", "code", "codeop", "telnetlib"}
-# What must be said with a call.
+# Arguments that a call must have.
 NEEDED = {
     "np.load": ("allow_pickle", False),
     "numpy.load": ("allow_pickle", False),
@@ -46,7 +46,7 @@ NEEDED = {
 
 
 def faults(text: str) -> Iterator[str]:
-    """Calls and imports of a module that could run what is loaded."""
+    """Calls and imports of a module that could execute loaded data."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names]
@@ -94,7 +94,7 @@ def test_the_search_finds_what_it_looks_for(text: str) -> None:
 
 
 def test_only_the_users_own_modules_are_imported_by_name() -> None:
-    """What they are is said in the configuration alone; the command line imports our stages."""
+    """Only the configuration names them; the command line imports our stages."""
     users = {p.name for p in SOURCES if "import_module" in p.read_text(encoding="utf-8")}
     assert users == {"custom.py", "stages.py"}
 
@@ -103,7 +103,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
 
 
 class Touch:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -193,7 +193,7 @@ def test_hostile_yaml_is_refused_and_does_nothing(tag: str, tmp_path: Path) -> N
 
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a module that makes a file when it is imported, and files that name it."""
+    """A folder with a module that creates a file when imported, and files that name it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stranger.py").write_text("open('made', 'w').close()\n")
     save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear(np.ones((6, 8)))], [1.0]), "model.pt")

@@ -1,4 +1,4 @@
-"""Downloads never leave the configured addresses, nor the folders they are meant for."""
+"""Downloads stay within the configured addresses and their folders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reply = tuple[int, dict[str, str], bytes]
 
 
 class Host:
-    """A server of this machine that answers by a function, and notes what it was asked."""
+    """A server on this machine that answers with a function and records the requests."""
 
     def __init__(self, name: str, reply: Callable[[str], Reply]) -> None:
         self.reply, self.asked = reply, list[str]()
@@ -126,7 +126,7 @@ def test_a_server_in_trouble_is_asked_again_and_not_waited_for_without_end(
     caplog.set_level(logging.INFO, "meiflow")
     fetch(f"{there.address}/file", tmp_path / "file", ConnectionLimits(attempts=4, pause_s=3.0))
     assert (tmp_path / "file").read_bytes() == b"content"
-    assert pauses == [6.0, 60.0]  # after the second and the third fault; at once after the first
+    assert pauses == [6.0, 60.0]  # after the second and third fault; immediately after the first
     assert [record.getMessage() for record in caplog.records] == [
         f"/file: the server returned status {status}; retrying" for status in (500, 429, 503)
     ]
@@ -169,7 +169,7 @@ def test_only_web_addresses_can_be_configured(key: str, address: str) -> None:
 
 
 def rows(path: str, change: Callable[[list[dict[str, Any]]], Any]) -> Reply:
-    """What the warehouse answers to a query, with other rows."""
+    """The answer of the warehouse to a query, with other rows."""
     from urllib.parse import unquote
 
     found = change(records(unquote(path)))
@@ -184,7 +184,7 @@ LINKS += ["@localhost:1/x", "ftp://localhost/x", "\\\\localhost\\x", "?x=http://
 
 @pytest.mark.parametrize("link", LINKS)
 def test_a_download_link_stays_on_the_warehouse(host: Any, tmp_path: Path, link: str) -> None:
-    """Whatever its answer names, the warehouse alone is asked, and the folders are ours."""
+    """Whatever the answer names, only the warehouse is asked, and only our folders are used."""
     home = tmp_path / "data" / "allen"
 
     def hostile(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -203,7 +203,7 @@ def test_a_download_link_stays_on_the_warehouse(host: Any, tmp_path: Path, link:
     with pytest.raises(MeiflowError, match="could not be downloaded"):
         download_session(session, nwb, home / "scenes", home / "cache", HASTY)
     asked = [path for path in there.asked if "query.json" not in path]
-    assert len(asked) == 2  # the bucket's file and the link, both here
+    assert len(asked) == 2  # both the bucket's file and the link are on this server
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
     assert not list(tmp_path.rglob("passwd*"))
 
@@ -218,7 +218,7 @@ def test_a_templates_name_does_not_say_where_it_is_written(
     there = host(lambda p: rows(p, lambda _: [link]) if "query.json" in p else (200, {}, _tiff(7)))
     before = {p for p in tmp_path.parent.iterdir()}
     warehouse = Warehouse(there.address, tmp_path / "data" / "cache", HASTY)
-    with contextlib.suppress(MeiflowError):  # or there is none of that number
+    with contextlib.suppress(MeiflowError):  # or there is no template of that number
         warehouse.scene(7)
     assert {p.name for p in tmp_path.iterdir()} == {"data"}
     assert {p.name for p in (tmp_path / "data").iterdir()} == {"cache"}

@@ -1,4 +1,4 @@
-"""Names from data never lead out of the results, and never reach a shell as commands."""
+"""Names from data never lead outside the results, and never reach a shell as commands."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_a_plain_name_is_one(name: str, tmp_path: Path) -> None:
     assert is_name(name)
     assert stays_inside(name)
     assert (tmp_path / name).resolve().is_relative_to(tmp_path.resolve())
-    assert shlex.quote(name) == name  # says the same to a shell
+    assert shlex.quote(name) == name  # equivalent for a shell
 
 
 @pytest.mark.parametrize("name", [n for n in ESCAPING if n])
 def test_a_list_of_selected_neurons_cannot_lead_away(name: str, tmp_path: Path) -> None:
-    """neurons.csv may come from someone else: each of its ids becomes a folder."""
+    """neurons.csv may come from someone else, and each of its ids becomes a folder."""
     path = tmp_path / "neurons.csv"
     path.write_text(f"neuron_id,selected\n7,True\n{name},True\n")
     assert not stays_inside(name)
@@ -59,7 +59,7 @@ FOLDER = "my $(touch made4);'\"& data"
 
 
 def test_titles_and_paths_reach_the_commands_as_they_are(tmp_path: Path) -> None:
-    """Through the workflow's own rules: quoted for the shell, and no wildcards to Snakemake."""
+    """With the workflow's rules: quoted for the shell, and no wildcards for Snakemake."""
     project = make_project(tmp_path)
     own = own_session(tmp_path / FOLDER)
     session = {"source": "tables", "trials": str(own / "trials.csv")}

@@ -1,4 +1,4 @@
-"""One row of measures per neuron: what is there for few neurons, and what needs times."""
+"""One row of measures per neuron: for few neurons, and with or without times."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from meiflow.tables.counts import Trials
 
 
 def test_measures_of_few_neurons(rng):
-    """Two neurons, one of them silent: every column is there, nothing raises."""
+    """Two neurons, one of them silent: all columns exist, and nothing raises."""
     ids = np.repeat(np.arange(6), 4)
     counts = np.column_stack([rng.poisson(np.arange(6)[ids]), np.zeros(24, int)])
     trials = Trials(np.arange(24), ["a", "b"], ids, counts)

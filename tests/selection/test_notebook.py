@@ -1,4 +1,4 @@
-"""The notebook's measures against its own procedure, written out trial by trial."""
+"""The notebook's measures, compared with its procedure written out trial by trial."""
 
 import numpy as np
 import pandas as pd
@@ -43,11 +43,11 @@ def trials(rng):
 
 
 def test_the_same_numbers_where_the_choice_does_not_matter():
-    """Two trials of equal count per image: whichever is chosen, the other is the mean."""
+    """Two trials with equal counts per image: whichever is chosen, the other is the mean."""
     rng = np.random.default_rng(2)
     ids = np.repeat(np.arange(12), 3)
     counts = rng.integers(0, 6, 12)[ids]
-    counts[::3] = 0  # the third trial of each image is silent, and so missing
+    counts[::3] = 0  # the third trial of each image is silent, and therefore missing
     ours = random_trial_oracle(counts[:, None], TrialGroups.of(ids), rng)[0]
     assert ours == pytest.approx(procedure(counts, ids, lambda here: here[0]), abs=1e-12)
 
@@ -65,7 +65,7 @@ def test_the_average_is_the_procedures(trials):
 
 
 def test_the_notebooks_raster_is_silent_between_the_blocks():
-    """It binned from the first spike to the last, with spikes of scenes alone."""
+    """It binned from the first spike to the last, using only spikes during scenes."""
     start = np.concatenate([10 + 0.1 * np.arange(30), 20 + 0.1 * np.arange(30)])
     counts = np.random.default_rng(0).poisson(1.0, (60, 4))
     raster = Raster(counts, start, np.repeat([0, 1], 30), 0.1, np.array(list("abcd")))
@@ -74,7 +74,7 @@ def test_the_notebooks_raster_is_silent_between_the_blocks():
     np.testing.assert_array_equal(filled[:30], counts[:30])
     np.testing.assert_array_equal(filled[100:], counts[30:])
     assert (filled[30:100] == 0).all()
-    # what is silent together is alike
+    # joint silence correlates the neurons
     pairs = np.triu_indices(4, 1)
     own, gaps = (np.corrcoef(c.T)[pairs].mean() for c in (counts, filled))
     assert gaps > own + 0.2
@@ -101,7 +101,7 @@ def test_entropy_variance_and_forest_are_the_notebooks(trials):
         ours["notebook_entropy"], wide.apply(lambda x: entropy(x.value_counts()), axis=1)
     )
     np.testing.assert_allclose(ours["notebook_anomaly_score"], table["anomaly_score"])
-    # its fault: a neuron that never fired has a variance
+    # its fault: a silent neuron has a variance
     assert trials.counts[:, 5].sum() == 0
     assert ours["notebook_variance"][5] > 0.005
     assert notebook_measures(trials, 0).equals(ours)

@@ -41,7 +41,7 @@ def test_climbing_ends_where_no_move_gains(seed, n):
 
 
 def shuffled_line(neurons):
-    """Counts of neurons along a line on which activity travels to and fro, and their places."""
+    """Counts of neurons along a line on which activity moves back and forth, and positions."""
     rng = np.random.default_rng(0)
     time, place = np.arange(3000), np.linspace(0, 10, neurons)
     centre = 5 + 5 * np.sin(time / 40)[:, None]
@@ -62,7 +62,7 @@ def test_neurons_on_a_line_come_out_in_line(method, neurons):
 
 
 def test_few_neurons_are_ordered_as_by_the_notebooks_call():
-    """Its settings, as its cell has them, but for fewer components than neurons: it had 135."""
+    """Its settings, except for fewer components than neurons; it had 135 neurons."""
     from rastermap import Rastermap
     from scipy.stats import zscore
 
@@ -92,7 +92,7 @@ def test_order_beats_chance_and_repeats_itself(method, neurons, rng):
 
 
 def test_rounding_does_not_change_rastermaps_order(rng):
-    """It did where there were as many components as neurons: the last is rounding, scaled up."""
+    """With as many components as neurons it did: the last one is amplified rounding error."""
     z = rng.normal(size=(300, 20))
     z = (z - z.mean(axis=0)) / z.std(axis=0)
     other = z * (1 + 1e-12 * rng.normal(size=z.shape))
@@ -104,7 +104,7 @@ def test_rounding_does_not_change_rastermaps_order(rng):
 def test_few_silent_and_undefined_neurons(method, neurons, rng):
     counts = rng.poisson(2.0, (50, neurons)).astype(float)
     assert sorted(raster_order(counts, method)) == list(range(neurons))
-    counts[:, 0] = 0.1  # has a standard deviation, of rounding
+    counts[:, 0] = 0.1  # its standard deviation is a rounding error
     assert raster_order(counts, method)[-1] == 0
     counts[:, 0] = rng.poisson(2.0, 50)
     for odd in (np.nan, np.inf):
@@ -128,7 +128,7 @@ def test_more_neurons_than_are_climbed(rng, monkeypatch):
 
 
 def test_rastermap_runs_on_one_thread_and_leaves_nothing_behind(rng, monkeypatch):
-    """Left alone it seeds numpy's global generator and gives the root logger a handler."""
+    """By default it seeds numpy's global generator and adds a handler to the root logger."""
     import numba
 
     monkeypatch.setattr(rastermap, "MOST_SINGLE", 20)
@@ -139,7 +139,7 @@ def test_rastermap_runs_on_one_thread_and_leaves_nothing_behind(rng, monkeypatch
     monkeypatch.setattr(numba, "set_num_threads", threads.append)
     np.random.seed(5)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    z = rng.normal(size=(90, 60))  # the package has no clusters for 50 and fewer
+    z = rng.normal(size=(90, 60))  # the package uses no clusters for up to 50
     kept = z.copy()
     rastermap_order(z)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
@@ -155,7 +155,7 @@ def test_what_rastermap_cannot_order_is_explained(rng):
 
 
 def test_rastermap_is_compiled_also_where_no_cache_can_be_written(tmp_path, monkeypatch):
-    """A stand-in that fails as numba does: at import, unless it is told of a folder."""
+    """A stand-in that fails like numba: at import, unless a folder is configured."""
     import numba
 
     (tmp_path / "rastermap.py").write_text(

@@ -92,7 +92,7 @@ def test_signal_power_recovers_the_truth_and_equals_schoppe():
     # Schoppe et al. 2016, equation for SP, one ddof throughout
     sums = counts.sum(0).var(0, ddof=1)
     singles = counts.var(1, ddof=1).sum(0)
-    # theirs compares variances over images of sums and of single trials
+    # theirs compares the variances over images of sums and of single trials
     schoppe = (sums - singles) / (repeats * (repeats - 1))
     assert np.corrcoef(schoppe, power.signal)[0, 1] > 0.999
     assert np.abs(schoppe - power.signal).max() < 0.1 * truth.mean()
@@ -103,7 +103,7 @@ def test_signal_power_recovers_the_truth_and_equals_schoppe():
 
 @pytest.mark.parametrize("unequal", [False, True])
 def test_ceilings_are_unbiased(unequal):
-    """FEV and CC_max of many sessions of the same neuron: their mean is the truth."""
+    """The mean FEV and CC_max over many sessions of the same neuron equal the true values."""
     rng = np.random.default_rng(11)
     images, sessions = 118, 300
     rates = rng.gamma(4.0, 0.5, images)
@@ -135,7 +135,7 @@ def test_negative_signal_power_gives_nan_ceiling(rng):
 
 @pytest.mark.parametrize(("shape", "coverage"), [(10.0, 0.94), (2.0, 0.90)])
 def test_interval_covers_the_oracle_of_endless_images(shape, coverage):
-    """95 % intervals hold the value of endless images, less often if few images drive."""
+    """95 % intervals contain the value for infinitely many images, less often if few drive."""
     rng = np.random.default_rng(8)
 
     def session(images, neurons):
@@ -169,7 +169,7 @@ def test_sums_by_image(seed, neurons):
 
 
 def test_an_undefined_shuffle_or_a_tie_counts_for_chance():
-    """One spike in all: every deal of the trials is the same, or as good."""
+    """With a single spike, all permutations of the trials are equivalent."""
     counts, ids = np.zeros((12, 2), int), np.repeat(np.arange(4), 3)
     counts[0, 0] = 1
     p, high = oracle_null(counts, TrialGroups.of(ids), 50, np.random.default_rng(0))

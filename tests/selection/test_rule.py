@@ -61,11 +61,11 @@ def test_any_measure_by_value_or_quantile(table):
     table["fev"] = [0.3, 0.05, 0.2, 0.4, np.nan]
     assert chosen(table, minimum={"fev": 0.1}) == ["1", "4"]
     assert chosen(table, maximum={"variance": 2.0}) == ["2", "4"]
-    # the middle one reaches the median and does not lie above it
+    # the middle one equals the median and is not above it
     assert chosen(table, quantile_min={"variance": 0.5}) == ["1", "2"]
     assert chosen(table, quantile_above={"variance": 0.5}) == ["1"]
     assert chosen(table, top_k=1, rank_by="variance") == ["1"]
-    # a key of its own and a limit named in `minimum` both hold
+    # a separate key and a limit in `minimum` both apply
     assert chosen(table, minimum={"oracle": 0.0}) == ["1", "2", "4"]
     assert chosen(table, minimum={"oracle": 0.45}) == ["1"]
     with pytest.raises(MeiflowError, match=r"selection.minimum: no measure 'fef'.*'fev'"):

@@ -11,7 +11,7 @@ from meiflow.session.sdk import _restore_numpy_names
 
 @pytest.fixture
 def session(rng):
-    """30 images, 3 blocks of 5 repeats each, in order of time."""
+    """30 images, 3 blocks of 5 repeats each, in temporal order."""
     ids = np.concatenate([rng.permutation(np.repeat(np.arange(30), 5)) for _ in range(3)])
     return ids, np.repeat([4, 7, 11], 150)
 
@@ -68,7 +68,7 @@ def test_running_modulation_is_allensdks(rng):
 
 
 def test_a_sparse_unit_is_not_lost_by_chance(rng):
-    """Ten spikes in 450 trials leave a block nearly empty often enough."""
+    """With ten spikes in 450 trials, a block is often nearly empty by chance."""
     ids, blocks = np.repeat(np.arange(45), 10), np.tile([0, 1, 2], 150)
     counts = np.zeros((450, 2), int)
     counts[np.flatnonzero(blocks == 0)[:6], 0] = 1

@@ -1,4 +1,4 @@
-"""Our selectivity measures against AllenSDK's own analysis of the same simulated session."""
+"""Our selectivity measures, compared with AllenSDK's analysis of the same simulated session."""
 
 import warnings
 
@@ -55,7 +55,7 @@ def theirs(small_session, ours):
 def test_measures_agree_with_allensdk(ours, theirs):
     image_ids, means = mean_responses(ours)
     preferred = preferred_image(image_ids, means)
-    # where two images tie, either is right; the Fano factor is then taken at theirs
+    # if two images tie, either is correct; the Fano factor is then taken at theirs
     ties = (means == means.max(axis=0)).sum(axis=0) > 1
     np.testing.assert_array_equal(preferred[~ties], theirs["preferred"][~ties])
     np.testing.assert_allclose(image_selectivity(means), theirs["selectivity"], atol=1e-9)

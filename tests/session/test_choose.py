@@ -1,4 +1,4 @@
-"""Which sessions of the warehouse `sessions: all` means, by AllenSDK's real client."""
+"""The sessions that `sessions: all` selects, with AllenSDK's real client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def choice(server, tmp_path, **keys):
 
 
 def test_units_come_unfiltered(server, tmp_path):
-    """With infinite limits AllenSDK leaves out nothing but what has no metric at all."""
+    """With infinite limits AllenSDK drops only units without metrics."""
     units = Warehouse(server.address, tmp_path / "cache").units()
     assert len(units) == 6
     assert sorted(units["isi_violations"]) == [0.1] * 4 + [0.9] * 2

@@ -1,4 +1,4 @@
-"""Which sessions a configuration means, and what each of them is run with."""
+"""The sessions of a configuration, and the configuration of each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_mapping_is_merged_over_the_section():
     assert (a.area, a.simulation.repeats, a.simulation.units) == ("VISam", 9, {"VISam": 4})
     assert (b.area, b.simulation.repeats, b.simulation.units) == ("VISp", 5, {"VISp": 3})
     assert b.simulation.untuned_fraction == 0.5
-    assert data.config_of("a").sessions is None  # as if it were run alone
+    assert data.config_of("a").sessions is None  # as if run alone
 
 
 def test_every_simulated_session_has_its_own_seed_unless_it_names_one():
@@ -52,7 +52,7 @@ def test_every_simulated_session_has_its_own_seed_unless_it_names_one():
     seeds = [data.config_of(i).session.simulation.seed for i in "abc"]
     assert len(set(seeds)) == 3
     assert seeds[2] == 5
-    again = dataset(["z", "b"])  # which others there are is nothing to it
+    again = dataset(["z", "b"])  # the other sessions do not matter
     assert again.config_of("b").session.simulation.seed == seeds[1]
     other = Dataset(parse_config({"sessions": ["a"], "seed": 1}))
     assert other.config_of("a").session.simulation.seed != seeds[0]

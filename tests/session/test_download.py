@@ -1,4 +1,4 @@
-"""AllenSDK's real client, and our transfer, against a loopback warehouse that misbehaves."""
+"""AllenSDK's real client and our transfer, with a faulty loopback warehouse."""
 
 import json
 import os
@@ -28,7 +28,7 @@ IN_WAREHOUSE = f"well_known_file_download/{NWB_FILE}"
 
 @pytest.fixture(scope="module")
 def tiny_nwb(tmp_path_factory):
-    """A session file of this very id, small enough to send many times."""
+    """A session file with this id, small enough to send many times."""
     from meiflow.config.config import parse_config
     from meiflow.results.layout import Layout
     from meiflow.simulation import simulate
@@ -66,7 +66,7 @@ def download(server, home, session_id=SESSION, network=HASTY, **keys):
 
 
 def is_whole(home, tiny_nwb):
-    """The master copy is there, verified, and nothing lies about."""
+    """The master copy exists and is verified, without temporary files."""
     left = [p.name for p in home.parent.iterdir() if ".part" in p.name]
     return is_as_fetched(home) and home.read_bytes() == tiny_nwb.read_bytes() and not left
 
@@ -140,7 +140,7 @@ def test_a_server_without_ranges_is_asked_for_the_whole(server, home, tiny_nwb):
 
 
 def test_slow_but_steady_is_fine(server, home, tiny_nwb):
-    """The whole transfer takes longer than the read time-out; no silence does."""
+    """The whole transfer takes longer than the read timeout, but no pause does."""
     server.faults[IN_BUCKET] = "slow"
     download(server, home)
     assert is_whole(home, tiny_nwb)
@@ -206,7 +206,7 @@ def test_a_changed_master_copy_is_noticed_and_left_alone(server, home, tiny_nwb)
 
 
 def test_half_written_tables_are_fetched_again(server, home):
-    """A killed run leaves half a units.csv, which AllenSDK would take for the whole."""
+    """A killed run leaves half a units.csv, which AllenSDK would take as complete."""
     download(server, home)
     cache = home.parents[1] / "cache"
     units = cache / "units.csv"

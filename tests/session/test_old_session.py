@@ -1,6 +1,6 @@
-"""A file in the format of the released ones (NWB core 2.2.2), written and counted by AllenSDK.
+"""A file in the released format (NWB core 2.2.2), written and counted by AllenSDK.
 
-``tests/data/old_session.py`` made it, years-old packages and all.
+``tests/data/old_session.py`` created it with packages of that time.
 """
 
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_the_same_units_and_counts(counted, window, area):
 
 
 def test_failed_stimulus_and_failed_probe(counted):
-    """Scenes lost to long frames are gone for all; those lost to probeB for its units alone."""
+    """Scenes with long frames are missing for all units; those probeB missed only for its own."""
     here, there = (read_session(OLD, (area,), Quality()) for area in ("VISam", "VISp"))
     assert len(here.scenes) == 72 - 4
     assert len(here.lost) == 0
@@ -70,14 +70,14 @@ def test_failed_stimulus_and_failed_probe(counted):
     assert len(lost) == 5
     assert (lost["start_time"] < stop).all()
     assert (lost["stop_time"] > start).all()
-    # a longer window reaches into the interval from further away
+    # a longer window reaches the interval from further away
     assert len(outside(there.scenes, (0.0, 1.0), there.lost, "natural_scenes")) == 68 - 5 - 3
 
 
 def test_running_and_pupil():
     scenes = read_session(OLD, ("VISam",), Quality()).scenes
     middle = (scenes["start_time"] + scenes["stop_time"]).to_numpy() / 2
-    # the script makes speed a tenth of the time, sampled each 0.1 s
+    # in the script, speed is a tenth of the time, sampled every 0.1 s
     np.testing.assert_allclose(scenes["running_speed_cm_s"], middle / 10, atol=0.011)
     with h5py.File(OLD) as file:
         fits = file["processing/eye_tracking/pupil_ellipse_fits"]
@@ -100,6 +100,6 @@ def test_tables_of_an_old_session(tmp_path, rng, counted):
     units = pd.read_csv(results.units)
     assert set(units["waveform_duration"]) == {0.3}
     assert "d_prime" not in units
-    # the unit that never fires has none
+    # the silent unit has none
     assert tuning["rf_x_deg"].isna().sum() == 1
     assert tuning["pref_orientation_deg"].isna().sum() == 1

@@ -41,7 +41,7 @@ def test_gratings_are_averaged_over_pixels():
     assert np.ptp(slow, axis=0).max() < 1e-6  # vertical
     reach = 0.4 * np.sinc(0.02 * GRID.dx)
     assert np.abs(slow - 0.5).max() == pytest.approx(reach, rel=0.02)
-    # a phase of a quarter is the cosine moved by a quarter of a cycle
+    # a phase of 0.25 shifts the cosine by a quarter of a cycle
     assert slow[0, 47] - 0.5 == pytest.approx(
         -reach * np.sin(2 * np.pi * 0.02 * GRID.x[47]), abs=1e-3
     )

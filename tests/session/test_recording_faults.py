@@ -1,4 +1,4 @@
-"""Session files as they really are: each oddity is put into a copy of a good file."""
+"""Oddities of real session files, each introduced into a copy of a good file."""
 
 import logging
 import shutil
@@ -113,7 +113,7 @@ def test_an_interval_without_an_end_and_a_lost_stimulus(copy, good):
 
 
 def test_a_file_of_another_layout(tmp_path):
-    """Units of any other laboratory: no probes with ids, no Allen metrics."""
+    """Units of another laboratory: no probe ids, no Allen metrics."""
     from datetime import UTC, datetime
 
     from pynwb import NWBHDF5IO, NWBFile
@@ -174,7 +174,7 @@ def test_tables_of_another_session_do_not_stay(copy, small_session, results):
 
 
 def test_rows_out_of_order_and_numbers_as_text(copy, good, rng):
-    """The same presentations whatever the order of a table's rows, and numbers in strings."""
+    """Presentations do not depend on the order of a table's rows, or on numbers being strings."""
     before = {k: v.reset_index(drop=True) for k, v in good.conditions.items()}
     with h5py.File(copy, "r+") as file:
         for name in ("natural_scenes", "static_gratings", "gabors"):

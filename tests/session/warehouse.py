@@ -1,4 +1,4 @@
-"""A loopback stand-in for the Allen warehouse: answers what AllenSDK's client asks."""
+"""A loopback stand-in for the Allen warehouse that answers AllenSDK's client."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SCENES = 118
 
 
 def scene(number: int) -> np.ndarray:
-    """A template that can be told from the others."""
+    """A template that differs from the others."""
     return np.full((9, 12), number, np.uint8)
 
 
 @dataclass(frozen=True)
 class Known:
-    """A session that the warehouse knows.
+    """A session in the warehouse.
 
-    ``units`` are (area, metrics that differ from those of a good unit).
+    ``units`` are pairs (area, metrics that differ from those of a good unit).
     """
 
     id: int = SESSION
@@ -88,10 +88,10 @@ def records(query: str, known: tuple[Known, ...] = (Known(),)) -> list[dict]:
 
 @dataclass
 class Server:
-    """A running stand-in: its addresses, what was asked of it, and how it misbehaves.
+    """A running stand-in: its addresses, the requests it received, and its faults.
 
     ``faults`` maps a part of a path (``query.json``, ``session_798911424.nwb``,
-    ``download/77``) to a fault; a number after it says how often: ``cut:1`` once, then well.
+    ``download/77``) to a fault; a number after it is the number of times: ``cut:1`` fails once.
     """
 
     nwb: Path
@@ -118,7 +118,7 @@ class Server:
         return ""
 
     def body(self, path: str) -> bytes:
-        """What a well-behaved warehouse answers."""
+        """The answer of a warehouse without faults."""
         if "query.json" in path:
             rows = records(path, self.known)
             reply = {"success": True, "id": 0, "start_row": 0, "num_rows": len(rows)}
@@ -177,7 +177,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def warehouse(nwb: Path) -> Iterator[Server]:
-    """Serve one session on a free port of this machine."""
+    """Serve one session on a free local port."""
     server = Server(nwb)
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
     http.daemon_threads = True

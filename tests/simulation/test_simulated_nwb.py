@@ -1,4 +1,4 @@
-"""The simulated session, opened by AllenSDK exactly as a downloaded one is."""
+"""The simulated session, opened by AllenSDK exactly like a downloaded one."""
 
 import warnings
 
@@ -16,7 +16,7 @@ from meiflow.tables.counts import count_spikes
 
 @pytest.fixture(scope="module")
 def allen(small_session):
-    """AllenSDK's own way: ``EcephysSession.from_nwb_path``."""
+    """The session in AllenSDK: ``EcephysSession.from_nwb_path``."""
     _restore_numpy_names()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -81,7 +81,7 @@ def test_counts_equal_allensdks_cell_for_cell(allen, small_session):
         [0.0, 0.25], ours.scenes.index.to_numpy(), ours.units.index.to_numpy()
     )
     np.testing.assert_array_equal(mine, theirs.to_numpy()[:, 0, :].astype(int))
-    # its other way to the same numbers: one row per spike, silent pairs missing
+    # AllenSDK's other method: one row per spike, without silent pairs
     spikes = allen.presentationwise_spike_times(
         ours.scenes.index.to_numpy(), ours.units.index.to_numpy()
     )
@@ -110,7 +110,7 @@ def test_areas_and_quality_are_explained(small_session, tmp_path):
         read_session(nwb, ("VISpp",), Quality())
     with pytest.raises(MeiflowError, match=r"no unit in VISp .* passes session.quality"):
         read_session(nwb, ("VISp",), Quality(isi_violations_max=1e-9))
-    # of many sessions, few have all areas: one of them is enough, none is not
+    # few of many sessions have all areas: one area is enough, none is not
     some = read_session(nwb, ("LGd", "VISp"), Quality(), any_area=True)
     assert set(some.units["area"]) == {"VISp"}
     with pytest.raises(MeiflowError, match=r"'LGd' was not recorded"):

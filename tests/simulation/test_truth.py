@@ -75,7 +75,7 @@ def test_normalised_cells_saturate_with_contrast(neurons):
 
 
 def test_the_pool_of_local_contrast_has_the_shape_of_the_filter():
-    """Half as wide again, and as elongated across the stripes."""
+    """1.5 times as wide, with the same elongation across the stripes."""
     one = draw_neurons(["simple_normalised"], np.random.default_rng(0), GRID).assign(
         x_deg=4.0, y_deg=-2.0, orientation_deg=30.0, sigma_deg=4.0, aspect=1.6
     )
@@ -86,7 +86,7 @@ def test_the_pool_of_local_contrast_has_the_shape_of_the_filter():
 
 
 def test_drive_hardly_depends_on_the_grid(neurons):
-    """Filters integrate over degrees: spikes are drawn on a finer grid than models see."""
+    """Filters integrate over degrees: spikes are drawn on a finer grid than that of the models."""
     table, _ = neurons
     smooth = np.add.outer(np.sin(GRID.y / 9), np.cos(GRID.x / 11)) * 0.1 + 0.5
     fine = np.add.outer(np.sin(DISPLAY.y / 9), np.cos(DISPLAY.x / 11)) * 0.1 + 0.5
@@ -101,7 +101,7 @@ def test_unknown_kind_is_named():
 
 
 def drives_of(kind, images):
-    """Drives of a neuron of known parameters in the middle of the screen."""
+    """Drives of a neuron with known parameters in the middle of the screen."""
     table = draw_neurons([kind], np.random.default_rng(0), GRID).assign(
         x_deg=0.0, y_deg=0.0, wavelength_deg=16.0, orientation_deg=30.0, sigma_deg=6.0, aspect=1.0,
         threshold=0.0, phase_deg=0.0,

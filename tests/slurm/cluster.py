@@ -1,14 +1,14 @@
-"""A small SLURM on this machine, to try the workflow on: a controller and several nodes.
+"""A small SLURM cluster on this machine to test the workflow: a controller and several nodes.
 
 ::
 
     python -m tests.slurm.cluster start 3      # Debian, as root; installs slurm-wlm and munge
     python -m tests.slurm.cluster lose n2      # the node dies with its jobs
     python -m tests.slurm.cluster back n2
-    python -m tests.slurm.cluster restart      # the controller, with some seconds without
-    python -m tests.slurm.cluster stop         # nothing of it is left
+    python -m tests.slurm.cluster restart      # the controller, after a few seconds' outage
+    python -m tests.slurm.cluster stop         # and remove everything
 
-All nodes share the machine's cores and file system; what they say they have is pretended. A job
+All nodes share the machine's cores and file system; the resources they report are fictitious. A job
 above its memory is killed. There is no accounting database, as on many small clusters.
 """
 
@@ -69,7 +69,7 @@ NODE = (
 
 
 class ClusterError(Exception):
-    """Why there can be no cluster here; one line."""
+    """One line that states why there can be no cluster here."""
 
 
 def obstacle() -> str | None:
@@ -84,17 +84,17 @@ def obstacle() -> str | None:
 
 
 def start(nodes: int = 3, cpus: int = 2, memory_mb: int = 16000) -> None:
-    """Start the controller and the nodes n1, n2, ...; whatever was left of ours goes first.
+    """Start the controller and the nodes n1, n2, ..., after removing an earlier toy cluster.
 
     Parameters
     ----------
     nodes, cpus, memory_mb : int
-        How many, and what each says it has.
+        Number of nodes, and what each reports.
 
     Raises
     ------
     ClusterError
-        Where it cannot be, or does not come up.
+        If it cannot be started, or does not come up.
     """
     if why := obstacle():
         raise ClusterError(why)
@@ -136,7 +136,7 @@ def stop() -> None:
 
 
 def lose(name: str) -> list[str]:
-    """A node dies with all that runs on it; returns the ids of the jobs it had."""
+    """Kill a node and everything that runs on it; returns the ids of its jobs."""
     jobs = _jobs("--nodelist", name)
     _end(HOME / f"slurmd-{name}.pid", signal.SIGKILL)
     for job in jobs:
@@ -146,24 +146,24 @@ def lose(name: str) -> list[str]:
 
 
 def back(name: str) -> None:
-    """A lost node is there again; it says so to the controller itself."""
+    """Bring back a lost node, which registers with the controller."""
     _node(name)
 
 
 def restart(pause: float = 3.0) -> None:
-    """The controller goes away for some seconds."""
+    """Stop the controller for a few seconds."""
     _end(HOME / "slurmctld.pid")
     time.sleep(pause)
     _run("slurmctld")
 
 
 def up() -> bool:
-    """Whether the controller of ours answers."""
+    """Whether the toy cluster's controller responds."""
     return _ours() and _alive(HOME / "slurmctld.pid") and bool(states())
 
 
 def states() -> list[str]:
-    """State of each node, as ``sinfo`` says it."""
+    """State of each node, as reported by ``sinfo``."""
     return _run("sinfo", "--noheader", "--Node", "--format=%T", check=False).split()
 
 
@@ -182,7 +182,7 @@ def _install() -> None:
 
 
 def _munge() -> None:
-    """A munge daemon, unless there is one that answers."""
+    """Start a munge daemon, unless one responds already."""
     if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
         return
     Path("/run/munge").mkdir(exist_ok=True)
@@ -201,7 +201,7 @@ def _jobs(*where: str) -> list[str]:
 
 
 def _end_job(job: str) -> None:
-    """Kill all processes of a job, its step daemons first, as a node does that loses power."""
+    """Kill all processes of a job, its step daemons first, like a node that loses power."""
     mine = list(_of_job(job))
     for pid in mine:
         with contextlib.suppress(ProcessLookupError):
@@ -209,7 +209,7 @@ def _end_job(job: str) -> None:
 
 
 def _of_job(job: str) -> Iterator[int]:
-    """Processes of a job: ``slurmstepd: [job.step]``, and those with its id around them."""
+    """Processes of a job: ``slurmstepd: [job.step]``, and those with its id in the environment."""
     variable = f"SLURM_JOB_ID={job}".encode()
     around = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -270,7 +270,7 @@ def _run(*command: str, check: bool = True, **environment: str) -> str:
 
 
 def main() -> None:
-    """Start or stop the cluster, or harm it."""
+    """Start or stop the cluster, or cause a failure."""
     parser = argparse.ArgumentParser(prog="tests.slurm.cluster", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     begin = commands.add_parser("start")

@@ -1,4 +1,4 @@
-"""A run of the workflow on the toy cluster, and what can happen to it."""
+"""A run of the workflow on the toy cluster, and failures that can happen to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def missing() -> str | None:
-    """Why nothing can be tried here, or None."""
+    """Why nothing can be tested here, or None."""
     if importlib.util.find_spec(PLUGIN) is None:
         return f"no {PLUGIN}: make slurm-env"
     if cluster.obstacle() or not cluster.up():
@@ -33,7 +33,7 @@ def missing() -> str | None:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the controller sees it; the comment names its rule, or its group."""
+    """A job as known to the controller; the comment names its rule or group."""
 
     id: str
     state: str
@@ -43,12 +43,12 @@ class Job:
     comment: str
 
     def of(self, name: str) -> bool:
-        """Whether it is a job of this rule or group."""
+        """Whether the job belongs to this rule or group."""
         return bool(re.match(rf"rule_{name}(_|$)", self.comment))
 
 
 def queue(run: str) -> list[Job]:
-    """All jobs of a run that the controller remembers (five minutes long), oldest first."""
+    """All jobs of a run that the controller remembers (for five minutes), oldest first."""
     listed = _told("squeue", "-h", "-t", "all", "--name", run, "-o", "%A|%T|%N|%m|%k")
     rows = [line.split("|") for line in listed]
     jobs = [
@@ -76,7 +76,7 @@ class Run:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                # a shell without job control has its background ignore Ctrl-C
+                # a shell without job control makes background processes ignore Ctrl-C
                 ["env", "--default-signal=INT", sys.executable, *SNAKEMAKE, *arguments],
                 cwd=project.folder,
                 env=os.environ | {"PATH": path},
@@ -87,20 +87,20 @@ class Run:
             )
 
     def text(self) -> str:
-        """What Snakemake has said so far."""
+        """The output of Snakemake so far."""
         return self.log.read_text()
 
     def jobs(self) -> list[Job]:
-        """Its jobs, as long as the controller remembers them, oldest first."""
+        """Jobs of the run that the controller remembers, oldest first."""
         name = re.search(r"SLURM run ID: (\S+)", self.text())
         return queue(name.group(1)) if name else []
 
     def submissions(self) -> int:
-        """How many jobs it has submitted so far."""
+        """Number of jobs submitted so far."""
         return self.text().count("has been submitted with SLURM jobid")
 
     def running(self, rule: str, timeout: float = 900) -> Job:
-        """Wait until a job of this rule, or of its group, runs."""
+        """Wait until a job of this rule or of its group is running."""
 
         def found() -> Job | None:
             named = [job for job in self.jobs() if job.of(rule) and job.state == "RUNNING"]
@@ -118,7 +118,7 @@ class Run:
         raise AssertionError(f"{what}: not seen\n{self.text()[-3000:]}")
 
     def interrupt(self) -> int:
-        """Ctrl-C; returns the exit status."""
+        """Press Ctrl-C; returns the exit status."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(timeout=180)
 
@@ -129,11 +129,11 @@ class Run:
         return time.monotonic() - self.began
 
     def kill(self) -> None:
-        """End what may still run; jobs too."""
+        """End the run and its jobs if they are still running."""
         if self.process.poll() is None:
             self.interrupt()
 
 
 def cancel(job: Job) -> None:
-    """As an operator does it, or the user by mistake."""
+    """Cancel a job, like an operator, or a user by mistake."""
     subprocess.run(["scancel", job.id], check=True)

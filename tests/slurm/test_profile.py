@@ -1,4 +1,4 @@
-"""The profile, and what the rules ask a cluster for; needs no SLURM."""
+"""The profile, and the resources that the rules request; needs no SLURM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROFILE = yaml.safe_load((ROOT / "workflow" / "profiles" / "slurm" / "config.yam
 
 
 def requests() -> dict[str, str]:
-    """What each rule writes below ``resources``, by its name."""
+    """Resources of each rule as written, by rule name."""
     text = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     rules = re.split(r"^ *(?:rule|checkpoint)\b", text, flags=re.M)[1:]
     found = {}
@@ -29,9 +29,9 @@ def requests() -> dict[str, str]:
 
 
 def test_every_rule_asks_for_what_its_own_stage_needs() -> None:
-    """A rule without a request, or with that of another stage, would run out of it."""
+    """A rule without a request, or with that of another stage, would run out of resources."""
     asked = requests()
-    # one loop makes the rules of all procedures; no stage asks the warehouse
+    # one loop creates the rules of all procedures; no stage queries the warehouse
     assert asked.pop("NAME") == "**needs(NAME),"
     listed = asked.pop("sessions")
     assert re.search(r"mem_mb=lambda wildcards, attempt: \d+ \* attempt,", listed)
@@ -46,10 +46,10 @@ def test_every_rule_asks_for_what_its_own_stage_needs() -> None:
 
 @pytest.mark.workflow
 def test_a_job_that_is_tried_again_asks_for_more(tmp_path: Path) -> None:
-    """Of its own, here of time; and of what takes its place on the command line, of memory."""
+    """Of the rule's request, here time, and of one on the command line that replaces it, memory."""
     project = make_project(tmp_path)
     rules = project.folder / "workflow" / "rules" / "tables.smk"
-    # without a message of its own Snakemake tells what a job asks for
+    # without a custom message, Snakemake prints the requested resources
     rules.write_text(re.sub(r"^    message:\n.*\n", "", rules.read_text(), flags=re.M))
     (project.folder / "trials.csv").write_text("no,trials\n")
     (project.folder / "images").mkdir()
@@ -72,7 +72,7 @@ def test_failed_jobs_are_tried_again_and_rules_of_ones_own_ask_for_more_then() -
 
 
 def test_there_are_no_groups() -> None:
-    """Behind checkpoints Snakemake 9.27 left jobs of groups out, and ended as if all were done."""
+    """After checkpoints Snakemake 9.27 skipped jobs of groups, and ended as if all were done."""
     assert not {"groups", "group-components"} & set(PROFILE)
 
 

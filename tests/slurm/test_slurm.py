@@ -1,6 +1,6 @@
-"""The whole workflow on a SLURM of three nodes, harmed on its way: same results as without one.
+"""The workflow on a SLURM cluster of three nodes with failures: same results as without.
 
-`make slurm-test` starts the cluster; without one these tests are skipped.
+`make slurm-test` starts the cluster; otherwise these tests are skipped.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tests.slurm.harm import Job, Run, cancel, missing
 
 pytestmark = pytest.mark.slurm
 
-# Two neurons, and one of each kind of job: every submission takes ten seconds and more.
+# Two neurons, and one job of each kind: every submission takes at least ten seconds.
 LESS = {
     "model": {"learning_curve": []},
     "selection": {"exclude": [950000000]},
     "stimuli": {"make": ["diverse"]},
     "experiments": {"make": []},
 }
-# Too little at first, enough at the second attempt.
+# Too little at first, enough for the second attempt.
 TIGHT = "150 * attempt**2"
 OFTEN = ("--cores", "2", "--slurm-init-seconds-before-status-checks", "1")
 FILE = "workflow/profiles/slurm/config.yaml"
@@ -33,7 +33,7 @@ CONFIG = ("--configfile", "small.yaml", "less.yaml")
 
 @dataclass(frozen=True)
 class Story:
-    """What happened to a run, and what it left."""
+    """What happened during a run, and its results."""
 
     project: Project
     interrupted: Job
@@ -51,8 +51,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """Interrupted, begun again; then a job is cancelled, one runs out of memory, a node and the
-    controller are lost."""
+    """A run that is interrupted and restarted; then a job is cancelled, another runs out of memory,
+    and a node and the controller are lost."""
     if why := missing():
         pytest.skip(why)
     project = make_project(tmp_path_factory.mktemp("slurm"))
@@ -111,7 +111,7 @@ def test_nothing_half_written_is_left(story: Story) -> None:
 
 
 def test_an_interrupt_cancels_the_jobs(story: Story) -> None:
-    """Else they would go on writing while the next run writes the same files."""
+    """Otherwise they would keep writing while the next run writes the same files."""
     assert story.exit_status != 0
     states = {job.id: job.state for job in story.after_interrupt}
     assert states[story.interrupted.id] == "CANCELLED"
@@ -134,7 +134,7 @@ def test_a_job_above_its_memory_is_killed_and_succeeds_with_more(story: Story) -
 
 
 def test_a_job_of_a_lost_node_starts_again_on_another(story: Story) -> None:
-    """SLURM does it by itself, under the same id, through the loss of its controller."""
+    """SLURM does this itself, with the same id, even if its controller is lost."""
     (job,) = story.of("fit_models")
     assert job.id == story.lost.id
     assert (job.state, job.restarts) == ("COMPLETED", 1)

@@ -1,4 +1,4 @@
-"""Additional stimuli to which models are fitted, from the tables of a session."""
+"""Additional stimuli for fitting models, from the tables of a session."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_blanks_and_gratings_of_some_neurons(small_results):
 
 
 def test_gratings_that_were_not_shown_are_missed(small_results):
-    """Whatever an earlier session has left there."""
+    """Even if an earlier session left some."""
     trials = read_trials(small_results)
     with pytest.raises(MeiflowError, match=r"model.learn_from: static_gratings were requested"):
         extra_of(["static_gratings"], small_results, SessionHas(), trials)

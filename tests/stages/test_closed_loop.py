@@ -1,4 +1,4 @@
-"""The closed-loop stage: every stimulus shown to neurons that are known."""
+"""The closed-loop stage: every stimulus shown to known neurons."""
 
 import shutil
 
@@ -64,7 +64,7 @@ def test_table_has_every_stimulus_and_an_untuned_neuron_has_no_fraction(looped):
 
 
 def test_what_a_procedure_made_is_shown_at_the_common_contrast(looped, results):
-    """And a stimulus that cannot have it has no fraction, however much it drives."""
+    """A stimulus that cannot have this contrast has no fraction, however high its drive."""
     neurons = known_neurons()
     one = neurons.index[0]
     write_fitted(results, [one])

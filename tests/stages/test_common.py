@@ -1,4 +1,4 @@
-"""What several stages share: whom they work on, and the common mean and contrast."""
+"""Functions shared by stages: the neurons, and the common mean and contrast."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The stage that draws and measures one neuron as the notebook did, from the command line."""
+"""The stage that draws and measures a neuron like the notebook, from the command line."""
 
 import json
 
@@ -22,7 +22,7 @@ GRID = Geometry(30, 48)
 
 @pytest.fixture
 def results(tmp_path, rng):
-    """A results folder with one neuron, as the stages before leave it."""
+    """A results folder with one neuron, as left by the earlier stages."""
     results = Layout(tmp_path)
     template = patterns.gabor(GRID, -10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
     scaled = template / np.abs(template).sum() * 20
@@ -59,7 +59,7 @@ def test_the_stage_measures_everything_twice(results):
     gabor = np.load(results.neuron("7").notebook_gabor)
     for key, value in notebook_metrics(gabor).items():
         assert wide.loc[("notebook_gabor", "notebook"), key] == pytest.approx(value, abs=1e-6)
-    # the same image under three names, measured alike; and the mean is in the notebook's spectrum
+    # one image under three names, measured equally; the notebook's spectrum includes the mean
     for name in ("mei", "recorded_gabor"):
         one, other = wide.loc[(name, "right")], wide.loc[("notebook_mei", "right")]
         assert one["symmetry_1"] == other["symmetry_1"]
@@ -74,7 +74,7 @@ def test_the_stage_measures_everything_twice(results):
 
 
 def test_a_session_without_gabors_has_no_gabor_rows(results):
-    found = run(results, "--has", "none")  # whatever another session has left there
+    found = run(results, "--has", "none")  # even if another session left some
     assert found["stimulus"].unique().tolist() == ["notebook_mei", "mei"]
     assert not results.neuron("7").notebook_gabor.exists()
 
@@ -85,4 +85,4 @@ def test_missing_inputs_are_named(results):
         run(results, "--has", "gabors")
     write_array(np.zeros((20, 20)), results.neuron("7").mei)
     with pytest.raises(MeiflowError, match=r"mei: the image has \(20, 20\) pixels"):
-        run(results)  # nothing said: no Gabors are found
+        run(results)  # without the option: no Gabors are found

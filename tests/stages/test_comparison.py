@@ -1,4 +1,4 @@
-"""The comparison stage: metrics of one neuron's stimuli, and the scores of its models."""
+"""The comparison stage: metrics of a neuron's stimuli, and the scores of its models."""
 
 import shutil
 
@@ -23,7 +23,7 @@ MEI = {"x": 10.0, "y": -5.0, "wavelength": 14.0, "orientation": 30.0, "phase": 5
 
 
 class Linear:
-    """A neuron that responds to the MEI's own pattern."""
+    """A neuron that responds to the pattern of the MEI."""
 
     field = patterns.gabor(GRID, *MEI.values())
 
@@ -32,7 +32,7 @@ class Linear:
 
 
 class Fold(Linear):
-    """One that responds to all else, too, to some degree of its own."""
+    """A neuron that also responds to everything else by its offset."""
 
     def __init__(self, offset):
         self.offset = offset
@@ -42,7 +42,7 @@ class Fold(Linear):
 
 
 class Archive:
-    """Models whose responses are known to the last digit."""
+    """Models whose responses are known exactly."""
 
     def model(self, neuron, custom=None):
         return Linear()
@@ -63,7 +63,7 @@ SCORES = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """What the stages before have left of one neuron."""
+    """Results of the earlier stages for one neuron."""
     moved = MEI | {"x": MEI["x"] + 4 * GRID.dx, "y": MEI["y"] - 3 * GRID.dy}
     images = {
         "mei": 0.5 + 0.3 * patterns.gabor(GRID, *MEI.values()),
@@ -146,7 +146,7 @@ def test_the_mask_changes_what_is_measured_in_it_and_nothing_else(made, table, r
     inside = ["luminance", "contrast", "x_deg", "y_deg", "size_deg"]
     assert (disc.loc["mei", inside] != table.loc["mei", inside]).all()
     pd.testing.assert_frame_equal(disc.drop(columns=inside), table.drop(columns=inside))
-    # what does not hang on the mask is the same file, too
+    # files that do not depend on the mask are also identical
     for one, other in zip(
         results.neuron("7").named("spectra", "mei_mask", "scores"),
         made.neuron("7").named("spectra", "mei_mask", "scores"),
@@ -180,7 +180,7 @@ def build(neuron, geometry):
 def test_an_own_module_takes_the_first_row_and_ours_becomes_the_mixture(
     results, tmp_path, monkeypatch
 ):
-    """Its score counts no folds, and its ratios have no interval: nobody knows what it has seen."""
+    """Its score has no folds and its ratios no interval: its training images are unknown."""
     (tmp_path / "brightness.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     levels = np.array([0.2, 0.4, 0.6, 0.8])

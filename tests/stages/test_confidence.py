@@ -1,4 +1,4 @@
-"""The confidence stage: what is known of a neuron's MEI without the truth, and the judgement."""
+"""The confidence stage: evidence about a neuron's MEI without ground truth, and the judgement."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from tests.validation.test_trust import CONFIG, GRID, matched, state_of
 
 @pytest.fixture
 def results(tmp_path):
-    """Two neurons: the models of the folds agree on the first alone."""
+    """Two neurons; the fold models agree only on the first."""
     results = Layout(tmp_path)
     level, even = state_of(0.0)
     upright, _ = state_of(90.0)

@@ -1,4 +1,4 @@
-"""The stage: files of a small population, custom experiments, and what is refused."""
+"""The experiments stage: files of a small population, custom experiments, and refused input."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def config(**experiments):
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    """What the stages before have left of two neurons."""
+    """Results of the earlier stages for two neurons."""
     results = Layout(tmp_path_factory.mktemp("session"))
     states = {}
     for neuron, gabor in GABORS.items():
@@ -266,7 +266,7 @@ def test_panels_say_what_of_the_response_they_show():
         assert figure.axes[0].get_ylabel() == label
         shown = [picture for ax in figure.axes[4:6] for picture in ax.images]
         assert [picture.get_clim() for picture in shown] == [(0, 3), (0, 3)]
-        # the first row is the highest, and a pixel is centred on its place
+        # the first row is at the top, and each pixel is centred on its position
         assert np.asarray(shown[1].get_array()).tolist() == [[3, 0], [0, 3]]
         assert list(shown[1].get_extent()) == [-0.5, 1.5, -0.5, 1.5]
         bars = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]

@@ -1,4 +1,4 @@
-"""The stage that writes one neuron's model as files of its own."""
+"""The stage that writes one neuron's model to separate files."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_the_files_hold_what_the_archive_holds(results, rng):
     own = load_model(files.model, GRID).predict(images)
     np.testing.assert_array_equal(own, archive.model("7").predict(images))
     assert not np.allclose(own, archive.model("6").predict(images))
-    # as a user reads it, without meiflow
+    # as read by a user without meiflow
     document = torch.load(files.fold_models, weights_only=True)
     assert len(document["models"]) == len(archive.fold_models("7")) == 2
     assert not results.neuron("6").root.exists()

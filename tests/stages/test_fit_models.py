@@ -1,4 +1,4 @@
-"""The models stage: what it writes of neurons that can be fitted, and of those that cannot."""
+"""The models stage: its files for neurons that can be fitted, and for those that cannot."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
     assert list(scores.columns[:1]) == ["cc_abs"]
     archive = ModelArchive(results.models, GRID)
     assert archive.neurons == ["a", "d"]
-    for neuron in "ad":  # the others are what they were, up to the size of the batches
+    for neuron in "ad":  # the others are unchanged, up to the size of the batches
         np.testing.assert_allclose(scores.loc[neuron], unbroken.loc[neuron], atol=1e-3)
         archive.model(neuron)
         folds = archive.fold_models(neuron)
         assert len(folds) == 3
-        # each of them predicts the images of its fold as the cross-validation did, unseen
+        # each fold model predicts the held-out images of its fold as in the cross-validation
         found = np.load(results.model_search)
         n = "abcd".index(neuron)
         names = [f"prediction_{name}" for name in found["base_models"]]
@@ -122,7 +122,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
 
 
 def test_what_was_fitted_is_written_as_it_was(tmp_path):
-    """Models and predictions of the same fit, and the same bytes once more."""
+    """Models and predictions are those of the same fit, and a repeat gives the same bytes."""
     one, two = Layout(tmp_path / "one"), Layout(tmp_path / "two")
     for results in (one, two):
         write_tables(results)

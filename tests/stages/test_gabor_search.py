@@ -1,4 +1,4 @@
-"""The Gabor stage: files of all neurons from one search, and a neuron's share of them."""
+"""The Gabor stage: files of all neurons from one search, and the part of each neuron."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ COLUMNS = (
 
 @pytest.fixture
 def results(tmp_path):
-    """Two neurons, of which one has an id that looks like a number."""
+    """Two neurons, one of which has an id that looks like a number."""
     results = Layout(tmp_path)
     shapes = patterns.gabor(GRID, np.array([-20.0, 15.0]), 8.0, 18.0, 45.0, 0.0, 8.0)
     states = {name: linear(shape) for name, shape in zip(("007", "right"), shapes, strict=True)}

@@ -1,4 +1,4 @@
-"""Movies of a user's own model, as the command makes them."""
+"""Movies for a custom model, as made by the command."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Every procedure on a small population whose filters are known."""
+"""Every procedure on a small population with known filters."""
 
 import logging
 import shutil
@@ -50,7 +50,7 @@ def neuron(template, scale=1.5):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """What all stages before have left."""
+    """Results of all earlier stages."""
     results = Layout(tmp_path_factory.mktemp("results"))
     frames = [dead_leaves((60, 78), np.random.default_rng([2, i])) for i in range(20)]
     images = resize(np.stack(frames) / 255.0, GRID.shape)
@@ -82,7 +82,7 @@ def made(name, results, config=CONFIG, neurons=None):
 
 
 def searching(others):
-    """The configuration with further natural images."""
+    """The configuration with additional natural images."""
     document = CONFIG.model_dump(mode="json")
     document["stimuli"]["natural_images"] = str(others)
     return parse_config(document)
@@ -132,7 +132,7 @@ def test_natural_is_the_best_of_all_images(population, results):
 
 
 def test_further_images_are_searched(results, tmp_path):
-    """Pictures of the filters themselves must win over natural scenes."""
+    """Pictures of the filters themselves must beat natural scenes."""
     stack = np.stack([0.5 + 0.45 * f / np.abs(f).max() for f in filters()])
     np.save(tmp_path / "own.npy", stack.astype(np.float32))
     _, table = made("natural", results, searching(tmp_path / "own.npy"))
@@ -206,7 +206,7 @@ def test_a_folder_of_photographs_of_any_name_and_size_is_searched(results, tmp_p
 
 
 def test_one_silent_neuron_does_not_stop_the_others(results, caplog):
-    """Its images stay grey, its numbers empty, and a message names it."""
+    """Its images stay grey, its numbers stay empty, and a message names it."""
     caplog.set_level(logging.INFO)
     scales = (1.5, 0.0, 1.5)
     pairs = zip(filters(), scales, strict=True)
@@ -226,13 +226,13 @@ def test_no_neuron_and_a_silent_model_are_named(results):
     with pytest.raises(MeiflowError, match="no neuron was selected"):
         make_procedure(CONFIG, results, "regularised_natural")
     write_models(results, GRID, {"flat": neuron(np.zeros(GRID.shape))})
-    # a model that minds nothing: everything may fade, and nothing fails
+    # a model without responses: everything can fade, and nothing fails
     _, table = made("regularised_natural", results)
     assert table["contrast_left"][0] < 0.1
 
 
 def test_a_procedure_reads_no_more_than_it_needs(results):
-    """Neither images nor MEIs where it starts from noise: nothing need be there."""
+    """From noise, neither images nor MEIs: the files need not exist."""
     results.images.unlink()
     for neuron in ("000", "001", "002"):
         results.neuron(neuron).mei.unlink()

@@ -1,4 +1,4 @@
-"""The stage that compares recorded with predicted tuning, on a session of known neurons."""
+"""The stage that compares recorded and predicted tuning, on a session of known neurons."""
 
 import shutil
 import warnings
@@ -36,13 +36,13 @@ def linear_neuron(x, y, orientation, wavelength):
 
 
 def found(results):
-    """Agreement and preferences, as they were written."""
+    """Agreement and preferences as written."""
     return read_csv(results.recorded_tuning), read_csv(results.preferences)
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """Three known neurons recorded with Gabors and gratings, and one whose model is another's."""
+    """Three known neurons recorded with Gabors and gratings, and one with another's model."""
     results = Layout(tmp_path_factory.mktemp("recorded"))
     rng = np.random.default_rng(3)
     places = [(-20.0, 10.0, 30.0, 14.0), (15.0, -5.0, 95.0, 13.0), (5.0, 20.0, 55.0, 15.0)]
@@ -111,7 +111,7 @@ def test_files_and_views_say_the_same(compared):
 
 
 def test_only_what_was_shown_is_compared(results):
-    """Whatever lies there of another session."""
+    """Even if files of another session exist."""
     write_fitted(results, ["0"])
     write_text("left by another session", results.predicted_gabors)
     compare_recorded(CONFIG, results, SessionHas(gratings=True))
@@ -119,7 +119,7 @@ def test_only_what_was_shown_is_compared(results):
     assert set(table["curve"]) == {"gratings", "orientation", "spatial_frequency"}
     assert "field_error_deg" not in prefs
     assert not results.predicted_gabors.exists()
-    assert np.isnan(table["cc_others"]).all()  # there is no other neuron
+    assert np.isnan(table["cc_others"]).all()  # no other neuron
     write_csv(read_csv(results.grating_trials).drop(columns="0"), results.grating_trials)
     with pytest.raises(MeiflowError, match="no counts for neuron 0"):
         compare_recorded(CONFIG, results, SessionHas(gratings=True))
@@ -139,7 +139,7 @@ def test_gratings_that_were_learned_are_marked(results):
 
 
 def test_one_place_or_one_orientation_is_no_tuning(tmp_path):
-    """Sessions with few conditions get empty cells, and a figure all the same."""
+    """Sessions with few conditions get empty cells, but still a figure."""
     results, gabors = Layout(tmp_path), SessionHas(gabors=True)
     write_models(results, GRID, {"0": linear_neuron(0.0, 0.0, 0.0, 12.5)})
     conditions = pd.DataFrame({"x_position": [0.0] * 2, "y_position": 0.0, "orientation": [0, 90]})

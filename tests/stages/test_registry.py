@@ -1,4 +1,4 @@
-"""Every stage against its function, the configuration and the layout of the results."""
+"""Every stage agrees with its function, the configuration and the layout of the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def function_of(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_function_takes_what_the_entry_says(name):
-    """The configuration if it reads any, the results, and the options; nothing else is needed."""
+    """The configuration if it reads any, the results, and the options; nothing else is required."""
     stage = STAGES[name]
     parameters = inspect.signature(function_of(name)).parameters
     first = [*(["config"] if stage.keys else []), "results"]
@@ -58,7 +58,7 @@ def test_every_input_is_a_file_of_an_earlier_stage(name):
 @pytest.mark.parametrize("layout", [Layout, NeuronLayout, CombinedLayout])
 def test_every_file_is_made_by_a_stage_and_lies_at_one_place(layout):
     files = layout.files()
-    # the list of sessions is a command of its own, and no stage of a session
+    # the list of sessions has a separate command and is not a stage of a session
     assert {file.stage for file in files.values()} - {"sessions"} <= set(STAGES)
     assert all(file.about for file in files.values())
     paths = [file.path for file in files.values()]

@@ -1,4 +1,4 @@
-"""The selection stage: measures of every neuron of a session, and whom the rule picks."""
+"""The selection stage: measures of every neuron of a session, and the selected neurons."""
 
 import shutil
 
@@ -17,7 +17,7 @@ NWB = SessionHas(spike_times=True)
 
 
 def copied(small_results, folder):
-    """Its tables alone."""
+    """A copy of the tables only."""
     results = Layout(folder)
     shutil.copytree(small_results.trials.parent, results.trials.parent)
     return results
@@ -44,7 +44,7 @@ def test_the_table_has_both_sets_of_numbers(results):
 
 
 def test_what_an_earlier_session_left_is_not_read(small_results, results, tmp_path):
-    """Without spike times nothing is known of blocks and running, whatever lies there."""
+    """Without spike times nothing is known about blocks and running, whatever files exist."""
     again = copied(small_results, tmp_path)
     select(parse_config({"selection": RULE}), again, SessionHas())
     without, table = read_csv(again.selection), read_csv(results.selection)

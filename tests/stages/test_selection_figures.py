@@ -1,4 +1,4 @@
-"""The selection's figures are drawn from what the stage wrote, also in odd cases."""
+"""The selection figures are drawn from the files of the stage, also in odd cases."""
 
 import shutil
 

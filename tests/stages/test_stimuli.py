@@ -1,4 +1,4 @@
-"""The stimuli stage: one neuron's MEI, its best Gabors and its best natural images."""
+"""The stimuli stage: a neuron's MEI, best Gabors and best natural images."""
 
 import shutil
 
@@ -28,7 +28,7 @@ CONTRAST = 0.05
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A neuron of known filter with Gabor trials of known counts."""
+    """A neuron with a known filter and Gabor trials with known counts."""
     results = Layout(tmp_path_factory.mktemp("results"))
     write_models(results, GRID, {"n": linear(FIELD, baseline=-4.0)}, places={"n": (10.0, 0.0)})
     write_stack(results, np.random.default_rng(0).random((4, *GRID.shape)), GRID)
@@ -73,7 +73,7 @@ def test_every_image_has_the_common_mean_and_contrast(neuron):
     mean = read_array(results.images).mean()
     for path in files.named("mei", "best_natural"):
         assert is_matched(read_array(path), mean, CONTRAST), path
-    # the search's own image and row, as they are
+    # the image and row of the search, unchanged
     np.testing.assert_array_equal(
         read_array(files.best_gabor), read_array(results.procedure("best_gabors").images)[0]
     )
@@ -83,7 +83,7 @@ def test_every_image_has_the_common_mean_and_contrast(neuron):
 
 
 def test_the_best_gabor_is_a_start_of_the_mei(neuron):
-    """After a single step it is still seen."""
+    """After a single step the Gabor is still visible."""
     files = made(neuron[0])
     assert np.corrcoef(read_array(files.mei).ravel(), FIELD.ravel())[0, 1] > 0.95
     trace = pd.read_csv(files.mei_trace)
@@ -97,7 +97,7 @@ def test_the_best_natural_image_is_the_one_the_model_likes_most(neuron):
     candidates = project_array(images, float(images.mean()), CONTRAST)
     best = ModelArchive(results.models, GRID).model("n").predict(candidates).argmax()
     np.testing.assert_allclose(read_array(files.best_natural), candidates[best], atol=1e-6)
-    # within the MEI's mask alone
+    # only within the mask of the MEI
     window = read_array(files.windowed_natural)
     assert window[:, :20].std() < 1e-3 < window[:, 45:65].std()
 
@@ -122,7 +122,7 @@ def test_best_recorded_gabor_comes_with_its_error(neuron):
     assert row["recorded_sem"] == pytest.approx(np.std([4, 6, 4, 6], ddof=1) / 2)
     assert row["rivals"] == 1  # 4.5 +- 0.3 against 5 +- 0.6
     assert row["repeats"] == 4
-    # of all phases of the drift, that which the neuron likes best
+    # the preferred phase of the drift
     assert row["phase_deg"] in (45.0, 90.0)
     assert row["predicted_response"] > row["predicted_phase_mean"]
     assert image.mean() == pytest.approx(0.5, abs=0.02)

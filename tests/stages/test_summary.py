@@ -1,4 +1,4 @@
-"""One row per neuron, and the sentences on top of the report."""
+"""One row per neuron, and the sentences at the top of the report."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from meiflow.stages.summary import write_summary
 
 @pytest.fixture
 def results(tmp_path):
-    """Results of two selected neurons, as the stages leave them."""
+    """Results of the stages for two selected neurons."""
     results = Layout(tmp_path)
     neurons = ["7", "8"]
     measures = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
@@ -84,7 +84,7 @@ def test_a_row_holds_what_every_stage_found(results):
     row = table.loc["7"]
     assert row["mei_over_best_gabor"] == pytest.approx(1.25)
     assert (row["mei_over_best_natural_low"], row["mei_over_best_natural_high"]) == (4, 6)
-    # an image that could not have the common contrast is no fair rival
+    # an image that cannot have the common contrast is not a fair comparison
     assert np.isnan(table.loc["8", "mei_over_best_natural"])
     assert np.isnan(table.loc["8", "best_natural_response"])
     assert row["position_tuned"]
@@ -97,7 +97,7 @@ def test_a_row_holds_what_every_stage_found(results):
 
 @pytest.mark.parametrize(("level", "holds"), [(0.58, True), (0.62, False)])
 def test_a_model_above_chance_above_all_but_one_in_twenty_controls(results, level, holds):
-    """The model's correlation, 0.6, counts; its CC norm of 0.8 is in another unit."""
+    """The model's correlation of 0.6 counts; its CC norm of 0.8 is in another unit."""
     control = np.append(level * np.linspace(0, 1, 96), np.linspace(0.7, 0.75, 5))
     table = pd.DataFrame({"model": "model_shuffled", "cc_abs": [*control, np.nan]})
     measured = pd.DataFrame({"model": ["model"] * 50, "cc_abs": 0.9})
@@ -107,7 +107,7 @@ def test_a_model_above_chance_above_all_but_one_in_twenty_controls(results, leve
 
 
 def test_what_was_not_done_is_not_read(results):
-    """Folders that an earlier run left behind do not enter."""
+    """Folders left by an earlier run are ignored."""
     off = {"experiments": {"make": []}, "model": {"custom": "nowhere:build"}}
     table = summarised(results, SessionHas(), **off)
     left = {"cell_type", "osi", "position_cc_abs", "field_error_deg", "trusted", "kind"}

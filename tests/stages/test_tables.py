@@ -36,7 +36,7 @@ def test_tables_of_a_session(small_results, small_config):
     assert set(pd.read_csv(small_results.units)["area"]) == {"VISam"}
     assert read_trials(small_results).neuron_ids == responses.neuron_ids
     known = json.loads(small_results.unit_counts.read_text())
-    # the simulated file holds units of other areas, and some that fail a filter each
+    # the simulated file has units of other areas, and some that each fail one filter
     assert sizes.units["VISam"] == known["passed"] < known["in_areas"]
     assert known["in_file"] >= known["in_areas"] + sizes.units["VISp"]
     gratings = pd.read_csv(small_results.grating_responses)
@@ -49,7 +49,7 @@ def test_tables_of_a_session(small_results, small_config):
 
 
 def test_images_and_responses_are_paired_by_number(tmp_path, rng):
-    """Stack row and response row of a frame agree whatever the order of trials."""
+    """The stack row and response row of a frame agree, whatever the order of trials."""
     stack = np.linspace(0, 1, 12)[:, None, None] * np.ones((12, 8, 12))
     np.save(tmp_path / "images.npy", stack)
     shown = rng.permutation(np.repeat([11, 2, 10, 5, 7], 3))

@@ -1,4 +1,4 @@
-"""Diverse exciting images of simple and complex cells, whose best sets are known."""
+"""Diverse exciting images of simple and complex cells with known best sets."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def diverse(model, **arguments):
 
 
 def nearest(images, weights=None):
-    """Mean correlation of each image with the one most like it."""
+    """Mean correlation of each image with the most similar one."""
     alike = stimulus_correlations(torch.as_tensor(images), weights).numpy()
     return np.where(np.eye(len(alike)) > 0, -np.inf, alike).max(1).mean()
 
@@ -70,7 +70,7 @@ def test_similarity_is_the_correlation_with_the_nearest():
 
 
 def test_a_complex_cell_gets_more_different_images_than_restarts_and_noise_give():
-    """Phase does not matter to it, and restarts end in random phases, some of them alike.
+    """It ignores phase, and restarts end in random phases, some of them similar.
 
     The control drives it no more than the diverse images do: restarts from the same noise, with
     more of that noise mixed in until the response falls to the fraction.
@@ -100,7 +100,7 @@ def test_two_images_of_a_complex_cell_are_each_others_negative():
 
 @pytest.mark.parametrize("n", [2, 4])
 def test_images_of_a_simple_cell_are_as_different_as_geometry_allows(n):
-    """At a cosine of 0.85 to the MEI each: n of them share 0.85**2, the rest is a simplex."""
+    """Each has a cosine of 0.85 to the MEI: all share 0.85**2, and the rest is a simplex."""
     found = diverse(simple, n=n, fraction=0.85, weights=torch.ones(GRID.shape))
     shared = 0.85**2
     limit = shared - (1 - shared) / (n - 1)
@@ -118,7 +118,7 @@ def test_differences_count_where_the_weights_are():
 
 
 def test_the_whole_response_of_a_simple_cell_leaves_the_mei_alone():
-    """One image alone has it; what the ascent found is blended until nothing else is left."""
+    """Only one image has it; the results of the ascent are blended until only it is left."""
     found = diverse(simple, n=3, fraction=1.0, steps=15)
     assert (found.blended > 0.9).all()
     best = float(simple(MEI[None])[0])

@@ -24,7 +24,7 @@ TRUE = np.array(
 
 
 def ln_neuron(template, offset=0.0):
-    """Its drive is the product of the image with a template: monotone, so that it is sought."""
+    """A neuron whose response increases with the product of the image and a template."""
     state = {
         "kind": "ln",
         "filter": torch.as_tensor(template, dtype=torch.float32),
@@ -120,12 +120,12 @@ def test_the_default_grid_covers_the_screen_and_is_as_large_as_walkers():
             places = np.unique(part[:, column])
             steps = np.diff(places)
             assert (steps <= 0.75 * wavelength + 1e-9).all()
-            # the outermost are half a step from the edge
+            # the outermost positions are half a step from the edge
             np.testing.assert_allclose([-places[0], places[-1]], (extent - steps[0]) / 2)
 
 
 def test_gabors_too_small_for_the_contrast_are_left_out():
-    """A neuron that likes what is small gets a Gabor of the common contrast all the same."""
+    """A neuron that prefers small patterns still gets a Gabor of the common contrast."""
     contrast = 0.2
     small = patterns.gabor(GRID, 0.0, 0.0, 10.0, 0.0, 0.0, 3.0)
     config = Gabor(wavelengths_deg=[9.0, 45.0], orientations=1, aspects=[1.0], spacing=2.0)

@@ -24,7 +24,7 @@ def start(n=2, seed=0):
 
 
 def test_linear_neuron_gets_its_own_filter():
-    """Among images of fixed mean and norm, the filter itself is the optimum (Cauchy-Schwarz)."""
+    """Among images of fixed mean and norm, the filter is the optimum (Cauchy-Schwarz)."""
     template = patterns.gabor(GRID, 8.0, 5.0, 18.0, 30.0, 60.0, 7.0)
     result = most_exciting(linear(template), start(), GRID, MEAN, CONTRAST)
     best = CONTRAST * np.sqrt(template.size) * np.linalg.norm(template)
@@ -44,7 +44,7 @@ def test_mean_and_contrast_are_held_at_every_step():
 def test_score_belongs_to_the_image_returned():
     template = patterns.gabor(GRID, 0.0, 0.0, 14.0, 45.0, 0.0, 5.0)
     response = linear(template)
-    # Steps so long that the ascent overshoots: the best iterate is not the last.
+    # The steps are so long that the ascent overshoots: the best iterate is not the last.
     result = most_exciting(response, start(), GRID, MEAN, CONTRAST, stop=30, step_size=(5.0, 5.0))
     again = response(torch.as_tensor(result.images)).numpy()
     np.testing.assert_allclose(result.scores, again, rtol=1e-5)
@@ -93,7 +93,7 @@ def test_same_seed_same_image_and_inputs_untouched():
 
 
 def test_an_mei_is_no_worse_than_the_gabor_it_starts_from():
-    """Too few steps to climb from noise: what is then best is the Gabor."""
+    """With too few steps to climb from noise, the Gabor is best."""
     template = patterns.gabor(GRID, 8.0, 5.0, 18.0, 30.0, 60.0, 7.0)
     gabor = project_array(template[None], MEAN, CONTRAST)[0]
     starts = mei_starts(3, GRID, 1.0, MEAN, CONTRAST, seed=5, gabor=gabor)

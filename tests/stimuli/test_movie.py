@@ -1,4 +1,4 @@
-"""Optimal movies of neurons whose spatio-temporal filter is known."""
+"""Optimal movies of neurons with known spatio-temporal filters."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def gabor():
 
 SPACES = {
     "gabor": gabor(),
-    "centre": ENVELOPE,  # sees luminance: one frame brighter than the other
+    "centre": ENVELOPE,  # responds to luminance: one frame brighter than the other
     "whole field": np.ones((HEIGHT, WIDTH)),
 }
 
@@ -40,7 +40,7 @@ def rectified(weights):
 
 
 def filter_over_time(space, kernel):
-    """Movies to responses (batch, frames, 2): filtered causally; neuron 1 sees the negative."""
+    """Movies to responses (batch, frames, 2), filtered causally; neuron 1 has the negative."""
     weight = torch.as_tensor(kernel[::-1].copy()[:, None, None] * space, dtype=torch.float32)
     both = torch.stack([weight, -weight])[:, None]
 
@@ -150,7 +150,7 @@ def test_temporal_low_pass_takes_out_flicker():
     passes = np.exp(-0.5 * (lags / 1.5) ** 2)
     passes /= passes.sum(1, keepdims=True)
     patterns, gains, _ = np.linalg.svd(passes)
-    assert (gains < 0.02).sum() == 3  # of eight patterns over time, as good as not passed
+    assert (gains < 0.02).sum() == 3  # of eight temporal patterns, practically blocked
 
     def blocked(**more):
         result = found(model, IncreaseObjective(0, SliceMeanReducer(2, 1)), steps=60, **more)
@@ -163,7 +163,7 @@ def test_temporal_low_pass_takes_out_flicker():
     slow, smooth_score = blocked(temporal_sigma=1.5)
     assert fast > 0.3
     assert slow < 0.01
-    assert 3 < smooth_score < score  # above rest
+    assert 3 < smooth_score < score  # above baseline
 
 
 def test_restarts_differ_and_the_same_seed_gives_the_same_movies():
@@ -187,10 +187,10 @@ def test_a_neuron_that_there_is_not_is_named():
 
 
 def test_restarts_below_threshold_are_woken():
-    """Without a gradient at any start, only the waking can lead to the filter."""
+    """Without a gradient at any start, only re-initialised starts can reach the filter."""
     weights = BIPHASIC[:, None, None] * SPACES["gabor"]
     size = np.linalg.norm(weights - weights.mean())
-    threshold = 3 * CONTRAST * size  # three standard deviations of the noise it starts from
+    threshold = 3 * CONTRAST * size  # three standard deviations of the initial noise
 
     def model(movies):
         drive = ((movies - 0.5) * torch.as_tensor(weights, dtype=torch.float32)).flatten(1).sum(1)

@@ -1,4 +1,4 @@
-"""Natural images, faded and chosen, for a neuron whose filter is known."""
+"""Natural images, faded and chosen, for a neuron with a known filter."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_fade_takes_away_what_lies_outside_the_receptive_field(faded):
 
 
 def test_fade_of_a_linear_neuron_leaves_its_filter():
-    """The faintest image with this response is the filter itself, cos(image, filter) as strong."""
+    """The faintest image with this response is the filter, scaled by cos(image, filter)."""
     images = naturals(3)
     found = fade(neuron, images, GREY, steps=1200, strength=10.0)
     for image, one, left, share in zip(
@@ -79,7 +79,7 @@ def test_fade_of_a_linear_neuron_leaves_its_filter():
 
 @pytest.mark.parametrize("grey", [0.5, 0.4])
 def test_fade_is_adam_on_the_two_terms(grey):
-    """strength ((r - r0) / r0)**2 + d / d0 and clipping, by a loop of backward() and step()."""
+    """strength ((r - r0) / r0)**2 + d / d0 and clipping, as a loop of backward() and step()."""
     image, steps = naturals(1, seed=2), 20
     shown = []
 
@@ -103,7 +103,7 @@ def test_fade_is_adam_on_the_two_terms(grey):
         optimiser.step()
         with torch.no_grad():
             free.clamp_(0, 1)
-    steps_shown = shown[1 : steps + 2]  # the whole image's response comes first
+    steps_shown = shown[1 : steps + 2]  # the response to the whole image comes first
     np.testing.assert_allclose(torch.cat(steps_shown), torch.cat(path), atol=1e-4)
     np.testing.assert_allclose(found.images, path[int(np.argmin(losses))], atol=1e-4)
 
@@ -178,7 +178,7 @@ def test_matched_naturals_have_mean_and_contrast_whole_and_windowed():
         assert out.shape == images.shape
         np.testing.assert_allclose(out.mean((1, 2)), 0.45, atol=1e-4)
         np.testing.assert_allclose(out.std((1, 2)), 0.06, atol=1e-4)
-    # within the window the pattern, about its own mean there; none where the window is closed
+    # the pattern within the window, around its mean there; nothing outside
     weights = mask / mask.sum()
     for one, image in zip(out, images.astype(float), strict=True):
         pattern = (image - (image * weights).sum()) * mask
@@ -187,7 +187,7 @@ def test_matched_naturals_have_mean_and_contrast_whole_and_windowed():
 
 
 def test_the_best_natural_image_is_the_best_at_the_common_contrast():
-    """A picture of high contrast, with little of the filter, wins only as long as it is loud."""
+    """An image with little of the filter wins only by its high contrast."""
     noise = np.random.default_rng(0).normal(size=GRID.shape)
     noise -= FILTER * (noise * FILTER).sum() / (FILTER**2).sum()
     loud = 0.1 * noise / noise.std() + 0.05 * FILTER / FILTER.std()

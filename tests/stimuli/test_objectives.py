@@ -1,4 +1,4 @@
-"""Objectives against openretina's definitions, written out here with NumPy and SciPy."""
+"""Objectives compared with openretina's definitions, written out with NumPy and SciPy."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_one_number_per_stimulus_is_taken_as_it_is():
 
 
 def test_increase_takes_the_integers_of_numpy():
-    """A neuron found with `argmax` is no Python int."""
+    """A neuron index from `argmax` is not a Python int."""
     array = responses(3, 4)
     np.testing.assert_array_equal(value(IncreaseObjective(np.int64(2)), array), array[:, 2])
     np.testing.assert_array_equal(value(IncreaseObjective(np.array([2])), array), array[:, 2])
@@ -184,7 +184,7 @@ def test_contrast_reduces_time_as_it_is_told():
 
 
 class Net(nn.Module):
-    """Two convolutions, a layer that is shared, and one that is not used."""
+    """Two convolutions, a shared layer, and an unused one."""
 
     def __init__(self, fail=False):
         super().__init__()
@@ -279,13 +279,13 @@ def test_a_layer_without_output_and_one_without_maps_are_refused():
 
 
 def test_a_place_that_there_is_not_is_refused():
-    """A misspelt 'center' must not silently be the mean of the map."""
+    """A misspelt 'center' must not silently give the mean of the map."""
     with pytest.raises(ValueError, match="center"):
         value(ChannelObjective(0, "center"), responses(3, 4, 5, 6))
 
 
 def test_best_image_of_an_inner_channel_is_its_kernel():
-    """Among images of a given norm about the mean: the kernel where the unit looks."""
+    """Among images of a given norm around the mean: the kernel at the unit's position."""
     net = Net().train()
     modes = [part.training for part in net.modules()]
     result = optimise(

@@ -1,4 +1,4 @@
-"""`meiflow.mei`: linear neurons, whose MEI is known in closed form, in every kind of module."""
+"""`meiflow.mei`: linear neurons with MEIs known in closed form, in every kind of module."""
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ class WithoutChannel(Neurons):
 
 
 class Rows(nn.Module):
-    """Of images with a channel axis it would give one number for each row."""
+    """A module that would give one number per row for images with a channel axis."""
 
     def forward(self, images):
         weights = FIELDS[0] if images.ndim == 3 else FIELDS[0][:, 0]
@@ -61,7 +61,7 @@ class Rows(nn.Module):
 
 
 def best_response(template):
-    """A linear neuron's largest response at this contrast, no pixel clipped (Cauchy-Schwarz)."""
+    """A linear neuron's maximal response at this contrast without clipping (Cauchy-Schwarz)."""
     return CONTRAST * np.sqrt(template.numel()) * float((template - template.mean()).norm())
 
 
@@ -215,7 +215,7 @@ def test_a_population_has_the_meis_of_its_neurons_one_by_one():
         assert float(one.response) == pytest.approx(alone.attrs["response"], rel=1e-5)
         assert float(one.restarts_agreeing) == alone.attrs["restarts_agreeing"] == 1
         assert alike(one, template) > 0.999
-        # of the images that the population was fitted to
+        # those of the images to which the population was fitted
         assert float(alone.mean()) == pytest.approx(0.45, abs=1e-5)
 
 

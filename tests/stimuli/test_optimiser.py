@@ -1,4 +1,4 @@
-"""The optimiser against ascent written out by hand, and what it promises to leave alone."""
+"""The optimiser compared with ascent written out by hand, and what it must not change."""
 
 import logging
 from dataclasses import FrozenInstanceError
@@ -49,7 +49,7 @@ def bowl(stimuli):
 
 
 class Recorder:
-    """A model that keeps what it was shown."""
+    """A model that records its stimuli."""
 
     def __init__(self, model):
         self.model, self.shown = model, []
@@ -60,7 +60,7 @@ class Recorder:
 
 
 class Neuron(nn.Module):
-    """A neuron with everything that training mode or a careless loop would change."""
+    """A neuron with everything that training mode or a careless loop could change."""
 
     def __init__(self, fail_at=None):
         super().__init__()
@@ -78,7 +78,7 @@ class Neuron(nn.Module):
 
 
 def same(one, other, **tolerance):
-    """All that two results say is equal."""
+    """Assert that two results are equal in everything."""
     torch.testing.assert_close(one.stimuli, other.stimuli, **tolerance)
     rtol, atol = tolerance.get("rtol", 1e-7), tolerance.get("atol", 1e-9)
     np.testing.assert_allclose(one.scores, other.scores, rtol=rtol, atol=atol)
@@ -89,7 +89,7 @@ def same(one, other, **tolerance):
         np.testing.assert_allclose(*pair, rtol=rtol, atol=atol)
 
 
-# What comes back.
+# Results.
 
 SETTINGS = {
     "plain": {"update": Ascent(0.05)},
@@ -117,7 +117,7 @@ def test_scores_and_trace_belong_to_the_stimuli_returned(name):
     np.testing.assert_allclose(result.scores, again, rtol=1e-9)
     # the last call is that of the score, the others are the steps
     assert torch.equal(model.shown[-1], result.stimuli)
-    jittered = name == "jitter"  # then the start, the best and the last are compared without it
+    jittered = name == "jitter"  # then the start, the best and the last, untransformed
     assert len(model.shown) == 17 + 3 * jittered
     shown = torch.stack(model.shown[:16])
     np.testing.assert_allclose(result.trace.objective, bowl(shown), rtol=1e-9)
@@ -155,7 +155,7 @@ def test_score_is_that_of_the_stimulus_that_was_not_jittered():
 
 
 def test_luck_under_jitter_is_not_taken_for_a_better_stimulus():
-    """Every step hurts: the clean model must choose the start, whatever a lucky shift said."""
+    """Every step is worse: the clean model must choose the start, despite a lucky shift."""
     starts = torch.as_tensor(TARGET)[None]
     result = optimise(
         bowl, starts, transform=Jitter(3, seed=1), update=Ascent(0.4), stop=Iterations(10)
@@ -174,7 +174,7 @@ def test_the_start_is_returned_where_every_step_makes_it_worse():
 
 
 def test_the_best_is_that_of_the_response_less_the_penalty():
-    """From the best response away to a compromise with the penalty, half-way to grey."""
+    """From the best response to a compromise with the penalty, half-way to grey."""
     starts = torch.as_tensor(TARGET)[None]
     result = optimise(
         bowl, starts, regularisers=(GreyDistance(0.5, 48.0),), update=Ascent(0.1),
@@ -191,7 +191,7 @@ def test_a_step_calls_the_model_once(steps):
     for arguments in SETTINGS.values():
         model = Recorder(bowl)
         optimise(model, STARTS, stop=Iterations(steps), **arguments)
-        # every step, the last stimulus, the score; and what is chosen from under a transform
+        # every step, the last stimulus, the score; and the candidates under a transform
         assert len(model.shown) == steps + 2 + 3 * ("transform" in arguments)
         assert all(shown.shape == STARTS.shape for shown in model.shown)
 
@@ -206,7 +206,7 @@ def test_a_stop_saves_calls():
 @pytest.mark.parametrize("shape", [(3, 6, 8), (3, 2, 6, 8), (3, 2, 5, 6, 8)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_images_colour_images_and_movies(shape, dtype):
-    """A bowl over all pixels: half of the gradient leads to its bottom in one step."""
+    """A quadratic bowl over all pixels: half the gradient leads to its minimum in one step."""
     rng = np.random.default_rng(3)
     target = torch.as_tensor(rng.uniform(size=shape[1:])).to(dtype)
     starts = torch.as_tensor(rng.uniform(size=shape)).to(dtype)
@@ -240,7 +240,7 @@ def test_results_cannot_be_written_to_and_name_the_best_start():
     assert optimise(linear, STARTS, stop=Iterations(1)).seed is None
 
 
-# The steps.
+# Steps.
 
 
 @settings(max_examples=30, deadline=None)
@@ -383,7 +383,7 @@ def test_lbfgs_that_calls_the_model_itself_is_refused():
 
 
 def test_lbfgs_with_a_line_search_is_refused():
-    """A line search calls the model, too; with one step's gradient alone it never moves."""
+    """A line search also calls the model; with the gradient of one step alone it never moves."""
     with pytest.raises(ValueError, match="line"):
         optimise(
             bowl,
@@ -463,7 +463,7 @@ def test_the_same_seed_gives_the_same_images():
     assert not torch.equal(results[0].stimuli, results[2].stimuli)
 
 
-# What is left alone.
+# What is left unchanged.
 
 
 def snapshot(model):
@@ -567,7 +567,7 @@ def test_spectra_and_stimuli_round_trip(shape, exponent):
 
 
 def test_low_frequencies_have_larger_units():
-    """A unit of each coefficient is 1 / f in an image: the same share of a 1 / f spectrum."""
+    """A unit of each coefficient is 1 / f in an image: the same fraction of a 1 / f spectrum."""
     part = FourierParameterisation((16, 16), 1.0)
     sizes = []
     for k in (1, 2, 4):
@@ -579,7 +579,7 @@ def test_low_frequencies_have_larger_units():
 
 @pytest.mark.parametrize("shape", [(6, 8), (7, 9), (6, 9), (7, 8)])
 def test_a_step_in_spectra_multiplies_that_in_pixels_by_the_squared_unit(shape):
-    """In every direction alike: 1 / f**2 for units of 1 / f, held below one cycle per image."""
+    """Isotropic: 1 / f**2 for units of 1 / f, constant below one cycle per image."""
     rng = np.random.default_rng(5)
     weights = torch.as_tensor(rng.normal(size=shape))
     starts = torch.as_tensor(rng.uniform(size=(1, *shape)))
@@ -617,7 +617,7 @@ def test_it_optimises_in_spectra(shape):
     np.testing.assert_allclose(result.trace.rms_contrast, 0.1, atol=1e-4)
 
 
-# What is refused, and with which words.
+# What is refused, and the messages.
 
 
 @pytest.mark.parametrize(
@@ -674,7 +674,7 @@ def test_a_response_of_another_batch_is_refused():
 
 
 class Deaf(nn.Module):
-    """Responds with its bias, whatever it is shown."""
+    """A model that responds with its bias to any stimulus."""
 
     def __init__(self):
         super().__init__()
@@ -699,7 +699,7 @@ def test_responses_that_do_not_depend_on_the_stimuli_are_refused(model, regulari
     "penalty", [lambda s: s.sum(), lambda s: s.sum((1, 2))[:, None]], ids=["one", "column"]
 )
 def test_penalties_of_another_shape_are_refused(penalty):
-    """One number for the batch would be followed once for each of its stimuli."""
+    """One number for the batch would count once for each of its stimuli."""
     with pytest.raises(ValueError, match="per stimulus"):
         optimise(linear, STARTS, regularisers=(penalty,), stop=Iterations(3))
 

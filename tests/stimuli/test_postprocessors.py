@@ -1,4 +1,4 @@
-"""Projections, filters and schedules against SciPy, torch and openretina's definitions."""
+"""Projections, filters and schedules, compared with SciPy, torch and openretina."""
 
 import warnings
 
@@ -77,7 +77,7 @@ def test_a_batch_gives_what_one_at_a_time_does(part, shape):
     st.one_of(st.none(), st.floats(0.5, 40)),
 )
 def test_norm_and_limits_are_openretinas(seed, limits, norm):
-    """One norm for all channels of a stimulus, then the limits of each channel."""
+    """One norm over all channels of a stimulus, then the limits of each channel."""
     stimuli = noise(2, len(limits), 4, 5, 6, seed=seed)
     found = after(NormClip(norm, tuple(limits)), stimuli)
     for one, x in zip(found.numpy(), stimuli.numpy(), strict=True):
@@ -110,7 +110,7 @@ def test_limits_need_a_channel_each(shape):
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 9, 15, 16])
 @pytest.mark.parametrize("sigma", [0.6, 2.0])
 def test_zero_padded_low_pass_is_openretinas(size, sigma):
-    """conv3d with padding 'same', the Gaussian about sample size // 2 of the kernel."""
+    """conv3d with padding 'same' and the Gaussian centred on sample size // 2 of the kernel."""
     movie = noise(2, 3, 7, 4, 5)
     kernel = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
     weight = torch.as_tensor(kernel / kernel.sum()).reshape(1, 1, size, 1, 1)
@@ -222,7 +222,7 @@ def test_recursive_is_the_notebooks():
     st.floats(0.0, 10),
 )
 def test_recursive_does_not_mind_when_it_is_asked(asked, first, last):
-    """Another step, an earlier one, the same again, another number of steps: closed form."""
+    """In closed form for another step, an earlier one, the same again, or another step number."""
     schedule = RecursiveSchedule(first, last)
     for step, steps in asked:
         left = np.prod(1 - np.arange(1, step + 2) / steps)
@@ -243,7 +243,7 @@ def test_recursive_does_not_mind_when_it_is_asked(asked, first, last):
 def test_masked_pixels_alone_bring_mean_and_contrast_of_the_whole(
     seed, mean, contrast, tail, background
 ):
-    """A heavy tail makes clipping bite."""
+    """With a heavy tail many pixels are clipped."""
     rng = np.random.default_rng(seed)
     z = rng.standard_normal((3, 12, 16))
     stimuli = torch.as_tensor(np.sign(z) * np.abs(z) ** tail)
@@ -277,7 +277,7 @@ def test_a_surround_is_found_about_a_centre_that_stays():
 @pytest.mark.parametrize("part", ["centre", "surround"])
 @pytest.mark.parametrize("background", [None, "image"])
 def test_the_best_centre_and_the_best_surround_of_a_linear_neuron(part, background):
-    """Where pixels are free, the filter itself, less its mean there (Cauchy-Schwarz)."""
+    """In free pixels, the filter minus its mean there (Cauchy-Schwarz)."""
     grid = Geometry(24, 32, 60.0, 45.0)
     rows, columns = np.mgrid[:24, :32]
     weights = gabor(grid, 4.0, -3.0, 16.0, 30.0, 40.0, 9.0)
@@ -318,9 +318,9 @@ def test_the_whole_image_free_is_no_mask():
 @pytest.mark.parametrize(
     ("mean", "contrast", "background"),
     [
-        (0.5, 0.05, torch.linspace(0, 1, 16).expand(12, 16)),  # more contrast than all may have
+        (0.5, 0.05, torch.linspace(0, 1, 16).expand(12, 16)),  # more contrast than allowed
         (0.5, 0.05, 0.6),
-        (0.2, 0.1, 0.5),  # brighter than black pixels elsewhere can make up for
+        (0.2, 0.1, 0.5),  # too bright to be balanced by black pixels elsewhere
         (0.9, 0.1, 0.1),
     ],
 )
@@ -349,7 +349,7 @@ def test_masks_must_be_boolean_and_leave_a_pixel():
         after(MeanContrast(0.5, 0.1, torch.zeros(12, 16) > 1), noise(2, 12, 16))
 
 
-# The simple ones.
+# Simple postprocessors.
 
 
 def test_clip_and_min_max_are_numpys():
@@ -375,7 +375,7 @@ def test_mask_fades_to_its_background(background):
 
 
 def shift_of(part, step, shape=(9, 11)):
-    """Where a bright pixel in the middle goes."""
+    """Shift of a bright pixel in the middle."""
     image = torch.zeros(1, *shape)
     image[0, shape[0] // 2, shape[1] // 2] = 1
     row, column = part(image, step)[0].nonzero()[0].tolist()

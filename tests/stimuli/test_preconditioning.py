@@ -1,4 +1,4 @@
-"""Filters and scalings of gradients, against NumPy's whole spectra."""
+"""Filters and scalings of gradients, compared with NumPy's full spectra."""
 
 import numpy as np
 import pytest
@@ -38,13 +38,13 @@ def gradients(*shape, seed=0):
 
 
 def filtered(part, image):
-    """What a filter makes of one image (height, width)."""
+    """One filtered image (height, width)."""
     gradient = torch.as_tensor(image)[None]
     return part(gradient, torch.zeros_like(gradient))[0].numpy()
 
 
 def whole_gain(part, shape):
-    """Gain of every cell of the whole spectrum, measured: the spectrum of the point response."""
+    """Measured gain of every cell of the full spectrum: the spectrum of the point response."""
     point = np.zeros(shape)
     point[0, 0] = 1.0
     gain = np.fft.fft2(filtered(part, point))
@@ -96,7 +96,7 @@ def test_no_exponent_takes_out_the_mean_and_nothing_else(shape):
 @pytest.mark.parametrize("shape", [(12, 16), (11, 15), (60, 96)])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.58, 1.26)])
 def test_nothing_above_the_cutoff_passes(shape, spacing):
-    cutoff = 0.21  # no frequency lies on it
+    cutoff = 0.21  # no frequency is exactly on it
     f = radius(shape, spacing)
     out = np.fft.fft2(
         filtered(
@@ -115,7 +115,7 @@ def test_a_cutoff_below_the_lowest_frequency_is_refused():
         smoothing(GRID, 1.0, cutoff=0.001)
 
 
-# The filters of others.
+# Published filters.
 
 
 @shapes
@@ -165,7 +165,7 @@ def test_featurevis_gain_falls_from_one_to_nothing(shape, exponent):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_notebooks_filter_turns_an_isotropic_neuron_diagonal_and_ours_does_not(seed):
-    """Gradient ascent on a centre-surround neuron, all the same but for the filter.
+    """Gradient ascent on a centre-surround neuron, identical except for the filter.
 
     The notebook favours the quadrant where row and column frequencies are positive: patterns
     at 45 degrees with y downwards, 135 with y upwards.
@@ -196,7 +196,7 @@ def test_the_notebooks_filter_turns_an_isotropic_neuron_diagonal_and_ours_does_n
         assert orientation(smoothing(GRID, exponent))[0] < 0.06
 
 
-# What every filter does.
+# Properties of all filters.
 
 
 def test_filters_are_linear_and_take_every_frame_alone():
@@ -227,7 +227,7 @@ def test_any_gain_can_be_given():
     torch.testing.assert_close(shift(image, image), 3 * image)
 
 
-# Scalings, each of every gradient of a batch by itself.
+# Scalings, applied to each gradient of a batch separately.
 
 SCALINGS = {
     UnitStd: lambda x: x.std(),
@@ -239,7 +239,7 @@ SCALINGS = {
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("shape", [(4, 6, 8), (3, 2, 6, 8), (2, 2, 5, 6, 8)])
 def test_scalings_scale_every_image_by_itself(scaling, shape):
-    given = gradients(*shape)  # a thousand times as large from one image to the next
+    given = gradients(*shape)  # increasing a thousandfold from one image to the next
     out = scaling(0.3)(given, torch.zeros(shape))
     for one, before in zip(out.numpy(), given.numpy(), strict=True):
         assert SCALINGS[scaling](one.ravel()) == pytest.approx(0.3)
@@ -278,7 +278,7 @@ def test_tangent_is_what_a_line_through_gradient_against_luminance_leaves(seed, 
 
 
 def test_tangent_is_the_derivative_along_the_sphere_of_equal_contrast():
-    """Of a function of the image scaled to its contrast, the gradient is the tangent."""
+    """The gradient of a function of the contrast-normalised image is the tangent."""
     stimuli = gradients(2, 6, 8).requires_grad_(True)
     weights = gradients(1, 6, 8, seed=4)[0]
     pattern = stimuli - stimuli.mean((1, 2), keepdim=True)
@@ -299,7 +299,7 @@ def test_a_uniform_image_has_no_contrast_to_be_orthogonal_to(limits):
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.05, 3.0), st.floats(0.2, 0.8))
 def test_within_limits_it_is_zero_just_at_the_best_image(seed, gain, shift):
-    """Of a linear neuron and images of a given mean and contrast: its filter, clipped."""
+    """For a linear neuron at a given mean and contrast: its filter, clipped."""
     weights = np.random.default_rng(seed).normal(size=(6, 8))
     free = gain * weights + shift
     best = torch.as_tensor(np.clip(free, 0, 1))[None]
@@ -309,7 +309,7 @@ def test_within_limits_it_is_zero_just_at_the_best_image(seed, gain, shift):
     if np.abs(free - best[0].numpy()).max() > 0.1:
         assert float(Tangent()(given, best).abs().max()) > 1e-4  # without limits it is not
     clipped = (best == 0) | (best == 1)
-    # the clipped pixels of another neuron want back
+    # clipped pixels of the opposite neuron move back
     assert (part(-given, best)[clipped] * torch.where(best[clipped] == 1, -1.0, 1.0) >= 0).all()
 
 
@@ -318,7 +318,7 @@ def test_pixels_within_limits_alone_tell_the_line():
     given = torch.tensor([[[9.0, -9.0, 0.2, 0.8, 0.6, 9.0, -9.0]]], dtype=torch.float64)
     slope, offset = np.polyfit([0.2, 0.4, 0.9], [0.2, 0.8, 0.6], 1)
     left = given - slope * stimuli - offset
-    left[..., 1] = 0.0  # black, and would be blacker
+    left[..., 1] = 0.0  # already black, would become darker
     left[..., 5] = 0.0
     torch.testing.assert_close(Tangent((0.0, 1.0))(given, stimuli), left)
 

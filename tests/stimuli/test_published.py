@@ -1,4 +1,4 @@
-"""The procedures of others, step by step against NumPy and SciPy."""
+"""Published procedures, compared step by step with NumPy and SciPy."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def images(contrast):
 
 
 class Neuron:
-    """Linear or quadratic, in closed form, with a record of what it was shown."""
+    """A linear or quadratic neuron in closed form, with a record of its stimuli."""
 
     def __init__(self, power):
         self.power, self.shown = power, []
@@ -57,7 +57,7 @@ def notebook_step(image, neuron, wanted, sigma):
 
 
 @neurons
-@pytest.mark.parametrize("contrast", [0.05, 0.6])  # below and above that of the noise
+@pytest.mark.parametrize("contrast", [0.05, 0.6])  # below and above the contrast of the noise
 def test_the_notebooks_mei_step_by_step(power, contrast):
     neuron, shown = Neuron(power), images(contrast)
     result = notebook_mei(neuron, GRID, shown, seed=3, steps=STEPS, keep_last=False)
@@ -87,7 +87,7 @@ def test_the_notebooks_mei_step_by_step(power, contrast):
 
 
 def test_the_notebook_keeps_the_penalty_out_of_the_response():
-    """Its contrast is what it is: stretched to [0, 1], far from the one it wants."""
+    """Its contrast, after stretching to [0, 1], is far from the target."""
     result = notebook_mei(Neuron(1), GRID, images(0.2), seed=0, steps=40)
     assert result.images.min() == 0
     assert result.images.max() == 1
@@ -105,7 +105,7 @@ def test_the_notebook_starts_from_stretched_white_noise():
     assert noise.min() == 0
     assert noise.max() == 1
     z = (noise - noise.mean()) / noise.std()
-    assert abs((z**3).mean()) < 0.15  # Gaussian, and white
+    assert abs((z**3).mean()) < 0.15  # Gaussian and white
     assert abs((z**4).mean() - 3) < 0.3
     assert abs((z[:, 1:] * z[:, :-1]).mean()) < 0.05
     assert abs((z[1:] * z[:-1]).mean()) < 0.05
@@ -123,7 +123,7 @@ def walker_step(z, gradient, alpha, sigma, low, high):
 @neurons
 @pytest.mark.parametrize("step_gain", [None, 20.0, 255.0])
 def test_walkers_mei_step_by_step(power, step_gain):
-    """With the gain of 0.1 / 255 that they released, and far larger ones: pixels are clipped."""
+    """With the released gain of 0.1 / 255, and far larger ones that clip pixels."""
     neuron, shown = Neuron(power), images(0.2)
     more = {} if step_gain is None else {"step_gain": step_gain}
     result = walker_mei(neuron, GRID, shown, seed=3, steps=STEPS, **more)
@@ -168,7 +168,7 @@ def test_walkers_trace_is_of_the_luminance_that_is_returned():
 
 
 class Module(nn.Module):
-    """Whose responses in training are not those in evaluation."""
+    """A module whose responses differ between training and evaluation."""
 
     def __init__(self):
         super().__init__()
@@ -184,7 +184,7 @@ class Module(nn.Module):
 @pytest.mark.parametrize("procedure", [notebook_mei, walker_mei])
 def test_modules_are_evaluated_and_left_as_they_were(procedure):
     module = Module().train()
-    module.parts[3].eval()  # one image is too few for a batch's statistics
+    module.parts[3].eval()  # one image is too few for batch statistics
     before = {name: value.clone() for name, value in module.state_dict().items()}
     modes = [part.training for part in module.modules()]
     result = procedure(module, GRID, images(0.2), seed=0, steps=3)

@@ -1,4 +1,4 @@
-"""First-order fields of neurons whose filters are known."""
+"""Linear RFs of neurons with known filters."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_a_linear_neuron_has_its_filter():
 
 
 def test_an_even_neuron_has_none():
-    """Each sample comes with its negative: exactly nothing, however few samples."""
+    """Each sample is paired with its negative: exactly zero, however few samples."""
     noise = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(0))
     one = gradient(energy, GREY + CONTRAST * noise)
     size = float(one.norm())
@@ -51,7 +51,7 @@ def test_only_the_odd_part_of_a_neuron_counts():
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5])
 def test_a_linear_nonlinear_neuron_has_its_filter_scaled(threshold):
-    """By the mean slope of its nonlinearity (Bussgang), here over a Gaussian drive."""
+    """Scaled by the mean slope of its nonlinearity (Bussgang), here over a Gaussian drive."""
     found = field(
         lambda s: torch.nn.functional.softplus(4 * (drive(s) - threshold)) / 4, samples=4096
     )
@@ -67,7 +67,7 @@ def test_a_rectifier_passes_half():
 
 
 def test_a_cubic_neuron_is_measured_over_the_noise_and_not_at_grey():
-    """The slope of d**3 over a drive of variance v is 3 v; at grey there is none."""
+    """The mean slope of d**3 over a drive of variance v is 3 v; at grey it is zero."""
     found = field(lambda s: drive(s) ** 3, samples=4096)
     expected = 3 * CONTRAST**2 * (FIRST**2).sum() * FIRST
     np.testing.assert_allclose(found, expected, rtol=0.1)
@@ -75,7 +75,7 @@ def test_a_cubic_neuron_is_measured_over_the_noise_and_not_at_grey():
 
 
 def test_it_is_the_regression_of_the_response_on_the_noise():
-    """Stein's lemma, against least squares on as many responses as that takes."""
+    """Stein's lemma, compared with least squares on sufficiently many responses."""
 
     def model(stimuli):
         return torch.nn.functional.softplus(6 * drive(stimuli)) + 3 * drive(stimuli, SECOND) ** 2
@@ -162,7 +162,7 @@ def test_senseless_requests_are_refused(bad):
 
 
 class Deaf(nn.Module):
-    """Responds with its bias, whatever it is shown."""
+    """A model that responds with its bias to any stimulus."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Penalties against closed forms, SciPy and openretina's definitions."""
+"""Penalties compared with closed forms, SciPy and openretina's definitions."""
 
 from dataclasses import replace
 
@@ -85,8 +85,8 @@ def test_weights_scale(name):
     torch.testing.assert_close(seven(stimuli), 7 * part(stimuli))
 
 
-# openretina's RangeRegularizationLoss, of one stimulus: what lies outside the limits of each
-# channel, summed, and what the norm of the whole is above its maximum.
+# openretina's RangeRegularizationLoss of one stimulus: the summed excess over the limits of each
+# channel, and the excess of the total norm over its maximum.
 
 
 @settings(max_examples=50, deadline=None)
@@ -148,7 +148,7 @@ def test_total_variation_of_ramps_in_closed_form(down, right, height, width):
     a, b = abs(down), abs(right)
     sides = a * (height - 1) * width + b * height * (width - 1)
     assert float(TotalVariation()(stimuli)) == pytest.approx(sides, abs=1e-9)
-    # within, both differences; in the last row and column the one that there is
+    # inside, both differences; in the last row and column the only one
     length = np.hypot(a, b) * (height - 1) * (width - 1) + a * (height - 1) + b * (width - 1)
     assert float(TotalVariation(True)(stimuli)) == pytest.approx(length, abs=1e-7)
 
@@ -184,7 +184,7 @@ def test_total_variation_of_one_bright_pixel_counts_borders_right(row, column, s
 
 
 def test_isotropic_variation_does_not_mind_the_direction_of_an_edge():
-    """A disc's is its circumference; the sum of absolute differences is that of its box."""
+    """For a disc it is the circumference; the sum of absolute differences is that of its box."""
     rows, columns = np.mgrid[:200, :200]
     disc = 1 / (1 + np.exp((np.hypot(rows - 99.5, columns - 99.5) - 60) / 2))
     image = torch.as_tensor(disc)[None]
@@ -198,7 +198,7 @@ def test_flat_images_are_not_moved_by_isotropic_variation():
     assert image.grad.abs().max() == 0
 
 
-# The others.
+# Other penalties.
 
 
 @settings(max_examples=30, deadline=None)
@@ -264,8 +264,8 @@ def test_spectrum_match_looks_at_frequency_not_direction():
 @pytest.mark.parametrize("shape", [(12, 16), (11, 13), (12, 13), (11, 16)])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.6, 1.3)])
 def test_spectrum_match_is_the_log_ratio_of_radial_spectra(shape, spacing):
-    """By the whole spectrum: rings up to the lower Nyquist frequency, cell by cell."""
-    bins = 5  # no frequency of these shapes lies on an edge between two
+    """From the full spectrum: rings up to the lower Nyquist frequency, cell by cell."""
+    bins = 5  # no frequency of these shapes is on the edge between two rings
     wanted, image = noise(4, *shape, seed=1), noise(1, *shape, seed=2)
     fy = np.abs(np.fft.fftfreq(shape[0], spacing[0]))[:, None]
     fx = np.abs(np.fft.fftfreq(shape[1], spacing[1]))[None, :]

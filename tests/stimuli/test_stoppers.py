@@ -1,4 +1,4 @@
-"""When an optimisation ends: by scripted values, and inside the optimiser."""
+"""When an optimisation ends: for scripted values, and in the optimiser."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ GREY = torch.zeros(1, 2, 3)
 
 
 def when(stopper, values):
-    """The step at which a check says so, of one stimulus with these values; None if never."""
+    """The step at which the rule stops one stimulus with these values; None if never."""
     check, before = stopper.begin(), None
     for step, value in enumerate(values):
         if bool(check(torch.tensor([float(value)]), GREY, before)):
@@ -44,9 +44,9 @@ def test_a_flat_objective_stops_after_its_patience(patience):
 def test_an_objective_that_rises_enough_goes_on(patience):
     assert when(Plateau(patience, 0.0), np.linspace(0, 1e-3, 40)) is None
     assert when(Plateau(patience, 0.5), 0.51 * np.arange(40)) is None
-    # the last rise ends the wait, and it starts anew
+    # the last rise resets the wait
     assert when(Plateau(3, 0.5), [0, 1, 1, 1, 2, 2, 2, 2, 2]) == 7
-    # not when it falls and comes back to the best
+    # a fall and a return to the best do not
     assert when(Plateau(3, 0.5), [2, 1, 2, 1, 2, 1, 2]) == 3
 
 
@@ -58,14 +58,14 @@ def test_a_rise_by_min_delta_itself_is_not_enough():
 
 @pytest.mark.parametrize("rise", [0.05, 0.4])
 def test_an_objective_that_creeps_stops(rise):
-    """Every step beats the best so far, but never by min_delta: ten such steps in a row."""
+    """Every step beats the best so far, but never by min_delta, ten times in a row."""
     assert when(Plateau(10, 1.0), rise * np.arange(40)) == 10
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_relative_changes_are_measured_by_the_best(scale, sign):
-    """Rises of 1 %, also of a negative objective; a unit does not matter."""
+    """Rises of 1 %, also of a negative objective; the unit does not matter."""
     rising = sign * scale * 1.01 ** (sign * np.arange(30))
     assert when(Plateau(5, 0.02, relative=True), rising[:1].repeat(30)) == 5
     assert when(Plateau(1, 0.005, relative=True), rising) is None
@@ -74,16 +74,16 @@ def test_relative_changes_are_measured_by_the_best(scale, sign):
     assert absolute == (1 if scale == 1e-3 else None)
 
 
-# Both, in the optimiser.
+# Both in the optimiser.
 
 
 def converging(stimuli):
-    """A quadratic bowl with its bottom at grey."""
+    """A quadratic bowl with its minimum at grey."""
     return -((stimuli - 0.5) ** 2).sum((1, 2))
 
 
 class Bowls:
-    """A bowl of its own for each stimulus, as steep as its first pixel says."""
+    """A different bowl for each stimulus; its first pixel gives the steepness."""
 
     def __call__(self, stimuli):
         rate = stimuli[:, 0, 0].detach()
@@ -123,7 +123,7 @@ def test_every_stimulus_stops_by_itself(stop, update):
         for name in ("objective", "penalty", "mean", "rms_contrast"):
             both = [getattr(r.trace, name) for r in (alone, together)]
             np.testing.assert_allclose(both[0][:, 0], both[1][:length, i], rtol=1e-5, atol=1e-7)
-            # what has stopped stays as it is
+            # stopped stimuli do not change
             np.testing.assert_allclose(both[1][length:, i], both[0][-1, 0], rtol=1e-5, atol=1e-7)
     assert len(together.trace.objective) == longest
 
@@ -166,7 +166,7 @@ def test_a_rule_can_be_used_again():
 
 
 def test_the_penalty_counts():
-    """Response and penalty rise by the same: what is maximised stands still."""
+    """Response and penalty rise equally: the maximised difference is constant."""
 
     def length(stimuli):
         return (stimuli - 0.5).abs().sum((1, 2))

@@ -1,4 +1,4 @@
-"""Counts in whatever form a notebook holds them are the same trials."""
+"""Counts in any form that a notebook may have give the same trials."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
 
 IDS = np.array([30, 10, 20])
-REPEATS = np.array([4, 1, 3])  # of each image
+REPEATS = np.array([4, 1, 3])  # repeats of each image
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def tidy(padded, names=("a", "b")):
 
 
 def forms(padded):
-    """The same counts in every form: counts and what has to be said with them."""
+    """The same counts in every form, with the required arguments."""
     table = tidy(padded).sample(frac=1, random_state=0)
     flat = padded.reshape(-1, 2)
     shown = np.tile(IDS, 4)
@@ -54,7 +54,7 @@ def forms(padded):
 
 @pytest.mark.parametrize("form", forms(np.zeros((4, 3, 2))))
 def test_every_form_is_the_same_trials(padded, form):
-    padded[:, :, 1] += 1  # no trial is silent: a table without zeros still has every trial
+    padded[:, :, 1] += 1  # no silent trials: a table without zeros still has every trial
     counts, more = forms(padded)[form]
     trials = as_trials(counts, IDS, **more)
     assert sorted(trials.neuron_ids) == ["a", "b"]

@@ -106,7 +106,7 @@ def test_own_gabors_become_tables(tmp_path, caplog):
 
 
 def checked(path, stimulus, neurons):
-    """A user's table as conditions, as the tables stage reads it."""
+    """A user's table as the conditions that the tables stage reads."""
     table = read_csv(path, condition_columns(stimulus))
     return conditions_from_table(table, path, stimulus, neurons, GRID, f"session.{stimulus}")
 
@@ -175,7 +175,7 @@ def test_paths_are_checked_before_anything_runs(tmp_path):
     [(0.0, 1), (0.95, 1), (1.05, 0), (1.4, 0)],  # the error of the difference is 0.5
 )
 def test_a_rival_is_within_two_standard_errors_of_the_difference(apart, expected):
-    """Errors of 0.3 and 0.4 are 0.5 together; their sum, or the best one's alone, are not."""
+    """Errors of 0.3 and 0.4 combine to 0.5, not to their sum or to the best one's error."""
     means, errors = np.array([1.0, 5.0 - apart, 5.0]), np.array([0.1, 0.4, 0.3])
     assert rivals_of_best(means, errors) == expected
     assert rivals_of_best(10 * means + 3, 10 * errors) == expected

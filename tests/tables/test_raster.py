@@ -1,4 +1,4 @@
-"""Binned activity during the natural scenes."""
+"""Binned activity during natural scenes."""
 
 import numpy as np
 import pandas as pd

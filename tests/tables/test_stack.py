@@ -1,4 +1,4 @@
-"""What is known of an image stack without reading it."""
+"""Description of an image stack, without reading the stack."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_the_text_says_all_there_is(info):
     again = StackInfo.from_json(info.to_json())
     assert again.image_ids.tolist() == [10, 11, 12, 13, 14]
     assert again.geometry == GRID
-    # to the last bit: all stimuli are held to these numbers
+    # to the last bit: all stimuli use these numbers
     assert again.mean_luminance == info.mean_luminance
     assert again.mean_contrast == info.mean_contrast
     document = json.loads(info.to_json())
@@ -33,7 +33,7 @@ def test_mean_and_contrast_are_those_of_the_stack(rng):
     images = rng.random((5, 6, 8)).astype(np.float32)
     info = StackInfo.of(images, np.arange(5), GRID)
     assert info.mean_luminance == images.mean()
-    # the contrast within images, not that between them
+    # the contrast within images, not between them
     assert info.mean_contrast == np.mean([image.std() for image in images], dtype=np.float32)
 
 

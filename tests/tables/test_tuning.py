@@ -1,4 +1,4 @@
-"""Recorded tuning against AllenSDK's own analysis, and against Allen's released numbers."""
+"""Recorded tuning compared with AllenSDK's analysis and with Allen's released numbers."""
 
 import warnings
 
@@ -82,7 +82,7 @@ def test_grating_preferences_agree_with_allensdk(recording, allen):
         if table[name].sum() == 0:
             assert mine.isna().all()
             continue
-        # where values tie, either is right
+        # if values tie, either is correct
         for key, get, column in (
             ("orientation", theirs._get_pref_ori, "pref_orientation_deg"),
             ("spatial_frequency", theirs._get_pref_sf, "pref_spatial_frequency_cpd"),
@@ -99,7 +99,7 @@ def test_grating_preferences_agree_with_allensdk(recording, allen):
 
 @pytest.mark.filterwarnings("ignore")
 def test_rate_over_blocks_without_gaps_is_the_mean_count_over_the_window(recording, allen):
-    """Presentations follow each other without a gap: then AllenSDK's definition is ours."""
+    """If presentations follow each other without a gap, AllenSDK's definition equals ours."""
     from allensdk.brain_observatory.ecephys.stimulus_analysis.natural_scenes import NaturalScenes
 
     units = [int(u) for u in recording.units.index]
@@ -128,7 +128,7 @@ def test_extremes():
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the recorded counts are not here")
 def test_recorded_fields_are_where_allen_released_them():
-    """Centres and areas of 133 VISam units of session 798911424 equal Allen's own table."""
+    """Centres and areas of 133 VISam units of session 798911424 equal Allen's released table."""
     shown = pd.read_csv(DATA / "gabor_presentations.csv")
     archive = np.load(DATA / "gabor_spike_counts.npz", allow_pickle=False)
     released = pd.read_csv(DATA / "units.csv.gz", index_col="ecephys_unit_id", low_memory=False)
@@ -148,12 +148,12 @@ def test_recorded_fields_are_where_allen_released_them():
     assert ours["rf_x_deg"].notna().all()
     fields = receptive_fields(table, names)
     theirs = np.array([field_centre(np.rint(45 * f).astype(int)) for f in fields])
-    # in two units with about 40 spikes nothing is left after Allen's rounding
+    # two units with about 40 spikes have no RF after Allen's rounding
     np.testing.assert_array_equal(np.isfinite(theirs[:, 0]), known)
     theirs += [AZIMUTH_0, ELEVATION_0, 0]
     wanted = released[["azimuth_rf", "elevation_rf", "area_rf"]]
     np.testing.assert_allclose(theirs[known], wanted[known], rtol=0, atol=1e-3)
-    # without their rounding of the smoothed map: the same place, for most units
+    # without rounding of the smoothed map: the same position for most units
     exact = np.hypot(
         ours["rf_x_deg"] + AZIMUTH_0 - released["azimuth_rf"].to_numpy(),
         ours["rf_y_deg"] + ELEVATION_0 - released["elevation_rf"].to_numpy(),
@@ -162,7 +162,7 @@ def test_recorded_fields_are_where_allen_released_them():
     assert significant.sum() == 87
     assert np.median(exact[significant]) < 0.01
     assert np.quantile(exact[significant], 0.95) < 10
-    # Allen's rate runs over the whole block, ours over the windows
+    # Allen's rate is over the whole block, ours over the windows
     rate = counts.mean(axis=0) / 0.249
     assert np.corrcoef(rate, released["firing_rate_rf"])[0, 1] > 0.999999
     np.testing.assert_allclose(rate, released["firing_rate_rf"], rtol=0.011)

@@ -17,7 +17,7 @@ def known_neurons() -> pd.DataFrame:
     rng = np.random.default_rng(4)
     images = np.clip(rng.normal(0.45, 0.2, (30, *GRID.shape)), 0, 1)
     table = draw_neurons(list(KINDS), rng, GRID)
-    # low thresholds: these images of white noise hardly drive the filters
+    # low thresholds, because these white-noise images hardly drive the filters
     table = calibrate_gain(table, images, GRID, np.full(len(KINDS), 5.0))
     table.index = [str(100 + i) for i in range(len(table))]
     return table
@@ -53,7 +53,7 @@ def test_no_stimulus_beats_the_optimum(neurons, kind, rng):
 
 
 def test_the_optimum_is_no_worse_than_a_stimulus_it_is_compared_with(neurons, monkeypatch):
-    """A search too short to find the optimum itself starts from the stimuli, and keeps them."""
+    """A search too short to find the optimum starts from the stimuli and keeps the best."""
     one = neurons[neurons["kind"] == "texture"]
     none = np.empty((0, *GRID.shape))
     image, drive = true_optimum(one, GRID, MEAN, CONTRAST, none, 0)
@@ -64,13 +64,13 @@ def test_the_optimum_is_no_worse_than_a_stimulus_it_is_compared_with(neurons, mo
 
 
 def test_an_unmatched_stimulus_has_no_fraction_and_sets_no_optimum(rng):
-    """More contrast drives more: such an image would win, and make all others look poor."""
+    """More contrast gives more drive: such an image would win, and lower all other fractions."""
     images = project_array(rng.uniform(size=(5, *GRID.shape)), MEAN, CONTRAST)
     images[3] = project_array(images[3:4], MEAN, 1.1 * CONTRAST)[0]
     images[4] = project_array(images[4:5], MEAN + 0.01, CONTRAST)[0]
     drives = np.array([2.0, 8.0, 4.0, 40.0, 20.0])
     found = fractions_of_optimum(images, drives, MEAN, CONTRAST)
     np.testing.assert_array_equal(found, [0.25, 1.0, 0.5, np.nan, np.nan])
-    # what drives a neuron at another contrast alone has no optimum to be a fraction of
+    # without any drive at the common contrast, there is no optimum to divide by
     only_loud = np.where(np.arange(5) == 3, 40.0, 0.0)
     assert np.isnan(fractions_of_optimum(images, only_loud, MEAN, CONTRAST)).all()

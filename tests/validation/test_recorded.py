@@ -1,4 +1,4 @@
-"""Recorded against predicted tuning: closed forms and controls."""
+"""Recorded and predicted tuning compared: closed forms and controls."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from meiflow.validation.recorded import agreement, circular_mean, preferences, t
 
 
 def poisson(rates, repeats, rng, conditions=None):
-    """Conditions with Poisson counts about rates (conditions, neurons), in random order."""
+    """Conditions with Poisson counts of given rates (conditions, neurons), in random order."""
     conditions = grating_conditions() if conditions is None else conditions
     order = rng.permutation(np.repeat(np.arange(len(conditions)), repeats))
     shown = conditions.iloc[order].reset_index(drop=True)
@@ -32,7 +32,7 @@ def test_a_curve_averages_conditions_and_their_errors(rng):
 
 
 def test_the_ceiling_is_what_noise_allows(rng):
-    """Predicting the true rates reaches the ceiling; half-right predictions half of it."""
+    """Predicting the true rates reaches the ceiling; half-correct predictions reach half of it."""
     rates = rng.gamma(2.0, 1.0, (120, 60))
     recorded = poisson(rates, 5, rng)
     curve = tuning_curve(recorded, rates, ("orientation", "spatial_frequency", "phase"))
@@ -65,13 +65,13 @@ def test_flat_curves_and_single_trials_have_no_numbers(rng):
     flat[:, 0] = 1.0
     one, silent = agreement(tuning_curve(recorded, flat, ("orientation",)), 0)
     assert np.isnan(one.cc_abs)  # a flat prediction
-    assert np.isnan(one.cc_max)  # one trial each: nobody knows the noise
+    assert np.isnan(one.cc_max)  # one trial each: the noise is unknown
     assert np.isnan(silent.cc_abs)
     assert not silent.tuned
 
 
 def test_what_all_neurons_share_shows_in_the_control(rng):
-    """Models that all predict the same curve agree with everybody, which proves little."""
+    """Models that all predict the same curve agree with any neuron, which proves little."""
     shape = rng.gamma(2.0, 1.0, (120, 1))
     recorded = poisson(np.tile(shape, 10), 5, rng)
     curve = tuning_curve(recorded, np.tile(shape, 10) + 0.1 * rng.random((120, 10)), ("phase",))

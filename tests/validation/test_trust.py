@@ -1,4 +1,4 @@
-"""The judgement on an MEI: agreement of other models, the rule, and how it is measured."""
+"""The judgement of an MEI: agreement of other models, the rule, and its measured precision."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ CONFIG = parse_config(
 
 
 def state_of(orientation):
-    """State of a linear neuron, its filter a Gabor, and that filter."""
+    """State of a linear neuron with a Gabor filter, and the filter."""
     even = patterns.gabor(GRID, 0.0, 0.0, 12.0, orientation, 0.0, 5.0, 1.0)
     even = even.reshape(GRID.shape) - even.mean()
     # an offset far above its threshold: linear
@@ -36,7 +36,7 @@ def state_of(orientation):
 
 
 def model_of(orientation):
-    """The same as a model."""
+    """The same neuron as a model, and its filter."""
     state, even = state_of(orientation)
     return NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).eval(), even
 
@@ -52,7 +52,7 @@ def test_a_model_that_agrees_leaves_nothing_to_be_wished():
 
 
 def test_what_a_linear_model_of_another_orientation_misses_is_the_cosine_of_the_filters():
-    """The best image for a linear filter is the filter: the share is their correlation."""
+    """The best image for a linear filter is the filter: the fraction is their correlation."""
     _, even = model_of(0.0)
     others = [model_of(angle) for angle in (20.0, 40.0, 90.0)]
     shares = fractions_of_own_optimum(
@@ -110,7 +110,7 @@ def test_judgement_names_what_is_missing():
 
 
 def recordings(n=400, seed=0):
-    """Neurons whose MEI fails where agreement is low, and untuned ones that agree by chance."""
+    """Neurons whose MEI fails if agreement is low, and untuned ones that agree by chance."""
     rng = np.random.default_rng(seed)
     agreement = rng.uniform(0.3, 1, n)
     score = rng.uniform(-0.2, 1, n)
@@ -141,7 +141,7 @@ def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
     assert found.precision_low < found.precision
     assert found.recall == pytest.approx(judged["trusted"][right].mean(), abs=1e-4)
     assert found.untuned_trusted == 0
-    # what happens in the sessions to measure on does not change the rule
+    # the sessions used to measure precision do not affect the rule
     spoilt = table["fraction_of_optimum"].where(table["session"].isin(CHOOSING), 0.0)
     again = choose_rule(table.assign(fraction_of_optimum=spoilt))
     assert again.expected_min == found.expected_min

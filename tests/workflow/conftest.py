@@ -1,4 +1,4 @@
-"""Projects as a user has them: one without results, and one that has run."""
+"""Projects as users have them: one without results, and one that has run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A finished project of this module's own. Tests may add to it."""
+    """A finished project for this module. Tests may add to it."""
     folder = tmp_path_factory.mktemp("project") / "copy"
     return finished_project(tmp_path_factory).copy(folder)

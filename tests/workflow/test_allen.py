@@ -1,4 +1,4 @@
-"""``session.source: allen`` as a user runs it, against the loopback warehouse."""
+"""``session.source: allen`` as a user runs it, with the loopback warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture
 def server(tmp_path):
-    """A session in the released format under the id that the warehouse knows."""
+    """A session in the released format with the id that the warehouse knows."""
     path = tmp_path / "released.nwb"
     shutil.copy(OLD, path)
     with h5py.File(path, "r+") as file:
@@ -48,7 +48,7 @@ def test_download_to_tables_and_never_twice(project, server):
     assert pd.read_csv(tables / "trials.csv")["neuron_id"].nunique() == 5
     assert "pupil_area_px" in pd.read_csv(tables / "presentations.csv")
 
-    # the results may go; what took hours to fetch stays, and is checked
+    # the results may be deleted; the download, which took hours, is kept and checked
     asked = len(server.asked)
     shutil.rmtree(project.folder / "results")
     again = project.snakemake(*command)

@@ -1,4 +1,4 @@
-"""Rules and stages agree: what a stage opens and reads is what its rule declares and hands over."""
+"""Rules and stages agree: a stage opens and reads what its rule declares and passes on."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tests.audit import check
 
 pytestmark = pytest.mark.workflow
 
-# Not seen, or used only where the small session does not lead.
+# Not recorded, or not used in the small session.
 NOT_OPENED = {
-    # HDF5 opens files itself
+    # HDF5 opens its files itself
     "tables": {"results/demo/session/session.nwb"},
 }
 _FITTED = check.leaves("model.network") | {"session.stimulus_parameters.grating_contrast"}
 NOT_READ = {
-    # other sources of the session, for one of which the id is checked
+    # other session sources; the id is checked for one of them
     "tables": {
         *("session.id", "session.trials", "session.gabors", "session.static_gratings"),
     },
-    # convolutional networks, and gratings that are learned from
+    # convolutional networks, and gratings as training data
     "fit_models": _FITTED,
     "learning_curve": _FITTED,
-    # gratings, which the small session does not show
+    # gratings, which the small session does not have
     "recorded": {"session.stimulus_parameters.grating_contrast"},
     # another mask; the score of a custom module
     "comparison": {"comparison.disc_diameter_deg", "seed"},

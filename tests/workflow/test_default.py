@@ -1,4 +1,4 @@
-"""The main job as it is delivered: what it promises about the default simulated session."""
+"""The main job as delivered: its promises for the default simulated session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("default"))
-    # less what no test here looks at, and what the small session does, too
+    # without what is not tested here, or also tested on the small session
     spared = {"model": {"learning_curve": []}, "stimuli": {"make": ["population_mei"]}}
     project.configure("spared.yaml", spared)
     done = project.snakemake("--cores", "2", "--configfile", "spared.yaml")
@@ -24,7 +24,7 @@ def results(tmp_path_factory):
 
 def test_meis_are_true(results):
     """Tuned neurons: at least 0.80 of the true optimum on average, and above the best natural
-    image for at least nine in ten; what the model predicts is not asked."""
+    image for at least nine in ten, whatever the model predicts."""
     loop = pd.read_csv(results / "validation" / "closed_loop.csv")
     fraction = loop.pivot(index="neuron_id", columns="stimulus", values="fraction_of_optimum")
     assert len(fraction) >= 8
@@ -42,7 +42,7 @@ def test_untuned_neurons_are_not_selected(results):
 
 
 def test_trust_tells_true_meis_from_others(results):
-    """The flag knows no truth; the closed loop has it."""
+    """The flag does not use the ground truth, which the closed loop knows."""
     summary = pd.read_csv(results / "summary.csv").set_index("neuron_id")
     assert summary["trusted"].mean() > 0.7
     right = summary["mei_true_fraction"] >= 0.8
@@ -61,7 +61,7 @@ def test_the_model_beats_its_baselines_and_the_control_is_at_zero(results):
 
 
 def test_experiments_say_what_is_true(results):
-    """Simple and complex told apart; orientation and frequency of Gabor-like neurons."""
+    """Simple and complex cells distinguished; orientation and frequency of Gabor-like neurons."""
     summary = pd.read_csv(results / "experiments" / "summary.csv")
     both = summary.merge(pd.read_csv(results / "session" / "truth.csv"), on="neuron_id")
     complex_ = both["kind"].str.startswith("complex")

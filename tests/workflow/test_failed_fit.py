@@ -1,4 +1,4 @@
-"""A neuron whose fit fails is data: everything else completes, and the report says so."""
+"""A failed fit of a neuron is a result: everything else completes, and the report shows it."""
 
 from __future__ import annotations
 

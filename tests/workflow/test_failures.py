@@ -1,4 +1,4 @@
-"""A wrong configuration or input stops with one clear message and a status other than 0."""
+"""An invalid configuration or input stops with one clear message and a nonzero status."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_wrong_configuration_stops_before_any_work(project, document, message):
 
 
 def test_area_without_units_stops_at_the_tables(project):
-    """Only the recording can tell that no unit is left."""
+    """Only the recording shows that no unit is left."""
     project.configure("strict.yaml", {"session": {"quality": {"isi_violations_max": 1e-9}}})
     done = project.snakemake("--cores", "2", "--configfile", "small.yaml", "strict.yaml")
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""`meiflow.fit` on a session's own tables is the models stage, number by number."""
+"""`meiflow.fit` on the tables of a session gives the same numbers as the models stage."""
 
 import numpy as np
 import pandas as pd

@@ -1,7 +1,7 @@
-"""Real spikes through the whole chain: 135 VISam units, 3645 Gabor trials (session 798911424).
+"""The whole chain on real spikes: 135 VISam units, 3645 Gabor trials (session 798911424).
 
-The images are the 243 Gabor conditions rendered in degrees. The data lie beside the project
-and are not part of it: without them these tests are skipped.
+The images are the 243 Gabor conditions rendered in degrees. The data are not part of the project:
+without them these tests are skipped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def test_conversion_keeps_the_counts(real_inputs):
     repeats = trials[trials["neuron_id"] == 951097947]["image_id"].value_counts()
     assert len(repeats) == 243
     assert set(repeats) == {15}
-    # Allen's own rate of the same units over the same presentations
+    # Allen's rate of the same units over the same presentations
     units = pd.read_csv(DATA / "units.csv.gz", index_col="ecephys_unit_id", low_memory=False)
     ours = trials.groupby("neuron_id")["spike_count"].mean() / 0.249
     released = units.loc[ours.index, "firing_rate_rf"]
@@ -45,7 +45,7 @@ def test_conversion_keeps_the_counts(real_inputs):
     assert presentations[KEYS].drop_duplicates().shape[0] == 243
 
 
-# What the notebook printed for one unit, and what it would have with the rows it meant.
+# What the notebook printed for one unit, and would have printed with the intended rows.
 UNIT = 951097947
 MEASURED = ["luminance", "std", "contrast", "symmetry_1", "symmetry_2"]
 PUBLISHED = {
@@ -97,7 +97,7 @@ def test_chain_runs_to_the_end(project, real_inputs):
     table = pd.read_csv(results / "selection" / "neurons.csv")
     assert len(table) == 135
     significant = (table["oracle_p"] <= 0.001).sum()
-    # a recording with signal, in far more units than chance (135 x 0.001) could give
+    # a recording with signal in far more units than by chance (135 x 0.001)
     assert 20 < significant < 135
     assert 5 <= table["selected"].sum() <= 6
     scores = pd.read_csv(results / "models" / "cross_validation.csv")
@@ -112,7 +112,7 @@ def test_chain_runs_to_the_end(project, real_inputs):
     for stimulus, numbers in PUBLISHED.items():
         found = measured.loc[stimulus, MEASURED].to_numpy(float)
         np.testing.assert_allclose(found, numbers, rtol=0, atol=1e-6)
-    # the models have learned from these very Gabors; whether the tables agree is what is seen here
+    # the models are fitted to these Gabors; this only tests that the tables agree
     recorded = pd.read_csv(results / "validation" / "recorded.csv")
     position = recorded[(recorded["curve"] == "position") & recorded["tuned"]]
     assert len(position) >= 5

@@ -115,7 +115,7 @@ def test_nothing_half_written_is_left(finished):
 
 def test_report_stands_alone(finished):
     page = (finished.results / "report.html").read_text()
-    # addresses may stand in the printed configuration, but nothing is loaded from one
+    # the printed configuration may contain addresses, but nothing is loaded from one
     loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import|fetch\(', page)
     assert loaded
     assert all((one or two).startswith(("data:", "#")) for one, two in loaded)
@@ -125,7 +125,7 @@ def test_report_stands_alone(finished):
 
 
 def test_snakemake_packs_its_own_report(finished, tmp_path):
-    """The figures and the page are in it, by category, and it needs no network."""
+    """It contains the figures and the page, by category, and needs no network."""
     packed = tmp_path / "report.zip"
     done = finished.snakemake("--report", str(packed), *SMALL)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -161,20 +161,20 @@ def test_second_run_does_nothing(finished):
         ),
         (
             {"gabor": {"refine_steps": 11}},
-            {"gabor_search"},  # a checkpoint: the rest is planned when it is done
+            {"gabor_search"},  # a checkpoint: the rest is planned afterwards
             {"fit_models", "natural"},
         ),
-        # another order, and without what is not shown to the neurons: nothing to do
+        # another order, without what is not shown to the neurons: nothing to do
         ({"stimuli": {"make": ["walker_mei", *SHOWN]}}, {"report"}, {"closed_loop", "walker_mei"}),
         ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"fit_models", "tables"}),
         ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
         ({"experiments": {"contrast": 0.7}}, {"experiments", "draw_experiments"}, {"stimuli"}),
-        # a checkpoint follows: the rest is planned when it is done
+        # a checkpoint follows: the rest is planned afterwards
         ({"model": {"folds": 4}}, {"fit_models", "fitted_neurons"}, {"tables", "selection"}),
         ({"session": {"window_s": [0.0, 0.2]}}, {"tables", "selection"}, {"simulate"}),
         ({"session": {"quality": {"isi_violations_max": 0.4}}}, {"tables"}, {"simulate"}),
         ({"selection": {"oracle_min": 0.11}}, {"selection"}, {"fit_models", "tables"}),
-        ({"mei": {"steps": 20}}, set(), {"all", "report"}),  # the value it already has
+        ({"mei": {"steps": 20}}, set(), {"all", "report"}),  # the current value
     ],
 )
 def test_a_changed_value_reruns_what_depends_on_it(finished, change, made_again, left_alone):
@@ -203,7 +203,7 @@ def test_one_core_gives_the_same_bits_as_two(finished, project):
 
 
 def test_waiting_jobs_are_looked_at_when_one_has_ended(finished, tmp_path):
-    """Not every second, and for every job that has ended once more, as Snakemake would."""
+    """Not every second and once more for every ended job, as by default in Snakemake."""
     project = finished.copy(tmp_path / "project")
     again = ("--forcerun", "draw_experiments", "--cores", "1", "--verbose", *SMALL)
     done = project.snakemake(*again)
@@ -217,7 +217,7 @@ def test_waiting_jobs_are_looked_at_when_one_has_ended(finished, tmp_path):
 
 
 def test_a_file_of_one_neurons_model_is_made_on_request(finished):
-    """No other job is run for it; what lies there is what the archive holds."""
+    """No other job is run for it; the file equals the content of the archive."""
     chosen = neurons(finished)[0]
     target = f"results/demo/neurons/{chosen}/model.pt"
     done = finished.snakemake("--cores", "1", *SMALL, "--", target)
@@ -245,7 +245,7 @@ def test_a_single_neuron_is_a_target(finished, tmp_path):
 
 
 def test_gabors_follow_the_selection_and_the_configuration(finished, tmp_path):
-    """A neuron added later gets its Gabor, the others stay; another search changes all."""
+    """A neuron added later gets its Gabor and the others stay; another search changes all."""
     project = finished.copy(tmp_path / "copy")
     table = pd.read_csv(project.results / "selection" / "neurons.csv", dtype={"neuron_id": str})
     new = table.loc[~table["selected"], "neuron_id"].iloc[0]
@@ -284,7 +284,7 @@ def build(neuron, geometry):
 
 
 def test_an_own_module_takes_the_place_of_the_model(finished, tmp_path):
-    """Its MEI is what it wants: light above, dark below; nothing is fitted again for it."""
+    """Its MEI is its preferred pattern, light above and dark below; no model is fitted again."""
     project = finished.copy(tmp_path / "copy", ".snakemake")
     (project.folder / "mymodels.py").write_text(OWN)
     project.configure("own.yaml", {"model": {"custom": "mymodels:build"}})
@@ -302,7 +302,7 @@ def test_an_own_module_takes_the_place_of_the_model(finished, tmp_path):
     scores = pd.read_csv(home / "scores.csv").set_index("model")
     assert scores.loc["model", "folds"] == 0
     assert scores.loc["mixture", "folds"] == 3
-    # a broken one is refused before anything is made, a wrong one with the neuron's name
+    # a broken module is refused before any work, a wrong one with the neuron's name
     project.configure("own.yaml", {"model": {"custom": "nowhere:build"}})
     done = project.snakemake("--dry-run", *SMALL, "own.yaml", "--", target)
     assert done.returncode != 0

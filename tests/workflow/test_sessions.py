@@ -1,4 +1,4 @@
-"""Several sessions as one workflow: what is shared, what is each one's own, what is run when."""
+"""Several sessions as one workflow: what is shared, what is separate, and what is run when."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.session.warehouse import Known, warehouse
 
 pytestmark = pytest.mark.workflow
 
-# As cheap as a session gets; in the second one no neuron answers to the images.
+# The cheapest possible sessions; in the second one no neuron responds to the images.
 TINY = {
     "session": {
         "simulation": SMALL["session"]["simulation"]
@@ -43,7 +43,7 @@ def configured(project: Project, sessions: object, **session: object) -> Project
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Project:
-    """Three sessions that have run; a test may add results, and must take them away again."""
+    """Three sessions that have run; a test may add results, and must remove them again."""
     project = configured(make_project(tmp_path_factory.mktemp("sessions")), LIST)
     done = project.snakemake(*RUN)
     assert done.returncode == 0, done.stdout[-5000:]
@@ -51,7 +51,7 @@ def three(tmp_path_factory) -> Project:
 
 
 def planned(project: Project, *arguments: str) -> set[tuple[str, str]]:
-    """What would be run, as (rule, folder of results)."""
+    """Planned jobs, as (rule, results folder)."""
     done = project.snakemake("--summary", *RUN, *arguments)
     assert done.returncode == 0, done.stdout[-3000:]
     table = done.stdout[done.stdout.index("output_file\t") :].splitlines()
@@ -129,7 +129,7 @@ def test_a_deleted_file_of_one_session_is_made_again(three):
 
 
 def test_sessions_do_not_wait_for_each_other(three, tmp_path):
-    """One session's neurons are modelled while another is not even simulated."""
+    """Neurons of one session are fitted while another session is not even simulated."""
     project = three.copy(tmp_path / "copy")
     shutil.rmtree(project.folder / "results" / "m1")
     shutil.rmtree(project.folder / "results" / "m3" / "neurons")
@@ -142,7 +142,7 @@ def test_sessions_do_not_wait_for_each_other(three, tmp_path):
 
 
 def test_a_session_gives_the_same_whether_run_alone_or_with_others(three, project):
-    """Alone it needs to be told the seed that it has as one of many."""
+    """Alone, it needs the seed that it has as one of many."""
     from meiflow.config.config import parse_config
     from meiflow.session.dataset import Dataset
 
@@ -174,7 +174,7 @@ def test_sessions_that_cannot_be_run_together_are_refused(project, sessions, mes
 
 
 def test_all_runs_the_sessions_that_the_warehouse_has(project, tmp_path):
-    """Before it has been asked nothing of it is known, and nothing is asked by a dry run."""
+    """Its sessions are unknown before it is queried, and a dry run does not query it."""
     known = (
         Known(11, units=(("VISam", {}),)),
         Known(12, "functional_connectivity"),

@@ -1,4 +1,4 @@
-"""Notes what a meiflow command opens, writes and reads of its configuration.
+"""Records the files a meiflow command opens and writes, and the configuration keys it reads.
 
 Python imports this module at start-up where its folder is on PYTHONPATH. It does nothing unless
 MEIFLOW_AUDIT names a folder for the notes and the process is the command ``meiflow``.
@@ -36,7 +36,7 @@ def _install(folder: Path) -> None:  # noqa: PLR0915
         if event == "open":
             path, _, flags = arguments
             name = inside(path)
-            # one that is looked for and not there is no input
+            # a file that is looked for but missing is not an input
             if name and not flags & (os.O_WRONLY | os.O_RDWR) and os.path.exists(name):
                 opened.add(name)
         elif event == "os.rename":
