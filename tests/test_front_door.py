@@ -140,7 +140,7 @@ def test_a_file_of_another_kind_is_refused(pop, tmp_path):
         mf.FittedPopulation.load(tmp_path / "code.pt")
 
 
-def test_means_will_do_in_any_order_of_the_images_but_the_ceiling_is_unknown(recording, pop):
+def test_means_suffice_in_any_image_order_but_the_ceiling_is_unknown(recording, pop):
     """Same folds, fits and predictions; the noise ceiling needs single trials."""
     images, _, counts = recording
     order = np.random.default_rng(0).permutation(60)

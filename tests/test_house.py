@@ -66,7 +66,7 @@ def folders(names: set[str]) -> set[str]:
     return {name.split("/")[0] for name in names}
 
 
-def arrows() -> dict[str, dict[str, str]]:
+def folder_imports() -> dict[str, dict[str, str]]:
     """The folders that each folder imports, with one file that does."""
     found: dict[str, dict[str, str]] = {}
     for path in FILES:
@@ -78,7 +78,7 @@ def arrows() -> dict[str, dict[str, str]]:
     return found
 
 
-def circles(graph: dict[str, dict[str, str]]) -> list[list[str]]:
+def cycles(graph: dict[str, dict[str, str]]) -> list[list[str]]:
     """The import cycles between folders, of which there should be none."""
     found: list[list[str]] = []
     done: set[str] = set()
@@ -98,12 +98,12 @@ def circles(graph: dict[str, dict[str, str]]) -> list[list[str]]:
 
 
 def test_imports_between_folders_go_one_way():
-    assert circles(arrows()) == []
+    assert cycles(folder_imports()) == []
 
 
-def test_a_circle_would_be_found():
-    assert circles({"a": {"b": "", "c": ""}, "b": {"c": ""}}) == []
-    assert circles({"a": {"b": ""}, "b": {"c": ""}, "c": {"a": ""}}) == [["a", "b", "c", "a"]]
+def test_a_cycle_would_be_found():
+    assert cycles({"a": {"b": "", "c": ""}, "b": {"c": ""}}) == []
+    assert cycles({"a": {"b": ""}, "b": {"c": ""}, "c": {"a": ""}}) == [["a", "b", "c", "a"]]
     lazy = "def f():\n    from meiflow import stages\n    from ..report.page import render\n"
     names = set(imported(lazy, "meiflow.models"))
     assert {"meiflow.stages", "meiflow.report.page"} <= names
@@ -111,7 +111,7 @@ def test_a_circle_would_be_found():
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_libraries_know_nothing_of_stages_and_results(library):
-    found = arrows().get(library, {})
+    found = folder_imports().get(library, {})
     assert {above: found[above] for above in ABOVE if above in found} == {}
 
 
@@ -122,7 +122,7 @@ def test_libraries_open_no_results():
 
 
 def test_what_draws_and_what_reads_do_not_know_the_stages():
-    found = arrows()
+    found = folder_imports()
     assert not {"results", "stages", "report", "cli", "benchmark"} & set(found["figures"])
     assert not {"figures", "stages", "report", "cli", "benchmark"} & set(found["results"])
     assert not {"stages", "cli", "benchmark"} & set(found["report"])
@@ -143,7 +143,7 @@ def test_only_what_computes_gradients_imports_torch():
     assert {name for name in users if name.startswith("stages/")} <= climbing
 
 
-def test_truth_is_known_to_the_closed_loop_alone():
+def test_only_the_closed_loop_knows_the_ground_truth():
     """The simulation writes it; only the stage that shows stimuli to the true neurons reads it."""
     users = importing("meiflow.simulation.truth")
     assert folders(users) == {"simulation", "validation", "benchmark", "stages"}

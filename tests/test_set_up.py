@@ -31,13 +31,13 @@ def test_lock_satisfies_pyproject(requirement):
     assert requirement.specifier.contains(locked)
 
 
-def test_lock_pins_exactly_and_names_no_place():
+def test_lock_pins_exactly_and_names_no_source():
     text = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"https?:|file:|--|\+cpu| @ ", text)
     assert len(LOCK) > 50
 
 
-def test_allensdk_stands_apart_and_agrees():
+def test_allensdk_is_separate_and_agrees():
     [line] = (ROOT / "requirements-nodeps.txt").read_text().split()
     assert [line] == PROJECT["optional-dependencies"]["allen"]
     assert "allensdk" not in LOCK
@@ -74,7 +74,7 @@ def test_versions_agree():
     assert f"## {meiflow.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_slurm_stands_apart_and_agrees():
+def test_slurm_is_separate_and_agrees():
     """Installed without dependencies: its requirements are in the lock."""
     lines = (ROOT / "requirements-slurm.txt").read_text().split()
     pinned = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}

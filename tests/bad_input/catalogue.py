@@ -83,14 +83,14 @@ def changed(row: int, column: str, value: str) -> str:
     return csv(HEADER, rows)
 
 
-def own_config(folder: Path, **session: Any) -> Config:
+def tables_config(folder: Path, **session: Any) -> Config:
     """Configuration of the session in `folder`: trials.csv and images.npy."""
     given = {"source": "tables", "trials": str(folder / "trials.csv")}
     given |= {"images": str(folder / "images.npy")} | session
     return parse_config({"session": given, "image": {"height": 8, "width": 12}})
 
 
-def own_session(folder: Path) -> Path:
+def tables_session(folder: Path) -> Path:
     """Write the good session into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "trials.csv").write_text(csv(HEADER, ROWS))

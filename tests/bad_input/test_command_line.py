@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from meiflow.cli import app as cli
-from tests.bad_input.catalogue import changed, own_session
+from tests.bad_input.catalogue import changed, tables_session
 from tests.project import make_project
 
 Arguments = list[str]
@@ -119,7 +119,7 @@ def test_a_command_ends_with_one_line(
 ) -> None:
     arguments, says = COMMANDS[name]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["meiflow", *arguments(own_session(tmp_path))])
+    monkeypatch.setattr(sys, "argv", ["meiflow", *arguments(tables_session(tmp_path))])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     check(ended.value.code, capsys.readouterr().err, says)
@@ -131,13 +131,13 @@ def test_a_command_ends_with_one_line(
 def test_a_process_ends_with_one_line(name: str, tmp_path: Path) -> None:
     """As a user sees it, with nothing printed before or after."""
     arguments, says = COMMANDS[name]
-    command = [sys.executable, "-m", "meiflow.cli.app", *arguments(own_session(tmp_path))]
+    command = [sys.executable, "-m", "meiflow.cli.app", *arguments(tables_session(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     check(done.returncode, done.stderr, says)
     assert not done.stdout
 
 
-def test_memory_that_does_not_suffice_is_said(
+def test_insufficient_memory_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "app", lambda: np.zeros(2**50))

@@ -9,7 +9,7 @@ import pytest
 
 from meiflow.results.layout import Layout
 from meiflow.stages.tables import build_tables
-from tests.bad_input.catalogue import Case, csv, own_config, own_session, refused
+from tests.bad_input.catalogue import Case, csv, refused, tables_config, tables_session
 
 FIRST = ["trial_id", "neuron_id", "spike_count"]
 SHOWN = {
@@ -70,14 +70,14 @@ ALL = [(name, case) for name in SHOWN for case in cases(name)]
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return own_session(tmp_path_factory.mktemp("own"))
+    return tables_session(tmp_path_factory.mktemp("own"))
 
 
 @pytest.mark.parametrize("stimulus", SHOWN)
 def test_the_good_table_is_good(stimulus: str, session: Path, tmp_path: Path) -> None:
     """Otherwise the others would be refused for another reason."""
     (tmp_path / "good.csv").write_text(table(stimulus, {}))
-    config = own_config(session, **{stimulus: str(tmp_path / "good.csv")})
+    config = tables_config(session, **{stimulus: str(tmp_path / "good.csv")})
     results = Layout(tmp_path / "out")
     build_tables(config, results, session / "images.npy", None)
     assert results.tuning.exists()
@@ -88,7 +88,7 @@ def test_a_wrong_table_is_explained(
     stimulus: str, case: Case, session: Path, tmp_path: Path, tried: Any
 ) -> None:
     path = case.write(tmp_path / "wrong.csv")
-    config = own_config(session, **{stimulus: str(path)})
+    config = tables_config(session, **{stimulus: str(path)})
     refused(
         lambda: build_tables(config, Layout(tmp_path / "out"), session / "images.npy", None),
         "wrong.csv",

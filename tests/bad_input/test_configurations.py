@@ -12,7 +12,7 @@ import pytest
 
 from meiflow.config.config import check_inputs, load_config, parse_config
 from meiflow.config.sections import Config
-from tests.bad_input.catalogue import Case, named, own_session, refused
+from tests.bad_input.catalogue import Case, named, refused, tables_session
 
 SCHEMA = Config.model_json_schema()
 
@@ -178,7 +178,7 @@ def test_an_unknown_key_is_named_with_what_is_allowed(section: str, tried: Any) 
 
 
 @named(FILES)
-def test_a_file_that_is_no_configuration(case: Case, tmp_path: Path, tried: Any) -> None:
+def test_a_file_that_is_not_a_configuration(case: Case, tmp_path: Path, tried: Any) -> None:
     path = tmp_path / "mine.yaml"
     case.write(path)
     refused(lambda: load_config(path), "mine.yaml", *case.says)
@@ -186,7 +186,7 @@ def test_a_file_that_is_no_configuration(case: Case, tmp_path: Path, tried: Any)
 
 
 @named(TEXTS)
-def test_a_text_that_is_no_configuration(case: Case, tried: Any) -> None:
+def test_a_text_that_is_not_a_configuration(case: Case, tried: Any) -> None:
     refused(lambda: load_config(str(case.content)), "config", *case.says)
     tried("configuration", case.name)
 
@@ -200,9 +200,9 @@ def test_a_text_that_cannot_be_used(key: str, value: str, says: str, tried: Any)
 
 @pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize("key", MISSING)
-def test_an_input_that_is_not_there(key: str, kind: str, tmp_path: Path, tried: Any) -> None:
+def test_an_input_that_does_not_exist(key: str, kind: str, tmp_path: Path, tried: Any) -> None:
     """The message names the key, before anything runs; a pipe never blocks."""
-    own_session(tmp_path)
+    tables_session(tmp_path)
     OTHERS[kind](tmp_path / "wrong")
     session = {
         "source": "nwb" if key == "nwb" else "tables",
@@ -217,7 +217,7 @@ def test_an_input_that_is_not_there(key: str, kind: str, tmp_path: Path, tried: 
 def test_a_folder_where_a_file_is_wanted(key: str, tmp_path: Path, tried: Any) -> None:
     if key == "images":
         pytest.skip("a folder of pictures is welcome")
-    own_session(tmp_path)
+    tables_session(tmp_path)
     session = {
         "source": "nwb" if key == "nwb" else "tables",
         "images": str(tmp_path / "images.npy"),
@@ -229,7 +229,7 @@ def test_a_folder_where_a_file_is_wanted(key: str, tmp_path: Path, tried: Any) -
 
 
 def test_a_name_too_long_for_the_file_system(tmp_path: Path, tried: Any) -> None:
-    own_session(tmp_path)
+    tables_session(tmp_path)
     session = {"source": "tables", "images": str(tmp_path / "images.npy"), "trials": "x" * 300}
     refused(lambda: check_inputs(parse_config({"session": session})), "session.trials", "too long")
     tried("inputs", "trials has a name too long")

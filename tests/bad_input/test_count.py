@@ -28,7 +28,7 @@ THEMES = {
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_every_case_is_another_one(theme: str) -> None:
+def test_every_case_is_distinct(theme: str) -> None:
     contents = [c.content for c in THEMES[theme] if isinstance(c.content, str | bytes)]
     assert [c for c, n in Counter(contents).items() if n > 1] == []
     assert [n for n, k in Counter(c.name for c in THEMES[theme]).items() if k > 1] == []

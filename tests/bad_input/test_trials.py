@@ -19,9 +19,9 @@ from tests.bad_input.catalogue import (
     changed,
     csv,
     named,
-    own_config,
-    own_session,
     refused,
+    tables_config,
+    tables_session,
 )
 
 NUMBERS = ["-1", "1.5", "nan", "inf", "-inf", "many", "1e+300", "9223372036854775808", "1000001"]
@@ -108,12 +108,12 @@ CASES = [*cells(), *columns(), *FILES]
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return own_session(tmp_path_factory.mktemp("own"))
+    return tables_session(tmp_path_factory.mktemp("own"))
 
 
 def tables(path: Path, session: Path, output: Path) -> Layout:
     results = Layout(output)
-    config = own_config(session, trials=str(path))
+    config = tables_config(session, trials=str(path))
     build_tables(config, results, session / "images.npy", None)
     return results
 

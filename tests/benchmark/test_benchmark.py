@@ -33,7 +33,7 @@ def session():
     return BenchmarkSession(3)
 
 
-def test_every_kind_of_neuron_is_in_it():
+def test_it_contains_every_kind_of_neuron():
     assert set(TUNED) == set(KINDS) - {"untuned"}
     assert set(GABOR_LIKE) | set(BREAKING) == set(TUNED)
     assert set(quick_design()) <= set(full_design())
@@ -71,7 +71,7 @@ def test_noise_is_in_the_gain_and_leaves_the_mean(session):
     assert fano[1].mean() > 1.1
 
 
-def test_untuned_neurons_answer_no_image(session):
+def test_untuned_neurons_respond_to_no_image(session):
     trials = session.trials(Cell(3, 118, 50, 0.0))
     own = trials[trials["neuron_id"] == "untuned_1"].groupby("image_id")["spike_count"]
     spread, expected = own.mean().var(), own.var().mean() / 50
@@ -118,7 +118,7 @@ def test_means_by_kind_and_group():
     )
 
 
-def test_shares_by_cell():
+def test_fractions_by_cell():
     loop = rows(LOOP)
     mei = loop[(loop["stimulus"] == "mei") & (loop["model"] == "mixture")]
     judged = with_fractions(loop, mei.drop(columns=["fraction_of_optimum"])).assign(
@@ -133,7 +133,7 @@ def test_shares_by_cell():
     assert row["trusted_right"] == pytest.approx(0.5)
 
 
-def test_done_cells_are_kept_and_a_missing_one_is_said(tmp_path, monkeypatch):
+def test_finished_cells_are_kept_and_a_missing_one_is_reported(tmp_path, monkeypatch):
     from meiflow.benchmark import cell as module
 
     made = []

@@ -70,7 +70,7 @@ def invoke(stage, results, options):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_command_hands_over_what_was_said(name, called, tmp_path):
+def test_a_command_passes_on_its_options(name, called, tmp_path):
     stage = STAGES[name]
     options = [option for option in stage.options if option != "name"]
     torch.set_num_threads(2)
@@ -90,7 +90,7 @@ def test_a_command_hands_over_what_was_said(name, called, tmp_path):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_options_that_are_not_given_have_a_default(name, called, tmp_path):
+def test_options_that_are_not_given_have_defaults(name, called, tmp_path):
     stage = STAGES[name]
     invoke(stage, tmp_path, [option for option in stage.options if option in NEEDED])
     ((_, _, named),) = called
@@ -100,7 +100,7 @@ def test_options_that_are_not_given_have_a_default(name, called, tmp_path):
         assert named[option] == defaults[option]
 
 
-def test_what_a_session_has_is_found_unless_it_is_said(called, small_results):
+def test_what_a_session_has_is_found_unless_given(called, small_results):
     stage = STAGES["summary"]
     invoke(stage, small_results.root, [])
     assert called.pop()[2]["has"] == SessionHas(True, True, True, True)
@@ -115,7 +115,7 @@ def test_what_a_session_has_is_found_unless_it_is_said(called, small_results):
 
 
 @pytest.mark.parametrize("name", ["stimuli", "experiments"])
-def test_a_name_that_leads_elsewhere_is_refused(name, called, tmp_path):
+def test_a_name_that_leads_outside_is_refused(name, called, tmp_path):
     command = [name, "--config", "{}", "--results", str(tmp_path), "--neuron", "../x"]
     done = CliRunner().invoke(app, command)
     assert isinstance(done.exception, MeiflowError)

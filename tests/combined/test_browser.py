@@ -45,7 +45,7 @@ def cells(page, column: str) -> list[str]:
     )
 
 
-def test_thousands_of_rows_sort_filter_and_turn(browser, page_of_thousands):
+def test_thousands_of_rows_are_sorted_filtered_and_paged(browser, page_of_thousands):
     context = browser.new_context(offline=True, accept_downloads=True)
     page, faults = context.new_page(), []
     page.on("console", lambda m: faults.append(m.text) if m.type in ("error", "warning") else 0)

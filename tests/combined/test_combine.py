@@ -149,7 +149,7 @@ def test_meis_of_models_no_better_than_chance_are_not_counted():
     assert above.tolist() == pytest.approx([0.5, 1])
 
 
-def test_areas_stand_from_the_thalamus_upwards_and_together():
+def test_areas_are_ordered_from_the_thalamus_upwards_and_together():
     neurons = neurons_of({"a": [10.0, 20.0, 60.0]})
     neurons["area"] = ["VISam", "VISp", "CA1"]
     values = session_values(neurons)
@@ -191,7 +191,7 @@ def json_of(text: str, name: str):
     return json.loads(re.search(rf'id="{name}">(.*?)</script>', text, re.S)[1])
 
 
-def test_the_page_holds_every_neuron_and_links_to_the_sessions(results):
+def test_the_page_contains_every_neuron_and_links_to_the_sessions(results):
     write_csv(CHOICE, CombinedLayout(results / "combined").warehouse)
     text = combined(results).report.read_text()
     assert "sessions in the warehouse" not in text  # left from a run that named all
@@ -229,7 +229,7 @@ def test_the_same_results_give_the_same_files_whose_columns_are_explained(result
     assert not {c for c in columns if not known.fullmatch(c)}
 
 
-def test_what_a_name_says_is_shown_and_not_run(results):
+def test_a_name_is_shown_and_not_executed(results):
     session_results(results / "m4", {HOSTILE.replace("/", ""): HOSTILE}, 4)
     config = config_of([*IDS, "m4"], report={"title": HOSTILE})
     text = combined(results, config).report.read_text()
@@ -237,7 +237,7 @@ def test_what_a_name_says_is_shown_and_not_run(results):
     assert HOSTILE in [row[2] for row in json_of(text, "data-table")["rows"]]
 
 
-def test_neurons_without_an_area_stand_together(results):
+def test_neurons_without_an_area_are_grouped(results):
     """A user's tables have no areas."""
     for session in IDS:
         path = Layout(results / session).units

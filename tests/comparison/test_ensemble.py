@@ -19,7 +19,7 @@ def test_the_jackknife_of_a_log_mean_is_its_standard_error(rng):
     assert np.log(ratio / low) == pytest.approx(2.776445 * error)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say(rng):
+def test_intervals_have_their_nominal_coverage(rng):
     held = 0
     for _ in range(400):
         logs = rng.normal(0.5, 1.0, 100)

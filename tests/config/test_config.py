@@ -104,7 +104,7 @@ def test_files_and_json_text(tmp_path):
         load_config(tmp_path / "none.yaml")
 
 
-def test_sections_for_one_stage_stand_alone():
+def test_sections_for_one_stage_are_self_contained():
     """The sections that a rule passes on are complete, valid by themselves, and nothing else."""
     config = parse_config({"session": {"source": "tables", "trials": "t.csv", "images": "i"}})
     text = resolved(config, "session.trials", "session.window_s", "seed")

@@ -138,7 +138,7 @@ def reader(
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.stem)
-def test_what_a_page_says_can_be_done(reader: Reader, page: Path) -> None:
+def test_a_page_can_be_followed(reader: Reader, page: Path) -> None:
     for block in blocks(page):
         if block.language in TRIED:
             reader.read(block)
@@ -161,7 +161,7 @@ def recording_has_all_but_gabors(results: Path) -> None:
     assert "Simulated session." not in (results / "report.html").read_text()
 
 
-def test_every_block_is_of_a_kind_that_is_tried() -> None:
+def test_every_block_is_of_a_kind_that_is_tested() -> None:
     others = [f"{block}: {block.language!r}" for block in SHOWN if block.language not in TRIED]
     assert not others
 
@@ -173,7 +173,7 @@ def test_every_way_is_still_needed() -> None:
     assert any(NEURON in command for command in commands)
 
 
-def test_most_commands_are_run_as_they_stand() -> None:
+def test_most_commands_are_run_unchanged() -> None:
     counts = tried()
     print(", ".join(f"{way}: {n}" for way, n in counts.most_common()))
     assert counts["run"] > sum(counts.values()) / 2

@@ -31,7 +31,7 @@ def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
 
 @pytest.mark.workflow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_says_nothing_and_gives_what_was_saved(
+def test_it_runs_silently_and_gives_what_was_saved(
     path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """After `make run`, from the notebook's folder, as in Jupyter."""

@@ -139,7 +139,7 @@ def test_field_of_a_gaussian_map(x, y, sigma):
     assert found.area_deg2 == pytest.approx(2 * np.pi * sigma**2 * np.log(2), rel=0.1)
 
 
-def test_field_is_that_about_the_peak_alone():
+def test_only_the_field_around_the_peak_counts():
     drive = np.zeros((9, 9))
     drive[2, 2], drive[6, 6], drive[6, 7] = 1.0, 0.9, 0.8
     found = ex.field_of_map(drive, np.arange(9.0), np.arange(9.0)[::-1])
@@ -155,7 +155,7 @@ def test_indices_stay_in_their_range(one, other):
     assert ex.suppression(one, other) == pytest.approx(1 - other / one)
 
 
-def test_indices_by_hand():
+def test_indices_computed_by_hand():
     assert ex.suppression(4, 1) == 0.75
     assert ex.suppression(4, -1) == 1
     assert np.isnan(ex.suppression(0, 1))

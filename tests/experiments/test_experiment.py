@@ -109,7 +109,7 @@ def test_the_model_is_evaluated_and_left_in_training():
         (("x", flat, {"level": [[1, 2]]}), "non-empty list"),
     ],
 )
-def test_experiments_that_cannot_be(arguments, message):
+def test_invalid_experiments(arguments, message):
     with pytest.raises(ValueError, match=message):
         ex.Experiment(*arguments)
 
@@ -127,7 +127,7 @@ def test_experiments_that_cannot_be(arguments, message):
         (flat, lambda x: x.mean((1, 2)) * np.inf, "responses that are not finite"),
     ],
 )
-def test_stimuli_and_responses_that_cannot_be(render, respond, message):
+def test_invalid_stimuli_and_responses(render, respond, message):
     experiment = ex.Experiment("x", render, {"level": [0.5, 1.0]})
     with pytest.raises(ValueError, match=message):
         ex.run(experiment, respond or (lambda x: x.mean((1, 2))))

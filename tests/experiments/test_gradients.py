@@ -83,7 +83,7 @@ def test_gradient_is_that_of_finite_differences(channels, contrast, neuron, star
         assert grid.gradients.ravel()[k] == pytest.approx(slope, rel=2e-3, abs=1e-6)
 
 
-def test_start_and_stop_are_honoured():
+def test_start_and_stop_are_respected():
     """A neuron that reports the frame: the mean between the frames is known."""
 
     def frames(x):
@@ -107,7 +107,7 @@ def test_start_and_stop_are_honoured():
     assert last.responses[0] == pytest.approx(9 * 0.6)
 
 
-def test_the_range_of_contrasts_is_honoured_and_batches_do_not_matter():
+def test_the_range_of_contrasts_is_respected_and_batches_do_not_matter():
     weights, pattern = seeded(2, 4, 4), 0.1 * seeded(2, 4, 4, seed=5)
     ladders = [np.linspace(-0.3, 0.6, 7), np.linspace(0.1, 0.2, 3)]
     model = lambda x: linear(weights)(x) ** 2  # noqa: E731
@@ -169,7 +169,7 @@ SUM = linear(torch.ones(2, 4, 4))
         (lambda: ex.equalise_channels(torch.zeros(1, 2, 4, 4)), "zero everywhere"),
     ],
 )
-def test_what_cannot_be_done_is_said(call, message):
+def test_impossible_requests_are_explained(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 

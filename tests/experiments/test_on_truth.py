@@ -18,7 +18,7 @@ def found():
     return experiments_on_truth(neurons(12, seed=3), ["orientation", "frequency", "phase"], seed=4)
 
 
-def test_simple_and_complex_cells_are_told_apart(found):
+def test_simple_and_complex_cells_are_distinguished(found):
     right = found["cell_type"] == found["kind"].str.removesuffix("_normalised")
     assert len(found) == 12 * len(GABOR_KINDS)
     assert right.mean() >= 0.9, found.loc[~right, ["kind", "f1_f0"]]
@@ -26,7 +26,7 @@ def test_simple_and_complex_cells_are_told_apart(found):
     assert (found["f1_f0_with_grey"] < found["f1_f0"] + 1e-6).all()
 
 
-def test_orientation_and_frequency_are_recovered_from_about_the_place(found):
+def test_orientation_and_frequency_are_recovered_near_the_rf_position(found):
     away = (found["preferred_orientation_deg"] - found["orientation_deg"] + 90) % 180 - 90
     assert (away.abs() < 10).mean() >= 0.9, away.describe()
     ratio = found["preferred_frequency_cpd"] * found["wavelength_deg"]
@@ -75,7 +75,7 @@ def test_neurons_that_nothing_drives_have_no_tuning(slope):
     neuron_figure(tables, ex.maps(tables, 3.0), pd.Series(curves))
 
 
-def test_fields_are_found_where_they_are():
+def test_rf_positions_are_recovered():
     table = neurons(1, seed=7, kinds=("simple", "complex", "on_centre", "off_centre"))
     found = experiments_on_truth(table, ["position", "spots"], seed=8)
     off = np.hypot(found["field_x_deg"] - found["x_deg"], found["field_y_deg"] - found["y_deg"])

@@ -95,14 +95,14 @@ def called(project, monkeypatch, capfd) -> Callable[[Command], tuple[int, str]]:
     return call
 
 
-def damaged_ones(project: Project, pattern: str) -> Path:
+def first_match(project: Project, pattern: str) -> Path:
     """The first file that matches the pattern."""
     return sorted(project.results.glob(pattern))[0]
 
 
 @pytest.mark.parametrize("pattern", FILES)
 def test_every_reader_names_the_damaged_file(pattern, project, commands, called, expected, count):
-    path = damaged_ones(project, pattern)
+    path = first_match(project, pattern)
     name = os.path.relpath(path, project.folder)
     readers = [command for command in commands if name in command.inputs]
     assert readers
@@ -146,7 +146,7 @@ def test_every_reader_names_the_damaged_file(pattern, project, commands, called,
 def test_deleted_and_run_again_all_is_as_before(project, expected, count):
     """With Snakemake, consumers stop and name the file; once deleted, it is rebuilt."""
     victims = [
-        damaged_ones(project, name)
+        first_match(project, name)
         for name in ("tables/trials.csv", "models/models.zip", "neurons/*/mei.npy")
     ]
     for victim in victims:

@@ -52,7 +52,7 @@ NOISE = np.random.default_rng(0).uniform(size=(200, 200))
 
 @pytest.mark.parametrize("free_kb", [0, 4])
 @pytest.mark.parametrize("name", WRITERS)
-def test_every_writer_says_that_the_disk_is_full(name, free_kb, tmp_path):
+def test_every_writer_reports_that_the_disk_is_full(name, free_kb, tmp_path):
     """From the first byte or in the middle; NumPy, HDF5 and torch behave differently."""
     mount("-t", "tmpfs", "-o", "size=64k", "meiflow-test", str(tmp_path))
     try:
@@ -77,7 +77,7 @@ def project(tmp_path) -> Project:
     subprocess.run(["umount", "--lazy", str(results)], check=True)
 
 
-def test_a_full_disk_and_one_that_may_not_be_written(project, expected, count):
+def test_a_full_disk_and_a_read_only_one(project, expected, count):
     """Run after run on a disk that is too small, then a larger one: each stops with the file's
     name, keeps what is whole, and the last one ends as if nothing had been."""
     results = project.folder / "results"

@@ -40,7 +40,7 @@ def test_every_kind_of_allocation_is_one_line(ask, monkeypatch, capsys, count):
     count("kinds of memory errors")
 
 
-def test_other_errors_are_not_taken_for_it(monkeypatch):
+def test_other_errors_are_not_mistaken_for_it(monkeypatch):
     def fail() -> None:
         raise RuntimeError("shapes do not match")
 
@@ -49,7 +49,7 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
         cli.main()
 
 
-def test_a_limited_job_says_so_and_is_done_with_more(small_results, tmp_path, count):
+def test_a_limited_job_reports_it_and_succeeds_with_more(small_results, tmp_path, count):
     shutil.copytree(small_results.root / "tables", tmp_path / "tables")
     command = [sys.executable, "-m", "meiflow.cli.app", "selection", "--config", "{}"]
     command += ["--results", str(tmp_path)]

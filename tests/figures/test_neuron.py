@@ -26,7 +26,7 @@ from meiflow.figures.trials import PresentedImage, psth, raster_figure, strip_fi
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 20))
-def test_the_psth_holds_every_spike_once(seed, trials):
+def test_the_psth_contains_every_spike_once(seed, trials):
     rng = np.random.default_rng(seed)
     spikes = [rng.uniform(-0.1, 0.5, rng.integers(0, 9)) for _ in range(trials)]
     edges, rate = psth(spikes, -0.1, 0.5)

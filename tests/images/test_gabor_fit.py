@@ -89,7 +89,7 @@ def test_a_whole_grating_is_fitted():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_noise_is_no_gabor(seed):
+def test_noise_is_not_a_gabor(seed):
     found = fit_gabor(np.random.default_rng(seed).normal(size=GRID.shape), GRID)
     assert 0 <= found.r2 < 0.05
 

@@ -19,7 +19,7 @@ from meiflow.images.masks import (
 GRID = Geometry(60, 96)
 
 
-def test_mask_lies_on_the_pattern():
+def test_mask_is_on_the_pattern():
     image = 0.5 + 0.2 * patterns.gabor(GRID, 15.0, -12.0, 14.0, 40.0, 0.0, 6.0)
     mask = pattern_mask(image)
     x, y = pattern_centre(image, mask, GRID)
@@ -99,7 +99,7 @@ def test_a_mask_that_holds_too_little_grows():
     assert mask[disc_mask(GRID, 10.0, -8.0, 20.0)].mean() > 0.8
 
 
-def test_without_a_response_there_is_nothing_to_hold():
+def test_without_a_response_the_mask_stays():
     start = disc_mask(GRID, 0.0, 0.0, 20.0)
     mask, held = tight_mask(np.full(GRID.shape, 0.3), start, neuron_of(16.0))
     assert (mask == start).all()

@@ -109,7 +109,7 @@ def test_bars_have_their_area_also_when_narrower_than_a_pixel(x, y, width, lengt
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0, 180), st.floats(2, 10), st.floats(10, 40))
-def test_bars_stand_across_their_modulation_axis(orientation, width, length):
+def test_bars_are_orthogonal_to_their_modulation_axis(orientation, width, length):
     image = patterns.bar(FINE, 3, -4, width, length, orientation)
     assert integral(image) == pytest.approx(width * length, rel=0.02)
     x, y = FINE.x[None, :] - 3, FINE.y[:, None] + 4

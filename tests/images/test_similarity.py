@@ -64,6 +64,6 @@ def test_it_never_exceeds_one_and_is_one_for_the_image_itself(seed):
     assert (itself.x, itself.y) == (0, 0)
 
 
-def test_a_uniform_image_is_like_nothing(rng):
+def test_a_uniform_image_is_similar_to_nothing(rng):
     shift = best_shift(np.full(GRID.shape, 0.3), rng.random(GRID.shape), GRID)
     assert np.isnan([shift.similarity, shift.x, shift.y]).all()

@@ -98,7 +98,7 @@ def test_profiles_peak_where_the_grating_is(angle):
     assert np.isfinite(radial.power).all()
 
 
-def test_a_turned_pattern_on_pixels_that_are_not_square():
+def test_a_rotated_pattern_on_pixels_that_are_not_square():
     """A pattern rotated by 90 degrees has the same bandwidths, and its orientation is rotated."""
     one, two = (
         power_spectrum(patterns.gabor(GRID, 0.0, 0.0, 14.0, a, 20.0, 7.0), GRID)

@@ -18,7 +18,7 @@ from meiflow.io.files import read_array, write_array
 from meiflow.io.writing import atomic, require_writable
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path):
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
     path = tmp_path / "a.npy"
     code = (
         "import os, sys\nfrom meiflow.io.writing import atomic\n"
@@ -65,7 +65,7 @@ def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
         (OSError(errno.EROFS, "Read-only file system"), "Read-only file system; make the folder"),
     ],
 )
-def test_the_reason_is_told_with_the_name(tmp_path, error, said):
+def test_the_reason_is_reported_with_the_name(tmp_path, error, said):
     """Also if a library raises an error of another type."""
     if said is None:
         error.errno, said = errno.ENOSPC, "No space left on device; free some"

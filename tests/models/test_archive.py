@@ -76,7 +76,7 @@ def test_any_zip_tool_takes_a_neuron_out(path, images, tmp_path):
     np.testing.assert_array_equal(model.predict(images), responses(document(1), images))
 
 
-def test_a_member_alone_and_members_without_weight(tmp_path, images):
+def test_a_base_model_alone_and_base_models_without_weight(tmp_path, images):
     """A fold model drops base models without weight; the model itself keeps them all."""
     whole = document(0, 2, (0.25, 0.75))
     whole["base_models"][1] |= {"kind": "ln"}
@@ -124,7 +124,7 @@ def test_one_neuron_is_read_without_touching_the_others(path, images):
 
 @pytest.mark.parametrize("name", ["12/model.pt", "12/fold_models.pt"])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
-def test_a_single_bit_of_an_entry_is_told(path, images, name, share):
+def test_a_flipped_bit_of_an_entry_is_reported(path, images, name, share):
     start, size = entry(path, name)
     data = bytearray(path.read_bytes())
     data[start + round(share * (size - 1))] ^= 1
@@ -133,7 +133,7 @@ def test_a_single_bit_of_an_entry_is_told(path, images, name, share):
         contents(path, "12", images)
 
 
-def test_damage_anywhere_is_told_or_changes_nothing(path):
+def test_damage_anywhere_is_reported_or_changes_nothing(path):
     """Also in the headers and directory of the archive: no byte gives a traceback or other data."""
     whole, data = ModelArchive(path, GRID).extract("12"), path.read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -159,7 +159,7 @@ def test_damage_anywhere_is_told_or_changes_nothing(path):
         (None, "no such file; fit the models again"),
     ],
 )
-def test_what_is_no_archive_is_told(tmp_path, content, message):
+def test_a_file_that_is_not_an_archive_is_reported(tmp_path, content, message):
     path = tmp_path / "models.zip"
     if content is not None:
         path.write_bytes(content)
@@ -178,7 +178,7 @@ def test_what_is_no_archive_is_told(tmp_path, content, message):
         archive.model("7")
 
 
-def test_a_cut_archive_is_told(path, images):
+def test_a_truncated_archive_is_reported(path, images):
     data = path.read_bytes()
     for share in (0.1, 0.5, 0.9, 0.999):
         path.write_bytes(data[: int(share * len(data))])
@@ -186,7 +186,7 @@ def test_a_cut_archive_is_told(path, images):
             contents(path, "12", images)
 
 
-def test_a_neuron_that_is_not_there_and_another_grid_are_told(path):
+def test_a_missing_neuron_and_another_grid_are_reported(path):
     archive = ModelArchive(path, GRID)
     for read in (archive.model, archive.fold_models, archive.extract):
         with pytest.raises(

@@ -41,7 +41,7 @@ def problem(rng):
 
 
 @pytest.mark.parametrize("shape", [(16, 24), (15, 23), (30, 48)])
-def test_a_pyramid_adds_up_to_what_it_was_made_of(rng, shape):
+def test_a_pyramid_sums_to_its_input(rng, shape):
     readout = PyramidReadout(3, 1, scales=3)
     maps = torch.as_tensor(rng.normal(size=(2, 3, *shape)), dtype=torch.float32)
     *bands, low = readout.levels(maps)
@@ -59,7 +59,7 @@ def test_a_pyramid_adds_up_to_what_it_was_made_of(rng, shape):
     assert flat[-1][0, 0, 4, 4] == pytest.approx(1, abs=1e-5)
 
 
-def test_every_level_is_read_at_the_same_place():
+def test_every_level_is_read_at_the_same_position():
     """A blob has the largest effect on the finest level at its position, in grid coordinates."""
     readout = PyramidReadout(1, 1, scales=2)
     maps = torch.zeros(1, 1, 17, 33)
@@ -86,7 +86,7 @@ def test_levels_of_a_ramp_agree_on_where_they_are(shape):
         assert features[:-1].abs().max() < 0.05
 
 
-def test_loss_does_not_know_batch_or_number_of_neurons(rng):
+def test_loss_does_not_depend_on_batch_or_number_of_neurons(rng):
     rate, response = (torch.as_tensor(rng.uniform(0.5, 4, (40, 3))) for _ in range(2))
     weight = torch.ones(40)
     mean = response.mean(0)
@@ -197,7 +197,7 @@ def test_trainings_that_cannot_work_are_explained(problem):
 
 @pytest.mark.parametrize("side", ["after", "before"])
 @pytest.mark.parametrize("kernel", [1, 3, 4, 6])
-def test_a_readout_looks_at_the_place_in_degrees_whatever_the_kernel(kernel, side):
+def test_a_readout_has_its_position_in_degrees_whatever_the_kernel(kernel, side):
     """Centre of the RF of one map with a flat kernel and pooling, read at a position."""
     config = Network(channels=1, layers=1, input_kernel=kernel, even_kernels=side, scales=1)
     core = StackedCore.from_config(config).eval()

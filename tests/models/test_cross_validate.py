@@ -94,7 +94,7 @@ def test_every_module_predicts_what_its_fit_did(images, found):
     assert (result.weights >= 0).all()
 
 
-def test_models_of_the_folds_predict_the_images_they_have_not_seen(images, found):
+def test_fold_models_predict_their_held_out_images(images, found):
     result = found[2]
     assert len(result.fold_states) == len(result.held_out)
     names = result.members
@@ -105,7 +105,7 @@ def test_models_of_the_folds_predict_the_images_they_have_not_seen(images, found
             np.testing.assert_allclose(own, result.predictions[name][test, 0], rtol=1e-3, atol=1e-3)
 
 
-def test_members_left_out_get_no_weight(images, found):
+def test_base_models_left_out_get_no_weight(images, found):
     means = found[1]
     only = CONFIG.model_copy(update={"base_models": ["ln"]})
     fitted = fit_all(images, means[:, :1], np.ones(70), GRID, only, 0)

@@ -102,7 +102,7 @@ def test_modules_that_do_not(module, reason):
 
 
 @pytest.fixture
-def own_code(tmp_path, monkeypatch):
+def custom_code(tmp_path, monkeypatch):
     text = """
         from torch import nn
 
@@ -129,15 +129,15 @@ def own_code(tmp_path, monkeypatch):
     sys.modules.pop("mymodels", None)
 
 
-def test_a_function_of_the_present_folder(own_code, rng):
+def test_a_function_of_the_present_folder(custom_code, rng):
     images = rng.uniform(size=(4, *GRID.shape)).astype(np.float32)
     state = {"kind": "custom", "spec": "mymodels:build", "neuron": "7"}
     model = NeuronModel(GRID, 0.0, 0.0, [state], [1.0])
     np.testing.assert_allclose(model.predict(images), 3 * images.mean(axis=(1, 2)), rtol=1e-5)
-    save_model(model, own_code / "model.pt")
-    again = load_model(own_code / "model.pt", GRID, "mymodels:build")
+    save_model(model, custom_code / "model.pt")
+    again = load_model(custom_code / "model.pt", GRID, "mymodels:build")
     np.testing.assert_array_equal(again.predict(images), model.predict(images))
-    assert str(own_code) not in sys.path
+    assert str(custom_code) not in sys.path
     load_custom("mymodels:lazy", "7", GRID)
     with pytest.raises(
         ValueError, match=r"images have \(12, 8\) pixels; the model expects \(8, 12\)"
@@ -145,7 +145,7 @@ def test_a_function_of_the_present_folder(own_code, rng):
         model.predict(images.transpose(0, 2, 1))
 
 
-def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
+def test_a_missing_module_is_noticed_before_anything_runs(custom_code):
     check_inputs(parse_config({"model": {"custom": "mymodels:build"}}))
     with pytest.raises(
         MeiflowError,
@@ -163,18 +163,18 @@ def test_a_module_that_is_not_there_is_missed_before_anything_runs(own_code):
             parse_config({"model": wrong})
 
 
-def test_a_file_alone_never_calls_code(own_code):
+def test_a_file_alone_never_calls_code(custom_code):
     """Only modules named in the configuration are imported."""
     state = {"kind": "custom", "spec": "mymodels:build", "neuron": "7"}
-    save_model(NeuronModel(GRID, 0.0, 0.0, [state], [1.0]), own_code / "model.pt")
-    document = torch.load(own_code / "model.pt", weights_only=True)
+    save_model(NeuronModel(GRID, 0.0, 0.0, [state], [1.0]), custom_code / "model.pt")
+    document = torch.load(custom_code / "model.pt", weights_only=True)
     document["base_models"][0]["spec"] = "os:system"
     document["base_models"][0]["neuron"] = "touch called"
-    write_document(document, own_code / "model.pt")
+    write_document(document, custom_code / "model.pt")
     for allowed in (None, "mymodels:build"):
         with pytest.raises(MeiflowError, match=r"made with model.custom os:system, but the conf"):
-            load_model(own_code / "model.pt", GRID, allowed)
-    assert not (own_code / "called").exists()
+            load_model(custom_code / "model.pt", GRID, allowed)
+    assert not (custom_code / "called").exists()
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,6 @@ def test_a_file_alone_never_calls_code(own_code):
         ("mybroken:build", "7", "ZeroDivisionError"),
     ],
 )
-def test_functions_that_do_not_work(own_code, spec, neuron, reason):
+def test_functions_that_do_not_work(custom_code, spec, neuron, reason):
     with pytest.raises(MeiflowError, match=f"model.custom {spec} .neuron {neuron}.: .*{reason}"):
         load_custom(spec, neuron, GRID)

@@ -22,7 +22,7 @@ def test_channel_count_and_sign(front_end, rng):
 
 
 @pytest.mark.parametrize("where", ["centre", "edge", "corner"])
-def test_maps_equal_the_filters_rendered_at_each_place(front_end, rng, where):
+def test_maps_equal_the_filters_rendered_at_each_position(front_end, rng, where):
     """The search and the fitted model use the same features, also where filters are cut off."""
     images = rng.uniform(size=(4, *GRID.shape))
     rows, columns = search_places(GRID, 3)

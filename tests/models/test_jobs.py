@@ -42,7 +42,7 @@ def test_noise_is_averaged_and_a_clear_winner_is_chosen(rng):
     assert mixture_weights(np.column_stack([response + 0.1, others]), response)[0] > 0.99
 
 
-def test_members_that_agree_share_the_weight(rng):
+def test_base_models_that_agree_share_the_weight(rng):
     one, two = rng.random((2, 30))
     weights = mixture_weights(np.column_stack([one, one, two]), one + 0.1 * rng.random(30))
     assert weights[0] == pytest.approx(weights[1], abs=1e-4)
@@ -51,7 +51,7 @@ def test_members_that_agree_share_the_weight(rng):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 4))
-def test_mixture_is_convex_and_hardly_worse_than_its_best_member(seed, members):
+def test_stacking_is_convex_and_hardly_worse_than_its_best_base_model(seed, members):
     rng = np.random.default_rng(seed)
     response = rng.poisson(3.0, 40).astype(float)
     predictions = response[:, None] * rng.uniform(0, 1, members) + rng.normal(size=(40, members))

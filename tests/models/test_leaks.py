@@ -114,7 +114,7 @@ def record(monkeypatch, **predictions):
     return recorder
 
 
-def test_the_mixture_of_a_fold_is_weighted_by_the_other_folds(session, monkeypatch):
+def test_the_ensemble_of_a_fold_is_weighted_by_the_other_folds(session, monkeypatch):
     """Base models with fixed predictions: only their weights can leak.
 
     With real base models a trace remains, as in all stacking on one set of folds: the other folds'
@@ -159,7 +159,7 @@ def test_every_fit_gets_its_own_images_responses_and_blanks(session, monkeypatch
         np.testing.assert_array_equal(control[:, IMAGES], extra.means[0])
 
 
-def test_each_neurons_responses_are_shuffled_by_themselves(session, monkeypatch):
+def test_each_neurons_responses_are_shuffled_independently(session, monkeypatch):
     """A common order would keep what neurons share, and give a single control for all."""
     images, means, _ = session
     record(monkeypatch, v1=np.zeros(1))

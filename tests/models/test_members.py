@@ -43,7 +43,7 @@ def project(images, pattern):
     return (images - GREY).reshape(len(images), -1).astype(float) @ pattern.ravel()
 
 
-def test_ln_recovers_a_filter_that_is_no_gabor(images):
+def test_ln_recovers_a_filter_that_is_not_a_gabor(images):
     shape = patterns.corner(GRID, *(np.array([v]) for v in (*PLACE, 12.0, 30.0)))[0]
     drive = project(images, shape)
     rate = 0.5 + np.maximum(drive / drive.std() - 0.4, 0)

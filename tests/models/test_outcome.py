@@ -25,7 +25,7 @@ def fragile(jobs):
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_a_fit_that_breaks_off_takes_no_other_with_it(rng, size):
+def test_a_failed_fit_does_not_affect_others(rng, size):
     responses = rng.random((5, 4))
     whole = fit_in_chunks(fragile, jobs_of(responses), size, 1, "x")
     responses[3, 1] = -1
@@ -38,7 +38,7 @@ def test_a_fit_that_breaks_off_takes_no_other_with_it(rng, size):
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("not enough memory"), OSError()])
-def test_what_is_no_fault_of_the_fit_stops_it(rng, error):
+def test_errors_that_are_not_the_fits_stop_it(rng, error):
     def broken(jobs):
         raise error
 
@@ -46,7 +46,7 @@ def test_what_is_no_fault_of_the_fit_stops_it(rng, error):
         fit_in_chunks(broken, jobs_of(rng.random((2, 3))), 2, 1, "x")
 
 
-def test_who_is_selected_and_fitted_has_a_model():
+def test_selected_and_fitted_neurons_have_a_model():
     """By neuron, whatever the order of the two tables; each other neuron has a reason."""
     selection = pd.DataFrame(
         {"neuron_id": list("abcd"), "selected": [True, True, False, False], "reason": list("wxyz")}

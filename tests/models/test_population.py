@@ -186,7 +186,7 @@ def test_meis_of_a_population_are_those_of_its_neurons():
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 7])
-def test_images_that_cannot_be_dealt_out_are_refused(n):
+def test_images_that_cannot_be_divided_evenly_are_refused(n):
     with pytest.raises(ValueError, match=f"{n} images cannot be divided evenly among 4 neurons"):
         PairedModel(MIXTURES["some shared"])(images(n))
 
@@ -231,7 +231,7 @@ def build(neuron, geometry):
 """
 
 
-def test_modules_of_a_users_own_stand_beside_the_others_and_stay_as_they_are(tmp_path, monkeypatch):
+def test_custom_modules_work_with_the_others_and_are_left_unchanged(tmp_path, monkeypatch):
     (tmp_path / "own_population.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "own_population", raising=False)

@@ -27,7 +27,7 @@ def score(prediction, recording):
     )
 
 
-def test_the_truth_scores_one(recording):
+def test_true_rates_score_one(recording):
     rates = recording[0]
     result = score(rates, recording)
     assert result.cc_norm == pytest.approx(1, abs=0.02)

@@ -114,7 +114,7 @@ def test_the_overview_is_all_there(open_page):
     assert page.locator(".card .trust").first.inner_text() == "✓ trusted"
 
 
-def test_an_address_of_no_neuron_is_said(open_page):
+def test_an_address_of_no_neuron_is_reported(open_page):
     page = open_page(fragment="#neuron-nobody")
     assert page.locator("#count").inner_text() == "There is no neuron nobody in this report."
     assert not page.locator(".neuron.open").count()
@@ -175,7 +175,7 @@ def test_filters_narrow_the_table_and_say_how_many_are_left(open_page):
     )
 
 
-def test_a_neuron_opens_at_a_click_and_the_back_button_returns(open_page):
+def test_a_click_opens_a_neuron_and_the_back_button_returns(open_page):
     page = open_page()
     page.click('#table a:text-is("u1003")')
     drawn(page)
@@ -314,7 +314,7 @@ CAUGHT = """
 
 
 @pytest.mark.parametrize("fragment", ["", "#neuron-u1002"])
-def test_every_figure_has_its_downloads(open_page, fragment):
+def test_every_figure_has_downloads(open_page, fragment):
     page = open_page(fragment=fragment)
     if fragment:
         drawn(page)

@@ -149,7 +149,7 @@ def test_the_funnel_narrows(view, results):
     assert counts[:3] == [units["in_file"], units["in_areas"], units["passed"]]
 
 
-def test_trust_is_said_in_words_with_its_measured_precision(view, big_page):
+def test_trust_is_stated_in_words_with_its_measured_precision(view, big_page):
     assert [page.trust.kind for page in view.pages] == ["yes", "yes", "no"]
     assert "93 % of the MEIs with this mark reached at least 80 %" in view.precision
     assert "95 % CI from 87 %" in view.precision
@@ -183,7 +183,7 @@ def test_without_columns_of_trust_there_are_no_marks(view, report_config, result
     assert all(one.store in copy.report.read_text() for one in view.pages)
 
 
-def test_a_session_of_counts_has_strips_and_no_truth(report_config, small_results, tmp_path):
+def test_a_session_of_counts_has_strips_and_no_ground_truth(report_config, small_results, tmp_path):
     """Source tables: no spike times, no Gabors, no closed loop, no experiments.
 
     Such tables of another session exist in the folder.

@@ -10,14 +10,14 @@ NAMES = ("spike_times", "gabors", "gratings", "truth")
 
 
 @pytest.mark.parametrize("names", [(), NAMES, *((name,) for name in NAMES)])
-def test_what_is_said_comes_back(names):
+def test_names_survive_a_round_trip(names):
     has = SessionHas.parse(",".join(names))
     assert [name for name in NAMES if getattr(has, name)] == list(names)
     assert SessionHas.parse(str(has)) == has
     assert has.conditions == bool({"gabors", "gratings"} & set(names))
 
 
-def test_none_is_said_in_words_and_another_name_refused():
+def test_none_is_written_in_words_and_unknown_names_are_refused():
     assert str(SessionHas()) == "none"
     assert SessionHas.parse("none") == SessionHas()
     with pytest.raises(MeiflowError, match=r"--has: unknown gabor; allowed: spike_times, gabors"):

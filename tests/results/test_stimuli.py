@@ -85,7 +85,7 @@ def test_a_recorded_gabor_left_behind_is_not_read(results, rng):
         read_stimuli(neuron, gabors=True)
 
 
-def test_a_neuron_that_was_not_searched_is_told(results):
+def test_a_neuron_that_was_not_searched_is_reported(results):
     files = results.procedure("best_gabors")
     write_csv(pd.DataFrame({"neuron_id": ["a"], "predicted_response": [1.0]}), files.table)
     write_array(np.zeros((1, *SHAPE), np.float32), files.images)

@@ -83,7 +83,7 @@ def test_spikes_within_the_counting_window_are_as_many_as_were_counted(small_res
         assert np.mean(found == counted) > 0.8
 
 
-def test_damaged_spikes_are_told(results):
+def test_damaged_spikes_are_reported(results):
     path = results.image_spikes
     write_arrays(ImageSpikes.of([np.array([1.0])], [0.9], [0], ["a"]).arrays(), path)
     whole = read_arrays(path)

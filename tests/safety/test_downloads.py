@@ -116,7 +116,7 @@ def test_redirects_without_end(host: Any) -> None:
     assert len(there.asked) < 10
 
 
-def test_a_server_in_trouble_is_asked_again_and_not_waited_for_without_end(
+def test_a_failing_server_is_retried_with_bounded_pauses(
     host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     replies = iter([(500, {}, b""), (429, {}, b""), (503, {"Retry-After": "86400"}, b"")])
@@ -141,7 +141,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(host: Any, tmp_path: Path)
     assert len(there.asked) == 3
 
 
-def test_a_part_that_the_server_no_longer_has_is_fetched_anew(host: Any, tmp_path: Path) -> None:
+def test_a_part_that_the_server_no_longer_has_is_fetched_again(host: Any, tmp_path: Path) -> None:
     replies = iter([(416, {}, b"")])
     there = host(lambda path: next(replies, fine(path)))
     (tmp_path / ".file.part").write_bytes(b"longer than the content")
@@ -152,7 +152,7 @@ def test_a_part_that_the_server_no_longer_has_is_fetched_anew(host: Any, tmp_pat
 
 
 @pytest.mark.parametrize("length", ["many", "-5", "1e3", "9" * 400, "\u0663"])
-def test_a_length_that_is_none(host: Any, tmp_path: Path, length: str) -> None:
+def test_an_invalid_length(host: Any, tmp_path: Path, length: str) -> None:
     header = {"Content-Length": length.encode().decode("latin-1")}
     there = host(lambda path: (200, header, b"content"))
     with pytest.raises(MeiflowError) as caught:
@@ -261,7 +261,7 @@ WHOLE = {"success": True, "num_rows": 1, "total_rows": 1, "msg": [{}]}
     ],
     ids=range(12),
 )
-def test_an_answer_that_is_none_ends_in_one_line(host: Any, tmp_path: Path, body: bytes) -> None:
+def test_an_invalid_answer_ends_in_one_line(host: Any, tmp_path: Path, body: bytes) -> None:
     there = host(lambda path: (200, {}, body))
     session = Session(source="allen", id=str(SESSION), warehouse=there.address)
     with pytest.raises(MeiflowError) as caught:

@@ -13,7 +13,7 @@ from meiflow.config.config import parse_config, resolved
 from meiflow.errors import MeiflowError
 from meiflow.io.paths import is_name, stays_inside
 from meiflow.results.neurons import selected_neurons
-from tests.bad_input.catalogue import own_session
+from tests.bad_input.catalogue import tables_session
 from tests.project import make_project
 
 ESCAPING = ["..", ".", "", "../x", "../../x", "a/../../x", "/etc/passwd", "//etc"]
@@ -22,7 +22,7 @@ CROOKED += ["<script>", "é", "a/b", "a\\b", "{neuron}", "*", "~", ".hidden", "x
 
 
 @pytest.mark.parametrize("name", CROOKED)
-def test_a_crooked_name_is_none(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     assert not is_name(name)
     for key in ("id", "area"):
         with pytest.raises(MeiflowError, match=f"session.{key}"):
@@ -30,7 +30,7 @@ def test_a_crooked_name_is_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "7", "951097947", "a.b", "a-b_c", "A..b", "x" * 64])
-def test_a_plain_name_is_one(name: str, tmp_path: Path) -> None:
+def test_a_plain_name_is_valid(name: str, tmp_path: Path) -> None:
     assert is_name(name)
     assert stays_inside(name)
     assert (tmp_path / name).resolve().is_relative_to(tmp_path.resolve())
@@ -61,7 +61,7 @@ FOLDER = "my $(touch made4);'\"& data"
 def test_titles_and_paths_reach_the_commands_as_they_are(tmp_path: Path) -> None:
     """With the workflow's rules: quoted for the shell, and no wildcards for Snakemake."""
     project = make_project(tmp_path)
-    own = own_session(tmp_path / FOLDER)
+    own = tables_session(tmp_path / FOLDER)
     session = {"source": "tables", "trials": str(own / "trials.csv")}
     session |= {"images": f"{FOLDER}/images.npy", "id": "own"}
     image = {"height": 8, "width": 12}

@@ -22,7 +22,7 @@ def test_measures_of_few_neurons(rng):
     assert table["variance"].tolist()[1] == 0.0
 
 
-def test_presentations_must_tell_of_every_trial(rng):
+def test_presentations_must_include_every_trial(rng):
     trials = Trials(np.arange(8), ["a"], np.repeat([0, 1], 4), rng.poisson(3.0, (8, 1)))
     shown = pd.DataFrame({"trial_id": np.arange(8), "block": 0, "start_s": np.arange(8.0)})
     assert np.isfinite(measure_session(trials, shown)["drift"]).all()

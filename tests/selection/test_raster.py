@@ -29,7 +29,7 @@ def all_moves(n):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(3, 9))
-def test_climbing_ends_where_no_move_gains(seed, n):
+def test_climbing_ends_when_no_move_gains(seed, n):
     similarity = np.random.default_rng(seed).normal(size=(n, n))
     weights = matching_weights(n)
     order = improve_order(similarity, weights)
@@ -84,10 +84,10 @@ def test_order_beats_chance_and_repeats_itself(method, neurons, rng):
     assert sorted(order) == list(range(neurons))
     correlation = np.corrcoef(counts.T)
 
-    def beside(o):
+    def neighbours(o):
         return correlation[o[:-1], o[1:]].mean()
 
-    assert beside(order) > 3 * abs(beside(rng.permutation(neurons)))
+    assert neighbours(order) > 3 * abs(neighbours(rng.permutation(neurons)))
     np.testing.assert_array_equal(order, raster_order(counts, method, seed=3))
 
 
@@ -120,7 +120,7 @@ def test_fewer_bins_than_lags_and_neurons_that_are_the_same(method, rng):
     assert sorted(raster_order(same, method)) == list(range(5))
 
 
-def test_more_neurons_than_are_climbed(rng, monkeypatch):
+def test_more_neurons_than_are_optimised(rng, monkeypatch):
     from meiflow.selection import raster
 
     monkeypatch.setattr(raster, "MOST_NEURONS", 10)

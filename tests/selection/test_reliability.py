@@ -79,7 +79,7 @@ def test_p_values_are_uniform_without_signal_and_small_with(rng):
     assert oracle_null(signal, groups, 400, rng)[0].max() == pytest.approx(1 / 401)
 
 
-def test_signal_power_recovers_the_truth_and_equals_schoppe():
+def test_signal_power_recovers_the_true_value_and_equals_schoppe():
     rng = np.random.default_rng(3)
     images, repeats, neurons = 100, 10, 400
     rates = rng.gamma(2.0, 1.5, (images, neurons))
@@ -134,7 +134,7 @@ def test_negative_signal_power_gives_nan_ceiling(rng):
 
 
 @pytest.mark.parametrize(("shape", "coverage"), [(10.0, 0.94), (2.0, 0.90)])
-def test_interval_covers_the_oracle_of_endless_images(shape, coverage):
+def test_interval_covers_the_oracle_of_infinitely_many_images(shape, coverage):
     """95 % intervals contain the value for infinitely many images, less often if few drive."""
     rng = np.random.default_rng(8)
 

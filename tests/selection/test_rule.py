@@ -85,7 +85,7 @@ def test_an_undefined_measure_never_passes(table):
     assert result["reason"].tolist()[1:3] == ["fev undefined", "fev < 0.25"]
 
 
-def test_the_excluded_take_no_place_of_the_top(table):
+def test_excluded_neurons_do_not_count_for_top_k(table):
     assert chosen(table, top_k=2, exclude=["1"]) == ["2", "4"]
     with pytest.raises(ValueError, match="include: '1' is also in exclude"):
         rule(include=["1"], exclude=["1"])
@@ -97,7 +97,7 @@ def test_the_excluded_take_no_place_of_the_top(table):
         rule(maximum={"oracle_p": 0.001})
 
 
-def test_nobody_left_and_unknown_ids_are_explained(table):
+def test_no_neuron_left_and_unknown_ids_are_explained(table):
     with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle < 0.9"):
         require_somebody(apply_rule(table, rule(oracle_min=0.9)))
     with pytest.raises(MeiflowError, match=r"selection.include: no neuron '77'"):
@@ -122,7 +122,7 @@ def test_one_trial_per_image_is_explained(rng):
         require_somebody(apply_rule(table, rule()))
 
 
-def test_a_session_in_which_nobody_fires_is_explained():
+def test_a_session_without_spikes_is_explained():
     trials = Trials(np.arange(24), ["a", "b"], np.repeat(np.arange(6), 4), np.zeros((24, 2), int))
     table, _ = measure_neurons(trials, 0.25, 100, 0)
     table = pd.concat([table, measure_session(trials, None)], axis=1)

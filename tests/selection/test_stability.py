@@ -41,7 +41,7 @@ def test_drift_is_spearmans_and_blind_to_the_images(session, rng):
     assert block_stability(counts, groups, blocks).drift[0] == pytest.approx(expected, abs=1e-12)
 
 
-def test_one_block_tells_nothing_of_blocks(session, rng):
+def test_one_block_gives_no_measures_of_blocks(session, rng):
     ids, _ = session
     stability = block_stability(rng.poisson(3.0, (450, 2)), TrialGroups.of(ids), np.zeros(450))
     assert np.isnan(stability.lowest_share).all()

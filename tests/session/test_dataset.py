@@ -20,7 +20,7 @@ def dataset(sessions, **session):
     return Dataset(parse_config({"session": session, "sessions": sessions}))
 
 
-def test_one_session_is_run_as_its_section_says():
+def test_one_session_is_run_with_its_section():
     config = parse_config({"session": {"id": "mouse"}, "seed": 3})
     data = Dataset(config)
     assert (data.many, data.ids) == (False, ("mouse",))

@@ -221,7 +221,7 @@ def test_half_written_tables_are_fetched_again(server, home):
     assert units.read_bytes() == whole
 
 
-def test_a_file_at_hand_is_taken_over_after_the_same_checks(server, home, tiny_nwb, tmp_path):
+def test_an_existing_file_is_used_after_the_same_checks(server, home, tiny_nwb, tmp_path):
     download(server, home, nwb=str(tiny_nwb))
     assert is_whole(home, tiny_nwb)
     assert not [p for p in server.asked if IN_BUCKET in p or IN_WAREHOUSE in p]

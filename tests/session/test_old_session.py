@@ -33,7 +33,7 @@ def theirs(counted, stimulus, window):
     return table.set_index("presentation").drop(columns=["stimulus", "window"])
 
 
-def test_it_is_as_old_as_it_says():
+def test_it_has_the_stated_version():
     assert OLD.stat().st_size < 1_000_000
     with h5py.File(OLD) as file:
         assert list(file["specifications/core"]) == ["2.2.2"]

@@ -90,7 +90,7 @@ def test_counts_equal_allensdks_cell_for_cell(allen, small_session):
     assert (full > 0).sum() == len(pairs)
 
 
-def test_truth_stays_out_of_the_file(small_session):
+def test_ground_truth_is_not_in_the_file(small_session):
     import h5py
 
     truth = pd.read_csv(small_session.truth)

@@ -113,7 +113,7 @@ def gabor_at(x, orientation):
     return 0.5 + 0.3 * patterns.gabor(GRID, x, 0.0, 16.0, orientation, 70.0, 6.0)
 
 
-def test_pools_forgive_a_shift_that_complex_cells_do_not():
+def test_pools_tolerate_a_shift_that_complex_cells_do_not():
     images = [gabor_at(0.0, 30.0), gabor_at(14.0, 30.0), gabor_at(0.0, 120.0)]
     one, moved, turned = drives_of("complex", images)
     assert moved < 0.4 * one

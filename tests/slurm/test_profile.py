@@ -28,7 +28,7 @@ def requests() -> dict[str, str]:
     return found
 
 
-def test_every_rule_asks_for_what_its_own_stage_needs() -> None:
+def test_every_rule_requests_what_its_stage_needs() -> None:
     """A rule without a request, or with that of another stage, would run out of resources."""
     asked = requests()
     # one loop creates the rules of all procedures; no stage queries the warehouse
@@ -45,7 +45,7 @@ def test_every_rule_asks_for_what_its_own_stage_needs() -> None:
 
 
 @pytest.mark.workflow
-def test_a_job_that_is_tried_again_asks_for_more(tmp_path: Path) -> None:
+def test_a_retried_job_requests_more(tmp_path: Path) -> None:
     """Of the rule's request, here time, and of one on the command line that replaces it, memory."""
     project = make_project(tmp_path)
     rules = project.folder / "workflow" / "rules" / "tables.smk"
@@ -65,7 +65,7 @@ def test_a_job_that_is_tried_again_asks_for_more(tmp_path: Path) -> None:
     ], done.stdout[-3000:]
 
 
-def test_failed_jobs_are_tried_again_and_rules_of_ones_own_ask_for_more_then() -> None:
+def test_failed_jobs_are_retried_and_custom_rules_then_request_more() -> None:
     for asked in ("mem_mb", "runtime"):
         assert re.fullmatch(r"\d+ \* attempt", PROFILE["default-resources"][asked])
     assert PROFILE["retries"] >= 1

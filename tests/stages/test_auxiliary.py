@@ -32,14 +32,14 @@ def test_blanks_and_gratings_of_some_neurons(small_results):
     assert nothing.means.shape == (0, 2)
 
 
-def test_gratings_that_were_not_shown_are_missed(small_results):
+def test_missing_gratings_are_reported(small_results):
     """Even if an earlier session left some."""
     trials = read_trials(small_results)
     with pytest.raises(MeiflowError, match=r"model.learn_from: static_gratings were requested"):
         extra_of(["static_gratings"], small_results, SessionHas(), trials)
 
 
-def test_gratings_of_other_neurons_are_told(small_results, tmp_path):
+def test_gratings_of_other_neurons_are_reported(small_results, tmp_path):
     trials, results = read_trials(small_results), Layout(tmp_path)
     table = read_csv(small_results.grating_responses)
     write_csv(table.drop(columns=trials.neuron_ids[1]), results.grating_responses)

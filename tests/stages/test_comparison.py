@@ -155,7 +155,7 @@ def test_the_mask_changes_what_is_measured_in_it_and_nothing_else(made, table, r
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_the_scores_are_the_neurons_own_rows(made, table):
+def test_the_scores_are_the_rows_of_the_neuron(made, table):
     found = read_csv(made.neuron("7").scores)
     assert found["model"].tolist() == ["model", "ln", "model_shuffled"]
     assert found["cc_abs"].tolist() == [0.7, 0.6, 0.1]
@@ -177,7 +177,7 @@ def build(neuron, geometry):
 """
 
 
-def test_an_own_module_takes_the_first_row_and_ours_becomes_the_mixture(
+def test_a_custom_module_takes_the_first_row_and_ours_becomes_the_ensemble(
     results, tmp_path, monkeypatch
 ):
     """Its score has no folds and its ratios no interval: its training images are unknown."""

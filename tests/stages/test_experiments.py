@@ -142,13 +142,13 @@ def results(fitted, tmp_path):
 
 
 @pytest.fixture
-def own_code(tmp_path, monkeypatch):
+def custom_code(tmp_path, monkeypatch):
     (tmp_path / "ownexperiments.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_files_of_the_stage(results, own_code):
+def test_files_of_the_stage(results, custom_code):
     own = ["ownexperiments:levels", "ownexperiments:two"]
     make_experiments(config(custom=own), results)
     tuning = read_csv(results.experiment_tuning)
@@ -213,7 +213,7 @@ def test_some_experiments_leave_the_other_columns_empty(results):
     assert len(read_csv(results.experiment_tuning)) == 0
 
 
-def test_figures_of_experiments_no_longer_made_are_removed(results, own_code):
+def test_figures_of_experiments_no_longer_made_are_removed(results, custom_code):
     own = ["ownexperiments:levels"]
     make_experiments(config(make=["phase", "shift", "spots"], custom=own), results)
     folder = results.experiment_maps.parent
@@ -250,7 +250,7 @@ def test_axes_hold_the_curves_of_all_neurons():
     assert not any(ax.get_legend() for ax in figure.axes)
 
 
-def test_panels_say_what_of_the_response_they_show():
+def test_panels_state_which_response_they_show():
     phases = np.arange(8) * 45.0
     angle, phase = (a.ravel() for a in np.meshgrid([0.0, 45.0, 90.0, 135.0], phases))
     row = pd.Series(dict.fromkeys(SUMMARY_COLUMNS, 0.5))
@@ -273,7 +273,7 @@ def test_panels_say_what_of_the_response_they_show():
         assert len(bars) == 2
 
 
-def test_the_sheet_of_custom_experiments_says_what_it_leaves_out():
+def test_the_sheet_of_custom_experiments_states_what_it_leaves_out():
     whole = pd.DataFrame(
         [(a, b, c, a + b + c) for a in range(5) for b in range(3) for c in (1, 2)],
         columns=["angle", "level", "polarity", "response"],
@@ -285,7 +285,7 @@ def test_the_sheet_of_custom_experiments_says_what_it_leaves_out():
     assert figure.axes[0].get_title() == "0: crossed\nmean over polarity"
 
 
-def test_neurons_may_be_shown_different_experiments(results, own_code):
+def test_neurons_may_be_shown_different_experiments(results, custom_code):
     parsed = config(make=["phase"], custom=["ownexperiments:only_left"])
     make_experiments(parsed, results)
     tuning = read_csv(results.experiment_tuning)
@@ -354,7 +354,7 @@ def test_the_same_on_the_command_line_and_twice(fitted, tmp_path):
         ("absent", "AttributeError"),
     ],
 )
-def test_custom_experiments_that_cannot_be(results, own_code, function, message):
+def test_invalid_custom_experiments(results, custom_code, function, message):
     parsed = config(make=["phase"], custom=[f"ownexperiments:{function}"])
     check_inputs(parsed)
     with pytest.raises(MeiflowError, match=message) as caught:
@@ -364,7 +364,7 @@ def test_custom_experiments_that_cannot_be(results, own_code, function, message)
     assert not results.experiment_tuning.parent.exists()
 
 
-def test_an_own_experiment_alone(own_code):
+def test_a_custom_experiment_alone(custom_code):
     preferred = ex.Preferred(GRID, 0, 0, 20, 0, 0, 8)
     assert list(custom_experiments("ownexperiments:levels", preferred)) == ["levels"]
     assert list(custom_experiments("ownexperiments:two", preferred)) == ["swept", "level_again"]
@@ -381,12 +381,12 @@ def test_an_own_experiment_alone(own_code):
         ({"colour": 1}, "unknown key experiments.colour"),
     ],
 )
-def test_settings_that_cannot_be(section, message):
+def test_invalid_settings(section, message):
     with pytest.raises(MeiflowError, match=message):
         parse_config({"experiments": section})
 
 
-def test_a_module_that_is_not_there_is_named_before_any_work():
+def test_a_missing_module_is_named_before_any_work():
     with pytest.raises(MeiflowError, match=r"experiments.custom: module 'nowhere' is neither"):
         check_inputs(parse_config({"experiments": {"custom": ["nowhere:build"]}}))
 
@@ -394,7 +394,7 @@ def test_a_module_that_is_not_there_is_named_before_any_work():
 @pytest.mark.parametrize(
     "change", [{"sigma_deg": 0.0}, {"x_deg": np.nan}, {"aspect": -1.0}, {"phase_deg": "x"}]
 )
-def test_gabors_that_cannot_be(tmp_path, change):
+def test_invalid_gabors(tmp_path, change):
     row = GABORS["b"] | REST | change
     write_csv(pd.DataFrame([row]), tmp_path / "best_gabor.csv")
     with pytest.raises(MeiflowError, match=r"best_gabor.csv: expected one row of finite numbers"):

@@ -26,7 +26,7 @@ def results(tmp_path, rng):
     return results
 
 
-def test_the_files_hold_what_the_archive_holds(results, rng):
+def test_the_files_contain_what_the_archive_contains(results, rng):
     extract_neuron(CONFIG, results, "7")
     files, archive = results.neuron("7"), ModelArchive(results.models, GRID)
     images = rng.random((4, *GRID.shape))

@@ -9,7 +9,7 @@ from meiflow.results.layout import Layout
 from meiflow.stages.fitted_neurons import take_fitted
 
 
-def test_nobody_left_is_an_error_for_one_session_alone(tmp_path):
+def test_no_neuron_left_is_an_error_for_a_single_session(tmp_path):
     results = Layout(tmp_path)
     selection = {"neuron_id": ["7"], "selected": True, "reason": "all"}
     write_csv(pd.DataFrame(selection), results.selection)

@@ -65,7 +65,7 @@ def test_every_neuron_finds_its_own_row_and_image(results):
         assert GRID.x[bright] == pytest.approx(x, abs=12)
 
 
-def test_what_cannot_be_searched_is_told(results):
+def test_impossible_searches_are_explained(results):
     write_fitted(results, [])
     with pytest.raises(MeiflowError, match="no neuron was selected"):
         search_gabors(CONFIG, results, threads=1)

@@ -88,7 +88,7 @@ def searching(others):
     return parse_config(document)
 
 
-def alike(images, index):
+def correlation(images, index):
     a, b = images.ravel(), filters()[index].ravel()
     return np.corrcoef(a, b)[0, 1]
 
@@ -97,7 +97,7 @@ def test_population_mei_gives_every_neuron_its_own_filter(results):
     images, table = made("population_mei", results)
     assert table["neuron_id"].tolist() == ["000", "001", "002"]
     for i, image in enumerate(images):
-        assert alike(image, i) > 0.97
+        assert correlation(image, i) > 0.97
     np.testing.assert_allclose(images.std((1, 2)), 0.05, atol=1e-4)
     assert (table["restarts_agreeing"] == 1).all()
     assert (table["restart_correlation"] > 0.95).all()
@@ -110,7 +110,7 @@ def test_suppressive_is_the_negative(results):
     assert (table["predicted_response"] < table["grey_response"]).all()
     assert (table["grey_response"] < table["mei_response"]).all()
     for i, image in enumerate(images):
-        assert alike(image, i) < -0.9
+        assert correlation(image, i) < -0.9
 
 
 def test_diverse_images_reach_the_fraction(results):
@@ -151,8 +151,8 @@ def test_receptive_fields_are_the_filters(results):
     images, table = made("receptive_field", results)
     assert images.shape == (3, 2, 30, 48)
     for i, pair in enumerate(images):
-        assert alike(pair[0], i) > 0.99
-        assert alike(pair[1], i) > 0.99
+        assert correlation(pair[0], i) > 0.99
+        assert correlation(pair[1], i) > 0.99
     assert (table["fields_correlation"] > 0.99).all()
 
 
@@ -184,7 +184,7 @@ def test_what_excites_is_read_back_at_the_common_contrast(results):
     for stimulus in found["002"]:
         assert stimulus.image.mean() == pytest.approx(0.47, abs=1e-4)
         assert stimulus.image.std() == pytest.approx(0.05, abs=1e-4)
-        assert alike(stimulus.image, 2) > 0.95
+        assert correlation(stimulus.image, 2) > 0.95
     with pytest.raises(MeiflowError, match="rebuild it"):
         read_procedures(results, ["population_mei"], ["900"], 0.47, 0.05)
 

@@ -69,7 +69,7 @@ def results(compared, tmp_path):
     return Layout(tmp_path / "results")
 
 
-def test_right_models_are_right_and_a_wrong_one_is_found_out(compared):
+def test_correct_models_agree_and_a_wrong_one_is_detected(compared):
     table, prefs = found(compared)
     scores = table.pivot(index="neuron_id", columns="curve", values="cc_norm")
     for curve in ("gabors", "position", "gratings", "orientation", "spatial_frequency"):
@@ -90,7 +90,7 @@ def test_right_models_are_right_and_a_wrong_one_is_found_out(compared):
     assert wrong["field_error_deg"] > 20
 
 
-def test_files_and_views_say_the_same(compared):
+def test_files_and_views_agree(compared):
     predicted = pd.read_csv(compared.predicted_gabors)
     assert list(predicted.columns[:4]) == [
         "condition_id",
@@ -138,7 +138,7 @@ def test_gratings_that_were_learned_are_marked(results):
     }
 
 
-def test_one_place_or_one_orientation_is_no_tuning(tmp_path):
+def test_one_position_or_one_orientation_is_no_tuning(tmp_path):
     """Sessions with few conditions get empty cells, but still a figure."""
     results, gabors = Layout(tmp_path), SessionHas(gabors=True)
     write_models(results, GRID, {"0": linear_neuron(0.0, 0.0, 0.0, 12.5)})

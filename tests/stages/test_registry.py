@@ -22,7 +22,7 @@ def function_of(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_function_takes_what_the_entry_says(name):
+def test_the_function_takes_the_arguments_of_the_entry(name):
     """The configuration if it reads any, the results, and the options; nothing else is required."""
     stage = STAGES[name]
     parameters = inspect.signature(function_of(name)).parameters
@@ -56,7 +56,7 @@ def test_every_input_is_a_file_of_an_earlier_stage(name):
 
 
 @pytest.mark.parametrize("layout", [Layout, NeuronLayout, CombinedLayout])
-def test_every_file_is_made_by_a_stage_and_lies_at_one_place(layout):
+def test_every_file_is_made_by_a_stage_and_has_its_own_path(layout):
     files = layout.files()
     # the list of sessions has a separate command and is not a stage of a session
     assert {file.stage for file in files.values()} - {"sessions"} <= set(STAGES)

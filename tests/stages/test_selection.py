@@ -53,7 +53,7 @@ def test_what_an_earlier_session_left_is_not_read(small_results, results, tmp_pa
     assert without["oracle"].equals(table["oracle"])
 
 
-def test_nobody_left_is_an_error_for_one_session_alone(small_results, tmp_path):
+def test_no_neuron_left_is_an_error_for_a_single_session(small_results, tmp_path):
     results = copied(small_results, tmp_path)
     rule = parse_config({"selection": RULE | {"minimum": {"mean_rate_hz": 1e6}}})
     with pytest.raises(MeiflowError, match=r"no neuron is left .*mean_rate_hz < 1e\+06"):

@@ -58,7 +58,7 @@ def test_raster_time_is_the_sessions_and_has_its_gaps(small_results):
     assert panels[1].get_xlim()[0] - panels[0].get_xlim()[1] > 5
 
 
-def test_source_tables_without_times_or_places(tmp_path, rng):
+def test_source_tables_without_times_or_positions(tmp_path, rng):
     ids = np.repeat(np.arange(12), 6)
     counts = rng.poisson(rng.uniform(0, 8, (12, 2))[ids])
     counts[:, 1] = 0
@@ -89,7 +89,7 @@ def test_source_tables_without_times_or_places(tmp_path, rng):
     assert np.isnan(read_raster(results).bin_s)
 
 
-def test_pooling_averages_and_places_name_their_share():
+def test_pooling_averages_and_tick_labels_count_the_selected():
     assert _pooled(np.arange(11.0)[:, None], 3)[:, 0].tolist() == [1, 4, 7, 9.5]
     table = pd.DataFrame({"neuron_id": ["1", "2", "3"], "selected": [True, False, True]})
     units = pd.DataFrame(

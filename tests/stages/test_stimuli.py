@@ -90,7 +90,7 @@ def test_the_best_gabor_is_a_start_of_the_mei(neuron):
     assert trace.columns.tolist() == ["step", "response", "objective", "mean", "rms_contrast"]
 
 
-def test_the_best_natural_image_is_the_one_the_model_likes_most(neuron):
+def test_the_best_natural_image_has_the_highest_predicted_response(neuron):
     results, _, _ = neuron
     files = made(results)
     images = read_array(results.images)

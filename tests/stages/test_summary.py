@@ -135,7 +135,7 @@ def test_the_closed_loop_enters_a_simulated_session(results):
     assert "optimum_true_fraction" not in table
 
 
-def test_of_an_own_module_nobody_knows_whether_it_holds(results):
+def test_whether_a_custom_module_is_above_chance_is_unknown(results):
     for neuron in ("7", "8"):
         path = results.neuron(neuron).scores
         scores = read_csv(path)
@@ -143,7 +143,7 @@ def test_of_an_own_module_nobody_knows_whether_it_holds(results):
     assert summarised(results)["model_above_chance"].isna().all()
 
 
-def test_the_report_says_how_recorded_and_predicted_agree(results):
+def test_the_report_states_how_recorded_and_predicted_tuning_agree(results):
     line = agreement_line(results)
     assert "Gabor positions 0.80 (ceiling 0.90" in line
     assert "median error of the preference 4.00 degrees" in line
@@ -158,7 +158,7 @@ def test_the_report_says_how_recorded_and_predicted_agree(results):
     assert "No neuron has significant recorded tuning" in agreement_line(results)
 
 
-def test_the_report_says_how_sure_the_lead_over_the_gabor_is(results):
+def test_the_report_states_how_certain_the_lead_over_the_gabor_is(results):
     table = summarised(results)
     assert "in 2 of 2 neurons the MEI is better by more than 2 %" in sure(table)
     assert sure(table.assign(mei_over_best_gabor_low=1.0)).startswith(" (in 0 of 2")

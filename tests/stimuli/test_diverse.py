@@ -39,8 +39,8 @@ def diverse(model, **arguments):
 
 def nearest(images, weights=None):
     """Mean correlation of each image with the most similar one."""
-    alike = stimulus_correlations(torch.as_tensor(images), weights).numpy()
-    return np.where(np.eye(len(alike)) > 0, -np.inf, alike).max(1).mean()
+    correlations = stimulus_correlations(torch.as_tensor(images), weights).numpy()
+    return np.where(np.eye(len(correlations)) > 0, -np.inf, correlations).max(1).mean()
 
 
 @pytest.mark.parametrize("model", [simple, complex_cell])
@@ -64,9 +64,9 @@ def test_similarity_is_the_correlation_with_the_nearest():
         found = diverse(complex_cell, n=3, steps=10, weights=given)
         share = given.numpy().ravel().astype(float)
         moments = np.cov(found.images.reshape(3, -1).astype(float), aweights=share)
-        alike = moments / np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
-        np.fill_diagonal(alike, -np.inf)
-        np.testing.assert_allclose(found.similarity, alike.max(1), atol=1e-4)
+        correlations = moments / np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
+        np.fill_diagonal(correlations, -np.inf)
+        np.testing.assert_allclose(found.similarity, correlations.max(1), atol=1e-4)
 
 
 def test_a_complex_cell_gets_more_different_images_than_restarts_and_noise_give():
@@ -142,7 +142,7 @@ def test_the_same_seed_gives_the_same_images():
 
 
 @pytest.mark.parametrize("arguments", [{"fraction": 0.0}, {"fraction": 1.01}, {"n": 1}])
-def test_senseless_requests_are_refused(arguments):
+def test_invalid_requests_are_refused(arguments):
     with pytest.raises(ValueError, match="0 < fraction <= 1 and n >= 2 are required"):
         diverse(simple, **arguments)
 

@@ -136,7 +136,7 @@ def test_gabors_too_small_for_the_contrast_are_left_out():
     assert fit.image.std() == pytest.approx(contrast, abs=1e-3)
 
 
-def test_a_contrast_that_no_gabor_has_is_told():
+def test_a_contrast_that_no_gabor_can_have_is_refused():
     config = Gabor(wavelengths_deg=[7.0], orientations=1, aspects=[1.0], spacing=4.0)
     with pytest.raises(MeiflowError, match=r"none of the \d+ Gabors reaches RMS contrast 0.4 at"):
         best_gabors(gabor_neurons()[:1], GRID, MEAN, 0.4, config)

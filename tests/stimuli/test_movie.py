@@ -56,7 +56,7 @@ def bound(weights):
     return CONTRAST * np.sqrt(weights.size) * np.linalg.norm(weights - weights.mean())
 
 
-def alike(movie, weights):
+def correlation(movie, weights):
     return np.corrcoef(movie.ravel(), weights.ravel())[0, 1]
 
 
@@ -71,7 +71,7 @@ def test_separable_neuron_gets_its_own_filter(name):
     result = found(rectified(weights))
     assert result.stimuli.shape == (6, 1, FRAMES, HEIGHT, WIDTH)
     assert 0.97 * bound(weights) < result.scores[result.best] < 1.001 * bound(weights)
-    assert alike(result.images[result.best], weights) > 0.98
+    assert correlation(result.images[result.best], weights) > 0.98
 
 
 @pytest.mark.parametrize("name", ["gabor", "whole field"])
@@ -80,7 +80,7 @@ def test_colour_opponent_neuron_gets_both_channels(name):
     weights = np.stack([one, -0.7 * one])
     result = found(rectified(weights), shape=(2, FRAMES, HEIGHT, WIDTH))
     assert result.scores[result.best] > 0.97 * bound(weights)
-    assert alike(result.images[result.best], weights) > 0.98
+    assert correlation(result.images[result.best], weights) > 0.98
 
 
 @pytest.mark.parametrize("name", ["gabor", "centre"])
@@ -95,7 +95,7 @@ def test_colour_images_too(name):
         torch.stack(noise, 1), grid, MEAN, CONTRAST, stop=100,
     )  # fmt: skip
     assert (result.scores > 0.97 * bound(weights)).all()
-    assert alike(result.images[result.best], weights) > 0.98
+    assert correlation(result.images[result.best], weights) > 0.98
 
 
 @pytest.mark.parametrize("neuron", [0, 1])
@@ -120,7 +120,7 @@ def test_convolution_over_time_in_closed_form(neuron, reduce, frames):
     weights = trace[:, None, None] * space * (1, -1)[neuron]
     result = found(filter_over_time(space, kernel), IncreaseObjective(neuron, reduce))
     for movie, score in zip(result.images, result.scores, strict=True):
-        assert alike(movie, weights) > 0.98
+        assert correlation(movie, weights) > 0.98
         assert 0.97 * bound(weights) < score - 3 < 1.001 * bound(weights)
 
 
@@ -180,13 +180,13 @@ def test_restarts_differ_and_the_same_seed_gives_the_same_movies():
     assert one.trace.objective.shape == (4, 6)
 
 
-def test_a_neuron_that_there_is_not_is_named():
+def test_a_neuron_that_does_not_exist_is_named():
     model = filter_over_time(SPACES["gabor"], np.array([1.0]))
     with pytest.raises(ValueError, match=r"neuron 2 does not exist; .* 0 to 1"):
         found(model, IncreaseObjective(2), steps=1)
 
 
-def test_restarts_below_threshold_are_woken():
+def test_restarts_below_threshold_are_re_initialised():
     """Without a gradient at any start, only re-initialised starts can reach the filter."""
     weights = BIPHASIC[:, None, None] * SPACES["gabor"]
     size = np.linalg.norm(weights - weights.mean())

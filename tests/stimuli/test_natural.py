@@ -48,7 +48,7 @@ def test_fade_keeps_the_response_and_says_so(faded):
     assert found.images.max() <= 1
 
 
-def test_fade_takes_away_what_lies_outside_the_receptive_field(faded):
+def test_fade_removes_what_is_outside_the_receptive_field(faded):
     images, found = faded
     inside = np.abs(FILTER) > 0.1 * np.abs(FILTER).max()
     assert 0.05 < inside.mean() < 0.3

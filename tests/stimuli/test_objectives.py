@@ -118,7 +118,7 @@ def test_slices_out_of_range_are_named(start, length):
 
 @pytest.mark.parametrize("neuron", [4, -5])
 @pytest.mark.parametrize("kind", ["increase", "several", "suppress", "each", "on", "off"])
-def test_a_neuron_that_there_is_not_is_named(kind, neuron):
+def test_a_neuron_that_does_not_exist_is_named(kind, neuron):
     objective = {
         "increase": IncreaseObjective(neuron),
         "several": IncreaseObjective([0, neuron]),
@@ -174,7 +174,7 @@ def test_contrast_looks_at_the_strongest_rival_alone_when_cold():
     assert found == pytest.approx((1.0 - 1.4) / 0.01 + np.log(4))
 
 
-def test_contrast_reduces_time_as_it_is_told():
+def test_contrast_reduces_time_with_the_given_reducer():
     array = responses(3, 5, 4)
     last = value(ContrastiveObjective([0], [[1, 2]], 1.0, LastReducer()), array)
     np.testing.assert_allclose(last, value(ContrastiveObjective([0], [[1, 2]], 1.0), array[:, -1]))
@@ -248,7 +248,7 @@ def test_inner_channel_is_openretinas_and_leaves_no_hook():
     np.testing.assert_allclose(gradient, expected, rtol=1e-6)
 
 
-def test_a_layer_that_is_used_twice_gives_what_it_gave_last():
+def test_a_layer_that_is_used_twice_gives_its_last_output():
     net = Net().eval()
     with torch.no_grad():
         maps = nn.functional.relu(net.core[0](IMAGES[:, None]))
@@ -256,7 +256,7 @@ def test_a_layer_that_is_used_twice_gives_what_it_gave_last():
         torch.testing.assert_close(layer_output(net, "shared")(IMAGES), expected)
 
 
-def test_the_hook_goes_also_when_the_model_fails():
+def test_the_hook_is_removed_even_if_the_model_fails():
     net = Net(fail=True)
     with pytest.raises(RuntimeError, match="out of order"):
         layer_output(net, "shared")(IMAGES)
@@ -264,7 +264,7 @@ def test_the_hook_goes_also_when_the_model_fails():
 
 
 @pytest.mark.parametrize("layer", ["core.7", "Core", ""])
-def test_a_layer_that_there_is_not_is_named_with_those_that_are(layer):
+def test_a_missing_layer_is_named_with_the_existing_ones(layer):
     with pytest.raises(ValueError, match=r"no layer .*core\.0, core\.1, core\.2, shared, unused"):
         layer_output(Net(), layer)
 
@@ -278,7 +278,7 @@ def test_a_layer_without_output_and_one_without_maps_are_refused():
         value(ChannelObjective(4), responses(3, 4, 5, 6))
 
 
-def test_a_place_that_there_is_not_is_refused():
+def test_a_position_that_does_not_exist_is_refused():
     """A misspelt 'center' must not silently give the mean of the map."""
     with pytest.raises(ValueError, match="center"):
         value(ChannelObjective(0, "center"), responses(3, 4, 5, 6))
@@ -359,14 +359,14 @@ def test_diverse_is_its_formula(how, rng):
     short = np.maximum(3.0 - array, 0) / 3.0
     share = None if weights is None else weights.ravel().astype(float)
     moments = np.cov(stimuli.reshape(4, -1), aweights=share)
-    alike = moments / np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
+    correlations = moments / np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
     given = None if weights is None else torch.as_tensor(weights)
-    np.testing.assert_allclose(stimulus_correlations(torch.as_tensor(stimuli), given), alike)
-    np.fill_diagonal(alike, -np.inf)
+    np.testing.assert_allclose(stimulus_correlations(torch.as_tensor(stimuli), given), correlations)
+    np.fill_diagonal(correlations, -np.inf)
     found = value(
         DiverseObjective(IncreaseObjective(), 3.0, 7.0, given), array, torch.as_tensor(stimuli)
     )
-    np.testing.assert_allclose(found, -7.0 * short - alike.max(1), rtol=1e-6)
+    np.testing.assert_allclose(found, -7.0 * short - correlations.max(1), rtol=1e-6)
 
 
 def test_weights_hold_for_every_channel_and_hide_what_they_leave_out(rng):
@@ -389,7 +389,7 @@ def test_diverse_alone_has_nothing_to_differ_from():
     ) == pytest.approx([0.0])
 
 
-def test_penalty_and_objective_are_told_apart():
+def test_penalty_and_objective_are_distinguished():
     result = optimise(
         lambda s: s.sum((1, 2)), IMAGES, regularisers=(GreyDistance(0.5, 3.0),), stop=Iterations(1)
     )

@@ -65,7 +65,7 @@ def best_response(template):
     return CONTRAST * np.sqrt(template.numel()) * float((template - template.mean()).norm())
 
 
-def alike(image, template):
+def correlation(image, template):
     return np.corrcoef(np.ravel(image), np.ravel(template))[0, 1]
 
 
@@ -84,7 +84,7 @@ def alike(image, template):
 def test_the_mei_of_a_linear_neuron_is_its_field_in_every_kind_of_module(module, more, capfd):
     found = mf.mei(module.eval(), screen=SCREEN, **QUICK, **more)
     assert found.dims == ("y", "x")
-    assert alike(found, FIELDS[0]) > 0.999
+    assert correlation(found, FIELDS[0]) > 0.999
     assert found.attrs["response"] == pytest.approx(best_response(FIELDS[0]), rel=2e-3)
     assert float(found.mean()) == pytest.approx(0.5, abs=1e-5)
     assert float(found.std()) == pytest.approx(CONTRAST, abs=1e-5)
@@ -94,7 +94,7 @@ def test_the_mei_of_a_linear_neuron_is_its_field_in_every_kind_of_module(module,
 
 def test_outputs_are_chosen_by_number():
     found = mf.mei(Neurons().eval(), screen=SCREEN, neuron=1, **QUICK)
-    assert alike(found, FIELDS[1]) > 0.999
+    assert correlation(found, FIELDS[1]) > 0.999
 
 
 def test_starts_mean_and_seed_are_the_users():
@@ -214,7 +214,7 @@ def test_a_population_has_the_meis_of_its_neurons_one_by_one():
         np.testing.assert_allclose(one, alone, atol=1e-5)
         assert float(one.response) == pytest.approx(alone.attrs["response"], rel=1e-5)
         assert float(one.restarts_agreeing) == alone.attrs["restarts_agreeing"] == 1
-        assert alike(one, template) > 0.999
+        assert correlation(one, template) > 0.999
         # those of the images to which the population was fitted
         assert float(alone.mean()) == pytest.approx(0.45, abs=1e-5)
 
@@ -227,7 +227,7 @@ def test_many_neurons_are_done_in_several_batches(monkeypatch):
 
 def test_a_neuron_that_responds_to_nothing_stops_no_other(caplog):
     found = mf.mei(population(FIELDS[0], torch.zeros(SCREEN.shape)), **QUICK)
-    assert alike(found.sel(neuron="u0"), FIELDS[0]) > 0.999
+    assert correlation(found.sel(neuron="u0"), FIELDS[0]) > 0.999
     assert found.sel(neuron="u1").isnull().all()
     assert "u1" in caplog.text
     with pytest.raises(MeiflowError, match="zero gradient"):

@@ -165,7 +165,7 @@ def test_luck_under_jitter_is_not_taken_for_a_better_stimulus():
     assert result.best_steps[0] == 0
 
 
-def test_the_start_is_returned_where_every_step_makes_it_worse():
+def test_the_start_is_returned_if_every_step_makes_it_worse():
     starts = torch.as_tensor(TARGET)[None] + 1e-3
     result = optimise(bowl, starts, update=Ascent(30.0), stop=Iterations(5))
     assert result.best_steps.tolist() == [0]
@@ -173,7 +173,7 @@ def test_the_start_is_returned_where_every_step_makes_it_worse():
     assert result.stopped == ("iterations",)
 
 
-def test_the_best_is_that_of_the_response_less_the_penalty():
+def test_the_best_maximises_the_response_minus_the_penalty():
     """From the best response to a compromise with the penalty, half-way to grey."""
     starts = torch.as_tensor(TARGET)[None]
     result = optimise(
@@ -313,7 +313,7 @@ def test_starts_are_projected_unless_told_otherwise():
         )
 
 
-def test_transform_and_schedules_are_told_the_step():
+def test_transform_and_schedules_receive_the_step():
     told = []
 
     def transform(stimuli, step):
@@ -631,7 +631,7 @@ def test_it_optimises_in_spectra(shape):
     ],
     ids=["one image", "integers", "bytes", "nobody", "a number"],
 )
-def test_starts_that_are_no_batch_of_images_are_refused(starts):
+def test_starts_that_are_not_a_batch_of_images_are_refused(starts):
     with pytest.raises(ValueError, match=r"batch of images .* floating point, got \("):
         optimise(linear, starts)
 

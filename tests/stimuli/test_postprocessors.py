@@ -221,7 +221,7 @@ def test_recursive_is_the_notebooks():
     st.floats(0.1, 10),
     st.floats(0.0, 10),
 )
-def test_recursive_does_not_mind_when_it_is_asked(asked, first, last):
+def test_recursive_does_not_depend_on_earlier_calls(asked, first, last):
     """In closed form for another step, an earlier one, the same again, or another step number."""
     schedule = RecursiveSchedule(first, last)
     for step, steps in asked:

@@ -156,7 +156,7 @@ def test_the_same_seed_gives_the_same_field():
 
 
 @pytest.mark.parametrize("bad", [{"samples": 0}, {"samples": 7}, {"samples": -2}, {"contrast": 0}])
-def test_senseless_requests_are_refused(bad):
+def test_invalid_requests_are_refused(bad):
     with pytest.raises(ValueError, match="an even number of samples >= 2 and a contrast > 0"):
         field(drive, **bad)
 

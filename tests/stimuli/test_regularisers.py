@@ -183,7 +183,7 @@ def test_total_variation_of_one_bright_pixel_counts_borders_right(row, column, s
     assert float(TotalVariation(True)(image)) == pytest.approx(length, abs=1e-6)
 
 
-def test_isotropic_variation_does_not_mind_the_direction_of_an_edge():
+def test_isotropic_variation_ignores_the_direction_of_an_edge():
     """For a disc it is the circumference; the sum of absolute differences is that of its box."""
     rows, columns = np.mgrid[:200, :200]
     disc = 1 / (1 + np.exp((np.hypot(rows - 99.5, columns - 99.5) - 60) / 2))
@@ -244,7 +244,7 @@ def test_spectrum_match_is_zero_for_its_own_image_at_any_contrast_and_luminance(
         assert float(part(same)) == pytest.approx(0, abs=1e-9)
 
 
-def test_spectrum_match_tells_white_from_pink():
+def test_spectrum_match_distinguishes_white_from_pink():
     part = SpectrumMatch.of(pink(20, seed=1), bins=8)
     others = part(pink(8, seed=2))
     white = part(noise(8, 32, 32))

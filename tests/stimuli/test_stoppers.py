@@ -41,7 +41,7 @@ def test_a_flat_objective_stops_after_its_patience(patience):
 
 
 @pytest.mark.parametrize("patience", [1, 3, 10])
-def test_an_objective_that_rises_enough_goes_on(patience):
+def test_an_objective_that_rises_enough_continues(patience):
     assert when(Plateau(patience, 0.0), np.linspace(0, 1e-3, 40)) is None
     assert when(Plateau(patience, 0.5), 0.51 * np.arange(40)) is None
     # the last rise resets the wait
@@ -128,7 +128,7 @@ def test_every_stimulus_stops_by_itself(stop, update):
     assert len(together.trace.objective) == longest
 
 
-def test_reasons_tell_the_rule_that_came_first():
+def test_reasons_name_the_rule_that_came_first():
     stop = [Plateau(40, 0.0, maximum=500), PixelChange(1e-3, maximum=30), Iterations(70)]
     found = optimise(converging, STARTS, stop=stop, update=Ascent(0.2))
     assert found.stopped == ("pixel change",) * 4
@@ -195,7 +195,7 @@ def test_no_steps_are_refused(make):
 
 
 @pytest.mark.parametrize("arguments", [(0, 0.0), (-1, 0.0), (5, -0.1)])
-def test_senseless_patience_is_refused(arguments):
+def test_invalid_patience_is_refused(arguments):
     with pytest.raises(ValueError, match="patience >= 1 and min_delta >= 0 are required"):
         Plateau(*arguments)
 

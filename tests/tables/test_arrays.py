@@ -131,6 +131,6 @@ def test_what_does_not_fit_is_named(counts, more, reason):
 
 
 @pytest.mark.parametrize("ids", [[0, 1, 1], [0, 1, -1], ["a", "b", "c"], [0, 1, 1.5]])
-def test_image_ids_are_whole_and_stand_once(ids):
+def test_image_ids_are_integers_and_unique(ids):
     with pytest.raises(MeiflowError, match="image_ids: expected"):
         as_trials(np.ones((3, 1)), ids)

@@ -62,7 +62,7 @@ def test_errors_are_scipys(trials):
             assert np.isnan(found.errors[row, 0])
 
 
-def own_session(folder, gabors):
+def custom_session(folder, gabors):
     rng = np.random.default_rng(0)
     np.save(folder / "images.npy", rng.random((5, 8, 12)))
     rows = [(t, n, t % 3, t % 5) for t in range(10) for n in ("a", "b")]
@@ -91,9 +91,9 @@ def gabor_rows(**changed):
     return pd.DataFrame(rows)
 
 
-def test_own_gabors_become_tables(tmp_path, caplog):
+def test_custom_gabors_become_tables(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    config = own_session(tmp_path, gabor_rows())
+    config = custom_session(tmp_path, gabor_rows())
     check_inputs(config)
     results = Layout(tmp_path / "out")
     build_tables(config, results, tmp_path / "images.npy", None)
@@ -124,7 +124,7 @@ def checked(path, stimulus, neurons):
         ({"orientation": 1045}, "orientation is 1045 in row 3 .* expected -360 to 360"),
     ],
 )
-def test_wrong_own_gabors(tmp_path, changed, message):
+def test_invalid_custom_gabors(tmp_path, changed, message):
     gabor_rows(**changed).to_csv(tmp_path / "g.csv", index=False)
     with pytest.raises(MeiflowError, match=message):
         checked(tmp_path / "g.csv", "gabors", ["a", "b"])
@@ -150,7 +150,7 @@ def test_gratings_in_other_units_are_refused(tmp_path, changed, message):
         checked(tmp_path / "g.csv", "static_gratings", ["a"])
 
 
-def test_frequencies_beyond_the_pixels_are_told(tmp_path, caplog):
+def test_frequencies_above_the_pixel_resolution_are_reported(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     row = {"trial_id": 0, "neuron_id": "a", "spike_count": 1, "orientation": 0}
     pd.DataFrame([row | {"spatial_frequency": 2.0, "phase": 0}]).to_csv(
@@ -161,7 +161,7 @@ def test_frequencies_beyond_the_pixels_are_told(tmp_path, caplog):
 
 
 def test_paths_are_checked_before_anything_runs(tmp_path):
-    config = own_session(tmp_path, gabor_rows())
+    config = custom_session(tmp_path, gabor_rows())
     (tmp_path / "gabors.csv").unlink()
     with pytest.raises(MeiflowError, match=r"session.gabors: .* does not exist"):
         check_inputs(config)
@@ -181,5 +181,5 @@ def test_a_rival_is_within_two_standard_errors_of_the_difference(apart, expected
     assert rivals_of_best(10 * means + 3, 10 * errors) == expected
 
 
-def test_nobody_knows_the_rivals_without_an_error():
+def test_without_an_error_the_rivals_are_unknown():
     assert np.isnan(rivals_of_best(np.array([5.0, 1.0]), np.array([0.3, np.nan])))

@@ -9,7 +9,7 @@ from meiflow.errors import MeiflowError
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S, ImageSpikes
 
 
-def test_spikes_stand_at_their_time_after_onset():
+def test_spike_times_are_relative_to_onset():
     trains = [np.array([0.95, 1.05, 1.2, 5.0]), np.array([]), np.array([2.5])]
     spikes = ImageSpikes.of(trains, [1.0, 2.0], [7, -1], ["a", "b", "c"])
     np.testing.assert_allclose(spikes.of_neuron("a", 7)[0], [-0.05, 0.05, 0.2], atol=1e-9)
@@ -23,7 +23,7 @@ def test_spikes_stand_at_their_time_after_onset():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 12))
-def test_every_trial_holds_just_the_spikes_of_its_window(seed, neurons, presentations):
+def test_every_trial_contains_only_the_spikes_of_its_window(seed, neurons, presentations):
     rng = np.random.default_rng(seed)
     trains = [np.sort(rng.uniform(0, 5, rng.integers(0, 60))) for _ in range(neurons)]
     onsets = rng.uniform(0, 5, presentations)  # overlapping, and in any order

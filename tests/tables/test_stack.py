@@ -17,7 +17,7 @@ def info(rng):
     return StackInfo.of(rng.random((5, 6, 8)).astype(np.float32), np.arange(5) + 10, GRID)
 
 
-def test_the_text_says_all_there_is(info):
+def test_the_text_is_complete(info):
     again = StackInfo.from_json(info.to_json())
     assert again.image_ids.tolist() == [10, 11, 12, 13, 14]
     assert again.geometry == GRID

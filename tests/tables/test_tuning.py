@@ -127,7 +127,7 @@ def test_extremes():
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the recorded counts are not here")
-def test_recorded_fields_are_where_allen_released_them():
+def test_recorded_fields_are_at_the_positions_released_by_allen():
     """Centres and areas of 133 VISam units of session 798911424 equal Allen's released table."""
     shown = pd.read_csv(DATA / "gabor_presentations.csv")
     archive = np.load(DATA / "gabor_spike_counts.npz", allow_pickle=False)

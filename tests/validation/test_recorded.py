@@ -47,7 +47,7 @@ def test_the_ceiling_is_what_noise_allows(rng):
     assert half["cc_others"].abs().mean() < 0.05
 
 
-def test_untuned_neurons_are_told_so_and_chance_is_chance(rng):
+def test_untuned_neurons_are_recognised_and_p_values_are_uniform(rng):
     recorded = poisson(np.full((120, 200), 1.5), 5, rng)
     noise = rng.standard_normal((120, 200))
     curve = tuning_curve(recorded, noise, ("orientation", "spatial_frequency", "phase"))
@@ -79,7 +79,7 @@ def test_what_all_neurons_share_shows_in_the_control(rng):
         assert one.cc_others > 0.8 * one.cc_abs or one.cc_abs < 0.5
 
 
-def test_mirrored_orientations_are_found_out(rng):
+def test_mirrored_orientations_are_detected(rng):
     conditions = grating_conditions()
     angle = np.deg2rad(conditions["orientation"].to_numpy())
     sense = np.exp(2 * np.cos(2 * (angle - np.deg2rad(40))))[:, None]

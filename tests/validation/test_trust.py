@@ -45,13 +45,13 @@ def matched(image):
     return project_array(image[None], MEAN, CONTRAST)[0]
 
 
-def test_a_model_that_agrees_leaves_nothing_to_be_wished():
+def test_a_model_that_agrees_gives_a_fraction_of_one():
     model, even = model_of(0.0)
     (share,) = fractions_of_own_optimum([model], matched(even), MEAN, CONTRAST, steps=60)
     assert share == pytest.approx(1, abs=0.01)
 
 
-def test_what_a_linear_model_of_another_orientation_misses_is_the_cosine_of_the_filters():
+def test_the_fraction_of_a_linear_model_is_the_cosine_of_the_filters():
     """The best image for a linear filter is the filter: the fraction is their correlation."""
     _, even = model_of(0.0)
     others = [model_of(angle) for angle in (20.0, 40.0, 90.0)]
@@ -63,7 +63,7 @@ def test_what_a_linear_model_of_another_orientation_misses_is_the_cosine_of_the_
     assert cosines[0] > 0.5 > cosines[2]
 
 
-def test_a_model_that_nothing_drives_has_no_share():
+def test_a_model_that_nothing_drives_has_no_fraction():
     model, even = model_of(0.0)
     state = model.mixture.states[0] | {"filter": torch.zeros(GRID.shape)}
     silent = NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).eval()
@@ -149,7 +149,7 @@ def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
     assert again.precision == 0
 
 
-def test_where_confidence_says_nothing_no_rule_is_made():
+def test_uninformative_confidence_gives_no_rule():
     table = recordings()
     luck = np.random.default_rng(1).permutation(table["fraction_of_optimum"])
     with pytest.raises(MeiflowError, match="nothing can be trusted"):

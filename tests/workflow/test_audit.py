@@ -39,11 +39,11 @@ def jobs(finished):
     return found
 
 
-def test_no_stage_opens_or_reads_what_its_rule_does_not_hand_over(jobs):
+def test_no_stage_opens_or_reads_what_its_rule_does_not_pass_on(jobs):
     assert check.faults(jobs) == []
 
 
-def test_no_rule_hands_over_what_its_stage_does_not_use(jobs):
+def test_no_rule_passes_on_what_its_stage_does_not_use(jobs):
     files, keys = check.superfluous(jobs)
     files = {name: f - NOT_OPENED.get(name, set()) for name, f in files.items()}
     keys = {name: k - NOT_READ.get(name, set()) for name, k in keys.items()}

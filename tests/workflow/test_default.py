@@ -41,7 +41,7 @@ def test_untuned_neurons_are_not_selected(results):
     assert not table.loc[kinds == "untuned", "selected"].any()
 
 
-def test_trust_tells_true_meis_from_others(results):
+def test_trust_distinguishes_true_meis_from_others(results):
     """The flag does not use the ground truth, which the closed loop knows."""
     summary = pd.read_csv(results / "summary.csv").set_index("neuron_id")
     assert summary["trusted"].mean() > 0.7
@@ -60,7 +60,7 @@ def test_the_model_beats_its_baselines_and_the_control_is_at_zero(results):
     assert (summary["mei_response"] >= summary["best_gabor_response"] - 1e-4).all()
 
 
-def test_experiments_say_what_is_true(results):
+def test_experiments_agree_with_the_ground_truth(results):
     """Simple and complex cells distinguished; orientation and frequency of Gabor-like neurons."""
     summary = pd.read_csv(results / "experiments" / "summary.csv")
     both = summary.merge(pd.read_csv(results / "session" / "truth.csv"), on="neuron_id")

@@ -10,7 +10,7 @@ from meiflow.io.files import read_csv, write_csv
 pytestmark = pytest.mark.workflow
 
 
-def test_a_failed_fit_stops_nobody_and_is_told(finished, project):
+def test_a_failed_fit_stops_no_other_and_is_reported(finished, project):
     trials = read_csv(finished.results / "tables" / "trials.csv")
     silent, *others = trials["neuron_id"].unique()
     trials.loc[trials["neuron_id"] == silent, "spike_count"] = 0

@@ -42,7 +42,7 @@ def test_area_without_units_stops_at_the_tables(project):
     assert not (project.results / "tables" / "trials.csv").exists()
 
 
-def test_selection_that_leaves_nobody(project):
+def test_selection_that_leaves_no_neuron(project):
     project.configure("nobody.yaml", {"selection": {"oracle_min": 0.999}})
     done = project.snakemake("--cores", "2", "--configfile", "small.yaml", "nobody.yaml")
     assert done.returncode != 0

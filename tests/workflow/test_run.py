@@ -113,7 +113,7 @@ def test_nothing_half_written_is_left(finished):
     assert not [p for p in finished.results.rglob("*") if ".part" in p.name]
 
 
-def test_report_stands_alone(finished):
+def test_report_is_self_contained(finished):
     page = (finished.results / "report.html").read_text()
     # the printed configuration may contain addresses, but nothing is loaded from one
     loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import|fetch\(', page)
@@ -202,7 +202,7 @@ def test_one_core_gives_the_same_bits_as_two(finished, project):
     assert not [name for name in one if one[name] != two[name]]
 
 
-def test_waiting_jobs_are_looked_at_when_one_has_ended(finished, tmp_path):
+def test_waiting_jobs_are_checked_when_one_has_ended(finished, tmp_path):
     """Not every second and once more for every ended job, as by default in Snakemake."""
     project = finished.copy(tmp_path / "project")
     again = ("--forcerun", "draw_experiments", "--cores", "1", "--verbose", *SMALL)
@@ -283,7 +283,7 @@ def build(neuron, geometry):
 """
 
 
-def test_an_own_module_takes_the_place_of_the_model(finished, tmp_path):
+def test_a_custom_module_replaces_the_model(finished, tmp_path):
     """Its MEI is its preferred pattern, light above and dark below; no model is fitted again."""
     project = finished.copy(tmp_path / "copy", ".snakemake")
     (project.folder / "mymodels.py").write_text(OWN)
