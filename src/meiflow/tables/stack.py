@@ -43,7 +43,7 @@ class StackInfo:
         >>> stack = np.zeros((2, 6, 8), np.float32)
         >>> stack[:, :3] = 1
         >>> info = StackInfo.of(stack, np.array([4, 7]), Geometry(6, 8))
-        >>> info.mean_luminance, info.mean_contrast
+        >>> round(info.mean_luminance, 3), round(info.mean_contrast, 3)
         (0.5, 0.5)
         """
         contrast = float(images.std(axis=(1, 2)).mean())
