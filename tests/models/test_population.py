@@ -12,6 +12,7 @@ from meiflow.models.front_end import FrontEnd
 from meiflow.models.gabor_energy import NAMES
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel
+from meiflow.models.window_front_end import WindowFrontEnd
 from meiflow.stimuli import Iterations, most_exciting, noise_starts
 
 GRID = Geometry(20, 32, 60.0, 40.0)
@@ -70,6 +71,21 @@ def gabor_energy(seed, drive=1.0):
     }
 
 
+def window(seed, which=0, spacing=8.0):
+    rng = np.random.default_rng(seed)
+    grey = torch.zeros(1, GRID.height * GRID.width)
+    _, positions, channels = WindowFrontEnd(FRONT_ENDS[which], GRID, spacing)(grey).shape
+    return {
+        "kind": "v1_window",
+        "front_end": FRONT_ENDS[which].as_document(),
+        "spacing_deg": spacing,
+        "positions": torch.as_tensor(rng.exponential(size=(positions, 2)), dtype=torch.float32),
+        "channels": torch.as_tensor(rng.exponential(size=(2, channels)), dtype=torch.float32),
+        "bias": rng.uniform(0, 3),
+        "floor": rng.uniform(0.1, 0.5),
+    }
+
+
 def neuron(*states, weights=None, geometry=GRID):
     weights = [1 / len(states)] * len(states) if weights is None else weights
     return NeuronModel(geometry, 1.0, 2.0, list(states), weights)
@@ -77,6 +93,8 @@ def neuron(*states, weights=None, geometry=GRID):
 
 MIXTURES = {
     "v1": [neuron(v1(i)) for i in range(3)],
+    "windows": [neuron(window(i)) for i in range(3)],
+    "windows of two spacings": [neuron(window(i, i // 2, 8.0 + 4 * (i % 2))) for i in range(4)],
     "ln": [neuron(ln(i)) for i in range(3)],
     "gabor energy": [neuron(gabor_energy(i)) for i in range(3)],
     "each all": [
@@ -85,7 +103,7 @@ MIXTURES = {
     "each another": [neuron(ln(0)), neuron(v1(1)), neuron(gabor_energy(2)), neuron(v1(3))],
     "some shared": [
         neuron(ln(0), v1(0), weights=[0.25, 0.75]),
-        neuron(gabor_energy(1)),
+        neuron(gabor_energy(1), window(1)),
         neuron(v1(2), gabor_energy(2), weights=[0.9, 0.1]),
         neuron(gabor_energy(3), ln(3), weights=[0.4, 0.6]),
     ],
@@ -159,7 +177,9 @@ def test_filters_that_fade_out_hold_no_subnormal_numbers():
 
 
 @mixtures
-def test_gradients_are_those_of_each_alone(name):
+@pytest.mark.parametrize("at_once", [1, 128])
+def test_gradients_are_those_of_each_alone(name, at_once, monkeypatch):
+    monkeypatch.setattr("meiflow.models.population._AT_ONCE", at_once)
     models = MIXTURES[name]
     pairs = []
     for model in (PairedModel(models), lambda s: one_by_one(models, s)):

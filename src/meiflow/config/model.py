@@ -27,6 +27,33 @@ class LinearNonlinear(Section):
     )
 
 
+class Window(Section):
+    """V1 front end read through a window of positions."""
+
+    sigmas_deg: list[Degrees] = Field(
+        default=[6.0, 12.0],
+        min_length=1,
+        max_length=64,
+        description="candidate widths (sigma) of the Gaussian window",
+    )
+    spacing_deg: Degrees = Field(
+        default=8.0, description="approximate distance between the positions that are read"
+    )
+    penalties: list[Positive] = Field(
+        default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+        min_length=1,
+        max_length=64,
+        description="candidate ridge penalties, in units of the mean squared feature",
+    )
+    rank: int = Field(
+        default=16,
+        ge=1,
+        le=512,
+        description="number of products of a map of positions and a profile of channels to which "
+        "the weights are reduced",
+    )
+
+
 class GaborEnergy(Section):
     """One Gabor pair, rectified and squared, with divisive normalisation."""
 
@@ -98,7 +125,7 @@ class Network(Section):
     )
 
 
-MemberName = Literal["v1", "ln", "gabor_energy", "scratch", "shared", "pretrained"]
+MemberName = Literal["v1", "v1_window", "ln", "gabor_energy", "scratch", "shared", "pretrained"]
 
 
 class Model(Section):
@@ -108,8 +135,13 @@ class Model(Section):
         default=["v1", "ln", "gabor_energy"],
         min_length=1,
         max_length=64,
-        description="base models, combined with weights from held-out images; the first three are "
-        "always scored",
+        description="base models, combined with weights from held-out images; v1, ln and "
+        "gabor_energy are always scored",
+    )
+    stacking_prior: Literal["equal", "session"] = Field(
+        default="equal",
+        description="prior of the weights of the base models: equal, or those that suit the other "
+        "neurons of the session",
     )
     learn_from: list[Literal["scenes", "blanks", "static_gratings"]] = Field(
         default=["scenes", "blanks"],
@@ -122,6 +154,7 @@ class Model(Section):
         description="module:function that returns a custom torch module, used instead of our model",
     )
     ln: LinearNonlinear = LinearNonlinear()
+    window: Window = Window()
     gabor_energy: GaborEnergy = GaborEnergy()
     network: Network = Network()
 

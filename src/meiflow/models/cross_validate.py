@@ -18,9 +18,10 @@ from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.fit_cache import FitCache
-from meiflow.models.jobs import Fits, Jobs, fit_in_chunks, mixture_weights
+from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.members import State
 from meiflow.models.search import Places, find_places, image_folds
+from meiflow.models.stacking import stacking_weights
 
 BASELINES = ("pixel_ridge", "mean")
 _CHUNK = 12
@@ -104,20 +105,27 @@ def fit_all(
     problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
-    mixed, final = _mix(members, [name in config.base_models for name in fits], responses, held_out)
+    used = [name in config.base_models for name in fits]
+    # neurons and their shuffled controls apart, because each group has a common prior
+    both = [
+        _mix(members[:, group], used, responses[:, group], held_out, config.stacking_prior)
+        for group in (slice(n_neurons), slice(n_neurons, None))
+    ]
+    (mixed, mixture), (mixed_shuffled, _) = both
     ridge = _pixel_ridge(images, means, held_out, training, np.asarray(config.penalties))
     average = np.empty_like(means)
     for test, train in zip(held_out, training, strict=True):
         average[test] = means[train].mean(axis=0)
-    predictions = {"model": mixed[:, :n_neurons], "model_shuffled": mixed[:, n_neurons:]}
+    predictions = {"model": mixed, "model_shuffled": mixed_shuffled}
     predictions |= {name: members[:, :n_neurons, i] for i, name in enumerate(fits)}
     predictions |= dict(zip(BASELINES, (ridge, average), strict=True))
     *fold_states, states = (
         [[fit.states[first + n] for fit in fits.values()] for n in range(n_neurons)]
         for first in range(0, len(places.x) * 2 * n_neurons, 2 * n_neurons)
     )
-    names, mixture = tuple(fits), final[:n_neurons]
-    return Fitted(predictions, shuffled, held_out, places, names, states, fold_states, mixture)
+    return Fitted(
+        predictions, shuffled, held_out, places, tuple(fits), states, fold_states, mixture
+    )
 
 
 def learning_curve(
@@ -152,7 +160,7 @@ def learning_curve(
         _, fits = problem.fit(means, [np.sort(part[:number]) for part in order], means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
         used = [name in config.base_models for name in fits]
-        found[number] = _mix(members, used, means, held_out)[0]
+        found[number] = _mix(members, used, means, held_out, config.stacking_prior)[0]
     return found
 
 
@@ -249,6 +257,10 @@ def _fitters(
             _CHUNK,
         ),
     }
+    if "v1_window" in config.base_models:
+        from meiflow.models.window import WindowFitter
+
+        found["v1_window"] = (WindowFitter(images, geometry, config), 0)
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
         if name in config.base_models:
             from meiflow.models.cnn import NetworkFitter, load_core
@@ -262,7 +274,11 @@ def _fitters(
 
 
 def _mix(
-    members: NDArray, used: list[bool], responses: NDArray, held_out: list[NDArray]
+    members: NDArray,
+    used: list[bool],
+    responses: NDArray,
+    held_out: list[NDArray],
+    prior: str,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Combine the base models, with weights for each fold from the other folds only.
 
@@ -272,17 +288,14 @@ def _mix(
     weights : ndarray, shape (responses, members)
         Weights from all folds.
     """
-    n_images, n_responses, n_members = members.shape
-    mixed, weights = np.empty((n_images, n_responses)), np.zeros((n_responses, n_members))
-    for r in range(n_responses):
-        own = members[:, r, used]
-        if not np.isfinite(own).all():  # one of the fits failed
-            mixed[:, r] = weights[r] = np.nan
-            continue
-        for test in held_out:
-            rest = np.setdiff1d(np.arange(n_images), test)
-            mixed[test, r] = own[test] @ mixture_weights(own[rest], responses[rest, r])
-        weights[r, used] = mixture_weights(own, responses[:, r])
+    own = members[..., used]
+    mixed, weights = np.empty(responses.shape), np.zeros((responses.shape[1], members.shape[2]))
+    for test in held_out:
+        rest = np.setdiff1d(np.arange(len(responses)), test)
+        fold = stacking_weights(own[rest], responses[rest], prior)
+        mixed[test] = np.einsum("irm,rm->ir", own[test], fold)
+    weights[:, used] = stacking_weights(own, responses, prior)
+    weights[np.isnan(weights).any(axis=1)] = np.nan
     return mixed, weights
 
 

@@ -128,7 +128,7 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
     }
     fine = next((state for state in fitted.states if all(state)), None)
     own |= {
-        name: _network_size(fine[i]) if fine else 0
+        name: _state_size(fine[i]) if fine else 0
         for i, name in enumerate(fitted.members)
         if name not in own
     }
@@ -141,7 +141,9 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
     }
 
 
-def _network_size(state: dict[str, Any]) -> int:
+def _state_size(state: dict[str, Any]) -> int:
+    if state["kind"] == "v1_window":  # including bias, position, width and penalty
+        return int(state["positions"].numel() + state["channels"].numel() + 5)
     return sum(
         tensor.numel()
         for network in state["networks"]

@@ -22,7 +22,7 @@ from meiflow.images.geometry import Geometry
 
 GREY = 0.5
 _TINY = 1e-9
-_SURROUND = 2.5
+SURROUND = 2.5
 _SURROUND_WEIGHT = 0.9
 
 
@@ -99,7 +99,7 @@ class FrontEnd:
 
         return (
             nearest(self.sigma_over_wavelength * self.gabors[0]),
-            nearest(np.array(self.centre_sigmas) * _SURROUND),
+            nearest(np.array(self.centre_sigmas) * SURROUND),
         )
 
     def filters(self, geometry: Geometry, x: float, y: float) -> dict[str, NDArray[np.float64]]:
@@ -125,7 +125,7 @@ class FrontEnd:
         even_energy = volume * ((1 + damped) / 2 - 2 * cross + offset**2)
         odd_energy = volume * (1 - damped) / 2
         centres = np.array(self.centre_sigmas)
-        surrounds = _SURROUND * centres
+        surrounds = SURROUND * centres
         centre = patterns.difference_of_gaussians(
             geometry, x, y, centres, surrounds, _SURROUND_WEIGHT
         )
@@ -143,7 +143,7 @@ class FrontEnd:
             "pool": np.exp(-0.5 * (dx**2 + dy**2) / pools**2) * area / (2 * np.pi * pools**2),
         }
 
-    def channels(self, even: Any, odd: Any, centre: Any, power: Any) -> Any:
+    def channels(self, even: Any, odd: Any, centre: Any, power: Any, *, simple: bool = True) -> Any:
         """Convert filter outputs to channels.
 
         Parameters
@@ -152,17 +152,21 @@ class FrontEnd:
             Outputs of the filters of the same name.
         power : array, shape (..., windows)
             Mean squared contrast within each window.
+        simple : bool
+            Whether to include the simple cells.
 
         Returns
         -------
         array, shape (..., n_channels)
-            Non-negative channels.
+            Non-negative channels: simple cells by phase, complex cells, ON and OFF; then the same,
+            normalised.
         """
         concatenate = namespace(even).concatenate
         local = (power.clip(0) + _TINY) ** 0.5
         gabor_pools, centre_pools = self._pools
         energy = (even**2 + odd**2 + _TINY) ** 0.5
-        gabor = [even.clip(0), (-even).clip(0), odd.clip(0), (-odd).clip(0), energy]
+        phases = [even.clip(0), (-even).clip(0), odd.clip(0), (-odd).clip(0)] if simple else []
+        gabor = [*phases, energy]
         on_off = [centre.clip(0), (-centre).clip(0)]
         by_gabor = self.semisaturation + local[..., gabor_pools]
         by_centre = self.semisaturation + local[..., centre_pools]

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from meiflow.progress import logger, track
 
-_PRIOR_PRECISION = 20.0
-
 
 @dataclass(frozen=True)
 class Jobs:
@@ -103,35 +101,3 @@ def _fit_or_fail(fit: Callable[[Jobs], Fits], jobs: Jobs, label: str) -> Fits:
 
 def _joined(fits: list[Fits]) -> Fits:
     return Fits(np.concatenate([f.predictions for f in fits]), [s for f in fits for s in f.states])
-
-
-def mixture_weights(predictions: NDArray, response: NDArray) -> NDArray[np.float64]:
-    """Convex weights whose weighted prediction is closest to a response (stacking).
-
-    Stacking (Wolpert 1992) with non-negative weights (Breiman 1996) and a Gaussian prior around
-    equal weights, with a standard deviation of 0.22 each: base models are averaged for a noisy
-    neuron, while the best ones are selected for a reliable neuron.
-
-    Parameters
-    ----------
-    predictions : ndarray, shape (images, members)
-        Predictions for held-out images.
-    response : ndarray, shape (images,)
-
-    Returns
-    -------
-    ndarray, shape (members,)
-        Non-negative weights that sum to one.
-    """
-    from scipy.optimize import nnls
-
-    n, members = predictions.shape
-    noise = np.sqrt(((predictions - response[:, None]) ** 2).mean(axis=0).min())
-    noise = max(float(noise), 1e-9)
-    # a row with a large weight fixes the sum at one
-    heavy = 1e3 * np.sqrt(n)
-    prior = np.sqrt(_PRIOR_PRECISION)
-    left = np.vstack([predictions / noise, np.full(members, heavy), prior * np.eye(members)])
-    right = np.concatenate([response / noise, [heavy], np.full(members, prior / members)])
-    weights, _ = nnls(left, right)
-    return np.asarray(weights / weights.sum())

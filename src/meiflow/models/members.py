@@ -14,6 +14,7 @@ from meiflow.models.front_end import GREY, FrontEnd
 from meiflow.models.ln import rectified
 from meiflow.models.network_member import NetworkMember
 from meiflow.models.nonlinearity import positive
+from meiflow.models.window import WindowMember
 
 State = dict[str, Any]
 _FADED = 1e-30
@@ -101,6 +102,7 @@ class GaborEnergyMember(nn.Module):
 
 _KINDS: dict[str, type[nn.Module]] = {
     "v1": V1Member,
+    "v1_window": WindowMember,
     "ln": LnMember,
     "gabor_energy": GaborEnergyMember,
     "network": NetworkMember,

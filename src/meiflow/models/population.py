@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from meiflow.models import gabor_energy
 from meiflow.models.front_end import GREY
@@ -13,6 +14,9 @@ from meiflow.models.ln import rectified
 from meiflow.models.members import GaborEnergyMember, LnMember, V1Member, without_subnormals
 from meiflow.models.network import NeuronModel
 from meiflow.models.nonlinearity import positive
+from meiflow.models.window import WindowMember
+
+_AT_ONCE = 128  # images
 
 
 def _filtered(contrast: Tensor, filters: Tensor) -> Tensor:
@@ -51,6 +55,40 @@ class _V1Stack(nn.Module):
         channels = self.front_end.channels(even, odd, centre, power)
         z = torch.bmm(channels, self.weight[:, :, None])[..., 0] + self.bias[:, None]
         return torch.as_tensor(positive(z, self.floor[:, None]))
+
+
+class _WindowStack(nn.Module):
+    weight: Tensor
+    bias: Tensor
+    floor: Tensor
+
+    def __init__(self, members: Sequence[WindowMember]) -> None:
+        super().__init__()
+        self.windows = members[0].windows
+        weights = [(m.positions @ m.channels).detach().flatten() for m in members]
+        self.register_buffer("weight", torch.stack(weights))
+        self.register_buffer("bias", torch.stack([m.bias.detach() for m in members]))
+        self.register_buffer("floor", torch.tensor([m.floor for m in members]))
+
+    def forward(self, contrast: Tensor) -> Tensor:
+        # in parts, whose channels are recomputed for the gradient: they are larger than the images
+        size = _AT_ONCE if len(contrast) == 1 else max(1, _AT_ONCE // contrast.shape[1])
+        parts = contrast.split(size, 1 if len(contrast) == 1 else 0)
+        weights = [self.weight] * len(parts) if len(contrast) == 1 else self.weight.split(size)
+        pairs = list(zip(parts, weights, strict=True))
+        if torch.is_grad_enabled() and contrast.requires_grad:
+            found = [checkpoint(self._drive, *pair, use_reentrant=False) for pair in pairs]
+        else:
+            found = [self._drive(*pair) for pair in pairs]
+        z = torch.cat(found, 1 if len(contrast) == 1 else 0) + self.bias[:, None]
+        return torch.as_tensor(positive(z, self.floor[:, None]))
+
+    def _drive(self, contrast: Tensor, weight: Tensor) -> Tensor:
+        channels = self.windows(contrast.flatten(0, 1)).flatten(1)
+        if len(contrast) == 1:
+            return weight @ channels.T
+        each = channels.unflatten(0, contrast.shape[:2])
+        return torch.bmm(each, weight[:, :, None])[..., 0]
 
 
 class _LnStack(nn.Module):
@@ -112,12 +150,17 @@ class _Loop(nn.Module):
         return torch.stack([m(c) for m, c in zip(self.members, each, strict=True)])
 
 
-_STACKS = {V1Member: _V1Stack, LnMember: _LnStack, GaborEnergyMember: _GaborEnergyStack}
+_STACKS = {
+    V1Member: _V1Stack,
+    WindowMember: _WindowStack,
+    LnMember: _LnStack,
+    GaborEnergyMember: _GaborEnergyStack,
+}
 
 
 def _key(member: nn.Module) -> object:
-    front_end = getattr(member, "front_end", None)
-    return type(member), front_end
+    front_end, spacing = getattr(member, "front_end", None), getattr(member, "spacing", None)
+    return type(member), front_end, spacing
 
 
 class _Population(nn.Module):

@@ -1,0 +1,223 @@
+"""Prediction of recorded neurons by every base model, the ensemble and baselines.
+
+    python -m benchmarks.recorded_neurons FOLDER SCENES [--images 118 400] [--lag 0] [--csv FILE]
+
+FOLDER holds ``allen_2p/exp_*.npz`` (mouse V1, calcium; frame, max_dff) and ``v4_201025`` (macaque
+V4, Cowley et al. 2023; responses and images); SCENES holds the pictures ns_000.png to ns_117.png of
+the Allen natural scenes. Neither is part of the repository; what is missing is skipped.
+
+Each experiment is fitted like a session, with nested cross-validation and a shuffled control.
+Scores of mouse neurons are CC_norm of neurons with a ceiling above 0.5; V4 responses are
+means without single trials, and their scores are correlations. The interval is a bootstrap over
+neurons. ``pls`` is the protocol of Nayebi et al. (2023): partial least squares with 25 components,
+half of the images for training, here on the channels of the V1 front end at all positions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.cross_decomposition import PLSRegression
+
+from meiflow.config.sections import Model
+from meiflow.images.geometry import Geometry
+from meiflow.models.cross_validate import fit_all
+from meiflow.models.table import predicted_responses
+from meiflow.models.window import WindowFitter
+from meiflow.progress import log_to_stderr
+from meiflow.selection.reliability import TrialGroups, signal_power
+
+SCREEN = Geometry(60, 96)
+# Degrees are unknown to the data set: the pictures cover the receptive fields and their surround.
+V4_SCREEN = Geometry(56, 56, 70.0, 70.0)
+RELIABLE = 0.5
+COMPONENTS = 25
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Mean responses of neurons recorded together, and the images.
+
+    Parameters
+    ----------
+    data, name : str
+    images : ndarray, shape (images, height, width)
+    means : ndarray, shape (images, neurons)
+        Non-negative, in units of their standard deviation.
+    signal : ndarray, shape (neurons,)
+        Signal power in the same units; 1 if there are no single trials.
+    reliable : ndarray of bool, shape (neurons,)
+    screen : Geometry
+    """
+
+    data: str
+    name: str
+    images: NDArray[np.float32]
+    means: NDArray[np.float64]
+    signal: NDArray[np.float64]
+    reliable: NDArray[np.bool_]
+    screen: Geometry
+
+
+def _picture(file: Any, screen: Geometry) -> NDArray[np.float32]:
+    with Image.open(file) as picture:
+        small = picture.convert("L").resize((screen.width, screen.height), Image.Resampling.BOX)
+        return np.asarray(small, np.float32) / np.float32(255)
+
+
+def mouse(folder: Path, scenes: Path, lag: int) -> Iterator[Recording]:
+    """Calcium recordings of mouse V1: the response in the window `lag` trials after an image."""
+    paths = sorted(folder.glob("allen_2p/exp_*.npz"))
+    if not paths:
+        return
+    images = np.stack([_picture(scenes / f"ns_{i:03d}.png", SCREEN) for i in range(118)])
+    for path in paths:
+        with np.load(path) as file:
+            shown, response = file["frame"], file["max_dff"]
+        shown, response = shown[: len(shown) - lag], response[:, lag:].T
+        response = (response / response.std(axis=0))[shown >= 0]
+        groups = TrialGroups.of(shown[shown >= 0])
+        power = signal_power(response, groups)
+        means = groups.sums(response) / groups.repeats[:, None]
+        spread = means.std(axis=0, ddof=1)
+        # far above the floor at which the models bend: dF/F may be negative
+        means = 10 + (means - means.mean(axis=0)) / spread
+        reliable = np.nan_to_num(power.cc_max) > RELIABLE
+        signal = power.signal / spread**2
+        name = f"{path.stem.split('_')[-1]}, {path.stem.split('_')[1]}"
+        yield Recording("mouse V1", name, images, means, signal, reliable, SCREEN)
+
+
+def monkey(folder: Path, numbers: list[int], seed: int) -> Iterator[Recording]:
+    """Macaque V4: random subsets of the images."""
+    path = folder / "v4_201025" / "responses_avg_201025.npz"
+    if not path.exists():
+        return
+    with np.load(path) as file:
+        responses = file["responses"].T
+    order = np.random.default_rng(seed).permutation(len(responses))
+    with zipfile.ZipFile(path.with_name("images_201025.zip")) as pictures:
+        for number in numbers:
+            chosen = order[:number]
+            images = []
+            for i in chosen:
+                with pictures.open(f"image{i + 1:04d}.jpg") as file:
+                    images.append(_picture(file, V4_SCREEN))
+            means = responses[chosen]
+            means = 10 + (means - means.mean(axis=0)) / means.std(axis=0, ddof=1)
+            n = means.shape[1]
+            name = f"{number} images"
+            kept = np.ones(n), np.ones(n, bool)
+            yield Recording("macaque V4", name, np.stack(images), means, *kept, V4_SCREEN)
+
+
+def scores(recording: Recording, config: Model, seed: int, threads: int) -> pd.DataFrame:
+    """Scores and stacking weights of every model of every reliable neuron."""
+    n = len(recording.images)
+    fitted = fit_all(
+        recording.images, recording.means, np.ones(n), recording.screen, config, seed, threads
+    )
+    rows = []
+    for model, predicted in fitted.predictions.items():
+        if model == "mean":
+            continue
+        target = predicted_responses(model, recording.means, fitted.shuffled_means)
+        score = normalised(predicted, target, recording.signal)
+        index = fitted.members.index(model) if model in fitted.members else None
+        weight = np.nan if index is None else fitted.weights[:, index]
+        rows.append(pd.DataFrame({"model": model, "score": score, "weight": weight}))
+    predicted, test = partial_least_squares(recording, config, seed)
+    score = normalised(predicted, recording.means[test], recording.signal)
+    rows.append(pd.DataFrame({"model": "pls", "score": score, "weight": np.nan}))
+    whole = pd.concat(r.rename_axis("neuron").reset_index() for r in rows)
+    whole = whole[recording.reliable[whole["neuron"]]]
+    return whole.assign(data=recording.data, recording=recording.name)
+
+
+def normalised(predicted: NDArray, means: NDArray, signal: NDArray) -> NDArray[np.float64]:
+    """CC_norm (Schoppe et al. 2016) of every neuron."""
+    p, m = predicted - predicted.mean(axis=0), means - means.mean(axis=0)
+    covariance = (p * m).mean(axis=0)
+    # the signal power is that of means with unit variance
+    return np.asarray(
+        covariance / np.sqrt(np.maximum(signal, 1e-9) * np.maximum((p**2).mean(axis=0), 1e-12))
+        / m.std(axis=0)
+    )  # fmt: skip
+
+
+def partial_least_squares(
+    recording: Recording, config: Model, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Predictions of PLS for half of the images, and which."""
+    fitter = WindowFitter(recording.images, recording.screen, config)
+    features = fitter.features().reshape(len(recording.images), -1)
+    order = np.random.default_rng([seed, 9]).permutation(len(features))
+    train, test = np.array_split(order, 2)
+    regression = PLSRegression(COMPONENTS, scale=False)
+    regression.fit(features[train], recording.means[train])
+    return regression.predict(features[test]), test
+
+
+def summary(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Mean score by data and model, with a bootstrap interval over neurons."""
+    rows = []
+    rng = np.random.default_rng(seed)
+    parts = table.assign(part=np.where(table["data"] == "mouse V1", "", table["recording"]))
+    for (data, part, model), own in parts.groupby(["data", "part", "model"], sort=False):
+        values = own["score"].to_numpy()
+        means = rng.choice(values, (2000, len(values))).mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        rows.append(
+            {
+                "data": f"{data}, {part}" if part else data,
+                "model": model,
+                "neurons": len(values),
+                "score": values.mean(),
+                "low": low,
+                "high": high,
+                "weight": own["weight"].mean(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@log_to_stderr()
+def main() -> None:
+    """Print the summary, and each recording's scores."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("scenes", type=Path)
+    parser.add_argument("--images", type=int, nargs="*", default=[118])
+    parser.add_argument("--lag", type=int, default=1, help="0: the image's own window, an artefact")
+    parser.add_argument("--members", nargs="*", default=Model().base_models)
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    config = Model(base_models=options.members)
+    recordings = [
+        *mouse(options.folder, options.scenes, options.lag),
+        *monkey(options.folder, options.images, options.seed),
+    ]
+    tables = []
+    for recording in recordings:
+        tables.append(scores(recording, config, options.seed, options.threads))
+        means = tables[-1].groupby("model", sort=False)["score"].mean()
+        print(f"{recording.data}, {recording.name}: {means.round(2).to_dict()}", flush=True)
+    found = summary(pd.concat(tables), options.seed)
+    print(found.round(3).to_string(index=False))
+    if options.csv:
+        found.to_csv(options.csv, index=False, float_format="%.3f")
+
+
+if __name__ == "__main__":
+    main()

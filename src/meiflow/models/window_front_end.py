@@ -1,0 +1,170 @@
+"""Complex, ON and OFF channels of the V1 front end at a grid of positions, by convolution.
+
+Each filter is applied to the image averaged down as far as its scale allows, so that a map of all
+channels costs little more than the channels at a few positions.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d
+
+from meiflow.images.geometry import Geometry
+from meiflow.models.front_end import SURROUND, FrontEnd
+
+_NAMES = ("even", "odd", "centre", "pool")
+# Every filter extends over this many sigmas, and every cycle has this many samples.
+_EXTENT = 2.5
+_SAMPLES = 4.0
+
+
+class WindowFrontEnd(nn.Module):
+    """Complex, ON and OFF channels of the V1 front end at every position of a grid.
+
+    Parameters
+    ----------
+    front_end : FrontEnd
+    geometry : Geometry
+        Grid of the input images; the area beyond the screen is grey.
+    spacing : float
+        Approximate distance between positions in degrees of visual angle; at most one position per
+        pixel.
+
+    Attributes
+    ----------
+    x, y : ndarray, shape (positions,)
+        Positions in degrees.
+
+    Examples
+    --------
+    >>> screen = Geometry(12, 20, width_deg=100.0, height_deg=60.0)
+    >>> front_end = FrontEnd((30.0,), 4, 0.4, 1.3, (8.0,), (16.0,), 0.1)
+    >>> windows = WindowFrontEnd(front_end, screen, 20.0)
+    >>> windows.x[:5], windows.y[::5]
+    (array([-40., -20.,   0.,  20.,  40.]), array([ 20.,   0., -20.]))
+    >>> windows(torch.zeros(2, 240)).shape  # 4 complex cells, ON, OFF; the same, normalised
+    torch.Size([2, 15, 12])
+    """
+
+    def __init__(self, front_end: FrontEnd, geometry: Geometry, spacing: float) -> None:
+        super().__init__()
+        self.front_end, self.geometry = front_end, geometry
+        self.steps = (
+            _step(spacing / geometry.dy, geometry.height),
+            _step(spacing / geometry.dx, geometry.width),
+        )
+        self._sizes = [-(-n // s) for n, s in zip(geometry.shape, self.steps, strict=True)]
+        banks = _banks(front_end, geometry, self.steps)
+        order: dict[str, list[tuple[int, int]]] = {name: [] for name in _NAMES}
+        first = 0
+        self._factors = []
+        for i, (squared, factors, members, kernels) in enumerate(banks):
+            self._factors.append((squared, factors))
+            self.register_buffer(f"kernels_{i}", torch.as_tensor(kernels), persistent=False)
+            for output, (name, member) in enumerate(members, first):
+                order[name].append((member, output))
+            first += len(members)
+        self._order = [[output for _, output in sorted(order[name])] for name in _NAMES]
+
+    @cached_property
+    def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        g = self.geometry
+        rows, columns = (
+            (s - 1) / 2 + s * np.arange(n) for s, n in zip(self.steps, self._sizes, strict=True)
+        )
+        y = g.y[0] - g.dy * rows
+        x = g.x[0] + g.dx * columns
+        grid = np.meshgrid(x, y)
+        return grid[0].ravel(), grid[1].ravel()
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Horizontal positions in degrees."""
+        return self._axes[0]
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Vertical positions in degrees, upwards."""
+        return self._axes[1]
+
+    def forward(self, contrast: Tensor) -> Tensor:
+        """Channels (batch, positions, channels) of contrast (batch, pixels)."""
+        images = contrast.reshape(-1, 1, *self.geometry.shape)
+        # whole blocks: what is added lies beyond the screen and is grey
+        missing = [s * n - h for s, n, h in
+                   zip(self.steps, self._sizes, self.geometry.shape, strict=True)]  # fmt: skip
+        images = nn.functional.pad(images, (0, missing[1], 0, missing[0]))
+        averaged: dict[tuple[bool, tuple[int, int]], Tensor] = {}
+        maps = []
+        for i, (squared, factors) in enumerate(self._factors):
+            key = squared, factors
+            if key not in averaged:
+                averaged[key] = avg_pool2d(images**2 if squared else images, factors)
+            maps.append(self._filtered(averaged[key], self.get_buffer(f"kernels_{i}")))
+        outputs = torch.cat(maps, 1).flatten(2).transpose(1, 2)
+        by_kind = [outputs[..., o] for o in self._order]
+        return torch.as_tensor(self.front_end.channels(*by_kind, simple=False))
+
+    def _filtered(self, images: Tensor, kernels: Tensor) -> Tensor:
+        """Filter outputs (batch, filters, rows, columns): a dense convolution of blocks."""
+        rows, columns = self._sizes
+        blocks = images.reshape(len(images), rows, images.shape[2] // rows, columns, -1)
+        blocks = blocks.permute(0, 2, 4, 1, 3).flatten(1, 2)
+        return conv2d(blocks, kernels, padding=[n // 2 for n in kernels.shape[-2:]])
+
+
+def _step(pixels: float, count: int) -> int:
+    """Distance of positions in pixels; even, where possible, so that images can be averaged."""
+    step = round(pixels) if pixels < 2 else 2 * round(pixels / 2)
+    return int(np.clip(step, 1, count))
+
+
+def _banks(
+    front_end: FrontEnd, geometry: Geometry, steps: tuple[int, int]
+) -> list[tuple[bool, tuple[int, int], list[tuple[str, int]], NDArray[np.float32]]]:
+    """Filters with the same sampling and size.
+
+    Returns
+    -------
+    list of tuple
+        Whether the image is squared, the number of pixels averaged along y and x, kind and number
+        of each filter, and the filters (filters, pixels of a block, blocks, blocks).
+    """
+    pixel = geometry.dy, geometry.dx
+    sigma = front_end.sigma_over_wavelength * front_end.gabors[0]
+    wide = max(1.0, front_end.aspect)
+    centres, pools = np.array(front_end.centre_sigmas), np.array(front_end.pool_sigmas)
+    # the coarsest sampling in degrees, and the largest sigma
+    kinds = {
+        "even": (front_end.gabors[0] / _SAMPLES, sigma * wide),
+        "odd": (front_end.gabors[0] / _SAMPLES, sigma * wide),
+        "centre": (centres, SURROUND * centres),
+        "pool": (pools, pools),
+    }
+    groups: dict[Any, list[tuple[str, int]]] = {}
+    for name, scales in kinds.items():
+        for member, (coarsest, reach) in enumerate(zip(*scales, strict=True)):
+            factors, blocks = [], []
+            for step, size in zip(steps, pixel, strict=True):
+                fits = [f for f in range(1, step + 1) if step % f == 0 and f * size <= coarsest]
+                factors.append(max(fits, default=1))
+                blocks.append(2 * int(np.ceil(_EXTENT * reach / (step * size) - 0.5)) + 1)
+            key = name == "pool", tuple(factors), tuple(blocks)
+            groups.setdefault(key, []).append((name, member))
+    found = []
+    for (squared, factors, blocks), members in groups.items():
+        (ny, nx), (fy, fx) = blocks, factors
+        sy, sx = steps[0] // fy, steps[1] // fx
+        local = Geometry(ny * sy, nx * sx, nx * sx * fx * pixel[1], ny * sy * fy * pixel[0])
+        every = front_end.filters(local, 0.0, 0.0)
+        kernels = np.stack([every[name][member] for name, member in members])
+        kernels = kernels.reshape(-1, ny, sy, nx, sx).transpose(0, 2, 4, 1, 3)
+        flat = kernels.reshape(len(members), sy * sx, ny, nx).astype(np.float32)
+        found.append((squared, factors, members, flat))
+    return found
