@@ -36,6 +36,7 @@ SCORED = {
     "ln": 0.6,
     "gabor_energy": 0.85,
     "pixel_ridge": 0.2,
+    "luminance": 0.1,
     "model_shuffled": 0.0,
 }
 STIMULI = ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")

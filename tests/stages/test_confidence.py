@@ -24,15 +24,19 @@ def results(tmp_path):
     write_stack(results, np.random.default_rng(0).uniform(size=(5, *GRID.shape)), GRID)
     for neuron in ("6", "7"):
         write_array(matched(even), results.neuron(neuron).mei)
-    scores = pd.DataFrame({"model": ["model", "model_shuffled"] * 2, "cc_abs": [0.7, 0.1] * 2})
-    scores.insert(0, "neuron_id", ["6", "6", "7", "7"])
-    write_csv(scores.assign(cc_norm=0.8, cc_norm_low=[0.9, 0, 0.6, 0]), results.cross_validation)
+    models = ["model", "luminance", "model_shuffled"] * 2
+    scores = pd.DataFrame({"model": models, "cc_abs": [0.7, 0.3, 0.1] * 2})
+    scores.insert(0, "neuron_id", ["6"] * 3 + ["7"] * 3)
+    write_csv(
+        scores.assign(cc_norm=0.8, cc_norm_low=[0.9, 0, 0, 0.6, 0, 0]), results.cross_validation
+    )
     return results
 
 
 def test_confidence_of_a_neuron_comes_from_its_files(results):
     (row,) = measure_confidence(CONFIG, results, ["7"]).to_dict("records")
     assert (row["neuron_id"], row["cc_norm_low"], row["cc_shuffled"]) == ("7", 0.6, 0.1)
+    assert row["cc_luminance"] == 0.3
     assert row["fold_agreement"] == pytest.approx(0.5, abs=0.1)
     assert row["fold_lowest"] == pytest.approx(0, abs=0.1)
 

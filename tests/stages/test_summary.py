@@ -22,7 +22,7 @@ def results(tmp_path):
     table = pd.DataFrame({"neuron_id": [*neurons, "9"], "selected": [True, True, False]})
     write_csv(table.assign(**dict.fromkeys(measures, 0.5)), results.selection)
     write_csv(table, results.fitted_neurons)
-    models = ["model", "v1", "ln", "gabor_energy", "pixel_ridge", "model_shuffled"]
+    models = ["model", "v1", "ln", "gabor_energy", "pixel_ridge", "luminance", "model_shuffled"]
     scores = pd.DataFrame({"model": models, "cc_abs": 0.6, "cc_norm": 0.8, "folds": 5})
     shuffled = pd.DataFrame({"model": ["model_shuffled"] * 2, "cc_abs": [0.1, -0.1]})
     write_csv(shuffled, results.cross_validation)

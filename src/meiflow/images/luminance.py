@@ -64,3 +64,31 @@ def luminance(images: Any, geometry: Geometry) -> NDArray[np.float32]:
             f"images: values from {low:.4g} to {high:.4g}; expected luminance from 0 to 1{advice}"
         )
     return stack
+
+
+def regional_luminance(images: NDArray, regions: tuple[int, int]) -> NDArray[np.float64]:
+    """Mean luminance of each region of a regular division of the images.
+
+    Parameters
+    ----------
+    images : ndarray, shape (images, height, width)
+    regions : tuple of int
+        Number of regions along y and x, at most one per pixel.
+
+    Returns
+    -------
+    ndarray, shape (images, regions)
+
+    Examples
+    --------
+    >>> regional_luminance(np.arange(12.0).reshape(1, 3, 4), (1, 2))
+    array([[4.5, 6.5]])
+    """
+    rows, columns = (
+        np.array_split(np.arange(size), min(size, number))
+        for size, number in zip(images.shape[1:], regions, strict=True)
+    )
+    return np.stack(
+        [images[:, r[0] : r[-1] + 1, c[0] : c[-1] + 1].mean(axis=(1, 2), dtype=float)
+         for r in rows for c in columns], axis=1
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import regional_luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
@@ -23,7 +24,8 @@ from meiflow.models.members import State
 from meiflow.models.search import Places, find_places, image_folds
 from meiflow.models.stacking import stacking_weights
 
-BASELINES = ("pixel_ridge", "mean")
+BASELINES = ("pixel_ridge", "luminance", "mean")
+REGIONS = 3, 4
 _CHUNK = 12
 
 
@@ -112,13 +114,16 @@ def fit_all(
         for group in (slice(n_neurons), slice(n_neurons, None))
     ]
     (mixed, mixture), (mixed_shuffled, _) = both
-    ridge = _pixel_ridge(images, means, held_out, training, np.asarray(config.penalties))
+    linear = [
+        _ridge(features, means, held_out, training, np.asarray(config.penalties))
+        for features in (images.reshape(n_images, -1), regional_luminance(images, REGIONS))
+    ]
     average = np.empty_like(means)
     for test, train in zip(held_out, training, strict=True):
         average[test] = means[train].mean(axis=0)
     predictions = {"model": mixed, "model_shuffled": mixed_shuffled}
     predictions |= {name: members[:, :n_neurons, i] for i, name in enumerate(fits)}
-    predictions |= dict(zip(BASELINES, (ridge, average), strict=True))
+    predictions |= dict(zip(BASELINES, (*linear, average), strict=True))
     *fold_states, states = (
         [[fit.states[first + n] for fit in fits.values()] for n in range(n_neurons)]
         for first in range(0, len(places.x) * 2 * n_neurons, 2 * n_neurons)
@@ -299,22 +304,22 @@ def _mix(
     return mixed, weights
 
 
-def _pixel_ridge(
-    images: NDArray,
+def _ridge(
+    features: NDArray,
     means: NDArray,
     held_out: list[NDArray],
     training: list[NDArray],
     penalties: NDArray,
 ) -> NDArray[np.float64]:
-    """Cross-validated ridge regression on pixels, i.e. a linear RF.
+    """Cross-validated ridge regression on features (images, features), e.g. pixels.
 
     Each neuron's penalty has the lowest leave-one-out error on the training images, among
-    `penalties` in units of the number of pixels, and 30 and 1000 times larger ones.
+    `penalties` in units of the number of features, and 30 and 1000 times larger ones.
     """
     from sklearn.linear_model import RidgeCV
     from threadpoolctl import threadpool_limits
 
-    flat = images.reshape(len(images), -1).astype(float)
+    flat = features.astype(float)
     candidates = flat.shape[1] * np.unique(np.outer(penalties, [1.0, 30.0, 1000.0]))
     ridge = RidgeCV(candidates, alpha_per_target=True)
     out = np.empty_like(means)

@@ -112,10 +112,10 @@ class FittedPopulation:
             mean responses), ``cc_norm`` (relative to what the noise allows; Schoppe et al. 2016),
             ``cc_max``, ``feve``, ``folds``, ``parameters`` and the 95 % interval ``cc_norm_low``,
             ``cc_norm_high``. The row ``model`` is the ensemble that is used; its base models and
-            the baselines ``pixel_ridge`` and ``mean`` follow, and ``model_shuffled`` is the
-            shuffled control: the same procedure on responses permuted across images, which should
-            score near zero. Without repeated images the noise is unknown, and all scores except
-            ``cc_abs`` are NaN.
+            the baselines ``pixel_ridge``, ``luminance`` and ``mean`` follow, and
+            ``model_shuffled`` is the shuffled control: the same procedure on responses permuted
+            across images, which should score near zero. Without repeated images the noise is
+            unknown, and all scores except ``cc_abs`` are NaN.
         """
         return self.scores.copy()
 

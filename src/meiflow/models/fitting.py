@@ -19,7 +19,7 @@ from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
-from meiflow.models.cross_validate import Fitted, fit_all
+from meiflow.models.cross_validate import REGIONS, Fitted, fit_all
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
@@ -137,6 +137,7 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
         "model": whole,
         "model_shuffled": whole,
         "pixel_ridge": images[0].size + 2,
+        "luminance": REGIONS[0] * REGIONS[1] + 2,
         "mean": 1,
     }
 

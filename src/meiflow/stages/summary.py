@@ -12,7 +12,7 @@ from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
 
 _FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
-_SCORED = ("model", "v1", "ln", "gabor_energy", "pixel_ridge", "model_shuffled")
+_SCORED = ("model", "v1", "ln", "gabor_energy", "pixel_ridge", "luminance", "model_shuffled")
 _FROM_MEI = {
     "orientation_deg": "mei_orientation_deg",
     "peak_frequency_cpd": "mei_peak_frequency_cpd",

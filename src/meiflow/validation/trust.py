@@ -12,6 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 FEATURES = ("cc_norm_low", "fold_agreement")
+# A model should predict clearly better than luminance does. Where light of the monitor entered a
+# calcium recording, both predict alike; of 63 other cells of mouse V1, luminance predicts none with
+# a correlation of 0.3 (benchmarks/recorded_neurons.py --lag 0).
+_LUMINANCE_SHARE, _LUMINANCE_CC = 0.75, 0.3
+_LUMINANCE = (
+    "the mean luminance of screen regions alone predicts the responses nearly as well as the model "
+    "(correlation {:.2f} compared with {:.2f}): they may contain light from the monitor"
+)
 
 
 @dataclass(frozen=True)
@@ -84,18 +92,45 @@ class Calibration:
             Output of `meiflow.stages.confidence.measure_confidence`.
         """
         expected = self.expected(table)
-        trusted = expected >= self.expected_min
-        lows, agreements = (table[name] for name in FEATURES)
-        reasons = [
-            ""
-            if fine
-            else f"expected to reach {share:.2f} of the maximal drive ({self.expected_min:g} "
-            f"required): the lower end of the held-out CC_norm is {_shown(low)}, and models "
-            f"trained on other folds reach {_shown(agreement)} of their own optimum with this MEI"
-            for fine, share, low, agreement in zip(trusted, expected, lows, agreements, strict=True)
-        ]
+        by_luminance = follows_luminance(table)
+        trusted = (expected >= self.expected_min) & ~by_luminance
+        reasons = []
+        for i, row in enumerate(table.to_dict("records")):
+            if by_luminance[i]:
+                reasons.append(_LUMINANCE.format(row["cc_luminance"], row["cc_abs"]))
+            elif trusted[i]:
+                reasons.append("")
+            else:
+                low, agreement = (_shown(row[name]) for name in FEATURES)
+                reasons.append(
+                    f"expected to reach {expected[i]:.2f} of the maximal drive "
+                    f"({self.expected_min:g} required): the lower end of the held-out CC_norm is "
+                    f"{low}, and models trained on other folds reach {agreement} of their own "
+                    "optimum with this MEI"
+                )
         columns = {"trusted": trusted, "expected_fraction": expected, "trust_reason": reasons}
         return pd.DataFrame(columns, index=table.index)
+
+
+def follows_luminance(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the mean luminance of screen regions alone predicts nearly as well as the model.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``cc_abs`` and, if known, ``cc_luminance``: held-out correlations of the model and of a
+        ridge regression on the mean luminance of 3 x 4 regions.
+
+    Examples
+    --------
+    >>> follows_luminance(pd.DataFrame({"cc_abs": [0.6, 0.6], "cc_luminance": [0.58, 0.1]}))
+    array([ True, False])
+    """
+    if "cc_luminance" not in table:
+        return np.zeros(len(table), bool)
+    luminance = table["cc_luminance"]
+    close = luminance >= _LUMINANCE_SHARE * table["cc_abs"]
+    return np.asarray(close & (luminance >= _LUMINANCE_CC))
 
 
 def _shown(value: float) -> str:
