@@ -1,6 +1,7 @@
 """Prediction of recorded neurons by every base model, the ensemble and baselines.
 
     python -m benchmarks.recorded_neurons FOLDER SCENES [--images 118 400] [--lag 0] [--csv FILE]
+        [--members v1 v1_window core_window] [--core FILE] [--prior session]
 
 FOLDER holds ``allen_2p/exp_*.npz`` (mouse V1, calcium; frame, max_dff) and ``v4_201025`` (macaque
 V4, Cowley et al. 2023; responses and images); SCENES holds the pictures ns_000.png to ns_117.png of
@@ -28,11 +29,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.cross_decomposition import PLSRegression
 
+from meiflow.config.config import parse_config
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.cross_validate import fit_all
+from meiflow.models.front_end import FrontEnd
 from meiflow.models.table import predicted_responses
 from meiflow.models.window import WindowFitter
+from meiflow.models.window_front_end import WindowFrontEnd
 from meiflow.progress import log_to_stderr
 from meiflow.selection.reliability import TrialGroups, signal_power
 
@@ -158,8 +162,13 @@ def partial_least_squares(
     recording: Recording, config: Model, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Predictions of PLS for half of the images, and which."""
-    fitter = WindowFitter(recording.images, recording.screen, config)
-    features = fitter.features().reshape(len(recording.images), -1)
+    front_end = FrontEnd.from_config(config)
+    maps = WindowFrontEnd(front_end, recording.screen, config.window.spacing_deg)
+    features = (
+        WindowFitter(recording.images, maps, config.window)
+        .features()
+        .reshape(len(recording.images), -1)
+    )
     order = np.random.default_rng([seed, 9]).permutation(len(features))
     train, test = np.array_split(order, 2)
     regression = PLSRegression(COMPONENTS, scale=False)
@@ -199,11 +208,21 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[118])
     parser.add_argument("--lag", type=int, default=1, help="0: the image's own window, an artefact")
     parser.add_argument("--members", nargs="*", default=Model().base_models)
+    parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
+    parser.add_argument("--core", type=Path, help="file of a published core, for core_window")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    config = Model(base_models=options.members)
+    config = parse_config(
+        {
+            "model": {
+                "base_models": options.members,
+                "stacking_prior": options.prior,
+                "network": {"core": str(options.core) if options.core else None},
+            }
+        }
+    ).model
     recordings = [
         *mouse(options.folder, options.scenes, options.lag),
         *monkey(options.folder, options.images, options.seed),

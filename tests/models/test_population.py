@@ -77,8 +77,7 @@ def window(seed, which=0, spacing=8.0):
     _, positions, channels = WindowFrontEnd(FRONT_ENDS[which], GRID, spacing)(grey).shape
     return {
         "kind": "v1_window",
-        "front_end": FRONT_ENDS[which].as_document(),
-        "spacing_deg": spacing,
+        "maps": {"front_end": FRONT_ENDS[which].as_document(), "spacing_deg": spacing},
         "positions": torch.as_tensor(rng.exponential(size=(positions, 2)), dtype=torch.float32),
         "channels": torch.as_tensor(rng.exponential(size=(2, channels)), dtype=torch.float32),
         "bias": rng.uniform(0, 3),

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from meiflow.config.model import Window
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.empirical_bayes import candidate_weights
@@ -60,7 +61,7 @@ def pooled():
     drive = 5 + (drive - drive.mean(1, keepdims=True)) / drive.std(1, keepdims=True)
     noisy = drive + 0.7 * rng.standard_normal(drive.shape)
     train = np.arange(120) < 90
-    return images, drive, noisy, train, WindowFitter(images, SCREEN, CONFIG)
+    return images, drive, noisy, train, WindowFitter(images, windows, CONFIG.window)
 
 
 def test_pooled_energies_are_predicted_and_the_module_agrees(pooled):
@@ -89,11 +90,9 @@ def test_one_candidate_is_ridge_regression_with_the_window_as_prior():
     rng = np.random.default_rng(1)
     images, train = smooth_images(rng, 50), np.arange(50) < 40
     wide = {"sigmas_deg": [360.0], "penalties": [0.3], "rank": 512, "spacing_deg": 16.0}
-    fitter = WindowFitter(
-        images, SCREEN, CONFIG.model_copy(update={"window": Model(window=wide).window})
-    )
+    fitter = WindowFitter(images, WindowFrontEnd(FRONT_END, SCREEN, 16.0), Window(**wide))
     responses = 50 + rng.standard_normal((1, 50))
-    features = fitter.features().reshape(50, -1) / np.sqrt(len(fitter._channels.x))
+    features = fitter.features().reshape(50, -1) / np.sqrt(len(fitter._maps.x))
     ridge = Ridge(alpha=0.3).fit(features[train], responses[0, train])
     found = fitter(jobs_of(responses, train)).predictions[0]
     np.testing.assert_allclose(found, ridge.predict(features), atol=2e-3)

@@ -264,7 +264,7 @@ def check_inputs(config: Config) -> None:
             )
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     _require("stimuli.natural_images", further, folder=True, kind=kind)
-    kind = "core, which meiflow pretrain creates"
+    kind = "core, made by meiflow pretrain or published"
     _require("model.network.core", config.model.network.core, kind=kind)
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")

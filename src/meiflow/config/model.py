@@ -63,6 +63,21 @@ class GaborEnergy(Section):
     )
 
 
+class CoreInput(Section):
+    """How a published core sees images, and which of its layers are read."""
+
+    deg_per_px: Degrees = Field(
+        default=1.9, description="size of a pixel of the images on which the core was trained"
+    )
+    mean: float = Field(
+        default=0.445, ge=0, le=1, description="luminance that was subtracted from these images"
+    )
+    sd: Positive = Field(
+        default=0.234, description="luminance by which these images were then divided"
+    )
+    layers: int = Field(default=2, ge=1, le=16, description="number of last layers that are read")
+
+
 class Network(Section):
     """Convolutional network of the base models scratch, shared and pretrained."""
 
@@ -115,8 +130,11 @@ class Network(Section):
         default=1, ge=1, le=20, description="number of networks, whose predictions are averaged"
     )
     core: InputPath | None = Field(
-        default=None, description="file of a pretrained core (meiflow pretrain)"
+        default=None,
+        description="file of a core: made by meiflow pretrain for the base model pretrained, or a "
+        "published one for core_window",
     )
+    core_input: CoreInput = CoreInput()
     fine_tuning: float = Field(
         default=0.0,
         ge=0,
@@ -125,7 +143,9 @@ class Network(Section):
     )
 
 
-MemberName = Literal["v1", "v1_window", "ln", "gabor_energy", "scratch", "shared", "pretrained"]
+MemberName = Literal[
+    "v1", "v1_window", "core_window", "ln", "gabor_energy", "scratch", "shared", "pretrained"
+]
 
 
 class Model(Section):
@@ -223,9 +243,16 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _core_is_there(self) -> Model:
-        if "pretrained" in self.base_models and self.network.core is None:
+        for name, source in (
+            ("pretrained", "create one with meiflow pretrain"),
+            ("core_window", "for example sensorium_sota_model.pth (docs/methods.md)"),
+        ):
+            if name in self.base_models and self.network.core is None:
+                raise ValueError(
+                    f"base_models: {name} needs model.network.core, the file of a core; {source}"
+                )
+        if {"pretrained", "core_window"} <= set(self.base_models):
             raise ValueError(
-                "base_models: pretrained needs model.network.core, the file of a core; "
-                "create one with meiflow pretrain"
+                "base_models: pretrained and core_window need different cores; name one of them"
             )
         return self

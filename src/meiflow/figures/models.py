@@ -18,6 +18,7 @@ KINDS = (
     ("pretrained", "pretrained network", GREEN),
     ("v1", "V1 front end", GREEN),
     ("v1_window", "V1, window", GREEN),
+    ("core_window", "core, window", GREEN),
     ("gabor_energy", "Gabor energy", GREEN),
     ("ln", "rectified LN", GREEN),
     ("pixel_ridge", "pixel ridge", ORANGE),

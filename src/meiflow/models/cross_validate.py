@@ -19,6 +19,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import regional_luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.fit_cache import FitCache
+from meiflow.models.front_end import FrontEnd
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.members import State
 from meiflow.models.search import Places, find_places, image_folds
@@ -262,10 +263,19 @@ def _fitters(
             _CHUNK,
         ),
     }
-    if "v1_window" in config.base_models:
+    if {"v1_window", "core_window"} & set(config.base_models):
+        from meiflow.models.core_maps import CoreMaps, read_core
         from meiflow.models.window import WindowFitter
+        from meiflow.models.window_front_end import WindowFrontEnd
 
-        found["v1_window"] = (WindowFitter(images, geometry, config), 0)
+        spacing = config.window.spacing_deg
+        if "v1_window" in config.base_models:
+            channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
+            found["v1_window"] = (WindowFitter(images, channels, config.window), 0)
+        if "core_window" in config.base_models:
+            layers = read_core(Path(str(config.network.core)))
+            maps = CoreMaps(layers, geometry, spacing, config.network.core_input)
+            found["core_window"] = (WindowFitter(images, maps, config.window), 0)
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
         if name in config.base_models:
             from meiflow.models.cnn import NetworkFitter, load_core

@@ -143,7 +143,7 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
 
 
 def _state_size(state: dict[str, Any]) -> int:
-    if state["kind"] == "v1_window":  # including bias, position, width and penalty
+    if "maps" in state:  # including bias, position, width and penalty
         return int(state["positions"].numel() + state["channels"].numel() + 5)
     return sum(
         tensor.numel()

@@ -103,6 +103,7 @@ class GaborEnergyMember(nn.Module):
 _KINDS: dict[str, type[nn.Module]] = {
     "v1": V1Member,
     "v1_window": WindowMember,
+    "core_window": WindowMember,
     "ln": LnMember,
     "gabor_energy": GaborEnergyMember,
     "network": NetworkMember,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from meiflow.models import gabor_energy
+from meiflow.models.documents import document_bytes
 from meiflow.models.front_end import GREY
 from meiflow.models.ln import rectified
 from meiflow.models.members import GaborEnergyMember, LnMember, V1Member, without_subnormals
@@ -64,7 +65,7 @@ class _WindowStack(nn.Module):
 
     def __init__(self, members: Sequence[WindowMember]) -> None:
         super().__init__()
-        self.windows = members[0].windows
+        self.maps = members[0].maps
         weights = [(m.positions @ m.channels).detach().flatten() for m in members]
         self.register_buffer("weight", torch.stack(weights))
         self.register_buffer("bias", torch.stack([m.bias.detach() for m in members]))
@@ -84,7 +85,7 @@ class _WindowStack(nn.Module):
         return torch.as_tensor(positive(z, self.floor[:, None]))
 
     def _drive(self, contrast: Tensor, weight: Tensor) -> Tensor:
-        channels = self.windows(contrast.flatten(0, 1)).flatten(1)
+        channels = self.maps(contrast.flatten(0, 1)).flatten(1)
         if len(contrast) == 1:
             return weight @ channels.T
         each = channels.unflatten(0, contrast.shape[:2])
@@ -159,8 +160,10 @@ _STACKS = {
 
 
 def _key(member: nn.Module) -> object:
-    front_end, spacing = getattr(member, "front_end", None), getattr(member, "spacing", None)
-    return type(member), front_end, spacing
+    """Equal for base models that can be stacked."""
+    if isinstance(member, WindowMember):
+        return type(member), document_bytes(member.maps.as_document())
+    return type(member), getattr(member, "front_end", None)
 
 
 class _Population(nn.Module):

@@ -1,4 +1,4 @@
-"""V1 front end read through a window: a closed-form readout of many positions at once.
+"""Feature maps read through a window: a closed-form readout of many positions at once.
 
 The weights of all channels at all positions have a Gaussian prior whose variance follows a Gaussian
 window. Their kernels add up over positions, so that the fit costs no more than at one position.
@@ -14,19 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from meiflow.config.sections import Model
+from meiflow.config.model import Window
 from meiflow.images.geometry import Geometry
+from meiflow.models.core_maps import CoreMaps
 from meiflow.models.empirical_bayes import candidate_weights
-from meiflow.models.front_end import GREY, FrontEnd
+from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import GramSpectrum
 from meiflow.models.window_front_end import WindowFrontEnd
 
-# Prior variance of the weights of complex channels, and of ON and OFF channels, divided equally
-# among the channels of a kind. Chosen on recorded neurons (benchmarks/recorded_neurons.py).
-_PRIOR = np.array([1.0, 0.2])
 _BATCH = 64
+
+Maps = WindowFrontEnd | CoreMaps
+_MAPS: dict[str, type[Maps]] = {"v1_window": WindowFrontEnd, "core_window": CoreMaps}
 
 
 class WindowFitter:
@@ -34,13 +35,18 @@ class WindowFitter:
 
     Position, window and penalty are averages over candidates, weighted by their probability given
     all neurons of the call; see `meiflow.models.empirical_bayes`.
+
+    Parameters
+    ----------
+    images : ndarray, shape (images, height, width)
+        Luminance in [0, 1].
+    maps : WindowFrontEnd or CoreMaps
+    config : Window
     """
 
-    def __init__(self, images: NDArray, geometry: Geometry, config: Model) -> None:
-        self._images, self._config = images, config.window
-        self._front_end = FrontEnd.from_config(config)
-        self._channels = WindowFrontEnd(self._front_end, geometry, config.window.spacing_deg)
-        self._windows = _windows(self._channels, config)
+    def __init__(self, images: NDArray, maps: Maps, config: Window) -> None:
+        self._images, self._maps, self._config = images, maps, config
+        self._windows = _windows(maps, config)
         self._lock = Lock()
         self._kept: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
 
@@ -50,10 +56,10 @@ class WindowFitter:
             if self._kept is None:
                 flat = torch.as_tensor(self._images, dtype=torch.float32).flatten(1) - GREY
                 with torch.no_grad():
-                    channels = torch.cat([self._channels(part) for part in flat.split(_BATCH)])
+                    channels = torch.cat([self._maps(part) for part in flat.split(_BATCH)])
                 spread = channels.std(dim=0).double().square().mean(dim=0).sqrt().numpy()
                 spread = np.maximum(spread, 1e-3 * np.median(spread) + 1e-9)
-                scale = np.sqrt(_prior_variance(self._front_end)) / spread
+                scale = np.sqrt(self._maps.prior) / spread
                 self._kept = channels.numpy() * scale.astype(np.float32), scale
             return self._kept
 
@@ -83,9 +89,8 @@ class WindowFitter:
             predictions[n] = positive(drive, floor)
             states.append(
                 {
-                    "kind": "v1_window",
-                    "front_end": self._front_end.as_document(),
-                    "spacing_deg": self._config.spacing_deg,
+                    "kind": kind_of(self._maps),
+                    "maps": self._maps.as_document(),
                     "positions": torch.as_tensor(positions, dtype=torch.float32),
                     "channels": torch.as_tensor(channels * scale, dtype=torch.float32),
                     "bias": bias,
@@ -114,20 +119,18 @@ class WindowFitter:
         return duals
 
 
-def _windows(channels: WindowFrontEnd, config: Model) -> NDArray[np.float64]:
+def _windows(maps: Maps, config: Window) -> NDArray[np.float64]:
     """Weights (windows, positions) of each candidate window, which sum to one."""
-    x, y = channels.x, channels.y
+    x, y = maps.x, maps.y
     distance = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
-    sigmas = np.array(config.window.sigmas_deg)[:, None, None]
+    sigmas = np.array(config.sigmas_deg)[:, None, None]
     windows = np.exp(-0.5 * distance / sigmas**2).reshape(-1, len(x))
     return np.asarray(windows / windows.sum(axis=1, keepdims=True))
 
 
-def _prior_variance(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Prior variance of the weight of every channel; see `FrontEnd.channels`."""
-    gabors, centres = len(front_end.gabors[0]), len(front_end.centre_sigmas)
-    kind = np.tile(np.repeat([0, 1], [gabors, 2 * centres]), 2)
-    return np.asarray((_PRIOR / np.bincount(kind))[kind])
+def kind_of(maps: Maps) -> str:
+    """Name of the base model that reads these maps."""
+    return next(name for name, cls in _MAPS.items() if isinstance(maps, cls))
 
 
 def _low_rank(matrix: NDArray, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -137,14 +140,12 @@ def _low_rank(matrix: NDArray, rank: int) -> tuple[NDArray[np.float64], NDArray[
 
 
 class WindowMember(nn.Module):
-    """V1 front end, weights of channels and positions, and a positive nonlinearity."""
+    """Feature maps, weights of their channels and positions, and a positive nonlinearity."""
 
     def __init__(self, state: dict[str, Any], geometry: Geometry) -> None:
         super().__init__()
-        self.front_end = FrontEnd.from_document(state["front_end"])
-        self.spacing = float(state["spacing_deg"])
         self.floor = float(state["floor"])
-        self.windows = WindowFrontEnd(self.front_end, geometry, self.spacing)
+        self.maps = _MAPS[state["kind"]].from_document(state["maps"], geometry)
         self.positions = nn.Parameter(state["positions"].clone())
         self.channels = nn.Parameter(state["channels"].clone())
         self.bias = nn.Parameter(torch.tensor(float(state["bias"])))
@@ -152,5 +153,5 @@ class WindowMember(nn.Module):
     def forward(self, contrast: Tensor) -> Tensor:
         """Expected counts (batch,) for contrast (luminance minus grey), (batch, pixels)."""
         weight = self.positions @ self.channels
-        drive = self.windows(contrast).flatten(1) @ weight.flatten()
+        drive = self.maps(contrast).flatten(1) @ weight.flatten()
         return torch.as_tensor(positive(drive + self.bias, self.floor))

@@ -6,6 +6,7 @@ channels costs little more than the channels at a few positions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,9 @@ _NAMES = ("even", "odd", "centre", "pool")
 # Every filter extends over this many sigmas, and every cycle has this many samples.
 _EXTENT = 2.5
 _SAMPLES = 4.0
+# Prior variance of the weights of complex channels, and of ON and OFF channels, divided equally
+# among the channels of a kind. Chosen on recorded neurons (benchmarks/recorded_neurons.py).
+_PRIOR = np.array([1.0, 0.2])
 
 
 class WindowFrontEnd(nn.Module):
@@ -54,7 +58,7 @@ class WindowFrontEnd(nn.Module):
 
     def __init__(self, front_end: FrontEnd, geometry: Geometry, spacing: float) -> None:
         super().__init__()
-        self.front_end, self.geometry = front_end, geometry
+        self.front_end, self.geometry, self.spacing = front_end, geometry, spacing
         self.steps = (
             _step(spacing / geometry.dy, geometry.height),
             _step(spacing / geometry.dx, geometry.width),
@@ -92,6 +96,23 @@ class WindowFrontEnd(nn.Module):
     def y(self) -> NDArray[np.float64]:
         """Vertical positions in degrees, upwards."""
         return self._axes[1]
+
+    @property
+    def prior(self) -> NDArray[np.float64]:
+        """Prior variance of the weight of every channel."""
+        gabors, centres = len(self.front_end.gabors[0]), len(self.front_end.centre_sigmas)
+        kind = np.tile(np.repeat([0, 1], [gabors, 2 * centres]), 2)
+        return np.asarray((_PRIOR / np.bincount(kind))[kind])
+
+    def as_document(self) -> dict[str, Any]:
+        """Plain numbers and lists, for a model file."""
+        return {"front_end": self.front_end.as_document(), "spacing_deg": self.spacing}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], geometry: Geometry) -> WindowFrontEnd:
+        """Build from the output of `as_document`."""
+        front_end = FrontEnd.from_document(document["front_end"])
+        return cls(front_end, geometry, float(document["spacing_deg"]))
 
     def forward(self, contrast: Tensor) -> Tensor:
         """Channels (batch, positions, channels) of contrast (batch, pixels)."""
