@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,7 +15,9 @@ from meiflow.cli import stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, stoppable
 from meiflow.config.config import config_schema, load_config
-from meiflow.errors import MeiflowError, out_of_memory, shorten
+from meiflow.config.cores import KNOWN_CORES
+from meiflow.errors import MeiflowError, closest, out_of_memory, shorten
+from meiflow.io.checksums import sha256_of
 from meiflow.progress import log_to_stderr
 
 app = typer.Typer(
@@ -126,6 +129,31 @@ def pretrain(
     scenes, rates, places = training_set(geometry, neurons, images, parsed.seed)
     core = pretrain_core(scenes, rates, geometry, places, parsed.model.network, parsed.seed)
     save_core(core, parsed.model.network, geometry, output)
+
+
+@app.command()
+def core(
+    name: Annotated[str, typer.Argument(help=f"one of: {', '.join(KNOWN_CORES)}")],
+    url: Annotated[str | None, typer.Option(help="another address of the same file")] = None,
+) -> None:
+    """Download a published core for the base model `core_window`, and verify it."""
+    from meiflow.session.transfer import fetch
+
+    if name not in KNOWN_CORES:
+        raise MeiflowError(
+            f"core: {name!r} is not known{closest(name, KNOWN_CORES)}; known: "
+            f"{', '.join(KNOWN_CORES)}; any other file can be given as model.network.core"
+        )
+    known = KNOWN_CORES[name]
+    known.path.parent.mkdir(parents=True, exist_ok=True)
+    fetch(url or known.url, known.path, check=partial(_require_hash, known.sha256))
+    print(f"{known.path}: {known.about}; licence {known.licence}; cite {known.citation}")
+    print(f"Use it with model.base_models: [..., core_window] and model.network.core: {name}")
+
+
+def _require_hash(expected: str, path: Path) -> None:
+    if sha256_of(path) != expected:
+        raise MeiflowError(f"the SHA-256 is not {expected}; this is a different file")
 
 
 @app.command()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.config.base import Amount, Degrees, InputPath, Positive, Section, each_once
+from meiflow.config.cores import KNOWN_CORES, core_file
 
 
 class LinearNonlinear(Section):
@@ -132,7 +134,8 @@ class Network(Section):
     core: InputPath | None = Field(
         default=None,
         description="file of a core: made by meiflow pretrain for the base model pretrained, or a "
-        "published one for core_window",
+        "published one for core_window; or the name of a known one, sensorium, which meiflow core "
+        "downloads",
     )
     core_input: CoreInput = CoreInput()
     fine_tuning: float = Field(
@@ -141,6 +144,17 @@ class Network(Section):
         le=1,
         description="learning rate of a pretrained core, relative to learning_rate",
     )
+
+    @property
+    def core_path(self) -> Path | None:
+        """File of the core."""
+        return None if self.core is None else core_file(self.core)
+
+    @property
+    def core_seen(self) -> CoreInput:
+        """How the core sees images: as known for its name, or as configured."""
+        known = KNOWN_CORES.get(self.core or "")
+        return self.core_input.model_copy(update=known.seen) if known else self.core_input
 
 
 MemberName = Literal[

@@ -273,8 +273,8 @@ def _fitters(
             channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
             found["v1_window"] = (WindowFitter(images, channels, config.window), 0)
         if "core_window" in config.base_models:
-            layers = read_core(Path(str(config.network.core)))
-            maps = CoreMaps(layers, geometry, spacing, config.network.core_input)
+            layers = read_core(Path(str(config.network.core_path)))
+            maps = CoreMaps(layers, geometry, spacing, config.network.core_seen)
             found["core_window"] = (WindowFitter(images, maps, config.window), 0)
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
         if name in config.base_models:
@@ -282,7 +282,7 @@ def _fitters(
 
             core = None
             if name == "pretrained":
-                core = load_core(Path(str(config.network.core)), config.network, geometry)
+                core = load_core(Path(str(config.network.core_path)), config.network, geometry)
             fitter = NetworkFitter(images, weights, geometry, config.network, seed, name, core)
             found[name] = (fitter, size)
     return found

@@ -35,7 +35,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     weights = image_weights(scorer.repeats)
     extra = auxiliary_stimuli(config, results, has, trials, responses.neuron_ids)
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
-    core = config.model.network.core
+    core = config.model.network.core_path
     bytes_of_core = np.fromfile(core, np.uint8) if core else np.empty(0, np.uint8)
     inputs = (responses.images, weights, extra.images, extra.weights, bytes_of_core)
     parts = FitCache(results.unfinished_fits, version("meiflow"), text, *inputs)
