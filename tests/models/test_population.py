@@ -73,13 +73,21 @@ def gabor_energy(seed, drive=1.0):
 
 def window(seed, which=0, spacing=8.0):
     rng = np.random.default_rng(seed)
-    grey = torch.zeros(1, GRID.height * GRID.width)
-    _, positions, channels = WindowFrontEnd(FRONT_ENDS[which], GRID, spacing)(grey).shape
+    maps = WindowFrontEnd(FRONT_ENDS[which], GRID, spacing)
+    rows, columns = (int(rng.integers(1, n + 1)) for n in maps.shape)
+    corner = [
+        int(rng.integers(0, n - m + 1)) for n, m in zip(maps.shape, (rows, columns), strict=True)
+    ]
     return {
         "kind": "v1_window",
-        "maps": {"front_end": FRONT_ENDS[which].as_document(), "spacing_deg": spacing},
-        "positions": torch.as_tensor(rng.exponential(size=(positions, 2)), dtype=torch.float32),
-        "channels": torch.as_tensor(rng.exponential(size=(2, channels)), dtype=torch.float32),
+        "maps": maps.as_document(),
+        "box": [*corner, rows, columns],
+        "positions": torch.as_tensor(
+            rng.exponential(size=(rows * columns, 2)), dtype=torch.float32
+        ),
+        "channels": torch.as_tensor(
+            rng.exponential(size=(2, len(maps.prior))), dtype=torch.float32
+        ),
         "bias": rng.uniform(0, 3),
         "floor": rng.uniform(0.1, 0.5),
     }

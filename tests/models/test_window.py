@@ -85,11 +85,12 @@ def test_held_out_responses_do_not_matter(pooled):
     np.testing.assert_array_equal(*found)
 
 
-def test_one_candidate_is_ridge_regression_with_the_window_as_prior():
+def test_one_candidate_is_ridge_regression_with_the_window_as_prior(monkeypatch):
     """scikit-learn, on channels scaled by the square root of the prior variance."""
     rng = np.random.default_rng(1)
     images, train = smooth_images(rng, 50), np.arange(50) < 40
     wide = {"sigmas_deg": [360.0], "penalties": [0.3], "rank": 512, "spacing_deg": 16.0}
+    monkeypatch.setattr("meiflow.models.window._KEPT", 1.0)
     fitter = WindowFitter(images, WindowFrontEnd(FRONT_END, SCREEN, 16.0), Window(**wide))
     responses = 50 + rng.standard_normal((1, 50))
     features = fitter.features().reshape(50, -1) / np.sqrt(len(fitter._maps.x))

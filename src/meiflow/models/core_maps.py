@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, batch_norm, conv2d, elu, in
 from meiflow.config.model import CoreInput
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.models.boxes import Box, cropped
 from meiflow.models.documents import read_document
 from meiflow.models.front_end import GREY
 
@@ -80,6 +81,8 @@ class CoreMaps(nn.Module):
 
     Attributes
     ----------
+    shape : tuple of int
+        Number of rows and columns of the grid.
     x, y : ndarray, shape (positions,)
         Positions in degrees.
     """
@@ -106,6 +109,7 @@ class CoreMaps(nn.Module):
         pixels = Geometry(*self.size, geometry.width_deg, geometry.height_deg)
         grid = np.meshgrid(pixels.x[self._at[1]], pixels.y[self._at[0]])
         self.x, self.y = grid[0].ravel(), grid[1].ravel()
+        self.shape: tuple[int, int] = grid[0].shape
 
     @property
     def prior(self) -> NDArray[np.float64]:
@@ -136,8 +140,15 @@ class CoreMaps(nn.Module):
         seen = CoreInput(**document["seen"])
         return cls(document["layers"], geometry, document["spacing_deg"], seen)
 
-    def forward(self, contrast: Tensor) -> Tensor:
-        """Channels (batch, positions, channels) of contrast (batch, pixels)."""
+    def forward(self, contrast: Tensor, boxes: Sequence[Box] | None = None) -> Tensor:
+        """Channels (batch, positions, channels) of contrast (batch, pixels).
+
+        Parameters
+        ----------
+        contrast : Tensor
+        boxes : sequence of Box, optional
+            Return only the positions in these boxes; see `meiflow.models.boxes.cropped`.
+        """
         images = contrast.reshape(-1, 1, *self.geometry.shape) + GREY
         if self.size[0] < images.shape[2] or self.size[1] < images.shape[3]:
             images = adaptive_avg_pool2d(images, self.size)
@@ -161,4 +172,7 @@ class CoreMaps(nn.Module):
             x = elu(batch_norm(x, mean, variance, scale, shift))
             if i in self._read:
                 found.append(x[:, :, self._at[0], self._at[1]])
-        return torch.cat(found, 1).flatten(2).transpose(1, 2)
+        maps = torch.cat(found, 1)
+        if boxes is not None:
+            maps = cropped(maps, boxes)
+        return maps.flatten(2).transpose(1, 2)

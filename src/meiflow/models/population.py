@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from meiflow.models.nonlinearity import positive
 from meiflow.models.window import WindowMember
 
 _AT_ONCE = 128  # images
+_FEW = 50  # positions
 
 
 def _filtered(contrast: Tensor, filters: Tensor) -> Tensor:
@@ -65,31 +67,47 @@ class _WindowStack(nn.Module):
 
     def __init__(self, members: Sequence[WindowMember]) -> None:
         super().__init__()
-        self.maps = members[0].maps
-        weights = [(m.positions @ m.channels).detach().flatten() for m in members]
-        self.register_buffer("weight", torch.stack(weights))
+        self.maps, shape = members[0].maps, members[0].maps.shape
+        size = max(m.box.rows for m in members), max(m.box.columns for m in members)
+        self.boxes = [m.box.of_size(*size, shape) for m in members]
+        # over all positions; the weights of each neuron are zero outside its box
+        weight = torch.zeros(len(members), shape[0] * shape[1], members[0].channels.shape[1])
+        for whole, member in zip(weight, members, strict=True):
+            whole[member.box.indices(shape)] = (member.positions @ member.channels).detach()
+        self.register_buffer("weight", weight)
+        inside = [w[box.indices(shape)] for w, box in zip(weight, self.boxes, strict=True)]
+        self.register_buffer("weight_in_box", torch.stack(inside).flatten(1)[:, :, None])
         self.register_buffer("bias", torch.stack([m.bias.detach() for m in members]))
         self.register_buffer("floor", torch.tensor([m.floor for m in members]))
 
     def forward(self, contrast: Tensor) -> Tensor:
-        # in parts, whose channels are recomputed for the gradient: they are larger than the images
-        size = _AT_ONCE if len(contrast) == 1 else max(1, _AT_ONCE // contrast.shape[1])
-        parts = contrast.split(size, 1 if len(contrast) == 1 else 0)
-        weights = [self.weight] * len(parts) if len(contrast) == 1 else self.weight.split(size)
-        pairs = list(zip(parts, weights, strict=True))
-        if torch.is_grad_enabled() and contrast.requires_grad:
-            found = [checkpoint(self._drive, *pair, use_reentrant=False) for pair in pairs]
-        else:
-            found = [self._drive(*pair) for pair in pairs]
-        z = torch.cat(found, 1 if len(contrast) == 1 else 0) + self.bias[:, None]
+        shared = len(contrast) == 1
+        box, shape = self.boxes[0], self.maps.shape
+        read = shape[0] * shape[1] if shared else box.rows * box.columns
+        size = max(1, _AT_ONCE // (1 if shared else contrast.shape[1]))
+        # the channels of many positions are larger than the images: recomputed for the gradient
+        again = read > _FEW and torch.is_grad_enabled() and contrast.requires_grad
+        found = []
+        for first in range(0, contrast.shape[1] if shared else len(contrast), size):
+            part = slice(first, first + size)
+            drive, images = (
+                (self._of_all, contrast[0, part])
+                if shared
+                else (partial(self._of_each, part), contrast[part])
+            )
+            found.append(checkpoint(drive, images, use_reentrant=False) if again else drive(images))
+        z = torch.cat(found, 1 if shared else 0) + self.bias[:, None]
         return torch.as_tensor(positive(z, self.floor[:, None]))
 
-    def _drive(self, contrast: Tensor, weight: Tensor) -> Tensor:
-        channels = self.maps(contrast.flatten(0, 1)).flatten(1)
-        if len(contrast) == 1:
-            return weight @ channels.T
+    def _of_all(self, contrast: Tensor) -> Tensor:
+        """Weighted channels (neurons, batch) of images (batch, pixels)."""
+        return self.weight.flatten(1) @ self.maps(contrast).flatten(1).T
+
+    def _of_each(self, part: slice, contrast: Tensor) -> Tensor:
+        """Weighted channels (neurons, batch) of images (neurons, batch, pixels)."""
+        channels = self.maps(contrast.flatten(0, 1), self.boxes[part]).flatten(1)
         each = channels.unflatten(0, contrast.shape[:2])
-        return torch.bmm(each, weight[:, :, None])[..., 0]
+        return torch.bmm(each, self.get_buffer("weight_in_box")[part])[..., 0]
 
 
 class _LnStack(nn.Module):

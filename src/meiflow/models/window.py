@@ -6,6 +6,7 @@ window. Their kernels add up over positions, so that the fit costs no more than 
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from meiflow.config.model import Window
 from meiflow.images.geometry import Geometry
+from meiflow.models.boxes import Box, smallest_box
 from meiflow.models.core_maps import CoreMaps
 from meiflow.models.empirical_bayes import candidate_weights
 from meiflow.models.front_end import GREY
@@ -25,6 +27,8 @@ from meiflow.models.ridge import GramSpectrum
 from meiflow.models.window_front_end import WindowFrontEnd
 
 _BATCH = 64
+# Share of the squared weights in the part of the screen that a neuron reads.
+_KEPT = 0.97
 
 Maps = WindowFrontEnd | CoreMaps
 _MAPS: dict[str, type[Maps]] = {"v1_window": WindowFrontEnd, "core_window": CoreMaps}
@@ -81,16 +85,20 @@ class WindowFitter:
             # (positions, channels): window-weighted sums of the training images' channels
             at_positions = (self._windows.T @ duals[:, :, n]).astype(np.float32)
             readout = (at_positions[:, None] @ seen.swapaxes(0, 1))[:, 0]
-            positions, channels = _low_rank(readout.astype(float), self._config.rank)
+            norms = np.linalg.norm(readout, axis=1).reshape(self._maps.shape)
+            box = smallest_box(norms, _KEPT)
+            inside = box.indices(self._maps.shape)
+            positions, channels = _low_rank(readout[inside].astype(float), self._config.rank)
             kept = (positions @ channels).astype(np.float32)
-            bias = float(mean[n] - (average * kept).sum(dtype=float))
+            bias = float(mean[n] - (average[inside] * kept).sum(dtype=float))
             floor = rate_floor(float(mean[n]))
-            drive = features.reshape(len(features), -1) @ kept.ravel() + bias
+            drive = features[:, inside].reshape(len(features), -1) @ kept.ravel() + bias
             predictions[n] = positive(drive, floor)
             states.append(
                 {
                     "kind": kind_of(self._maps),
                     "maps": self._maps.as_document(),
+                    "box": list(astuple(box)),
                     "positions": torch.as_tensor(positions, dtype=torch.float32),
                     "channels": torch.as_tensor(channels * scale, dtype=torch.float32),
                     "bias": bias,
@@ -146,6 +154,7 @@ class WindowMember(nn.Module):
         super().__init__()
         self.floor = float(state["floor"])
         self.maps = _MAPS[state["kind"]].from_document(state["maps"], geometry)
+        self.box = Box(*state["box"])
         self.positions = nn.Parameter(state["positions"].clone())
         self.channels = nn.Parameter(state["channels"].clone())
         self.bias = nn.Parameter(torch.tensor(float(state["bias"])))
@@ -153,5 +162,5 @@ class WindowMember(nn.Module):
     def forward(self, contrast: Tensor) -> Tensor:
         """Expected counts (batch,) for contrast (luminance minus grey), (batch, pixels)."""
         weight = self.positions @ self.channels
-        drive = self.maps(contrast).flatten(1) @ weight.flatten()
+        drive = self.maps(contrast, [self.box]).flatten(1) @ weight.flatten()
         return torch.as_tensor(positive(drive + self.bias, self.floor))

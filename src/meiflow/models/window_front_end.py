@@ -6,7 +6,7 @@ channels costs little more than the channels at a few positions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d
 
 from meiflow.images.geometry import Geometry
+from meiflow.models.boxes import Box, cropped
 from meiflow.models.front_end import SURROUND, FrontEnd
 
 _NAMES = ("even", "odd", "centre", "pool")
@@ -42,6 +43,8 @@ class WindowFrontEnd(nn.Module):
 
     Attributes
     ----------
+    shape : tuple of int
+        Number of rows and columns of the grid.
     x, y : ndarray, shape (positions,)
         Positions in degrees.
 
@@ -63,7 +66,8 @@ class WindowFrontEnd(nn.Module):
             _step(spacing / geometry.dy, geometry.height),
             _step(spacing / geometry.dx, geometry.width),
         )
-        self._sizes = [-(-n // s) for n, s in zip(geometry.shape, self.steps, strict=True)]
+        rows, columns = (-(-n // s) for n, s in zip(geometry.shape, self.steps, strict=True))
+        self.shape = rows, columns
         banks = _banks(front_end, geometry, self.steps)
         order: dict[str, list[tuple[int, int]]] = {name: [] for name in _NAMES}
         first = 0
@@ -80,7 +84,7 @@ class WindowFrontEnd(nn.Module):
     def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         g = self.geometry
         rows, columns = (
-            (s - 1) / 2 + s * np.arange(n) for s, n in zip(self.steps, self._sizes, strict=True)
+            (s - 1) / 2 + s * np.arange(n) for s, n in zip(self.steps, self.shape, strict=True)
         )
         y = g.y[0] - g.dy * rows
         x = g.x[0] + g.dx * columns
@@ -114,12 +118,19 @@ class WindowFrontEnd(nn.Module):
         front_end = FrontEnd.from_document(document["front_end"])
         return cls(front_end, geometry, float(document["spacing_deg"]))
 
-    def forward(self, contrast: Tensor) -> Tensor:
-        """Channels (batch, positions, channels) of contrast (batch, pixels)."""
+    def forward(self, contrast: Tensor, boxes: Sequence[Box] | None = None) -> Tensor:
+        """Channels (batch, positions, channels) of contrast (batch, pixels).
+
+        Parameters
+        ----------
+        contrast : Tensor
+        boxes : sequence of Box, optional
+            Compute only the positions in these boxes; see `meiflow.models.boxes.cropped`.
+        """
         images = contrast.reshape(-1, 1, *self.geometry.shape)
         # whole blocks: what is added lies beyond the screen and is grey
         missing = [s * n - h for s, n, h in
-                   zip(self.steps, self._sizes, self.geometry.shape, strict=True)]  # fmt: skip
+                   zip(self.steps, self.shape, self.geometry.shape, strict=True)]  # fmt: skip
         images = nn.functional.pad(images, (0, missing[1], 0, missing[0]))
         averaged: dict[tuple[bool, tuple[int, int]], Tensor] = {}
         maps = []
@@ -127,17 +138,21 @@ class WindowFrontEnd(nn.Module):
             key = squared, factors
             if key not in averaged:
                 averaged[key] = avg_pool2d(images**2 if squared else images, factors)
-            maps.append(self._filtered(averaged[key], self.get_buffer(f"kernels_{i}")))
+            maps.append(self._filtered(averaged[key], self.get_buffer(f"kernels_{i}"), boxes))
         outputs = torch.cat(maps, 1).flatten(2).transpose(1, 2)
         by_kind = [outputs[..., o] for o in self._order]
         return torch.as_tensor(self.front_end.channels(*by_kind, simple=False))
 
-    def _filtered(self, images: Tensor, kernels: Tensor) -> Tensor:
+    def _filtered(self, images: Tensor, kernels: Tensor, boxes: Sequence[Box] | None) -> Tensor:
         """Filter outputs (batch, filters, rows, columns): a dense convolution of blocks."""
-        rows, columns = self._sizes
+        rows, columns = self.shape
         blocks = images.reshape(len(images), rows, images.shape[2] // rows, columns, -1)
         blocks = blocks.permute(0, 2, 4, 1, 3).flatten(1, 2)
-        return conv2d(blocks, kernels, padding=[n // 2 for n in kernels.shape[-2:]])
+        my, mx = (n // 2 for n in kernels.shape[-2:])
+        if boxes is None:
+            return conv2d(blocks, kernels, padding=(my, mx))
+        parts = cropped(nn.functional.pad(blocks, (mx, mx, my, my)), boxes, (my, mx))
+        return conv2d(parts, kernels)
 
 
 def _step(pixels: float, count: int) -> int:
