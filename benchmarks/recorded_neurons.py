@@ -164,13 +164,10 @@ def partial_least_squares(
     """Predictions of PLS for half of the images, and which."""
     front_end = FrontEnd.from_config(config)
     maps = WindowFrontEnd(front_end, recording.screen, config.window.spacing_deg)
-    features = (
-        WindowFitter(recording.images, maps, config.window)
-        .features()
-        .reshape(len(recording.images), -1)
-    )
-    order = np.random.default_rng([seed, 9]).permutation(len(features))
+    fitter = WindowFitter(recording.images, maps, config.window)
+    order = np.random.default_rng([seed, 9]).permutation(len(recording.images))
     train, test = np.array_split(order, 2)
+    features = (fitter.channels * fitter.scale(train)).reshape(len(order), -1)
     regression = PLSRegression(COMPONENTS, scale=False)
     regression.fit(features[train], recording.means[train])
     return regression.predict(features[test]), test

@@ -52,29 +52,30 @@ class WindowFitter:
         self._images, self._maps, self._config = images, maps, config
         self._windows = _windows(maps, config)
         self._lock = Lock()
-        self._kept: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
+        self._channels: NDArray[np.float32] | None = None
 
-    def _features(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Scaled channels (images, positions, channels) of all images, and the scales."""
+    @property
+    def channels(self) -> NDArray[np.float32]:
+        """Channels (images, positions, channels) of all images."""
         with self._lock:
-            if self._kept is None:
+            if self._channels is None:
                 flat = torch.as_tensor(self._images, dtype=torch.float32).flatten(1) - GREY
                 with torch.no_grad():
-                    channels = torch.cat([self._maps(part) for part in flat.split(_BATCH)])
-                spread = channels.std(dim=0).double().square().mean(dim=0).sqrt().numpy()
-                spread = np.maximum(spread, 1e-3 * np.median(spread) + 1e-9)
-                scale = np.sqrt(self._maps.prior) / spread
-                self._kept = channels.numpy() * scale.astype(np.float32), scale
-            return self._kept
+                    parts = [self._maps(part) for part in flat.split(_BATCH)]
+                self._channels = torch.cat(parts).numpy()
+            return self._channels
 
-    def features(self) -> NDArray[np.float32]:
-        """Scaled channels (images, positions, channels) of all images."""
-        return self._features()[0]
+    def scale(self, train: NDArray) -> NDArray[np.float64]:
+        """Factor of every channel: prior standard deviation over spread in the training images."""
+        spread = np.sqrt(self.channels[train].var(axis=0, dtype=float).mean(axis=0))
+        spread = np.maximum(spread, 1e-3 * np.median(spread) + 1e-9)
+        return np.asarray(np.sqrt(self._maps.prior) / spread)
 
     def __call__(self, jobs: Jobs) -> Fits:
         """Fit jobs, which must have the same training images."""
         train = jobs.train[0]
-        features, scale = self._features()
+        scale = self.scale(train)
+        features = self.channels * scale.astype(np.float32)
         responses = jobs.responses[:, train].T
         mean, average = responses.mean(axis=0), features[train].mean(axis=0)
         seen = features[train] - average
