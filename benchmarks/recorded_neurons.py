@@ -72,7 +72,8 @@ class Recording:
     screen: Geometry
 
 
-def _picture(file: Any, screen: Geometry) -> NDArray[np.float32]:
+def picture(file: Any, screen: Geometry) -> NDArray[np.float32]:
+    """Luminance of a picture, averaged over the pixels of a screen."""
     with Image.open(file) as picture:
         small = picture.convert("L").resize((screen.width, screen.height), Image.Resampling.BOX)
         return np.asarray(small, np.float32) / np.float32(255)
@@ -83,7 +84,7 @@ def mouse(folder: Path, scenes: Path, lag: int) -> Iterator[Recording]:
     paths = sorted(folder.glob("allen_2p/exp_*.npz"))
     if not paths:
         return
-    images = np.stack([_picture(scenes / f"ns_{i:03d}.png", SCREEN) for i in range(118)])
+    images = np.stack([picture(scenes / f"ns_{i:03d}.png", SCREEN) for i in range(118)])
     for path in paths:
         with np.load(path) as file:
             shown, response = file["frame"], file["max_dff"]
@@ -115,7 +116,7 @@ def monkey(folder: Path, numbers: list[int], seed: int) -> Iterator[Recording]:
             images = []
             for i in chosen:
                 with pictures.open(f"image{i + 1:04d}.jpg") as file:
-                    images.append(_picture(file, V4_SCREEN))
+                    images.append(picture(file, V4_SCREEN))
             means = responses[chosen]
             means = 10 + (means - means.mean(axis=0)) / means.std(axis=0, ddof=1)
             n = means.shape[1]
