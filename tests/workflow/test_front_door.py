@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import meiflow as mf
+from meiflow.errors import MeiflowError
 from tests.project import SMALL, finished_project
 
 pytestmark = pytest.mark.workflow
@@ -29,3 +30,5 @@ def test_the_mei_of_an_opened_model_has_the_mean_luminance_of_the_images(
     run = mf.open_results(finished_project(tmp_path_factory).results)
     found = mf.mei(run[run.neurons[0]].model, restarts=1, steps=1)
     assert float(found.mean()) == pytest.approx(float(run.images.mean()), abs=1e-5)
+    with pytest.raises(MeiflowError, match="'u9' is not in this session"):
+        run["u9"]

@@ -36,6 +36,10 @@ def _allowed_keys(path: tuple[Any, ...]) -> list[str]:
     return list(getattr(section, "model_fields", {}))
 
 
+# pydantic's names of types, in the words of YAML
+_IN_YAML = {"list_type": "must be a list, such as [a, b]", "model_type": "must be a section"}
+
+
 def _explain(error: ValidationError) -> str:
     problems = []
     for fault in error.errors():
@@ -65,7 +69,8 @@ def _explain(error: ValidationError) -> str:
                 hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
             given = repr(fault["input"])
             given = given if len(given) <= 60 else given[:57] + "..."
-            problems.append(f"{name}: {fault['msg']}, got {given}{hint}")
+            text = _IN_YAML.get(fault["type"], fault["msg"])
+            problems.append(f"{name}: {text}, got {given}{hint}")
     unique = list(dict.fromkeys(problems))
     rest = f"; and {len(unique) - _MOST_FAULTS} more" if len(unique) > _MOST_FAULTS else ""
     return "; ".join(unique[:_MOST_FAULTS]) + rest

@@ -22,6 +22,7 @@ KINDS = (
     ("gabor_energy", "Gabor energy", GREEN),
     ("ln", "rectified LN", GREEN),
     ("pixel_ridge", "pixel ridge", ORANGE),
+    ("luminance", "regional luminance", ORANGE),
     ("model_shuffled", "shuffled control", GREY),
 )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.config.config import parse_config
@@ -26,6 +24,7 @@ from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
 from meiflow.models.outcome import outcomes
 from meiflow.models.table import Scorer, image_weights, predicted_responses
+from meiflow.models.threads import one_torch_thread
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
 
@@ -254,7 +253,7 @@ def fit(
     extra = gather_auxiliary(
         config.learn_from, screen, StimulusParameters(), trials, None, trials.neuron_ids
     )
-    with _torch_threads_kept():
+    with one_torch_thread():
         found = fit_population(
             stack[order],
             means,
@@ -289,15 +288,6 @@ def _ids(images: Any, counts: Any, n: int) -> NDArray[np.int64]:
         if "image" in getattr(array, "dims", ()) and "image" in array.coords:
             return np.asarray(array["image"])
     return np.arange(n)
-
-
-@contextmanager
-def _torch_threads_kept() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _population(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.errors import MeiflowError, closest
+from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.images.labelled import labelled
 from meiflow.results.layout import Layout, NeuronLayout
-from meiflow.results.neurons import fitted_neurons
+from meiflow.results.neurons import fitted_neurons, require_selected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,11 +92,7 @@ class SessionResults:
     def __getitem__(self, neuron: str | int) -> NeuronResults:
         name = str(neuron)
         if name not in self.neurons:
-            raise MeiflowError(
-                f"neuron {name!r} has no results in {self.layout.root}"
-                f"{closest(name, self.neurons)}; {len(self)} neurons do, for example "
-                f"{', '.join(self.neurons[:3])}"
-            )
+            require_selected(self.layout.fitted_neurons, name)
         return NeuronResults(name, self)
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from meiflow.images.projection import require_reachable
 from meiflow.models.custom import check_mode, check_responses
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import GREY
+from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
+from meiflow.models.threads import one_torch_thread
 from meiflow.stimuli.mei import PopulationMEIs, agreeing, most_exciting_of_each, noise_starts
 
 if TYPE_CHECKING:
@@ -143,10 +146,12 @@ def mei(
     if isinstance(model, FittedPopulation):
         if neuron is not None:
             raise MeiflowError("neuron: not for a population; choose a neuron with population[id]")
-        return _meis_of_population(model, ascend, len(begin), attributes)
+        with one_torch_thread():
+            return _meis_of_population(model, ascend, len(begin), attributes)
     name = type(model).__name__
     output = _Output(model, geometry, neuron, name)
-    found = ascend(output, 1, starts=begin.to(output.device))
+    with one_torch_thread() if isinstance(model, NeuronModel) else nullcontext():
+        found = ascend(output, 1, starts=begin.to(output.device))
     if _flat(found)[0]:
         raise MeiflowError(
             f"{name}: zero gradient at all {len(begin)} starts, even at high contrast; check that "
