@@ -42,6 +42,8 @@ SCREEN = Geometry(36, 64, 64 * 1.9, 36 * 1.9)
 SEEN = CoreInput(deg_per_px=1.9, mean=122 / 255, sd=54 / 255, layers=1)
 MEAN, CONTRAST = 0.45, 0.05
 GAIN_SD = 0.2
+# Of the ascents on the networks themselves, half a minute per neuron.
+STARTS, STEPS = 4, 60
 
 
 class Twin(nn.Module):
@@ -89,10 +91,10 @@ class Paired(nn.Module):
 
 def optima(twin: Twin, starts: NDArray, seed: int) -> tuple[NDArray, NDArray]:
     """Best images (neurons, height, width) of each neuron, and their responses."""
-    noise = noise_starts(8, SCREEN, 1.0, MEAN, CONTRAST, seed)
+    noise = noise_starts(STARTS, SCREEN, 1.0, MEAN, CONTRAST, seed)
     n = twin.weight.shape[1]
     own = torch.as_tensor(starts, dtype=torch.float32)
-    found = most_exciting_of_each(Paired(twin), n, noise, SCREEN, MEAN, CONTRAST, 100)
+    found = most_exciting_of_each(Paired(twin), n, noise, SCREEN, MEAN, CONTRAST, STEPS)
     best = found.images[np.arange(n), found.scores.argmax(1)]
     with torch.no_grad():
         scores = [Paired(twin)(images).numpy() for images in (torch.as_tensor(best), *own)]
