@@ -37,7 +37,7 @@ def faded():
     return images, fade(neuron, images, GREY, steps=400)
 
 
-def test_fade_keeps_the_response_and_says_so(faded):
+def test_fade_keeps_the_response_and_reports_it(faded):
     images, found = faded
     assert found.images.shape == images.shape
     assert found.images.dtype == np.float32

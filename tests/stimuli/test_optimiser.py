@@ -342,7 +342,7 @@ OPTIMISERS = {
 @pytest.mark.parametrize("name", OPTIMISERS)
 @pytest.mark.parametrize("factor", [1.0, (1.0, 0.2)], ids=["constant", "falling"])
 @pytest.mark.parametrize("clip", [False, True])
-def test_any_torch_optimiser_goes_its_own_way(name, factor, clip):
+def test_any_torch_optimiser_can_be_used(name, factor, clip):
     """The same steps as a loop of backward() and step() on a parameter."""
     steps, start = 12, STARTS[:1]
     parameter = start.clone().requires_grad_(True)
