@@ -75,9 +75,9 @@ class ClusterError(Exception):
 def obstacle() -> str | None:
     """Why a cluster cannot be started on this machine, or None."""
     if os.geteuid() != 0:
-        return "a SLURM of our own needs root"
+        return "a toy SLURM cluster needs root"
     if not DEBIAN.is_file():
-        return "a SLURM of our own is only set up on Debian"
+        return "a toy SLURM cluster can only be set up on Debian"
     if CONF.exists() and not _ours():
         return f"{CONF} is there and not ours: this machine has a SLURM already"
     return None
