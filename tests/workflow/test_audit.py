@@ -16,13 +16,14 @@ NOT_OPENED = {
     # HDF5 opens its files itself
     "tables": {"results/demo/session/session.nwb"},
 }
-_FITTED = check.leaves("model.network") | {"session.stimulus_parameters.grating_contrast"}
+_FITTED = check.leaves("model.network") | check.leaves("model.window")
+_FITTED |= {"session.stimulus_parameters.grating_contrast"}
 NOT_READ = {
     # other session sources; the id is checked for one of them
     "tables": {
         *("session.id", "session.trials", "session.gabors", "session.static_gratings"),
     },
-    # convolutional networks, and gratings as training data
+    # optional base models, and gratings as training data
     "fit_models": _FITTED,
     "learning_curve": _FITTED,
     # gratings, which the small session does not have

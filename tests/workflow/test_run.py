@@ -26,8 +26,8 @@ COLUMNS = {
     "selection/neurons.csv": "neuron_id,oracle,oracle_p,cc_max,fev,entropy,variance,"
     "anomaly_score,is_anomaly,most_correlated,highest_correlation,least_correlated,"
     "lowest_correlation,mean_rate_hz,selected",
-    "validation/trust.csv": "neuron_id,cc_abs,cc_norm,cc_norm_low,cc_shuffled,fold_agreement,"
-    "fold_lowest,trusted,expected_fraction,trust_reason",
+    "validation/trust.csv": "neuron_id,cc_abs,cc_norm,cc_norm_low,cc_luminance,cc_shuffled,"
+    "fold_agreement,fold_lowest,trusted,expected_fraction,trust_reason",
     "validation/closed_loop.csv": "neuron_id,kind,stimulus,true_drive,fraction_of_optimum",
 }
 NEURON_COLUMNS = {
