@@ -270,14 +270,14 @@ def check_inputs(config: Config) -> None:
             )
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     _require("stimuli.natural_images", further, folder=True, kind=kind)
-    core, network = config.model.network.core_path, config.model.network
-    if network.core in KNOWN_CORES and core is not None and not core.exists():
+    core, path = config.model.network.core, config.model.network.core_path
+    if core in KNOWN_CORES and not KNOWN_CORES[core].path.exists():
         raise MeiflowError(
-            f"model.network.core: {network.core} is not in {core}; download it once with meiflow "
-            f"core {network.core}"
+            f"model.network.core: {core} is not in {path}; download it once with meiflow "
+            f"core {core}"
         )
     kind = "core, made by meiflow pretrain or published"
-    _require("model.network.core", None if core is None else str(core), kind=kind)
+    _require("model.network.core", None if path is None else str(path), kind=kind)
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     if session.source == "simulated":

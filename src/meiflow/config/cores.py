@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -15,8 +15,6 @@ class KnownCore:
     about : str
     url : str
         Address of the file, at a fixed version.
-    size : int
-        Bytes.
     sha256 : str
     licence, citation : str
     seen : dict
@@ -25,11 +23,10 @@ class KnownCore:
 
     about: str
     url: str
-    size: int
     sha256: str
     licence: str
     citation: str
-    seen: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, float]
 
     @property
     def path(self) -> Path:
@@ -43,7 +40,6 @@ KNOWN_CORES = {
         "https://raw.githubusercontent.com/sinzlab/sensorium/"
         "c433fed25f234724fd9adf0cef3c260a2068b1fa/notebooks/model_tutorial/model_checkpoints/"
         "pretrained/sensorium_sota_model.pth",
-        2_383_728,
         "7a87989732c34068fe10aaf1dd2c0421cb47cb1693b4f95a5e0e381632456173",
         "MIT",
         "Willeke et al. 2022, arXiv:2206.08666",
@@ -51,8 +47,3 @@ KNOWN_CORES = {
         {"deg_per_px": 1.9, "mean": 0.445, "sd": 0.234},
     )
 }
-
-
-def core_file(core: str) -> Path:
-    """The file of a core that is given by name or as a path."""
-    return KNOWN_CORES[core].path if core in KNOWN_CORES else Path(core)

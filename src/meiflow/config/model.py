@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.config.base import Amount, Degrees, InputPath, Positive, Section, each_once
-from meiflow.config.cores import KNOWN_CORES, core_file
+from meiflow.config.cores import KNOWN_CORES
 
 
 class LinearNonlinear(Section):
@@ -30,7 +30,7 @@ class LinearNonlinear(Section):
 
 
 class Window(Section):
-    """V1 front end read through a window of positions."""
+    """Readout of many positions through a window: base models v1_window and core_window."""
 
     sigmas_deg: list[Degrees] = Field(
         default=[6.0, 12.0],
@@ -147,8 +147,10 @@ class Network(Section):
 
     @property
     def core_path(self) -> Path | None:
-        """File of the core."""
-        return None if self.core is None else core_file(self.core)
+        """File of the core, which may be given by name."""
+        if self.core is None:
+            return None
+        return KNOWN_CORES[self.core].path if self.core in KNOWN_CORES else Path(self.core)
 
     @property
     def core_seen(self) -> CoreInput:

@@ -33,7 +33,7 @@ def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
     kinds = [kind for kind in KINDS if kind[0] in present]
     chosen = scores[scores["neuron_id"].astype(str).isin(selected)]
     with style():
-        figure = new_figure(4.6, 2.7)
+        figure = new_figure(max(4.6, 0.6 * len(kinds)), 2.7)
         ax = figure.subplots()
         for position, (model, _, colour) in enumerate(kinds):
             values = chosen.loc[chosen["model"] == model, "cc_norm"].dropna().to_numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -86,6 +86,8 @@ class CoreMaps(nn.Module):
     x, y : ndarray, shape (positions,)
         Positions in degrees.
     """
+
+    kind: ClassVar = "core_window"
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ _BATCH = 64
 _KEPT = 0.97
 
 Maps = WindowFrontEnd | CoreMaps
-_MAPS: dict[str, type[Maps]] = {"v1_window": WindowFrontEnd, "core_window": CoreMaps}
+_MAPS: dict[str, type[Maps]] = {maps.kind: maps for maps in (WindowFrontEnd, CoreMaps)}
 
 
 class WindowFitter:
@@ -97,7 +97,7 @@ class WindowFitter:
             predictions[n] = positive(drive, floor)
             states.append(
                 {
-                    "kind": kind_of(self._maps),
+                    "kind": self._maps.kind,
                     "maps": self._maps.as_document(),
                     "box": list(astuple(box)),
                     "positions": torch.as_tensor(positions, dtype=torch.float32),
@@ -135,11 +135,6 @@ def _windows(maps: Maps, config: Window) -> NDArray[np.float64]:
     sigmas = np.array(config.sigmas_deg)[:, None, None]
     windows = np.exp(-0.5 * distance / sigmas**2).reshape(-1, len(x))
     return np.asarray(windows / windows.sum(axis=1, keepdims=True))
-
-
-def kind_of(maps: Maps) -> str:
-    """Name of the base model that reads these maps."""
-    return next(name for name, cls in _MAPS.items() if isinstance(maps, cls))
 
 
 def _low_rank(matrix: NDArray, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

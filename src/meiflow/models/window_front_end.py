@@ -7,8 +7,7 @@ channels costs little more than the channels at a few positions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -59,6 +58,8 @@ class WindowFrontEnd(nn.Module):
     torch.Size([2, 15, 12])
     """
 
+    kind: ClassVar = "v1_window"
+
     def __init__(self, front_end: FrontEnd, geometry: Geometry, spacing: float) -> None:
         super().__init__()
         self.front_end, self.geometry, self.spacing = front_end, geometry, spacing
@@ -68,6 +69,9 @@ class WindowFrontEnd(nn.Module):
         )
         rows, columns = (-(-n // s) for n, s in zip(geometry.shape, self.steps, strict=True))
         self.shape = rows, columns
+        y, x = ((s - 1) / 2 + s * np.arange(n) for s, n in zip(self.steps, self.shape, strict=True))
+        grid = np.meshgrid(geometry.x[0] + geometry.dx * x, geometry.y[0] - geometry.dy * y)
+        self.x, self.y = grid[0].ravel(), grid[1].ravel()
         banks = _banks(front_end, geometry, self.steps)
         order: dict[str, list[tuple[int, int]]] = {name: [] for name in _NAMES}
         first = 0
@@ -79,27 +83,6 @@ class WindowFrontEnd(nn.Module):
                 order[name].append((member, output))
             first += len(members)
         self._order = [[output for _, output in sorted(order[name])] for name in _NAMES]
-
-    @cached_property
-    def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        g = self.geometry
-        rows, columns = (
-            (s - 1) / 2 + s * np.arange(n) for s, n in zip(self.steps, self.shape, strict=True)
-        )
-        y = g.y[0] - g.dy * rows
-        x = g.x[0] + g.dx * columns
-        grid = np.meshgrid(x, y)
-        return grid[0].ravel(), grid[1].ravel()
-
-    @property
-    def x(self) -> NDArray[np.float64]:
-        """Horizontal positions in degrees."""
-        return self._axes[0]
-
-    @property
-    def y(self) -> NDArray[np.float64]:
-        """Vertical positions in degrees, upwards."""
-        return self._axes[1]
 
     @property
     def prior(self) -> NDArray[np.float64]:
