@@ -8,12 +8,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Config
 from meiflow.images.geometry import Geometry
 from meiflow.results.layout import Layout
 from tests.tally import pytest_terminal_summary  # noqa: F401
+
+# The same examples in every run; to search further: pytest --hypothesis-profile=default
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 SMALL = {
     "session": {

@@ -49,9 +49,10 @@ def test_peak_of_a_grating_is_its_frequency_in_any_direction(angle, phase):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.floats(0, 180), st.floats(10, 20), st.floats(0, 360), st.floats(0.45, 0.8), st.floats(1, 1.6)
+    st.floats(0, 180), st.floats(10, 14), st.floats(0, 360), st.floats(0.45, 0.8), st.floats(1, 1.6)
 )
 def test_bandwidths_of_a_gabor_are_those_of_its_envelope(angle, wavelength, phase, ratio, aspect):
+    # at most 14 degrees: the edge of the screen would cut off a larger envelope
     sigma = ratio * wavelength
     image = patterns.gabor(GRID, 3.0, -4.0, wavelength, angle, phase, sigma, aspect)
     spectrum = power_spectrum(image, GRID)
