@@ -39,7 +39,7 @@ from snakemake.utils import update_config
 from meiflow.combined.gather import costs
 from meiflow.config.config import load_config, parse_config
 from meiflow.config.sections import Config
-from meiflow.models.cnn import NetworkFitter
+from meiflow.models.network_fitter import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
 from meiflow.progress import log_to_stderr

@@ -121,7 +121,7 @@ def pretrain(
     images: Annotated[int, typer.Option(min=10, help="number of simulated scenes")] = 1200,
 ) -> None:
     """Train a convolutional core on simulated neurons, for the base model `pretrained`."""
-    from meiflow.models.cnn import pretrain_core, save_core
+    from meiflow.models.network_fitter import pretrain_core, save_core
     from meiflow.simulation.pretraining import training_set
 
     parsed = load_config(config)

@@ -278,7 +278,7 @@ def _fitters(
             found["core_window"] = (WindowFitter(images, maps, config.window), 0)
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
         if name in config.base_models:
-            from meiflow.models.cnn import NetworkFitter, load_core
+            from meiflow.models.network_fitter import NetworkFitter, load_core
 
             core = None
             if name == "pretrained":
