@@ -23,9 +23,9 @@ from meiflow.config.config import parse_config
 from meiflow.config.sections import Network
 from meiflow.images.geometry import Geometry
 from meiflow.models.archive import ModelArchive
-from meiflow.models.network_fitter import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
+from meiflow.models.network_fitter import NetworkFitter
 from meiflow.progress import log_to_stderr, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout

@@ -39,9 +39,9 @@ from snakemake.utils import update_config
 from meiflow.combined.gather import costs
 from meiflow.config.config import load_config, parse_config
 from meiflow.config.sections import Config
-from meiflow.models.network_fitter import NetworkFitter
 from meiflow.models.jobs import Jobs
 from meiflow.models.network import NeuronModel
+from meiflow.models.network_fitter import NetworkFitter
 from meiflow.progress import log_to_stderr
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons

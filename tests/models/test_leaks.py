@@ -16,7 +16,7 @@ GRID = Geometry(12, 16)
 IMAGES, NEURONS, SEED = 24, 2, 4
 FOLD = 2  # the one whose images and responses are changed, of 0 to 2
 CONFIG = Model(
-    base_models=["v1", "ln", "gabor_energy", "v1_window", "scratch", "shared"],
+    base_models=["v1", "ln", "gabor_energy", "v1_window", "cnn", "scratch", "shared"],
     wavelengths_deg=[30.0],
     orientations=4,
     stride=3,
@@ -24,6 +24,7 @@ CONFIG = Model(
     folds=3,
     ln={"penalties": [0.0001, 0.001, 0.01, 0.1]},
     gabor_energy={"starts": 2, "steps": 4},
+    cnn={"channels": 2, "networks": 1, "epochs": 2, "batch": 8},
     network={"channels": 2, "layers": 1, "scales": 1, "epochs": 2, "batch": 8},
     learning_curve=[0.25, 0.5, 0.75],
 )

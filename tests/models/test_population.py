@@ -8,7 +8,8 @@ import torch
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
-from meiflow.models.front_end import FrontEnd
+from meiflow.models.cnn_maps import CnnMaps, LearnedLayer
+from meiflow.models.front_end import GREY, FrontEnd
 from meiflow.models.gabor_energy import NAMES
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel
@@ -93,6 +94,17 @@ def window(seed, which=0, spacing=8.0):
     }
 
 
+def cnn(seed, layer=0):
+    """A network; networks with the same number have the same learned layer."""
+    fixed = WindowFrontEnd(FRONT_ENDS[0], GRID, 8.0)
+    n = len(fixed.prior)
+    generator = torch.Generator().manual_seed(layer)
+    centre, scale = torch.rand(n, generator=generator), 1 + torch.rand(n, generator=generator)
+    learned = LearnedLayer.random(centre, scale, len(window(seed)["channels"][0]), generator)
+    maps = CnnMaps(fixed, learned)
+    return window(seed) | {"kind": "cnn", "maps": maps.as_document()}
+
+
 def neuron(*states, weights=None, geometry=GRID):
     weights = [1 / len(states)] * len(states) if weights is None else weights
     return NeuronModel(geometry, 1.0, 2.0, list(states), weights)
@@ -101,6 +113,10 @@ def neuron(*states, weights=None, geometry=GRID):
 MIXTURES = {
     "v1": [neuron(v1(i)) for i in range(3)],
     "windows": [neuron(window(i)) for i in range(3)],
+    "networks": [neuron(cnn(i)) for i in range(3)],
+    "networks of two fits": [neuron(cnn(i, i % 2)) for i in range(3)],
+    "networks and windows": [neuron(cnn(i), window(i + 5), weights=[0.7, 0.3]) for i in range(3)],
+    "networks or windows": [neuron(cnn(0), ln(0)), neuron(window(1)), neuron(window(2), cnn(3))],
     "windows of two spacings": [neuron(window(i, i // 2, 8.0 + 4 * (i % 2))) for i in range(4)],
     "ln": [neuron(ln(i)) for i in range(3)],
     "gabor energy": [neuron(gabor_energy(i)) for i in range(3)],
@@ -131,7 +147,16 @@ def images(n, seed=0):
 
 def one_by_one(models, stimuli):
     each = len(stimuli) // len(models)
-    return torch.cat([m(stimuli[i * each : (i + 1) * each]) for i, m in enumerate(models)])
+    return torch.cat(
+        [alone(model, stimuli[i * each : (i + 1) * each]) for i, model in enumerate(models)]
+    )
+
+
+def alone(model, stimuli):
+    """Weighted sum of the base models, each evaluated by itself."""
+    mixture, contrast = model.mixture, stimuli.flatten(1) - GREY
+    pairs = zip(mixture.weights, mixture.members, strict=True)
+    return sum(weight * member(contrast) for weight, member in pairs)
 
 
 @mixtures
@@ -186,7 +211,7 @@ def test_filters_that_fade_out_hold_no_subnormal_numbers():
 @mixtures
 @pytest.mark.parametrize("at_once", [1, 128])
 def test_gradients_are_those_of_each_alone(name, at_once, monkeypatch):
-    monkeypatch.setattr("meiflow.models.population._AT_ONCE", at_once)
+    monkeypatch.setattr("meiflow.models.window_stack._AT_ONCE", at_once)
     models = MIXTURES[name]
     pairs = []
     for model in (PairedModel(models), lambda s: one_by_one(models, s)):

@@ -90,7 +90,7 @@ def test_one_candidate_is_ridge_regression_with_the_window_as_prior(monkeypatch)
     rng = np.random.default_rng(1)
     images, train = smooth_images(rng, 50), np.arange(50) < 40
     wide = {"sigmas_deg": [360.0], "penalties": [0.3], "rank": 512, "spacing_deg": 16.0}
-    monkeypatch.setattr("meiflow.models.window._KEPT", 1.0)
+    monkeypatch.setattr("meiflow.models.window.KEPT", 1.0)
     fitter = WindowFitter(images, WindowFrontEnd(FRONT_END, SCREEN, 16.0), Window(**wide))
     responses = 50 + rng.standard_normal((1, 50))
     features = fitter.channels * fitter.scale(train) / np.sqrt(fitter.channels.shape[1])

@@ -80,7 +80,40 @@ class CoreInput(Section):
     layers: int = Field(default=2, ge=1, le=16, description="number of last layers that are read")
 
 
-class Network(Section):
+class Training(Section):
+    """Training of a network by gradient descent, with early stopping."""
+
+    epochs: int = Field(default=100, ge=1, le=100_000, description="maximum number of epochs")
+    patience: int = Field(
+        default=10,
+        ge=1,
+        le=100_000,
+        description="number of epochs without a higher correlation before training stops",
+    )
+    batch: int = Field(default=32, ge=2, le=100_000, description="number of images per batch")
+    learning_rate: Positive = Field(
+        default=0.005, description="initial learning rate; a fifth of it at the end"
+    )
+    weight_decay: Amount = Field(default=0.0001, description="weight decay of AdamW")
+
+
+class Cnn(Training):
+    """Convolutional network of the base model cnn, on the V1 front end or on a published core."""
+
+    first_layer: Literal["v1", "core"] = Field(
+        default="v1",
+        description="fixed first layer: channels of the V1 front end, or of model.network.core",
+    )
+    channels: int = Field(default=16, ge=1, le=1024, description="number of learned channels")
+    scales: int = Field(
+        default=2, ge=1, le=5, description="number of levels of the readout's pyramid"
+    )
+    networks: int = Field(
+        default=5, ge=1, le=20, description="number of networks, whose predictions are averaged"
+    )
+
+
+class Network(Training):
     """Convolutional network of the base models scratch, shared and pretrained."""
 
     readout: Literal["pyramid", "gaussian", "factorised"] = Field(
@@ -116,18 +149,6 @@ class Network(Section):
     group_sparsity: Amount = Field(
         default=0.1, description="group-sparsity penalty on the other kernels"
     )
-    epochs: int = Field(default=100, ge=1, le=100_000, description="maximum number of epochs")
-    patience: int = Field(
-        default=10,
-        ge=1,
-        le=100_000,
-        description="number of epochs without a higher correlation before training stops",
-    )
-    batch: int = Field(default=32, ge=2, le=100_000, description="number of images per batch")
-    learning_rate: Positive = Field(
-        default=0.005, description="initial learning rate; a fifth of it at the end"
-    )
-    weight_decay: Amount = Field(default=0.0001, description="weight decay of AdamW")
     seeds: int = Field(
         default=1, ge=1, le=20, description="number of networks, whose predictions are averaged"
     )
@@ -160,7 +181,15 @@ class Network(Section):
 
 
 MemberName = Literal[
-    "v1", "v1_window", "core_window", "ln", "gabor_energy", "scratch", "shared", "pretrained"
+    "v1",
+    "v1_window",
+    "core_window",
+    "cnn",
+    "ln",
+    "gabor_energy",
+    "scratch",
+    "shared",
+    "pretrained",
 ]
 
 
@@ -168,14 +197,14 @@ class Model(Section):
     """Composition of a neuron's model, and how it is fitted."""
 
     base_models: list[MemberName] = Field(
-        default=["v1", "ln", "gabor_energy"],
+        default=["v1", "v1_window", "cnn", "ln", "gabor_energy"],
         min_length=1,
         max_length=64,
         description="base models, combined with weights from held-out images; v1, ln and "
         "gabor_energy are always scored",
     )
     stacking_prior: Literal["equal", "session"] = Field(
-        default="equal",
+        default="session",
         description="prior of the weights of the base models: equal, or those that suit the other "
         "neurons of the session",
     )
@@ -192,6 +221,7 @@ class Model(Section):
     ln: LinearNonlinear = LinearNonlinear()
     window: Window = Window()
     gabor_energy: GaborEnergy = GaborEnergy()
+    cnn: Cnn = Cnn()
     network: Network = Network()
 
     wavelengths_deg: list[Degrees] = Field(
@@ -259,11 +289,13 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _core_is_there(self) -> Model:
-        for name, source in (
-            ("pretrained", "create one with meiflow pretrain"),
-            ("core_window", "for example sensorium_sota_model.pth (docs/methods.md)"),
+        read = "cnn" in self.base_models and self.cnn.first_layer == "core"
+        for name, used, source in (
+            ("pretrained", False, "create one with meiflow pretrain"),
+            ("core_window", False, "for example sensorium_sota_model.pth (docs/methods.md)"),
+            ("cnn with first_layer core", read, "for example sensorium (docs/methods.md)"),
         ):
-            if name in self.base_models and self.network.core is None:
+            if (used or name in self.base_models) and self.network.core is None:
                 raise ValueError(
                     f"base_models: {name} needs model.network.core, the file of a core; {source}"
                 )

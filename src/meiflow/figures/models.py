@@ -17,6 +17,7 @@ KINDS = (
     ("shared", "shared network", GREEN),
     ("pretrained", "pretrained network", GREEN),
     ("v1", "V1 front end", GREEN),
+    ("cnn", "CNN", GREEN),
     ("v1_window", "V1, window", GREEN),
     ("core_window", "core, window", GREEN),
     ("gabor_energy", "Gabor energy", GREEN),

@@ -30,6 +30,13 @@ class Box:
         row, column = min(self.row, shape[0] - rows), min(self.column, shape[1] - columns)
         return Box(row, column, rows, columns)
 
+    def grown(self, margin: int, shape: tuple[int, int]) -> Box:
+        """The box with a margin on each side, moved inward where it would leave the map."""
+        rows = min(self.rows + 2 * margin, shape[0])
+        columns = min(self.columns + 2 * margin, shape[1])
+        first = Box(max(self.row - margin, 0), max(self.column - margin, 0), rows, columns)
+        return first.of_size(rows, columns, shape)
+
     def indices(self, shape: tuple[int, int]) -> NDArray[np.int64]:
         """Positions within the box, in the order of a flattened map."""
         rows, columns = np.arange(self.rows) + self.row, np.arange(self.columns) + self.column

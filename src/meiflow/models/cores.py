@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, elu, pad
 
 from meiflow.config.sections import Network
+from meiflow.models.trainable import Core
 
 _LAPLACIAN = ((0.0, -1.0, 0.0), (-1.0, 4.0, -1.0), (0.0, -1.0, 0.0))
 
 
-class StackedCore(nn.Module):
+class StackedCore(Core):
     """Blocks of convolution, batch normalisation and ELU whose outputs are concatenated.
 
     The first block is followed by average pooling over two pixels. The regulariser is that of

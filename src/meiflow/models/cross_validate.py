@@ -8,8 +8,9 @@ control is the same procedure on responses permuted across images.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,12 @@ from meiflow.models.members import State
 from meiflow.models.search import Places, find_places, image_folds
 from meiflow.models.stacking import stacking_weights
 
+if TYPE_CHECKING:
+    from meiflow.models.window import WindowFitter
+
 BASELINES = ("pixel_ridge", "luminance", "mean")
 REGIONS = 3, 4
+_FIRST_LAYERS = {"v1": "v1_window", "core": "core_window"}
 _CHUNK = 12
 
 
@@ -204,11 +209,14 @@ class _Problem:
                 images, responses, subsets, self.geometry, self.config, self.threads
             )
             jobs = _jobs(responses, subsets, places)
-            fits = {}
+            fits: dict[str, Fits] = {}
             for name, (fitter, size) in fitters.items():
                 kept = self.parts.keeping(name, fitter) if self.parts else fitter
+                own = jobs
+                if name == "cnn":
+                    own = _at_windows(jobs, fits[_FIRST_LAYERS[self.config.cnn.first_layer]])
                 fits[name] = fit_in_chunks(
-                    kept, jobs, size or n_neurons, self.threads, f"fitting {name}"
+                    kept, own, size or n_neurons, self.threads, f"fitting {name}"
                 )
         return places, fits
 
@@ -241,6 +249,15 @@ def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
     )
 
 
+def _at_windows(jobs: Jobs, windows: Fits) -> Jobs:
+    """The jobs with the RF positions that the window readouts found."""
+    x, y = (
+        np.array([state.get(name, old) for state, old in zip(windows.states, own, strict=True)])
+        for name, own in (("x_deg", jobs.x), ("y_deg", jobs.y))
+    )
+    return replace(jobs, x=x, y=y)
+
+
 def _fitters(
     images: NDArray, weights: NDArray, geometry: Geometry, config: Model, seed: int
 ) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
@@ -255,7 +272,7 @@ def _fitters(
     from meiflow.models.v1 import V1Fitter
 
     torch.set_num_threads(1)
-    found: dict[str, tuple[Callable[[Jobs], Fits], int]] = {
+    found: dict[str, tuple[Any, int]] = {
         "v1": (V1Fitter(images, geometry, config), _CHUNK),
         "ln": (LnFitter(images, weights, geometry, config.ln), _CHUNK),
         "gabor_energy": (
@@ -263,19 +280,14 @@ def _fitters(
             _CHUNK,
         ),
     }
-    if {"v1_window", "core_window"} & set(config.base_models):
-        from meiflow.models.core_maps import CoreMaps, read_core
-        from meiflow.models.window import WindowFitter
-        from meiflow.models.window_front_end import WindowFrontEnd
+    names: set[str] = set(config.base_models)
+    for name, window in _windows(images, geometry, config, names).items():
+        found[name] = (window, 0)
+    if "cnn" in names:
+        from meiflow.models.cnn import CnnFitter
 
-        spacing = config.window.spacing_deg
-        if "v1_window" in config.base_models:
-            channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
-            found["v1_window"] = (WindowFitter(images, channels, config.window), 0)
-        if "core_window" in config.base_models:
-            layers = read_core(Path(str(config.network.core_path)))
-            maps = CoreMaps(layers, geometry, spacing, config.network.core_seen)
-            found["core_window"] = (WindowFitter(images, maps, config.window), 0)
+        first = found[_FIRST_LAYERS[config.cnn.first_layer]][0]
+        found["cnn"] = (CnnFitter(first, weights, config.cnn, seed), 0)
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
         if name in config.base_models:
             from meiflow.models.network_fitter import NetworkFitter, load_core
@@ -285,6 +297,27 @@ def _fitters(
                 core = load_core(Path(str(config.network.core_path)), config.network, geometry)
             fitter = NetworkFitter(images, weights, geometry, config.network, seed, name, core)
             found[name] = (fitter, size)
+    return found
+
+
+def _windows(
+    images: NDArray, geometry: Geometry, config: Model, names: set[str]
+) -> dict[str, WindowFitter]:
+    """Fitters of the window readouts that are in the ensemble, or that start the network."""
+    from meiflow.models.core_maps import CoreMaps, read_core
+    from meiflow.models.window import WindowFitter
+    from meiflow.models.window_front_end import WindowFrontEnd
+
+    if "cnn" in names:
+        names = names | {_FIRST_LAYERS[config.cnn.first_layer]}
+    found, spacing = {}, config.window.spacing_deg
+    if "v1_window" in names:
+        channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
+        found["v1_window"] = WindowFitter(images, channels, config.window)
+    if "core_window" in names:
+        layers = read_core(Path(str(config.network.core_path)))
+        maps = CoreMaps(layers, geometry, spacing, config.network.core_seen)
+        found["core_window"] = WindowFitter(images, maps, config.window)
     return found
 
 

@@ -143,7 +143,8 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
 
 def _state_size(state: dict[str, Any]) -> int:
     if "maps" in state:  # including bias, position, width and penalty
-        return int(state["positions"].numel() + state["channels"].numel() + 5)
+        learned = sum(tensor.numel() for tensor in state["maps"].get("layer", {}).values())
+        return int(state["positions"].numel() + state["channels"].numel() + learned + 5)
     return sum(
         tensor.numel()
         for network in state["networks"]
@@ -161,7 +162,7 @@ def fit(
     neurons: Sequence[object] | None = None,
     image_ids: ArrayLike | None = None,
     trial_images: ArrayLike | None = None,
-    base_models: Sequence[str] = ("v1", "ln", "gabor_energy"),
+    base_models: Sequence[str] = ("v1", "v1_window", "cnn", "ln", "gabor_energy"),
     folds: int = 5,
     seed: int = 0,
     threads: int = 1,
@@ -169,10 +170,13 @@ def fit(
 ) -> FittedPopulation:
     """Fit a model to each neuron's responses to a set of images, and cross-validate it.
 
-    A model is a stacked ensemble: a ridge readout of a bank of simple and complex cells (``v1``), a
-    linear-nonlinear model (``ln``) and a Gabor-energy model with divisive normalisation
-    (``gabor_energy``), weighted by how well they predict held-out images. RF position, penalties
-    and weights are determined separately from the training images of each fold.
+    A model is a stacked ensemble: ridge readouts of a bank of simple and complex cells, at one
+    position (``v1``) and through a window (``v1_window``), a convolutional network trained on all
+    neurons (``cnn``), a linear-nonlinear model (``ln``) and a Gabor-energy model with divisive
+    normalisation (``gabor_energy``), weighted by how well they predict held-out images. RF
+    position, penalties and weights are determined separately from the training images of each fold.
+    What suits the other neurons of the call counts as prior knowledge, so that neurons recorded
+    together are best fitted together.
 
     Parameters
     ----------

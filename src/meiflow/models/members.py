@@ -15,6 +15,7 @@ from meiflow.models.ln import rectified
 from meiflow.models.network_member import NetworkMember
 from meiflow.models.nonlinearity import positive
 from meiflow.models.window import WindowMember
+from meiflow.models.window_stack import Weighted, WindowStack, maps_key
 
 State = dict[str, Any]
 _FADED = 1e-30
@@ -104,6 +105,7 @@ _KINDS: dict[str, type[nn.Module]] = {
     "v1": V1Member,
     "v1_window": WindowMember,
     "core_window": WindowMember,
+    "cnn": WindowMember,
     "ln": LnMember,
     "gabor_energy": GaborEnergyMember,
     "network": NetworkMember,
@@ -133,9 +135,18 @@ class Mixture(nn.Module):
         self.states = [s for s, _ in used]
         self.weights = [float(w) for _, w in used]
         self.members = nn.ModuleList(build_member(s, geometry) for s in self.states)
+        windows: dict[bytes, list[Weighted]] = {}
+        self.others: list[tuple[float, nn.Module]] = []
+        for weight, member in zip(self.weights, self.members, strict=True):
+            if isinstance(member, WindowMember):
+                windows.setdefault(maps_key(member), []).append((weight, member))
+            else:
+                self.others.append((weight, member))
+        self.windows = nn.ModuleList(WindowStack([own]) for own in windows.values())
 
     def forward(self, images: Tensor) -> Tensor:
         """Expected counts (batch,) for luminance in [0, 1], (batch, [1,] height, width)."""
         contrast = images.reshape(len(images), -1) - GREY
-        parts = [w * m(contrast) for w, m in zip(self.weights, self.members, strict=True)]
+        parts = [weight * member(contrast) for weight, member in self.others]
+        parts += [stack(contrast[None])[0] for stack in self.windows]
         return torch.stack(parts).sum(0)

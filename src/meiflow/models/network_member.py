@@ -14,6 +14,7 @@ from meiflow.config.sections import Network
 from meiflow.images.geometry import Geometry
 from meiflow.models.cores import StackedCore
 from meiflow.models.readouts import FactorisedReadout, GaussianReadout, PyramidReadout
+from meiflow.models.trainable import Trainable
 
 Readout = PyramidReadout | GaussianReadout | FactorisedReadout
 
@@ -33,7 +34,7 @@ def build_readout(network: Network, channels: int, neurons: int, shape: tuple[in
     return FactorisedReadout(channels, neurons, shape)
 
 
-class NeuronNetwork(nn.Module):
+class NeuronNetwork(Trainable):
     """Core, readout and ``mean * (ELU + 1)``, or ``mean * (readout + 1)`` if linear.
 
     Parameters
@@ -48,7 +49,8 @@ class NeuronNetwork(nn.Module):
         Omit the ELU, as in the notebook's code, so that counts may be negative.
     """
 
-    mean: Tensor
+    core: StackedCore
+    readout: Readout
 
     def __init__(
         self,

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from meiflow.models import gabor_energy
-from meiflow.models.documents import document_bytes
 from meiflow.models.front_end import GREY
 from meiflow.models.ln import rectified
 from meiflow.models.members import GaborEnergyMember, LnMember, V1Member, without_subnormals
 from meiflow.models.network import NeuronModel
 from meiflow.models.nonlinearity import positive
 from meiflow.models.window import WindowMember
-
-_AT_ONCE = 128  # images
-_FEW = 50  # positions
+from meiflow.models.window_stack import Weighted, WindowStack, maps_key
 
 
 def _filtered(contrast: Tensor, filters: Tensor) -> Tensor:
@@ -58,56 +53,6 @@ class _V1Stack(nn.Module):
         channels = self.front_end.channels(even, odd, centre, power)
         z = torch.bmm(channels, self.weight[:, :, None])[..., 0] + self.bias[:, None]
         return torch.as_tensor(positive(z, self.floor[:, None]))
-
-
-class _WindowStack(nn.Module):
-    weight: Tensor
-    bias: Tensor
-    floor: Tensor
-
-    def __init__(self, members: Sequence[WindowMember]) -> None:
-        super().__init__()
-        self.maps, shape = members[0].maps, members[0].maps.shape
-        size = max(m.box.rows for m in members), max(m.box.columns for m in members)
-        self.boxes = [m.box.of_size(*size, shape) for m in members]
-        # over all positions; the weights of each neuron are zero outside its box
-        weight = torch.zeros(len(members), shape[0] * shape[1], members[0].channels.shape[1])
-        for whole, member in zip(weight, members, strict=True):
-            whole[member.box.indices(shape)] = (member.positions @ member.channels).detach()
-        self.register_buffer("weight", weight)
-        inside = [w[box.indices(shape)] for w, box in zip(weight, self.boxes, strict=True)]
-        self.register_buffer("weight_in_box", torch.stack(inside).flatten(1)[:, :, None])
-        self.register_buffer("bias", torch.stack([m.bias.detach() for m in members]))
-        self.register_buffer("floor", torch.tensor([m.floor for m in members]))
-
-    def forward(self, contrast: Tensor) -> Tensor:
-        shared = len(contrast) == 1
-        box, shape = self.boxes[0], self.maps.shape
-        read = shape[0] * shape[1] if shared else box.rows * box.columns
-        size = max(1, _AT_ONCE // (1 if shared else contrast.shape[1]))
-        # the channels of many positions are larger than the images: recomputed for the gradient
-        again = read > _FEW and torch.is_grad_enabled() and contrast.requires_grad
-        found = []
-        for first in range(0, contrast.shape[1] if shared else len(contrast), size):
-            part = slice(first, first + size)
-            drive, images = (
-                (self._of_all, contrast[0, part])
-                if shared
-                else (partial(self._of_each, part), contrast[part])
-            )
-            found.append(checkpoint(drive, images, use_reentrant=False) if again else drive(images))
-        z = torch.cat(found, 1 if shared else 0) + self.bias[:, None]
-        return torch.as_tensor(positive(z, self.floor[:, None]))
-
-    def _of_all(self, contrast: Tensor) -> Tensor:
-        """Weighted channels (neurons, batch) of images (batch, pixels)."""
-        return self.weight.flatten(1) @ self.maps(contrast).flatten(1).T
-
-    def _of_each(self, part: slice, contrast: Tensor) -> Tensor:
-        """Weighted channels (neurons, batch) of images (neurons, batch, pixels)."""
-        channels = self.maps(contrast.flatten(0, 1), self.boxes[part]).flatten(1)
-        each = channels.unflatten(0, contrast.shape[:2])
-        return torch.bmm(each, self.get_buffer("weight_in_box")[part])[..., 0]
 
 
 class _LnStack(nn.Module):
@@ -171,7 +116,6 @@ class _Loop(nn.Module):
 
 _STACKS = {
     V1Member: _V1Stack,
-    WindowMember: _WindowStack,
     LnMember: _LnStack,
     GaborEnergyMember: _GaborEnergyStack,
 }
@@ -179,8 +123,6 @@ _STACKS = {
 
 def _key(member: nn.Module) -> object:
     """Equal for base models that can be stacked."""
-    if isinstance(member, WindowMember):
-        return type(member), document_bytes(member.maps.as_document())
     return type(member), getattr(member, "front_end", None)
 
 
@@ -202,17 +144,29 @@ class _Population(nn.Module):
         self.neurons = len(models)
         self.geometry = models[0].geometry
         groups: dict[object, list[tuple[int, float, nn.Module]]] = {}
+        windows: dict[bytes, dict[int, list[Weighted]]] = {}
         for i, model in enumerate(models):
             mixture = model.mixture
             for weight, member in zip(mixture.weights, mixture.members, strict=True):
-                groups.setdefault(_key(member), []).append((i, weight, member))
-        self.stacks = nn.ModuleList(
+                if isinstance(member, WindowMember):
+                    own = windows.setdefault(maps_key(member), {})
+                    own.setdefault(i, []).append((weight, member))
+                else:
+                    groups.setdefault(_key(member), []).append((i, weight, member))
+        stacks = [
             _STACKS.get(type(group[0][2]), _Loop)([m for _, _, m in group])
             for group in groups.values()
-        )
-        self.rows = [torch.tensor([i for i, _, _ in group]) for group in groups.values()]
-        self.whole = [rows.tolist() == list(range(self.neurons)) for rows in self.rows]
-        self.weights = [torch.tensor([w for _, w, _ in group]) for group in groups.values()]
+        ]
+        rows = [[i for i, _, _ in group] for group in groups.values()]
+        weights = [[w for _, w, _ in group] for group in groups.values()]
+        for readouts in windows.values():
+            stacks.append(WindowStack(list(readouts.values())))
+            rows.append(list(readouts))
+            weights.append([1.0] * len(readouts))  # the stack sums with the weights
+        self.stacks = nn.ModuleList(stacks)
+        self.rows = [torch.tensor(own) for own in rows]
+        self.whole = [own == list(range(self.neurons)) for own in rows]
+        self.weights = [torch.tensor(own) for own in weights]
 
     def _contrast(self, images: Tensor, sets: int) -> Tensor:
         """Contrast (sets, images per set, pixels) of images ordered by set."""

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meiflow.config.sections import Network
+from meiflow.config.model import Training
 from meiflow.errors import MeiflowError
-from meiflow.models.network_member import NeuronNetwork
+from meiflow.models.trainable import Trainable
 from meiflow.progress import logger
 
 _TINY = 1e-4
@@ -88,22 +88,22 @@ def correlation(rate: Tensor, response: Tensor) -> float:
 
 
 def train(
-    network: NeuronNetwork,
+    network: Trainable,
     contrast: Tensor,
     responses: Tensor,
     weights: Tensor,
     stopping: Tensor,
-    config: Network,
+    config: Training,
     seed: int,
     core_rate: float = 1.0,
-    label: str = "training",
+    label: str | None = "training",
 ) -> TrainingTrace:
     """Train a network in place, and restore its best epoch.
 
     Parameters
     ----------
-    contrast : Tensor, shape (images, height, width)
-        Contrast of the training images (luminance minus grey).
+    contrast : Tensor, shape (images, ...)
+        Input for the training images: contrast (luminance minus grey), or channels.
     responses : Tensor, shape (images, neurons)
         Mean counts.
     weights : Tensor, shape (images,)
@@ -113,6 +113,8 @@ def train(
         Seed for the order of the images.
     core_rate : float
         Learning rate of the core, relative to that of the readout; 0 keeps the core fixed.
+    label : str, optional
+        Name in progress messages; None for no messages.
     """
     on = device()
     network.to(on)
@@ -129,7 +131,7 @@ def train(
     if len(learn) < 2:
         raise MeiflowError(
             f"a network cannot be trained on {len(learn)} image(s); remove scratch, shared and "
-            "pretrained from model.members, or provide more images"
+            "pretrained from model.base_models, or provide more images"
         )
     losses, correlations = [], []
     best, best_epoch, best_state, waited = -np.inf, 0, None, 0
@@ -147,7 +149,7 @@ def train(
             best_state = {k: v.detach().clone() for k, v in network.state_dict().items()}
         else:
             waited += 1
-        if (epoch + 1) % _LOG_EVERY == 0:
+        if label is not None and (epoch + 1) % _LOG_EVERY == 0:
             logger.info(
                 f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}"
             )
@@ -167,7 +169,7 @@ def train(
 
 
 def _epoch(
-    network: NeuronNetwork,
+    network: Trainable,
     contrast: Tensor,
     responses: Tensor,
     weights: Tensor,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from meiflow.config.model import Window
 from meiflow.images.geometry import Geometry
 from meiflow.models.boxes import Box, smallest_box
+from meiflow.models.cnn_maps import CnnMaps, FixedMaps
 from meiflow.models.core_maps import CoreMaps
 from meiflow.models.empirical_bayes import candidate_weights
 from meiflow.models.front_end import GREY
@@ -28,10 +29,11 @@ from meiflow.models.window_front_end import WindowFrontEnd
 
 _BATCH = 64
 # Share of the squared weights in the part of the screen that a neuron reads.
-_KEPT = 0.97
+KEPT = 0.97
 
-Maps = WindowFrontEnd | CoreMaps
-_MAPS: dict[str, type[Maps]] = {maps.kind: maps for maps in (WindowFrontEnd, CoreMaps)}
+_MAPS: dict[str, type[FixedMaps | CnnMaps]] = {
+    maps.kind: maps for maps in (WindowFrontEnd, CoreMaps, CnnMaps)
+}
 
 
 class WindowFitter:
@@ -48,8 +50,8 @@ class WindowFitter:
     config : Window
     """
 
-    def __init__(self, images: NDArray, maps: Maps, config: Window) -> None:
-        self._images, self._maps, self._config = images, maps, config
+    def __init__(self, images: NDArray, maps: FixedMaps, config: Window) -> None:
+        self._images, self.maps, self._config = images, maps, config
         self._windows = _windows(maps, config)
         self._lock = Lock()
         self._channels: NDArray[np.float32] | None = None
@@ -61,7 +63,7 @@ class WindowFitter:
             if self._channels is None:
                 flat = torch.as_tensor(self._images, dtype=torch.float32).flatten(1) - GREY
                 with torch.no_grad():
-                    parts = [self._maps(part) for part in flat.split(_BATCH)]
+                    parts = [self.maps(part) for part in flat.split(_BATCH)]
                 self._channels = torch.cat(parts).numpy()
             return self._channels
 
@@ -69,7 +71,7 @@ class WindowFitter:
         """Factor of every channel: prior standard deviation over spread in the training images."""
         spread = np.sqrt(self.channels[train].var(axis=0, dtype=float).mean(axis=0))
         spread = np.maximum(spread, 1e-3 * np.median(spread) + 1e-9)
-        return np.asarray(np.sqrt(self._maps.prior) / spread)
+        return np.asarray(np.sqrt(self.maps.prior) / spread)
 
     def __call__(self, jobs: Jobs) -> Fits:
         """Fit jobs, which must have the same training images."""
@@ -86,10 +88,11 @@ class WindowFitter:
             # (positions, channels): window-weighted sums of the training images' channels
             at_positions = (self._windows.T @ duals[:, :, n]).astype(np.float32)
             readout = (at_positions[:, None] @ seen.swapaxes(0, 1))[:, 0]
-            norms = np.linalg.norm(readout, axis=1).reshape(self._maps.shape)
-            box = smallest_box(norms, _KEPT)
-            inside = box.indices(self._maps.shape)
-            positions, channels = _low_rank(readout[inside].astype(float), self._config.rank)
+            norms = np.linalg.norm(readout, axis=1).reshape(self.maps.shape)
+            box = smallest_box(norms, KEPT)
+            share = norms.ravel() ** 2 / max(float((norms**2).sum()), 1e-30)
+            inside = box.indices(self.maps.shape)
+            positions, channels = low_rank(readout[inside].astype(float), self._config.rank)
             kept = (positions @ channels).astype(np.float32)
             bias = float(mean[n] - (average[inside] * kept).sum(dtype=float))
             floor = rate_floor(float(mean[n]))
@@ -97,9 +100,11 @@ class WindowFitter:
             predictions[n] = positive(drive, floor)
             states.append(
                 {
-                    "kind": self._maps.kind,
-                    "maps": self._maps.as_document(),
+                    "kind": self.maps.kind,
+                    "maps": self.maps.as_document(),
                     "box": list(astuple(box)),
+                    "x_deg": float(self.maps.x @ share),
+                    "y_deg": float(self.maps.y @ share),
                     "positions": torch.as_tensor(positions, dtype=torch.float32),
                     "channels": torch.as_tensor(channels * scale, dtype=torch.float32),
                     "bias": bias,
@@ -128,7 +133,7 @@ class WindowFitter:
         return duals
 
 
-def _windows(maps: Maps, config: Window) -> NDArray[np.float64]:
+def _windows(maps: FixedMaps, config: Window) -> NDArray[np.float64]:
     """Weights (windows, positions) of each candidate window, which sum to one."""
     x, y = maps.x, maps.y
     distance = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2
@@ -137,7 +142,7 @@ def _windows(maps: Maps, config: Window) -> NDArray[np.float64]:
     return np.asarray(windows / windows.sum(axis=1, keepdims=True))
 
 
-def _low_rank(matrix: NDArray, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def low_rank(matrix: NDArray, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The closest product of two matrices of at most a given rank."""
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     return left[:, :rank] * values[:rank], right[:rank]

@@ -7,12 +7,12 @@ import pandas as pd
 from meiflow.config.sections import Config
 from meiflow.io.files import read_csv, write_csv
 from meiflow.models.scores import chance_level
+from meiflow.models.table import CONSTANT
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
 
 _FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
-_SCORED = ("model", "v1", "ln", "gabor_energy", "pixel_ridge", "luminance", "model_shuffled")
 _FROM_MEI = {
     "orientation_deg": "mei_orientation_deg",
     "peak_frequency_cpd": "mei_peak_frequency_cpd",
@@ -77,7 +77,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
         ).set_index("stimulus")
         row: dict[str, object] = {"neuron_id": neuron}
         row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
-        row |= {f"cc_norm_{m}": scores[m] for m in _SCORED}
+        row |= {f"cc_norm_{m}": score for m, score in scores.items() if m != CONSTANT}
         own = all_scores.loc["model"]
         # unknown for a custom module, whose training images are not known
         row["model_above_chance"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
