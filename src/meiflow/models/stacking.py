@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PRECISION = 20.0
+_LEAST = 0.5  # of an equal share
 
 
 def stacking_weights(
@@ -15,7 +16,8 @@ def stacking_weights(
 
     Stacking (Wolpert 1992) with non-negative weights that sum to one (Breiman 1996) and a Gaussian
     prior with a standard deviation of 0.22: base models are averaged for a noisy neuron, while the
-    best ones are selected for a reliable neuron.
+    best ones are selected for a reliable neuron. A weight of less than half an equal share is set to
+    zero, because the base model would cost time and change little.
 
     Parameters
     ----------
@@ -47,7 +49,9 @@ def stacking_weights(
         mean = equal
         if prior == "session":
             mean = _convex(gram - grams[n], product - products[n], equal, images)
-        weights[n] = _convex(grams[n], products[n], mean, images)
+        found = _convex(grams[n], products[n], mean, images)
+        kept = np.where(found < _LEAST / members, 0.0, found)
+        weights[n] = kept / kept.sum()
     return weights
 
 

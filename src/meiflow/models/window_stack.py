@@ -16,7 +16,7 @@ from meiflow.models.nonlinearity import positive
 from meiflow.models.window import WindowMember
 
 _AT_ONCE = 128  # images
-_FEW = 50  # positions
+_FEW = 6400  # positions of all images
 
 Weighted = tuple[float, WindowMember]
 
@@ -58,6 +58,7 @@ class WindowStack(nn.Module):
         box, shape = self.boxes[0], self.maps.shape
         read = shape[0] * shape[1] if shared else box.rows * box.columns
         size = max(1, _AT_ONCE // (1 if shared else contrast.shape[1]))
+        read *= contrast.shape[0] * contrast.shape[1]
         # the channels of many positions are larger than the images: recomputed for the gradient
         again = read > _FEW and torch.is_grad_enabled() and contrast.requires_grad
         found = []
