@@ -14,6 +14,8 @@ from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, write_array
+from meiflow.models import members
+from meiflow.models.archive import write_archive
 from meiflow.results.layout import Layout
 from meiflow.results.stimuli import read_procedures
 from meiflow.session.images import resize
@@ -242,3 +244,20 @@ def test_a_procedure_reads_no_more_than_it_needs(results):
             make_procedure(CONFIG, results, name)
     with pytest.raises(MeiflowError, match="'004' is not in this session"):
         make_procedure(CONFIG, results, "population_mei", ["000", "004"])
+
+
+def test_the_network_has_its_own_mei(results, monkeypatch):
+    """A network that prefers another filter than the ensemble, in which it has no weight."""
+    network = neuron(filters()[1]) | {"kind": "cnn"}
+    document = {"x_deg": 0.0, "y_deg": 0.0, "base_models": [neuron(filters()[0]), network]}
+    write_archive(GRID, {"000": document | {"weights": [1.0, 0.0]}}, lambda n: [], results.models)
+    write_fitted(results, ["000"])
+    monkeypatch.setitem(members._KINDS, "cnn", members.LnMember)
+    images, table = made("cnn_mei", results)
+    assert correlation(images[0], 1) > 0.97
+    assert (table["cnn_response"] > table["predicted_response"]).all()
+
+
+def test_a_network_that_was_not_fitted_is_named(results):
+    with pytest.raises(MeiflowError, match="no base model cnn, only ln; add cnn"):
+        make_procedure(CONFIG, results, "cnn_mei")

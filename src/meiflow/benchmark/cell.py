@@ -10,7 +10,7 @@ import pandas as pd
 from meiflow.benchmark.design import Cell
 from meiflow.benchmark.recording import BenchmarkSession
 from meiflow.benchmark.table import FRACTION, MIXTURE
-from meiflow.config.names import SHOWN_PROCEDURES
+from meiflow.config.names import SHOWN_PROCEDURES, USUAL_PROCEDURES
 from meiflow.config.sections import Config
 from meiflow.images.projection import contrast_targets, is_matched
 from meiflow.io.files import read_csv, write_csv
@@ -33,6 +33,7 @@ from meiflow.tables.stack import StackInfo
 from meiflow.validation.closed_loop import drives_to, true_optimum
 
 _OPTIMUM_RESTARTS = 32
+_SHOWN = [name for name in SHOWN_PROCEDURES if name in USUAL_PROCEDURES]
 _ALONE_RESTARTS = 4
 
 
@@ -90,7 +91,7 @@ def run_cell(
         chosen = read_csv(results.selection)[["neuron_id", "selected"]]
         confidence = chosen.merge(measure_confidence(config, results, neurons), on="neuron_id")
         mean, contrast = stimulus_targets(config, results)
-        further = read_procedures(results, list(SHOWN_PROCEDURES), neurons, mean, contrast)
+        further = read_procedures(results, _SHOWN, neurons, mean, contrast)
         shown = {n: read_stimuli(results.neuron(n), True) + further[n] for n in neurons}
         alone = _meis_of_members(config, results, neurons, mean, contrast)
     rows = []
@@ -131,7 +132,7 @@ def _make(
     search_gabors(config, results, threads)
     for name in track(neurons, "stimuli", len(neurons)):
         make_stimuli(config, results, has, name)
-    for procedure in SHOWN_PROCEDURES:
+    for procedure in _SHOWN:
         make_procedure(config, results, procedure)
 
 

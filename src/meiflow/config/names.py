@@ -37,6 +37,8 @@ class Procedure:
         Whether it needs the MEI made by the stimuli stage.
     needs_images : bool
         Whether it reads the image stack.
+    base_model : str or None
+        Base model to which it applies; None for the whole model.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Procedure:
     excites: bool = True
     needs_mei: bool = False
     needs_images: bool = False
+    base_model: str | None = None
 
     @property
     def searches_naturals(self) -> bool:
@@ -69,13 +72,23 @@ PROCEDURES: dict[str, Procedure] = {
             0,
         ),
         Procedure(
+            "cnn_mei",
+            "MEI of the convolutional network, the base model cnn, alone.",
+            ("mei", "seed"),
+            "cnn_mei",
+            "MEI, CNN alone",
+            "#8C510A",
+            1,
+            base_model="cnn",
+        ),
+        Procedure(
             "notebook_mei",
             "MEIs by the procedure of the notebook, including its faults.",
             (*_MATCHED, "stimuli.published_steps", "seed"),
             "notebook_mei",
             "MEI, notebook",
             "#E69F00",
-            2,
+            3,
             needs_images=True,
         ),
         Procedure(
@@ -85,7 +98,7 @@ PROCEDURES: dict[str, Procedure] = {
             "walker_mei",
             "MEI, Walker et al.",
             "#CC79A7",
-            1,
+            2,
             needs_images=True,
         ),
         Procedure(
@@ -95,7 +108,7 @@ PROCEDURES: dict[str, Procedure] = {
             "suppressive",
             "most suppressive",
             "black",
-            5,
+            6,
             excites=False,
             needs_mei=True,
         ),
@@ -124,7 +137,7 @@ PROCEDURES: dict[str, Procedure] = {
             "regularised_natural",
             "best natural, faded",
             "#8DD3A8",
-            3,
+            4,
             needs_images=True,
         ),
         Procedure(
@@ -134,12 +147,14 @@ PROCEDURES: dict[str, Procedure] = {
             "linear_rf",
             "linear RF",
             "#7F7F7F",
-            4,
+            5,
             needs_images=True,
         ),
     )
 }
 
+# Those that are run by default: they apply to any model.
+USUAL_PROCEDURES = [p.name for p in PROCEDURES.values() if p.base_model is None]
 # Procedure -> stimulus: those in figures, and those shown to simulated neurons.
 PICTURED_PROCEDURES = {p.name: p.stimulus for p in PROCEDURES.values() if p.stimulus is not None}
 SHOWN_PROCEDURES = {n: s for n, s in PICTURED_PROCEDURES.items() if PROCEDURES[n].excites}

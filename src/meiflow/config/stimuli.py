@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.config.base import InputPath, Positive, Section, each_once
-from meiflow.config.names import PROCEDURES
+from meiflow.config.names import PROCEDURES, USUAL_PROCEDURES
 
 
 class Mei(Section):
@@ -46,7 +46,7 @@ class Stimuli(Section):
     """Additional optimal stimuli, each made for all selected neurons in one job."""
 
     make: list[ProcedureName] = Field(
-        default=list(PROCEDURES),
+        default=USUAL_PROCEDURES,
         description="procedures run by default; any of them can be requested as a target",
     )
     natural_images: InputPath | None = Field(

@@ -110,7 +110,13 @@ class ModelArchive:
     def member(self, neuron: str, kind: str) -> NeuronModel:
         """A single base model of a neuron's ensemble."""
         document = self._document(neuron, _MODEL)
-        (state,) = (s for s in document["base_models"] if s["kind"] == kind)
+        state = next((s for s in document["base_models"] if s["kind"] == kind), None)
+        if state is None:
+            kinds = ", ".join(s["kind"] for s in document["base_models"])
+            raise MeiflowError(
+                f"{self.path}: neuron {neuron} has no base model {kind}, only {kinds}; add "
+                f"{kind} to model.base_models"
+            )
         alone = document | {"base_models": [state], "weights": [1.0]}
         return build_models(alone, self.path, self.geometry)[0]
 

@@ -161,17 +161,17 @@ class FrontEnd:
             Non-negative channels: simple cells by phase, complex cells, ON and OFF; then the same,
             normalised.
         """
-        concatenate = namespace(even).concatenate
-        local = (power.clip(0) + _TINY) ** 0.5
+        xp = namespace(even)
+        local = xp.sqrt(power.clip(0) + _TINY)
         gabor_pools, centre_pools = self._pools
-        energy = (even**2 + odd**2 + _TINY) ** 0.5
+        energy = xp.sqrt(even * even + odd * odd + _TINY)
         phases = [even.clip(0), (-even).clip(0), odd.clip(0), (-odd).clip(0)] if simple else []
         gabor = [*phases, energy]
         on_off = [centre.clip(0), (-centre).clip(0)]
         by_gabor = self.semisaturation + local[..., gabor_pools]
         by_centre = self.semisaturation + local[..., centre_pools]
         normalised = [g / by_gabor for g in gabor] + [c / by_centre for c in on_off]
-        return concatenate(gabor + on_off + normalised, -1)
+        return xp.concatenate(gabor + on_off + normalised, -1)
 
 
 def search_places(geometry: Geometry, stride: int) -> tuple[NDArray, NDArray]:

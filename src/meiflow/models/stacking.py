@@ -16,8 +16,8 @@ def stacking_weights(
 
     Stacking (Wolpert 1992) with non-negative weights that sum to one (Breiman 1996) and a Gaussian
     prior with a standard deviation of 0.22: base models are averaged for a noisy neuron, while the
-    best ones are selected for a reliable neuron. A weight of less than half an equal share is set to
-    zero, because the base model would cost time and change little.
+    best ones are selected for a reliable neuron. A weight of less than half an equal share is
+    set to zero, because the base model would cost time and change little.
 
     Parameters
     ----------

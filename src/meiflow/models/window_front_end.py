@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import conv2d
 
 from meiflow.images.geometry import Geometry
 from meiflow.models.boxes import Box, cropped
@@ -26,6 +26,9 @@ _SAMPLES = 4.0
 # Prior variance of the weights of complex channels, and of ON and OFF channels, divided equally
 # among the channels of a kind. Chosen on recorded neurons (benchmarks/recorded_neurons.py).
 _PRIOR = np.array([1.0, 0.2])
+
+# Whether the image is squared, and the number of pixels averaged along y and x.
+_Sampling = tuple[bool, tuple[int, int]]
 
 
 class WindowFrontEnd(nn.Module):
@@ -75,14 +78,26 @@ class WindowFrontEnd(nn.Module):
         banks = _banks(front_end, geometry, self.steps)
         order: dict[str, list[tuple[int, int]]] = {name: [] for name in _NAMES}
         first = 0
-        self._factors = []
+        self._factors: list[_Sampling] = []
         for i, (squared, factors, members, kernels) in enumerate(banks):
             self._factors.append((squared, factors))
             self.register_buffer(f"kernels_{i}", torch.as_tensor(kernels), persistent=False)
             for output, (name, member) in enumerate(members, first):
                 order[name].append((member, output))
             first += len(members)
-        self._order = [[output for _, output in sorted(order[name])] for name in _NAMES]
+        used = dict.fromkeys(key for key in self._factors if key[1] != (1, 1))
+        self._plain = [key for key in used if not key[0]]
+        self._squared = [key for key in used if key[0]]
+        for name, keys in (("means", self._plain), ("mean_squares", self._squared)):
+            rows_of = [_averages(self.steps, factors) for _, factors in keys]
+            stacked = np.concatenate([np.empty((0, np.prod(self.steps))), *rows_of])
+            tensor = torch.as_tensor(stacked, dtype=torch.float32)
+            self.register_buffer(name, tensor, persistent=False)
+        # the banks' outputs in consecutive parts, and the parts of each kind
+        runs = {name: _runs([output for _, output in sorted(order[name])]) for name in _NAMES}
+        ordered = sorted((first, size) for own in runs.values() for first, size in own)
+        self._sizes = [size for _, size in ordered]
+        self._order = [[ordered.index(run) for run in runs[name]] for name in _NAMES]
 
     @property
     def prior(self) -> NDArray[np.float64]:
@@ -110,27 +125,38 @@ class WindowFrontEnd(nn.Module):
         boxes : sequence of Box, optional
             Compute only the positions in these boxes; see `meiflow.models.boxes.cropped`.
         """
-        images = contrast.reshape(-1, 1, *self.geometry.shape)
+        images = contrast.reshape(-1, *self.geometry.shape)
         # whole blocks: what is added lies beyond the screen and is grey
         missing = [s * n - h for s, n, h in
                    zip(self.steps, self.shape, self.geometry.shape, strict=True)]  # fmt: skip
         images = nn.functional.pad(images, (0, missing[1], 0, missing[0]))
-        averaged: dict[tuple[bool, tuple[int, int]], Tensor] = {}
-        maps = []
-        for i, (squared, factors) in enumerate(self._factors):
-            key = squared, factors
-            if key not in averaged:
-                averaged[key] = avg_pool2d(images**2 if squared else images, factors)
-            maps.append(self._filtered(averaged[key], self.get_buffer(f"kernels_{i}"), boxes))
-        outputs = torch.cat(maps, 1).flatten(2).transpose(1, 2)
-        by_kind = [outputs[..., o] for o in self._order]
+        (rows, columns), (sy, sx) = self.shape, self.steps
+        blocks = images.reshape(-1, rows, sy, columns, sx).permute(0, 2, 4, 1, 3).flatten(1, 2)
+        averaged = self._averaged(blocks)
+        maps = [
+            self._filtered(averaged[key], self.get_buffer(f"kernels_{i}"), boxes)
+            for i, key in enumerate(self._factors)
+        ]
+        parts = torch.cat(maps, 1).split(self._sizes, 1)
+        by_kind = [
+            torch.cat([parts[i] for i in own], 1).flatten(2).transpose(1, 2) for own in self._order
+        ]
         return torch.as_tensor(self.front_end.channels(*by_kind, simple=False))
 
-    def _filtered(self, images: Tensor, kernels: Tensor, boxes: Sequence[Box] | None) -> Tensor:
+    def _averaged(self, blocks: Tensor) -> dict[_Sampling, Tensor]:
+        """Averages within the blocks (batch, pixels of a block, rows, columns) by sampling."""
+        found: dict[_Sampling, Tensor] = {}
+        for squared, samplings in ((False, self._plain), (True, self._squared)):
+            pixels = (blocks**2 if squared else blocks).flatten(2)
+            means = self.get_buffer("mean_squares" if squared else "means") @ pixels
+            sizes = [self.steps[0] // f * (self.steps[1] // g) for _, (f, g) in samplings]
+            parts = means.unflatten(2, self.shape).split(sizes, 1)
+            found |= dict(zip(samplings, parts, strict=True))
+        # nothing is averaged
+        return found | {(False, (1, 1)): blocks, (True, (1, 1)): blocks**2}
+
+    def _filtered(self, blocks: Tensor, kernels: Tensor, boxes: Sequence[Box] | None) -> Tensor:
         """Filter outputs (batch, filters, rows, columns): a dense convolution of blocks."""
-        rows, columns = self.shape
-        blocks = images.reshape(len(images), rows, images.shape[2] // rows, columns, -1)
-        blocks = blocks.permute(0, 2, 4, 1, 3).flatten(1, 2)
         my, mx = (n // 2 for n in kernels.shape[-2:])
         if boxes is None:
             return conv2d(blocks, kernels, padding=(my, mx))
@@ -142,6 +168,27 @@ def _step(pixels: float, count: int) -> int:
     """Distance of positions in pixels; even, where possible, so that images can be averaged."""
     step = round(pixels) if pixels < 2 else 2 * round(pixels / 2)
     return int(np.clip(step, 1, count))
+
+
+def _runs(numbers: list[int]) -> list[tuple[int, int]]:
+    """First number and length of each run of consecutive numbers.
+
+    >>> _runs([4, 5, 6, 0, 1, 9])
+    [(4, 3), (0, 2), (9, 1)]
+    """
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and sum(found[-1]) == number:
+            found[-1] = found[-1][0], found[-1][1] + 1
+        else:
+            found.append((number, 1))
+    return found
+
+
+def _averages(steps: tuple[int, int], factors: tuple[int, int]) -> NDArray[np.float64]:
+    """Matrix (averages, pixels) that averages the pixels of a block by a factor along y and x."""
+    y, x = (np.kron(np.eye(s // f), np.full(f, 1 / f)) for s, f in zip(steps, factors, strict=True))
+    return np.asarray(np.kron(y, x), dtype=float)
 
 
 def _banks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,10 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Population:
-    """Fitted neurons, their models and MEIs, the images, and the targets of all stimuli."""
+    """Fitted neurons, their models and MEIs, the images, and the targets of all stimuli.
+
+    `members` holds the single base model to which a procedure applies, if any.
+    """
 
     config: Config
     neurons: list[str]
@@ -49,6 +52,7 @@ class Population:
     images: NDArray[np.float32]
     mean: float
     contrast: float
+    members: list[NeuronModel] = field(default_factory=list)
 
     @property
     def paired(self) -> PairedModel:
@@ -61,6 +65,7 @@ class Population:
             self,
             neurons=[self.neurons[i] for i in chosen],
             models=[self.models[i] for i in chosen],
+            members=[self.members[i] for i in chosen] if self.members else [],
             meis=self.meis[chosen] if len(self.meis) else self.meis,
         )
 
@@ -107,7 +112,9 @@ def load_population(
         else np.empty((0, *geometry.shape), np.float32)
     )
     targets = stimulus_targets(config, results)
-    return Population(config, chosen, models, meis, image_ids, images, *targets)
+    kind = procedure.base_model
+    members = [] if kind is None else [archive.member(neuron, kind) for neuron in chosen]
+    return Population(config, chosen, models, meis, image_ids, images, *targets, members)
 
 
 def _about(p: Population, images: NDArray) -> pd.DataFrame:
@@ -178,6 +185,15 @@ def _mean_correlation(images: NDArray) -> float:
 
 def population_mei(p: Population) -> StimulusSet:
     return _ascend(p, None)
+
+
+def cnn_mei(p: Population) -> StimulusSet:
+    made = _ascend(replace(p, models=p.members), None)
+    own = made.table.rename(columns={"predicted_response": "cnn_response"})
+    del own["matched_response"]  # made at the common contrast
+    whole = _about(p, made.images).set_index("neuron_id")
+    own.insert(1, "predicted_response", whole["predicted_response"].to_numpy())
+    return StimulusSet(made.images, own)
 
 
 def suppressive(p: Population) -> StimulusSet:
