@@ -27,6 +27,7 @@ CONFIG = parse_config(
         "image": {"height": 12, "width": 16},
         "model": {
             "base_models": ["v1", "ln"],
+            "stacking_prior": "equal",  # so that a neuron without fit does not affect the others
             "wavelengths_deg": [30.0],
             "orientations": 4,
             "stride": 3,
