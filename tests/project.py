@@ -40,6 +40,7 @@ SMALL = {
         "penalties": [0.03, 0.3],
         "folds": 3,
         "learning_curve": [0.5],
+        "cnn": {"channels": 4, "networks": 1, "epochs": 10},
         "gabor_energy": {"starts": 2, "steps": 60},
     },
     "selection": {"oracle_p_max": 0.01, "shuffles": 200},

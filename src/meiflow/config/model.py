@@ -111,6 +111,13 @@ class Cnn(Training):
     networks: int = Field(
         default=5, ge=1, le=20, description="number of networks, whose predictions are averaged"
     )
+    patience: int = Field(
+        default=5,
+        ge=1,
+        le=100_000,
+        description="number of epochs without a higher correlation before training stops",
+    )
+    learning_rate: Positive = Field(default=0.005, description="learning rate")
 
 
 class Network(Training):

@@ -107,7 +107,17 @@ class CnnFitter:
         stopping = (torch.arange(len(channels)) + number) % _STOPPING_SHARE == 0
         weights = self._weights[seen]
         if len(channels) >= _FEWEST:  # fewer cannot be divided: predicts nearly the mean
-            train(network, channels, responses, weights, stopping, config, seed, label=None)
+            train(
+                network,
+                channels,
+                responses,
+                weights,
+                stopping,
+                config,
+                seed,
+                label=None,
+                slow_down=False,
+            )
         return network
 
 

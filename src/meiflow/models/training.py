@@ -97,6 +97,7 @@ def train(
     seed: int,
     core_rate: float = 1.0,
     label: str | None = "training",
+    slow_down: bool = True,
 ) -> TrainingTrace:
     """Train a network in place, and restore its best epoch.
 
@@ -115,6 +116,8 @@ def train(
         Learning rate of the core, relative to that of the readout; 0 keeps the core fixed.
     label : str, optional
         Name in progress messages; None for no messages.
+    slow_down : bool
+        Whether to continue once from the best epoch with a fifth of the learning rate.
     """
     on = device()
     network.to(on)
@@ -154,7 +157,7 @@ def train(
                 f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}"
             )
         if waited > config.patience:
-            if optimiser.param_groups[0]["lr"] < rate:
+            if not slow_down or optimiser.param_groups[0]["lr"] < rate:
                 break
             # continue once from the best epoch with smaller steps (Walker et al. 2019)
             for group in optimiser.param_groups:
