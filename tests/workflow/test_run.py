@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from meiflow.config.experiments import STANDARD
-from meiflow.config.names import PROCEDURES, SHOWN_PROCEDURES
+from meiflow.config.names import SHOWN_PROCEDURES, USUAL_PROCEDURES
 from meiflow.images.geometry import Geometry
 from meiflow.models.archive import ModelArchive
 from tests.project import contents
 
 pytestmark = pytest.mark.workflow
-SHOWN = [name for name in SHOWN_PROCEDURES if name != "walker_mei"]
+SHOWN = [n for n in USUAL_PROCEDURES if n in SHOWN_PROCEDURES and n != "walker_mei"]
 SMALL = ("--configfile", "small.yaml")
 
 COLUMNS = {
@@ -78,7 +78,7 @@ def test_every_file_of_the_contract_is_there(finished):
         np.testing.assert_allclose(stimuli["rms_contrast"], 0.05, atol=1e-4)
         assert stimuli["mean"].std() < 1e-4
         assert stimuli["predicted_response"].idxmax() in ("mei", "best_gabor")
-    for name in PROCEDURES:
+    for name in USUAL_PROCEDURES:
         images = np.load(finished.results / "stimuli" / f"{name}.npy", allow_pickle=False)
         table = pd.read_csv(finished.results / "stimuli" / f"{name}.csv")
         assert images.shape[-2:] == (30, 48), name
