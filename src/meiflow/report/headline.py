@@ -157,9 +157,12 @@ def sure(summary: pd.DataFrame) -> str:
 def findings(data: SessionData) -> list[str]:
     """How well the models predict, and results of the closed loop and of recorded tuning."""
     summary = data.summary
+    network = ""
+    if "cc_norm_cnn" in summary:
+        network = f"the convolutional network alone {number(summary['cc_norm_cnn'].mean())}, "
     lines = [
         "On held-out images, the mean normalised correlation is "
-        f"{number(summary['cc_norm_model'].mean())} for the model (pixel ridge "
+        f"{number(summary['cc_norm_model'].mean())} for the model ({network}pixel ridge "
         f"{number(summary['cc_norm_pixel_ridge'].mean())}, shuffled control "
         f"{number(summary['cc_norm_model_shuffled'].mean())})."
     ]
