@@ -15,7 +15,7 @@ from meiflow.models.ln import rectified
 from meiflow.models.network_member import NetworkMember
 from meiflow.models.nonlinearity import positive
 from meiflow.models.window import WindowMember
-from meiflow.models.window_stack import Weighted, WindowStack, maps_key
+from meiflow.models.window_stack import window_stacks
 
 State = dict[str, Any]
 _FADED = 1e-30
@@ -135,14 +135,9 @@ class Mixture(nn.Module):
         self.states = [s for s, _ in used]
         self.weights = [float(w) for _, w in used]
         self.members = nn.ModuleList(build_member(s, geometry) for s in self.states)
-        windows: dict[bytes, list[Weighted]] = {}
-        self.others: list[tuple[float, nn.Module]] = []
-        for weight, member in zip(self.weights, self.members, strict=True):
-            if isinstance(member, WindowMember):
-                windows.setdefault(maps_key(member), []).append((weight, member))
-            else:
-                self.others.append((weight, member))
-        self.windows = nn.ModuleList(WindowStack([own]) for own in windows.values())
+        pairs = list(zip(self.weights, self.members, strict=True))
+        self.others = [pair for pair in pairs if not isinstance(pair[1], WindowMember)]
+        self.windows = nn.ModuleList(stack for _, stack in window_stacks([pairs]))
 
     def forward(self, images: Tensor) -> Tensor:
         """Expected counts (batch,) for luminance in [0, 1], (batch, [1,] height, width)."""

@@ -13,8 +13,7 @@ from meiflow.models.ln import rectified
 from meiflow.models.members import GaborEnergyMember, LnMember, V1Member, without_subnormals
 from meiflow.models.network import NeuronModel
 from meiflow.models.nonlinearity import positive
-from meiflow.models.window import WindowMember
-from meiflow.models.window_stack import Weighted, WindowStack, maps_key
+from meiflow.models.window_stack import window_stacks
 
 
 def _filtered(contrast: Tensor, filters: Tensor) -> Tensor:
@@ -144,25 +143,20 @@ class _Population(nn.Module):
         self.neurons = len(models)
         self.geometry = models[0].geometry
         groups: dict[object, list[tuple[int, float, nn.Module]]] = {}
-        windows: dict[bytes, dict[int, list[Weighted]]] = {}
         for i, model in enumerate(models):
-            mixture = model.mixture
-            for weight, member in zip(mixture.weights, mixture.members, strict=True):
-                if isinstance(member, WindowMember):
-                    own = windows.setdefault(maps_key(member), {})
-                    own.setdefault(i, []).append((weight, member))
-                else:
-                    groups.setdefault(_key(member), []).append((i, weight, member))
-        stacks = [
+            for weight, member in model.mixture.others:
+                groups.setdefault(_key(member), []).append((i, weight, member))
+        stacks: list[nn.Module] = [
             _STACKS.get(type(group[0][2]), _Loop)([m for _, _, m in group])
             for group in groups.values()
         ]
         rows = [[i for i, _, _ in group] for group in groups.values()]
         weights = [[w for _, w, _ in group] for group in groups.values()]
-        for readouts in windows.values():
-            stacks.append(WindowStack(list(readouts.values())))
-            rows.append(list(readouts))
-            weights.append([1.0] * len(readouts))  # the stack sums with the weights
+        pairs = [list(zip(m.mixture.weights, m.mixture.members, strict=True)) for m in models]
+        for own, stack in window_stacks(pairs):
+            stacks.append(stack)
+            rows.append(own)
+            weights.append([1.0] * len(own))  # the stack sums with the weights
         self.stacks = nn.ModuleList(stacks)
         self.rows = [torch.tensor(own) for own in rows]
         self.whole = [own == list(range(self.neurons)) for own in rows]

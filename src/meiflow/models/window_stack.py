@@ -21,7 +21,26 @@ _FEW = 6400  # positions of all images
 Weighted = tuple[float, WindowMember]
 
 
-def maps_key(member: WindowMember) -> bytes:
+def window_stacks(
+    neurons: Sequence[Sequence[tuple[float, nn.Module]]],
+) -> list[tuple[list[int], WindowStack]]:
+    """Stacks of the window readouts and networks, and the neurons of each stack.
+
+    Parameters
+    ----------
+    neurons : sequence of sequence of tuple
+        Weight and base model of each neuron's base models; those of other kinds are left out.
+    """
+    groups: dict[bytes, dict[int, list[Weighted]]] = {}
+    for i, own in enumerate(neurons):
+        for weight, member in own:
+            if isinstance(member, WindowMember):
+                group = groups.setdefault(_maps_key(member), {})
+                group.setdefault(i, []).append((weight, member))
+    return [(list(group), WindowStack(list(group.values()))) for group in groups.values()]
+
+
+def _maps_key(member: WindowMember) -> bytes:
     """Equal for members that read the same fixed feature maps."""
     maps = member.maps.fixed if isinstance(member.maps, CnnMaps) else member.maps
     return document_bytes({"kind": maps.kind} | maps.as_document())
@@ -33,7 +52,8 @@ class WindowStack(nn.Module):
     Parameters
     ----------
     neurons : sequence of list of tuple
-        Weight and member of each readout of each neuron; `maps_key` of all members is equal.
+        Weight and member of each readout of each neuron; the members
+        have the same fixed maps.
     """
 
     def __init__(self, neurons: Sequence[Sequence[Weighted]]) -> None:
