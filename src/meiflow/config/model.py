@@ -296,13 +296,14 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _core_is_there(self) -> Model:
-        read = "cnn" in self.base_models and self.cnn.first_layer == "core"
-        for name, used, source in (
-            ("pretrained", False, "create one with meiflow pretrain"),
-            ("core_window", False, "for example sensorium_sota_model.pth (docs/methods.md)"),
-            ("cnn with first_layer core", read, "for example sensorium (docs/methods.md)"),
+        on_core = "cnn" in self.base_models and self.cnn.first_layer == "core"
+        used = [*self.base_models, *(["cnn with first_layer core"] if on_core else [])]
+        for name, source in (
+            ("pretrained", "create one with meiflow pretrain"),
+            ("core_window", "for example sensorium_sota_model.pth (docs/methods.md)"),
+            ("cnn with first_layer core", "for example sensorium (docs/methods.md)"),
         ):
-            if (used or name in self.base_models) and self.network.core is None:
+            if name in used and self.network.core is None:
                 raise ValueError(
                     f"base_models: {name} needs model.network.core, the file of a core; {source}"
                 )
