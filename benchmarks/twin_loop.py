@@ -30,8 +30,9 @@ from meiflow.config.model import CoreInput
 from meiflow.config.sections import Gabor, Model
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
-from meiflow.models.core_maps import CoreMaps, read_core
+from meiflow.models.core_maps import CoreMaps
 from meiflow.models.documents import read_document
+from meiflow.models.published_core import PublishedCore, read_core
 from meiflow.progress import log_to_stderr
 from meiflow.stimuli import noise_starts
 from meiflow.stimuli.gabor_search import best_gabors
@@ -54,7 +55,7 @@ class Twin(nn.Module):
         state = read_document(path)
         key = next(k for k in state if k.endswith("._mu"))[: -len("_mu")]
         layers = read_core(path)
-        self.maps = CoreMaps(layers, SCREEN, SEEN.deg_per_px, SEEN)
+        self.maps = CoreMaps(PublishedCore(layers, SEEN.layers), SCREEN, SEEN.deg_per_px, SEEN)
         # the first convolution is without padding: its positions exclude a margin
         self.margin = layers[0]["conv.weight"].shape[-1] // 2
         self.place = state[key + "_mu"][0, :, 0].clamp(-1, 1)

@@ -10,9 +10,10 @@ from torch import nn
 from meiflow.config.model import CoreInput
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
-from meiflow.models.core_maps import CoreMaps, read_core
+from meiflow.models.core_maps import CoreMaps
 from meiflow.models.documents import write_document
 from meiflow.models.members import build_member
+from meiflow.models.published_core import PublishedCore, read_core
 
 SCREEN = Geometry(20, 32, 64.0, 40.0)
 SEEN = CoreInput(deg_per_px=2.0, mean=0.4, sd=0.2, layers=2)
@@ -53,7 +54,7 @@ def path(tmp_path_factory):
 def test_maps_are_those_of_the_published_modules(path):
     """At the core's own pixels, with grey beyond the screen."""
     images = torch.rand(4, *SCREEN.shape)
-    maps = CoreMaps(read_core(path), SCREEN, 8.0, SEEN)
+    maps = CoreMaps(PublishedCore(read_core(path), 2), SCREEN, 8.0, SEEN)
     with torch.no_grad():
         found = maps((images - 0.5).flatten(1))
         x = nn.functional.pad((images[:, None] - 0.4) / 0.2, (2, 2, 2, 2), value=0.1 / 0.2)
@@ -78,7 +79,7 @@ def test_images_of_any_resolution_are_resampled_to_the_core(path, pixels):
     for shape in ((20, 32), pixels):
         screen = Geometry(*shape, 64.0, 40.0)
         grating = 0.3 * np.cos(2 * np.pi * 0.03 * screen.x)[None].repeat(shape[0], 0)
-        maps = CoreMaps(read_core(path), screen, 8.0, SEEN)
+        maps = CoreMaps(PublishedCore(read_core(path), 2), screen, 8.0, SEEN)
         with torch.no_grad():
             found.append(maps(torch.as_tensor(grating, dtype=torch.float32).reshape(1, -1)))
     inner = np.abs(maps.x) < 20
@@ -87,7 +88,7 @@ def test_images_of_any_resolution_are_resampled_to_the_core(path, pixels):
 
 
 def test_a_document_rebuilds_the_maps(path):
-    maps = CoreMaps(read_core(path), SCREEN, 8.0, SEEN)
+    maps = CoreMaps(PublishedCore(read_core(path), 2), SCREEN, 8.0, SEEN)
     state = {
         "kind": "core_window",
         "maps": maps.as_document(),

@@ -135,7 +135,7 @@ def test_a_function_of_the_present_folder(custom_code, rng):
     model = NeuronModel(GRID, 0.0, 0.0, [state], [1.0])
     np.testing.assert_allclose(model.predict(images), 3 * images.mean(axis=(1, 2)), rtol=1e-5)
     save_model(model, custom_code / "model.pt")
-    again = load_model(custom_code / "model.pt", GRID, "mymodels:build")
+    again = load_model(custom_code / "model.pt", GRID, ["mymodels:build"])
     np.testing.assert_array_equal(again.predict(images), model.predict(images))
     assert str(custom_code) not in sys.path
     load_custom("mymodels:lazy", "7", GRID)
@@ -171,8 +171,8 @@ def test_a_file_alone_never_calls_code(custom_code):
     document["base_models"][0]["spec"] = "os:system"
     document["base_models"][0]["neuron"] = "touch called"
     write_document(document, custom_code / "model.pt")
-    for allowed in (None, "mymodels:build"):
-        with pytest.raises(MeiflowError, match=r"made with model.custom os:system, but the conf"):
+    for allowed in ([], ["mymodels:build"]):
+        with pytest.raises(MeiflowError, match=r"made with the code of os:system, but the conf"):
             load_model(custom_code / "model.pt", GRID, allowed)
     assert not (custom_code / "called").exists()
 

@@ -191,14 +191,24 @@ def test_hostile_yaml_is_refused_and_does_nothing(tag: str, tmp_path: Path) -> N
     assert not made.exists()
 
 
-@pytest.fixture
-def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+# Code may be named in a base model itself, in its feature maps, or in the first layer of a network.
+NAMING = [
+    {"kind": "custom", "spec": "stranger:build", "neuron": "7"},
+    {"kind": "core_window", "maps": {"spec": "stranger:build"}},
+    {"kind": "cnn", "maps": {"fixed_kind": "core_window", "fixed": {"spec": "stranger:build"}}},
+]
+
+
+@pytest.fixture(params=NAMING, ids=[str(state["kind"]) for state in NAMING])
+def stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
     """A folder with a module that creates a file when imported, and files that name it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stranger.py").write_text("open('made', 'w').close()\n")
     save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear(np.ones((6, 8)))], [1.0]), "model.pt")
     model = torch.load("model.pt", weights_only=True)
-    model["base_models"] = [{"kind": "custom", "spec": "stranger:build", "neuron": "7"}]
+    model["base_models"] = [request.param]
     write_document(model, "model.pt")
     write_archive(SCREEN, {"7": model}, lambda _: [model], tmp_path / "models.zip")
     return tmp_path
@@ -208,15 +218,16 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_that_names_a_module_does_not_have_it_imported(
     stranger: Path, custom: str | None
 ) -> None:
-    archive = ModelArchive("models.zip", SCREEN)
+    archive = ModelArchive("models.zip", SCREEN, custom)
+    kind = torch.load("model.pt", weights_only=True)["base_models"][0]["kind"]
     tries: list[Callable[[], Any]] = [
-        lambda: load_model("model.pt", SCREEN, custom),
-        lambda: archive.member("7", "custom"),
+        lambda: load_model("model.pt", SCREEN, [custom]),
+        lambda: archive.member("7", kind),
         lambda: archive.fold_models("7"),
     ]
     if custom is None:
         tries.append(lambda: archive.model("7"))
     for attempt in tries:
-        with pytest.raises(MeiflowError, match=r"made with model\.custom stranger:build"):
+        with pytest.raises(MeiflowError, match="made with the code of stranger:build"):
             attempt()
     assert not Path("made").exists()

@@ -93,6 +93,7 @@ def own_code(spec):
 
 
 CUSTOM_CODE = own_code(CONFIG.model.custom)
+CORE = CONFIG.model.network.core_path or own_code(CONFIG.model.network.own_core)
 
 
 def fitted(session):
@@ -138,7 +139,7 @@ def hashed_inputs(wildcards):
     else:
         given = session_inputs(wildcards)
     own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
-    own += own_code(CONFIG.movie.model) + CUSTOM_CODE
+    own += own_code(CONFIG.movie.model) + CUSTOM_CODE + own_code(CONFIG.model.network.own_core)
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
     tables = [str(R.trials), str(R.images)]
     return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]

@@ -12,7 +12,7 @@ rule fit_models:
             if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
             else []
         ),
-        CONFIG.model.network.core_path or [],
+        CORE,
     output:
         R.models,
         R.cross_validation,
@@ -99,7 +99,7 @@ rule learning_curve:
             if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
             else []
         ),
-        CONFIG.model.network.core_path or [],
+        CORE,
     output:
         R.learning_curve,
     log:

@@ -14,13 +14,12 @@ from meiflow.config.names import SHOWN_PROCEDURES, USUAL_PROCEDURES
 from meiflow.config.sections import Config
 from meiflow.images.projection import contrast_targets, is_matched
 from meiflow.io.files import read_csv, write_csv
-from meiflow.models.archive import ModelArchive
 from meiflow.models.population import PairedModel
 from meiflow.progress import track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli
-from meiflow.stages.common import stimulus_targets
+from meiflow.stages.common import open_models, stimulus_targets
 from meiflow.stages.confidence import measure_confidence
 from meiflow.stages.fit_models import fit_models
 from meiflow.stages.gabor_search import search_gabors
@@ -143,7 +142,7 @@ def _meis_of_members(
     mei, geometry = config.mei, config.image.geometry
     exponent = mei.smoothing_exponent
     noise = noise_starts(_ALONE_RESTARTS, geometry, exponent, mean, contrast, config.seed)
-    archive = ModelArchive(results.models, geometry)
+    archive = open_models(config, results)
     found: dict[str, list[tuple[str, Stimulus]]] = {name: [] for name in neurons}
     for member in config.model.base_models:
         paired = PairedModel([archive.member(name, member) for name in neurons])

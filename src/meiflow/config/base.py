@@ -12,6 +12,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1_000_000)]
 Degrees = Annotated[float, Field(ge=0.001, le=360)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000)]
+FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"  # module:function
 Identifier = Annotated[str, Field(pattern=f"^{NAME}$", max_length=LONGEST_NAME)]
 
 T = TypeVar("T")

@@ -261,6 +261,7 @@ def check_inputs(config: Config) -> None:
     _check_conditions(config.session)
     own = [("experiments.custom", spec) for spec in config.experiments.custom]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
+    models.append(("model.network.core", config.model.network.own_core))
     for key, spec in models + own:
         package = (spec or "").partition(":")[0].partition(".")[0]
         if package and not (importlib.util.find_spec(package) or any(Path().glob(f"{package}*"))):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from meiflow.config.base import Positive, Section, each_once
+from meiflow.config.base import FUNCTION, Positive, Section, each_once
 
 ExperimentName = Literal[
     "orientation",
@@ -24,7 +24,6 @@ ExperimentName = Literal[
 ]
 STANDARD: tuple[ExperimentName, ...] = get_args(ExperimentName)
 MAP_EXPERIMENTS = ("position", "spots")  # stored as maps, not in the table
-_FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
 class Experiments(Section):
@@ -33,7 +32,7 @@ class Experiments(Section):
     make: list[ExperimentName] = Field(
         default=list(STANDARD), description="experiments run on every model; [] for none"
     )
-    custom: list[Annotated[str, Field(pattern=_FUNCTION)]] = Field(
+    custom: list[Annotated[str, Field(pattern=FUNCTION)]] = Field(
         default=[],
         description="custom experiments: a list of module:function, each called with (geometry, "
         "gabor)",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from meiflow.config.base import Amount, Degrees, InputPath, Positive, Section, each_once
+from meiflow.config.base import FUNCTION, Amount, Degrees, InputPath, Positive, Section, each_once
 from meiflow.config.cores import KNOWN_CORES
 
 
@@ -162,8 +163,8 @@ class Network(Training):
     core: InputPath | None = Field(
         default=None,
         description="file of a core: made by meiflow pretrain for the base model pretrained, or a "
-        "published one for core_window; or the name of a known one, sensorium, which meiflow core "
-        "downloads",
+        "published one for core_window; the name of a known one, sensorium, which meiflow core "
+        "downloads; or module:function, which returns any torch module with feature maps",
     )
     core_input: CoreInput = CoreInput()
     fine_tuning: float = Field(
@@ -174,9 +175,14 @@ class Network(Training):
     )
 
     @property
+    def own_core(self) -> str | None:
+        """The core as ``module:function``, if it is one."""
+        return self.core if self.core and re.match(FUNCTION, self.core) else None
+
+    @property
     def core_path(self) -> Path | None:
         """File of the core, which may be given by name."""
-        if self.core is None:
+        if self.core is None or self.own_core is not None:
             return None
         return KNOWN_CORES[self.core].path if self.core in KNOWN_CORES else Path(self.core)
 
@@ -222,7 +228,7 @@ class Model(Section):
     )
     custom: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        pattern=FUNCTION,
         description="module:function that returns a custom torch module, used instead of our model",
     )
     ln: LinearNonlinear = LinearNonlinear()
@@ -307,6 +313,11 @@ class Model(Section):
                 raise ValueError(
                     f"base_models: {name} needs model.network.core, the file of a core; {source}"
                 )
+        if "pretrained" in self.base_models and self.network.own_core is not None:
+            raise ValueError(
+                "base_models: pretrained needs a core made by meiflow pretrain, not a "
+                "module:function; use core_window or cnn with first_layer core"
+            )
         if {"pretrained", "core_window"} <= set(self.base_models):
             raise ValueError(
                 "base_models: pretrained and core_window need different cores; name one of them"

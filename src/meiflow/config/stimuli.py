@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from meiflow.config.base import InputPath, Positive, Section, each_once
+from meiflow.config.base import FUNCTION, InputPath, Positive, Section, each_once
 from meiflow.config.names import PROCEDURES, USUAL_PROCEDURES
 
 
@@ -100,7 +100,7 @@ class Movie(Section):
 
     model: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        pattern=FUNCTION,
         description="module:function that returns a torch module for movies (batch, channels, "
         "frames, height, width) in 0..1; null: no movies",
     )

@@ -65,6 +65,8 @@ class ModelArchive:
     path : path
     geometry : Geometry
         Image grid of the caller.
+    core : str, optional
+        Core of the configuration that is a ``module:function``, if any.
 
     Raises
     ------
@@ -87,8 +89,8 @@ class ModelArchive:
     (['7'], 5.0, 2)
     """
 
-    def __init__(self, path: str | Path, geometry: Geometry) -> None:
-        self.path, self.geometry = Path(path), geometry
+    def __init__(self, path: str | Path, geometry: Geometry, core: str | None = None) -> None:
+        self.path, self.geometry, self._core = Path(path), geometry, core
 
     @property
     def neurons(self) -> list[str]:
@@ -105,7 +107,7 @@ class ModelArchive:
         if custom is not None:
             member = {"kind": "custom", "spec": custom, "neuron": neuron}
             document = document | {"base_models": [member], "weights": [1.0]}
-        return build_models(document, self.path, self.geometry, custom)[0]
+        return build_models(document, self.path, self.geometry, (custom, self._core))[0]
 
     def member(self, neuron: str, kind: str) -> NeuronModel:
         """A single base model of a neuron's ensemble."""
@@ -118,11 +120,12 @@ class ModelArchive:
                 f"{kind} to model.base_models"
             )
         alone = document | {"base_models": [state], "weights": [1.0]}
-        return build_models(alone, self.path, self.geometry)[0]
+        return build_models(alone, self.path, self.geometry, (self._core,))[0]
 
     def fold_models(self, neuron: str) -> list[NeuronModel]:
         """The fold models of a neuron, fitted to the training images of each fold."""
-        return build_models(self._document(neuron, _FOLDS), self.path, self.geometry)
+        document = self._document(neuron, _FOLDS)
+        return build_models(document, self.path, self.geometry, (self._core,))
 
     def extract(self, neuron: str) -> dict[str, bytes]:
         """The entries of one neuron: file name to content."""

@@ -1,4 +1,4 @@
-"""Feature maps of published convolutional cores."""
+"""Feature maps of convolutional cores that were trained elsewhere."""
 
 from __future__ import annotations
 
@@ -10,67 +10,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, batch_norm, conv2d, elu, interpolate, pad
+from torch.nn.functional import adaptive_avg_pool2d, grid_sample, interpolate
 
-from meiflow.config.model import CoreInput
-from meiflow.errors import MeiflowError
+from meiflow.config.model import CoreInput, Network
 from meiflow.images.geometry import Geometry
 from meiflow.models.boxes import Box, cropped
-from meiflow.models.documents import read_document
 from meiflow.models.front_end import GREY
-
-_PREFIX = "core.features.layer"
-_FIRST = ("conv.weight",)
-_LATER = tuple(f"ds_conv.{part}.weight" for part in ("in_depth_conv", "spatial_conv",
-                                                     "out_depth_conv"))  # fmt: skip
-_NORM = ("weight", "bias", "running_mean", "running_var")
-
-
-def read_core(path: Path) -> list[dict[str, Tensor]]:
-    """Read the layers of a published core without executing anything in the file.
-
-    Parameters
-    ----------
-    path : Path
-        State dict of a model with a ``Stacked2dCore`` of the package neuralpredictors with
-        depth-separable convolutions, batch normalisation and ELU, such as those of the Sensorium
-        competition (Willeke et al. 2022).
-
-    Returns
-    -------
-    list of dict
-        Weights of the convolutions and of the normalisation of each layer.
-
-    Raises
-    ------
-    MeiflowError
-        If the file is missing, damaged, or contains a different kind of network.
-    """
-    state = read_document(path)
-    layers: list[dict[str, Tensor]] = []
-    while f"{_PREFIX}{len(layers)}.norm.weight" in state:
-        own = f"{_PREFIX}{len(layers)}."
-        names = [*(_LATER if layers else _FIRST), *(f"norm.{part}" for part in _NORM)]
-        if not all(isinstance(state.get(own + name), Tensor) for name in names):
-            break
-        layers.append({name: state[own + name].float() for name in names})
-    found = sum(key.startswith(_PREFIX) and key.endswith("norm.weight") for key in state)
-    if not layers or len(layers) < found or layers[0]["conv.weight"].shape[1] != 1:
-        raise MeiflowError(
-            f"{path}: not a core that can be read; expected the state dict of a grey-scale "
-            "Stacked2dCore with depth-separable convolutions (neuralpredictors), such as "
-            "sensorium_sota_model.pth"
-        )
-    return layers
+from meiflow.models.own_core import OwnCore
+from meiflow.models.published_core import PublishedCore, read_core
 
 
 class CoreMaps(nn.Module):
-    """Channels of the last layers of a core at a grid of positions.
+    """Channels of a core at a grid of positions.
 
     Parameters
     ----------
-    layers : list of dict
-        Output of `read_core`.
+    core : PublishedCore or OwnCore
     geometry : Geometry
         Grid of the input images, which are resampled to the core's pixels; the area beyond the
         screen is grey.
@@ -90,57 +45,58 @@ class CoreMaps(nn.Module):
     kind: ClassVar = "core_window"
 
     def __init__(
-        self,
-        layers: list[dict[str, Tensor]],
-        geometry: Geometry,
-        spacing: float,
-        seen: CoreInput,
+        self, core: PublishedCore | OwnCore, geometry: Geometry, spacing: float, seen: CoreInput
     ) -> None:
         super().__init__()
+        self.core = core
         self.geometry, self.seen, self.spacing = geometry, seen, spacing
-        self._names = [[*layer] for layer in layers]
-        for i, layer in enumerate(layers):
-            for name, tensor in layer.items():
-                self.register_buffer(f"layer{i}_{name.replace('.', '_')}", tensor, False)
-        self.size = (
-            max(1, round(geometry.height_deg / seen.deg_per_px)),
-            max(1, round(geometry.width_deg / seen.deg_per_px)),
-        )
+        self.size = core_size(geometry, seen)
         step = max(1, round(spacing / seen.deg_per_px))
         self._at = [slice((n - 1) % step // 2, None, step) for n in self.size]
         pixels = Geometry(*self.size, geometry.width_deg, geometry.height_deg)
         grid = np.meshgrid(pixels.x[self._at[1]], pixels.y[self._at[0]])
         self.x, self.y = grid[0].ravel(), grid[1].ravel()
         self.shape: tuple[int, int] = grid[0].shape
+        # positions for maps of another size, -1 to 1 from edge to edge
+        rows, columns = (
+            torch.as_tensor((np.arange(n)[at] + 0.5) * 2 / n - 1, dtype=torch.float32)
+            for n, at in zip(self.size, self._at, strict=True)
+        )
+        places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], -1)
+        self.register_buffer("_places", places, persistent=False)
+
+    @classmethod
+    def from_config(cls, network: Network, geometry: Geometry, spacing: float) -> CoreMaps:
+        """Maps of the core ``model.network.core``."""
+        seen = network.core_seen
+        core: PublishedCore | OwnCore
+        if network.own_core is not None:
+            core = OwnCore(network.own_core, core_size(geometry, seen))
+        else:
+            core = PublishedCore(read_core(Path(str(network.core_path))), seen.layers)
+        return cls(core, geometry, spacing, seen)
 
     @property
     def prior(self) -> NDArray[np.float64]:
         """Prior variance of the weight of every channel: equal."""
-        n = sum(self._layer(i)["norm.weight"].numel() for i in self._read)
-        return np.full(n, 1 / n)
-
-    @property
-    def _read(self) -> range:
-        return range(max(0, len(self._names) - self.seen.layers), len(self._names))
-
-    def _layer(self, i: int) -> dict[str, Tensor]:
-        return {
-            name: self.get_buffer(f"layer{i}_{name.replace('.', '_')}") for name in self._names[i]
-        }
+        return np.full(self.core.channels, 1 / self.core.channels)
 
     def as_document(self) -> dict[str, Any]:
-        """Plain numbers and tensors, for a model file."""
-        return {
-            "layers": [self._layer(i) for i in range(len(self._names))],
-            "seen": self.seen.model_dump(),
-            "spacing_deg": self.spacing,
-        }
+        """Plain numbers and tensors, for a model file; of an own core its name only."""
+        shared = {"seen": self.seen.model_dump(), "spacing_deg": self.spacing}
+        return self.core.as_document() | shared
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], geometry: Geometry) -> CoreMaps:
         """Build from the output of `as_document`."""
         seen = CoreInput(**document["seen"])
-        return cls(document["layers"], geometry, document["spacing_deg"], seen)
+        core: PublishedCore | OwnCore
+        if "spec" in document:
+            size = core_size(geometry, seen)
+            core = OwnCore(document["spec"], size, document["fingerprint"])
+        else:
+            core = PublishedCore(document["layers"], seen.layers)
+        return cls(core, geometry, document["spacing_deg"], seen)
 
     def forward(self, contrast: Tensor, boxes: Sequence[Box] | None = None) -> Tensor:
         """Channels (batch, positions, channels) of contrast (batch, pixels).
@@ -158,23 +114,29 @@ class CoreMaps(nn.Module):
             images = interpolate(images, self.size, mode="bilinear")
         x = (images - self.seen.mean) / self.seen.sd
         grey = (GREY - self.seen.mean) / self.seen.sd
-        found = []
-        for i in range(len(self._names)):
-            layer = self._layer(i)
-            if i == 0:
-                kernel = layer["conv.weight"]
-                before, after = kernel.shape[-1] // 2, (kernel.shape[-1] - 1) // 2
-                x = conv2d(pad(x, (before, after, before, after), value=grey), kernel)
-            else:
-                inner, spatial, outer = (layer[name] for name in _LATER)
-                x = conv2d(x, inner)
-                x = conv2d(x, spatial, padding=spatial.shape[-1] // 2, groups=len(spatial))
-                x = conv2d(x, outer)
-            scale, shift, mean, variance = (layer[f"norm.{part}"] for part in _NORM)
-            x = elu(batch_norm(x, mean, variance, scale, shift))
-            if i in self._read:
-                found.append(x[:, :, self._at[0], self._at[1]])
-        maps = torch.cat(found, 1)
+        maps = torch.cat([self._at_positions(found) for found in self.core(x, grey)], 1)
         if boxes is not None:
             maps = cropped(maps, boxes)
         return maps.flatten(2).transpose(1, 2)
+
+    def _at_positions(self, maps: Tensor) -> Tensor:
+        """Maps at the positions; maps of any size cover the whole image evenly."""
+        if tuple(maps.shape[2:]) == self.size:
+            return maps[:, :, self._at[0], self._at[1]]
+        places = self.get_buffer("_places").expand(len(maps), -1, -1, -1)
+        return grid_sample(maps, places, padding_mode="border", align_corners=False)
+
+
+def core_stamp(network: Network, geometry: Geometry) -> NDArray[np.uint8]:
+    """What identifies the core ``model.network.core``; empty if there is none."""
+    if network.own_core is not None:
+        core = OwnCore(network.own_core, core_size(geometry, network.core_seen))
+        return np.frombuffer(core.fingerprint.encode(), np.uint8)
+    path = network.core_path
+    return np.fromfile(path, np.uint8) if path else np.empty(0, np.uint8)
+
+
+def core_size(geometry: Geometry, seen: CoreInput) -> tuple[int, int]:
+    """Rows and columns of the images that a core sees."""
+    rows, columns = geometry.height_deg / seen.deg_per_px, geometry.width_deg / seen.deg_per_px
+    return max(1, round(rows)), max(1, round(columns))

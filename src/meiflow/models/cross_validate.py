@@ -304,7 +304,7 @@ def _windows(
     images: NDArray, geometry: Geometry, config: Model, names: set[str]
 ) -> dict[str, WindowFitter]:
     """Fitters of the window readouts that are in the ensemble, or that start the network."""
-    from meiflow.models.core_maps import CoreMaps, read_core
+    from meiflow.models.core_maps import CoreMaps
     from meiflow.models.window import WindowFitter
     from meiflow.models.window_front_end import WindowFrontEnd
 
@@ -315,8 +315,7 @@ def _windows(
         channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
         found["v1_window"] = WindowFitter(images, channels, config.window)
     if "core_window" in names:
-        layers = read_core(Path(str(config.network.core_path)))
-        maps = CoreMaps(layers, geometry, spacing, config.network.core_seen)
+        maps = CoreMaps.from_config(config.network, geometry, spacing)
         found["core_window"] = WindowFitter(images, maps, config.window)
     return found
 

@@ -23,7 +23,7 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     Parameters
     ----------
     module : object
-        Module, which is tested with one to three random images.
+        Module or ``torch.export.ExportedProgram``, which is tested with one to three random images.
     geometry : Geometry
         Geometry of the images.
     name : str
@@ -47,7 +47,7 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     >>> check_module(linear.eval(), screen, "linear") is linear
     True
     """
-    check_mode(module, name)
+    module = evaluation_module(module, name)
     tensors = [*module.parameters(), *module.buffers()]
     elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
     if elsewhere:
@@ -56,14 +56,20 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     return module
 
 
-def check_mode(module: Any, name: str) -> None:
-    """Check that an object is a module in evaluation mode; see `check_module`."""
+def evaluation_module(module: Any, name: str, hint: str = _HINT) -> nn.Module:
+    """The module, or that of an exported program, if it is in evaluation mode; see `check_module`.
+
+    An ``ExportedProgram`` keeps the mode in which it was exported.
+    """
+    if isinstance(module, torch.export.ExportedProgram):
+        return module.module()
     if not isinstance(module, nn.Module):
-        raise MeiflowError(f"{name}: is a {type(module).__name__}, not a torch.nn.Module; {_HINT}")
+        raise MeiflowError(f"{name}: is a {type(module).__name__}, not a torch.nn.Module; {hint}")
     if any(part.training for part in module.modules()):
         raise MeiflowError(
             f"{name}: is in training mode, in which responses are not reproducible; call .eval()"
         )
+    return module
 
 
 def check_responses(

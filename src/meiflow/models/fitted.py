@@ -174,7 +174,7 @@ class FittedPopulation:
             if whole["format"] != _FORMAT:
                 raise ValueError("format")
             for document in whole["neurons"].values():
-                refuse_strangers(document["base_models"], path, None)
+                refuse_strangers(document["base_models"], path)
             coordinates = {"image": whole["image_ids"], "neuron": whole["neuron_ids"]}
             return cls(
                 Geometry(**whole["geometry"]),

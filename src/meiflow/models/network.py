@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from meiflow.models.documents import damaged, read_document, write_document
 from meiflow.models.members import Mixture, State
 
 _FORMAT = 2
+Code = Sequence[str | None]
 
 
 class NeuronModel(nn.Module):
@@ -108,9 +110,7 @@ def _document(model: NeuronModel) -> dict[str, Any]:
     }
 
 
-def load_model(
-    path: str | Path, geometry: Geometry | None = None, custom: str | None = None
-) -> NeuronModel:
+def load_model(path: str | Path, geometry: Geometry | None = None, code: Code = ()) -> NeuronModel:
     """Read a neuron's model without executing anything in the file.
 
     Parameters
@@ -118,9 +118,9 @@ def load_model(
     path : Path
     geometry : Geometry, optional
         Required geometry of the model; default any.
-    custom : str, optional
-        The ``model.custom`` of the configuration; a file that names a different function, or any
-        function if none is configured, is rejected.
+    code : sequence of str, optional
+        Every ``module:function`` of the configuration that the model may call; a file that names a
+        different one is rejected.
 
     Raises
     ------
@@ -139,21 +139,21 @@ def load_model(
     >>> model.predict(np.stack([np.full((6, 8), 0.5), np.ones((6, 8))])).round(2)
     array([3.47, 6.57])
     """
-    return build_models(read_document(path), path, geometry, custom)[0]
+    return build_models(read_document(path), path, geometry, code)[0]
 
 
 def build_models(
     content: dict[str, Any],
     path: str | Path,
     geometry: Geometry | None = None,
-    custom: str | None = None,
+    code: Code = (),
 ) -> list[NeuronModel]:
     """Build the models from the output of `file_content`; see `load_model`."""
     try:
         if content["format"] != _FORMAT:
             raise KeyError("format")
         documents = content.get("models", [content])
-        models = [_model(document, path, custom) for document in documents]
+        models = [_model(document, path, code) for document in documents]
     except MeiflowError:
         raise
     except Exception as error:  # an invalid document fails in many ways
@@ -169,24 +169,36 @@ def build_models(
     return models
 
 
-def refuse_strangers(members: list[State], path: str | Path, custom: str | None) -> None:
-    """Check that a file refers to no code other than ``model.custom``.
+def refuse_strangers(members: list[State], path: str | Path, code: Code = ()) -> None:
+    """Check that a file refers to no code of the user's that the configuration does not name.
 
     Raises
     ------
     MeiflowError
         If it does; code that is named only in a file is never called.
     """
-    named = {str(s["spec"]) for s in members if s["kind"] == "custom"}
-    if named - {custom}:
+    strange = sorted(set(_named(members)) - set(code))
+    if strange:
+        given = ", ".join(filter(None, code)) or "no module:function"
         raise MeiflowError(
-            f"{path}: made with model.custom {', '.join(sorted(named))}, but the configuration "
-            f"has {custom}; fit the models again"
+            f"{path}: made with the code of {', '.join(strange)}, but the configuration has "
+            f"{given}; fit the models again, or name it in the configuration"
         )
 
 
-def _model(document: dict[str, Any], path: str | Path, custom: str | None) -> NeuronModel:
-    refuse_strangers(document["base_models"], path, custom)
+def _named(value: Any) -> Iterator[str]:
+    """Every ``module:function`` in a document, at any depth."""
+    if isinstance(value, Mapping):
+        if "spec" in value:
+            yield str(value["spec"])
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _named(item)
+
+
+def _model(document: dict[str, Any], path: str | Path, code: Code) -> NeuronModel:
+    refuse_strangers(document["base_models"], path, code)
     return NeuronModel(
         Geometry(**document["geometry"]),
         document["x_deg"],

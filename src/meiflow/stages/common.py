@@ -5,9 +5,15 @@ from __future__ import annotations
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.images.projection import contrast_targets
+from meiflow.models.archive import ModelArchive
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import require_selected, selected_neurons
 from meiflow.results.tables import read_stack_info
+
+
+def open_models(config: Config, results: Layout) -> ModelArchive:
+    """The models of all neurons, which may use the core of the configuration."""
+    return ModelArchive(results.models, config.image.geometry, config.model.network.own_core)
 
 
 def stimulus_targets(config: Config, results: Layout) -> tuple[float, float]:

@@ -16,12 +16,11 @@ from meiflow.figures.style import save_both
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, read_csv, write_array, write_csv, write_picture
-from meiflow.models.archive import ModelArchive
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import require_selected
 from meiflow.results.stimuli import Stimulus, read_procedure
-from meiflow.stages.common import stimulus_targets
+from meiflow.stages.common import open_models, stimulus_targets
 
 _RECIPES = {
     "notebook_gabor": NOTEBOOK,
@@ -77,7 +76,7 @@ def compare_with_notebook(config: Config, results: Layout, has: SessionHas, neur
     """
     require_selected(results.fitted_neurons, neuron)
     geometry, files = config.image.geometry, results.neuron(neuron)
-    model = ModelArchive(results.models, geometry).model(neuron, config.model.custom)
+    model = open_models(config, results).model(neuron, config.model.custom)
     targets = stimulus_targets(config, results)
     mei = read_procedure(results, "notebook_mei", [neuron])[0]
     drawn = _gabors(results, neuron, geometry.shape) if has.gabors else {}

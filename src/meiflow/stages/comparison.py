@@ -20,7 +20,6 @@ from meiflow.images.projection import is_matched
 from meiflow.images.similarity import image_similarity
 from meiflow.images.spectrum import power_spectrum
 from meiflow.io.files import read_csv, write_array, write_csv, write_picture
-from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
 from meiflow.models.table import Scorer
 from meiflow.results.has import SessionHas
@@ -28,7 +27,7 @@ from meiflow.results.layout import Layout
 from meiflow.results.neurons import require_selected
 from meiflow.results.stimuli import read_stimuli
 from meiflow.results.tables import read_responses, read_trials
-from meiflow.stages.common import stimulus_targets
+from meiflow.stages.common import open_models, stimulus_targets
 
 
 def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str) -> None:
@@ -38,7 +37,7 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
     """
     require_selected(results.fitted_neurons, neuron)
     geometry, files = config.image.geometry, results.neuron(neuron)
-    archive = ModelArchive(results.models, geometry)
+    archive = open_models(config, results)
     model = archive.model(neuron, config.model.custom)
     mean, contrast = stimulus_targets(config, results)
     stimuli = read_stimuli(files, has.gabors)

@@ -7,10 +7,9 @@ import pandas as pd
 
 from meiflow.config.sections import Config
 from meiflow.io.files import read_array, read_csv, write_csv
-from meiflow.models.archive import ModelArchive
 from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
-from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
 from meiflow.validation.confidence import fractions_of_own_optimum
 from meiflow.validation.trust import calibration
 
@@ -27,7 +26,7 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
         models reach with the MEI.
     """
     mean, contrast = stimulus_targets(config, results)
-    archive = ModelArchive(results.models, config.image.geometry)
+    archive = open_models(config, results)
     scores = read_csv(results.cross_validation, ("neuron_id", "model"))
     scores = scores.set_index(["neuron_id", "model"])
     rows = []

@@ -22,12 +22,11 @@ from meiflow.figures.experiments import population_figure
 from meiflow.figures.style import save_figure
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
-from meiflow.models.archive import ModelArchive
 from meiflow.models.custom import call_function
 from meiflow.models.network import NeuronModel
 from meiflow.progress import track
 from meiflow.results.layout import Layout
-from meiflow.stages.common import wanted_neurons
+from meiflow.stages.common import open_models, wanted_neurons
 
 GABOR_COLUMNS = tuple(field.name for field in fields(Preferred) if field.name != "geometry")
 _HINT = (
@@ -141,7 +140,7 @@ def run_population(config: Config, results: Layout, neurons: list[str]) -> Findi
     geometry = config.image.geometry
     tables, found, rows = {}, {}, []
     grey_image = np.full((1, *geometry.shape), GREY, np.float32)
-    archive = ModelArchive(results.models, geometry)
+    archive = open_models(config, results)
     for neuron in track(neurons, "experiments", len(neurons)):
         files = results.neuron(neuron)
         model = archive.model(neuron, config.model.custom)

@@ -27,6 +27,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     A neuron whose fit fails is recorded in the table of outcomes and has no model and no scores; it
     does not stop the others. Finished parts are stored, so that a killed run can be resumed.
     """
+    from meiflow.models.core_maps import core_stamp
     from meiflow.models.fit_cache import FitCache
 
     responses = read_responses(results, config.image.geometry)
@@ -35,9 +36,8 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     weights = image_weights(scorer.repeats)
     extra = auxiliary_stimuli(config, results, has, trials, responses.neuron_ids)
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
-    core = config.model.network.core_path
-    bytes_of_core = np.fromfile(core, np.uint8) if core else np.empty(0, np.uint8)
-    inputs = (responses.images, weights, extra.images, extra.weights, bytes_of_core)
+    core = core_stamp(config.model.network, config.image.geometry)
+    inputs = (responses.images, weights, extra.images, extra.weights, core)
     parts = FitCache(results.unfinished_fits, version("meiflow"), text, *inputs)
     found = fit_population(
         responses.images,

@@ -9,10 +9,9 @@ from meiflow.config.sections import Config
 from meiflow.figures.stimuli import sheet
 from meiflow.figures.style import save_figure
 from meiflow.io.files import write_array, write_csv
-from meiflow.models.archive import ModelArchive
 from meiflow.progress import logger
 from meiflow.results.layout import Layout
-from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
 from meiflow.stimuli.gabor_search import best_gabors
 
 _IN_DEGREES = ("x", "y", "wavelength", "orientation", "phase", "sigma")
@@ -28,7 +27,7 @@ def search_gabors(config: Config, results: Layout, threads: int) -> None:
     """
     neurons = wanted_neurons(results)
     geometry, files = config.image.geometry, results.procedure("best_gabors")
-    archive = ModelArchive(results.models, geometry)
+    archive = open_models(config, results)
     models = [archive.model(neuron, config.model.custom) for neuron in neurons]
     mean, contrast = stimulus_targets(config, results)
     fits = best_gabors(models, geometry, mean, contrast, config.gabor, threads)

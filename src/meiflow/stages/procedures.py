@@ -17,14 +17,13 @@ from meiflow.figures.stimuli import sheet
 from meiflow.figures.style import save_figure
 from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, write_array, write_csv
-from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
 from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack
 from meiflow.session.images import load_image_set
-from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
 from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
@@ -99,7 +98,7 @@ def load_population(
     """Read the data that a procedure needs for the fitted neurons, or for some neurons."""
     chosen = wanted_neurons(results, neurons)
     geometry = config.image.geometry
-    archive = ModelArchive(results.models, geometry)
+    archive = open_models(config, results)
     models = [archive.model(neuron, config.model.custom) for neuron in chosen]
     image_ids, images = (
         read_stack(results, geometry)

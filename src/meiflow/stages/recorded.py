@@ -13,14 +13,13 @@ from meiflow.config.sections import Config
 from meiflow.figures.recorded import recorded_overview
 from meiflow.figures.style import save_both
 from meiflow.io.files import write_csv
-from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
 from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_conditions
 from meiflow.session.presented import gabor_images, gabor_phases, grating_images
-from meiflow.stages.common import wanted_neurons
+from meiflow.stages.common import open_models, wanted_neurons
 from meiflow.tables.conditions import Conditions
 from meiflow.validation.recorded import CURVES, Curve, agreement, curves_of, preferences
 
@@ -56,7 +55,7 @@ def predict_conditions(
 def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
     """Compare recorded Gabor and grating tuning with the predictions of the models."""
     neurons = wanted_neurons(results)
-    archive = ModelArchive(results.models, config.image.geometry)
+    archive = open_models(config, results)
     models = [archive.model(neuron, config.model.custom) for neuron in neurons]
     curves: dict[str, Curve] = {}
     for stimulus, shown, path in (

@@ -15,6 +15,8 @@ from meiflow.config.sections import Comparison, Config, Gabor, Model, StimulusPa
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
+# Code of the user's that models may call.
+_CODE = ("model.custom", "model.network.core")
 _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
@@ -83,7 +85,7 @@ def _procedure(entry: Procedure) -> Stage:
         entry.name,
         entry.about,
         "procedures:make_procedure",
-        keys=("image", "model.custom", *entry.keys),
+        keys=("image", *_CODE, *entry.keys),
         inputs=inputs,
         options=("name", "neurons"),
         memory_mb=4000,
@@ -200,7 +202,7 @@ def _stages() -> Iterator[Stage]:
         "gabor_search",
         "Search for the best Gabors in silico of all fitted neurons.",
         "gabor_search:search_gabors",
-        keys=("image", "model.custom", *_TARGETS, *_SEARCH),
+        keys=("image", *_CODE, *_TARGETS, *_SEARCH),
         inputs=("fitted_neurons", "models", "image_info"),
         options=("threads",),
         memory_mb=4000,
@@ -214,7 +216,7 @@ def _stages() -> Iterator[Stage]:
         keys=(
             *_GABORS,
             "image",
-            "model.custom",
+            *_CODE,
             "mei",
             "gabor.merge_top",
             "comparison.mask_threshold",
@@ -246,7 +248,7 @@ def _stages() -> Iterator[Stage]:
         "comparison",
         "Measure all stimuli of a neuron in the same way, and list the scores of its models.",
         "comparison:compare_neuron",
-        keys=("image", "model.custom", *_TARGETS, *_MEASURES, "seed"),
+        keys=("image", *_CODE, *_TARGETS, *_MEASURES, "seed"),
         inputs=(
             "fitted_neurons",
             "models",
@@ -262,7 +264,7 @@ def _stages() -> Iterator[Stage]:
         "compare_notebook",
         "Draw and measure a neuron's stimuli as the notebook did, next to ours.",
         "compare_notebook:compare_with_notebook",
-        keys=("image", "model.custom", *_TARGETS, "comparison.mask_threshold"),
+        keys=("image", *_CODE, *_TARGETS, "comparison.mask_threshold"),
         inputs=(
             "fitted_neurons",
             "models",
@@ -280,7 +282,7 @@ def _stages() -> Iterator[Stage]:
         "experiments",
         "Run the in-silico experiments on every fitted neuron.",
         "experiments:make_experiments",
-        keys=("image", "model.custom", "experiments"),
+        keys=("image", *_CODE, "experiments"),
         inputs=("fitted_neurons", "models", "neuron.best_gabor_table", "neuron.mei"),
         options=("neurons",),
         memory_mb=4000,
@@ -313,7 +315,7 @@ def _stages() -> Iterator[Stage]:
         "confidence",
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
-        keys=("image", *_ASCENT, "seed"),
+        keys=("image", "model.network.core", *_ASCENT, "seed"),
         inputs=("fitted_neurons", "models", "image_info", "cross_validation", "neuron.mei"),
         gradients=True,
     )
@@ -321,7 +323,7 @@ def _stages() -> Iterator[Stage]:
         "recorded",
         "Compare recorded Gabor and grating tuning with the predictions of the models.",
         "recorded:compare_recorded",
-        keys=("session.stimulus_parameters", "image", "model.custom", "model.learn_from", "seed"),
+        keys=("session.stimulus_parameters", "image", *_CODE, "model.learn_from", "seed"),
         inputs=("fitted_neurons", "models", "gabor_trials", "grating_trials"),
         options=("has",),
         gradients=True,

@@ -12,7 +12,6 @@ from meiflow.config.sections import Config
 from meiflow.images.masks import pattern_mask, soft_mask
 from meiflow.images.projection import project_array
 from meiflow.io.files import write_array, write_csv, write_picture
-from meiflow.models.archive import ModelArchive
 from meiflow.models.network import NeuronModel
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
@@ -20,7 +19,7 @@ from meiflow.results.neurons import require_selected
 from meiflow.results.stimuli import read_gabor
 from meiflow.results.tables import read_conditions, read_stack
 from meiflow.session.presented import gabor_images, gabor_phases
-from meiflow.stages.common import stimulus_targets
+from meiflow.stages.common import open_models, stimulus_targets
 from meiflow.stimuli.mei import mei_starts, most_exciting
 from meiflow.stimuli.natural import best_matched
 from meiflow.tables.conditions import rivals_of_best
@@ -38,7 +37,7 @@ def make_stimuli(config: Config, results: Layout, has: SessionHas, neuron: str) 
     search for all neurons.
     """
     require_selected(results.fitted_neurons, neuron)
-    archive = ModelArchive(results.models, config.image.geometry)
+    archive = open_models(config, results)
     model = archive.model(neuron, config.model.custom)
     mean, contrast = stimulus_targets(config, results)
     _make_optimal(config, results, model, neuron, mean, contrast)

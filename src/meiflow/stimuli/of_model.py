@@ -18,7 +18,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.labelled import labelled
 from meiflow.images.luminance import luminance
 from meiflow.images.projection import require_reachable
-from meiflow.models.custom import check_mode, check_responses
+from meiflow.models.custom import check_responses, evaluation_module
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import GREY
 from meiflow.models.network import NeuronModel
@@ -183,7 +183,7 @@ class _Output(nn.Module):
     """
 
     def __init__(self, module: Any, geometry: Geometry, neuron: int | None, name: str) -> None:
-        check_mode(module, name)
+        module = evaluation_module(module, name)
         super().__init__()
         self.module, self.neuron = module, neuron
         self.training = False  # of this wrapper alone
