@@ -1,13 +1,14 @@
 """Prediction of recorded neurons by every base model, the ensemble and baselines.
 
     python -m benchmarks.recorded_neurons FOLDER SCENES [--images 118 400] [--lag 0] [--csv FILE]
-        [--members v1 v1_window core_window] [--core FILE] [--prior session]
+        [--members v1 v1_window core_window] [--core FILE] [--prior session] [--together]
 
 FOLDER holds ``allen_2p/exp_*.npz`` (mouse V1, calcium; frame, max_dff) and ``v4_201025`` (macaque
 V4, Cowley et al. 2023; responses and images); SCENES holds the pictures ns_000.png to ns_117.png of
 the Allen natural scenes. Neither is part of the repository; what is missing is skipped.
 
-Each experiment is fitted like a session, with nested cross-validation and a shuffled control.
+Each experiment is fitted like a session, or all of them like one (``--together``), with nested
+cross-validation and a shuffled control.
 Scores of mouse neurons are CC_norm of neurons with a ceiling above 0.5; V4 responses are
 means without single trials, and their scores are correlations. The interval is a bootstrap over
 neurons. ``pls`` is the protocol of Nayebi et al. (2023): partial least squares with 25 components,
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,17 @@ def mouse(folder: Path, scenes: Path, lag: int) -> Iterator[Recording]:
         signal = power.signal / spread**2
         name = f"{path.stem.split('_')[-1]}, {path.stem.split('_')[1]}"
         yield Recording("mouse V1", name, images, means, signal, reliable, SCREEN)
+
+
+def together(recordings: list[Recording]) -> Recording:
+    """Neurons of recordings with the same images, as one population."""
+    return replace(
+        recordings[0],
+        name="together",
+        means=np.concatenate([r.means for r in recordings], axis=1),
+        signal=np.concatenate([r.signal for r in recordings]),
+        reliable=np.concatenate([r.reliable for r in recordings]),
+    )
 
 
 def monkey(folder: Path, numbers: list[int], seed: int) -> Iterator[Recording]:
@@ -208,6 +220,7 @@ def main() -> None:
     parser.add_argument("--members", nargs="*", default=Model().base_models)
     parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
     parser.add_argument("--core", type=Path, help="file of a published core, for core_window")
+    parser.add_argument("--together", action="store_true", help="mice as one population")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -221,8 +234,11 @@ def main() -> None:
             }
         }
     ).model
+    mice = [*mouse(options.folder, options.scenes, options.lag)]
+    if options.together and mice:
+        mice = [together(mice)]
     recordings = [
-        *mouse(options.folder, options.scenes, options.lag),
+        *mice,
         *monkey(options.folder, options.images, options.seed),
     ]
     tables = []
