@@ -201,7 +201,7 @@ def test_a_download_link_stays_on_the_warehouse(host: Any, tmp_path: Path, link:
     session = Session(source="allen", id=str(SESSION), **address)
     nwb = home / f"session_{SESSION}" / f"session_{SESSION}.nwb"
     with pytest.raises(MeiflowError, match="could not be downloaded"):
-        download_session(session, nwb, home / "scenes", home / "cache", HASTY)
+        download_session(session, nwb, home / "scenes", home / "cache", home / "movies", HASTY)
     asked = [path for path in there.asked if "query.json" not in path]
     assert len(asked) == 2  # both the bucket's file and the link are on this server
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
@@ -243,7 +243,9 @@ def test_an_answer_of_another_form_ends_in_one_line(host: Any, tmp_path: Path, n
     address = {"warehouse": there.address, "bucket": f"{there.address}/bucket"}
     session = Session(source="allen", id=str(SESSION), **address)
     with pytest.raises(MeiflowError) as caught:
-        download_session(session, tmp_path / "s.nwb", tmp_path / "f", tmp_path / "cache", HASTY)
+        download_session(
+            session, tmp_path / "s.nwb", tmp_path / "f", tmp_path / "cache", tmp_path / "m", HASTY
+        )
     assert str(caught.value).isprintable()
 
 

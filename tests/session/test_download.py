@@ -19,7 +19,7 @@ from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
 from meiflow.session.transfer import ConnectionLimits, fetch, is_as_fetched, read_record
-from tests.session.warehouse import NWB_FILE, SCENES, SESSION, warehouse
+from tests.session.warehouse import FIRST_MOVIE, NWB_FILE, SCENES, SESSION, movie, warehouse
 
 HASTY = ConnectionLimits(connect_s=0.5, read_s=0.5, attempts=3, pause_s=0.01)
 IN_BUCKET = f"session_{SESSION}.nwb"
@@ -54,15 +54,17 @@ def home(tmp_path):
     return tmp_path / "allen" / f"session_{SESSION}" / f"session_{SESSION}.nwb"
 
 
-def download(server, home, session_id=SESSION, network=HASTY, **keys):
+def download(server, home, session_id=SESSION, network=HASTY, movies=(), **keys):
     session = Session(
+        movies={"shown": list(movies)},
         source="allen",
         id=str(session_id),
         warehouse=server.address,
         bucket=server.bucket,
         **keys,
     )
-    download_session(session, home, home.parents[1] / "scenes", home.parents[1] / "cache", network)
+    scenes, cache, stacks = (home.parents[1] / name for name in ("scenes", "cache", "movies"))
+    download_session(session, home, scenes, cache, stacks, network)
 
 
 def is_whole(home, tiny_nwb):
@@ -182,6 +184,33 @@ def test_templates_are_guarded_too(server, home, tiny_nwb, fault):
     download(server, home)
     numbers, stack = load_images(home.parents[1] / "scenes", (9, 12))
     np.testing.assert_allclose(stack[:, 0, 0] * 255, numbers, atol=1e-4)
+
+
+IN_MOVIES = "natural_movie_templates/natural_movie_3.h5"
+
+
+@pytest.mark.parametrize("fault", ["", "404", "garbage", "cut_without_length"])
+def test_movies_come_from_the_bucket_or_from_the_warehouse(server, home, tiny_nwb, fault):
+    """The files are .npy arrays in spite of their names, as in the real bucket."""
+    server.faults[IN_MOVIES] = fault
+    names = ["natural_movie_one", "natural_movie_three"]
+    download(server, home, movies=names)
+    for name, number in zip(names, (1, 3), strict=True):
+        found = np.load(home.parents[1] / "movies" / f"{name}.npy")
+        np.testing.assert_array_equal(found, movie(number))
+    assert bool([p for p in server.asked if f"download/{FIRST_MOVIE + 3}" in p]) == bool(fault)
+    before = len(server.asked)
+    download(server, home, movies=names)
+    assert len(server.asked) == before
+
+
+def test_a_movie_that_cannot_be_had_is_named(server, home, tiny_nwb):
+    server.faults |= {IN_MOVIES: "404", f"download/{FIRST_MOVIE + 3}": "500"}
+    with pytest.raises(MeiflowError, match=r"natural_movie_three could not .*movies\.shown: \[\]"):
+        download(server, home, movies=["natural_movie_three"])
+    assert not (home.parents[1] / "movies" / "natural_movie_three.npy").exists()
+    with pytest.raises(MeiflowError, match=r"no template of 'natural_movie_on' .did you mean"):
+        download(server, home, movies=["natural_movie_on"])
 
 
 def test_unknown_session_and_no_server(server, home):

@@ -17,13 +17,20 @@ import numpy as np
 from PIL import Image
 
 SESSION = 798911424
-PROBE, CHANNEL, UNIT, NWB_FILE, FIRST_SCENE = 1, 2, 3, 77, 1000
+PROBE, CHANNEL, UNIT, NWB_FILE, FIRST_SCENE, FIRST_MOVIE = 1, 2, 3, 77, 1000, 2000
 SCENES = 118
 
 
 def scene(number: int) -> np.ndarray:
     """A template that differs from the others."""
     return np.full((9, 12), number, np.uint8)
+
+
+def movie(number: int) -> np.ndarray:
+    """A movie whose frames differ, with `number` in the corner."""
+    frames = np.arange(24, dtype=np.uint8)[:, None, None] + np.zeros((24, 19, 38), np.uint8)
+    frames[:, 0, 0] = number
+    return frames
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,12 @@ def records(query: str, known: tuple[Known, ...] = (Known(),)) -> list[dict]:
         wanted = f"[attachable_id$eq{SESSION}]" in query
         link = f"/api/v2/well_known_file_download/{NWB_FILE}"
         return [{"id": NWB_FILE, "download_link": link, "path": "/x/s.nwb"}] if wanted else []
+    templates = {FIRST_SCENE + number: f"/x/{number}.tiff" for number in reversed(range(SCENES))}
+    templates |= {FIRST_MOVIE + number: f"/x/natural_movie_{number}.npy" for number in (1, 3)}
+    link = "/api/v2/well_known_file_download"
     return [
-        {
-            "id": FIRST_SCENE + number,
-            "download_link": f"/api/v2/well_known_file_download/{FIRST_SCENE + number}",
-            "path": f"/x/{number}.tiff",
-        }
-        for number in reversed(range(SCENES))
+        {"id": key, "download_link": f"{link}/{key}", "path": path}
+        for key, path in templates.items()
     ]
 
 
@@ -125,7 +131,12 @@ class Server:
             return json.dumps(reply | {"total_rows": len(rows), "msg": rows}).encode()
         if path.endswith(f"session_{SESSION}.nwb") or path.endswith(f"/{NWB_FILE}"):
             return self.nwb.read_bytes()
-        return _tiff(int(path.rsplit("/", 1)[1]) - FIRST_SCENE)
+        name = path.rsplit("/", 1)[1]
+        if name.startswith("natural_movie_"):
+            return _npy(movie(int(name[len("natural_movie_") : -len(".h5")])))
+        if int(name) >= FIRST_MOVIE:
+            return _npy(movie(int(name) - FIRST_MOVIE))
+        return _tiff(int(name) - FIRST_SCENE)
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -191,6 +202,12 @@ def warehouse(nwb: Path) -> Iterator[Server]:
         http.shutdown()
         http.server_close()
         thread.join()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def _tiff(number: int) -> bytes:

@@ -7,7 +7,11 @@ SOURCE = CONFIG.session.source
 R = Layout("results/{session}" if DATASET.many else f"results/{CONFIG.session.id}")
 N = R.neuron("{neuron}")
 HAS = SessionHas(
-    FILES.nwb is not None, FILES.gabors, FILES.gratings, FILES.truth is not None
+    FILES.nwb is not None,
+    FILES.gabors,
+    FILES.gratings,
+    FILES.movies is not None,
+    FILES.truth is not None,
 )
 # Among many sessions, one without neurons does not stop the others.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
@@ -119,13 +123,14 @@ def session_inputs(wildcards):
     if files.download:
         return [str(files.download)]
     if SOURCE == "simulated":
-        made = map(str, [R.session_file, *SCENE_FILES])
+        made = map(str, [R.session_file, *SCENE_FILES, *MOVIE_FILES])
         return [f.format(session=session_of(wildcards)) for f in made]
     if files.nwb:
-        return [str(files.nwb), str(files.images)]
+        return [str(path) for path in (files.nwb, files.images, files.movies) if path]
     session = DATASET.config_of(session_of(wildcards)).session
     shown = [session.trials, session.gabors, session.static_gratings]
-    return [path for path in shown if path] + [str(files.images)]
+    shown += [session.movies.counts, files.movies] if files.movies else []
+    return [str(path) for path in shown if path] + [str(files.images)]
 
 
 def hashed_inputs(wildcards):

@@ -8,12 +8,16 @@ if SOURCE == "simulated":
         R.scenes / f"{frame:03d}.png"
         for frame in range(CONFIG.session.simulation.frames)
     ]
+    MOVIE_FILES = [
+        R.movies / f"{name}.npy" for name in CONFIG.session.simulation.movie_repeats
+    ]
 
     rule simulate:
         output:
             R.session_file,
             R.truth,
             SCENE_FILES,
+            MOVIE_FILES,
         log:
             R.log("simulate"),
         benchmark:
@@ -51,6 +55,6 @@ elif SOURCE == "allen":
             config=config_for("download"),
             results=folder_of,
         message:
-            "Downloading the session and the natural-scene templates"
+            "Downloading the session and the templates of its images and movies"
         shell:
             command("download")

@@ -17,6 +17,11 @@ rule tables:
         [R.gabor_responses, R.gabor_trials] if HAS.gabors else [],
         [R.grating_responses, R.grating_trials] if HAS.gratings else [],
         R.tuning if HAS.conditions else [],
+        (
+            R.named("movie_responses", "movie_errors", "movie_counts", "movie_images")
+            if HAS.movies
+            else []
+        ),
     log:
         R.log("tables"),
     benchmark:
@@ -33,10 +38,13 @@ rule tables:
         nwb=lambda wildcards: (
             f"--nwb {quote(str(files_of(wildcards).nwb))}" if HAS.spike_times else ""
         ),
+        movies=lambda wildcards: (
+            f"--movies {quote(str(files_of(wildcards).movies))}" if HAS.movies else ""
+        ),
         # among many sessions, few contain all areas
         areas="--any-area" if DATASET.many else "",
         version=VERSION,
     message:
         "Counting spikes and resizing images"
     shell:
-        command("tables", "--images {params.images:q} {params.nwb} {params.areas}")
+        command("tables", "--images {params.images:q} {params.nwb} {params.movies} {params.areas}")

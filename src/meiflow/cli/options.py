@@ -35,7 +35,8 @@ HasOption = Annotated[
     str | None,
     typer.Option(
         "--has",
-        help="features of the session, separated by commas: spike_times, gabors, gratings, truth; "
+        help="features of the session, separated by commas: spike_times, gabors, gratings, movies, "
+        "truth; "
         "or none; by default determined from its files",
     ),
 ]
@@ -47,6 +48,9 @@ DataOption = Annotated[Path, typer.Option("--data", help="folder of downloads")]
 ImagesOption = Annotated[Path, typer.Option("--images", help="folder of frames or .npy stack")]
 NwbOption = Annotated[
     Path | None, typer.Option("--nwb", help="session file; omit for source tables")
+]
+MoviesOption = Annotated[
+    Path | None, typer.Option("--movies", help="folder with the frames of the natural movies")
 ]
 AnyAreaOption = Annotated[
     bool, typer.Option("--any-area", help="accept sessions with units in only some of the areas")

@@ -25,6 +25,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "any_area": (options.AnyAreaOption, False),
     "images": (options.ImagesOption, _NO_DEFAULT),
     "nwb": (options.NwbOption, None),
+    "movies": (options.MoviesOption, None),
     "data": (options.DataOption, Path("data")),
     "inputs": (options.InputsArgument, _NO_DEFAULT),
 }

@@ -13,9 +13,16 @@ from meiflow.config.base import (
     InputPath,
     Positive,
     Section,
+    each_once,
     ids_as_text,
 )
-from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
+from meiflow.images.geometry import (
+    ALLEN_HEIGHT_DEG,
+    ALLEN_MOVIE_HEIGHT_DEG,
+    ALLEN_MOVIE_WIDTH_DEG,
+    ALLEN_WIDTH_DEG,
+    Geometry,
+)
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
@@ -86,6 +93,15 @@ class Simulation(Section):
     grating_repeats: int = Field(
         default=5, ge=0, le=1000, description="number of presentations of each static grating (120)"
     )
+    movie_repeats: dict[Identifier, Annotated[int, Field(ge=1, le=1000)]] = Field(
+        default={},
+        max_length=16,
+        description="number of presentations of each natural movie, such as {natural_movie_one: "
+        "20, natural_movie_three: 10}; 900 frames for natural_movie_one, 3600 for the others",
+    )
+    movie_frames: int | None = Field(
+        default=None, ge=30, le=3600, description="number of frames of every movie instead"
+    )
     frame_height: int = Field(
         default=236, ge=40, le=918, description="height of the templates in pixels"
     )
@@ -127,6 +143,51 @@ class StimulusParameters(Section):
     grating_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.8, description="Michelson contrast around mid-grey"
     )
+
+
+class NaturalMovies(Section):
+    """Natural movies of the session, and how their spikes are counted."""
+
+    shown: list[Identifier] = Field(
+        default=["natural_movie_one", "natural_movie_three"],
+        max_length=64,
+        description="names of the movies that are used; [] for none",
+    )
+    stacks: InputPath | None = Field(
+        default=None,
+        description="sources nwb and tables: folder with the frames of every movie, an .npy stack "
+        "(frames, height, width) with its name, such as natural_movie_one.npy",
+    )
+    counts: InputPath | None = Field(
+        default=None,
+        description="source tables: CSV movie, repeat, frame, neuron_id, spike_count, where frame "
+        "is the number of a frame, starting at 0",
+    )
+    frames_per_bin: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description="number of consecutive frames that are averaged to one image",
+    )
+    lag_s: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="delay in seconds of the counting window behind the frames",
+    )
+    width_deg: Degrees = Field(
+        default=round(ALLEN_MOVIE_WIDTH_DEG, 2),
+        description="width of a frame on the screen in degrees of visual angle",
+    )
+    height_deg: Degrees = Field(
+        default=round(ALLEN_MOVIE_HEIGHT_DEG, 2),
+        description="height of a frame on the screen in degrees of visual angle",
+    )
+
+    @field_validator("shown")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        return each_once(names)
 
 
 class Session(Section):
@@ -179,6 +240,7 @@ class Session(Section):
     )
     quality: Quality = Quality()
     stimulus_parameters: StimulusParameters = StimulusParameters()
+    movies: NaturalMovies = NaturalMovies()
     simulation: Simulation = Simulation()
 
     @field_validator("id", mode="before")

@@ -10,6 +10,9 @@ import numpy as np
 # Allen Brain Observatory natural-scene templates (918 x 1174 px at 0.103270 deg/px).
 ALLEN_WIDTH_DEG = 121.24
 ALLEN_HEIGHT_DEG = 94.80
+# Natural movies were stretched to 1920 x 1080 pixels of the same monitor.
+ALLEN_MOVIE_WIDTH_DEG = 1920 / 1174 * ALLEN_WIDTH_DEG
+ALLEN_MOVIE_HEIGHT_DEG = 1080 / 918 * ALLEN_HEIGHT_DEG
 
 
 @dataclass(frozen=True)

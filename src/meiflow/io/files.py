@@ -113,10 +113,11 @@ def _check_text(path: str | Path, handle: BinaryIO) -> None:
 
 
 def write_array(array: ArrayLike, path: str | Path) -> None:
-    """Write an array as float32 ``.npy``."""
+    """Write an array as ``.npy``: uint8 as it is, others as float32."""
     # via memory, because NumPy's writer does not report a full disk
-    content = BytesIO()
-    np.save(content, np.asarray(array, dtype=np.float32), allow_pickle=False)
+    content, values = BytesIO(), np.asarray(array)
+    kind = np.uint8 if values.dtype == np.uint8 else np.float32
+    np.save(content, values.astype(kind, copy=False), allow_pickle=False)
     with atomic(path) as temporary:
         temporary.write_bytes(content.getbuffer())
 
@@ -129,13 +130,18 @@ def read_array(path: str | Path) -> NDArray:
     MeiflowError
         If the file is missing, damaged or not a plain array.
     """
+    # mapped first, so that a header announcing too much data allocates no memory
+    return np.array(map_array(path))
+
+
+def map_array(path: str | Path) -> NDArray:
+    """An ``.npy`` file, of which parts are read when they are used; see `read_array`."""
     require_file(path)
     verify_checksum(path)
     try:
-        # mapped first, so that a header announcing too much data allocates no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(array, np.ndarray):
-            return np.array(array)
+            return array
         array.close()
     except Exception as error:  # damaged headers fail in many ways
         raise MeiflowError(f"{path}: not a readable .npy array ({error})") from None

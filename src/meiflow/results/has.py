@@ -21,6 +21,8 @@ class SessionHas:
         Whether there are spike times, i.e. the session was read from a session file.
     gabors, gratings : bool
         Whether Gabors and static gratings were shown.
+    movies : bool
+        Whether natural movies were shown and their frames are known.
     truth : bool
         Whether the session is simulated.
     """
@@ -28,6 +30,7 @@ class SessionHas:
     spike_times: bool = False
     gabors: bool = False
     gratings: bool = False
+    movies: bool = False
     truth: bool = False
 
     @property
@@ -68,5 +71,6 @@ class SessionHas:
             results.presentations.exists(),
             results.gabor_trials.exists(),
             results.grating_trials.exists(),
+            results.movie_responses.exists(),
             results.truth.exists(),
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from meiflow.config.experiments import STANDARD
-from meiflow.session.source import DOWNLOAD_RECORD, SCENES, SESSION_FILE, TRUTH
+from meiflow.session.source import DOWNLOAD_RECORD, MOVIES, SCENES, SESSION_FILE, TRUTH
 
 PICTURE_SUFFIXES = ("png", "svg")
 
@@ -82,6 +82,7 @@ class StimulusFiles:
 _NWB = "from a session file"
 _GABORS = "Gabors were shown"
 _GRATINGS = "static gratings were shown"
+_MOVIES = "natural movies were shown"
 _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
 _NOTEBOOK = "`comparison.notebook`"
@@ -185,6 +186,12 @@ class Layout(Folder):
 
     session_file = ResultFile(SESSION_FILE, "simulate", "AllenSDK session file", _SIMULATED)
     scenes = ResultFile(SCENES, "simulate", "folder of the images (PNG)", _SIMULATED)
+    movies = ResultFile(
+        MOVIES,
+        "simulate",
+        "folder of the natural movies (.npy)",
+        "simulated sessions with `session.simulation.movie_repeats`",
+    )
     truth = ResultFile(TRUTH, "simulate", "parameters of the simulated neurons", _SIMULATED)
     download_record = ResultFile(
         DOWNLOAD_RECORD,
@@ -230,6 +237,19 @@ class Layout(Folder):
     )
     grating_trials = ResultFile(
         "tables/grating_trials.csv", "tables", "single grating trials", _GRATINGS
+    )
+
+    movie_responses = ResultFile(
+        "tables/movie_responses.csv", "tables", "mean counts by movie bin and neuron", _MOVIES
+    )
+    movie_errors = ResultFile(
+        "tables/movie_errors.csv", "tables", "standard errors of these means", _MOVIES
+    )
+    movie_counts = ResultFile(
+        "tables/movie_counts.npz", "tables", "counts of every pass (pass, bin, neuron)", _MOVIES
+    )
+    movie_images = ResultFile(
+        "tables/movies.npy", "tables", "mean frame of every bin, on the grid of the images", _MOVIES
     )
 
     selection = ResultFile(

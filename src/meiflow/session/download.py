@@ -1,17 +1,18 @@
-"""Download a session and the natural-scene templates, and keep a verified local copy."""
+"""Download a session and the templates of its images and movies, and keep a verified local copy."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from meiflow.config.sections import Session
-from meiflow.errors import MeiflowError, shorten
+from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.io.checksums import sha256_of
 from meiflow.io.files import read_csv, write_text
 from meiflow.io.writing import atomic
@@ -29,7 +30,15 @@ from meiflow.session.transfer import (
 from meiflow.session.warehouse import Warehouse
 
 SCENES = 118
-_BUCKET_PATH = "visual-coding-neuropixels/ecephys-cache/session_{id}/session_{id}.nwb"
+_CACHE_PATH = "visual-coding-neuropixels/ecephys-cache"
+_SESSION_PATH = f"{_CACHE_PATH}/session_{{id}}/session_{{id}}.nwb"
+_MOVIE_PATH = f"{_CACHE_PATH}/natural_movie_templates/natural_movie_{{number}}.h5"
+# Numbers of the templates; the files are plain .npy arrays in spite of their names.
+MOVIES = {
+    "natural_movie_one": 1,
+    "natural_movie_three": 3,
+    "natural_movie_one_more_repeats": 1,
+}
 
 
 def check_session_file(path: Path, session_id: int) -> None:
@@ -87,24 +96,83 @@ def _fetch_nwb(
     def check(part: Path) -> None:
         check_session_file(part, session_id)
 
+    faults = _fetch_from(
+        f"session {session_id}",
+        lambda: f"{session.bucket}/{_SESSION_PATH.format(id=session_id)}",
+        lambda: f"{session.warehouse}/{warehouse.session_route(session_id)}",
+        path,
+        network,
+        check,
+    )
+    if faults:
+        raise MeiflowError(
+            f"session {session_id} could not be downloaded: {'; '.join(faults)}. Run the same "
+            "command again later (an interrupted transfer is resumed), or download the file by "
+            "hand and set session.nwb to its path"
+        )
+
+
+def _fetch_from(
+    what: str,
+    bucket: Callable[[], str],
+    warehouse: Callable[[], str],
+    path: Path,
+    network: ConnectionLimits,
+    check: Callable[[Path], None],
+) -> list[str]:
+    """Fetch a file from the first address that has it; returns what was wrong if none does."""
     faults = []
-    for name in ("bucket", "warehouse"):
+    for address in (bucket, warehouse):
         try:
-            if name == "bucket":
-                url = f"{session.bucket}/{_BUCKET_PATH.format(id=session_id)}"
-            else:
-                url = f"{session.warehouse}/{warehouse.session_route(session_id)}"
-            logger.info(f"session {session_id}: downloading {url}")
+            url = address()
+            logger.info(f"{what}: downloading {url}")
             fetch(url, path, network, check)
-            return
+            return []
         except FetchError as error:
             faults.append(str(error))
-            logger.info(f"session {session_id}: {error}")
-    raise MeiflowError(
-        f"session {session_id} could not be downloaded: {'; '.join(faults)}. Run the same command "
-        "again later (an interrupted transfer is resumed), or download the file by hand and set "
-        "session.nwb to its path"
-    )
+            logger.info(f"{what}: {error}")
+    return faults
+
+
+def _check_movie(path: Path) -> None:
+    """Check that a file is a whole stack of 8-bit frames."""
+    try:
+        stack = np.load(path, mmap_mode="r", allow_pickle=False)
+        good = stack.ndim == 3 and stack.dtype == np.uint8 and 0 not in stack.shape
+    except (OSError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise FetchError(f"not a complete movie template ({reason})") from None
+    if not good:
+        raise FetchError(f"has shape {stack.shape} and type {stack.dtype}; expected 8-bit frames")
+
+
+def _fetch_movies(
+    session: Session, warehouse: Warehouse, folder: Path, network: ConnectionLimits
+) -> None:
+    """Download the templates of the natural movies, unless they exist unchanged."""
+    for name in session.movies.shown:
+        if name not in MOVIES:
+            raise MeiflowError(
+                f"session.movies.shown: there is no template of {name!r}{closest(name, MOVIES)}; "
+                f"known: {', '.join(MOVIES)}"
+            )
+        number, path = MOVIES[name], folder / f"{name}.npy"
+        folder.mkdir(parents=True, exist_ok=True)
+        if is_as_fetched(path):
+            continue
+        faults = _fetch_from(
+            name,
+            lambda number=number: f"{session.bucket}/{_MOVIE_PATH.format(number=number)}",  # type: ignore[misc]
+            lambda number=number: f"{session.warehouse}/{warehouse.movie_route(number)}",  # type: ignore[misc]
+            path,
+            network,
+            _check_movie,
+        )
+        if faults:
+            raise MeiflowError(
+                f"{name} could not be downloaded: {'; '.join(faults)}. Run the same command again "
+                "later, or set session.movies.shown: [] to do without movies"
+            )
 
 
 def download_session(
@@ -112,9 +180,10 @@ def download_session(
     nwb: Path,
     images: Path,
     cache: Path,
+    movies: Path,
     network: ConnectionLimits = ConnectionLimits(),
 ) -> None:
-    """Download a session NWB file and the natural-scene templates, unless they exist.
+    """Download a session NWB file and the templates of scenes and movies, unless they exist.
 
     Parameters
     ----------
@@ -126,6 +195,8 @@ def download_session(
         Folder that receives the 118 templates as PNG files.
     cache : path
         Cache folder of AllenSDK for tables and templates.
+    movies : path
+        Folder that receives the templates of the movies in ``session.movies.shown``.
     network : ConnectionLimits
 
     Raises
@@ -160,6 +231,7 @@ def download_session(
             )
         _fetch_nwb(session, warehouse, nwb, network)
     _fetch_scenes(warehouse, images)
+    _fetch_movies(session, warehouse, movies, network)
 
 
 def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:

@@ -43,18 +43,33 @@ def resize(images: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     array([[[ 2.5,  4.5],
             [10.5, 12.5]]], dtype=float32)
     """
-    rows = _area_weights(images.shape[1], shape[0])
-    columns = _area_weights(images.shape[2], shape[1])
+    rows, columns = (
+        area_weights(old, new, 0, old, old)
+        for old, new in zip(images.shape[1:], shape, strict=True)
+    )
     return np.stack([rows @ image @ columns.T for image in images]).astype(np.float32)
 
 
-def _area_weights(old: int, new: int) -> NDArray[np.float64]:
-    """Matrix (new, old) whose rows are the fractions of old pixels in each new one."""
-    edges = np.linspace(0, old, new + 1)
-    low = np.maximum(edges[:-1, None], np.arange(old)[None, :])
-    high = np.minimum(edges[1:, None], np.arange(1, old + 1)[None, :])
-    weights = np.clip(high - low, 0, None)
-    return weights / weights.sum(axis=1, keepdims=True)
+def area_weights(old: int, new: int, low: float, high: float, length: float) -> NDArray[np.float64]:
+    """Share of each old pixel in the area of each new one, along one axis.
+
+    Parameters
+    ----------
+    old, new : int
+        Number of pixels; the old ones cover 0 to `length`.
+    low, high : float
+        Range covered by the new ones.
+    length : float
+
+    Returns
+    -------
+    ndarray, shape (new, old)
+        Rows sum to 1, or to less where new pixels extend beyond the old ones.
+    """
+    edges = np.linspace(low, high, new + 1) * (old / length)
+    start = np.maximum(edges[:-1, None], np.arange(old)[None, :])
+    stop = np.minimum(edges[1:, None], np.arange(1, old + 1)[None, :])
+    return np.asarray(np.clip(stop - start, 0, None) / np.diff(edges)[:, None])
 
 
 def frame_files(folder: Path) -> dict[int, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import logger
+from meiflow.session.movie_passes import MoviePasses, regular_passes
 from meiflow.session.nwb_checks import (
     check_ids,
     check_presentations,
@@ -77,6 +78,8 @@ class RecordedSession:
     conditions : dict of str to DataFrame
         Presentations of each stimulus of `PARAMETRIC` in the session: start_time, stop_time and
         parameters.
+    movies : list of MoviePasses
+        Regular passes through the requested natural movies.
     lost : ndarray, shape (n, 2)
         Intervals in seconds in which a probe of these units missed spikes.
     found : tuple of int
@@ -87,6 +90,7 @@ class RecordedSession:
     spike_times: list[NDArray[np.float64]]
     scenes: pd.DataFrame
     conditions: dict[str, pd.DataFrame]
+    movies: list[MoviePasses]
     lost: NDArray[np.float64]
     found: tuple[int, int]
 
@@ -184,7 +188,11 @@ def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.D
 
 
 def read_session(
-    path: str | Path, areas: tuple[str, ...] | None, quality: Quality, any_area: bool = False
+    path: str | Path,
+    areas: tuple[str, ...] | None,
+    quality: Quality,
+    any_area: bool = False,
+    movies: Sequence[str] = (),
 ) -> RecordedSession:
     """Read units, spikes and presentations with AllenSDK, opening the file once.
 
@@ -198,6 +206,8 @@ def read_session(
         Unit filters, which are applied by AllenSDK.
     any_area : bool
         Whether units in one of the areas are sufficient; few of many sessions have all areas.
+    movies : sequence of str
+        Names of natural movies; those that were not shown are skipped.
 
     Raises
     ------
@@ -239,6 +249,7 @@ def read_session(
         scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
         trains = session.api.spike_times_of(units.index)
         check_trains(session.api.nwbfile, units.index, trains, path)
+        lost = _lost_intervals(session, units)
         return RecordedSession(
             units=_unit_table(units),
             spike_times=trains,
@@ -248,7 +259,12 @@ def read_session(
                 for name, keys in PARAMETRIC.items()
                 if name in names
             },
-            lost=_lost_intervals(session, units),
+            movies=[
+                regular_passes(_presentations(session, name, ["frame"], path), lost, name)
+                for name in movies
+                if name in names
+            ],
+            lost=lost,
             found=_found(session.api.nwbfile, areas),
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,8 @@ GRATING_ORIENTATIONS = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
 GRATING_CYCLES_PER_DEG = (0.02, 0.04, 0.08, 0.16, 0.32)
 GRATING_PHASES = (0.0, 0.25, 0.5, 0.75)
 SCENE_BLOCKS = 3
+FRAME_S = 30.0251 / 900  # of the natural movies
+MOVIE_BLOCKS = 2
 _START_S = 30.0
 _GAP_S = 10.0
 
@@ -65,8 +69,11 @@ def build_schedule(
     gabor_repeats: int,
     grating_repeats: int,
     rng: np.random.Generator,
+    movies: Mapping[str, tuple[int, int]] | None = None,
 ) -> StimulusSchedule:
     """Build a schedule: Gabors first, then static gratings and scenes in three blocks each.
+
+    Natural movies come last, in two blocks each.
 
     Parameters
     ----------
@@ -74,6 +81,8 @@ def build_schedule(
         Number of natural-scene images, and of presentations of each and of the blank (frame -1).
     gabor_repeats, grating_repeats : int
         Presentations per Gabor and per grating condition; 0 omits the stimulus.
+    movies : mapping of str to tuple of int, optional
+        Number of frames of each movie, and of its presentations.
     """
     gabors = _shuffled(gabor_conditions(), gabor_repeats, rng)
     gabors = gabors.assign(
@@ -92,6 +101,10 @@ def build_schedule(
         for name, table in (("static_gratings", gratings), ("natural_scenes", scenes)):
             edges = np.linspace(0, len(table), SCENE_BLOCKS + 1).round().astype(int)
             blocks.append((name, table.iloc[edges[part] : edges[part + 1]]))
+    for name, (length, times) in (movies or {}).items():
+        whole = pd.DataFrame({"frame": np.tile(np.arange(float(length)), times)})
+        edges = length * np.linspace(0, times, MOVIE_BLOCKS + 1).round().astype(int)
+        blocks += [(name, whole.iloc[a:b]) for a, b in pairwise(edges)]
 
     pieces: dict[str, list[pd.DataFrame]] = {}
     spontaneous = []
@@ -101,17 +114,18 @@ def build_schedule(
             continue
         spontaneous.append((now, now + _GAP_S))
         now += _GAP_S
-        onsets = now + PRESENTATION_S * np.arange(len(table))
+        each = FRAME_S if name in (movies or {}) else PRESENTATION_S
+        onsets = now + each * np.arange(len(table))
         timing = pd.DataFrame(
             {
                 "start_time": onsets,
-                "stop_time": onsets + PRESENTATION_S,
+                "stop_time": onsets + each,
                 "stimulus_block": float(block),
             },
             index=table.index,
         )
         pieces.setdefault(name, []).append(pd.concat([timing, table], axis=1))
-        now, block = now + PRESENTATION_S * len(table), block + 1
+        now, block = now + each * len(table), block + 1
     spontaneous.append((now, now + _GAP_S))
     tables = {name: pd.concat(parts, ignore_index=True) for name, parts in pieces.items()}
     tables["spontaneous"] = pd.DataFrame(spontaneous, columns=["start_time", "stop_time"])

@@ -201,20 +201,39 @@ class Warehouse:
         MeiflowError
             If there is no such session.
         """
-
-        class Route(self._engine_class):  # type: ignore[name-defined]
-            def stream(self, route: str) -> str:
-                return _route(route)
-
-        api = self._api_class(Route(self._address, self._network))
         try:
             with _understood(self._address, ValueError):
-                return api.get_session_data(session_id)
+                return str(self._routes().get_session_data(session_id))
         except ValueError:
             raise MeiflowError(
                 f"session.id: the warehouse has no NWB file for session {session_id}; "
                 "`meiflow sessions` lists the available sessions"
             ) from None
+
+    def movie_route(self, number: int) -> str:
+        """Path of the template of a natural movie on the warehouse.
+
+        Raises
+        ------
+        FetchError
+            If there is no such template.
+        """
+        try:
+            with _understood(self._address, ValueError):
+                return str(self._routes().get_natural_movie_template(number))
+        except ValueError:
+            raise FetchError(
+                f"{self._address}: no template of natural movie {number} is listed"
+            ) from None
+
+    def _routes(self) -> Any:
+        """AllenSDK's queries, which return the path of a file instead of its content."""
+
+        class Route(self._engine_class):  # type: ignore[name-defined]
+            def stream(self, route: str) -> str:
+                return _route(route)
+
+        return self._api_class(Route(self._address, self._network))
 
     def scene(self, number: int) -> Any:
         """Natural-scene template `number`, uint8 (918, 1174)."""

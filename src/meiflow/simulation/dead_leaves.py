@@ -24,7 +24,8 @@ def pink_noise(
     return noise / noise.std()
 
 
-def _leaf_mask(kind: int, radius: float, rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
+def leaf_mask(kind: int, radius: float, rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
+    """Pixels (size, size) of a leaf: an ellipse (kind 0) or a convex polygon."""
     grid = np.arange(size) - (size - 1) / 2
     theta = rng.uniform(0, np.pi)
     u = grid[None, :] * np.cos(theta) + grid[:, None] * np.sin(theta)
@@ -72,7 +73,7 @@ def dead_leaves(
     order = np.argsort(-radii * np.exp(rng.normal(0, 1.0, leaves)))
     for radius in radii[order]:
         size = 2 * int(np.ceil(radius)) + 1
-        mask = _leaf_mask(int(rng.integers(2)), radius, rng, size)
+        mask = leaf_mask(int(rng.integers(2)), radius, rng, size)
         top = int(rng.integers(-size // 4, height + size // 4)) - size // 2
         left = int(rng.integers(-size // 4, width + size // 4)) - size // 2
         rows = np.arange(max(top, 0), min(top + size, height))

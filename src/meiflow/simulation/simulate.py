@@ -16,6 +16,7 @@ from meiflow.progress import track
 from meiflow.session import schedule as plan
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
+from meiflow.simulation.movies import draw_movie, draw_temporal, on_display, temporal_rates
 from meiflow.simulation.nwb_writer import Recording
 from meiflow.simulation.spikes import poisson_train, running_speed, shared_gain
 from meiflow.simulation.truth import calibrate_gain, draw_neurons, render_filters, true_drive
@@ -23,6 +24,9 @@ from meiflow.simulation.truth import calibrate_gain, draw_neurons, render_filter
 # The neurons use a separate image grid, which is finer than that of the models.
 DISPLAY = Geometry(120, 192, ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG)
 _CHANNELS_PER_PROBE = 48
+_MOVIE_FRAMES = {"natural_movie_one": 900}
+_LONG_MOVIE = 3600
+_CHUNK = 300
 
 
 @dataclass(frozen=True)
@@ -181,9 +185,25 @@ def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[n
     }
 
 
+def make_movies(config: Simulation, streams: _Streams) -> dict[str, NDArray[np.uint8]]:
+    """Natural-like movies (frames, height, width) by name."""
+    found = {}
+    for name in track(config.movie_repeats, "drawing movies", len(config.movie_repeats)):
+        frames = config.movie_frames or _MOVIE_FRAMES.get(name, _LONG_MOVIE)
+        found[name] = draw_movie(frames, streams("movie", name))
+    return found
+
+
+def movie_rates(units: pd.DataFrame, movie: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Rate in Hz of every unit during every frame of a movie: (frames, units)."""
+    shown = on_display(movie, DISPLAY)
+    parts = np.array_split(shown, -(-len(shown) // _CHUNK))
+    return temporal_rates(np.concatenate([_rates(units, part) for part in parts]), units)
+
+
 def _condition_index(name: str, table: pd.DataFrame) -> NDArray[np.int64]:
-    if name == "natural_scenes":
-        return table["frame"].to_numpy().astype(int) + 1
+    if "frame" in table:  # the blank is scene -1
+        return table["frame"].to_numpy().astype(int) + (name == "natural_scenes")
     conditions = plan.gabor_conditions() if name == "gabors" else plan.grating_conditions()
     keys = list(conditions.columns)
     lookup = conditions.assign(condition=np.arange(len(conditions)))
@@ -207,16 +227,17 @@ def rate_bins(
     bin_rates : ndarray, shape (bins, units)
         Hz.
     """
-    starts, values = [], []
+    starts, stops, values = [], [], []
     for name, table in schedule.tables.items():
         if name in rates:
             starts.append(table["start_time"].to_numpy() + latency_s)
+            stops.append(table["stop_time"].to_numpy() + latency_s)
             values.append(rates[name][_condition_index(name, table)])
     onset = np.concatenate(starts) if starts else np.empty(0)
     order = np.argsort(onset)
     onset = onset[order]
     value = np.concatenate(values)[order] if values else np.empty((0, len(baseline)))
-    offset = onset + plan.PRESENTATION_S
+    offset = np.concatenate(stops)[order] if stops else np.empty(0)
     idle = np.arange(0.0, schedule.end_s, step_s)
     inside = np.searchsorted(onset, idle, "right") - 1
     free = (inside < 0) | (idle >= offset[np.maximum(inside, 0)]) if len(onset) else idle >= 0
@@ -239,6 +260,7 @@ class SimulatedSession:
     Parameters
     ----------
     frames : ndarray of uint8, shape (frames, height, width)
+    movies : dict of str to ndarray of uint8, shape (frames, height, width)
     recording : Recording
         Contents of the session file.
     truth : DataFrame
@@ -246,6 +268,7 @@ class SimulatedSession:
     """
 
     frames: NDArray[np.uint8]
+    movies: dict[str, NDArray[np.uint8]]
     recording: Recording
     truth: pd.DataFrame
 
@@ -261,7 +284,7 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
     seed : int
         Seed of neurons, schedule and spikes.
     image_seed : int
-        Seed of the images; the sessions of a dataset share their images.
+        Seed of images and movies; the sessions of a dataset share them.
     """
     streams = _Streams(seed)
     frames = make_frames(sizes, _Streams(image_seed))
@@ -270,6 +293,12 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
     rng = streams("rates")
     wanted = sizes.mean_rate_hz * np.exp(rng.normal(0, 0.5, len(units)))
     units = calibrate_gain(units, display, DISPLAY, wanted)
+    movies = make_movies(sizes, _Streams(image_seed))
+    rates_of = condition_rates(units, display)
+    if movies:
+        drawn = draw_temporal(len(units), streams("temporal")).set_index(units.index)
+        units = pd.concat([units, drawn], axis=1)
+        rates_of |= {name: movie_rates(units, movie) for name, movie in movies.items()}
 
     schedule = plan.build_schedule(
         sizes.frames,
@@ -277,12 +306,13 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         sizes.gabor_repeats,
         sizes.grating_repeats,
         streams("schedule"),
+        {name: (len(movie), sizes.movie_repeats[name]) for name, movie in movies.items()},
     )
     running_times, speed = running_speed(schedule.end_s, streams("running"))
     log_gain = shared_gain(running_times, speed, sizes.gain_drift, streams("gain"))
     edges, rates = rate_bins(
         schedule,
-        condition_rates(units, display),
+        rates_of,
         units["baseline_hz"].to_numpy(),
         sizes.latency_s,
     )
@@ -316,4 +346,4 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         end_s=schedule.end_s,
     )
     truth = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
-    return SimulatedSession(frames, recording, truth)
+    return SimulatedSession(frames, movies, recording, truth)

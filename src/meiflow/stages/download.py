@@ -1,4 +1,4 @@
-"""The download stage: a session and the natural-scene templates from the Allen warehouse."""
+"""The download stage: a session, and the templates of its images and movies, from Allen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meiflow.session.transfer import record_path
 
 
 def download(config: Config, results: Layout, data: Path) -> None:
-    """Download a session and the natural-scene templates, and write a record.
+    """Download a session and the templates of its images and movies, and write a record.
 
     Parameters
     ----------
@@ -28,5 +28,6 @@ def download(config: Config, results: Layout, data: Path) -> None:
         raise MeiflowError(f"session.source: nothing to download for {session.source}; set allen")
     files = session_files(config, results.root, data)
     assert files.nwb is not None
-    download_session(session, files.nwb, files.images, data / "allen" / "cache")
+    home = data / "allen"
+    download_session(session, files.nwb, files.images, home / "cache", home / "natural_movies")
     write_text(record_path(files.nwb).read_text(encoding="utf-8"), results.download_record)

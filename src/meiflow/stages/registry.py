@@ -103,9 +103,15 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "download",
-        "Download a session and the natural-scene templates, and write a record.",
+        "Download a session and the templates of its images and movies, and write a record.",
         "download:download",
-        keys=("session.id", "session.source", "session.warehouse", "session.bucket"),
+        keys=(
+            "session.id",
+            "session.source",
+            "session.warehouse",
+            "session.bucket",
+            "session.movies.shown",
+        ),
         options=("data",),
         memory_mb=8000,
         minutes=720,
@@ -122,11 +128,12 @@ def _stages() -> Iterator[Stage]:
             "session.trials",
             "session.gabors",
             "session.static_gratings",
+            "session.movies",
             "session.window_s",
             "image",
         ),
         inputs=("session_file", "scenes"),
-        options=("images", "nwb", "any_area"),
+        options=("images", "nwb", "any_area", "movies"),
         memory_mb=8000,
     )
     yield Stage(

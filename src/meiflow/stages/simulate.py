@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meiflow.config.sections import Config
-from meiflow.io.files import write_csv
+from meiflow.io.files import write_array, write_csv
 from meiflow.io.writing import atomic
 from meiflow.results.layout import Layout
 from meiflow.simulation.nwb_writer import write_nwb
@@ -25,5 +25,7 @@ def simulate(config: Config, results: Layout) -> None:
     for number, frame in enumerate(made.frames):
         with atomic(results.scenes / f"{number:03d}.png") as temporary:
             Image.fromarray(frame).save(temporary)
+    for name, movie in made.movies.items():
+        write_array(movie, results.movies / f"{name}.npy")
     write_nwb(made.recording, results.session_file, seed)
     write_csv(made.truth, results.truth)

@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import read_csv, write_array, write_arrays, write_csv, write_text
 from meiflow.progress import logger
 from meiflow.results.layout import Layout
 from meiflow.session.images import load_images
+from meiflow.session.movie_frames import movie_bins
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.conditions import (
     STEMS,
@@ -35,6 +36,7 @@ from meiflow.tables.counts import (
     trials_from_table,
 )
 from meiflow.tables.image_spikes import ImageSpikes
+from meiflow.tables.movies import MOVIE_COLUMNS, MovieCounts, movie_table, movies_from_table
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import StackInfo
 from meiflow.tables.tuning import tuning_table
@@ -58,6 +60,8 @@ class _Session:
     units: pd.DataFrame
     found: dict[str, int]
     conditions: dict[str, Conditions]
+    movies: list[MovieCounts]
+    movie_frames: dict[str, int]
     further: dict[str, pd.DataFrame]
 
 
@@ -76,7 +80,19 @@ def _of_table(config: Config) -> _Session:
             shown = conditions_from_table(table, path, name, trials.neuron_ids, geometry, option)
             _check_rates(shown, config.session.window_s, path)
             conditions[name] = shown
-    return _Session(trials, Raster.of_trials(trials), None, units, found, conditions, {})
+    movies, frames = _movies_of_table(config, trials.neuron_ids)
+    raster = Raster.of_trials(trials)
+    return _Session(trials, raster, None, units, found, conditions, movies, frames, {})
+
+
+def _movies_of_table(
+    config: Config, neuron_ids: list[str]
+) -> tuple[list[MovieCounts], dict[str, int]]:
+    movies = config.session.movies
+    if movies.counts is None or not movies.shown:
+        return [], {}
+    table = read_csv(movies.counts, MOVIE_COLUMNS)
+    return movies_from_table(table, movies.counts, movies.shown, movies.frames_per_bin, neuron_ids)
 
 
 def _check_rates(
@@ -96,10 +112,17 @@ def _check_rates(
         )
 
 
-def _of_recording(config: Config, nwb: Path, any_area: bool) -> _Session:
+def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _Session:
     from meiflow.session.recording import read_session
 
-    recording = read_session(nwb, config.session.areas, config.session.quality, any_area)
+    chosen = config.session.movies
+    recording = read_session(
+        nwb,
+        config.session.areas,
+        config.session.quality,
+        any_area,
+        chosen.shown if movies else (),
+    )
     window, trains = config.session.window_s, recording.spike_times
     neuron_ids = [str(i) for i in recording.units.index]
 
@@ -124,12 +147,22 @@ def _of_recording(config: Config, nwb: Path, any_area: bool) -> _Session:
         recording.units.rename_axis("neuron_id").reset_index(),
         {"in_file": in_file, "in_areas": in_areas, "passed": len(neuron_ids)},
         conditions,
+        [
+            MovieCounts.of(trains, passes, chosen.frames_per_bin, chosen.lag_s)
+            for passes in recording.movies
+        ],
+        {passes.name: passes.starts.shape[1] for passes in recording.movies},
         {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
     )
 
 
 def build_tables(
-    config: Config, results: Layout, images: Path, nwb: Path | None, any_area: bool = False
+    config: Config,
+    results: Layout,
+    images: Path,
+    nwb: Path | None,
+    any_area: bool = False,
+    movies: Path | None = None,
 ) -> None:
     """Count spikes per trial and write the tables and the image stack.
 
@@ -143,11 +176,17 @@ def build_tables(
         Session file; None for the trial CSV in ``session.trials``.
     any_area : bool
         Whether units in one of the areas are sufficient.
+    movies : path, optional
+        Folder with the frames of the natural movies; without it, movies are not used.
     """
     if (nwb is None) != (config.session.source == "tables"):
         wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
-    session = _of_table(config) if nwb is None else _of_recording(config, nwb, any_area)
+    session = (
+        _of_table(config)
+        if nwb is None
+        else _of_recording(config, nwb, any_area, movies is not None)
+    )
     trials = session.trials
     further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
@@ -169,6 +208,7 @@ def build_tables(
     write_array(stack, results.images)
     write_text(json.dumps(session.found, indent=1) + "\n", results.unit_counts)
     write_arrays(session.raster.arrays(), results.raster)
+    _write_movies(config, session, results, movies)
     if session.spikes is not None:
         write_arrays(session.spikes.arrays(), results.image_spikes)
     else:  # left by another session in this folder
@@ -184,6 +224,42 @@ def build_tables(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
         f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
     )
+
+
+def _write_movies(config: Config, session: _Session, results: Layout, folder: Path | None) -> None:
+    """Write counts and images of the movies, or remove those of another session."""
+    paths = results.named("movie_responses", "movie_errors", "movie_counts", "movie_images")
+    if folder is None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return
+    if not session.movies:
+        raise MeiflowError(
+            "session.movies.shown: the session shows none of "
+            f"{shorten(config.session.movies.shown)}; name those that it shows, or none: []"
+        )
+    chosen, geometry = config.session.movies, config.image.geometry
+    stack = np.concatenate(
+        [
+            movie_bins(
+                folder / f"{movie.name}.npy",
+                session.movie_frames[movie.name],
+                movie.per_bin,
+                chosen.width_deg,
+                chosen.height_deg,
+                geometry,
+            )
+            for movie in session.movies
+        ]
+    )
+    names = session.trials.neuron_ids
+    write_csv(movie_table(session.movies, names), results.movie_responses)
+    write_csv(movie_table(session.movies, names, errors=True), results.movie_errors)
+    write_arrays({m.name: m.counts for m in session.movies}, results.movie_counts)
+    write_array(stack, results.movie_images)
+    for movie in session.movies:
+        passes, bins, _ = movie.counts.shape
+        logger.info(f"{movie.name}: {bins} bins of {movie.per_bin} frames, {passes} passes")
 
 
 def _condition_tables(

@@ -27,6 +27,9 @@ RESERVED = {
     "orientation",
     "spatial_frequency",
     "phase",
+    "movie",
+    "first_frame",
+    "last_frame",
 }
 _MOST = 1_000_000  # limit for spikes per trial and for image ids
 _MOST_COUNTS = 500_000_000  # limit for trials times neurons, eight bytes each
