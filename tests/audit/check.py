@@ -10,7 +10,8 @@ from pathlib import Path
 
 from meiflow.config.base import Section
 from meiflow.config.sections import Config
-from meiflow.stages.registry import STAGES, Stage
+from meiflow.stages.registry import STAGES
+from meiflow.stages.stage import Stage
 
 HOOK = Path(__file__).parent / "hook"
 _COMMANDS = {stage.command: stage for stage in STAGES.values()}

@@ -25,6 +25,7 @@ SAID = {
     "any_area": (["--any-area"], True),
     "images": (["--images", "frames"], Path("frames")),
     "nwb": (["--nwb", "s.nwb"], Path("s.nwb")),
+    "movies": (["--movies", "films"], Path("films")),
     "data": (["--data", "downloads"], Path("downloads")),
     "inputs": (["a", "b"], [Path("a"), Path("b")]),
 }
@@ -103,7 +104,7 @@ def test_options_that_are_not_given_have_defaults(name, called, tmp_path):
 def test_what_a_session_has_is_found_unless_given(called, small_results):
     stage = STAGES["summary"]
     invoke(stage, small_results.root, [])
-    assert called.pop()[2]["has"] == SessionHas(True, True, True, True)
+    assert called.pop()[2]["has"] == SessionHas(True, True, True, False, True)
     invoke(stage, small_results.root, ["has"])
     assert called.pop()[2]["has"] == SAID["has"][1]
     with pytest.raises(MeiflowError, match="--has: unknown Gabors"):

@@ -41,7 +41,7 @@ def test_primal_and_dual_agree(rng):
 def test_without_reweighting_it_is_sklearns_ridge(rng):
     x = rng.normal(size=(40, 7)) * np.arange(1, 8) + 3
     y = x @ rng.normal(size=7) + rng.normal(size=40)
-    ours = fit_reweighted(x, y, np.array([0.3]), 0)
+    ours, _ = fit_reweighted(x, y, np.array([0.3]), 0)
     z = Standardiser.of(x)(x)
     theirs = Ridge(alpha=0.3 * 7).fit(z, y)
     np.testing.assert_allclose(ours(x), theirs.predict(z), rtol=1e-8)
@@ -54,17 +54,17 @@ def test_reweighting_finds_the_few_features_that_matter():
     fresh = rng.normal(size=(500, 300))
     truth = 2 * fresh[:, 5] - fresh[:, 50]
     penalties = np.geomspace(1e-3, 10, 9)
-    plain = np.corrcoef(fit_reweighted(x, y, penalties, 0)(fresh), truth)[0, 1]
-    sparse = np.corrcoef(fit_reweighted(x, y, penalties, 3)(fresh), truth)[0, 1]
+    plain = np.corrcoef(fit_reweighted(x, y, penalties, 0)[0](fresh), truth)[0, 1]
+    sparse = np.corrcoef(fit_reweighted(x, y, penalties, 3)[0](fresh), truth)[0, 1]
     assert sparse > 0.95 > plain
 
 
 def test_constant_feature_and_constant_response_are_harmless(rng):
     x = rng.normal(size=(12, 4))
     x[:, 2] = 7.0
-    model = fit_reweighted(x, np.full(12, 3.0), np.array([0.1, 1.0]), 2)
+    model, _ = fit_reweighted(x, np.full(12, 3.0), np.array([0.1, 1.0]), 2)
     np.testing.assert_allclose(model(x), 3.0)
-    assert np.isfinite(fit_reweighted(x, x[:, 0], np.array([0.1]), 1).weights).all()
+    assert np.isfinite(fit_reweighted(x, x[:, 0], np.array([0.1]), 1)[0].weights).all()
 
 
 @pytest.mark.parametrize("n", [5, 50])

@@ -6,7 +6,7 @@ from meiflow.errors import MeiflowError
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 
-NAMES = ("spike_times", "gabors", "gratings", "truth")
+NAMES = ("spike_times", "gabors", "gratings", "movies", "truth")
 
 
 @pytest.mark.parametrize("names", [(), NAMES, *((name,) for name in NAMES)])
@@ -25,13 +25,14 @@ def test_none_is_written_in_words_and_unknown_names_are_refused():
 
 
 def test_what_a_session_has_is_found_by_its_files(small_results, tmp_path):
-    assert SessionHas.found(small_results) == SessionHas(True, True, True, True)
+    assert SessionHas.found(small_results) == SessionHas(True, True, True, False, True)
     results = Layout(tmp_path)
     assert SessionHas.found(results) == SessionHas()
     for name, path in (
         ("spike_times", results.presentations),
         ("gabors", results.gabor_trials),
         ("gratings", results.grating_trials),
+        ("movies", results.movie_responses),
         ("truth", results.truth),
     ):
         path.parent.mkdir(exist_ok=True)

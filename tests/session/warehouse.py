@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote
+from uuid import uuid4
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -31,6 +33,27 @@ def movie(number: int) -> np.ndarray:
     frames = np.arange(24, dtype=np.uint8)[:, None, None] + np.zeros((24, 19, 38), np.uint8)
     frames[:, 0, 0] = number
     return frames
+
+
+def show_movie(path: Path) -> None:
+    """Add three passes of `movie` to a session file in the released format."""
+    with h5py.File(path, "r+") as file:
+        scenes = file["intervals/natural_scenes_presentations"]
+        group = file.create_group("intervals/natural_movie_one_presentations")
+        group.attrs.update(scenes.attrs)
+        names = ["start_time", "stop_time", "stimulus_block", "stimulus_name", "stimulus_index"]
+        names.append("frame")
+        onset = scenes["stop_time"][:].max() + 1 + np.arange(72) / 30
+        values = {"start_time": onset, "stop_time": onset + 1 / 30, "frame": np.arange(72.0) % 24}
+        for name in [*names, "id"]:
+            file.copy(scenes[name], group, name)
+            group[name].attrs["object_id"] = str(uuid4())
+            if name in values:
+                group[name][...] = values[name]
+        group["stimulus_name"][...] = "natural_movie_one"
+        group["stimulus_block"][...] = 90.0
+        group.attrs["colnames"] = np.array(names, dtype=object)
+        group.attrs["object_id"] = str(uuid4())
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def compared(results, **comparison):
     targets = {"mean": 0.5, "contrast": 0.3 * float(Linear.field.std())}
     config = parse_config({"comparison": comparison, "mei": targets})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("meiflow.stages.comparison.ModelArchive", lambda *_: Archive())
+        patch.setattr("meiflow.stages.comparison.open_models", lambda *_: Archive())
         compare_neuron(config, results, SessionHas(), "7")
     return pd.read_csv(results.neuron("7").comparison).set_index("stimulus")
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.session.test_old_session import OLD
-from tests.session.warehouse import SESSION, warehouse
+from tests.session.warehouse import SESSION, show_movie, warehouse
 
 pytestmark = pytest.mark.workflow
 
@@ -21,6 +21,7 @@ def server(tmp_path):
     shutil.copy(OLD, path)
     with h5py.File(path, "r+") as file:
         file["identifier"][()] = str(SESSION)
+    show_movie(path)
     with warehouse(path) as running:
         yield running
 
@@ -35,6 +36,7 @@ def test_download_to_tables_and_never_twice(project, server):
                 "area": "VISam",
                 "warehouse": server.address,
                 "bucket": server.bucket,
+                "movies": {"shown": ["natural_movie_one"]},
             }
         },
     )
@@ -45,6 +47,8 @@ def test_download_to_tables_and_never_twice(project, server):
     tables = project.folder / "results" / str(SESSION) / "tables"
     names = {path.name for path in tables.iterdir()}
     assert {"trials.csv", "gabor_responses.csv", "grating_responses.csv", "images.json"} <= names
+    assert {"movie_responses.csv", "movies.npy"} <= names
+    assert len(pd.read_csv(tables / "movie_responses.csv")) == 3
     assert pd.read_csv(tables / "trials.csv")["neuron_id"].nunique() == 5
     assert "pupil_area_px" in pd.read_csv(tables / "presentations.csv")
 

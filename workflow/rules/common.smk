@@ -97,6 +97,12 @@ def own_code(spec):
 
 
 CUSTOM_CODE = own_code(CONFIG.model.custom)
+# Tables of further stimuli to which models are fitted.
+LEARNED = []
+if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
+    LEARNED.append(R.grating_responses)
+if HAS.movies and "movies" in CONFIG.model.learn_from:
+    LEARNED += [R.movie_responses, R.movie_images]
 CORE = CONFIG.model.network.core_path or own_code(CONFIG.model.network.own_core)
 
 

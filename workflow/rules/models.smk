@@ -7,11 +7,7 @@ rule fit_models:
         R.responses,
         R.images,
         R.image_info,
-        (
-            R.grating_responses
-            if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
-            else []
-        ),
+        LEARNED,
         CORE,
     output:
         R.models,
@@ -94,11 +90,7 @@ rule learning_curve:
         R.images,
         R.image_info,
         R.fitted_neurons,
-        (
-            R.grating_responses
-            if HAS.gratings and "static_gratings" in CONFIG.model.learn_from
-            else []
-        ),
+        LEARNED,
         CORE,
     output:
         R.learning_curve,

@@ -10,9 +10,11 @@ from pydantic import BaseModel
 
 from meiflow.config.names import PROCEDURES
 from meiflow.config.sections import Config
-from meiflow.results.layout import CombinedLayout, Folder, Layout, ResultFile
+from meiflow.results.folder import Folder, ResultFile
+from meiflow.results.layout import CombinedLayout, Layout
 from meiflow.stages.inputs import input_paths
-from meiflow.stages.registry import STAGES, Stage
+from meiflow.stages.registry import STAGES
+from meiflow.stages.stage import Stage
 
 _PAGE = """# Files and stages
 

@@ -12,7 +12,8 @@ import typer
 
 from meiflow.cli import options
 from meiflow.config.config import load_config
-from meiflow.stages.registry import STAGES, Stage
+from meiflow.stages.registry import STAGES
+from meiflow.stages.stage import Stage
 
 _NO_DEFAULT = Parameter.empty
 # Argument of a stage -> option and default.

@@ -223,14 +223,22 @@ def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_conditions(session: Session) -> None:
-    for key in ("gabors", "static_gratings"):
-        value = getattr(session, key)
+    tables = {key: getattr(session, key) for key in ("gabors", "static_gratings")}
+    for key, value in (tables | {"movies.counts": session.movies.counts}).items():
         if value is not None and session.source != "tables":
             raise MeiflowError(
                 f"session.{key}: a CSV is accepted only with source tables, not with source "
                 f"{session.source}"
             )
         _require(f"session.{key}", value)
+    stacks = session.movies.stacks
+    if stacks is not None and session.source not in ("nwb", "tables"):
+        raise MeiflowError(
+            f"session.movies.stacks: source {session.source} has its own movies; remove the key"
+        )
+    if session.movies.counts is not None and stacks is None:
+        raise MeiflowError("session.movies.stacks: session.movies.counts needs a folder here")
+    _require("session.movies.stacks", stacks, folder=True, kind="folder of .npy stacks")
 
 
 def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "file") -> None:

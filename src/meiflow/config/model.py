@@ -221,10 +221,16 @@ class Model(Section):
         description="prior of the weights of the base models: equal, or those that suit the other "
         "neurons of the session",
     )
-    learn_from: list[Literal["scenes", "blanks", "static_gratings"]] = Field(
-        default=["scenes", "blanks"],
+    learn_from: list[Literal["scenes", "blanks", "movies", "static_gratings"]] = Field(
+        default=["scenes", "blanks", "movies"],
         description="stimuli of the session to which models are fitted; scenes are required, "
-        "because models are scored on them",
+        "because models are scored on them; movies are used where they were shown",
+    )
+    movie_images: int = Field(
+        default=100,
+        ge=4,
+        le=2000,
+        description="maximum number of images from natural movies; similar ones are averaged",
     )
     custom: str | None = Field(
         default=None,

@@ -44,11 +44,17 @@ class CnnFitter:
         Number of trials of each image divided by the mean number.
     config : Cnn
     seed : int
+    movies : int
+        Number of last images that are from movies, with responses on the scale of the scenes; they
+        have no part in the decision when to stop.
     """
 
-    def __init__(self, window: WindowFitter, weights: NDArray, config: Cnn, seed: int) -> None:
+    def __init__(
+        self, window: WindowFitter, weights: NDArray, config: Cnn, seed: int, movies: int = 0
+    ) -> None:
         self._window, self._config, self._seed = window, config, seed
         self._weights = torch.as_tensor(weights, dtype=torch.float32)
+        self._scenes = len(weights) - movies
 
     def __call__(self, jobs: Jobs) -> Fits:
         """Fit jobs, which must have the same training images."""
@@ -105,6 +111,7 @@ class CnnFitter:
         readout.place.data = _places(jobs, maps)
         network = _Network(_Core(layer, maps.shape), readout, responses)
         stopping = (torch.arange(len(channels)) + number) % _STOPPING_SHARE == 0
+        stopping[int(seen[: self._scenes].sum()) :] = False
         weights = self._weights[seen]
         if len(channels) >= _FEWEST:  # fewer cannot be divided: predicts nearly the mean
             train(

@@ -7,10 +7,8 @@ control is the same procedure on responses permuted across images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +18,24 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import regional_luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.fit_cache import FitCache
-from meiflow.models.front_end import FrontEnd
+from meiflow.models.fitters import (
+    FIRST_LAYERS,
+    LEARN_FROM_MOVIES,
+    at_windows,
+    fitters_of,
+    with_movies,
+)
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.members import State
+from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.search import Places, find_places, image_folds
 from meiflow.models.stacking import stacking_weights
 
 if TYPE_CHECKING:
-    from meiflow.models.window import WindowFitter
+    pass
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
 REGIONS = 3, 4
-_FIRST_LAYERS = {"v1": "v1_window", "core": "core_window"}
-_CHUNK = 12
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def fit_all(
     threads: int = 1,
     parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
+    movies: MovieStimuli | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -102,6 +106,8 @@ def fit_all(
     extra : AuxiliaryStimuli, optional
         Stimuli to which the models are fitted in every fold and which are not scored; like those of
         the images, their weights are relative to the mean number of trials of the images.
+    movies : MovieStimuli, optional
+        Images from movies, to which v1, the window readouts and the network are fitted as well.
     """
     n_images, n_neurons = means.shape
     rng = np.random.default_rng([seed, 2])
@@ -110,7 +116,7 @@ def fit_all(
     responses = np.concatenate([means, shuffled], axis=1)
     everything = np.arange(n_images)
     training = [np.setdiff1d(everything, part) for part in held_out]
-    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra)
+    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.base_models for name in fits]
@@ -148,6 +154,7 @@ def learning_curve(
     seed: int,
     threads: int = 1,
     extra: AuxiliaryStimuli | None = None,
+    movies: MovieStimuli | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -164,7 +171,7 @@ def learning_curve(
     held_out = image_folds(n_images, config.folds, rng)
     rest = [np.setdiff1d(np.arange(n_images), part) for part in held_out]
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
-    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra)
+    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies)
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
@@ -187,12 +194,15 @@ class _Problem:
     threads: int
     parts: FitCache | None
     extra: AuxiliaryStimuli | None
+    movies: MovieStimuli | None
 
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
     ) -> tuple[Places, dict[str, Fits]]:
         """Fit all base models to responses (images, responses) on subsets of the images."""
         from threadpoolctl import threadpool_limits
+
+        from meiflow.models.v1 import V1Fitter
 
         images, weights = self.images, self.weights
         if self.extra is not None and len(self.extra.images):
@@ -203,22 +213,38 @@ class _Problem:
             # blank responses are not shuffled
             copies = responses.shape[1] // self.extra.means.shape[1]
             responses = np.vstack([responses, np.tile(self.extra.means, (1, copies))])
-        fitters = _fitters(images, weights, self.geometry, self.config, self.seed)
+        scenes, n_movies = len(images), 0
+        found = images, responses
+        if self.movies is not None and len(self.movies):
+            n_movies = len(self.movies)
+            images = np.concatenate([images, self.movies.images])
+            weights = np.append(weights, self.movies.weights)
+            responses = np.vstack([responses, self._movie_responses(responses.shape[1])])
+        fitters = fitters_of(images, weights, self.geometry, self.config, self.seed, n_movies)
         with threadpool_limits(1):
-            places = find_places(
-                images, responses, subsets, self.geometry, self.config, self.threads
-            )
+            places = find_places(*found, subsets, self.geometry, self.config, self.threads)
             jobs = _jobs(responses, subsets, places)
+            everything = jobs
+            if n_movies:
+                v1 = V1Fitter(images, self.geometry, self.config, weights, n_movies)
+                everything = with_movies(jobs, scenes, n_neurons, v1)
             fits: dict[str, Fits] = {}
             for name, (fitter, size) in fitters.items():
                 kept = self.parts.keeping(name, fitter) if self.parts else fitter
-                own = jobs
+                own = everything if name in LEARN_FROM_MOVIES else jobs
                 if name == "cnn":
-                    own = _at_windows(jobs, fits[_FIRST_LAYERS[self.config.cnn.first_layer]])
+                    own = at_windows(own, fits[FIRST_LAYERS[self.config.cnn.first_layer]])
                 fits[name] = fit_in_chunks(
                     kept, own, size or n_neurons, self.threads, f"fitting {name}"
                 )
         return places, fits
+
+    def _movie_responses(self, n: int) -> NDArray[np.float64]:
+        """Responses to the movies (frames, responses); those of shuffled controls are shifted."""
+        assert self.movies is not None
+        means = self.movies.means
+        shifted = self.movies.shifted(np.random.default_rng([self.seed, 4]))
+        return np.concatenate([means, shifted], axis=1)[:, :n]
 
 
 def _held_out(
@@ -247,77 +273,6 @@ def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
         places.y.ravel(),
         places.starts.reshape(-1, *places.starts.shape[2:]),
     )
-
-
-def _at_windows(jobs: Jobs, windows: Fits) -> Jobs:
-    """The jobs with the RF positions that the window readouts found."""
-    x, y = (
-        np.array([state.get(name, old) for state, old in zip(windows.states, own, strict=True)])
-        for name, own in (("x_deg", jobs.x), ("y_deg", jobs.y))
-    )
-    return replace(jobs, x=x, y=y)
-
-
-def _fitters(
-    images: NDArray, weights: NDArray, geometry: Geometry, config: Model, seed: int
-) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
-    """The fitter of every base model, and the number of jobs that it fits at once.
-
-    A size of 0 means all neurons with the same training set, or all shuffled controls.
-    """
-    import torch
-
-    from meiflow.models.gabor_energy import GaborEnergyFitter
-    from meiflow.models.ln import LnFitter
-    from meiflow.models.v1 import V1Fitter
-
-    torch.set_num_threads(1)
-    found: dict[str, tuple[Any, int]] = {
-        "v1": (V1Fitter(images, geometry, config), _CHUNK),
-        "ln": (LnFitter(images, weights, geometry, config.ln), _CHUNK),
-        "gabor_energy": (
-            GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
-            _CHUNK,
-        ),
-    }
-    names: set[str] = set(config.base_models)
-    for name, window in _windows(images, geometry, config, names).items():
-        found[name] = (window, 0)
-    if "cnn" in names:
-        from meiflow.models.cnn import CnnFitter
-
-        first = found[_FIRST_LAYERS[config.cnn.first_layer]][0]
-        found["cnn"] = (CnnFitter(first, weights, config.cnn, seed), 0)
-    for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
-        if name in config.base_models:
-            from meiflow.models.network_fitter import NetworkFitter, load_core
-
-            core = None
-            if name == "pretrained":
-                core = load_core(Path(str(config.network.core_path)), config.network, geometry)
-            fitter = NetworkFitter(images, weights, geometry, config.network, seed, name, core)
-            found[name] = (fitter, size)
-    return found
-
-
-def _windows(
-    images: NDArray, geometry: Geometry, config: Model, names: set[str]
-) -> dict[str, WindowFitter]:
-    """Fitters of the window readouts that are in the ensemble, or that start the network."""
-    from meiflow.models.core_maps import CoreMaps
-    from meiflow.models.window import WindowFitter
-    from meiflow.models.window_front_end import WindowFrontEnd
-
-    if "cnn" in names:
-        names = names | {_FIRST_LAYERS[config.cnn.first_layer]}
-    found, spacing = {}, config.window.spacing_deg
-    if "v1_window" in names:
-        channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
-        found["v1_window"] = WindowFitter(images, channels, config.window)
-    if "core_window" in names:
-        maps = CoreMaps.from_config(config.network, geometry, spacing)
-        found["core_window"] = WindowFitter(images, maps, config.window)
-    return found
 
 
 def _mix(

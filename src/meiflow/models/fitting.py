@@ -22,6 +22,7 @@ from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
+from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.outcome import outcomes
 from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.models.threads import one_torch_thread
@@ -86,12 +87,13 @@ def fit_population(
     threads: int = 1,
     parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
+    movies: MovieStimuli | None = None,
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
-    images, means, geometry, config, seed, threads, parts, extra
+    images, means, geometry, config, seed, threads, parts, extra, movies
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -103,7 +105,7 @@ def fit_population(
     If the fit of a neuron fails, the reason is recorded, and the other neurons are not affected.
     """
     weights = image_weights(scorer.repeats)
-    fitted = fit_all(images, means, weights, geometry, config, seed, threads, parts, extra)
+    fitted = fit_all(images, means, weights, geometry, config, seed, threads, parts, extra, movies)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)

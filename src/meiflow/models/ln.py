@@ -83,13 +83,21 @@ class LnFitter:
         Luminance in [0, 1].
     weights : ndarray, shape (images,)
         Weight of each image in the loss: its number of trials divided by the mean number.
+    movies : int
+        Number of last images that are from movies; width and penalty do not depend on them.
     """
 
     def __init__(
-        self, images: NDArray, weights: NDArray, geometry: Geometry, config: LinearNonlinear
+        self,
+        images: NDArray,
+        weights: NDArray,
+        geometry: Geometry,
+        config: LinearNonlinear,
+        movies: int = 0,
     ) -> None:
         self._contrast = images.astype(np.float32) - np.float32(GREY)
         self._weights, self._geometry, self._config = weights, geometry, config
+        self._scenes = len(images) - movies
         self._kernels: dict[tuple[float, float, float], NDArray[np.float64]] = {}
 
     def _prior(self, x: float, y: float, width: float) -> _Prior:
@@ -123,6 +131,7 @@ class LnFitter:
             torch.as_tensor(jobs.responses, dtype=torch.float32),
             torch.as_tensor(jobs.train * self._weights, dtype=torch.float32),
             torch.tensor(self._config.penalties),
+            self._scenes,
         )
         predictions, weight, offset, baseline, scale_of = tensors
         states = []
@@ -136,13 +145,13 @@ class LnFitter:
         return Fits(predictions.numpy().astype(float), states)
 
     def _best_width(self, jobs: Jobs, i: int) -> tuple[float, NDArray[np.float64]]:
-        train = jobs.train[i]
-        response = jobs.responses[i, train]
+        train = jobs.train[i, : self._scenes]
+        response = jobs.responses[i, : self._scenes][train]
         centred_response = (response - response.mean())[:, None]
         best = (np.inf, 0.0, np.empty(0))
         for width in self._config.widths_deg:
             kernel = self._kernel(float(jobs.x[i]), float(jobs.y[i]), width)
-            part = kernel[np.ix_(train, train)]
+            part = kernel[: self._scenes, : self._scenes][np.ix_(train, train)]
             part = part - part.mean(axis=0)
             part = part - part.mean(axis=1, keepdims=True)
             values, vectors = np.linalg.eigh(part)
@@ -169,7 +178,7 @@ class LnFitter:
 
 
 def _fit(
-    z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor
+    z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor, scenes: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Fit weights and rectifiers of all jobs, inner folds and penalties in one batch.
 
@@ -179,6 +188,8 @@ def _fit(
         Images in the eigenbasis of the prior.
     responses, train : Tensor, shape (jobs, images)
     penalties : Tensor, shape (penalties,)
+    scenes : int
+        Number of first images from which inner folds are formed.
 
     Returns
     -------
@@ -187,6 +198,7 @@ def _fit(
     """
     n_jobs, _, components = z.shape
     inner = torch.where(train > 0, ((train > 0).cumsum(1) - 1) % _INNER_FOLDS, -1)
+    inner[:, scenes:] = -1
     folds = torch.stack([train * (inner != k) for k in range(_INNER_FOLDS)] + [train])
     total = train.sum(1)
     mean = (responses * train).sum(1) / total

@@ -52,7 +52,9 @@ class GramSpectrum:
         vectors = features @ sides[:, keep] / np.sqrt(values[keep] * n_features)
         return cls(vectors, values[keep])
 
-    def left_out_errors(self, responses: NDArray, penalties: NDArray) -> NDArray[np.float64]:
+    def left_out_errors(
+        self, responses: NDArray, penalties: NDArray, scored: int | None = None
+    ) -> NDArray[np.float64]:
         """Sum of squared leave-one-out errors of every response for every penalty.
 
         Parameters
@@ -60,19 +62,24 @@ class GramSpectrum:
         responses : ndarray, shape (images, responses)
             Centred responses.
         penalties : ndarray, shape (penalties,)
+        scored : int, optional
+            Number of first images over which the errors are summed, if the others are centred apart
+            from them; default all.
 
         Returns
         -------
         ndarray, shape (penalties, responses)
             The PRESS statistic (Allen 1974), including the intercept.
         """
+        n = len(responses) if scored is None else scored
         projected = self.vectors.T @ responses
-        squared = self.vectors**2
+        vectors, responses = self.vectors[:n], responses[:n]
+        squared = vectors**2
         errors = np.empty((len(penalties), responses.shape[1]))
         for i, penalty in enumerate(penalties):
             shrink = self.values / (self.values + penalty)
-            leverage = squared @ shrink + 1 / len(responses)
-            residual = responses - self.vectors @ (shrink[:, None] * projected)
+            leverage = squared @ shrink + 1 / n
+            residual = responses - vectors @ (shrink[:, None] * projected)
             scaled = residual / np.maximum(1 - leverage, 1e-6)[:, None]
             errors[i] = (scaled**2).sum(axis=0)
         return errors
@@ -90,9 +97,32 @@ class LinearPredictor:
         return features @ self.weights + self.bias
 
 
+@dataclass(frozen=True)
+class FurtherRows:
+    """Images on which a fit also depends, but not the choice of its penalty.
+
+    Parameters
+    ----------
+    features : ndarray, shape (images, n)
+        Features; their mean is subtracted.
+    response : ndarray, shape (images,)
+        Response, of mean zero.
+    weights : ndarray, shape (images,)
+        Weights of the squared errors.
+    """
+
+    features: NDArray[np.float64]
+    response: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
 def fit_reweighted(
-    features: NDArray, response: NDArray, penalties: NDArray, reweightings: int
-) -> LinearPredictor:
+    features: NDArray,
+    response: NDArray,
+    penalties: NDArray,
+    reweightings: int,
+    further: FurtherRows | None = None,
+) -> tuple[LinearPredictor, float]:
     """Ridge regression of one response, made sparse by reweighting.
 
     After a ridge fit every feature is scaled by the square root of its relative weight and
@@ -107,17 +137,29 @@ def fit_reweighted(
         Candidate penalties, in units of the mean squared feature.
     reweightings : int
         Number of reweighting passes; 0 is plain ridge regression.
+    further : FurtherRows, optional
+
+    Returns
+    -------
+    predictor : LinearPredictor
+    error : float
+        Sum of squared leave-one-out errors over the images, without `further`.
     """
     standardise = Standardiser.of(features)
     standard = standardise(features)
     centred = response - response.mean()
+    if further is not None:
+        root = np.sqrt(further.weights)
+        rows = (further.features - further.features.mean(axis=0)) / standardise.spread
+        standard = np.concatenate([standard, rows * root[:, None]])
+        centred = np.concatenate([centred, further.response * root])
     scale = np.ones(features.shape[1])
     weights = np.zeros(features.shape[1])
     for _ in range(reweightings + 1):
         scale = scale / np.sqrt((scale**2).mean())
         scaled = standard * scale
         spectrum = GramSpectrum.of(scaled)
-        errors = spectrum.left_out_errors(centred[:, None], penalties)[:, 0]
+        errors = spectrum.left_out_errors(centred[:, None], penalties, len(response))[:, 0]
         penalty = penalties[errors.argmin()]
         dual = spectrum.vectors @ ((spectrum.vectors.T @ centred) / (spectrum.values + penalty))
         weights = scale * (scaled.T @ dual) / features.shape[1]
@@ -126,4 +168,5 @@ def fit_reweighted(
             break
         scale = np.sqrt(np.abs(weights) / largest)
     raw = weights / standardise.spread
-    return LinearPredictor(raw, float(response.mean() - raw @ standardise.mean))
+    predictor = LinearPredictor(raw, float(response.mean() - raw @ standardise.mean))
+    return predictor, float(errors.min())

@@ -6,7 +6,7 @@ window. Their kernels add up over positions, so that the fit costs no more than 
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from threading import Lock
 from typing import Any
 
@@ -48,10 +48,23 @@ class WindowFitter:
         Luminance in [0, 1].
     maps : WindowFrontEnd or CoreMaps
     config : Window
+    weights : ndarray, shape (images,), optional
+        Number of trials of each image divided by the mean number.
+    movies : int
+        Number of last images that are from movies; see `meiflow.models.movie_stimuli`.
     """
 
-    def __init__(self, images: NDArray, maps: FixedMaps, config: Window) -> None:
+    def __init__(
+        self,
+        images: NDArray,
+        maps: FixedMaps,
+        config: Window,
+        weights: NDArray | None = None,
+        movies: int = 0,
+    ) -> None:
         self._images, self.maps, self._config = images, maps, config
+        self._scenes = len(images) - movies
+        self._weights = np.ones(len(images)) if weights is None else weights
         self._windows = _windows(maps, config)
         self._lock = Lock()
         self._channels: NDArray[np.float32] | None = None
@@ -75,19 +88,15 @@ class WindowFitter:
 
     def __call__(self, jobs: Jobs) -> Fits:
         """Fit jobs, which must have the same training images."""
-        train = jobs.train[0]
+        train = jobs.train[0].copy()
+        train[self._scenes :] = False
         scale = self.scale(train)
         features = self.channels * scale.astype(np.float32)
-        responses = jobs.responses[:, train].T
-        mean, average = responses.mean(axis=0), features[train].mean(axis=0)
-        seen = features[train] - average
-        duals = self._duals(seen, responses - mean)
+        mean, average = jobs.responses[:, train].mean(axis=1), features[train].mean(axis=0)
+        readouts = self._readouts(jobs, train, features - average)
         predictions = np.empty(jobs.train.shape)
         states: list[dict[str, Any]] = []
-        for n in range(len(jobs)):
-            # (positions, channels): window-weighted sums of the training images' channels
-            at_positions = (self._windows.T @ duals[:, :, n]).astype(np.float32)
-            readout = (at_positions[:, None] @ seen.swapaxes(0, 1))[:, 0]
+        for n, readout in enumerate(readouts):
             norms = np.linalg.norm(readout, axis=1).reshape(self.maps.shape)
             box = smallest_box(norms, KEPT)
             share = norms.ravel() ** 2 / max(float((norms**2).sum()), 1e-30)
@@ -113,24 +122,79 @@ class WindowFitter:
             )
         return Fits(predictions, states)
 
-    def _duals(self, seen: NDArray, centred: NDArray) -> NDArray[np.float64]:
-        """Dual weights (windows, training images, neurons), averaged over the candidates."""
+    def _readouts(self, jobs: Jobs, train: NDArray, features: NDArray) -> NDArray[np.float32]:
+        """Weights (neurons, positions, channels) of features that are centred on the scenes.
+
+        With movies, candidates fitted to scenes alone compete with those fitted to both.
+        """
+        responses = jobs.responses[:, train].T
+        centred = responses - responses.mean(axis=0)
+        first = self._candidates(features[train], centred, centred)
+        movies = np.flatnonzero(jobs.train[0][self._scenes :]) + self._scenes
+        if not len(movies):
+            return first.readouts(candidate_weights(first.errors, len(centred)))
+        shown, recorded = features[movies], jobs.responses[:, movies].T
+        root = np.sqrt(self._weights[movies])
+        rows = (shown - shown.mean(axis=0)) * root[:, None, None].astype(np.float32)
+        both = self._candidates(
+            np.concatenate([features[train], rows]),
+            np.concatenate([centred, root[:, None] * (recorded - recorded.mean(axis=0))]),
+            centred,
+        )
+        weights = candidate_weights(np.concatenate([first.errors, both.errors]), len(centred))
+        parts = np.split(weights, 2)
+        return first.readouts(parts[0]) + both.readouts(parts[1])
+
+    def _candidates(self, seen: NDArray, targets: NDArray, scored: NDArray) -> _Candidates:
+        """Fits to centred features (images, positions, channels) with every window and penalty."""
         penalties = np.asarray(self._config.penalties)
         by_position = np.stack([f @ f.T for f in seen.swapaxes(0, 1)])
-        variance = np.maximum((centred**2).sum(axis=0), 1e-12)
+        variance = np.maximum((scored**2).sum(axis=0), 1e-12)
         spectra, errors = [], []
         for window in self._windows:
             values, vectors = np.linalg.eigh(np.tensordot(window, by_position, 1).astype(float))
             spectrum = GramSpectrum(vectors, np.maximum(values, 0))
             spectra.append(spectrum)
-            errors.append(spectrum.left_out_errors(centred, penalties) / variance)
-        flat = np.concatenate(errors)
-        weights = candidate_weights(flat, len(seen)).reshape(len(spectra), len(penalties), -1)
-        duals = np.empty((len(spectra), *centred.shape))
-        for i, spectrum in enumerate(spectra):
-            shrunk = weights[i][:, None] / (spectrum.values[:, None] + penalties[:, None, None])
-            duals[i] = spectrum.vectors @ (shrunk.sum(axis=0) * (spectrum.vectors.T @ centred))
-        return duals
+            errors.append(spectrum.left_out_errors(targets, penalties, len(scored)) / variance)
+        return _Candidates(seen, targets, self._windows, penalties, spectra, np.concatenate(errors))
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Ridge fits of all neurons with every window (positions,) and penalty.
+
+    Parameters
+    ----------
+    seen : ndarray, shape (images, positions, channels)
+    targets : ndarray, shape (images, neurons)
+    windows : ndarray, shape (windows, positions)
+    penalties : ndarray, shape (penalties,)
+    spectra : list of GramSpectrum, one per window
+    errors : ndarray, shape (windows x penalties, neurons)
+        Relative leave-one-out error over the scenes.
+    """
+
+    seen: NDArray[np.float32]
+    targets: NDArray[np.float64]
+    windows: NDArray[np.float64]
+    penalties: NDArray[np.float64]
+    spectra: list[GramSpectrum]
+    errors: NDArray[np.float64]
+
+    def readouts(self, weights: NDArray) -> NDArray[np.float32]:
+        """Weights (neurons, positions, channels), averaged over the candidates."""
+        each = weights.reshape(len(self.spectra), len(self.penalties), -1)
+        duals = np.empty((len(self.spectra), *self.targets.shape))
+        for i, spectrum in enumerate(self.spectra):
+            shrunk = each[i][:, None] / (spectrum.values[:, None] + self.penalties[:, None, None])
+            duals[i] = spectrum.vectors @ (shrunk.sum(axis=0) * (spectrum.vectors.T @ self.targets))
+        by_position = self.seen.swapaxes(0, 1)
+        found = np.empty((self.targets.shape[1], *by_position.shape[::2]), np.float32)
+        for n in range(len(found)):
+            # (positions, images): window-weighted dual weights
+            at_positions = (self.windows.T @ duals[:, :, n]).astype(np.float32)
+            found[n] = (at_positions[:, None] @ by_position)[:, 0]
+        return found
 
 
 def _windows(maps: FixedMaps, config: Window) -> NDArray[np.float64]:

@@ -6,78 +6,11 @@ Rules, stages, the report and the documentation get all paths from here. A root 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 from meiflow.config.experiments import STANDARD
+from meiflow.results.folder import Folder, ResultFile, StimulusFiles, figures, pictures
 from meiflow.session.source import DOWNLOAD_RECORD, MOVIES, SCENES, SESSION_FILE, TRUTH
-
-PICTURE_SUFFIXES = ("png", "svg")
-
-
-class ResultFile:
-    """A result file; accessed on an instance of its folder, it gives the path.
-
-    Parameters
-    ----------
-    path : str
-        Path relative to the folder.
-    stage : str
-        Name of the stage that writes the file.
-    about : str
-        Short description of the content.
-    when : str
-        Condition under which the file is written; empty if always.
-    """
-
-    def __init__(self, path: str, stage: str, about: str, when: str = "") -> None:
-        self.path, self.stage, self.about, self.when = path, stage, about, when
-
-    @overload
-    def __get__(self, owner: None, kind: type) -> ResultFile: ...
-    @overload
-    def __get__(self, owner: Folder, kind: type) -> Path: ...
-    def __get__(self, owner: Folder | None, kind: type) -> ResultFile | Path:
-        return self if owner is None else owner.root / self.path
-
-
-class Folder:
-    """Paths in a folder.
-
-    Parameters
-    ----------
-    root : path
-    """
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.root)!r})"
-
-    @classmethod
-    def files(cls) -> dict[str, ResultFile]:
-        """All files by name, in the order in which the stages write them."""
-        return {name: f for name, f in vars(cls).items() if isinstance(f, ResultFile)}
-
-    def named(self, *names: str) -> list[Path]:
-        """Paths of files by name."""
-        return [getattr(self, name) for name in names]
-
-
-@dataclass(frozen=True)
-class StimulusFiles:
-    """Images of all neurons made by a procedure, with table and picture."""
-
-    images: Path
-    table: Path
-    picture: Path
-
-    def __iter__(self) -> Iterator[Path]:
-        return iter((self.images, self.table, self.picture))
-
 
 _NWB = "from a session file"
 _GABORS = "Gabors were shown"
@@ -87,11 +20,6 @@ _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
 _NOTEBOOK = "`comparison.notebook`"
 _EXPERIMENTS = "`experiments.make` or `experiments.custom`"
-
-
-def _figures(folder: str, stage: str, shown: dict[str, tuple[str, str]]) -> dict[str, ResultFile]:
-    """Figures by name, from description and condition; the paths are stems."""
-    return {n: ResultFile(f"{folder}/{n}", stage, *words) for n, words in shown.items()}
 
 
 class NeuronLayout(Folder):
@@ -326,7 +254,7 @@ class Layout(Folder):
     provenance = ResultFile("provenance.json", "provenance", "hashes of the inputs")
     report = ResultFile("report.html", "report", "the report of the session")
 
-    overview_figures = _figures(
+    overview_figures = figures(
         "figures",
         "report",
         {
@@ -338,7 +266,7 @@ class Layout(Folder):
             "closed_loop": ("responses of the true neurons", _SIMULATED),
         },
     )
-    figures_of_selection = _figures(
+    figures_of_selection = figures(
         "selection",
         "selection_figures",
         {
@@ -350,7 +278,7 @@ class Layout(Folder):
             "probes": ("positions of the neurons on their probes", _NWB),
         },
     )
-    figures_of_experiments = _figures(
+    figures_of_experiments = figures(
         "experiments",
         "experiments",
         {name: (f"experiment `{name}` on all neurons", "`experiments.make`") for name in STANDARD}
@@ -369,15 +297,15 @@ class Layout(Folder):
 
     def figures(self, *names: str) -> list[Path]:
         """Overview figures of the report, each as picture and as vector graphics."""
-        return _pictures(self.root, self.overview_figures, names)
+        return pictures(self.root, self.overview_figures, names)
 
     def selection_figures(self, *names: str) -> list[Path]:
         """Figures of the selection, each as picture and as vector graphics."""
-        return _pictures(self.root, self.figures_of_selection, names)
+        return pictures(self.root, self.figures_of_selection, names)
 
     def experiment_figures(self, *names: str) -> list[Path]:
         """Figures of the experiments, each as picture and as vector graphics."""
-        return _pictures(self.root, self.figures_of_experiments, names)
+        return pictures(self.root, self.figures_of_experiments, names)
 
     def log(self, name: str) -> Path:
         """Log file of a job."""
@@ -415,7 +343,7 @@ class CombinedLayout(Folder):
     cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
     report = ResultFile("report.html", "combine", "the report of all sessions")
 
-    overview_figures = _figures(
+    overview_figures = figures(
         "figures",
         "combine",
         {
@@ -428,9 +356,4 @@ class CombinedLayout(Folder):
 
     def figures(self, *names: str) -> list[Path]:
         """Figures of all sessions, each as picture and as vector graphics."""
-        return _pictures(self.root, self.overview_figures, names)
-
-
-def _pictures(root: Path, figures: dict[str, ResultFile], names: tuple[str, ...]) -> list[Path]:
-    stems = [root / figures[name].path for name in names]
-    return [Path(f"{stem}.{suffix}") for stem in stems for suffix in PICTURE_SUFFIXES]
+        return pictures(self.root, self.overview_figures, names)

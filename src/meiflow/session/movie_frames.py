@@ -49,10 +49,14 @@ def cut_to_screen(
             (frames.shape[2], geometry.width, width_deg, geometry.width_deg),
         )
     ]
-    rows, columns = sides
-    return np.stack(
-        [rows @ (frame - _GREY) @ columns.T + _GREY for frame in frames.astype(float)]
-    ).astype(np.float32)
+    rows, columns = (side.astype(np.float32) for side in sides)
+    contrast = frames.astype(np.float32) - np.float32(_GREY)
+    # the shorter side first, and frames as rows of one product
+    lines = contrast.reshape(-1, frames.shape[2]) @ columns.T
+    lines = lines.reshape(len(frames), frames.shape[1], -1).transpose(0, 2, 1)
+    cut = np.ascontiguousarray(lines).reshape(-1, frames.shape[1]) @ rows.T
+    cut = cut.reshape(len(frames), geometry.width, geometry.height).transpose(0, 2, 1)
+    return np.ascontiguousarray(cut + np.float32(_GREY))
 
 
 def movie_bins(

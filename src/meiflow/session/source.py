@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meiflow.config.sections import Config, Session
-from meiflow.session.schedule import PARAMETRIC
 
 # Paths within the results folder of a session.
 SESSION_FILE = "session/session.nwb"
@@ -87,7 +86,9 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             return SessionFiles(nwb, home / "natural_scenes", None, True, True, movies, record)
         case "nwb":
             nwb = Path(str(session.nwb))
-            gabors, gratings, *further = _shows(nwb, *PARAMETRIC, *session.movies.shown)
+            gabors, gratings, *further = _shows(
+                nwb, "gabors", "static_gratings", *session.movies.shown
+            )
             folder = own_movies if any(further) else None
             return SessionFiles(nwb, Path(str(session.images)), None, gabors, gratings, folder)
         case _:

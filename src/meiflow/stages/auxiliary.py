@@ -6,12 +6,15 @@ import pandas as pd
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_csv
+from meiflow.io.files import read_array, read_csv
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
+from meiflow.models.movie_stimuli import MovieStimuli, effective_number, thin_movies
+from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.session.schedule import PARAMETRIC
-from meiflow.tables.counts import Trials
+from meiflow.tables.counts import Responses, Trials
+from meiflow.tables.movies import BIN_COLUMNS
 
 
 def auxiliary_stimuli(
@@ -32,6 +35,44 @@ def auxiliary_stimuli(
         _gratings(results, has, neurons) if "static_gratings" in config.model.learn_from else None,
         neurons,
     )
+
+
+def movie_stimuli(
+    config: Config, results: Layout, has: SessionHas, scenes: Responses, scene_repeats: float
+) -> MovieStimuli | None:
+    """Images from natural movies, with the responses of all neurons; None if there are none.
+
+    Parameters
+    ----------
+    scenes : Responses
+        Images of the session, and its neurons.
+    scene_repeats : float
+        Mean number of trials of an image.
+    """
+    if not has.movies or "movies" not in config.model.learn_from:
+        return None
+    neurons = scenes.neuron_ids
+    table = read_csv(results.movie_responses, (*BIN_COLUMNS, *neurons))
+    images = read_array(results.movie_images)
+    if images.shape != (len(table), *config.image.geometry.shape):
+        raise MeiflowError(
+            f"{results.movie_images}: shape {images.shape} does not match "
+            f"{results.movie_responses.name}; make the tables again"
+        )
+    found = thin_movies(
+        images,
+        table[neurons].to_numpy(float),
+        table["repeats"].to_numpy(float),
+        scenes.images,
+        scene_repeats,
+        config.model.movie_images,
+    )
+    logger.info(
+        f"movies: {len(found)} images that differ, of {len(table)} (effective number "
+        f"{effective_number(images):.0f}; that of the {len(scenes.images)} scenes "
+        f"{effective_number(scenes.images):.0f})"
+    )
+    return found
 
 
 def _gratings(results: Layout, has: SessionHas, neurons: list[str]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
-from meiflow.stages.auxiliary import auxiliary_stimuli
+from meiflow.stages.auxiliary import auxiliary_stimuli, movie_stimuli
 
 # Keys of the section `model` on which this fit does not depend.
 _LATER = {"custom", "learning_curve"}
@@ -35,9 +35,11 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     scorer = Scorer.of(trials.of_images(), config.seed)
     weights = image_weights(scorer.repeats)
     extra = auxiliary_stimuli(config, results, has, trials, responses.neuron_ids)
+    movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
+    shown = (movies.images, movies.weights) if movies else ()
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
     core = core_stamp(config.model.network, config.image.geometry)
-    inputs = (responses.images, weights, extra.images, extra.weights, core)
+    inputs = (responses.images, weights, extra.images, extra.weights, core, *shown)
     parts = FitCache(results.unfinished_fits, version("meiflow"), text, *inputs)
     found = fit_population(
         responses.images,
@@ -50,6 +52,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         threads,
         parts,
         extra,
+        movies,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from meiflow.results.layout import Layout
-from meiflow.stages.registry import Stage
+from meiflow.stages.stage import Stage
 
 
 def input_paths(stage: Stage, results: Layout, neurons: Iterable[str]) -> list[Path]:

@@ -12,7 +12,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
 from meiflow.results.tables import read_responses, read_trials
-from meiflow.stages.auxiliary import auxiliary_stimuli
+from meiflow.stages.auxiliary import auxiliary_stimuli, movie_stimuli
 
 
 def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
@@ -22,6 +22,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
     trials = read_trials(results)
     scorer = Scorer.of(trials.of_images(), config.seed)
     columns = [responses.column(neuron) for neuron in neurons]
+    movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
     curve = learning_curve(
         responses.images,
         responses.means[:, columns],
@@ -31,6 +32,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         config.seed,
         threads,
         auxiliary_stimuli(config, results, has, trials, responses.neuron_ids).of(columns),
+        movies.of(columns) if movies else None,
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []

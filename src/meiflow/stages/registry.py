@@ -8,10 +8,10 @@ The entries of the procedures are derived from `meiflow.config.names`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES, Procedure
 from meiflow.config.sections import Comparison, Config, Gabor, Model, StimulusParameters
+from meiflow.stages.stage import Stage
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
@@ -28,53 +28,6 @@ _GABORS = tuple(
     for key in StimulusParameters.model_fields
     if key.startswith("gabor_")
 )
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A step of the workflow: a rule, and the command ``meiflow NAME`` that the rule calls.
-
-    Parameters
-    ----------
-    name : str
-        Name of the rule; the command has dashes instead of underscores.
-    about : str
-        One sentence on its purpose, used as the help of the command.
-    call : str
-        ``module:function`` in `meiflow.stages`.
-    keys : tuple of str
-        All parts of the configuration that it reads: sections, or single keys. Changes of other
-        keys do not rerun the stage.
-    inputs : tuple of str
-        Results that it reads, by their names in the layout: ``neuron.mei`` is the MEI of a neuron,
-        ``procedure.best_gabors`` images and table of a procedure, ``picture.movies`` its picture,
-        ``figure.oracle`` a figure of the selection. Results that a session does not have are not
-        read.
-    options : tuple of str
-        Additional arguments of the function, which are options of the command.
-    memory_mb, minutes : int
-        Resources requested on a cluster; more with each attempt.
-    threads : int
-        Maximum number of threads of a job.
-    gradients : bool
-        Whether it uses torch, which is then restricted to one thread.
-    """
-
-    name: str
-    about: str
-    call: str
-    keys: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    memory_mb: int = 2000
-    minutes: int = 60
-    threads: int = 1
-    gradients: bool = False
-
-    @property
-    def command(self) -> str:
-        """Name of the command."""
-        return self.name.replace("_", "-")
 
 
 def _procedure(entry: Procedure) -> Stage:
@@ -159,7 +112,15 @@ def _stages() -> Iterator[Stage]:
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
         keys=("session.stimulus_parameters.grating_contrast", "image", *_FIT, "seed"),
-        inputs=("trials", "responses", "images", "image_info", "grating_responses"),
+        inputs=(
+            "trials",
+            "responses",
+            "images",
+            "image_info",
+            "grating_responses",
+            "movie_responses",
+            "movie_images",
+        ),
         options=("has", "threads"),
         memory_mb=6000,
         threads=8,
@@ -199,6 +160,8 @@ def _stages() -> Iterator[Stage]:
             "images",
             "image_info",
             "grating_responses",
+            "movie_responses",
+            "movie_images",
             "fitted_neurons",
         ),
         options=("has", "threads"),

@@ -1,0 +1,126 @@
+"""The fitter of every base model, and what fits need of one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.config.sections import Model
+from meiflow.images.geometry import Geometry
+from meiflow.models.front_end import FrontEnd
+from meiflow.models.jobs import Fits, Jobs
+from meiflow.models.movie_stimuli import movie_slope, scaled_responses
+
+if TYPE_CHECKING:
+    from meiflow.models.v1 import V1Fitter
+    from meiflow.models.window import WindowFitter
+
+FIRST_LAYERS = {"v1": "v1_window", "core": "core_window"}
+# Base models that learn from movies where there are any.
+LEARN_FROM_MOVIES = ("v1", "v1_window", "core_window", "cnn", "ln")
+_CHUNK = 12
+
+
+def with_movies(jobs: Jobs, scenes: int, n_neurons: int, v1: V1Fitter) -> Jobs:
+    """Jobs that also train on movies, whose responses are brought to the scale of the scenes.
+
+    The neurons of a fold share one slope, because adaptation to movies is common to a session.
+    Folds in which movies do not help v1 to predict left-out training scenes do without them.
+    """
+    train = jobs.train.copy()
+    train[:, scenes:] = True
+    responses, predicted = jobs.responses.copy(), v1.from_scenes(jobs)
+    for first in range(0, len(jobs), n_neurons):
+        rows = slice(first, first + n_neurons)
+        shown, known = responses[rows, scenes:], train[rows, :scenes]
+        mean = (responses[rows, :scenes] * known).sum(axis=1) / known.sum(axis=1)
+        slope = movie_slope(predicted[rows].T, shown.T)
+        responses[rows, scenes:] = np.maximum(scaled_responses(shown.T, slope, mean), 0).T
+    found = replace(jobs, responses=responses, train=train)
+    gain = v1.gain_by_movies(found)
+    for first in range(0, len(jobs), n_neurons):
+        rows = slice(first, first + n_neurons)
+        if not gain[rows].sum() > 0:
+            train[rows, scenes:] = False
+    return found
+
+
+def at_windows(jobs: Jobs, windows: Fits) -> Jobs:
+    """The jobs with the RF positions that the window readouts found."""
+    x, y = (
+        np.array([state.get(name, old) for state, old in zip(windows.states, own, strict=True)])
+        for name, own in (("x_deg", jobs.x), ("y_deg", jobs.y))
+    )
+    return replace(jobs, x=x, y=y)
+
+
+def fitters_of(
+    images: NDArray, weights: NDArray, geometry: Geometry, config: Model, seed: int, movies: int
+) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
+    """The fitter of every base model, and the number of jobs that it fits at once.
+
+    A size of 0 means all neurons with the same training set, or all shuffled controls.
+    """
+    import torch
+
+    from meiflow.models.gabor_energy import GaborEnergyFitter
+    from meiflow.models.ln import LnFitter
+    from meiflow.models.v1 import V1Fitter
+
+    torch.set_num_threads(1)
+    found: dict[str, tuple[Any, int]] = {
+        "v1": (V1Fitter(images, geometry, config, weights, movies), _CHUNK),
+        "ln": (LnFitter(images, weights, geometry, config.ln, movies), _CHUNK),
+        "gabor_energy": (
+            GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
+            _CHUNK,
+        ),
+    }
+    names: set[str] = set(config.base_models)
+    for name, window in _windows(images, weights, geometry, config, names, movies).items():
+        found[name] = (window, 0)
+    if "cnn" in names:
+        from meiflow.models.cnn import CnnFitter
+
+        first = found[FIRST_LAYERS[config.cnn.first_layer]][0]
+        found["cnn"] = (CnnFitter(first, weights, config.cnn, seed, movies), 0)
+    for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
+        if name in config.base_models:
+            from meiflow.models.network_fitter import NetworkFitter, load_core
+
+            core = None
+            if name == "pretrained":
+                core = load_core(Path(str(config.network.core_path)), config.network, geometry)
+            fitter = NetworkFitter(images, weights, geometry, config.network, seed, name, core)
+            found[name] = (fitter, size)
+    return found
+
+
+def _windows(
+    images: NDArray,
+    weights: NDArray,
+    geometry: Geometry,
+    config: Model,
+    names: set[str],
+    movies: int,
+) -> dict[str, WindowFitter]:
+    """Fitters of the window readouts that are in the ensemble, or that start the network."""
+    from meiflow.models.core_maps import CoreMaps
+    from meiflow.models.window import WindowFitter
+    from meiflow.models.window_front_end import WindowFrontEnd
+
+    if "cnn" in names:
+        names = names | {FIRST_LAYERS[config.cnn.first_layer]}
+    found, spacing = {}, config.window.spacing_deg
+    if "v1_window" in names:
+        channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
+        found["v1_window"] = WindowFitter(images, channels, config.window, weights, movies)
+    if "core_window" in names:
+        maps = CoreMaps.from_config(config.network, geometry, spacing)
+        found["core_window"] = WindowFitter(images, maps, config.window, weights, movies)
+    return found

@@ -1,0 +1,183 @@
+"""Frames of natural movies as further images to which models are fitted.
+
+Models are scored on scenes, and movies are another stimulus: neurons respond to a changing image
+with another gain and another mean rate, frames resemble their neighbours, and means over few passes
+are noisy. So only frames that differ are used, each with a weight by its number of passes; gain and
+offset are fitted; and a fit with movies replaces the one without only as far as it predicts
+left-out *scenes* better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meiflow.progress import logger
+from meiflow.session.images import resize
+
+_COARSE = 15, 24  # pixels
+_SAME_SCENE = 0.95
+_ALIKE = 0.9
+_SLOPES = 0.2, 5.0
+_SLOPE_SD = 0.5
+_FRAMES_ALIKE = 4.0  # frames that count as one, because neighbours resemble each other
+
+
+@dataclass(frozen=True)
+class MovieStimuli:
+    """Images from movies, in temporal order.
+
+    Parameters
+    ----------
+    images : ndarray, shape (frames, height, width)
+        Luminance in [0, 1].
+    means : ndarray, shape (frames, neurons)
+        Mean counts.
+    weights : ndarray, shape (frames,)
+        Number of trials divided by the mean number of trials of the scenes; at most 1.
+    """
+
+    images: NDArray[np.float32]
+    means: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def of(self, columns: list[int]) -> MovieStimuli:
+        """The same images for some of the neurons."""
+        return MovieStimuli(self.images, self.means[:, columns], self.weights)
+
+    def shifted(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Responses of every neuron shifted in time, for the shuffled control."""
+        n = len(self.means)
+        shift = rng.integers(n // 4, n - n // 4, self.means.shape[1]) if n >= 4 else 0
+        row = (np.arange(n)[:, None] + shift) % max(n, 1)
+        return np.take_along_axis(self.means, row, axis=0) if n >= 4 else self.means
+
+
+def thin_movies(
+    images: NDArray,
+    means: NDArray,
+    repeats: NDArray,
+    scenes: NDArray,
+    scene_repeats: float,
+    most: int,
+) -> MovieStimuli:
+    """Choose frames that differ from one another, and average over those that are alike.
+
+    Frames that nearly equal a scene are left out. Each further frame is the one that is predicted
+    worst by the frames chosen before (pivoted Cholesky decomposition of the kernel of coarse
+    images).
+
+    Parameters
+    ----------
+    images : ndarray, shape (frames, height, width)
+    means : ndarray, shape (frames, neurons)
+    repeats : ndarray, shape (frames,)
+        Number of passes.
+    scenes : ndarray, shape (scenes, height, width)
+    scene_repeats : float
+        Mean number of trials of a scene.
+    most : int
+        Maximum number of frames.
+    """
+    shape = tuple(min(a, b) for a, b in zip(_COARSE, images.shape[1:], strict=True))
+    centre = scenes.mean(axis=0)
+    coarse, of_scenes = (
+        resize(stack - centre, shape).reshape(len(stack), -1) for stack in (images, scenes)
+    )
+    same = (_unit(coarse) @ _unit(of_scenes).T).max(axis=1) > _SAME_SCENE
+    if same.any():
+        logger.info(f"movies: left out {same.sum()} of {len(same)} images that resemble a scene")
+    left = np.flatnonzero(~same)
+    chosen = left[_pivots(coarse[left], most)]
+    alike = _unit(coarse[left]) @ _unit(coarse[chosen]).T
+    nearest = np.where(alike.max(axis=1) >= _ALIKE, alike.argmax(axis=1), -1)
+    nearest[np.searchsorted(left, chosen)] = np.arange(len(chosen))
+    share = (nearest == np.arange(len(chosen))[:, None]) * repeats[left].astype(float)
+    total = share.sum(axis=1)
+    share /= total[:, None]
+    kept = np.tensordot(share.astype(np.float32), images[left], axes=1)
+    weights = np.minimum(total / scene_repeats, 1)
+    return MovieStimuli(kept, share @ means[left], weights)
+
+
+def effective_number(images: NDArray) -> float:
+    """Participation ratio of the principal components of coarse images.
+
+    The number of independent images that would vary as much: n for n uncorrelated ones of equal
+    contrast, fewer for frames that resemble one another.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> few = rng.uniform(size=(5, 15, 24))
+    >>> round(effective_number(few)), round(effective_number(np.repeat(few, 20, axis=0)))
+    (4, 4)
+    """
+    shape = tuple(min(a, b) for a, b in zip(_COARSE, images.shape[1:], strict=True))
+    coarse = resize(images, shape).reshape(len(images), -1).astype(float)
+    coarse -= coarse.mean(axis=0)
+    values = np.linalg.svd(coarse, compute_uv=False) ** 2
+    return float(values.sum() ** 2 / max(float((values**2).sum()), 1e-30))
+
+
+def _unit(rows: NDArray) -> NDArray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+def _pivots(rows: NDArray, most: int) -> NDArray[np.int64]:
+    """Rows that a pivoted Cholesky decomposition of their kernel chooses first, in order."""
+    residual = rows.astype(float)
+    first = (residual**2).sum(axis=1)
+    found: list[int] = []
+    for _ in range(min(most, len(rows))):
+        size = (residual**2).sum(axis=1)
+        best = int(size.argmax())
+        if size[best] <= 1e-6 * first.max():
+            break
+        found.append(best)
+        direction = residual[best] / np.sqrt(size[best])
+        residual -= np.outer(residual @ direction, direction)
+    return np.sort(np.array(found, np.int64))
+
+
+def movie_slope(predicted: NDArray, recorded: NDArray) -> float:
+    """Slope of recorded responses to movies on those predicted from scenes.
+
+    A ridge prediction from scenes is calibrated, so that this is the slope of the true responses:
+    how much weaker (or stronger) movies drive the neurons. Where scenes predict nothing, it is 1.
+
+    Parameters
+    ----------
+    predicted, recorded : ndarray, shape (frames, neurons)
+        Neurons are pooled, each in units of the spread of its recorded means.
+
+    Returns
+    -------
+    float
+        Between 0.2 and 5; posterior mean with a Gaussian prior around 1.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> predicted = rng.normal(size=(100, 20))
+    >>> recorded = 0.5 * predicted + rng.normal(size=(100, 20))
+    >>> round(movie_slope(predicted, recorded), 1), round(movie_slope(0 * predicted, recorded), 1)
+    (0.5, 1.0)
+    """
+    p, r = predicted - predicted.mean(axis=0), recorded - recorded.mean(axis=0)
+    unit = 1 / np.maximum((r**2).mean(axis=0), 1e-12)
+    known = float((p**2 * unit).sum())
+    residual = float((r**2 * unit).mean()) * _FRAMES_ALIKE
+    prior = residual / _SLOPE_SD**2
+    low, high = _SLOPES
+    return float(np.clip((float((p * r * unit).sum()) + prior) / (known + prior), low, high))
+
+
+def scaled_responses(responses: NDArray, slope: float, mean: NDArray) -> NDArray[np.float64]:
+    """Responses to movies (frames, neurons) on the scale of the scenes, whose mean is given."""
+    return np.asarray(mean + (responses - responses.mean(axis=0)) / slope)
