@@ -6,6 +6,7 @@ rule selection:
         R.trials,
         R.raster,
         R.presentations if HAS.spike_times else [],
+        R.movie_counts if HAS.movies else [],
     output:
         R.selection,
         R.correlations,

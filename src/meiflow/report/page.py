@@ -13,7 +13,11 @@ from meiflow.report.view import ReportView
 
 
 def render_report(
-    view: ReportView, config: Config, inputs: list[dict[str, Any]], movies: str = ""
+    view: ReportView,
+    config: Config,
+    inputs: list[dict[str, Any]],
+    movies: str = "",
+    natural_movies: bool = False,
 ) -> str:
     """The page as HTML.
 
@@ -25,6 +29,8 @@ def render_report(
         Output of `meiflow.report.provenance.read_provenance`.
     movies : str
         Picture of the movies for a custom model as a ``data:`` URL; empty if there is none.
+    natural_movies : bool
+        Whether models were also fitted to natural movies.
     """
     text = json.dumps(config.model_dump(mode="json"), indent=1)
     return filled(
@@ -40,6 +46,7 @@ def render_report(
         inputs=inputs,
         versions=versions(),
         movies=movies,
+        natural_movies=natural_movies,
         data={key: d.data for key, d in view.drawings.items()},
     )
 

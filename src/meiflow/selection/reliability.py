@@ -6,6 +6,7 @@ differ between images. All measures are vectorised over neurons.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,6 +68,30 @@ def oracle_correlation(counts: NDArray, groups: TrialGroups) -> NDArray[np.float
     """
     values = np.asarray(counts, dtype=float)
     return _oracle_from_sums(groups.sums(values), groups.sums(values**2), groups.repeats)
+
+
+def movie_oracle(movies: Mapping[str, NDArray]) -> NDArray[np.float64]:
+    """`oracle_correlation` of every neuron over all bins of natural movies, with passes as trials.
+
+    Parameters
+    ----------
+    movies : mapping of str to ndarray, shape (passes, bins, neurons)
+        Counts by name of the movie.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rates = rng.gamma(1.0, 3.0, (100, 2)) * [1, 0] + [0, 3]
+    >>> movie_oracle({"one": rng.poisson(rates, (10, 100, 2))}).round(1) + 0.0
+    array([0.8, 0. ])
+    """
+    bins, counts, first = [], [], 0
+    for movie in movies.values():
+        passes, length, neurons = movie.shape
+        bins.append(np.tile(np.arange(first, first + length), passes))
+        counts.append(movie.reshape(passes * length, neurons))
+        first += length
+    return oracle_correlation(np.concatenate(counts), TrialGroups.of(np.concatenate(bins)))
 
 
 def _oracle_from_sums(sums: NDArray, squares: NDArray, repeats: NDArray) -> NDArray[np.float64]:

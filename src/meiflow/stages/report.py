@@ -46,4 +46,5 @@ def write_report(
     if config.movie.model:
         picture = results.procedure("movies").picture.read_bytes()
         movies = "data:image/png;base64," + base64.b64encode(picture).decode()
-    write_text(render_report(view, config, inputs, movies), results.report)
+    learned = has.movies and "movies" in config.model.learn_from
+    write_text(render_report(view, config, inputs, movies, learned), results.report)

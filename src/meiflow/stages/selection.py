@@ -7,7 +7,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from meiflow.config.sections import Config
-from meiflow.io.files import read_csv, write_arrays, write_csv
+from meiflow.io.files import read_arrays, read_csv, write_arrays, write_csv
 from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
@@ -15,6 +15,7 @@ from meiflow.results.tables import read_raster, read_trials, window_length
 from meiflow.selection.measures import measure_neurons, measure_session
 from meiflow.selection.notebook import notebook_measures, notebook_raster_place
 from meiflow.selection.raster import raster_order
+from meiflow.selection.reliability import movie_oracle
 from meiflow.selection.rule import apply_rule, require_somebody
 
 
@@ -42,6 +43,8 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
             config.seed,
         )
         table = pd.concat([table, measure_session(images, shown)], axis=1)
+        if has.movies:
+            table["movie_oracle"] = movie_oracle(read_arrays(results.movie_counts))
         raster = read_raster(results)
         place = np.empty(len(table), dtype=np.int64)
         order = raster_order(raster.counts, config.selection.raster, config.seed)
