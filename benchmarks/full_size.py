@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.full_size`` writes a session of 825 units on 6 probes of 374 channels, with
 42 million spikes, 15,595 parametric or natural-scene presentations and two natural movies (a few
-minutes and 1 GB of disk, in a temporary folder), and then
+minutes and 2 GB of disk, in a temporary folder), and then
 
-1. downloads it from a server on this machine and builds its tables with ``meiflow``;
+1. downloads it from a server on this machine and builds its tables with ``meiflow``, without and
+   with the movies;
 2. opens it and counts the spikes of the VISam units from 0 to 0.25 s after each natural scene, with
    meiflow and with AllenSDK, each in a separate process, and checks that the counts are equal.
 
@@ -36,7 +37,8 @@ from meiflow.simulation.nwb_writer import Recording, write_nwb
 AREAS = ("VISam", "VISp", "VISl", "VISal", "CA1", "LGd")
 CHANNELS = 374
 SPIKES_PER_UNIT = 51_500
-MOVIE_FRAMES = {"natural_movie_one": 18_000, "natural_movie_three": 36_000}
+# Frames and passes, as in a released session.
+MOVIES = {"natural_movie_one": (900, 20), "natural_movie_three": (3600, 10)}
 
 OURS = """
 from meiflow.config.sections import Quality
@@ -100,19 +102,8 @@ print(json.dumps([opened, counted]))
 def write_session(path: Path, n_units: int, session_id: int) -> None:
     """Write a session of uniformly random spikes, otherwise as large as a released file."""
     rng = np.random.default_rng(0)
-    schedule = build_schedule(118, 50, 15, 50, rng)
-    tables, end_s = dict(schedule.tables), schedule.end_s
-    for i, (name, frames) in enumerate(MOVIE_FRAMES.items()):
-        onset = end_s + np.arange(frames) / 30
-        tables[name] = pd.DataFrame(
-            {
-                "start_time": onset,
-                "stop_time": onset + 1 / 30,
-                "stimulus_block": 20.0 + i,
-                "frame": np.arange(frames) % 900.0,
-            }
-        )
-        end_s = onset[-1] + 10
+    schedule = build_schedule(118, 50, 15, 50, rng, MOVIES)
+    tables, end_s = schedule.tables, schedule.end_s
     probes = []
     for number, area in enumerate(AREAS):
         ids = 850_000_000 + 1000 * number + np.arange(CHANNELS)
@@ -163,21 +154,39 @@ def chain(nwb: Path, folder: Path) -> None:
     """Download the session and build its tables with the commands of the workflow."""
     with warehouse(nwb) as server:
         session = {"source": "allen", "id": str(SESSION), "bucket": server.bucket}
-        config = {"session": session | {"warehouse": server.address}}
+        movies: dict[str, list[str]] = {
+            "shown": []
+        }  # those of the server are not of the released size
+        config = {"session": session | {"warehouse": server.address, "movies": movies}}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         results, data = Layout(folder / "results"), folder / "data"
         files = session_files(parse_config(config), results.root, data)
         common = [f"--config={folder / 'config.yaml'}", f"--results={results.root}"]
-        for stage, more in (
-            ("download", [f"--data={data}"]),
-            ("tables", [f"--images={files.images}", f"--nwb={files.nwb}"]),
+        tables = [f"--images={files.images}", f"--nwb={files.nwb}"]
+        for name, stage, more in (
+            ("download", "download", [f"--data={data}"]),
+            ("tables", "tables", tables),
+            ("tables with movies", "tables", [*tables, f"--movies={draw_movies(folder)}"]),
         ):
+            if name == "tables with movies":
+                del config["session"]["movies"]
+                (folder / "config.yaml").write_text(yaml.safe_dump(config))
             _, seconds, memory = child(STAGE, stage, *common, *more)
-            print(f"meiflow {stage}: {seconds:.1f} s, peak {memory:.2f} GB")
+            print(f"meiflow {name}: {seconds:.1f} s, peak {memory:.2f} GB")
         start = time.perf_counter()
         read_trials(results)
         size = results.trials.stat().st_size / 1e6
         print(f"trials.csv: {size:.0f} MB, read and checked in {time.perf_counter() - start:.2f} s")
+
+
+def draw_movies(folder: Path) -> Path:
+    """Movies of the released size, whose frames are uniformly random."""
+    stacks = folder / "movies"
+    stacks.mkdir()
+    rng = np.random.default_rng(1)
+    for name, (frames, _) in MOVIES.items():
+        np.save(stacks / f"{name}.npy", rng.integers(0, 256, (frames, 304, 608), np.uint8))
+    return stacks
 
 
 def compare(nwb: Path, folder: Path) -> None:

@@ -30,6 +30,7 @@ from meiflow.models.window_front_end import WindowFrontEnd
 _BATCH = 64
 # Share of the squared weights in the part of the screen that a neuron reads.
 KEPT = 0.97
+_RULED_OUT = 0.01  # posterior probability
 
 _MAPS: dict[str, type[FixedMaps | CnnMaps]] = {
     maps.kind: maps for maps in (WindowFrontEnd, CoreMaps, CnnMaps)
@@ -127,36 +128,41 @@ class WindowFitter:
 
         With movies, candidates fitted to scenes alone compete with those fitted to both.
         """
-        responses = jobs.responses[:, train].T
+        responses, n = jobs.responses[:, train].T, len(jobs)
         centred = responses - responses.mean(axis=0)
-        first = self._candidates(features[train], centred, centred)
+        first = self._candidates(features[train], centred, centred, self._windows)
         movies = np.flatnonzero(jobs.train[0][self._scenes :]) + self._scenes
         if not len(movies):
             return first.readouts(candidate_weights(first.errors, len(centred)))
         shown, recorded = features[movies], jobs.responses[:, movies].T
         root = np.sqrt(self._weights[movies])
         rows = (shown - shown.mean(axis=0)) * root[:, None, None].astype(np.float32)
+        # only windows that scenes alone do not rule out for every neuron
+        share = candidate_weights(first.errors, len(centred)).reshape(len(self._windows), -1, n)
         both = self._candidates(
             np.concatenate([features[train], rows]),
             np.concatenate([centred, root[:, None] * (recorded - recorded.mean(axis=0))]),
             centred,
+            self._windows[share.sum(axis=1).max(axis=1) > _RULED_OUT],
         )
         weights = candidate_weights(np.concatenate([first.errors, both.errors]), len(centred))
-        parts = np.split(weights, 2)
+        parts = np.split(weights, [len(first.errors)])
         return first.readouts(parts[0]) + both.readouts(parts[1])
 
-    def _candidates(self, seen: NDArray, targets: NDArray, scored: NDArray) -> _Candidates:
+    def _candidates(
+        self, seen: NDArray, targets: NDArray, scored: NDArray, windows: NDArray
+    ) -> _Candidates:
         """Fits to centred features (images, positions, channels) with every window and penalty."""
         penalties = np.asarray(self._config.penalties)
         by_position = np.stack([f @ f.T for f in seen.swapaxes(0, 1)])
         variance = np.maximum((scored**2).sum(axis=0), 1e-12)
         spectra, errors = [], []
-        for window in self._windows:
+        for window in windows:
             values, vectors = np.linalg.eigh(np.tensordot(window, by_position, 1).astype(float))
             spectrum = GramSpectrum(vectors, np.maximum(values, 0))
             spectra.append(spectrum)
             errors.append(spectrum.left_out_errors(targets, penalties, len(scored)) / variance)
-        return _Candidates(seen, targets, self._windows, penalties, spectra, np.concatenate(errors))
+        return _Candidates(seen, targets, windows, penalties, spectra, np.concatenate(errors))
 
 
 @dataclass(frozen=True)
