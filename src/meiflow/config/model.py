@@ -227,7 +227,7 @@ class Model(Section):
         "because models are scored on them; movies are used where they were shown",
     )
     movie_images: int = Field(
-        default=100,
+        default=150,
         ge=4,
         le=2000,
         description="maximum number of images from natural movies; similar ones are averaged",

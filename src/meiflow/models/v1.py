@@ -74,8 +74,8 @@ class V1Fitter:
         for i, (x, y) in enumerate(zip(jobs.x, jobs.y, strict=True)):
             response, train = jobs.responses[i], jobs.train[i]
             (_, alone), (_, both) = self._fits(self._channels(x, y), response, train)
-            variance = float(response[: self._scenes][train[: self._scenes]].var())
-            found[i] = (alone - both) / max(variance, 1e-12)
+            scenes = response[: self._scenes][train[: self._scenes]]
+            found[i] = (alone - both) / max(float(((scenes - scenes.mean()) ** 2).sum()), 1e-12)
         return found
 
     def _channels(self, x: float, y: float) -> NDArray:

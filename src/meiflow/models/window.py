@@ -30,7 +30,7 @@ from meiflow.models.window_front_end import WindowFrontEnd
 _BATCH = 64
 # Share of the squared weights in the part of the screen that a neuron reads.
 KEPT = 0.97
-_RULED_OUT = 0.01  # posterior probability
+_RULED_OUT = 0.001  # posterior probability
 
 _MAPS: dict[str, type[FixedMaps | CnnMaps]] = {
     maps.kind: maps for maps in (WindowFrontEnd, CoreMaps, CnnMaps)
