@@ -13,7 +13,7 @@ from meiflow.config.model import CoreInput
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.models.archive import ModelArchive, write_archive
-from meiflow.models.core_maps import CoreMaps, core_stamp
+from meiflow.models.core_maps import CoreMaps, core_stamp, own_core
 from meiflow.models.cross_validate import fit_all
 from meiflow.models.own_core import OwnCore
 
@@ -120,21 +120,26 @@ def _config(name="weighted"):
     return parse_config({"model": model | {"folds": 2}})
 
 
-def test_models_on_an_own_core_are_rebuilt_where_the_configuration_names_it(code, rng, tmp_path):
+@pytest.mark.parametrize("name", ["weighted", "exported"])
+def test_models_on_an_own_core_are_rebuilt_where_the_configuration_names_it(
+    code, rng, tmp_path, name
+):
     images = rng.uniform(size=(40, *SCREEN.shape)).astype(np.float32)
     means = 3 + 10 * images[:, 4:8, 4:8].mean((1, 2))[:, None]
-    config = _config()
+    config = _config(name)
     fit = fit_all(images, means, np.ones(40), SCREEN, config.model, seed=0, threads=1)
     states = [s for s in fit.states[0] if s["kind"] in ("core_window", "cnn")]
     assert len(states) == 2
     document = {"x_deg": 0.0, "y_deg": 0.0, "base_models": states, "weights": [0.5, 0.5]}
     write_archive(SCREEN, {"7": document}, lambda _: [document], tmp_path / "models.zip")
+    own_core.cache_clear()
     named = ModelArchive(tmp_path / "models.zip", SCREEN, config.model.network.own_core)
     assert np.isfinite(named.model("7").predict(images)).all()
-    with pytest.raises(MeiflowError, match="made with the code of mycores:weighted, but"):
+    with pytest.raises(MeiflowError, match=f"made with the code of mycores:{name}, but"):
         ModelArchive(tmp_path / "models.zip", SCREEN).model("7")
     before = core_stamp(config.model.network, SCREEN)
     sys.modules["mycores"].WEIGHTS = 1
+    own_core.cache_clear()
     assert not np.array_equal(before, core_stamp(config.model.network, SCREEN))
     with pytest.raises(MeiflowError, match="returns another network than when the models were"):
         named.model("7")

@@ -199,7 +199,10 @@ NAMING = [
 ]
 
 
-@pytest.fixture(params=NAMING, ids=[str(state["kind"]) for state in NAMING])
+@pytest.fixture(
+    params=[[state] for state in NAMING] + [(NAMING[0],)],
+    ids=[*(str(state["kind"]) for state in NAMING), "tuple"],
+)
 def stranger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Path:
@@ -208,7 +211,7 @@ def stranger(
     (tmp_path / "stranger.py").write_text("open('made', 'w').close()\n")
     save_model(NeuronModel(SCREEN, 0.0, 0.0, [linear(np.ones((6, 8)))], [1.0]), "model.pt")
     model = torch.load("model.pt", weights_only=True)
-    model["base_models"] = [request.param]
+    model["base_models"] = request.param
     write_document(model, "model.pt")
     write_archive(SCREEN, {"7": model}, lambda _: [model], tmp_path / "models.zip")
     return tmp_path

@@ -79,7 +79,7 @@ def test_bins_are_means_of_frames(tmp_path, rng):
         (np.zeros((7, 4), np.uint8), r"has shape \(7, 4\)"),
         (np.full((7, 4, 4), 3.0), "luminance outside 0..1"),
         (np.full((7, 4, 4), np.nan), "luminance outside 0..1"),
-        (np.zeros((7, 4, 4), np.int16), "type int16"),
+        (np.zeros((7, 4, 4), np.int16), "type int16; expected .* uint8 or uint16"),
     ],
 )
 def test_a_stack_that_cannot_be_the_movie_is_refused(tmp_path, stack, message):

@@ -75,7 +75,7 @@ def test_a_session_without_the_movies_says_so(config, results, tmp_path):
     other = config.model_copy(
         update={"session": config.session.model_copy(update={"movies": wrong})}
     )
-    with pytest.raises(MeiflowError, match="shows none of natural_movie_two; name those"):
+    with pytest.raises(MeiflowError, match="no usable pass of natural_movie_two; name"):
         build_tables(
             other, Layout(tmp_path), results.scenes, results.session_file, movies=results.movies
         )
@@ -105,6 +105,10 @@ def test_own_counts_are_added_over_the_frames_of_a_bin():
         (lambda t: t.assign(movie="other"), r"none of the movies of .*shown \(clip\)"),
         (lambda t: t.assign(frame=0.5), "frame is '0.5' in row 2"),
         (lambda t: t.assign(spike_count=-1), "spike_count is '-1' in row 2"),
+        (
+            lambda t: t.assign(neuron_id=t["neuron_id"].where(t["frame"] > 0)),
+            "neuron_id is empty in row 2",
+        ),
         (lambda t: t.assign(neuron_id="z"), "neuron z does not occur in session.trials"),
         (lambda t: pd.concat([t, t.iloc[[3]]], ignore_index=True), "row 30 is a second row"),
         (lambda t: t[(t["frame"] != 3) | (t["repeat"] == 0)], "no row for frame 3 of repeat 1"),

@@ -153,6 +153,7 @@ def hashed_inputs(wildcards):
     own += own_code(CONFIG.movie.model) + CUSTOM_CODE + own_code(CONFIG.model.network.own_core)
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
     tables = [str(R.trials), str(R.images)]
+    tables += [str(R.movie_responses), str(R.movie_images)] if HAS.movies else []
     return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
 
 

@@ -236,8 +236,18 @@ def _check_conditions(session: Session) -> None:
         raise MeiflowError(
             f"session.movies.stacks: source {session.source} has its own movies; remove the key"
         )
-    if session.movies.counts is not None and stacks is None:
-        raise MeiflowError("session.movies.stacks: session.movies.counts needs a folder here")
+    if session.source == "tables" and (session.movies.counts is None) != (stacks is None):
+        raise MeiflowError(
+            "session.movies: source tables needs both counts and stacks, or neither of them"
+        )
+    if session.movies.counts is not None and None in (
+        session.movies.width_deg,
+        session.movies.height_deg,
+    ):
+        raise MeiflowError(
+            "session.movies: with counts, width_deg and height_deg of a frame are required; those "
+            "of the images, if movies and images covered the same part of the screen"
+        )
     _require("session.movies.stacks", stacks, folder=True, kind="folder of .npy stacks")
 
 

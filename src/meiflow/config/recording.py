@@ -125,6 +125,14 @@ class Simulation(Section):
         "derived from it and the id",
     )
 
+    @field_validator("movie_repeats")
+    @classmethod
+    def _movies_are_movies(cls, repeats: dict[str, int]) -> dict[str, int]:
+        for name in ("natural_scenes", "gabors", "static_gratings", "spontaneous"):
+            if name in repeats:
+                raise ValueError(f"movie_repeats: {name} is not a movie; use another name")
+        return repeats
+
 
 class StimulusParameters(Section):
     """Appearance of the recorded Gabors and static gratings; the defaults are Allen's."""
@@ -175,14 +183,21 @@ class NaturalMovies(Section):
         le=1,
         description="delay in seconds of the counting window behind the frames",
     )
-    width_deg: Degrees = Field(
-        default=round(ALLEN_MOVIE_WIDTH_DEG, 2),
-        description="width of a frame on the screen in degrees of visual angle",
+    width_deg: Degrees | None = Field(
+        default=None,
+        description="width of a frame on the screen in degrees of visual angle; null: that of "
+        f"Allen's movies, {ALLEN_MOVIE_WIDTH_DEG:.1f}",
     )
-    height_deg: Degrees = Field(
-        default=round(ALLEN_MOVIE_HEIGHT_DEG, 2),
-        description="height of a frame on the screen in degrees of visual angle",
+    height_deg: Degrees | None = Field(
+        default=None,
+        description="height of a frame on the screen in degrees of visual angle; null: that of "
+        f"Allen's movies, {ALLEN_MOVIE_HEIGHT_DEG:.1f}",
     )
+
+    @property
+    def size_deg(self) -> tuple[float, float]:
+        """Width and height of a frame in degrees of visual angle."""
+        return self.width_deg or ALLEN_MOVIE_WIDTH_DEG, self.height_deg or ALLEN_MOVIE_HEIGHT_DEG
 
     @field_validator("shown")
     @classmethod

@@ -113,7 +113,8 @@ class CnnFitter:
         stopping = (torch.arange(len(channels)) + number) % _STOPPING_SHARE == 0
         stopping[int(seen[: self._scenes].sum()) :] = False
         weights = self._weights[seen]
-        if len(channels) >= _FEWEST:  # fewer cannot be divided: predicts nearly the mean
+        # fewer cannot be divided: predicts nearly the mean
+        if seen[: self._scenes].sum() >= _FEWEST:
             train(
                 network,
                 channels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,7 +94,7 @@ class CoreMaps(nn.Module):
         core: PublishedCore | OwnCore
         if "spec" in document:
             size = core_size(geometry, seen)
-            core = OwnCore(document["spec"], size, document["fingerprint"])
+            core = own_core(document["spec"], size, document["fingerprint"])
         else:
             core = PublishedCore(document["layers"], seen.layers)
         return cls(core, geometry, document["spacing_deg"], seen)
@@ -125,6 +126,12 @@ class CoreMaps(nn.Module):
             return maps[:, :, self._at[0], self._at[1]]
         places = self.get_buffer("_places").expand(len(maps), -1, -1, -1)
         return grid_sample(maps, places, padding_mode="border", align_corners=False)
+
+
+@lru_cache(maxsize=4)
+def own_core(spec: str, size: tuple[int, int], fingerprint: str) -> OwnCore:
+    """An own core, which all models of a process share."""
+    return OwnCore(spec, size, fingerprint)
 
 
 def core_stamp(network: Network, geometry: Geometry) -> NDArray[np.uint8]:

@@ -213,7 +213,7 @@ class _Problem:
             # blank responses are not shuffled
             copies = responses.shape[1] // self.extra.means.shape[1]
             responses = np.vstack([responses, np.tile(self.extra.means, (1, copies))])
-        scenes, n_movies = len(images), 0
+        shown, n_movies = len(images), 0
         found = images, responses
         if self.movies is not None and len(self.movies):
             n_movies = len(self.movies)
@@ -227,7 +227,7 @@ class _Problem:
             everything = jobs
             if n_movies:
                 v1 = V1Fitter(images, self.geometry, self.config, weights, n_movies)
-                everything = with_movies(jobs, scenes, n_neurons, v1)
+                everything = with_movies(jobs, shown, len(self.images), n_neurons, v1, self.threads)
             fits: dict[str, Fits] = {}
             for name, (fitter, size) in fitters.items():
                 kept = self.parts.keeping(name, fitter) if self.parts else fitter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +48,17 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     True
     """
     module = evaluation_module(module, name)
+    require_cpu(module, name)
+    check_responses(module, geometry, name)
+    return module
+
+
+def require_cpu(module: nn.Module, name: str) -> None:
+    """Check that all tensors of a module are on the CPU."""
     tensors = [*module.parameters(), *module.buffers()]
     elsewhere = {str(t.device) for t in tensors if t.device.type != "cpu"}
     if elsewhere:
         raise MeiflowError(f"{name}: is on {', '.join(elsewhere)}; return it with .cpu()")
-    check_responses(module, geometry, name)
-    return module
 
 
 def evaluation_module(module: Any, name: str, hint: str = _HINT) -> nn.Module:
@@ -148,7 +153,16 @@ def call_function(spec: str, name: str, *arguments: Any, what: str) -> Any:
         sys.path.remove(here)
 
 
-class CustomMember(nn.Module):
+class EvaluationOnly(nn.Module):
+    """A wrapper that leaves the mode of its module as it is; exported programs have none."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode."""
+        self.training = False
+        return self
+
+
+class CustomMember(EvaluationOnly):
     """A custom module with the interface of our base models."""
 
     def __init__(self, state: dict[str, Any], geometry: Geometry) -> None:

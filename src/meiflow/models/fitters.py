@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.movie_stimuli import movie_slope, scaled_responses
+from meiflow.progress import track
 
 if TYPE_CHECKING:
     from meiflow.models.v1 import V1Fitter
@@ -27,29 +29,61 @@ _CHUNK = 12
 _WORSE = 0.02  # of the variance of the responses
 
 
-def with_movies(jobs: Jobs, scenes: int, n_neurons: int, v1: V1Fitter) -> Jobs:
+def with_movies(
+    jobs: Jobs, images: int, scenes: int, n_neurons: int, v1: V1Fitter, threads: int
+) -> Jobs:
     """Jobs that also train on movies, whose responses are brought to the scale of the scenes.
 
     The neurons of a fold share one slope, because adaptation to movies is common to a session.
     Folds in which movies make v1 predict left-out training scenes worse, for half of the neurons,
     do without them; movies that do not belong to the responses do so for nearly all neurons.
+
+    Parameters
+    ----------
+    jobs : Jobs
+    images : int
+        Number of images and other stimuli that precede the movies.
+    scenes : int
+        Number of images.
+    n_neurons : int
+    v1 : V1Fitter
+    threads : int
     """
     train = jobs.train.copy()
-    train[:, scenes:] = True
-    responses, predicted = jobs.responses.copy(), v1.from_scenes(jobs)
+    train[:, images:] = True
+    responses = jobs.responses.copy()
+    predicted = np.stack(_each(v1.from_scenes, jobs, threads, responses.shape[1] - images))
     for first in range(0, len(jobs), n_neurons):
         rows = slice(first, first + n_neurons)
-        shown, known = responses[rows, scenes:], train[rows, :scenes]
+        shown, known = responses[rows, images:], train[rows, :scenes]
         mean = (responses[rows, :scenes] * known).sum(axis=1) / known.sum(axis=1)
-        slope = movie_slope(predicted[rows].T, shown.T)
-        responses[rows, scenes:] = np.maximum(scaled_responses(shown.T, slope, mean), 0).T
+        fine = np.isfinite(predicted[rows]).all(axis=1)
+        slope = movie_slope(predicted[rows][fine].T, shown[fine].T)
+        responses[rows, images:] = np.maximum(scaled_responses(shown.T, slope, mean), 0).T
     found = replace(jobs, responses=responses, train=train)
-    gain = v1.gain_by_movies(found)
+    gain = np.concatenate(_each(v1.gain_by_movies, found, threads, 1))
     for first in range(0, len(jobs), n_neurons):
         rows = slice(first, first + n_neurons)
-        if not np.median(gain[rows]) > -_WORSE:
-            train[rows, scenes:] = False
+        fine = np.isfinite(gain[rows])
+        if not (fine.any() and np.median(gain[rows][fine]) > -_WORSE):
+            train[rows, images:] = False
     return found
+
+
+def _each(
+    measure: Callable[[Jobs], NDArray], jobs: Jobs, threads: int, size: int
+) -> list[NDArray[np.float64]]:
+    """A measure (size,) of every job; NaN where it fails numerically."""
+
+    def of_one(job: Jobs) -> NDArray[np.float64]:
+        try:
+            return np.asarray(measure(job), float).reshape(size)
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+            return np.full(size, np.nan)
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(jobs.chunks(1))
+        return list(track(pool.map(of_one, parts), "comparing scenes and movies", len(parts)))
 
 
 def at_windows(jobs: Jobs, windows: Fits) -> Jobs:

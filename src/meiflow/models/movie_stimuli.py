@@ -2,9 +2,9 @@
 
 Models are scored on scenes, and movies are another stimulus: neurons respond to a changing image
 with another gain and another mean rate, frames resemble their neighbours, and means over few passes
-are noisy. So only frames that differ are used, each with a weight by its number of passes; gain and
-offset are fitted; and a fit with movies replaces the one without only as far as it predicts
-left-out *scenes* better.
+are noisy. So only frames that differ are used, each with a weight by its number of passes; they are
+brought to the scale of the scenes; and movies that make the prediction of left-out *scenes* worse
+are not used.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ def thin_movies(
     """
     shape = tuple(min(a, b) for a, b in zip(_COARSE, images.shape[1:], strict=True))
     centre = scenes.mean(axis=0)
-    coarse, of_scenes = (
-        resize(stack - centre, shape).reshape(len(stack), -1) for stack in (images, scenes)
-    )
+    coarse, of_scenes = (_patterns(resize(stack - centre, shape)) for stack in (images, scenes))
     same = (_unit(coarse) @ _unit(of_scenes).T).max(axis=1) > _SAME_SCENE
     if same.any():
         logger.info(f"movies: left out {same.sum()} of {len(same)} images that resemble a scene")
     left = np.flatnonzero(~same)
+    if not len(left):
+        return MovieStimuli(images[:0], means[:0], np.empty(0))
     chosen = left[_pivots(coarse[left], most)]
     alike = _unit(coarse[left]) @ _unit(coarse[chosen]).T
     nearest = np.where(alike.max(axis=1) >= _ALIKE, alike.argmax(axis=1), -1)
@@ -123,6 +123,12 @@ def effective_number(images: NDArray) -> float:
     coarse -= coarse.mean(axis=0)
     values = np.linalg.svd(coarse, compute_uv=False) ** 2
     return float(values.sum() ** 2 / max(float((values**2).sum()), 1e-30))
+
+
+def _patterns(coarse: NDArray) -> NDArray[np.float64]:
+    """Flattened images without their mean luminance, which frames of a dark movie share."""
+    flat = coarse.reshape(len(coarse), -1).astype(float)
+    return np.asarray(flat - flat.mean(axis=1, keepdims=True))
 
 
 def _unit(rows: NDArray) -> NDArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,8 @@ def refuse_strangers(members: list[State], path: str | Path, code: Code = ()) ->
         given = ", ".join(filter(None, code)) or "no module:function"
         raise MeiflowError(
             f"{path}: made with the code of {', '.join(strange)}, but the configuration has "
-            f"{given}; fit the models again, or name it in the configuration"
+            f"{given}; fit the models again, or name it there (in Python: the argument code of "
+            "load_model, or core of ModelArchive)"
         )
 
 
@@ -192,7 +193,8 @@ def _named(value: Any) -> Iterator[str]:
         if "spec" in value:
             yield str(value["spec"])
         value = list(value.values())
-    if isinstance(value, list):
+    # any container, except of numbers
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Tensor):
         for item in value:
             yield from _named(item)
 

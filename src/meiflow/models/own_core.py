@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from meiflow.errors import MeiflowError
-from meiflow.models.custom import call_function, evaluation_module
+from meiflow.models.custom import EvaluationOnly, call_function, evaluation_module, require_cpu
 
 _WHAT = "no arguments"
 _HINT = (
@@ -18,7 +18,7 @@ _HINT = (
 )
 
 
-class OwnCore(nn.Module):
+class OwnCore(EvaluationOnly):
     """Feature maps of a module that a user's function returns.
 
     Parameters
@@ -35,7 +35,7 @@ class OwnCore(nn.Module):
     channels : int
         Number of channels of all maps.
     fingerprint : str
-        Hash of the module's class, parameters and buffers.
+        Hash of the module's parts, parameters and buffers, and of the sizes of its maps.
 
     Raises
     ------
@@ -48,11 +48,12 @@ class OwnCore(nn.Module):
         self.spec, self._name = spec, f"model.network.core {spec}"
         module = call_function(spec, self._name, what=_WHAT)
         module = evaluation_module(module, self._name, _HINT)
+        require_cpu(module, self._name)
         self.module = module.requires_grad_(False)
         probe = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(0))
         maps = self._check(probe)
         self.channels = sum(m.shape[1] for m in maps)
-        self.fingerprint = _fingerprint(module)
+        self.fingerprint = _fingerprint(module, maps)
         if fingerprint not in (None, self.fingerprint):
             raise MeiflowError(
                 f"{self._name}: returns another network than when the models were fitted; fit them "
@@ -101,8 +102,10 @@ class OwnCore(nn.Module):
         return maps
 
 
-def _fingerprint(module: nn.Module) -> str:
-    digest = hashlib.blake2b(type(module).__qualname__.encode(), digest_size=16)
+def _fingerprint(module: nn.Module, maps: list[Tensor]) -> str:
+    parts = [type(part).__qualname__ for part in module.modules()]
+    sizes = [tuple(m.shape) for m in maps]
+    digest = hashlib.blake2b(f"{parts}{sizes}".encode(), digest_size=16)
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode() + tensor.detach().double().numpy().tobytes())
     return digest.hexdigest()

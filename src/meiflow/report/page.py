@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -17,7 +18,7 @@ def render_report(
     config: Config,
     inputs: list[dict[str, Any]],
     movies: str = "",
-    natural_movies: bool = False,
+    natural_movies: Sequence[str] = (),
 ) -> str:
     """The page as HTML.
 
@@ -29,8 +30,8 @@ def render_report(
         Output of `meiflow.report.provenance.read_provenance`.
     movies : str
         Picture of the movies for a custom model as a ``data:`` URL; empty if there is none.
-    natural_movies : bool
-        Whether models were also fitted to natural movies.
+    natural_movies : sequence of str
+        Base models that were also fitted to natural movies.
     """
     text = json.dumps(config.model_dump(mode="json"), indent=1)
     return filled(

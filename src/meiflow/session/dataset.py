@@ -172,5 +172,9 @@ def _shape(config: Config, files: SessionFiles) -> dict[str, Any]:
         "session.source": config.session.source,
         "recorded Gabors": files.gabors,
         "recorded gratings": files.gratings,
+        "natural movies": files.movies is not None,
+        "session.simulation.movie_repeats": sorted(config.session.simulation.movie_repeats)
+        if simulated
+        else None,
         "session.simulation.frames": config.session.simulation.frames if simulated else None,
     }

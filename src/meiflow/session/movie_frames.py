@@ -67,7 +67,7 @@ def movie_bins(
     Parameters
     ----------
     path : path
-        ``.npy`` stack (frames, height, width) of uint8, or of floats in [0, 1]; read bin by bin.
+        ``.npy`` stack (frames, height, width) of uint8, uint16, or floats in [0, 1]; read in parts.
     frames : int
         Number of frames that were shown.
     per_bin : int
@@ -81,18 +81,18 @@ def movie_bins(
         If the stack is missing, of another type, or has another number of frames.
     """
     stack = map_array(path)
-    whole = stack.dtype == np.uint8
+    whole = stack.dtype in (np.uint8, np.uint16)
     if stack.ndim != 3 or not (whole or stack.dtype.kind == "f") or 0 in stack.shape:
         raise MeiflowError(
             f"session.movies: {path} has shape {stack.shape} and type {stack.dtype}; expected "
-            "(frames, height, width) of uint8, or of floats in 0..1"
+            "(frames, height, width) of uint8 or uint16, or of floats in 0..1"
         )
     if len(stack) != frames:
         raise MeiflowError(
             f"session.movies: {path} has {len(stack)} frames, but {frames} were shown; provide the "
             "movie that was shown"
         )
-    scale = 255.0 if whole else 1.0
+    scale = float(np.iinfo(stack.dtype).max) if whole else 1.0
     bins = []
     for first in range(0, frames - per_bin + 1, per_bin):
         mean = stack[first : first + per_bin].mean(axis=0, dtype=float) / scale

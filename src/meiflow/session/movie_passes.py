@@ -34,14 +34,14 @@ def regular_passes(table: pd.DataFrame, lost: NDArray, name: str) -> MoviePasses
     """Divide presentations of single frames into passes through the movie.
 
     A pass begins where the frame number does not increase. Passes that lack frames, pause, have
-    frames of unusual duration, or during which spikes were missed are left out, with a message.
+    frames of unusual duration, or during which spikes were lost are left out, with a message.
 
     Parameters
     ----------
     table : DataFrame
         start_time and stop_time in seconds, and frame, starting at 0.
     lost : ndarray, shape (n, 2)
-        Intervals in seconds in which spikes were missed.
+        Intervals in seconds in which spikes were lost.
     name : str
         Name of the movie, used in messages.
 
@@ -82,11 +82,11 @@ def regular_passes(table: pd.DataFrame, lost: NDArray, name: str) -> MoviePasses
     if len(kept) < len(first):
         logger.info(
             f"{name}: excluded {len(first) - len(kept)} of {len(first)} passes, which lack frames, "
-            "pause, have frames of unusual duration, or missed spikes"
+            "pause, have frames of unusual duration, or during which spikes were lost"
         )
     if not kept:
         raise MeiflowError(
             f"{name}: none of {len(first)} passes shows its {frames} frames without a fault; "
-            "remove it from session.movies.shown"
+            "it is not used"
         )
     return MoviePasses(name, np.stack([start[k] for k in kept]), np.stack([stop[k] for k in kept]))

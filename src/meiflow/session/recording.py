@@ -259,14 +259,22 @@ def read_session(
                 for name, keys in PARAMETRIC.items()
                 if name in names
             },
-            movies=[
-                regular_passes(_presentations(session, name, ["frame"], path), lost, name)
-                for name in movies
-                if name in names
-            ],
+            movies=_movies(session, [name for name in movies if name in names], lost, path),
             lost=lost,
             found=_found(session.api.nwbfile, areas),
         )
+
+
+def _movies(session: Any, names: list[str], lost: NDArray, path: Path) -> list[MoviePasses]:
+    """Passes of the movies; one without a regular pass is left out."""
+    found = []
+    for name in names:
+        table = _presentations(session, name, ["frame"], path)
+        try:
+            found.append(regular_passes(table, lost, name))
+        except MeiflowError as error:
+            logger.info(str(error))
+    return found
 
 
 def _units_of(

@@ -6,6 +6,7 @@ import base64
 
 from meiflow.config.sections import Config
 from meiflow.io.files import write_text
+from meiflow.models.fitters import LEARN_FROM_MOVIES
 from meiflow.report.page import render_report
 from meiflow.report.provenance import read_provenance
 from meiflow.report.session_data import read_session_data
@@ -46,5 +47,7 @@ def write_report(
     if config.movie.model:
         picture = results.procedure("movies").picture.read_bytes()
         movies = "data:image/png;base64," + base64.b64encode(picture).decode()
-    learned = has.movies and "movies" in config.model.learn_from
+    learned = []
+    if has.movies and "movies" in config.model.learn_from:
+        learned = [name for name in config.model.base_models if name in LEARN_FROM_MOVIES]
     write_text(render_report(view, config, inputs, movies, learned), results.report)

@@ -235,8 +235,8 @@ def _write_movies(config: Config, session: _Session, results: Layout, folder: Pa
         return
     if not session.movies:
         raise MeiflowError(
-            "session.movies.shown: the session shows none of "
-            f"{shorten(config.session.movies.shown)}; name those that it shows, or none: []"
+            "session.movies.shown: the session has no usable pass of "
+            f"{shorten(config.session.movies.shown)}; name the movies that it shows, or none: []"
         )
     chosen, geometry = config.session.movies, config.image.geometry
     stack = np.concatenate(
@@ -245,8 +245,7 @@ def _write_movies(config: Config, session: _Session, results: Layout, folder: Pa
                 folder / f"{movie.name}.npy",
                 session.movie_frames[movie.name],
                 movie.per_bin,
-                chosen.width_deg,
-                chosen.height_deg,
+                *chosen.size_deg,
                 geometry,
             )
             for movie in session.movies

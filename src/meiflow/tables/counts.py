@@ -312,11 +312,11 @@ def line_of(table: pd.DataFrame, wrong: ArrayLike) -> int:
 def _factorized(column: pd.Series) -> tuple[NDArray[np.int64], NDArray]:
     """Code of every row, and the ids; each distinct id is converted only once."""
     raw_codes, raw_ids = pd.factorize(column)
-    codes, ids = pd.factorize(np.array([_identifier(value) for value in raw_ids], dtype=object))
+    codes, ids = pd.factorize(np.array([identifier(value) for value in raw_ids], dtype=object))
     return codes[raw_codes], ids
 
 
-def _identifier(value: object) -> str:
+def identifier(value: object) -> str:
     """An id as text; a whole number that was read as a float loses its ``.0``."""
     return re.sub(r"^(\d+)\.0$", r"\1", str(value).strip())
 

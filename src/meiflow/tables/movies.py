@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.session.movie_passes import MoviePasses
-from meiflow.tables.counts import count_spikes, line_of
+from meiflow.tables.counts import count_spikes, identifier, line_of
 
 MOVIE_COLUMNS = ("movie", "repeat", "frame", "neuron_id", "spike_count")
 BIN_COLUMNS = ("movie", "first_frame", "last_frame", "repeats")
@@ -146,7 +146,12 @@ def movies_from_table(
                 f"whole number from 0 to {_MOST}"
             )
         table = table.assign(**{column: numbers.astype(np.int64)})
-    table = table.assign(neuron_id=table["neuron_id"].astype(str))
+    empty = table["neuron_id"].isna().to_numpy()
+    if empty.any():
+        raise MeiflowError(
+            f"{origin}: neuron_id is empty in row {line_of(table, empty)}; every row needs a value"
+        )
+    table = table.assign(neuron_id=table["neuron_id"].map(identifier))
     unknown = sorted(set(table["neuron_id"]) - set(neuron_ids))
     if unknown:
         raise MeiflowError(
