@@ -11,6 +11,7 @@ from meiflow.models import cross_validate
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.cross_validate import BASELINES, fit_all, learning_curve
 from meiflow.models.jobs import Fits
+from meiflow.models.movie_stimuli import MovieStimuli
 
 GRID = Geometry(12, 16)
 IMAGES, NEURONS, SEED = 24, 2, 4
@@ -44,13 +45,28 @@ def session():
     return images, means, AuxiliaryStimuli(grey, np.array([[1.25, 2.5]]), np.array([3.0]))
 
 
-def fit(images, means, extra, config=CONFIG):
-    return fit_all(images, means, np.ones(IMAGES), GRID, config, SEED, extra=extra)
+def fit(images, means, extra, config=CONFIG, movies=None):
+    return fit_all(images, means, np.ones(IMAGES), GRID, config, SEED, extra=extra, movies=movies)
 
 
 @pytest.fixture(scope="module")
-def fitted(session):
-    return fit(*session)
+def movie(session):
+    """Images of a movie that drive the neurons in the same way."""
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(8)
+    images = gaussian_filter(rng.normal(size=(16, *GRID.shape)), (0, 1, 1))
+    images = (0.5 + 0.2 * images / images.std()).clip(0, 1).astype(np.float32)
+    drive = images[:, [4, 8], [5, 11]] - images.mean(axis=(1, 2))[:, None]
+    return MovieStimuli(images, 3 + 6 * drive + rng.gamma(2.0, 0.3, (16, 2)), np.full(16, 0.4))
+
+
+@pytest.fixture(scope="module")
+def fitted(session, movie):
+    found = fit(*session, movies=movie)
+    alone = fit(*session)
+    assert (found.predictions["ln"] != alone.predictions["ln"]).any()  # movies are used
+    return found
 
 
 def responses_changed(images, means, test):
@@ -69,12 +85,12 @@ def images_changed(images, means, test):
 
 
 @pytest.mark.parametrize("change", [responses_changed, images_changed])
-def test_what_is_held_out_changes_no_model_of_its_fold(session, fitted, change):
+def test_what_is_held_out_changes_no_model_of_its_fold(session, movie, fitted, change):
     """Positions, penalties, centres and weights of a fold all come from its training images."""
     images, means, extra = session
     test, elsewhere = fitted.held_out[FOLD], np.concatenate(fitted.held_out[:FOLD])
     images, means, same = change(images, means, test)
-    again = fit(images, means, extra)
+    again = fit(images, means, extra, movies=movie)
     for name in (*fitted.members, *BASELINES):
         before, after = fitted.predictions[name], again.predictions[name]
         np.testing.assert_array_equal(after[same], before[same], name)
@@ -111,7 +127,7 @@ class Recorder:
 
 def record(monkeypatch, **predictions):
     recorder = Recorder(**predictions)
-    monkeypatch.setattr(cross_validate, "_fitters", recorder)
+    monkeypatch.setattr(cross_validate, "fitters_of", recorder)
     return recorder
 
 

@@ -63,7 +63,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
     write_tables(whole)
     fragile_column = write_tables(results)["c"].to_numpy(float)
     fit_models(CONFIG, whole, SessionHas(), 1)
-    fitters = cross_validate._fitters
+    fitters = cross_validate.fitters_of
 
     def breaking(*arguments):
         found = fitters(*arguments)
@@ -76,7 +76,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
 
         return found | {"ln": (broken, size)}
 
-    monkeypatch.setattr(cross_validate, "_fitters", breaking)
+    monkeypatch.setattr(cross_validate, "fitters_of", breaking)
     fit_models(CONFIG, results, SessionHas(), 1)
     status = read_csv(results.fit_status).set_index("neuron_id")
     assert status["fitted"].tolist() == [True, False, False, True]
