@@ -27,8 +27,6 @@ SMALL = {
             "repeats": 8,
             "gabor_repeats": 1,
             "grating_repeats": 0,
-            "movie_repeats": {"natural_movie_one": 4},
-            "movie_frames": 60,
             "frame_height": 60,
             "frame_width": 78,
             "mean_rate_hz": 8.0,

@@ -17,11 +17,12 @@ NOT_OPENED = {
     "tables": {"results/demo/session/session.nwb"},
 }
 _FITTED = check.leaves("model.network") | check.leaves("model.window")
-_FITTED |= {"session.stimulus_parameters.grating_contrast"}
+_FITTED |= {"session.stimulus_parameters.grating_contrast", "model.movie_images"}
 NOT_READ = {
-    # other session sources; the id is checked for one of them
+    # other session sources, the id is checked for one of them; movies
     "tables": {
         *("session.id", "session.trials", "session.gabors", "session.static_gratings"),
+        *check.leaves("session.movies"),
     },
     # optional base models, and gratings as training data
     "fit_models": _FITTED,
@@ -60,6 +61,7 @@ def test_the_registry_lists_the_inputs_that_the_rules_declare(finished, jobs):
         listed = {str(path) for path in input_paths(job.stage, results, neurons)}
         made = {path for path in listed if (finished.folder / path).exists()}
         declared = {path for path in job.inputs if path.startswith("results/")}
-        scenes = {path for path in declared if path.startswith(f"{results.scenes}/")}
-        declared = declared - scenes | ({str(results.scenes)} if scenes else set())
+        for folder in map(str, (results.scenes, results.movies)):
+            inside = {path for path in declared if path.startswith(f"{folder}/")}
+            declared = declared - inside | ({folder} if inside else set())
         assert made == declared, job.stage.name

@@ -46,6 +46,8 @@ rule provenance:
         SCENE_FILES if SOURCE == "simulated" else session_inputs,
         R.trials,
         R.images,
+        [R.movie_responses, R.movie_images] if HAS.movies else [],
+        own_code(CONFIG.model.network.own_core),
         [code for spec in CONFIG.experiments.custom for code in own_code(spec)],
         own_code(CONFIG.movie.model),
         CUSTOM_CODE,

@@ -85,7 +85,7 @@ def _stages() -> Iterator[Stage]:
             "session.window_s",
             "image",
         ),
-        inputs=("session_file", "scenes"),
+        inputs=("session_file", "scenes", "movies"),
         options=("images", "nwb", "any_area", "movies"),
         memory_mb=8000,
     )
@@ -323,7 +323,7 @@ def _stages() -> Iterator[Stage]:
         "provenance",
         "Hash all inputs of the results.",
         "provenance:write_provenance",
-        inputs=("scenes", "trials", "images"),
+        inputs=("scenes", "trials", "images", "movie_responses", "movie_images"),
         options=("inputs",),
         memory_mb=1000,
         minutes=30,
