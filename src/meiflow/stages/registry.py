@@ -18,6 +18,16 @@ _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
 # Code of the user's that models may call.
 _CODE = ("model.custom", "model.network.core")
 _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
+# Tables to which models are fitted.
+_LEARNED = (
+    "trials",
+    "responses",
+    "images",
+    "image_info",
+    "grating_responses",
+    "movie_responses",
+    "movie_images",
+)
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
 _STIMULI = tuple(
@@ -112,15 +122,7 @@ def _stages() -> Iterator[Stage]:
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
         keys=("session.stimulus_parameters.grating_contrast", "image", *_FIT, "seed"),
-        inputs=(
-            "trials",
-            "responses",
-            "images",
-            "image_info",
-            "grating_responses",
-            "movie_responses",
-            "movie_images",
-        ),
+        inputs=_LEARNED,
         options=("has", "threads"),
         memory_mb=6000,
         threads=8,
@@ -154,16 +156,7 @@ def _stages() -> Iterator[Stage]:
             "model.learning_curve",
             "seed",
         ),
-        inputs=(
-            "trials",
-            "responses",
-            "images",
-            "image_info",
-            "grating_responses",
-            "movie_responses",
-            "movie_images",
-            "fitted_neurons",
-        ),
+        inputs=(*_LEARNED, "fitted_neurons"),
         options=("has", "threads"),
         memory_mb=6000,
         threads=8,

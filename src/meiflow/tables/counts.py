@@ -246,17 +246,8 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
             raise MeiflowError(
                 f"{origin}: {column} contains True and False; expected whole numbers"
             )
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
         lowest = 0 if column == "spike_count" else BLANK
-        wrong |= (numbers < lowest) | (numbers > _MOST)
-        if wrong.any():
-            value = str(table[column].iloc[int(np.flatnonzero(wrong)[0])])
-            raise MeiflowError(
-                f"{origin}: {column} is {value[:60]!r} in row {line_of(table, wrong)}; "
-                f"expected a whole number from {lowest} to {_MOST}"
-            )
-        table = table.assign(**{column: numbers.astype(np.int64)})
+        table = table.assign(**{column: whole_numbers(table, column, origin, lowest)})
     trial_codes, trial_ids = _factorized(table["trial_id"])
     neuron_codes, neuron_ids = _factorized(table["neuron_id"])
     _check_names(trial_ids, neuron_ids, origin)
@@ -302,6 +293,22 @@ def _check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: st
             )
         if name in RESERVED:
             raise MeiflowError(f"{origin}: neuron_id {name!r} is reserved for a table column")
+
+
+def whole_numbers(
+    table: pd.DataFrame, column: str, origin: str, lowest: int = 0
+) -> NDArray[np.int64]:
+    """Values of a column, which must be whole numbers from `lowest` to a million."""
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
+    wrong |= (numbers < lowest) | (numbers > _MOST)
+    if wrong.any():
+        value = str(table[column].iloc[int(np.flatnonzero(wrong)[0])])
+        raise MeiflowError(
+            f"{origin}: {column} is {value[:60]!r} in row {line_of(table, wrong)}; "
+            f"expected a whole number from {lowest} to {_MOST}"
+        )
+    return numbers.astype(np.int64).to_numpy()
 
 
 def line_of(table: pd.DataFrame, wrong: ArrayLike) -> int:

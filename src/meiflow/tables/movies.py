@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.session.movie_passes import MoviePasses
-from meiflow.tables.counts import count_spikes, identifier, line_of
+from meiflow.tables.counts import count_spikes, identifier, line_of, whole_numbers
 
 MOVIE_COLUMNS = ("movie", "repeat", "frame", "neuron_id", "spike_count")
 BIN_COLUMNS = ("movie", "first_frame", "last_frame", "repeats")
-_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -136,16 +135,7 @@ def movies_from_table(
             f"{origin}: contains none of the movies of session.movies.shown ({shorten(names)})"
         )
     for column in ("repeat", "frame", "spike_count"):
-        numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
-        wrong = ~(np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 0))
-        wrong |= numbers > _MOST
-        if wrong.any():
-            value = str(table[column].iloc[int(np.flatnonzero(wrong)[0])])
-            raise MeiflowError(
-                f"{origin}: {column} is {value[:60]!r} in row {line_of(table, wrong)}; expected a "
-                f"whole number from 0 to {_MOST}"
-            )
-        table = table.assign(**{column: numbers.astype(np.int64)})
+        table = table.assign(**{column: whole_numbers(table, column, origin)})
     empty = table["neuron_id"].isna().to_numpy()
     if empty.any():
         raise MeiflowError(
