@@ -150,7 +150,11 @@ def hashed_inputs(wildcards):
     else:
         given = session_inputs(wildcards)
     own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
-    own += own_code(CONFIG.movie.model) + CUSTOM_CODE + own_code(CONFIG.model.network.own_core)
+    own += (
+        own_code(CONFIG.movie.model)
+        + CUSTOM_CODE
+        + own_code(CONFIG.model.network.own_core)
+    )
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
     tables = [str(R.trials), str(R.images)]
     tables += [str(R.movie_responses), str(R.movie_images)] if HAS.movies else []

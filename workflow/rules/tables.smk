@@ -47,4 +47,7 @@ rule tables:
     message:
         "Counting spikes and resizing images"
     shell:
-        command("tables", "--images {params.images:q} {params.nwb} {params.movies} {params.areas}")
+        command(
+            "tables",
+            "--images {params.images:q} {params.nwb} {params.movies} {params.areas}",
+        )
