@@ -1,6 +1,7 @@
 """Closed loop on neurons of a published network of mouse V1, judged by another network.
 
     python -m benchmarks.twin_loop FOLDER SCENES [--members v1 v1_window] [--prior session]
+        [--stimuli scenes gratings movies all]
 
 FOLDER holds v1_surround_1.tar and v1_surround_2.tar, two networks of the same 6,869 neurons, and
 SCENES the pictures ns_000.png to ns_117.png of the Allen natural scenes; neither is part of the
@@ -10,11 +11,16 @@ are made at the same mean and contrast, and the second network, which shares no 
 first, judges them: drive above grey, as a fraction of the best image for that network. ``first``
 is the MEI of the first network itself, the most that can be expected. Neurons on which the networks
 agree (correlation over the scenes at least 0.7) are drawn at random.
+
+With ``--stimuli`` the same neurons also see 96 static gratings (50 times) or two movies of dead
+leaves (20 and 10 passes, bins of 8 frames; the networks are static, and answer to each bin as to a
+picture), to which the models are fitted as well.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +33,25 @@ from torch.nn.functional import elu, grid_sample
 
 import meiflow as mf
 from meiflow.config.model import CoreInput
-from meiflow.config.sections import Gabor, Model
+from meiflow.config.sections import Gabor, Model, StimulusParameters
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
+from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.core_maps import CoreMaps
 from meiflow.models.documents import read_document
+from meiflow.models.fitting import as_population, fit_population
+from meiflow.models.movie_stimuli import MovieStimuli, thin_movies
 from meiflow.models.published_core import PublishedCore, read_core
+from meiflow.models.table import Scorer
 from meiflow.progress import log_to_stderr
+from meiflow.session.images import resize
+from meiflow.session.presented import grating_images
+from meiflow.session.schedule import grating_conditions
+from meiflow.simulation.movies import draw_movie
 from meiflow.stimuli import noise_starts
 from meiflow.stimuli.gabor_search import best_gabors
 from meiflow.stimuli.mei import most_exciting_of_each
+from meiflow.tables.arrays import as_trials
 
 # The networks' own pixels.
 SCREEN = Geometry(36, 64, 64 * 1.9, 36 * 1.9)
@@ -102,6 +117,42 @@ def optima(twin: Twin, starts: NDArray, seed: int) -> tuple[NDArray, NDArray]:
     return best, np.max(scores, axis=0)
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Counts that a twin draws for pictures."""
+
+    twin: Twin
+    scale: NDArray[np.float64]
+    rng: np.random.Generator
+
+    def counts(self, images: NDArray, repeats: int) -> NDArray[np.int64]:
+        """Counts, shape (repeats, images, neurons); all neurons share a gain in each trial."""
+        with torch.no_grad():
+            rates = self.twin(torch.as_tensor(images)).numpy().astype(float) / self.scale
+        gain = np.exp(GAIN_SD * self.rng.standard_normal((repeats, len(images), 1)))
+        return self.rng.poisson(gain * rates)
+
+    def gratings(self, repeats: int) -> AuxiliaryStimuli:
+        """Responses to the static gratings that the networks' pixels resolve."""
+        shown = grating_conditions().query("spatial_frequency < 0.2")
+        images = grating_images(SCREEN, shown, StimulusParameters())
+        means = self.counts(images, repeats).mean(axis=0)
+        return AuxiliaryStimuli(images, means, np.ones(len(images)))
+
+    def movies(self, scenes: NDArray, repeats: int) -> MovieStimuli:
+        """Responses to movies of 900 and 3600 frames."""
+        parts = [self._movie(900, 20), self._movie(3600, 10)]
+        images, means, passes = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return thin_movies(images, means, passes, scenes, repeats, Model().movie_images)
+
+    def _movie(self, frames: int, passes: int) -> tuple[NDArray, NDArray, NDArray]:
+        bins = draw_movie(frames, self.rng)[: frames // 8 * 8].reshape(-1, 8, 152, 304)
+        # the part of a movie (198 by 112 degrees) that fills the networks' screen
+        seen = bins.mean(axis=1)[:, 29:-29, 58:-58] / 255
+        images = resize(seen, SCREEN.shape)
+        return images, self.counts(images, passes).mean(axis=0), np.full(len(images), passes)
+
+
 @log_to_stderr()
 def main() -> None:
     """Print the mean fraction of the optimum of each stimulus."""
@@ -112,6 +163,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--members", nargs="*", default=Model().base_models)
     parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
+    parser.add_argument("--stimuli", nargs="*", default=["scenes"],
+                        choices=["scenes", "gratings", "movies", "all"])  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -125,36 +178,64 @@ def main() -> None:
     agreement = (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
     chosen = np.sort(rng.permutation(np.flatnonzero(agreement > 0.7))[: options.neurons])
     first, second = first.of(chosen), second.of(chosen)
-    rates = rates[:, chosen] / rates[:, chosen].mean(axis=0)
-    gain = np.exp(GAIN_SD * rng.standard_normal((options.repeats, len(scenes), 1)))
-    counts = rng.poisson(gain * rates)
-    population = mf.fit(
-        scenes, counts, SCREEN, base_models=options.members, stacking_prior=options.prior,
-        seed=options.seed, threads=options.threads,
-    )  # fmt: skip
-    models = [population[name] for name in population.neurons]
-    shown = project_array(scenes, MEAN, CONTRAST)
-    stimuli = {
-        "mei": mf.mei(population, mean=MEAN, contrast=CONTRAST).values.astype(np.float32),
-        "best_gabor": np.stack(
-            [g.image for g in best_gabors(models, SCREEN, MEAN, CONTRAST, Gabor(), options.threads)]
-        ),
-        "best_natural": shown[counts.mean(axis=0).argmax(axis=0)],
-    }
-    starts = np.stack([*stimuli.values()])
-    stimuli["first"] = optima(first, starts[:0], options.seed)[0]
-    best = optima(second, np.stack([*stimuli.values()]), options.seed)[1]
+    recording = Recording(first, rates[:, chosen].mean(axis=0), rng)
+    counts = recording.counts(scenes, options.repeats)
+    gratings = recording.gratings(options.repeats)
+    movies = recording.movies(scenes, options.repeats)
+    own = optima(first, np.empty((0, len(chosen), *SCREEN.shape)), options.seed)[0]
+    natural = project_array(scenes, MEAN, CONTRAST)[counts.mean(axis=0).argmax(axis=0)]
+    fixed = {"best_natural": natural, "first": own}
+    made = {}
+    for name in options.stimuli:
+        added = (
+            gratings if name in ("gratings", "all") else None,
+            movies if name in ("movies", "all") else None,
+        )
+        made[name] = stimuli_of(scenes, counts, added, options)
+    every = np.stack(
+        [*fixed.values(), *(images for s, _ in made.values() for images in s.values())]
+    )
+    best = optima(second, every, options.seed)[1]
     with torch.no_grad():
         grey = second(torch.full((1, *SCREEN.shape), MEAN))[0].numpy()
-        fractions = {
-            name: (Paired(second)(torch.as_tensor(images)).numpy() - grey) / (best - grey)
-            for name, images in stimuli.items()
-        }
-    scores = population.score().pivot(index="neuron_id", columns="model", values="cc_norm")
-    table = pd.DataFrame(fractions).assign(cc_norm=scores.loc[population.neurons, "model"].values)
-    print(table.round(2).to_string())
-    print(table.agg(["mean", "median"]).round(3).to_string())
-    print(f"MEIs of at least 0.8: {(table['mei'] >= 0.8).mean():.2f} of {len(table)}")
+    for name, (stimuli, cc_norm) in made.items():
+        with torch.no_grad():
+            fractions = {
+                kind: (Paired(second)(torch.as_tensor(images)).numpy() - grey) / (best - grey)
+                for kind, images in (stimuli | fixed).items()
+            }
+        table = pd.DataFrame(fractions).assign(cc_norm=cc_norm)
+        print(f"models fitted to {name}")
+        print(table.round(2).to_string())
+        print(table.agg(["mean", "median", "sem"]).round(3).to_string())
+        print(
+            f"MEIs of at least 0.8: {(table['mei'] >= 0.8).mean():.2f} of {len(table)}; above the "
+            f"best natural image {(table['mei'] > table['best_natural']).mean():.2f}, above the "
+            f"best Gabor {(table['mei'] > table['best_gabor']).mean():.2f}"
+        )
+
+
+def stimuli_of(
+    scenes: NDArray,
+    counts: NDArray,
+    added: tuple[AuxiliaryStimuli | None, MovieStimuli | None],
+    options: argparse.Namespace,
+) -> tuple[dict[str, NDArray], NDArray]:
+    """MEI and best Gabor of every neuron by the models of the counts, and the models' CC_norm."""
+    config = Model(base_models=options.members, stacking_prior=options.prior)
+    trials = as_trials(counts, np.arange(len(scenes)), None, None)
+    found = fit_population(
+        scenes, counts.mean(axis=0), trials.neuron_ids, Scorer.of(trials, options.seed), SCREEN,
+        config, options.seed, options.threads, None, *added,
+    )  # fmt: skip
+    population = as_population(found, SCREEN, np.arange(len(scenes)), float(scenes.mean()))
+    gabors = best_gabors(population.models, SCREEN, MEAN, CONTRAST, Gabor(), options.threads)
+    scores = found.scores.pivot(index="neuron_id", columns="model", values="cc_norm")
+    stimuli = {
+        "mei": mf.mei(population, mean=MEAN, contrast=CONTRAST).values.astype(np.float32),
+        "best_gabor": np.stack([gabor.image for gabor in gabors]),
+    }
+    return stimuli, scores.loc[trials.neuron_ids, "model"].to_numpy()
 
 
 if __name__ == "__main__":

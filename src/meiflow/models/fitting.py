@@ -272,7 +272,7 @@ def fit(
             None,
             extra,
         )
-    return _population(found, screen, image_order, float(stack.mean()))
+    return as_population(found, screen, image_order, float(stack.mean()))
 
 
 def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, Any]) -> Model:
@@ -296,9 +296,24 @@ def _ids(images: Any, counts: Any, n: int) -> NDArray[np.int64]:
     return np.arange(n)
 
 
-def _population(
+def as_population(
     found: PopulationFit, screen: Geometry, image_ids: NDArray[np.int64], mean: float
 ) -> FittedPopulation:
+    """Models and scores as the object that `fit` returns.
+
+    Parameters
+    ----------
+    found : PopulationFit
+    screen : Geometry
+    image_ids : ndarray of int, shape (images,)
+    mean : float
+        Mean luminance of the images.
+
+    Raises
+    ------
+    MeiflowError
+        If no neuron could be fitted.
+    """
     import xarray as xr
 
     status = found.status.set_index("neuron_id")
