@@ -39,7 +39,8 @@ from meiflow.models.table import predicted_responses
 from meiflow.models.window import WindowFitter
 from meiflow.models.window_front_end import WindowFrontEnd
 from meiflow.progress import log_to_stderr
-from meiflow.selection.reliability import TrialGroups, signal_power
+from meiflow.selection.reliability import TrialGroups
+from meiflow.selection.signal_power import signal_power
 
 SCREEN = Geometry(60, 96)
 # Degrees are unknown to the data set: the pictures cover the receptive fields and their surround.

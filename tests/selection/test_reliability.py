@@ -8,8 +8,8 @@ from meiflow.selection.reliability import (
     oracle_correlation,
     oracle_interval,
     oracle_null,
-    signal_power,
 )
+from meiflow.selection.signal_power import signal_power
 
 
 def brute_force_oracle(counts, image_ids):

@@ -26,12 +26,13 @@ COLUMNS = {
     "selection/neurons.csv": "neuron_id,oracle,oracle_p,cc_max,fev,entropy,variance,"
     "anomaly_score,is_anomaly,most_correlated,highest_correlation,least_correlated,"
     "lowest_correlation,mean_rate_hz,selected",
-    "validation/trust.csv": "neuron_id,cc_abs,cc_norm,cc_norm_low,cc_luminance,cc_shuffled,"
-    "fold_agreement,fold_lowest,trusted,expected_fraction,trust_reason",
+    "validation/trust.csv": "neuron_id,cc_abs,cc_norm,cc_norm_low,ceiling_error,"
+    "cc_luminance,cc_shuffled,fold_agreement,fold_lowest,trusted,expected_fraction,trust_reason",
     "validation/closed_loop.csv": "neuron_id,kind,stimulus,true_drive,fraction_of_optimum",
 }
 NEURON_COLUMNS = {
-    "scores.csv": "model,cc_abs,cc_norm,cc_max,feve,folds,parameters,cc_norm_low,cc_norm_high",
+    "scores.csv": "model,cc_abs,cc_norm,cc_max,feve,ceiling_error,folds,parameters,"
+    "cc_norm_low,cc_norm_high",
     "mei_trace.csv": "step,response,objective,mean,rms_contrast",
     "comparison.csv": "stimulus,predicted_response,luminance,contrast,symmetry_1,symmetry_2,"
     "peak_frequency_cpd,orientation_deg",

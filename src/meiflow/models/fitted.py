@@ -110,7 +110,8 @@ class FittedPopulation:
         DataFrame
             One row per neuron and model: ``neuron_id``, ``model``, ``cc_abs`` (correlation with the
             mean responses), ``cc_norm`` (relative to what the noise allows; Schoppe et al. 2016),
-            ``cc_max``, ``feve``, ``folds``, ``parameters`` and the 95 % interval ``cc_norm_low``,
+            ``cc_max``, ``feve``, ``ceiling_error`` (upper estimate of the standard error that the
+            noise gives to ``cc_norm``), ``folds``, ``parameters`` and the interval ``cc_norm_low``,
             ``cc_norm_high``. The row ``model`` is the ensemble that is used; its base models and
             the baselines ``pixel_ridge``, ``luminance`` and ``mean`` follow, and
             ``model_shuffled`` is the shuffled control: the same procedure on responses permuted

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.models.scores import correlation_interval, score_prediction
-from meiflow.selection.reliability import SignalPower, TrialGroups, signal_power
+from meiflow.models.scores import bootstrap_times, norm_interval, score_prediction
+from meiflow.selection.reliability import TrialGroups
+from meiflow.selection.signal_power import SignalPower, signal_power
 from meiflow.tables.counts import Trials
 
 # Its predictions differ only between folds, so their correlation is an artefact.
@@ -53,26 +55,25 @@ class Scorer:
         parameters: int,
     ) -> dict[str, object]:
         """Scores of a model of the neuron in `column`, as a row of scores.csv."""
-        score = score_prediction(
-            prediction,
-            means,
-            self.repeats,
-            self.power.signal[column],
-            self.power.noise_variance[column],
-            self.power.fev[column],
-        )
-        row: dict[str, object] = {"model": model, **score.as_row()}
-        rng = np.random.default_rng([self.seed, 4])
-        low, high = correlation_interval(prediction, means, rng)
+        ceiling = self.power.of(column)
+        row: dict[str, object] = {
+            "model": model,
+            **score_prediction(prediction, means, ceiling).as_row(),
+        }
+        low, high = norm_interval(prediction, means, ceiling, self._times)
         if model == CONSTANT:
             row |= {"cc_abs": np.nan, "cc_norm": np.nan}
             low = high = np.nan
         return row | {
             "folds": folds,
             "parameters": parameters,
-            "cc_norm_low": low / score.cc_max,
-            "cc_norm_high": high / score.cc_max,
+            "cc_norm_low": low,
+            "cc_norm_high": high,
         }
+
+    @cached_property
+    def _times(self) -> NDArray[np.float64]:
+        return bootstrap_times(len(self.repeats), self.seed)
 
 
 def predicted_responses(model: str, means: NDArray, shuffled: NDArray) -> NDArray:

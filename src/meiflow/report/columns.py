@@ -18,7 +18,8 @@ _FIRST = {
     "model_above_chance": ("above chance", "held-out correlation above the shuffled controls"),
     "cc_norm_model": (
         "CC norm",
-        "noise-corrected correlation of the model on held-out images; may exceed 1 by chance",
+        "noise-corrected correlation of the model on held-out images; above 1 where the noise "
+        "ceiling was underestimated by chance",
     ),
     "cc_norm_low": ("CC norm, lower end", "lower end of the 95 % interval of CC norm"),
     "fold_agreement": (
@@ -89,6 +90,18 @@ def number(value: object, digits: int = 2) -> str:
     return str(value)
 
 
+def corrected(value: object) -> str:
+    """A noise-corrected correlation as text; above 1 it is marked, because no model is that good.
+
+    Examples
+    --------
+    >>> corrected(0.93), corrected(1.04)
+    ('0.93', '1.04 (above 1)')
+    """
+    text = number(value)
+    return f"{text} (above 1)" if isinstance(value, float) and value > 1.005 else text
+
+
 def cell(name: str, value: object) -> TableCell:
     """One cell: the text shown, and the value used for sorting."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
@@ -97,5 +110,7 @@ def cell(name: str, value: object) -> TableCell:
         return TableCell("yes" if value else "no", str(int(value)))
     if name.endswith("_deg"):  # an angle of 0.004 degrees is 0.0
         return TableCell(f"{value:.1f}", str(value))
+    if name.startswith("cc_norm"):
+        return TableCell(corrected(value), str(value))
     digits = 3 if name.endswith("_cpd") else 2
     return TableCell(number(value, digits), str(value))

@@ -16,7 +16,7 @@ from meiflow.combined.gather import Combined
 from meiflow.figures.combined import CUMULATIVE, by_area, distributions, scores, surest
 from meiflow.images.geometry import Geometry
 from meiflow.images.spectrum import ORIENTED
-from meiflow.report.columns import Column, cell, columns_of, number
+from meiflow.report.columns import Column, cell, columns_of, corrected
 from meiflow.report.drawing import Drawing, drawing, picture_uri
 from meiflow.report.headline import FunnelStep
 from meiflow.report.trust import Trust, TrustCalibration, precision_text, surest_first, trust_of
@@ -97,7 +97,7 @@ def figures_of(
         mark = f"{trust.mark} " if trust is not None else ""
         titles.append(
             f"{row['session_id']}, {_area(row)}\n{mark}{row['neuron_id']}, "
-            f"CC {number(row['cc_norm_model'])}"
+            f"CC {corrected(row['cc_norm_model'])}"
         )
     return {
         "gallery": surest(images, titles, geometry),
@@ -205,7 +205,7 @@ def _card(row: dict[Any, Any], image: NDArray) -> Card:
         picture=picture_uri(image),
         alt=f"MEI of neuron {neuron} in session {session}",
         trust=trust_of(row),
-        text=f"{_area(row)}; CC norm {number(row['cc_norm_model'])}",
+        text=f"{_area(row)}; CC norm {corrected(row['cc_norm_model'])}",
     )
 
 

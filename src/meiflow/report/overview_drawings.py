@@ -11,7 +11,7 @@ from meiflow.figures.models import learning_curves, model_scores
 from meiflow.figures.overview import closed_loop, gallery, response_ratios
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_csv
-from meiflow.report.columns import number
+from meiflow.report.columns import corrected
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import surest_first, trust_of
@@ -31,7 +31,7 @@ def _titles(data: SessionData) -> dict[str, str]:
         trust = trust_of(row)
         verdict = f"\n{trust.mark} {trust.text}" if trust is not None else ""
         neuron = str(row["neuron_id"])
-        titles[neuron] = f"{neuron}{verdict}\nCC_norm {number(row['cc_norm_model'])}"
+        titles[neuron] = f"{neuron}{verdict}\nCC_norm {corrected(row['cc_norm_model'])}"
     return titles
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
-from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, number
+from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, corrected, number
 from meiflow.report.drawing import Drawing, packed, picture_uri
 from meiflow.report.headline import FunnelStep, believe, findings, funnel, want
 from meiflow.report.neuron_drawings import neuron_drawings
@@ -160,7 +160,7 @@ def _page(
         comparison=_comparison(read_csv(data.files(neuron).comparison, ("stimulus",))),
         command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun stimuli -- "
         f"{quote(target)}",
-        card=f"CC norm {number(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
+        card=f"CC norm {corrected(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
         f"MEI/windowed natural {_times(row, 'windowed_natural')}",
         cells=[_cell(column.name, row) for column in columns],
     )
@@ -204,7 +204,7 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
     """The numbers at the top of a neuron's page."""
     own = data.table.set_index(data.table["neuron_id"].astype(str)).loc[neuron]
     facts = [
-        ("CC norm, held out", number(row["cc_norm_model"])),
+        ("CC norm, held out", corrected(row["cc_norm_model"])),
         ("pixel ridge", number(row["cc_norm_pixel_ridge"])),
         ("shuffled control", number(row["cc_norm_model_shuffled"])),
         ("oracle", f"{number(row['oracle'])} (p {number(row['oracle_p'], 4)})"),

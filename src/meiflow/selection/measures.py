@@ -20,8 +20,8 @@ from meiflow.selection.reliability import (
     oracle_correlation,
     oracle_interval,
     oracle_null,
-    signal_power,
 )
+from meiflow.selection.signal_power import signal_power
 from meiflow.selection.stability import block_stability, running_modulation
 from meiflow.selection.tuning import (
     image_selectivity,

@@ -1,4 +1,4 @@
-"""Reliability of the responses to images: oracle correlation and signal power.
+"""Reliability of the responses to images: oracle correlation.
 
 Counts are arrays (trials, neurons) with an image for every trial; the number of repeats may
 differ between images. All measures are vectorised over neurons.
@@ -228,66 +228,3 @@ def oracle_null(
     if known.any():
         high[known] = np.nanquantile(drawn[:, known], 0.95, axis=0)
     return np.where(np.isnan(observed), np.nan, p), high
-
-
-@dataclass(frozen=True)
-class SignalPower:
-    """Limits of predictability, one value per neuron; see `signal_power`."""
-
-    signal: NDArray[np.float64]
-    cc_max: NDArray[np.float64]
-    fev: NDArray[np.float64]
-    noise_variance: NDArray[np.float64]
-
-
-def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
-    """Signal power, CC_max and fraction of explainable variance.
-
-    With m the mean and v the unbiased variance over repeats of an image, the signal power
-    is the unbiased variance of m over images minus its residual noise, mean(v / r). For
-    equal repeats this is the estimator of Sahani & Linden (2003) and Schoppe et al. (2016).
-
-    Parameters
-    ----------
-    counts : ndarray, shape (trials, neurons)
-    groups : TrialGroups
-        Trials grouped by image; images shown only once are excluded.
-
-    Returns
-    -------
-    SignalPower
-        ``signal`` may be negative by chance; then ``cc_max = sqrt(signal / Var(m))`` is NaN.
-        ``fev = (total - noise) / total`` variance over trials (Cadena et al. 2019),
-        unclipped. ``noise_variance`` is mean(v). All NaN with fewer than two repeated images.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> shown = np.repeat(np.arange(200), 10)
-    >>> rates = rng.gamma(1.0, 3.0, 200)
-    >>> power = signal_power(rng.poisson(rates[shown])[:, None], TrialGroups.of(shown))
-    >>> float(rates.var(ddof=1).round(1)), power.signal.round(1)
-    (9.6, array([10.3]))
-    >>> power.cc_max.round(2), power.fev.round(2)
-    (array([0.98]), array([0.76]))
-    """
-    values = np.asarray(counts, dtype=float)
-    repeated = groups.repeats > 1
-    n_neurons = values.shape[1]
-    if repeated.sum() < 2:
-        nan = np.full(n_neurons, np.nan)
-        return SignalPower(nan, nan, nan, nan)
-    r = groups.repeats[repeated, None].astype(float)
-    means = groups.sums(values)[repeated] / r
-    within = (groups.sums(values**2)[repeated] - r * means**2) / (r - 1)
-    noise = within.mean(0)
-    var_means = means.var(0, ddof=1)
-    signal = var_means - (within / r).mean(0)
-    # CC_max relates the true signal to the measured means
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cc_max = np.where(signal > 0, np.sqrt(np.maximum(signal, 0) / var_means), np.nan)
-        total = values[repeated[groups.codes]].var(0, ddof=1)
-        # over trials, images are weighted by their number of presentations in both
-        among_trials = (r * within).sum(0) / r.sum()
-        fev = np.where(total > 0, (total - among_trials) / total, np.nan)
-    return SignalPower(signal, cc_max, fev, noise)

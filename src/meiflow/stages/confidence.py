@@ -20,8 +20,8 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
     Returns
     -------
     DataFrame
-        neuron_id; cc_abs, cc_norm, cc_norm_low of the model; cc_luminance, cc_abs of a ridge
-        regression on the mean luminance of screen regions; cc_shuffled of the shuffled control;
+        neuron_id; cc_abs, cc_norm, cc_norm_low, ceiling_error of the model; cc_luminance, cc_abs
+        of a ridge regression on the mean luminance of screen regions; cc_shuffled of the control;
         fold_agreement and fold_lowest, mean and lowest fraction of their own optimum that the fold
         models reach with the MEI.
     """
@@ -39,7 +39,10 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
         rows.append(
             {
                 "neuron_id": neuron,
-                **{name: own[name] for name in ("cc_abs", "cc_norm", "cc_norm_low")},
+                **{
+                    name: own[name]
+                    for name in ("cc_abs", "cc_norm", "cc_norm_low", "ceiling_error")
+                },
                 "cc_luminance": scores.loc[(neuron, "luminance"), "cc_abs"],
                 "cc_shuffled": scores.loc[(neuron, "model_shuffled"), "cc_abs"],
                 "fold_agreement": known.mean() if len(known) else np.nan,

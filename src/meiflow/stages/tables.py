@@ -219,7 +219,9 @@ def build_tables(
             write_csv(further[name], path)
         else:
             path.unlink(missing_ok=True)
-    repeats = np.unique(trials.image_ids, return_counts=True)[1]
+    repeats = np.unique(trials.image_ids[trials.image_ids != BLANK], return_counts=True)[1]
+    if 1 < repeats.max() != repeats.min() == 1:
+        logger.info(f"tables: {(repeats > 1).sum()} of {len(repeats)} images were repeated")
     logger.info(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
         f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"

@@ -16,6 +16,15 @@ FEATURES = ("cc_norm_low", "fold_agreement")
 # calcium recording, both predict alike; of 63 other cells of mouse V1, luminance predicts none with
 # a correlation of 0.3 (benchmarks/recorded_neurons.py --lag 0).
 _LUMINANCE_SHARE, _LUMINANCE_CC = 0.75, 0.3
+# Standard error of CC_norm from the noise ceiling alone; the true rates then score 0.9 to 1.1.
+KNOWN_CEILING = 0.05
+_CEILING = (
+    "the noise ceiling is uncertain: CC_norm of a perfect model would have a standard error of {} "
+    "(at most {:g} required); repeat more images, or the same ones more often"
+)
+_ABOVE_ONE = (
+    "CC_norm is above 1 (95 % interval from {:.2f}), so that the noise ceiling must be wrong"
+)
 _LUMINANCE = (
     "the mean luminance of screen regions alone predicts the responses nearly as well as the model "
     "(correlation {:.2f} compared with {:.2f}): they may contain light from the monitor"
@@ -92,12 +101,17 @@ class Calibration:
             Output of `meiflow.stages.confidence.measure_confidence`.
         """
         expected = self.expected(table)
-        by_luminance = follows_luminance(table)
-        trusted = (expected >= self.expected_min) & ~by_luminance
+        by_luminance, uncertain = follows_luminance(table), ~ceiling_known(table)
+        impossible = (table["cc_norm_low"] > 1).to_numpy()
+        trusted = (expected >= self.expected_min) & ~by_luminance & ~uncertain & ~impossible
         reasons = []
         for i, row in enumerate(table.to_dict("records")):
             if by_luminance[i]:
                 reasons.append(_LUMINANCE.format(row["cc_luminance"], row["cc_abs"]))
+            elif impossible[i]:
+                reasons.append(_ABOVE_ONE.format(row["cc_norm_low"]))
+            elif uncertain[i] and expected[i] >= self.expected_min:
+                reasons.append(_CEILING.format(_shown(row["ceiling_error"]), KNOWN_CEILING))
             elif trusted[i]:
                 reasons.append("")
             else:
@@ -110,6 +124,20 @@ class Calibration:
                 )
         columns = {"trusted": trusted, "expected_fraction": expected, "trust_reason": reasons}
         return pd.DataFrame(columns, index=table.index)
+
+
+def ceiling_known(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the noise ceiling is known well enough for CC_norm to mean anything.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``ceiling_error`` of `meiflow.models.scores.Score`, at most 0.05 if the ceiling is known;
+        without this column, it counts as known.
+    """
+    if "ceiling_error" not in table:
+        return np.ones(len(table), bool)
+    return np.asarray(table["ceiling_error"] <= KNOWN_CEILING)
 
 
 def follows_luminance(table: pd.DataFrame) -> NDArray[np.bool_]:
