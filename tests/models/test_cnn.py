@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from meiflow.config.model import Cnn
+from meiflow.images.luminance import GREY
 from meiflow.models.cnn import CnnFitter
-from meiflow.models.front_end import GREY
 from meiflow.models.members import build_member
 from meiflow.models.window import WindowFitter
 from meiflow.models.window_front_end import WindowFrontEnd

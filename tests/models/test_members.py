@@ -7,7 +7,7 @@ import torch
 from meiflow.config.sections import GaborEnergy, LinearNonlinear
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
-from meiflow.models.front_end import GREY
+from meiflow.images.luminance import GREY
 from meiflow.models.gabor_energy import GaborEnergyFitter, Grid, filters
 from meiflow.models.jobs import Jobs, fit_in_chunks
 from meiflow.models.ln import LnFitter

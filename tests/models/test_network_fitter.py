@@ -7,8 +7,8 @@ import torch
 from meiflow.config.sections import Network
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models.cores import StackedCore
-from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Jobs, fit_in_chunks
 from meiflow.models.members import build_member
 from meiflow.models.network_fitter import NetworkFitter, load_core, pretrain_core, save_core

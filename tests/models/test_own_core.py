@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+import meiflow as mf
 from meiflow.config.config import check_inputs, parse_config
 from meiflow.config.model import CoreInput
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.io.files import write_csv
 from meiflow.models.archive import ModelArchive, write_archive
 from meiflow.models.core_maps import CoreMaps, core_stamp, own_core
 from meiflow.models.cross_validate import fit_all
 from meiflow.models.own_core import OwnCore
+from meiflow.results.layout import Layout
+from tests.known import write_fitted, write_stack
 
 SCREEN = Geometry(20, 32, 64.0, 40.0)
 CODE = """
@@ -143,6 +147,30 @@ def test_models_on_an_own_core_are_rebuilt_where_the_configuration_names_it(
     assert not np.array_equal(before, core_stamp(config.model.network, SCREEN))
     with pytest.raises(MeiflowError, match="returns another network than when the models were"):
         named.model("7")
+
+
+def test_a_population_and_results_are_opened_again_where_the_core_is_named(code, rng, tmp_path):
+    images = rng.uniform(size=(20, *SCREEN.shape)).astype(np.float32)
+    counts = rng.poisson(3 + 10 * images[:, 4:8, 4:8].mean((1, 2)), (2, 20))[..., None]
+    core = "mycores:weighted"
+    settings = {"core": core, "core_input": {"deg_per_px": 2.0}}
+    pop = mf.fit(images, counts, SCREEN, base_models=["core_window"], network=settings, folds=2)
+    pop.save(tmp_path / "population.pt")
+    again = mf.FittedPopulation.load(tmp_path / "population.pt", core)
+    np.testing.assert_array_equal(again.predict(images), pop.predict(images))
+    with pytest.raises(MeiflowError, match=f"made with the code of {core}, but"):
+        mf.FittedPopulation.load(tmp_path / "population.pt")
+
+    results = Layout(tmp_path)
+    write_archive(SCREEN, pop.documents, lambda name: [pop.documents[name]], results.models)
+    write_fitted(results, ["u0"])
+    write_stack(results, images, SCREEN)
+    scores = pop.score().drop(columns="neuron_id")
+    write_csv(scores, results.neuron("u0").scores)
+    model = mf.open_results(tmp_path, core)["u0"].model
+    np.testing.assert_allclose(model.predict(images), pop["u0"].predict(images), rtol=1e-6)
+    with pytest.raises(MeiflowError, match=f"made with the code of {core}, but"):
+        _ = mf.open_results(tmp_path)["u0"].model
 
 
 def test_a_function_is_checked_without_being_called(code):

@@ -8,8 +8,9 @@ import torch
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models.cnn_maps import CnnMaps, LearnedLayer
-from meiflow.models.front_end import GREY, FrontEnd
+from meiflow.models.front_end import FrontEnd
 from meiflow.models.gabor_energy import NAMES
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel

@@ -8,8 +8,9 @@ from sklearn.linear_model import Ridge
 from meiflow.config.model import Window
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models.empirical_bayes import candidate_weights
-from meiflow.models.front_end import GREY, FrontEnd, features_at
+from meiflow.models.front_end import FrontEnd, features_at
 from meiflow.models.jobs import Jobs
 from meiflow.models.members import build_member
 from meiflow.models.window import WindowFitter

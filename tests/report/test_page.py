@@ -153,7 +153,7 @@ def test_trust_is_stated_in_words_with_its_measured_precision(view, big_page):
     assert [page.trust.kind for page in view.pages] == ["yes", "yes", "no"]
     assert "93 % of the MEIs with this mark reached at least 80 %" in view.precision
     assert "95 % CI from 87 %" in view.precision
-    assert any(view.pages[2].id in line for line in view.believe)
+    assert any(view.pages[2].id in line for line in view.confidence_summary)
     text = Tags(big_page.read_text(encoding="utf-8")).text
     assert "not trusted" in text
     assert "Measured on simulated sessions." in text

@@ -7,7 +7,7 @@ import pytest
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv
-from meiflow.report.headline import agreement_line, sure
+from meiflow.report.headline import agreement_line, fold_agreement
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.stages.summary import write_summary
@@ -160,7 +160,7 @@ def test_the_report_states_how_recorded_and_predicted_tuning_agree(results):
 
 def test_the_report_states_how_certain_the_lead_over_the_gabor_is(results):
     table = summarised(results)
-    assert "in 2 of 2 neurons the MEI is better by more than 2 %" in sure(table)
-    assert sure(table.assign(mei_over_best_gabor_low=1.0)).startswith(" (in 0 of 2")
-    assert sure(table.assign(mei_over_best_gabor_low=np.nan)) == ""
-    assert sure(table[["neuron_id"]]) == ""
+    assert "in 2 of 2 neurons the MEI is better by more than 2 %" in fold_agreement(table)
+    assert fold_agreement(table.assign(mei_over_best_gabor_low=1.0)).startswith(" (in 0 of 2")
+    assert fold_agreement(table.assign(mei_over_best_gabor_low=np.nan)) == ""
+    assert fold_agreement(table[["neuron_id"]]) == ""

@@ -168,7 +168,7 @@ def test_rule_is_chosen_on_some_sessions_and_measured_on_others():
 def test_uninformative_confidence_gives_no_rule():
     table = recordings()
     luck = np.random.default_rng(1).permutation(table["fraction_of_optimum"])
-    with pytest.raises(MeiflowError, match="nothing can be trusted"):
+    with pytest.raises(MeiflowError, match="there is no threshold"):
         choose_rule(table.assign(fraction_of_optimum=luck))
 
 

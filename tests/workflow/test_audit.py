@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from meiflow.results.layout import Layout
@@ -66,3 +68,41 @@ def test_the_registry_lists_the_inputs_that_the_rules_declare(finished, jobs):
             inside = {path for path in declared if path.startswith(f"{folder}/")}
             declared = declared - inside | ({folder} if inside else set())
         assert made == declared, job.stage.name
+
+
+FILM = """
+from torch import nn
+
+
+class Film(nn.Module):
+    def forward(self, movies):  # (batch, channels, frames, height, width)
+        return movies[:, 0, :, :4].mean((1, 2, 3))[:, None]
+
+
+def build(geometry):
+    return Film().eval()
+"""
+
+
+def test_stages_that_run_on_request_agree_with_their_rules(finished, tmp_path):
+    """Those that the small session does not run by default."""
+    project = finished.copy(tmp_path / "copy")
+    shutil.rmtree(project.notes)
+    (project.folder / "films.py").write_text(FILM)
+    document = {
+        "stimuli": {"make": ["cnn_mei", "notebook_mei"]},
+        "comparison": {"notebook": True},
+        "movie": {"model": "films:build", "frames": 4, "steps": 3, "restarts": 1},
+    }
+    more = project.configure("more.yaml", document)
+    neuron = fitted_neurons(project.results / "models" / "neurons.csv")[0]
+    files = ["stimuli/cnn_mei.npy", "stimuli/movies.npy"]
+    files += [f"neurons/{neuron}/{name}" for name in ("notebook.csv", "model.pt")]
+    targets = [f"results/demo/{file}" for file in files]
+    done = project.snakemake("--cores", "2", "--configfile", "small.yaml", more, "--", *targets)
+    assert done.returncode == 0, done.stdout[-3000:]
+    jobs = check.read_jobs(project.folder, project.notes)
+    stages = {"cnn_mei", "movie", "compare_notebook", "extract_neuron"}
+    assert {job.stage.name for job in jobs} == stages
+    assert check.faults(jobs) == []
+    assert check.superfluous(jobs) == ({}, {})

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from meiflow.cli.reference_files import combined_files
+from tests.audit import check
 from tests.project import SMALL, Project, make_project
 from tests.session.warehouse import Known, warehouse
 
@@ -96,6 +97,12 @@ def test_all_sessions_run_as_one_and_an_empty_one_stops_no_other(three):
     )
     page = (combined / "report.html").read_text()
     assert all(f"../{session}/report.html" in page for session in ("m1", "m3"))
+
+
+def test_no_stage_opens_or_reads_what_its_rule_does_not_pass_on(three):
+    jobs = check.read_jobs(three.folder, three.notes)
+    assert "combine" in {job.stage.name for job in jobs}
+    assert check.faults(jobs) == []
 
 
 def test_another_session_runs_only_what_is_new(three, tmp_path):

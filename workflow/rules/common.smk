@@ -97,13 +97,6 @@ def own_code(spec):
 
 
 CUSTOM_CODE = own_code(CONFIG.model.custom)
-# Tables of further stimuli to which models are fitted.
-LEARNED = []
-if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
-    LEARNED.append(R.grating_responses)
-if HAS.movies and "movies" in CONFIG.model.learn_from:
-    LEARNED += [R.movie_responses, R.movie_images]
-CORE = CONFIG.model.network.core_path or own_code(CONFIG.model.network.own_core)
 
 
 def fitted(session):
@@ -137,33 +130,3 @@ def session_inputs(wildcards):
     shown = [session.trials, session.gabors, session.static_gratings]
     shown += [session.movies.counts, files.movies] if files.movies else []
     return [str(path) for path in shown if path] + [str(files.images)]
-
-
-def hashed_inputs(wildcards):
-    """Inputs of the results, and the tables derived from them. A simulated session file contains
-    its creation time, so its images and tables are listed instead."""
-    files = files_of(wildcards)
-    if SOURCE == "simulated":
-        given = [files.images]
-    elif files.nwb:
-        given = [files.nwb, files.images]
-    else:
-        given = session_inputs(wildcards)
-    own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
-    own += (
-        own_code(CONFIG.movie.model)
-        + CUSTOM_CODE
-        + own_code(CONFIG.model.network.own_core)
-    )
-    own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
-    tables = [str(R.trials), str(R.images)]
-    tables += [str(R.movie_responses), str(R.movie_images)] if HAS.movies else []
-    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
-
-
-def loop_config(wildcards):
-    """The configuration of the closed loop, which lists only the procedures that it shows."""
-    config = DATASET.config_of(session_of(wildcards))
-    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
-    shown = config.model_copy(update={"stimuli": stimuli})
-    return resolved(shown, *STAGES["closed_loop"].keys)

@@ -1,5 +1,13 @@
 # All neurons are fitted together, which is many times faster, and stored in one file.
 
+# Tables of further stimuli to which models are fitted.
+LEARNED = []
+if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
+    LEARNED.append(R.grating_responses)
+if HAS.movies and "movies" in CONFIG.model.learn_from:
+    LEARNED += [R.movie_responses, R.movie_images]
+CORE = CONFIG.model.network.core_path or own_code(CONFIG.model.network.own_core)
+
 
 rule fit_models:
     input:

@@ -68,8 +68,8 @@ def choose_rule(table: pd.DataFrame, level: float = LEVEL) -> Calibration:
     fine = [r.precision >= _WANTED and not r.untuned_trusted for r in on_own]
     if not any(fine):
         raise MeiflowError(
-            f"at no threshold do {100 * _WANTED:.0f} % of the trusted neurons reach {level:g} in "
-            f"sessions {', '.join(map(str, CHOOSING))}; nothing can be trusted by this rule"
+            f"in sessions {', '.join(map(str, CHOOSING))}, there is no threshold above which "
+            f"{100 * _WANTED:.0f} % of the neurons reach {level:g}"
         )
     return measured(rules[fine.index(True)], table[table["session"].isin(MEASURING)])
 
@@ -86,8 +86,8 @@ def measured(rule: Calibration, table: pd.DataFrame) -> Calibration:
     untuned = table["kind"] == "untuned"
     # recordings of the same neuron are not independent
     always = right[trusted].groupby([table["session"], table["neuron_id"]]).all()
-    sure, distinct = int(always.sum()), len(always)
-    low = float(beta.ppf(0.025, sure, distinct - sure + 1)) if sure else 0.0
+    good, distinct = int(always.sum()), len(always)
+    low = float(beta.ppf(0.025, good, distinct - good + 1)) if good else 0.0
     return replace(
         rule,
         precision=round(hits / n, 4) if n else np.nan,

@@ -137,7 +137,7 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
         "by_model": tables.by_model(main),
         "by_data": tables.by_data(judged).set_index(["noise", "images", "repeats"]),
         "by_confidence": tables.by_confidence(measured_on),
-        "foretelling": tables.foretelling(measured_on, (*FEATURES, "cc_norm", "expected_fraction")),
+        "by_feature": tables.by_feature(measured_on, (*FEATURES, "cc_norm", "expected_fraction")),
     }
     kept = loop[[*_SAME, tables.FRACTION]].dropna()
     write_csv(kept.round({tables.FRACTION: _KEPT}), folder / "published_fractions.csv")

@@ -155,7 +155,7 @@ def by_confidence(judged: pd.DataFrame) -> pd.DataFrame:
     return found.rename_axis("expected_fraction")
 
 
-def foretelling(judged: pd.DataFrame, features: tuple[str, ...]) -> pd.DataFrame:
+def by_feature(judged: pd.DataFrame, features: tuple[str, ...]) -> pd.DataFrame:
     """Spearman correlation of each feature with the true fraction, over tuned neurons.
 
     The column ``area`` is the area under the ROC curve for separating neurons that reach the level

@@ -10,7 +10,7 @@ import pandas as pd
 from meiflow.errors import MeiflowError
 from meiflow.selection.rule import reasons_told
 
-NOBODY = "no neurons left"
+NONE_LEFT = "no neurons left"
 # Columns of Snakemake's benchmark files.
 _SECONDS, _CPU, _MEMORY = "s", "cpu_time", "max_rss"
 # Medians over the neurons of a session, if the summary contains the column.
@@ -78,7 +78,7 @@ def gather(sessions: Mapping[str, SessionTables]) -> Combined:
         modelled = int(tables.fitted["selected"].sum())
         row: dict[str, object] = {
             "session_id": session,
-            "status": "modelled" if modelled else NOBODY,
+            "status": "modelled" if modelled else NONE_LEFT,
             "reason": "" if modelled else reasons_told(tables.fitted),
             "units": len(tables.units),
             "selected": int(tables.selection["selected"].sum()),

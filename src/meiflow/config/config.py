@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.config.sections import Config, Session
 from meiflow.errors import MeiflowError, closest
-from meiflow.io.paths import fault_of
+from meiflow.io.paths import path_error
 
 _LONGEST = 1_000_000
 _MOST_VALUES, _DEEPEST = 100_000, 20
@@ -176,7 +176,7 @@ def read_yaml(path: str | Path) -> Any:
     MeiflowError
         If the file is missing, not text, not YAML, too large, or contains a duplicate key.
     """
-    fault = fault_of(path)
+    fault = path_error(path)
     if fault is not None:
         raise MeiflowError(
             f"{path}: {fault.replace('does not exist', 'no such configuration file')}"
@@ -252,7 +252,7 @@ def _check_conditions(session: Session) -> None:
 
 
 def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "file") -> None:
-    fault = fault_of(path, folder=folder) if path is not None else None
+    fault = path_error(path, folder=folder) if path is not None else None
     if fault is not None:
         raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
 

@@ -43,7 +43,7 @@ else:
 
 
 class Stimuli(Section):
-    """Additional optimal stimuli, each made for all selected neurons in one job."""
+    """Additional optimal stimuli, each made for all fitted neurons in one job."""
 
     make: list[ProcedureName] = Field(
         default=USUAL_PROCEDURES,

@@ -16,8 +16,8 @@ from meiflow.config.experiments import ExperimentName, Experiments
 from meiflow.experiments.experiment import Experiment
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 
-GREY = 0.5
 _LOWEST_CPD = 0.01
 _PIXELS_PER_CYCLE = 4
 _LOWEST_CONTRAST = 0.02

@@ -46,7 +46,7 @@ def _colour(at: int) -> str:
     return _COLOURS[at % len(_COLOURS)]
 
 
-def surest(images: list[NDArray], titles: list[str], geometry: Geometry) -> Figure:
+def most_confident(images: list[NDArray], titles: list[str], geometry: Geometry) -> Figure:
     """MEIs side by side.
 
     Parameters

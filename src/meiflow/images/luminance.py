@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 
+GREY = 0.5  # the blank screen
 _MOST_OF_A_BYTE = 255
 
 

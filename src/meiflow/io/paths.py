@@ -36,7 +36,7 @@ def stays_inside(name: str) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
-def fault_of(path: str | Path, *, folder: bool = False) -> str | None:
+def path_error(path: str | Path, *, folder: bool = False) -> str | None:
     """Reason why `path` cannot be read as a file, to follow its name; None if it can.
 
     Parameters
@@ -47,7 +47,7 @@ def fault_of(path: str | Path, *, folder: bool = False) -> str | None:
 
     Examples
     --------
-    >>> fault_of("/"), fault_of("/", folder=True), fault_of("/none")
+    >>> path_error("/"), path_error("/", folder=True), path_error("/none")
     ('is a folder, not a file', None, 'does not exist')
     """
     try:
@@ -72,6 +72,6 @@ def require_file(path: str | Path) -> None:
     MeiflowError
         If it is missing, a folder, a pipe or a device.
     """
-    fault = fault_of(path)
+    fault = path_error(path)
     if fault is not None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such file')}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import StimulusParameters
 from meiflow.images.geometry import Geometry
-from meiflow.models.front_end import GREY
+from meiflow.images.luminance import GREY
 from meiflow.session.presented import grating_images
 from meiflow.tables.counts import Trials
 

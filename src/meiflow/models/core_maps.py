@@ -15,8 +15,8 @@ from torch.nn.functional import adaptive_avg_pool2d, grid_sample, interpolate
 
 from meiflow.config.model import CoreInput, Network
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models.boxes import Box, cropped
-from meiflow.models.front_end import GREY
 from meiflow.models.own_core import OwnCore
 from meiflow.models.published_core import PublishedCore, read_core
 

@@ -8,7 +8,6 @@ control is the same procedure on responses permuted across images.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +29,6 @@ from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.search import Places, find_places, image_folds
 from meiflow.models.stacking import stacking_weights
-
-if TYPE_CHECKING:
-    pass
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
 REGIONS = 3, 4

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
-from meiflow.models.front_end import GREY
+from meiflow.images.luminance import GREY
 
 _HINT = "it must map images (batch, 1, height, width) to responses (batch,)"
 

@@ -12,13 +12,13 @@ import torch
 
 from meiflow.errors import MeiflowError, out_of_memory
 from meiflow.io.checksums import verify_checksum
-from meiflow.io.paths import fault_of
+from meiflow.io.paths import path_error
 from meiflow.io.writing import atomic
 
 
 def read_document(path: str | Path) -> dict[str, Any]:
     """Read a file of numbers, tensors and lists without executing anything in it."""
-    fault = fault_of(path)
+    fault = path_error(path)
     if fault is not None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such model file')}")
     verify_checksum(path)

@@ -160,8 +160,15 @@ class FittedPopulation:
         write_document(document, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> FittedPopulation:
+    def load(cls, path: str | Path, core: str | None = None) -> FittedPopulation:
         """Read a file written by `save`; nothing in it is executed.
+
+        Parameters
+        ----------
+        path : path
+        core : str, optional
+            The ``module:function`` of the core to which the models were fitted, if any; a file
+            that names a different one is rejected.
 
         Raises
         ------
@@ -175,7 +182,7 @@ class FittedPopulation:
             if whole["format"] != _FORMAT:
                 raise ValueError("format")
             for document in whole["neurons"].values():
-                refuse_strangers(document["base_models"], path)
+                refuse_strangers(document["base_models"], path, (core,))
             coordinates = {"image": whole["image_ids"], "neuron": whole["neuron_ids"]}
             return cls(
                 Geometry(**whole["geometry"]),

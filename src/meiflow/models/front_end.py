@@ -19,8 +19,8 @@ from meiflow.arrays import namespace
 from meiflow.config.sections import Model
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 
-GREY = 0.5
 _TINY = 1e-9
 SURROUND = 2.5
 _SURROUND_WEIGHT = 0.9

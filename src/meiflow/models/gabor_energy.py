@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d, softplus
 
 from meiflow.config.sections import GaborEnergy
 from meiflow.images.geometry import Geometry
-from meiflow.models.front_end import GREY
+from meiflow.images.luminance import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 

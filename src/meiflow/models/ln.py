@@ -20,7 +20,7 @@ from torch.nn.functional import softplus
 
 from meiflow.config.sections import LinearNonlinear
 from meiflow.images.geometry import Geometry
-from meiflow.models.front_end import GREY
+from meiflow.images.luminance import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.ridge import GramSpectrum
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models import gabor_energy
 from meiflow.models.custom import CustomMember
-from meiflow.models.front_end import GREY, FrontEnd
+from meiflow.models.front_end import FrontEnd
 from meiflow.models.ln import rectified
 from meiflow.models.network_member import NetworkMember
 from meiflow.models.nonlinearity import positive

@@ -183,7 +183,7 @@ def refuse_strangers(members: list[State], path: str | Path, code: Code = ()) ->
         raise MeiflowError(
             f"{path}: made with the code of {', '.join(strange)}, but the configuration has "
             f"{given}; fit the models again, or name it there (in Python: the argument code of "
-            "load_model, or core of ModelArchive)"
+            "load_model, or core of open_results, FittedPopulation.load and ModelArchive)"
         )
 
 

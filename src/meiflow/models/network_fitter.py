@@ -14,9 +14,9 @@ from torch import Tensor
 from meiflow.config.sections import Network
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models.cores import StackedCore
 from meiflow.models.documents import read_document, write_document
-from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.network_member import (
     NeuronNetwork,

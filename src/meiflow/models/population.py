@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from meiflow.images.luminance import GREY
 from meiflow.models import gabor_energy
-from meiflow.models.front_end import GREY
 from meiflow.models.ln import rectified
 from meiflow.models.members import GaborEnergyMember, LnMember, V1Member, without_subnormals
 from meiflow.models.network import NeuronModel

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from meiflow.config.model import Window
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models.boxes import Box, smallest_box
 from meiflow.models.cnn_maps import CnnMaps, FixedMaps
 from meiflow.models.core_maps import CoreMaps
 from meiflow.models.empirical_bayes import candidate_weights
-from meiflow.models.front_end import GREY
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import GramSpectrum

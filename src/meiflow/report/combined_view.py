@@ -13,13 +13,19 @@ from numpy.typing import NDArray
 
 from meiflow.combined.estimates import FEWEST, MEASURES, areas_of
 from meiflow.combined.gather import Combined
-from meiflow.figures.combined import CUMULATIVE, by_area, distributions, scores, surest
+from meiflow.figures.combined import CUMULATIVE, by_area, distributions, most_confident, scores
 from meiflow.images.geometry import Geometry
 from meiflow.images.spectrum import ORIENTED
 from meiflow.report.columns import Column, cell, columns_of, corrected
 from meiflow.report.drawing import Drawing, drawing, picture_uri
 from meiflow.report.headline import FunnelStep
-from meiflow.report.trust import Trust, TrustCalibration, precision_text, surest_first, trust_of
+from meiflow.report.trust import (
+    Trust,
+    TrustCalibration,
+    precision_text,
+    sort_by_confidence,
+    trust_of,
+)
 
 SHOWN = 24  # MEIs in the gallery
 _KEYS = ["session_id", "neuron_id", "area"]
@@ -50,7 +56,7 @@ class CombinedView:
     source: str
     areas: list[str]
     stages: list[FunnelStep]
-    believe: list[str]
+    confidence_summary: list[str]
     mean_areas: list[str]
     means: list[tuple[str, list[str]]]
     left_out: list[str]
@@ -67,7 +73,7 @@ class CombinedView:
 def gallery_rows(neurons: pd.DataFrame) -> pd.DataFrame:
     """Neurons in the gallery: the most confident ones, with an equal share for each session."""
     share = max(2, -(-SHOWN // neurons["session_id"].nunique()))
-    rows = surest_first(neurons)
+    rows = sort_by_confidence(neurons)
     return rows[rows.groupby("session_id").cumcount() < share].head(SHOWN)
 
 
@@ -100,7 +106,7 @@ def figures_of(
             f"CC {corrected(row['cc_norm_model'])}"
         )
     return {
-        "gallery": surest(images, titles, geometry),
+        "gallery": most_confident(images, titles, geometry),
         "areas": by_area(data.neurons, values, estimates),
         "distributions": distributions(data.neurons, geometry, seed),
         "models": scores(data.neurons, seed),
@@ -141,7 +147,7 @@ def build_combined_view(
         Column("area", "area", "area of the unit's channel", first=True),
     ]
     columns = [*own, *columns[1:]]
-    table = surest_first(neurons)[[column.name for column in columns]]
+    table = sort_by_confidence(neurons)[[column.name for column in columns]]
     # a round MEI has no orientation
     round_ones = ~(table["mei_symmetry_1"] >= ORIENTED)
     table["mei_orientation_deg"] = table["mei_orientation_deg"].mask(round_ones)
@@ -157,7 +163,7 @@ def build_combined_view(
         source=source,
         areas=areas_of(neurons),
         stages=_funnel(data),
-        believe=_believe(data, numbers["estimates"], calibration),
+        confidence_summary=_confidence_summary(data, numbers["estimates"], calibration),
         mean_areas=list(numbers["estimates"]["area"].unique()),
         means=_means(numbers["estimates"]),
         left_out=left_out,
@@ -235,7 +241,7 @@ def _funnel(data: Combined) -> list[FunnelStep]:
     return stages
 
 
-def _believe(
+def _confidence_summary(
     data: Combined, estimates: pd.DataFrame, calibration: TrustCalibration | None
 ) -> list[str]:
     lines = [

@@ -64,7 +64,7 @@ def funnel(data: SessionData) -> list[FunnelStep]:
     return stages
 
 
-def believe(data: SessionData, calibration: TrustCalibration | None) -> list[str]:
+def confidence_summary(data: SessionData, calibration: TrustCalibration | None) -> list[str]:
     """Which neurons can be trusted."""
     rows = data.summary.to_dict("records")
     verdicts = {str(row["neuron_id"]): trust_of(row) for row in rows}
@@ -110,7 +110,7 @@ def _listed(named: list[str], total: int) -> str:
     return ", ".join(named) + more
 
 
-def want(data: SessionData) -> list[str]:
+def mei_summary(data: SessionData) -> list[str]:
     """What drives the neurons best."""
     summary = data.summary
     lines = [
@@ -136,12 +136,12 @@ def _beaten(summary: pd.DataFrame) -> str:
     return (
         f"At equal mean and contrast, the model predicts more spikes for the MEI than for the best "
         f"natural image in {beaten} of {len(summary)} neurons; the best Gabor in silico reaches "
-        f"{number(ratio.mean())} of the MEI's predicted response on average{sure(summary)}. These "
-        "are predictions, not measurements."
+        f"{number(ratio.mean())} of the MEI's predicted response on average"
+        f"{fold_agreement(summary)}. These are predictions, not measurements."
     )
 
 
-def sure(summary: pd.DataFrame) -> str:
+def fold_agreement(summary: pd.DataFrame) -> str:
     """In how many neurons the fold models agree that the MEI is better than the best Gabor."""
     if "mei_over_best_gabor_low" not in summary:
         return ""

@@ -33,7 +33,7 @@ def neuron_drawings(data: SessionData, neuron: str) -> list[Drawing]:
     ----------
     data : SessionData
     neuron : str
-        Id of a selected neuron.
+        Id of a fitted neuron.
     """
     return [
         *_stimuli(data, neuron),

@@ -14,7 +14,7 @@ from meiflow.io.files import read_csv
 from meiflow.report.columns import corrected
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import surest_first, trust_of
+from meiflow.report.trust import sort_by_confidence, trust_of
 from meiflow.results.stimuli import read_procedure
 
 _GALLERY = 8
@@ -22,7 +22,7 @@ _GALLERY = 8
 
 def ranked(data: SessionData) -> list[str]:
     """Neurons in display order: those with the highest confidence first."""
-    return list(surest_first(data.summary)["neuron_id"].astype(str))
+    return list(sort_by_confidence(data.summary)["neuron_id"].astype(str))
 
 
 def _titles(data: SessionData) -> dict[str, str]:
@@ -147,7 +147,7 @@ _WORDS = {
         "Cross-validated correlation of the model, its base models, the pixel ridge and the "
         "control",
         "Held-out images; RF position and penalty are chosen within each fold. One dot per "
-        "selected neuron; line: mean.",
+        "fitted neuron; line: mean.",
     ),
     "learning": (
         "Would more images help?",

@@ -84,7 +84,7 @@ def trust_of(row: Mapping[Any, Any]) -> Trust | None:
     return Trust("✗", "not trusted", "no", reason, known)
 
 
-def surest_first(summary: pd.DataFrame) -> pd.DataFrame:
+def sort_by_confidence(summary: pd.DataFrame) -> pd.DataFrame:
     """Sort the rows by trust, then by expected drive and score.
 
     Parameters
@@ -98,9 +98,9 @@ def surest_first(summary: pd.DataFrame) -> pd.DataFrame:
         _trust=[order[v.kind] if v is not None else 0 for v in verdicts],
         _weak=summary["model_above_chance"].isin([False]),
     )
-    sure = [c for c in ("expected_fraction", "cc_norm_model") if c in rows]
-    ascending = [True, True, *[False] * len(sure)]
-    rows = rows.sort_values(["_trust", "_weak", *sure], ascending=ascending, kind="stable")
+    measures = [c for c in ("expected_fraction", "cc_norm_model") if c in rows]
+    ascending = [True, True, *[False] * len(measures)]
+    rows = rows.sort_values(["_trust", "_weak", *measures], ascending=ascending, kind="stable")
     return rows.drop(columns=["_trust", "_weak"])
 
 

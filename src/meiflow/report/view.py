@@ -13,7 +13,7 @@ from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
 from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, corrected, number
 from meiflow.report.drawing import Drawing, packed, picture_uri
-from meiflow.report.headline import FunnelStep, believe, findings, funnel, want
+from meiflow.report.headline import FunnelStep, confidence_summary, findings, funnel, mei_summary
 from meiflow.report.neuron_drawings import neuron_drawings
 from meiflow.report.overview_drawings import overview_drawings, ranked
 from meiflow.report.session_data import SessionData
@@ -69,8 +69,8 @@ class ReportView:
     source: str
     area: str
     stages: list[FunnelStep]
-    believe: list[str]
-    want: list[str]
+    confidence_summary: list[str]
+    mei_summary: list[str]
     findings: list[str]
     precision: str
     columns: list[Column]
@@ -117,8 +117,8 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         source=config.session.source,
         area=", ".join(areas) if areas else "all areas",
         stages=funnel(data),
-        believe=believe(data, calibration),
-        want=want(data),
+        confidence_summary=confidence_summary(data, calibration),
+        mei_summary=mei_summary(data),
         findings=findings(data),
         precision=precision_text(calibration),
         columns=columns,

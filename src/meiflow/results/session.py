@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from meiflow.tables.stack import StackInfo
 
 
-def open_results(folder: str | Path) -> SessionResults:
+def open_results(folder: str | Path, core: str | None = None) -> SessionResults:
     """Open the results folder of a session.
 
     Parameters
     ----------
     folder : path
         ``results/{id}``.
+    core : str, optional
+        ``model.network.core`` of the configuration, if it is a ``module:function``; needed only to
+        build such models.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def open_results(folder: str | Path) -> SessionResults:
             "is missing); give the folder of a session, such as results/demo, whose models have "
             "been fitted"
         )
-    return SessionResults(layout)
+    return SessionResults(layout, core)
 
 
 class SessionResults:
@@ -67,10 +70,12 @@ class SessionResults:
     ----------
     layout : Layout
         Paths of all files, including those without a property here.
+    core : str, optional
+        See `open_results`.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, layout: Layout, core: str | None = None) -> None:
+        self.layout, self.core = layout, core
 
     def __repr__(self) -> str:
         return f"<results of {len(self)} neurons in {self.layout.root}>"
@@ -171,7 +176,7 @@ class SessionResults:
         Parameters
         ----------
         procedure : str
-                Name of a file in ``stimuli/``, such as ``diverse`` or ``best_gabors``.
+            Name of a file in ``stimuli/``, such as ``diverse`` or ``best_gabors``.
         """
         files = self.layout.procedure(procedure)
         images = _array(files.images)
@@ -221,7 +226,8 @@ class NeuronResults:
     def _archive(self) -> ModelArchive:
         from meiflow.models.archive import ModelArchive
 
-        return ModelArchive(self.session.layout.models, self.session.geometry)
+        session = self.session
+        return ModelArchive(session.layout.models, session.geometry, session.core)
 
     @property
     def mei(self) -> xr.DataArray:

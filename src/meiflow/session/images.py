@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import read_array
-from meiflow.io.paths import fault_of
+from meiflow.io.paths import path_error
 from meiflow.progress import logger
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
@@ -107,7 +107,7 @@ def frame_files(folder: Path) -> dict[int, Path]:
 def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64]:
     from PIL import Image
 
-    fault = fault_of(path)
+    fault = path_error(path)
     if fault is not None:
         raise MeiflowError(f"{key}: {path} {fault}")
     try:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.io.paths import fault_of
+from meiflow.io.paths import path_error
 
 
 def require_self_contained(path: Path) -> None:
@@ -27,7 +27,7 @@ def require_self_contained(path: Path) -> None:
     """
     import h5py
 
-    fault = fault_of(path)
+    fault = path_error(path)
     if fault is not None:
         raise MeiflowError(f"session.nwb: {path} {fault}")
     foreign: list[str] = []

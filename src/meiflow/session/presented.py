@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from meiflow.config.sections import StimulusParameters
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.session.schedule import DRIFT_PHASES
 
-_GREY = 0.5
 _FINER = 4
 
 
@@ -48,7 +48,7 @@ def gabor_images(
         phase,
         shown.gabor_diameter_deg,
     )
-    return (_GREY * (1 + shown.gabor_contrast * drawn)).astype(np.float32)
+    return (GREY * (1 + shown.gabor_contrast * drawn)).astype(np.float32)
 
 
 def grating_images(
@@ -74,4 +74,4 @@ def grating_images(
     fine = Geometry(_FINER * height, _FINER * width, geometry.width_deg, geometry.height_deg)
     drawn = patterns.grating(fine, 1 / frequency, orientation, 360 * phase)
     drawn = drawn.reshape(-1, height, _FINER, width, _FINER).mean(axis=(2, 4))
-    return (_GREY * (1 + shown.grating_contrast * drawn)).astype(np.float32)
+    return (GREY * (1 + shown.grating_contrast * drawn)).astype(np.float32)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 
 GABOR_KINDS = ("simple", "complex", "simple_normalised", "complex_normalised")
 CENTRED_KINDS = ("on_centre", "off_centre")
@@ -42,7 +43,6 @@ TRUTH_COLUMNS = (
     "baseline_hz",
 )
 _PAIR_COLUMNS = ("x_deg", "y_deg", "wavelength_deg", "orientation_deg", "sigma_deg", "aspect")
-_GREY = 0.5
 _TINY = 1e-9
 _SUPPRESSION = 15.0  # halves the response at a surround contrast of 0.07
 
@@ -236,7 +236,7 @@ def true_drive(filters: TruthFilters, images: Any) -> Any:
         positions (Hubel & Wiesel 1962; Freeman & Simoncelli 2011), and a suppressive surround
         divides by one plus its RMS contrast times the suppression (Cavanaugh et al. 2002).
     """
-    contrast = images - _GREY
+    contrast = images - GREY
     even, odd = contrast @ filters.even.T, contrast @ filters.odd.T
     linear = (even - filters.threshold).clip(0)
     pooled = (contrast @ filters.pooled_even.T) ** 2 + (contrast @ filters.pooled_odd.T) ** 2
@@ -263,7 +263,7 @@ def calibrate_gain(
     """
     flat = images.reshape(len(images), -1)
     filters = render_filters(neurons, geometry)
-    scale = ((flat - _GREY) @ filters.even.T).std(axis=0)
+    scale = ((flat - GREY) @ filters.even.T).std(axis=0)
     calibrated = neurons.copy()
     calibrated["threshold"] = neurons["threshold"] * scale
     tuned = (neurons["kind"] != "untuned").to_numpy()

@@ -126,7 +126,7 @@ def _stack(stimuli: list[Stimulus], geometry: Geometry) -> NDArray:
         if stimulus.image.shape != geometry.shape:
             raise MeiflowError(
                 f"{stimulus.name}: the image has {stimulus.image.shape} pixels, but the "
-                f"configuration {geometry.shape}; rebuild it"
+                f"configuration has {geometry.shape}; rebuild it"
             )
     return np.stack([stimulus.image for stimulus in stimuli])
 

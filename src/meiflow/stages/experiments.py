@@ -16,11 +16,12 @@ from meiflow.errors import MeiflowError
 from meiflow.experiments.experiment import RESERVED, Experiment, run
 from meiflow.experiments.measures import MAPS, maps, summarise_experiments
 from meiflow.experiments.scale import at_preferred_frequency
-from meiflow.experiments.standard import GREY, Preferred, map_grid, standard_experiments
+from meiflow.experiments.standard import Preferred, map_grid, standard_experiments
 from meiflow.figures.custom_experiments import custom_sheet
 from meiflow.figures.experiments import population_figure
 from meiflow.figures.style import save_figure
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
 from meiflow.models.custom import call_function
 from meiflow.models.network import NeuronModel

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.images.labelled import labelled
-from meiflow.images.luminance import luminance
+from meiflow.images.luminance import GREY, luminance
 from meiflow.images.projection import require_reachable
 from meiflow.models.custom import check_responses, evaluation_module
 from meiflow.models.fitted import FittedPopulation
-from meiflow.models.front_end import GREY
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
 from meiflow.models.threads import one_torch_thread

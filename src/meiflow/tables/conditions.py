@@ -16,7 +16,7 @@ from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
 
 # Two means count as equal if they differ by at most this many standard errors.
-_TOLD_APART = 2.0
+_STANDARD_ERRORS = 2.0
 
 # Prefix of the tables of each stimulus.
 STEMS = {"gabors": "gabor", "static_gratings": "grating"}
@@ -143,7 +143,7 @@ def rivals_of_best(means: NDArray, errors: NDArray) -> float:
     if not np.isfinite(errors).all():
         return np.nan
     best = int(np.argmax(means))
-    near = means[best] - means <= _TOLD_APART * np.hypot(errors[best], errors)
+    near = means[best] - means <= _STANDARD_ERRORS * np.hypot(errors[best], errors)
     return int(near.sum()) - 1
 
 

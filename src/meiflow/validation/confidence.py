@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from meiflow.images.luminance import GREY
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
 from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
 
 _RESTARTS = 3
-_GREY = 0.5
 
 
 def fractions_of_own_optimum(
@@ -56,7 +56,7 @@ def fractions_of_own_optimum(
     ).scores.max(1)
     with torch.no_grad():
         own = paired(shown.repeat(len(others), 1, 1)).numpy().astype(float)
-        grey = paired(torch.full((len(others), *geometry.shape), _GREY)).numpy().astype(float)
+        grey = paired(torch.full((len(others), *geometry.shape), GREY)).numpy().astype(float)
     best = np.maximum(best, own)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(best > grey, np.maximum(own - grey, 0) / (best - grey), np.nan)
