@@ -1,23 +1,29 @@
 """Tuning to drifting gratings and flashes: closed forms, and AllenSDK's own analysis."""
 
+import logging
+import shutil
 import warnings
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config.config import parse_config
+from meiflow.config.config import check_inputs, parse_config
+from meiflow.errors import MeiflowError
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_conditions
 from meiflow.session.recording import read_session
 from meiflow.session.schedule import drifting_conditions, flash_conditions
 from meiflow.session.sdk import _restore_numpy_names
+from meiflow.session.source import session_files
 from meiflow.stages.simulate import simulate
 from meiflow.stages.tables import build_tables
 from meiflow.tables.conditions import Conditions
-from meiflow.tables.counts import count_spikes
+from meiflow.tables.counts import TRIAL_COLUMNS, count_spikes, outside
 from meiflow.tables.drifting import (
+    COLUMNS,
     drifting_preferences,
     modulation_ratio,
     modulation_ratios,
@@ -135,9 +141,7 @@ def test_preferences_and_selectivity_agree_with_allensdk(results, allen):
             wanted = theirs._get_selectivity(unit, ours["pref_temporal_frequency_hz"], kind)
             assert ours[column] == pytest.approx(wanted, abs=1e-12)
     assert compared > 15
-    columns = [
-        c for c in tuning if c.startswith(("pref_dir", "pref_temporal", "direction", "drift"))
-    ]
+    columns = [column for column in COLUMNS if column != "f1_f0"]
     written = pd.read_csv(results.tuning)[columns]
     np.testing.assert_allclose(written, tuning[columns], rtol=1e-6)
 
@@ -153,6 +157,57 @@ def test_on_off_ratio_agrees_with_allensdk(results, allen):
     np.testing.assert_allclose(tuning["on_off_ratio"], wanted, rtol=1e-6)
 
 
+def test_lost_presentations_and_tables_of_another_session(results, tmp_path):
+    """A probe may miss all flashes; of stimuli that were not shown, no tables stay."""
+    copy, other = tmp_path / "copy.nwb", Layout(tmp_path / "out")
+    shutil.copy(results.session_file, copy)
+    shown = read_session(copy, ("VISam",), CONFIG.session.quality).conditions["flashes"]
+    lost = np.array([[shown["start_time"].min(), shown["stop_time"].max()]])
+    assert outside(shown, (0.0, None), lost, "flashes", required=False).empty
+    with pytest.raises(MeiflowError, match="during all flashes"):
+        outside(shown, (0.0, None), lost, "flashes")
+    build_tables(CONFIG, other, results.scenes, copy)
+    names = [f"{s}_{k}" for s in ("drifting", "flash") for k in ("responses", "trials")]
+    assert all(path.exists() for path in other.named(*names, "tuning"))
+    with h5py.File(copy, "r+") as file:
+        for name in ("drifting_gratings", "flashes"):
+            del file[f"intervals/{name}_presentations"]
+    build_tables(CONFIG, other, results.scenes, copy)
+    assert not any(path.exists() for path in other.named(*names, "tuning"))
+
+
+def test_blanks_are_left_out_with_a_message(results, caplog):
+    caplog.set_level(logging.INFO)
+    read_session(results.session_file, ("VISam",), CONFIG.session.quality)
+    assert "drifting_gratings: excluded 6 of 126 presentations without parameters" in caplog.text
+
+
+def test_tuning_of_own_tables(tmp_path):
+    """Preferences from counts alone; F1/F0 needs spike times."""
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((5, 8, 12)))
+    rows = [(t, n, t % 3, t % 5) for t in range(10) for n in "ab"]
+    tables = {"trials": pd.DataFrame(rows, columns=TRIAL_COLUMNS)}
+    moving = pd.DataFrame({"trial_id": range(4), "neuron_id": "b", "spike_count": [0, 0, 300, 0]})
+    moving = moving.assign(orientation=[0, 90, 180, 270], temporal_frequency=2)
+    tables["drifting_gratings"] = moving
+    flashes = pd.DataFrame({"trial_id": range(2), "neuron_id": "b", "spike_count": [4, 2]})
+    tables["flashes"] = flashes.assign(color=[1, -1])
+    session = {"source": "tables", "images": str(tmp_path / "images.npy")}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+        session[name] = str(tmp_path / f"{name}.csv")
+    config = parse_config({"session": session, "image": {"height": 8, "width": 12}})
+    check_inputs(config)
+    assert session_files(config, tmp_path).shown == ("drifting_gratings", "flashes")
+    other = Layout(tmp_path / "out")
+    build_tables(config, other, tmp_path / "images.npy", None)
+    tuning = pd.read_csv(other.tuning).set_index("neuron_id")
+    assert tuning.loc["b", ["pref_direction_deg", "direction_selectivity"]].tolist() == [180, 1]
+    assert tuning.loc["b", "on_off_ratio"] == 2
+    assert tuning["f1_f0"].isna().all()
+    assert tuning.loc["a"].isna().all()
+
+
 def binned(train, starts, length):
     """Counts in bins of 1 ms, shape (presentations, bins)."""
     relative = np.floor(1e3 * (train[:, None] - np.asarray(starts)) + 1e-6)
@@ -162,7 +217,7 @@ def binned(train, starts, length):
 
 @pytest.mark.filterwarnings("ignore")
 def test_f1_f0_agrees_with_the_function_of_allensdk_on_whole_cycles(recording):
-    """Spike times in steps of 1 ms, the width of AllenSDK's bins; 15 Hz does not divide a second."""
+    """Spike times in steps of 1 ms, the width of AllenSDK's bins, of which 15 Hz is no multiple."""
     from allensdk.brain_observatory.ecephys.stimulus_analysis.drifting_gratings import f1_f0
 
     shown = recording.conditions["drifting_gratings"]
@@ -182,16 +237,24 @@ def test_f1_f0_agrees_with_the_function_of_allensdk_on_whole_cycles(recording):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_analysis_class_of_allensdk_misses_one_cycle(recording, allen):
+def test_the_analysis_class_of_allensdk_loses_a_cycle(results, recording, allen):
     """Its F1 is that of one cycle fewer per presentation, so that of the stimulus cancels.
 
     `DriftingGratings._get_f1_f0` takes 1.9985 s, the centre of the last bin, as the duration.
     """
-    from allensdk.brain_observatory.ecephys.stimulus_analysis.drifting_gratings import f1_f0
+    from allensdk.brain_observatory.ecephys.stimulus_analysis.drifting_gratings import (
+        DriftingGratings,
+        f1_f0,
+    )
 
-    rate = np.maximum(np.sin(2 * np.pi * 4 * (np.arange(1999) + 0.5) / 1000), 0)
-    assert f1_f0(rate[None], 4, 1.9985) < 0.05
-    assert f1_f0(np.append(rate, 0)[None], 4, 2.0) == pytest.approx(np.pi / 2, abs=0.01)
+    rate = np.maximum(np.sin(2 * np.pi * 4 * (np.arange(2000) + 0.5) / 1000), 0)
+    assert f1_f0(rate[None], 4, 2.0) == pytest.approx(np.pi / 2, abs=0.01)
+    assert f1_f0(rate[None, :-1], 4, 1.9985) < 0.05
+    truth = pd.read_csv(results.truth).set_index("neuron_id")["kind"]
+    simple = [n for n in recording.units.index if truth[n] == "simple"]
+    theirs = DriftingGratings(allen, filter=simple)
+    ratios = [theirs._get_f1_f0(n, theirs._get_preferred_condition(n)) for n in simple]
+    assert max(ratios) < 0.6  # ours are above 1
 
 
 @pytest.mark.parametrize("frequency", [1.0, 2.0, 4.0, 8.0, 15.0])

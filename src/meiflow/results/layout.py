@@ -159,7 +159,7 @@ class Layout(Folder):
         "tables/tuning.csv",
         "tables",
         "recorded receptive fields and preferences",
-        "any of the following four stimuli was shown",
+        "Gabors, gratings or flashes were shown",
     )
     gabor_responses = ResultFile(
         "tables/gabor_responses.csv", "tables", "mean counts by Gabor and neuron", _GABORS
