@@ -145,6 +145,14 @@ def modulation_ratios(
     -------
     ndarray, shape (neurons,)
         NaN for a neuron that never fired.
+
+    Examples
+    --------
+    >>> times = {"start_time": [0.0, 3.0], "stop_time": [2.0, 5.0]}
+    >>> shown = pd.DataFrame(times).assign(temporal_frequency=[1.0, 4.0])
+    >>> trains = [np.array([0.2, 1.2, 4.0]), np.array([3.1, 3.225, 4.6])]
+    >>> modulation_ratios(trains, shown, np.array([0, 1]), np.array([[2, 0], [1, 3]])).round(3)
+    array([2.   , 0.667])
     """
     found = np.full(len(spike_times), np.nan)
     if not len(means):
