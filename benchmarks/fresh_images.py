@@ -32,7 +32,7 @@ from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.simulate import DISPLAY
+from meiflow.simulation.rates import DISPLAY
 from meiflow.simulation.truth import DEFAULT_KINDS, SHAPE_KINDS, render_filters, true_drive
 from meiflow.stages.fit_models import fit_models
 from meiflow.stages.simulate import simulate

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from meiflow.session.schedule import PARAMETRIC
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.tables.conditions import Conditions
 from meiflow.tables.tuning import tuning_table
 from meiflow.validation.recorded import agreement, tuning_curve

@@ -44,7 +44,7 @@ from meiflow.results.tables import read_responses
 from meiflow.session.images import resize
 from meiflow.session.presented import grating_images
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.simulate import DISPLAY
+from meiflow.simulation.rates import DISPLAY
 from meiflow.simulation.truth import render_filters, true_drive
 from meiflow.stages.simulate import simulate
 from meiflow.stages.tables import build_tables

@@ -15,6 +15,8 @@ FIRST = ["trial_id", "neuron_id", "spike_count"]
 SHOWN = {
     "gabors": {"x_position": "10", "y_position": "-5", "orientation": "45"},
     "static_gratings": {"orientation": "30", "spatial_frequency": "0.04", "phase": "0.25"},
+    "drifting_gratings": {"orientation": "225", "temporal_frequency": "4"},
+    "flashes": {"color": "1"},
 }
 TEXTS = ["", "left", "nan", "inf", "1,5", "0x1", "TRUE", "1e400"]
 BEYOND = {
@@ -23,6 +25,8 @@ BEYOND = {
     "orientation": ["361", "-1045", "1e300"],
     "spatial_frequency": ["0", "-0.04", "16", "1e300"],
     "phase": ["90", "-1.5", "1e300"],
+    "temporal_frequency": ["-4", "100.5", "1e300"],
+    "color": ["0", "-2", "0.5", "255", "1e300"],
 }
 
 
@@ -49,12 +53,15 @@ def cases(stimulus: str) -> list[Case]:
         found.append(Case(f"no {key}", lacking, (f"missing column {key}",)))
     good = table(stimulus, {})
     key = next(iter(SHOWN[stimulus]))
-    two = table(stimulus, {"trial_id": "0", "neuron_id": "b", key: "7"})
+    other = "-1" if key == "color" else "7"
+    two = table(stimulus, {"trial_id": "0", "neuron_id": "b", key: other})
+    # a drifting grating may last up to 10 s
+    most = "20002" if stimulus == "drifting_gratings" else "700"
     return [
         *found,
         Case("a negative count", table(stimulus, {"spike_count": "-1"}), ("row 3",)),
         Case("a broken count", table(stimulus, {"spike_count": "0.5"}), ("row 3",)),
-        Case("too many spikes", table(stimulus, {"spike_count": "700"}), ("window_s",)),
+        Case("too many spikes", table(stimulus, {"spike_count": most}), ("2000 per second",)),
         Case("an unknown neuron", table(stimulus, {"neuron_id": "c"}), ("neuron c",)),
         Case("a path as neuron", table(stimulus, {"neuron_id": "../a"}), ("invalid neuron_id",)),
         Case("a pair twice", good + good.splitlines()[1] + "\n", ("duplicate",)),

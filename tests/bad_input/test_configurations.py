@@ -148,7 +148,7 @@ TEXT_KEYS = [
     ("report.title", "two\nlines", "one line of text"),
     ("report.title", "x" * 201, "at most 200"),
 ]
-MISSING = ("nwb", "images", "trials", "gabors", "static_gratings")
+MISSING = ("nwb", "images", "trials", "gabors", "static_gratings", "drifting_gratings", "flashes")
 OTHERS: dict[str, Callable[[Path], Any]] = {
     "missing": lambda path: None,
     "pipe": os.mkfifo,

@@ -20,6 +20,8 @@ THEMES = {
     "trials": test_trials.CASES,
     "gabors": test_conditions.cases("gabors"),
     "static gratings": test_conditions.cases("static_gratings"),
+    "drifting gratings": test_conditions.cases("drifting_gratings"),
+    "flashes": test_conditions.cases("flashes"),
     "pictures": test_pictures.PICTURES,
     "stacks": test_pictures.STACKS,
     "picture folders": test_pictures.NAMES,

@@ -6,7 +6,7 @@ from meiflow.errors import MeiflowError
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 
-NAMES = ("spike_times", "gabors", "gratings", "movies", "truth")
+NAMES = ("spike_times", "gabors", "gratings", "movies", "truth", "drifting", "flashes")
 
 
 @pytest.mark.parametrize("names", [(), NAMES, *((name,) for name in NAMES)])
@@ -15,6 +15,7 @@ def test_names_survive_a_round_trip(names):
     assert [name for name in NAMES if getattr(has, name)] == list(names)
     assert SessionHas.parse(str(has)) == has
     assert has.conditions == bool({"gabors", "gratings"} & set(names))
+    assert has.tuning == bool({"gabors", "gratings", "drifting", "flashes"} & set(names))
 
 
 def test_none_is_written_in_words_and_unknown_names_are_refused():
@@ -34,6 +35,8 @@ def test_what_a_session_has_is_found_by_its_files(small_results, tmp_path):
         ("gratings", results.grating_trials),
         ("movies", results.movie_responses),
         ("truth", results.truth),
+        ("drifting", results.drifting_trials),
+        ("flashes", results.flash_trials),
     ):
         path.parent.mkdir(exist_ok=True)
         path.touch()

@@ -56,6 +56,36 @@ def show_movie(path: Path) -> None:
         group.attrs["object_id"] = str(uuid4())
 
 
+def show_gratings_and_flashes(path: Path) -> None:
+    """Add drifting gratings and flashes to a session file in the released format."""
+    number = np.arange(72)
+    gratings = {"orientation": 45.0 * (number % 8), "temporal_frequency": 2.0 ** (number % 3)}
+    flashes = {"color": np.where(number % 2, "1.0", "-1.0").astype(object)}
+    with h5py.File(path, "r+") as file:
+        after = file["intervals/natural_scenes_presentations/stop_time"][:].max() + 10
+        _add(file, "drifting_gratings", after + 3.0 * number, 2.0, gratings)
+        _add(file, "flashes", after + 300 + 2.0 * number, 0.25, flashes)
+
+
+def _add(file: h5py.File, name: str, onset: np.ndarray, length: float, parameters: dict) -> None:
+    """Add as many presentations as there are natural scenes."""
+    scenes = file["intervals/natural_scenes_presentations"]
+    group = file.create_group(f"intervals/{name}_presentations")
+    group.attrs.update(scenes.attrs)
+    fixed = ["start_time", "stop_time", "stimulus_block", "stimulus_name", "stimulus_index"]
+    for column in [*fixed, "id"]:
+        file.copy(scenes[column], group, column)
+    for column, data in parameters.items():
+        kind = h5py.string_dtype() if data.dtype == object else float
+        group.create_dataset(column, data=data, dtype=kind).attrs.update(scenes["frame"].attrs)
+    group["start_time"][...], group["stop_time"][...] = onset, onset + length
+    group["stimulus_name"][...], group["stimulus_block"][...] = name, onset[0]
+    for dataset in group.values():
+        dataset.attrs["object_id"] = str(uuid4())
+    group.attrs["colnames"] = np.array([*fixed, *parameters], dtype=object)
+    group.attrs["object_id"] = str(uuid4())
+
+
 @dataclass(frozen=True)
 class Known:
     """A session in the warehouse.

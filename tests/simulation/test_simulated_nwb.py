@@ -28,11 +28,15 @@ def allen(small_session):
 
 
 def test_full_preset_has_the_size_of_the_real_session():
-    schedule = build_schedule(118, 50, 15, 50, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    schedule = build_schedule(118, 50, 15, 50, rng, drifting_repeats=15, flash_repeats=75)
     sizes = {name: len(table) for name, table in schedule.tables.items()}
     assert sizes["natural_scenes"] == 5950
     assert sizes["gabors"] == 3645
     assert sizes["static_gratings"] == 6000
+    assert sizes["drifting_gratings"] == 630
+    assert schedule.tables["drifting_gratings"]["orientation"].isna().sum() == 30
+    assert sizes["flashes"] == 150
 
 
 def test_quality_filters_leave_the_units_asked_for(allen, small_config):

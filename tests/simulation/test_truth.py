@@ -4,7 +4,7 @@ import torch
 
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
-from meiflow.simulation.simulate import DISPLAY
+from meiflow.simulation.rates import DISPLAY
 from meiflow.simulation.truth import (
     KINDS,
     TruthFilters,

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Quality
 from meiflow.session.recording import read_session
-from meiflow.session.schedule import PARAMETRIC
 from meiflow.session.sdk import _restore_numpy_names
 from meiflow.tables.conditions import Conditions
 from meiflow.tables.counts import count_spikes, counting_windows

@@ -9,7 +9,12 @@ import pandas as pd
 import pytest
 
 from tests.session.test_old_session import OLD
-from tests.session.warehouse import SESSION, show_movie, warehouse
+from tests.session.warehouse import (
+    SESSION,
+    show_gratings_and_flashes,
+    show_movie,
+    warehouse,
+)
 
 pytestmark = pytest.mark.workflow
 
@@ -22,6 +27,7 @@ def server(tmp_path):
     with h5py.File(path, "r+") as file:
         file["identifier"][()] = str(SESSION)
     show_movie(path)
+    show_gratings_and_flashes(path)
     with warehouse(path) as running:
         yield running
 
@@ -48,6 +54,7 @@ def test_download_to_tables_and_never_twice(project, server):
     names = {path.name for path in tables.iterdir()}
     assert {"trials.csv", "gabor_responses.csv", "grating_responses.csv", "images.json"} <= names
     assert {"movie_responses.csv", "movies.npy"} <= names
+    assert {"drifting_responses.csv", "flash_trials.csv"} <= names
     assert len(pd.read_csv(tables / "movie_responses.csv")) == 3
     assert pd.read_csv(tables / "trials.csv")["neuron_id"].nunique() == 5
     assert "pupil_area_px" in pd.read_csv(tables / "presentations.csv")

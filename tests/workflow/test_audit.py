@@ -25,6 +25,7 @@ NOT_READ = {
     # other session sources, the id is checked for one of them; movies
     "tables": {
         *("session.id", "session.trials", "session.gabors", "session.static_gratings"),
+        *("session.drifting_gratings", "session.flashes"),
         *check.leaves("session.movies"),
     },
     # optional base models, and gratings as training data

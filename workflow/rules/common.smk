@@ -8,10 +8,12 @@ R = Layout("results/{session}" if DATASET.many else f"results/{CONFIG.session.id
 N = R.neuron("{neuron}")
 HAS = SessionHas(
     FILES.nwb is not None,
-    FILES.gabors,
-    FILES.gratings,
+    "gabors" in FILES.shown,
+    "static_gratings" in FILES.shown,
     FILES.movies is not None,
     FILES.truth is not None,
+    "drifting_gratings" in FILES.shown,
+    "flashes" in FILES.shown,
 )
 # Among many sessions, one without neurons does not stop the others.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
@@ -128,5 +130,6 @@ def session_inputs(wildcards):
         return [str(path) for path in (files.nwb, files.images, files.movies) if path]
     session = DATASET.config_of(session_of(wildcards)).session
     shown = [session.trials, session.gabors, session.static_gratings]
+    shown += [session.drifting_gratings, session.flashes]
     shown += [session.movies.counts, files.movies] if files.movies else []
     return [str(path) for path in shown if path] + [str(files.images)]

@@ -16,7 +16,9 @@ rule tables:
         [R.presentations, R.image_spikes] if HAS.spike_times else [],
         [R.gabor_responses, R.gabor_trials] if HAS.gabors else [],
         [R.grating_responses, R.grating_trials] if HAS.gratings else [],
-        R.tuning if HAS.conditions else [],
+        [R.drifting_responses, R.drifting_trials] if HAS.drifting else [],
+        [R.flash_responses, R.flash_trials] if HAS.flashes else [],
+        R.tuning if HAS.tuning else [],
         (
             R.named("movie_responses", "movie_errors", "movie_counts", "movie_images")
             if HAS.movies

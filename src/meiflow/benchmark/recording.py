@@ -17,7 +17,7 @@ from meiflow.io.files import write_array, write_csv
 from meiflow.progress import track
 from meiflow.session.schedule import gabor_conditions
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.simulate import DISPLAY, gabor_rates, image_rates
+from meiflow.simulation.rates import DISPLAY, gabor_rates, image_rates
 from meiflow.simulation.spikes import running_speed, shared_gain
 from meiflow.simulation.truth import calibrate_gain, draw_neurons
 

@@ -36,7 +36,7 @@ HasOption = Annotated[
     typer.Option(
         "--has",
         help="features of the session, separated by commas: spike_times, gabors, gratings, movies, "
-        "truth; "
+        "truth, drifting, flashes; "
         "or none; by default determined from its files",
     ),
 ]

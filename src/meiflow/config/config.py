@@ -17,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from meiflow.config.cores import KNOWN_CORES
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
 from meiflow.errors import MeiflowError, closest
 from meiflow.io.paths import path_error
@@ -223,7 +224,7 @@ def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_conditions(session: Session) -> None:
-    tables = {key: getattr(session, key) for key in ("gabors", "static_gratings")}
+    tables = {key: getattr(session, key) for key in PARAMETRIC}
     for key, value in (tables | {"movies.counts": session.movies.counts}).items():
         if value is not None and session.source != "tables":
             raise MeiflowError(

@@ -16,6 +16,7 @@ from meiflow.config.base import (
     each_once,
     ids_as_text,
 )
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
     ALLEN_MOVIE_HEIGHT_DEG,
@@ -26,6 +27,7 @@ from meiflow.images.geometry import (
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
+_NOT_MOVIES = ("natural_scenes", *PARAMETRIC, "spontaneous")
 
 
 class Quality(Section):
@@ -93,6 +95,15 @@ class Simulation(Section):
     grating_repeats: int = Field(
         default=5, ge=0, le=1000, description="number of presentations of each static grating (120)"
     )
+    drifting_repeats: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="number of presentations of each drifting grating (40)",
+    )
+    flash_repeats: int = Field(
+        default=0, ge=0, le=1000, description="number of dark and of bright full-field flashes"
+    )
     movie_repeats: dict[Identifier, Annotated[int, Field(ge=1, le=1000)]] = Field(
         default={},
         max_length=16,
@@ -128,7 +139,7 @@ class Simulation(Section):
     @field_validator("movie_repeats")
     @classmethod
     def _movies_are_movies(cls, repeats: dict[str, int]) -> dict[str, int]:
-        for name in ("natural_scenes", "gabors", "static_gratings", "spontaneous"):
+        for name in _NOT_MOVIES:
             if name in repeats:
                 raise ValueError(f"movie_repeats: {name} is not a movie; use another name")
         return repeats
@@ -237,6 +248,16 @@ class Session(Section):
         description="source tables: CSV of recorded gratings with trial_id, neuron_id, "
         "spike_count, orientation (degrees), spatial_frequency (cycles/degree), phase "
         "(cycles)",
+    )
+    drifting_gratings: InputPath | None = Field(
+        default=None,
+        description="source tables: CSV of recorded drifting gratings with trial_id, neuron_id, "
+        "spike_count, orientation (direction of motion, degrees), temporal_frequency (Hz)",
+    )
+    flashes: InputPath | None = Field(
+        default=None,
+        description="source tables: CSV of recorded full-field flashes with trial_id, neuron_id, "
+        "spike_count, color (-1 dark, 1 bright)",
     )
     warehouse: str = Field(
         default="http://api.brain-map.org",

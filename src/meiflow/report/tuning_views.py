@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.figures.recorded import TuningView
 from meiflow.io.files import read_csv
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_conditions
-from meiflow.session.schedule import PARAMETRIC
 from meiflow.validation.recorded import Curve, curves_of, position_maps
 
 

@@ -25,6 +25,8 @@ class SessionHas:
         Whether natural movies were shown and their frames are known.
     truth : bool
         Whether the session is simulated.
+    drifting, flashes : bool
+        Whether drifting gratings and flashes were shown.
     """
 
     spike_times: bool = False
@@ -32,11 +34,18 @@ class SessionHas:
     gratings: bool = False
     movies: bool = False
     truth: bool = False
+    drifting: bool = False
+    flashes: bool = False
 
     @property
     def conditions(self) -> bool:
-        """Whether parametric stimuli were shown."""
+        """Whether parametric stimuli were shown that the models can predict."""
         return self.gabors or self.gratings
+
+    @property
+    def tuning(self) -> bool:
+        """Whether any parametric stimuli were shown."""
+        return self.conditions or self.drifting or self.flashes
 
     @classmethod
     def parse(cls, text: str) -> SessionHas:
@@ -73,4 +82,6 @@ class SessionHas:
             results.grating_trials.exists(),
             results.movie_responses.exists(),
             results.truth.exists(),
+            results.drifting_trials.exists(),
+            results.flash_trials.exists(),
         )

@@ -15,6 +15,8 @@ from meiflow.session.source import DOWNLOAD_RECORD, MOVIES, SCENES, SESSION_FILE
 _NWB = "from a session file"
 _GABORS = "Gabors were shown"
 _GRATINGS = "static gratings were shown"
+_DRIFTING = "drifting gratings were shown"
+_FLASHES = "full-field flashes were shown"
 _MOVIES = "natural movies were shown"
 _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
@@ -154,7 +156,10 @@ class Layout(Folder):
         "tables/image_spikes.npz", "tables", "spike times around every presentation", _NWB
     )
     tuning = ResultFile(
-        "tables/tuning.csv", "tables", "recorded receptive fields and preferences", _CONDITIONS
+        "tables/tuning.csv",
+        "tables",
+        "recorded receptive fields and preferences",
+        "Gabors, gratings or flashes were shown",
     )
     gabor_responses = ResultFile(
         "tables/gabor_responses.csv", "tables", "mean counts by Gabor and neuron", _GABORS
@@ -166,6 +171,19 @@ class Layout(Folder):
     grating_trials = ResultFile(
         "tables/grating_trials.csv", "tables", "single grating trials", _GRATINGS
     )
+    drifting_responses = ResultFile(
+        "tables/drifting_responses.csv",
+        "tables",
+        "mean counts by drifting grating and neuron",
+        _DRIFTING,
+    )
+    drifting_trials = ResultFile(
+        "tables/drifting_trials.csv", "tables", "single drifting-grating trials", _DRIFTING
+    )
+    flash_responses = ResultFile(
+        "tables/flash_responses.csv", "tables", "mean counts by flash and neuron", _FLASHES
+    )
+    flash_trials = ResultFile("tables/flash_trials.csv", "tables", "single flash trials", _FLASHES)
 
     movie_responses = ResultFile(
         "tables/movie_responses.csv", "tables", "mean counts by movie bin and neuron", _MOVIES

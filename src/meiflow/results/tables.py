@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
 from meiflow.results.layout import Layout
-from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.conditions import STEMS, Conditions
 from meiflow.tables.counts import TRIAL_COLUMNS, Responses, Trials, trials_from_table
 from meiflow.tables.image_spikes import ImageSpikes
@@ -98,12 +98,13 @@ def read_responses(layout: Layout, geometry: Geometry | None = None) -> Response
 
 
 def condition_trials(layout: Layout, stimulus: str) -> Path:
-    """Path of the trials of a parametric stimulus: gabors or static_gratings."""
-    return {"gabor": layout.gabor_trials, "grating": layout.grating_trials}[STEMS[stimulus]]
+    """Path of the trials of a parametric stimulus, such as gabors or static_gratings."""
+    [path] = layout.named(f"{STEMS[stimulus]}_trials")
+    return path
 
 
 def read_conditions(layout: Layout, stimulus: str) -> Conditions:
-    """Read the trials of a parametric stimulus: gabors or static_gratings."""
+    """Read the trials of a parametric stimulus, such as gabors or static_gratings."""
     keys = PARAMETRIC[stimulus]
     table = read_csv(condition_trials(layout, stimulus), ("trial_id", "condition_id", *keys))
     neurons = [c for c in table.columns if c not in ("trial_id", "condition_id", *keys)]

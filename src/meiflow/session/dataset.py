@@ -170,8 +170,10 @@ def _shape(config: Config, files: SessionFiles) -> dict[str, Any]:
     simulated = config.session.source == "simulated"
     return {
         "session.source": config.session.source,
-        "recorded Gabors": files.gabors,
-        "recorded gratings": files.gratings,
+        "recorded Gabors": "gabors" in files.shown,
+        "recorded gratings": "static_gratings" in files.shown,
+        "recorded drifting gratings": "drifting_gratings" in files.shown,
+        "recorded flashes": "flashes" in files.shown,
         "natural movies": files.movies is not None,
         "session.simulation.movie_repeats": sorted(config.session.simulation.movie_repeats)
         if simulated

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import logger
@@ -24,7 +25,6 @@ from meiflow.session.nwb_checks import (
     check_trains,
     require_self_contained,
 )
-from meiflow.session.schedule import PARAMETRIC
 
 UNIT_COLUMNS = {
     "ecephys_structure_acronym": "area",

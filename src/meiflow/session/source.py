@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
 
 # Paths within the results folder of a session.
@@ -19,8 +21,8 @@ DOWNLOAD_RECORD = "session/download.json"
 class SessionFiles:
     """Paths of the inputs of a session.
 
-    ``nwb`` is None for source tables, and ``truth`` unless the session is simulated; ``gabors``
-    and ``gratings`` indicate whether these were shown; ``movies`` is the folder with the frames of
+    ``nwb`` is None for source tables, and ``truth`` unless the session is simulated; ``shown``
+    lists the stimuli of `PARAMETRIC` that were shown; ``movies`` is the folder with the frames of
     the natural movies, None if they are not used. ``download`` is the record of a download,
     which represents it in the workflow: Snakemake deletes the outputs of failed or forced jobs,
     which must not include gigabytes of downloads.
@@ -29,21 +31,20 @@ class SessionFiles:
     nwb: Path | None
     images: Path
     truth: Path | None
-    gabors: bool
-    gratings: bool
+    shown: tuple[str, ...]
     movies: Path | None = None
     download: Path | None = None
 
 
-def _shows(path: Path, *names: str) -> list[bool]:
-    """Whether a session file contains presentations of each stimulus."""
+def _shown(path: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the stimuli of which a session file contains presentations."""
     import h5py
 
     from meiflow.session.nwb_checks import require_self_contained
 
     require_self_contained(path)
     with h5py.File(path, "r") as file:
-        return [f"intervals/{name}_presentations" in file for name in names]
+        return tuple(n for n in names if f"intervals/{n}_presentations" in file)
 
 
 def shown_movies(session: Session) -> list[str]:
@@ -74,24 +75,30 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
     own_movies = Path(stacks) if stacks is not None and session.movies.shown else None
     match session.source:
         case "simulated":
-            shown = (session.simulation.gabor_repeats > 0, session.simulation.grating_repeats > 0)
+            sizes = session.simulation
+            repeats = {
+                "gabors": sizes.gabor_repeats,
+                "static_gratings": sizes.grating_repeats,
+                "drifting_gratings": sizes.drifting_repeats,
+                "flashes": sizes.flash_repeats,
+            }
+            shown = tuple(name for name, n in repeats.items() if n > 0)
             movies = results / MOVIES if shown_movies(session) else None
             paths = (results / SESSION_FILE, results / SCENES, results / TRUTH)
-            return SessionFiles(*paths, *shown, movies)
+            return SessionFiles(*paths, shown, movies)
         case "allen":
             home = data / "allen"
             nwb = home / f"session_{session.id}" / f"session_{session.id}.nwb"
             record = results / DOWNLOAD_RECORD
             movies = home / "natural_movies" if shown_movies(session) else None
-            return SessionFiles(nwb, home / "natural_scenes", None, True, True, movies, record)
+            shown = tuple(PARAMETRIC)  # in all sessions with natural scenes
+            return SessionFiles(nwb, home / "natural_scenes", None, shown, movies, record)
         case "nwb":
             nwb = Path(str(session.nwb))
-            gabors, gratings, *further = _shows(
-                nwb, "gabors", "static_gratings", *session.movies.shown
-            )
-            folder = own_movies if any(further) else None
-            return SessionFiles(nwb, Path(str(session.images)), None, gabors, gratings, folder)
+            shown = _shown(nwb, PARAMETRIC)
+            folder = own_movies if _shown(nwb, session.movies.shown) else None
+            return SessionFiles(nwb, Path(str(session.images)), None, shown, folder)
         case _:
-            shown = (session.gabors is not None, session.static_gratings is not None)
+            shown = tuple(n for n in PARAMETRIC if getattr(session, n) is not None)
             folder = own_movies if session.movies.counts is not None else None
-            return SessionFiles(None, Path(str(session.images)), None, *shown, folder)
+            return SessionFiles(None, Path(str(session.images)), None, shown, folder)

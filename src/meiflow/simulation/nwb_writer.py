@@ -141,6 +141,8 @@ def _add_stimuli(nwbfile: Any, stimuli: Mapping[str, pd.DataFrame]) -> None:
 
     for index, (name, table) in enumerate(stimuli.items()):
         full = table.assign(stimulus_name=name, stimulus_index=float(index))
+        if "color" in full:  # AllenSDK expects text, because other stimuli have triplets
+            full = full.astype({"color": str})
         nwbfile.add_time_intervals(
             TimeIntervals(
                 name=f"{name}_presentations",

@@ -10,23 +10,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.config.sections import Simulation
-from meiflow.images import patterns
-from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG, Geometry
 from meiflow.progress import track
 from meiflow.session import schedule as plan
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.movies import draw_movie, draw_temporal, on_display, temporal_rates
+from meiflow.simulation.movies import draw_movie, draw_temporal
 from meiflow.simulation.nwb_writer import Recording
+from meiflow.simulation.rates import (
+    DISPLAY,
+    condition_rates,
+    movie_rates,
+    rate_bins,
+)
 from meiflow.simulation.spikes import poisson_train, running_speed, shared_gain
-from meiflow.simulation.truth import calibrate_gain, draw_neurons, render_filters, true_drive
+from meiflow.simulation.truth import calibrate_gain, draw_neurons
 
-# The neurons use a separate image grid, which is finer than that of the models.
-DISPLAY = Geometry(120, 192, ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG)
 _CHANNELS_PER_PROBE = 48
 _MOVIE_FRAMES = {"natural_movie_one": 900}
 _LONG_MOVIE = 3600
-_CHUNK = 300
 
 
 @dataclass(frozen=True)
@@ -124,67 +125,6 @@ def make_units(config: Simulation, streams: _Streams) -> tuple[pd.DataFrame, pd.
     return pd.concat(unit_tables), pd.concat(channel_tables)
 
 
-def _rates(units: pd.DataFrame, images: NDArray) -> NDArray[np.float64]:
-    drive = true_drive(render_filters(units, DISPLAY), images.reshape(len(images), -1))
-    return np.asarray(drive + units["baseline_hz"].to_numpy())
-
-
-def image_rates(units: pd.DataFrame, frames: NDArray) -> NDArray[np.float64]:
-    """Rate in Hz of every unit for the blank (first row) and every frame.
-
-    Returns
-    -------
-    ndarray, shape (1 + frames, units)
-    """
-    grey = np.full((1, *DISPLAY.shape), 0.5)
-    return np.concatenate([_rates(units, grey), _rates(units, frames)])
-
-
-def gabor_rates(units: pd.DataFrame) -> NDArray[np.float64]:
-    """Rate in Hz of every unit for `schedule.gabor_conditions`: (conditions, units).
-
-    Gabors drift through whole cycles, so their rate is the mean over phases.
-    """
-    gabors = plan.gabor_conditions()
-    moving = [
-        _rates(
-            units,
-            0.5
-            + 0.5
-            * plan.GABOR_CONTRAST
-            * patterns.grating_patch(
-                DISPLAY,
-                gabors["x_position"],
-                gabors["y_position"],
-                1 / plan.GABOR_CYCLES_PER_DEG,
-                gabors["orientation"],
-                phase,
-                plan.GABOR_DIAMETER_DEG,
-            ),
-        )
-        for phase in plan.DRIFT_PHASES
-    ]
-    return np.mean(moving, axis=0)
-
-
-def grating_rates(units: pd.DataFrame) -> NDArray[np.float64]:
-    """Rate in Hz of every unit for `schedule.grating_conditions`: (conditions, units)."""
-    g = plan.grating_conditions()
-    gratings = 0.5 + 0.4 * patterns.grating(
-        DISPLAY, 1 / g["spatial_frequency"], g["orientation"], 360 * g["phase"]
-    )
-    return _rates(units, gratings)
-
-
-def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[np.float64]]:
-    """Rates of every unit for all conditions of a session, by stimulus."""
-    return {
-        "natural_scenes": image_rates(units, frames),
-        "gabors": gabor_rates(units),
-        "static_gratings": grating_rates(units),
-    }
-
-
 def make_movies(config: Simulation, streams: _Streams) -> dict[str, NDArray[np.uint8]]:
     """Natural-like movies (frames, height, width) by name."""
     found = {}
@@ -192,65 +132,6 @@ def make_movies(config: Simulation, streams: _Streams) -> dict[str, NDArray[np.u
         frames = config.movie_frames or _MOVIE_FRAMES.get(name, _LONG_MOVIE)
         found[name] = draw_movie(frames, streams("movie", name))
     return found
-
-
-def movie_rates(units: pd.DataFrame, movie: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Rate in Hz of every unit during every frame of a movie: (frames, units)."""
-    shown = on_display(movie, DISPLAY)
-    parts = np.array_split(shown, -(-len(shown) // _CHUNK))
-    return temporal_rates(np.concatenate([_rates(units, part) for part in parts]), units)
-
-
-def _condition_index(name: str, table: pd.DataFrame) -> NDArray[np.int64]:
-    if "frame" in table:  # the blank is scene -1
-        return table["frame"].to_numpy().astype(int) + (name == "natural_scenes")
-    conditions = plan.gabor_conditions() if name == "gabors" else plan.grating_conditions()
-    keys = list(conditions.columns)
-    lookup = conditions.assign(condition=np.arange(len(conditions)))
-    return table[keys].merge(lookup, on=keys, how="left")["condition"].to_numpy()
-
-
-def rate_bins(
-    schedule: plan.StimulusSchedule,
-    rates: dict[str, NDArray],
-    baseline: NDArray,
-    latency_s: float,
-    step_s: float = 0.5,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Divide the recording into bins of constant rate.
-
-    Returns
-    -------
-    edges : ndarray, shape (bins + 1,)
-        Bin edges in seconds; presentations are delayed by `latency_s`, and time without a
-        stimulus is divided into bins of at most `step_s`.
-    bin_rates : ndarray, shape (bins, units)
-        Hz.
-    """
-    starts, stops, values = [], [], []
-    for name, table in schedule.tables.items():
-        if name in rates:
-            starts.append(table["start_time"].to_numpy() + latency_s)
-            stops.append(table["stop_time"].to_numpy() + latency_s)
-            values.append(rates[name][_condition_index(name, table)])
-    onset = np.concatenate(starts) if starts else np.empty(0)
-    order = np.argsort(onset)
-    onset = onset[order]
-    value = np.concatenate(values)[order] if values else np.empty((0, len(baseline)))
-    offset = np.concatenate(stops)[order] if stops else np.empty(0)
-    idle = np.arange(0.0, schedule.end_s, step_s)
-    inside = np.searchsorted(onset, idle, "right") - 1
-    free = (inside < 0) | (idle >= offset[np.maximum(inside, 0)]) if len(onset) else idle >= 0
-    gap_ends = offset[np.append(onset[1:] - offset[:-1] > 1e-6, True)] if len(onset) else []
-    edges = np.unique(np.concatenate([onset, gap_ends, idle[free], [0.0, schedule.end_s]]))
-    edges = edges[np.append(np.diff(edges) > 1e-9, True)]
-    centres = (edges[:-1] + edges[1:]) / 2
-    bin_rates = np.tile(baseline, (len(centres), 1))
-    if len(onset):
-        which = np.searchsorted(onset, centres, "right") - 1
-        shown = (which >= 0) & (centres < offset[np.maximum(which, 0)])
-        bin_rates[shown] = value[which[shown]]
-    return edges, bin_rates
 
 
 @dataclass(frozen=True)
@@ -307,10 +188,12 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         sizes.grating_repeats,
         streams("schedule"),
         {name: (len(movie), sizes.movie_repeats[name]) for name, movie in movies.items()},
+        sizes.drifting_repeats,
+        sizes.flash_repeats,
     )
     running_times, speed = running_speed(schedule.end_s, streams("running"))
     log_gain = shared_gain(running_times, speed, sizes.gain_drift, streams("gain"))
-    edges, rates = rate_bins(
+    edges, shown, rates = rate_bins(
         schedule,
         rates_of,
         units["baseline_hz"].to_numpy(),
@@ -323,7 +206,7 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         unit_rng = streams("spikes", int(unit))
         coupling = unit_rng.uniform(0.5, 1.5)
         gain = np.exp(coupling * drift - (coupling * sizes.gain_drift) ** 2 / 2)
-        spike_times[int(unit)] = poisson_train(edges, rates[:, column] * gain, unit_rng)
+        spike_times[int(unit)] = poisson_train(edges, rates[shown, column] * gain, unit_rng)
 
     columns = [
         "peak_channel_id",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_array, read_csv
@@ -12,7 +13,6 @@ from meiflow.models.movie_stimuli import MovieStimuli, effective_number, thin_mo
 from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
-from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import Responses, Trials
 from meiflow.tables.movies import BIN_COLUMNS
 

@@ -91,6 +91,8 @@ def _stages() -> Iterator[Stage]:
             "session.trials",
             "session.gabors",
             "session.static_gratings",
+            "session.drifting_gratings",
+            "session.flashes",
             "session.movies",
             "session.window_s",
             "image",

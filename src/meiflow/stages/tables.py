@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import read_csv, write_array, write_arrays, write_csv, write_text
@@ -17,7 +18,6 @@ from meiflow.progress import logger
 from meiflow.results.layout import Layout
 from meiflow.session.images import load_images
 from meiflow.session.movie_frames import movie_bins
-from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.conditions import (
     STEMS,
     Conditions,
@@ -35,6 +35,7 @@ from meiflow.tables.counts import (
     responses_table,
     trials_from_table,
 )
+from meiflow.tables.drifting import modulation_ratios
 from meiflow.tables.image_spikes import ImageSpikes
 from meiflow.tables.movies import MOVIE_COLUMNS, MovieCounts, movie_table, movies_from_table
 from meiflow.tables.raster import Raster
@@ -42,6 +43,11 @@ from meiflow.tables.stack import StackInfo
 from meiflow.tables.tuning import tuning_table
 
 _FASTEST_HZ = 2000.0
+_LONGEST_S = 10.0
+# Stimuli whose spikes are counted during the whole presentation, not in session.window_s.
+_WHOLE = ("drifting_gratings",)
+# Stimuli that are used for recorded tuning only, so that all presentations may be lost.
+_TUNING_ONLY = ("drifting_gratings", "flashes")
 # Tables that only some sessions have, by their names in the layout.
 _OPTIONAL = (
     "presentations",
@@ -63,6 +69,7 @@ class _Session:
     movies: list[MovieCounts]
     movie_frames: dict[str, int]
     further: dict[str, pd.DataFrame]
+    f1_f0: NDArray[np.float64] | None = None
 
 
 def _of_table(config: Config) -> _Session:
@@ -78,7 +85,7 @@ def _of_table(config: Config) -> _Session:
             geometry, option = config.image.geometry, f"session.{name}"
             table = read_csv(path, condition_columns(name))
             shown = conditions_from_table(table, path, name, trials.neuron_ids, geometry, option)
-            _check_rates(shown, config.session.window_s, path)
+            _check_rates(shown, config.session.window_s, path, whole=name in _WHOLE)
             conditions[name] = shown
     movies, frames = _movies_of_table(config, trials.neuron_ids)
     raster = Raster.of_trials(trials)
@@ -96,19 +103,27 @@ def _movies_of_table(
 
 
 def _check_rates(
-    trials: Trials | Conditions, window_s: tuple[float, float | None], origin: str
+    trials: Trials | Conditions,
+    window_s: tuple[float, float | None],
+    origin: str,
+    whole: bool = False,
 ) -> None:
-    """Reject counts of more than one spike that are impossibly high for the window."""
+    """Reject counts of more than one spike that are impossibly high for the window.
+
+    Presentations that are counted as a `whole` have an unknown length, of at most 10 s.
+    """
     if window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
-    length = window_s[1] - window_s[0]
+    length, window = window_s[1] - window_s[0], " of session.window_s"
+    if whole:
+        length, window = _LONGEST_S, " that a presentation may last"
     trial, neuron = np.unravel_index(trials.counts.argmax(), trials.counts.shape)
     most = trials.counts[trial, neuron]
     if most > 1 + _FASTEST_HZ * length:
         raise MeiflowError(
             f"{origin}: trial {trials.trial_ids[trial]}, neuron {trials.neuron_ids[neuron]} has "
-            f"{most} spikes in the {length:g} s of session.window_s, more than {_FASTEST_HZ:g} "
-            "per second; correct the counting window or the counts"
+            f"{most} spikes in the {length:g} s{window}, more than {_FASTEST_HZ:g} per second; "
+            f"correct {'' if whole else 'the counting window or '}the counts"
         )
 
 
@@ -124,21 +139,26 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _S
         chosen.shown if movies else (),
     )
     window, trains = config.session.window_s, recording.spike_times
+    windows = dict.fromkeys(_WHOLE, (0.0, None))
     neuron_ids = [str(i) for i in recording.units.index]
 
-    def counts(presentations: pd.DataFrame) -> NDArray[np.int64]:
-        return count_spikes(trains, *counting_windows(presentations, window))
+    def counts(presentations: pd.DataFrame, name: str = "natural_scenes") -> NDArray[np.int64]:
+        return count_spikes(trains, *counting_windows(presentations, windows.get(name, window)))
 
     def valid(presentations: pd.DataFrame, name: str) -> pd.DataFrame:
-        return outside(presentations, window, recording.lost, name)
+        required = name not in _TUNING_ONLY
+        return outside(presentations, windows.get(name, window), recording.lost, name, required)
 
     scenes = valid(recording.scenes, "natural_scenes")
     frames = scenes["frame"].to_numpy()
     names = {"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"}
-    conditions = {}
+    conditions, f1_f0 = {}, None
     for name, presented in recording.conditions.items():
         shown = valid(presented, name).sort_values("start_time", kind="stable")
-        conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
+        found = Conditions.of(shown[PARAMETRIC[name]], counts(shown, name), neuron_ids)
+        conditions[name] = found
+        if name == "drifting_gratings":
+            f1_f0 = modulation_ratios(trains, shown, found.condition, found.means)
     in_file, in_areas = recording.found
     return _Session(
         Trials(scenes.index.to_numpy(), neuron_ids, frames, counts(scenes)),
@@ -153,6 +173,7 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _S
         ],
         {passes.name: passes.starts.shape[1] for passes in recording.movies},
         {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
+        f1_f0,
     )
 
 
@@ -188,7 +209,9 @@ def build_tables(
         else _of_recording(config, nwb, any_area, movies is not None)
     )
     trials = session.trials
-    further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
+    further = session.further | _condition_tables(
+        session.conditions, trials.neuron_ids, session.f1_f0
+    )
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
     if seen.sum() < 4:
@@ -264,13 +287,17 @@ def _write_movies(config: Config, session: _Session, results: Layout, folder: Pa
 
 
 def _condition_tables(
-    conditions: dict[str, Conditions], neuron_ids: list[str]
+    conditions: dict[str, Conditions],
+    neuron_ids: list[str],
+    f1_f0: NDArray[np.float64] | None,
 ) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {}
     for name, recorded in conditions.items():
         tables[f"{STEMS[name]}_responses"] = recorded.mean_table()
         tables[f"{STEMS[name]}_trials"] = recorded.trial_table()
     if conditions:
-        responses = [tables.get(f"{stem}_responses") for stem in STEMS.values()]
-        tables["tuning"] = tuning_table(neuron_ids, *responses)
+        gabors, gratings, moving, flashes = (
+            tables.get(f"{STEMS[name]}_responses") for name in PARAMETRIC
+        )
+        tables["tuning"] = tuning_table(neuron_ids, gabors, gratings, moving, flashes, f1_f0)
     return tables

@@ -1,4 +1,4 @@
-"""Responses to parametric stimuli (Gabors, static gratings): trials, means, errors."""
+"""Responses to parametric stimuli (Gabors, gratings, flashes): trials, means, errors."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.progress import logger
-from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
 
 # Two means count as equal if they differ by at most this many standard errors.
 _STANDARD_ERRORS = 2.0
 
 # Prefix of the tables of each stimulus.
-STEMS = {"gabors": "gabor", "static_gratings": "grating"}
+STEMS = {
+    "gabors": "gabor",
+    "static_gratings": "grating",
+    "drifting_gratings": "drifting",
+    "flashes": "flash",
+}
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class Conditions:
 
 
 def condition_columns(stimulus: str) -> tuple[str, ...]:
-    """Columns of a long table of trials with gabors or static_gratings.
+    """Columns of a long table of trials with a parametric stimulus.
 
     Examples
     --------
@@ -164,7 +169,7 @@ def conditions_from_table(
     path : path
         Path of the table, used in messages.
     stimulus : str
-        gabors or static_gratings.
+        Name of a parametric stimulus, such as gabors.
     neuron_ids : list of str
         Neurons of the session; those that are missing in the table are silent.
     geometry : Geometry
@@ -221,6 +226,8 @@ def _check_range(
         "orientation": (-360.0, 360.0, "degrees"),
         "spatial_frequency": (1e-4, 10.0, "cycles per degree"),
         "phase": (-1.0, 1.0, "cycles"),
+        "temporal_frequency": (0.0, 100.0, "Hz"),
+        "color": (-1.0, 1.0, "(dark to bright)"),
     }
     for key in keys:
         low, high, unit = ranges[key]
@@ -230,6 +237,14 @@ def _check_range(
             raise MeiflowError(
                 f"{option}{key} is {value:g} in row {line_of(table, wrong)} of {path}; expected "
                 f"{low:g} to {high:g} {unit}"
+            )
+    if "color" in keys:
+        other = ~table["color"].isin((-1.0, 1.0)).to_numpy()
+        if other.any():
+            value = table["color"].iloc[int(np.flatnonzero(other)[0])]
+            raise MeiflowError(
+                f"{option}color is {value:g} in row {line_of(table, other)} of {path}; expected -1 "
+                "(dark) or 1 (bright)"
             )
     limit = 0.5 / min(geometry.dx, geometry.dy)
     if "spatial_frequency" in keys and (table["spatial_frequency"] > limit).any():

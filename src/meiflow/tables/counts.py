@@ -171,6 +171,7 @@ def outside(
     window_s: tuple[float, float | None],
     intervals: ArrayLike,
     name: str,
+    required: bool = True,
 ) -> pd.DataFrame:
     """Presentations whose counting windows do not overlap any of the intervals.
 
@@ -184,11 +185,13 @@ def outside(
         Starts and stops in seconds.
     name : str
         Name of the stimulus, used in the message about excluded presentations.
+    required : bool
+        Whether at least one presentation must remain.
 
     Raises
     ------
     MeiflowError
-        If no presentation remains.
+        If no presentation remains, but one is required.
     """
     from_, to = counting_windows(presentations, window_s)
     from_ = np.minimum(from_, presentations["start_time"])
@@ -201,7 +204,7 @@ def outside(
             f"{name}: excluded {touched.sum()} of {len(presentations)} presentations during which "
             "a probe missed spikes (invalid times in the file)"
         )
-    if touched.all() and len(presentations):
+    if required and touched.all() and len(presentations):
         raise MeiflowError(
             f"session.nwb: a probe in session.area missed spikes during all {name}; choose areas "
             "on another probe"

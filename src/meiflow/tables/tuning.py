@@ -1,8 +1,9 @@
-"""Recorded tuning of each neuron to the Gabors and static gratings of the session.
+"""Recorded tuning of each neuron to the Gabors, gratings and flashes of the session.
 
 Definitions follow AllenSDK's ``ReceptiveFieldMapping`` and ``StaticGratings``
-(``tests/tables/test_tuning.py`` compares them). Positions are screen coordinates; AllenSDK adds 50
-degrees to the azimuth and 10 to the elevation.
+(``tests/tables/test_tuning.py`` compares them); those of drifting gratings and flashes are in
+`meiflow.tables.drifting`. Positions are screen coordinates; AllenSDK adds 50 degrees to the azimuth
+and 10 to the elevation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from meiflow.tables import drifting
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +27,8 @@ COLUMNS = (
     "pref_spatial_frequency_cpd",
     "pref_phase_cycles",
     "orientation_selectivity",
+    *drifting.COLUMNS,
+    "on_off_ratio",
 )
 _FEWEST_SPIKES = 10
 
@@ -132,11 +137,25 @@ def grating_preferences(
 
 
 def tuning_table(
-    neuron_ids: list[str], gabors: pd.DataFrame | None, gratings: pd.DataFrame | None
+    neuron_ids: list[str],
+    gabors: pd.DataFrame | None,
+    gratings: pd.DataFrame | None,
+    moving: pd.DataFrame | None = None,
+    flashes: pd.DataFrame | None = None,
+    f1_f0: NDArray[np.float64] | None = None,
 ) -> pd.DataFrame:
     """Table of `COLUMNS`, one row per neuron; empty if the stimulus was not shown.
 
     Receptive fields are given for neurons with at least 10 spikes during the Gabors.
+
+    Parameters
+    ----------
+    neuron_ids : list of str
+    gabors, gratings, moving, flashes : DataFrame or None
+        The tables gabor_responses.csv, grating_responses.csv, drifting_responses.csv and
+        flash_responses.csv; None if the stimulus was not shown.
+    f1_f0 : ndarray, shape (neurons,), optional
+        Output of `meiflow.tables.drifting.modulation_ratios`, which requires spike times.
     """
     table = pd.DataFrame(np.nan, index=range(len(neuron_ids)), columns=list(COLUMNS))
     if gabors is not None:
@@ -146,5 +165,11 @@ def tuning_table(
         table.loc[enough, list(COLUMNS[:3])] = centres[enough]
     if gratings is not None:
         table = table.assign(**grating_preferences(gratings, neuron_ids))
+    if moving is not None and len(moving):
+        table = table.assign(**drifting.drifting_preferences(moving, neuron_ids))
+    if f1_f0 is not None:
+        table["f1_f0"] = f1_f0
+    if flashes is not None:
+        table["on_off_ratio"] = drifting.on_off_ratio(flashes, neuron_ids)
     table.insert(0, "neuron_id", neuron_ids)
     return table
