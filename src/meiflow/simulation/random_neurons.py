@@ -97,7 +97,7 @@ def draw_random_neuron(seed: int, geometry: Geometry, images: NDArray) -> Random
     >>> images = np.random.default_rng(0).uniform(0, 1, (40, 30, 48))
     >>> neuron = draw_random_neuron(2, screen, images)
     >>> print(neuron.root)
-    difference(rectified, saturating)
+    sum(absolute, rectified squared, saturating, squared)
     >>> round(float(neuron.drive(images.reshape(40, -1)).mean()), 3)
     1.0
     """
