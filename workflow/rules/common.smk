@@ -97,8 +97,10 @@ def own_code(spec):
 
 
 CUSTOM_CODE = own_code(CONFIG.model.custom)
-# Tables of further stimuli to which models are fitted.
+# Tables of further stimuli to which models are fitted, and of behaviour.
 LEARNED = []
+if HAS.spike_times and CONFIG.model.gain != "none":
+    LEARNED.append(R.presentations)
 if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.grating_responses)
 if HAS.movies and "movies" in CONFIG.model.learn_from:

@@ -15,6 +15,7 @@ rule fit_models:
         R.fold_scores,
         R.model_search,
         R.fit_status,
+        [R.gain] if CONFIG.model.gain != "none" else [],
     log:
         R.log("fit_models"),
     benchmark:

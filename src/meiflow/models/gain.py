@@ -22,6 +22,7 @@ Noise = Literal["poisson", "gaussian"]
 
 # A priori, not tuned: bouts of arousal, and slow drift, in trials (5 and 60 s in natural scenes).
 SMOOTHING = 20.0, 240.0
+SHARED_GAIN = "shared_gain", "slow_shared_gain"
 # Candidate prior standard deviations of the coefficients; 0, i.e. no gain, is the third.
 PRIORS = 0.05, 0.2
 PARTS = 5  # of consecutive trials, each left out once
@@ -249,7 +250,7 @@ def _means(values: NDArray, gain: NDArray, groups: _Groups, noise: Noise) -> NDA
     """Maximum-likelihood means (images, neurons) given the gain; 0 for images without trials."""
     scale = gain if noise == "gaussian" else 1.0
     sums, total = groups(values * scale), groups(gain * scale)
-    return np.divide(sums, total, where=total > 0, out=np.zeros_like(sums))
+    return np.divide(sums, total, where=total > 1e-6, out=np.zeros_like(sums))
 
 
 def _log_gain(
@@ -299,7 +300,7 @@ class _Problem:
         error = improvement.std(axis=0, ddof=1) / np.sqrt(PARTS)
         used = improvement.mean(axis=0) > error
         explained = np.divide(
-            improvement.sum(axis=0), total, where=total > 0, out=np.full(n, np.nan)
+            improvement.sum(axis=0), total, where=total > 1e-6, out=np.full(n, np.nan)
         )
         found = np.stack(self._path())  # (priors, states, neurons)
         coefficients = np.take_along_axis(found, best[:, None], axis=0)[0]
