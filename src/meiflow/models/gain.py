@@ -84,19 +84,19 @@ class TrialGain:
     that was mostly shown during running has the same mean as the others:
 
     >>> rng = np.random.default_rng(0)
-    >>> images = np.tile(np.arange(20), 50)
-    >>> running = rng.uniform(size=1000) < np.where(images == 3, 0.9, 0.4)
-    >>> rate = 2.0 * 2.0 ** np.outer(running, [1, 1, 0])
-    >>> trials = TrialGain(rng.poisson(rate), images, running[:, None].astype(float))
-    >>> fit = trials.fit(np.arange(20))
+    >>> images = np.tile(np.arange(20), 100)
+    >>> running = rng.uniform(size=2000) < np.where(images == 3, 0.9, 0.4)
+    >>> counts = rng.poisson(3.0 * 2.0 ** np.outer(running, [1, 1, 0]))
+    >>> fit = TrialGain(counts, images, running[:, None].astype(float)).fit(np.arange(20))
     >>> fit.used
     array([ True,  True, False])
-    >>> ratio = fit.gain[running].mean(axis=0) / fit.gain[~running].mean(axis=0)
-    >>> ratio.round()
+    >>> (fit.gain[running].mean(axis=0) / fit.gain[~running].mean(axis=0)).round()
     array([2., 2., 1.])
-    >>> plain = np.array([rate[images == i].mean(axis=0) for i in range(20)])
-    >>> (plain[3] / plain.mean(axis=0)).round(1), (fit.means[3] / fit.means.mean(axis=0)).round(1)
-    (array([1.3, 1.3, 1. ]), array([1., 1., 1.]))
+    >>> plain = np.array([counts[images == i].mean(axis=0) for i in range(20)])
+    >>> bool((plain[3] / plain.mean(axis=0))[:2].mean() > 1.25)
+    True
+    >>> bool(abs((fit.means[3] / fit.means.mean(axis=0))[:2].mean() - 1) < 0.1)
+    True
     """
 
     responses: NDArray
