@@ -219,3 +219,30 @@ def test_models_of_a_fold_are_fitted_to_means_from_its_training_images(session, 
         np.testing.assert_array_equal(own[0], target.T)
         np.testing.assert_array_equal(own[1][-1][alone], target[came_from, -1][alone])
     assert (responses[0, 0] != responses[1, 0]).any()
+
+
+@pytest.mark.parametrize("gain", [of_behaviour, of_population])
+def test_no_prediction_depends_on_trials_of_held_out_images(session, gain):
+    """From single trials to the predictions of all models and baselines of a fold."""
+    shown, *_, counts = session
+    columns = [20, 23]
+    images = np.random.default_rng(0).random((IMAGES, *GRID.shape))
+    few = {"gabor_energy": {"starts": 1, "steps": 2}, "ln": {"penalties": [0.01]}}
+    config = Model(**CONFIG.model_dump() | few)
+
+    def fit(responses):
+        plain = np.stack([responses[shown == i][:, columns].mean(axis=0) for i in range(IMAGES)])
+        means = gain(session, responses=responses).of(columns).means
+        given = images, plain, np.ones(IMAGES), GRID, config, 0
+        return cross_validate.fit_all(*given, training_means=means)
+
+    before = fit(counts)
+    test = before.held_out[1]
+    changed = counts.copy()
+    held_out = np.isin(shown, test)
+    changed[held_out] = 3 * changed[held_out][::-1] + 1
+    after = fit(changed)
+    for name in (*before.members, *cross_validate.BASELINES):
+        one, two = before.predictions[name], after.predictions[name]
+        np.testing.assert_array_equal(one[test], two[test], name)
+        assert (one[before.held_out[0]] != two[before.held_out[0]]).any()
