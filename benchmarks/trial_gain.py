@@ -31,7 +31,7 @@ from PIL import Image
 from meiflow.config.config import Config, parse_config
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_csv
-from meiflow.models.cross_validate import TrainingMeans, _ridge
+from meiflow.models.cross_validate import TrainingMeans, ridge_predictions
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.jobs import Jobs
 from meiflow.models.search import image_folds
@@ -72,7 +72,7 @@ def predictions(
         fits = fitter(Jobs(responses.T.copy(), rows, none, none, np.zeros((neurons, 1, 5))))
         found[test] = fits.predictions[:, test].T
     flat = images.reshape(n, -1)
-    return found, _ridge(flat, own, held_out, training, np.asarray(model.penalties))
+    return found, ridge_predictions(flat, own, held_out, training, np.asarray(model.penalties))
 
 
 def correlations(a: NDArray, b: NDArray) -> NDArray[np.float64]:

@@ -133,7 +133,7 @@ def fit_all(
     ]
     (mixed, mixture), (mixed_shuffled, _) = both
     linear = [
-        _ridge(features, own, held_out, training, np.asarray(config.penalties))
+        ridge_predictions(features, own, held_out, training, np.asarray(config.penalties))
         for features in (images.reshape(n_images, -1), regional_luminance(images, REGIONS))
     ]
     average = np.empty_like(means)
@@ -332,7 +332,7 @@ def _mix(
     return mixed, weights
 
 
-def _ridge(
+def ridge_predictions(
     features: NDArray,
     responses: NDArray,
     held_out: list[NDArray],
@@ -344,6 +344,16 @@ def _ridge(
     `responses` (folds or more, images, neurons) are those to which each fold is fitted. Each
     neuron's penalty has the lowest leave-one-out error on the training images, among `penalties`
     in units of the number of features, and 30 and 1000 times larger ones.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).normal(size=(40, 3))
+    >>> responses = features @ np.array([[1.0], [0.5], [0.0]]) + 2
+    >>> halves = [np.arange(20), np.arange(20, 40)]
+    >>> twice = np.stack([responses, responses])
+    >>> found = ridge_predictions(features, twice, halves, halves[::-1], np.array([1e-6]))
+    >>> bool(abs(found - responses).max() < 0.001)
+    True
     """
     from sklearn.linear_model import RidgeCV
     from threadpoolctl import threadpool_limits
