@@ -149,8 +149,9 @@ def recorded(folder: Path, scenes: Path) -> Iterator[pd.DataFrame]:
             window, pixels = (normalised(p, recording.means, recording.signal) for p in found)
             table = pd.DataFrame({"score": window, "pixels": pixels})
             names = [f"{recording.name} {i}" for i in range(len(table))]
-            table = table.assign(data=recording.data, gain=kind, neuron=names)
-            yield table[recording.reliable]
+            table = table.assign(gain=kind, neuron=names)[recording.reliable]
+            for data in (recording.data, f"{recording.data}, {recording.name}"):
+                yield table.assign(data=data)
 
 
 def summary(table: pd.DataFrame, seed: int) -> pd.DataFrame:
