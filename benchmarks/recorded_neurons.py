@@ -1,7 +1,8 @@
 """Prediction of recorded neurons by every base model, the ensemble and baselines.
 
     python -m benchmarks.recorded_neurons FOLDER SCENES [--images 118 400] [--lag 0] [--csv FILE]
-        [--members v1 v1_window core_window] [--core FILE] [--prior session] [--together]
+        [--members v1 v1_window core_window] [--core FILE] [--prior session] [--together] [--gain]
+        [--cells FILE]
 
 FOLDER holds ``allen_2p/exp_*.npz`` (mouse V1, calcium; frame, max_dff) and ``v4_201025`` (macaque
 V4, Cowley et al. 2023; responses and images); SCENES holds the pictures ns_000.png to ns_117.png of
@@ -13,6 +14,8 @@ Scores of mouse neurons are CC_norm of neurons with a ceiling above 0.5; V4 resp
 means without single trials, and their scores are correlations. The interval is a bootstrap over
 neurons. ``pls`` is the protocol of Nayebi et al. (2023): partial least squares with 25 components,
 half of the images for training, here on the channels of the V1 front end at all positions.
+``--gain`` fits mouse neurons to means at one state, with the gain that their population shares; the
+scores are against the same plain means.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import argparse
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +37,9 @@ from sklearn.cross_decomposition import PLSRegression
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
-from meiflow.models.cross_validate import fit_all
+from meiflow.models.cross_validate import TrainingMeans, fit_all
 from meiflow.models.front_end import FrontEnd
+from meiflow.models.gain import TrialGain
 from meiflow.models.table import predicted_responses
 from meiflow.models.window import WindowFitter
 from meiflow.models.window_front_end import WindowFrontEnd
@@ -63,6 +68,8 @@ class Recording:
         Signal power in the same units; 1 if there are no single trials.
     reliable : ndarray of bool, shape (neurons,)
     screen : Geometry
+    training_means : callable, optional
+        Means at one state, given the training images, with ``--gain``.
     """
 
     data: str
@@ -72,6 +79,7 @@ class Recording:
     signal: NDArray[np.float64]
     reliable: NDArray[np.bool_]
     screen: Geometry
+    training_means: TrainingMeans | None = None
 
 
 def picture(file: Any, screen: Geometry) -> NDArray[np.float32]:
@@ -81,7 +89,7 @@ def picture(file: Any, screen: Geometry) -> NDArray[np.float32]:
         return np.asarray(small, np.float32) / np.float32(255)
 
 
-def mouse(folder: Path, scenes: Path, lag: int) -> Iterator[Recording]:
+def mouse(folder: Path, scenes: Path, lag: int, gain: bool = False) -> Iterator[Recording]:
     """Calcium recordings of mouse V1: the response in the window `lag` trials after an image."""
     paths = sorted(folder.glob("allen_2p/exp_*.npz"))
     if not paths:
@@ -91,27 +99,44 @@ def mouse(folder: Path, scenes: Path, lag: int) -> Iterator[Recording]:
         with np.load(path) as file:
             shown, response = file["frame"], file["max_dff"]
         shown, response = shown[: len(shown) - lag], response[:, lag:].T
-        response = (response / response.std(axis=0))[shown >= 0]
+        response = response / response.std(axis=0)
+        nothing = np.empty((len(shown), 0))
+        trials = TrialGain(response, shown, nothing, shared=True, noise="gaussian")
+        response = response[shown >= 0]
         groups = TrialGroups.of(shown[shown >= 0])
         power = signal_power(response, groups)
         means = groups.sums(response) / groups.repeats[:, None]
         spread = means.std(axis=0, ddof=1)
         # far above the floor at which the models bend: dF/F may be negative
-        means = 10 + (means - means.mean(axis=0)) / spread
+        average = means.mean(axis=0)
+        means = 10 + (means - average) / spread
+        at_one_state = partial(_scaled_means, trials, average, spread) if gain else None
         reliable = np.nan_to_num(power.cc_max) > RELIABLE
         signal = power.signal / spread**2
         name = f"{path.stem.split('_')[-1]}, {path.stem.split('_')[1]}"
-        yield Recording("mouse V1", name, images, means, signal, reliable, SCREEN)
+        yield Recording("mouse V1", name, images, means, signal, reliable, SCREEN, at_one_state)
+
+
+def _scaled_means(
+    trials: TrialGain, average: NDArray, spread: NDArray, training: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    return 10 + (trials.means(training) - average) / spread
 
 
 def together(recordings: list[Recording]) -> Recording:
     """Neurons of recordings with the same images, as one population."""
+
+    def training_means(training: NDArray[np.int64]) -> NDArray[np.float64]:
+        own = [r.training_means(training) for r in recordings if r.training_means is not None]
+        return np.concatenate(own, axis=1)
+
     return replace(
         recordings[0],
         name="together",
         means=np.concatenate([r.means for r in recordings], axis=1),
         signal=np.concatenate([r.signal for r in recordings]),
         reliable=np.concatenate([r.reliable for r in recordings]),
+        training_means=training_means if recordings[0].training_means else None,
     )
 
 
@@ -142,7 +167,14 @@ def scores(recording: Recording, config: Model, seed: int, threads: int) -> pd.D
     """Scores and stacking weights of every model of every reliable neuron."""
     n = len(recording.images)
     fitted = fit_all(
-        recording.images, recording.means, np.ones(n), recording.screen, config, seed, threads
+        recording.images,
+        recording.means,
+        np.ones(n),
+        recording.screen,
+        config,
+        seed,
+        threads,
+        training_means=recording.training_means,
     )
     rows = []
     for model, predicted in fitted.predictions.items():
@@ -222,7 +254,9 @@ def main() -> None:
     parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
     parser.add_argument("--core", type=Path, help="file of a published core, for core_window")
     parser.add_argument("--together", action="store_true", help="mice as one population")
+    parser.add_argument("--gain", action="store_true", help="fit mice at one state of their gain")
     parser.add_argument("--csv", type=Path)
+    parser.add_argument("--cells", type=Path, help="scores of every neuron, CSV")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -235,7 +269,7 @@ def main() -> None:
             }
         }
     ).model
-    mice = [*mouse(options.folder, options.scenes, options.lag)]
+    mice = [*mouse(options.folder, options.scenes, options.lag, options.gain)]
     if options.together and mice:
         mice = [together(mice)]
     recordings = [
@@ -247,7 +281,10 @@ def main() -> None:
         tables.append(scores(recording, config, options.seed, options.threads))
         means = tables[-1].groupby("model", sort=False)["score"].mean()
         print(f"{recording.data}, {recording.name}: {means.round(2).to_dict()}", flush=True)
-    found = summary(pd.concat(tables), options.seed)
+    table = pd.concat(tables)
+    if options.cells:
+        table.to_csv(options.cells, index=False, float_format="%.5f")
+    found = summary(table, options.seed)
     print(found.round(3).to_string(index=False))
     if options.csv:
         found.to_csv(options.csv, index=False, float_format="%.3f")

@@ -39,6 +39,7 @@ SMALL = {
         "stride": 2,
         "penalties": [0.03, 0.3],
         "folds": 3,
+        "gain": "auto",
         "learning_curve": [0.5],
         "cnn": {"channels": 4, "networks": 1, "epochs": 10},
         "gabor_energy": {"starts": 2, "steps": 60},

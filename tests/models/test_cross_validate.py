@@ -4,7 +4,7 @@ import pytest
 from meiflow.config.sections import GaborEnergy, Model
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
-from meiflow.models.cross_validate import _ridge, fit_all
+from meiflow.models.cross_validate import fit_all, ridge_predictions
 from meiflow.models.network import NeuronModel
 from meiflow.models.search import image_folds
 from meiflow.session.images import resize
@@ -165,6 +165,7 @@ def test_pixel_ridge_is_ridge_of_the_training_images_alone(neurons):
             best = min(errors, key=lambda penalty: errors[penalty][neuron])
             chosen.add(best)
             expected[test, neuron] = ridge(train, test, best)[:, neuron]
-    found = _ridge(flat, means, held_out, training, np.array([0.001, 0.01]))
+    responses = np.stack([means] * len(held_out))
+    found = ridge_predictions(flat, responses, held_out, training, np.array([0.001, 0.01]))
     assert len(chosen) > 1
     np.testing.assert_allclose(found, expected, rtol=1e-9)

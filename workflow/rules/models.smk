@@ -1,7 +1,9 @@
 # All neurons are fitted together, which is many times faster, and stored in one file.
 
-# Tables of further stimuli to which models are fitted.
+# Tables of further stimuli to which models are fitted, and of behaviour.
 LEARNED = []
+if HAS.spike_times and CONFIG.model.gain != "none":
+    LEARNED.append(R.presentations)
 if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.grating_responses)
 if HAS.movies and "movies" in CONFIG.model.learn_from:
@@ -23,6 +25,7 @@ rule fit_models:
         R.fold_scores,
         R.model_search,
         R.fit_status,
+        [R.gain] if CONFIG.model.gain != "none" else [],
     log:
         R.log("fit_models"),
     benchmark:

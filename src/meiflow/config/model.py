@@ -232,6 +232,12 @@ class Model(Section):
         le=2000,
         description="maximum number of images from natural movies; similar ones are averaged",
     )
+    gain: Literal["none", "behaviour", "population", "auto"] = Field(
+        default="none",
+        description="gain of single trials, so that models are fitted to means at one state of the "
+        "animal: none; from running speed and pupil area (behaviour), or from the other neurons "
+        "(population); auto: behaviour where recorded, else population",
+    )
     custom: str | None = Field(
         default=None,
         pattern=FUNCTION,

@@ -7,6 +7,7 @@ control is the same procedure on responses permuted across images.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,9 @@ from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.search import Places, find_places, image_folds
 from meiflow.models.stacking import stacking_weights
+
+# Means (images, neurons) to which models are fitted, given the training images.
+TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
 REGIONS = 3, 4
@@ -80,6 +84,7 @@ def fit_all(
     parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
+    training_means: TrainingMeans | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -104,31 +109,36 @@ def fit_all(
         the images, their weights are relative to the mean number of trials of the images.
     movies : MovieStimuli, optional
         Images from movies, to which v1, the window readouts and the network are fitted as well.
+    training_means : callable, optional
+        Means (images, neurons) to which models are fitted instead of `means`, given the indices of
+        the training images, such as `meiflow.models.gain.TrialGain.means`.
     """
     n_images, n_neurons = means.shape
     rng = np.random.default_rng([seed, 2])
     held_out = image_folds(n_images, config.folds, rng)
-    shuffled = rng.permuted(means, axis=0)
-    responses = np.concatenate([means, shuffled], axis=1)
+    order = rng.permuted(np.tile(np.arange(n_images)[:, None], n_neurons), axis=0)
+    shuffled = np.take_along_axis(means, order, axis=0)
     everything = np.arange(n_images)
     training = [np.setdiff1d(everything, part) for part in held_out]
+    own = _targets(means, [*training, everything], training_means)
+    responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
     problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.base_models for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
     both = [
-        _mix(members[:, group], used, responses[:, group], held_out, config.stacking_prior)
+        _mix(members[:, group], used, responses[..., group], held_out, config.stacking_prior)
         for group in (slice(n_neurons), slice(n_neurons, None))
     ]
     (mixed, mixture), (mixed_shuffled, _) = both
     linear = [
-        _ridge(features, means, held_out, training, np.asarray(config.penalties))
+        ridge_predictions(features, own, held_out, training, np.asarray(config.penalties))
         for features in (images.reshape(n_images, -1), regional_luminance(images, REGIONS))
     ]
     average = np.empty_like(means)
-    for test, train in zip(held_out, training, strict=True):
-        average[test] = means[train].mean(axis=0)
+    for target, test, train in zip(own[:-1], held_out, training, strict=True):
+        average[test] = target[train].mean(axis=0)
     predictions = {"model": mixed, "model_shuffled": mixed_shuffled}
     predictions |= {name: members[:, :n_neurons, i] for i, name in enumerate(fits)}
     predictions |= dict(zip(BASELINES, (*linear, average), strict=True))
@@ -151,6 +161,7 @@ def learning_curve(
     threads: int = 1,
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
+    training_means: TrainingMeans | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -171,10 +182,12 @@ def learning_curve(
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
-        _, fits = problem.fit(means, [np.sort(part[:number]) for part in order], means.shape[1])
+        subsets = [np.sort(part[:number]) for part in order]
+        responses = _targets(means, subsets, training_means)
+        _, fits = problem.fit(responses, subsets, means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
         used = [name in config.base_models for name in fits]
-        found[number] = _mix(members, used, means, held_out, config.stacking_prior)[0]
+        found[number] = _mix(members, used, responses, held_out, config.stacking_prior)[0]
     return found
 
 
@@ -195,7 +208,7 @@ class _Problem:
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
     ) -> tuple[Places, dict[str, Fits]]:
-        """Fit all base models to responses (images, responses) on subsets of the images."""
+        """Fit all base models to (subsets, images, responses) on subsets of the images."""
         from threadpoolctl import threadpool_limits
 
         from meiflow.models.v1 import V1Fitter
@@ -207,15 +220,15 @@ class _Problem:
             images = np.concatenate([images, self.extra.images])
             weights = np.append(weights, self.extra.weights)
             # blank responses are not shuffled
-            copies = responses.shape[1] // self.extra.means.shape[1]
-            responses = np.vstack([responses, np.tile(self.extra.means, (1, copies))])
+            copies = responses.shape[2] // self.extra.means.shape[1]
+            responses = _with_rows(responses, np.tile(self.extra.means, (1, copies)))
         shown, n_movies = len(images), 0
         found = images, responses
         if self.movies is not None and len(self.movies):
             n_movies = len(self.movies)
             images = np.concatenate([images, self.movies.images])
             weights = np.append(weights, self.movies.weights)
-            responses = np.vstack([responses, self._movie_responses(responses.shape[1])])
+            responses = _with_rows(responses, self._movie_responses(responses.shape[2]))
         fitters = fitters_of(images, weights, self.geometry, self.config, self.seed, n_movies)
         with threadpool_limits(1):
             places = find_places(*found, subsets, self.geometry, self.config, self.threads)
@@ -243,6 +256,21 @@ class _Problem:
         return np.concatenate([means, shifted], axis=1)[:, :n]
 
 
+def _targets(
+    means: NDArray, subsets: list[NDArray], training_means: TrainingMeans | None
+) -> NDArray[np.float64]:
+    """Responses to which each subset of the images is fitted, (subsets, images, neurons)."""
+    if training_means is None:
+        return np.broadcast_to(means, (len(subsets), *means.shape))
+    return np.stack([training_means(subset) for subset in subsets])
+
+
+def _with_rows(responses: NDArray, more: NDArray) -> NDArray[np.float64]:
+    """Responses (subsets, images, responses) with those to further stimuli, for every subset."""
+    rows = np.broadcast_to(more, (len(responses), *more.shape))
+    return np.concatenate([responses, rows], axis=1)
+
+
 def _held_out(
     fits: dict[str, Fits], held_out: list[NDArray], n_responses: int
 ) -> NDArray[np.float64]:
@@ -258,12 +286,12 @@ def _held_out(
 
 def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
     """One job per subset and response, ordered by subset."""
-    n_images, n_responses = responses.shape
+    n_images, n_responses = responses.shape[1:]
     train = np.zeros((len(subsets), n_images), bool)
     for row, subset in zip(train, subsets, strict=True):
         row[subset] = True
     return Jobs(
-        np.tile(responses.T, (len(subsets), 1)),
+        responses.transpose(0, 2, 1).reshape(-1, n_images),
         np.repeat(train, n_responses, axis=0),
         places.x.ravel(),
         places.y.ravel(),
@@ -280,6 +308,13 @@ def _mix(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Combine the base models, with weights for each fold from the other folds only.
 
+    Parameters
+    ----------
+    members : ndarray, shape (images, responses, members)
+        Held-out predictions.
+    responses : ndarray, shape (folds or more, images, responses)
+        Responses for the weights of each fold; the last ones are for those from all folds.
+
     Returns
     -------
     mixed : ndarray, shape (images, responses)
@@ -287,27 +322,38 @@ def _mix(
         Weights from all folds.
     """
     own = members[..., used]
-    mixed, weights = np.empty(responses.shape), np.zeros((responses.shape[1], members.shape[2]))
-    for test in held_out:
-        rest = np.setdiff1d(np.arange(len(responses)), test)
-        fold = stacking_weights(own[rest], responses[rest], prior)
+    mixed, weights = np.empty(members.shape[:2]), np.zeros(members.shape[1:])
+    for target, test in zip(responses, held_out, strict=False):
+        rest = np.setdiff1d(np.arange(len(members)), test)
+        fold = stacking_weights(own[rest], target[rest], prior)
         mixed[test] = np.einsum("irm,rm->ir", own[test], fold)
-    weights[:, used] = stacking_weights(own, responses, prior)
+    weights[:, used] = stacking_weights(own, responses[-1], prior)
     weights[np.isnan(weights).any(axis=1)] = np.nan
     return mixed, weights
 
 
-def _ridge(
+def ridge_predictions(
     features: NDArray,
-    means: NDArray,
+    responses: NDArray,
     held_out: list[NDArray],
     training: list[NDArray],
     penalties: NDArray,
 ) -> NDArray[np.float64]:
     """Cross-validated ridge regression on features (images, features), e.g. pixels.
 
-    Each neuron's penalty has the lowest leave-one-out error on the training images, among
-    `penalties` in units of the number of features, and 30 and 1000 times larger ones.
+    `responses` (folds or more, images, neurons) are those to which each fold is fitted. Each
+    neuron's penalty has the lowest leave-one-out error on the training images, among `penalties`
+    in units of the number of features, and 30 and 1000 times larger ones.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).normal(size=(40, 3))
+    >>> responses = features @ np.array([[1.0], [0.5], [0.0]]) + 2
+    >>> halves = [np.arange(20), np.arange(20, 40)]
+    >>> twice = np.stack([responses, responses])
+    >>> found = ridge_predictions(features, twice, halves, halves[::-1], np.array([1e-6]))
+    >>> bool(abs(found - responses).max() < 0.001)
+    True
     """
     from sklearn.linear_model import RidgeCV
     from threadpoolctl import threadpool_limits
@@ -315,9 +361,9 @@ def _ridge(
     flat = features.astype(float)
     candidates = flat.shape[1] * np.unique(np.outer(penalties, [1.0, 30.0, 1000.0]))
     ridge = RidgeCV(candidates, alpha_per_target=True)
-    out = np.empty_like(means)
+    out = np.empty(responses.shape[1:])
     with threadpool_limits(1):  # the last digits depend on the number of threads
-        for test, train in zip(held_out, training, strict=True):
-            predicted = ridge.fit(flat[train], means[train]).predict(flat[test])
+        for target, test, train in zip(responses, held_out, training, strict=False):
+            predicted = ridge.fit(flat[train], target[train]).predict(flat[test])
             out[test] = predicted.reshape(len(test), -1)  # one-dimensional for a single neuron
     return out

@@ -17,7 +17,7 @@ from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
-from meiflow.models.cross_validate import REGIONS, Fitted, fit_all
+from meiflow.models.cross_validate import REGIONS, Fitted, TrainingMeans, fit_all
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
@@ -30,7 +30,7 @@ from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
 
 # Keys of the section `model` that do not apply when arrays are fitted.
-_OF_THE_WORKFLOW = {"custom", "learning_curve"}
+_OF_THE_WORKFLOW = {"custom", "gain", "learning_curve"}
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,13 @@ def fit_population(
     parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
+    training_means: TrainingMeans | None = None,
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
-    images, means, geometry, config, seed, threads, parts, extra, movies
+    images, means, geometry, config, seed, threads, parts, extra, movies, training_means
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -105,7 +106,8 @@ def fit_population(
     If the fit of a neuron fails, the reason is recorded, and the other neurons are not affected.
     """
     weights = image_weights(scorer.repeats)
-    fitted = fit_all(images, means, weights, geometry, config, seed, threads, parts, extra, movies)
+    given = images, means, weights, geometry, config, seed, threads
+    fitted = fit_all(*given, parts, extra, movies, training_means)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)

@@ -62,11 +62,11 @@ def _ridge_scores(
     features: NDArray, responses: NDArray, subsets: list[NDArray], penalties: NDArray
 ) -> NDArray[np.float32]:
     """Best leave-one-out R2, shape (subsets, columns, responses)."""
-    scores = np.empty((len(subsets), len(features), responses.shape[1]), np.float32)
+    scores = np.empty((len(subsets), len(features), responses.shape[-1]), np.float32)
     for column, at_place in enumerate(features):
         for s, subset in enumerate(subsets):
             x = at_place[subset].astype(float)
-            y = responses[subset] - responses[subset].mean(axis=0)
+            y = responses[s, subset] - responses[s, subset].mean(axis=0)
             spectrum = GramSpectrum.of(Standardiser.of(x)(x))
             errors = spectrum.left_out_errors(y, penalties).min(axis=0)
             total = (y**2).sum(axis=0)
@@ -85,7 +85,7 @@ def _gabor_scores(
         ``index`` is a flat index into (columns, channels of a pair, wavelengths).
     """
     columns, n_images, _ = features.shape
-    score = np.empty((len(subsets), orientations, responses.shape[1]), np.float32)
+    score = np.empty((len(subsets), orientations, responses.shape[-1]), np.float32)
     index = np.empty(score.shape, np.int64)
     # (columns, images, 5, wavelengths, orientations), with the orientation moved first
     split = features.reshape(columns, n_images, len(_PHASES), -1, orientations)
@@ -93,7 +93,7 @@ def _gabor_scores(
     for s, subset in enumerate(subsets):
         x = split[:, subset] - split[:, subset].mean(axis=1, keepdims=True)
         x = x / (np.sqrt((x**2).sum(axis=1, keepdims=True)) + 1e-6)
-        y = responses[subset] - responses[subset].mean(axis=0)
+        y = responses[s, subset] - responses[s, subset].mean(axis=0)
         y = (y / (np.sqrt((y**2).sum(axis=0)) + 1e-12)).astype(np.float32)
         correlation = x.transpose(0, 2, 1) @ y
         index[s] = correlation.argmax(axis=1)
@@ -115,8 +115,8 @@ def find_places(
     ----------
     images : ndarray, shape (images, height, width)
         Luminance in [0, 1].
-    responses : ndarray, shape (images, responses)
-        Mean counts per presentation.
+    responses : ndarray, shape ([subsets,] images, responses)
+        Mean counts per presentation, of every subset or of all.
     subsets : list of ndarray of int
         Indices of training images.
     threads : int
@@ -129,6 +129,7 @@ def find_places(
     rows, columns = search_places(geometry, config.stride)
     x, y = geometry.x[columns], geometry.y[rows]
     wavelengths = np.asarray(front_end.wavelengths)
+    responses = np.broadcast_to(responses, (len(subsets), *responses.shape[-2:]))
     n_gabors = len(_PHASES) * len(front_end.gabors[0])
 
     def at_row(features: NDArray) -> tuple[NDArray, NDArray, NDArray]:
@@ -139,7 +140,7 @@ def find_places(
         maps = feature_maps(front_end, images, geometry, rows, columns)
         found = list(track(pool.map(at_row, maps), "searching RF positions", len(rows)))
     scores = np.stack([f[0] for f in found], axis=1)
-    flat = scores.reshape(len(subsets), -1, responses.shape[1])
+    flat = scores.reshape(len(subsets), -1, responses.shape[-1])
     row, column = np.divmod(flat.argmax(axis=1), len(columns))
 
     # the best row for every orientation, then the best orientations

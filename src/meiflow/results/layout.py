@@ -214,6 +214,12 @@ class Layout(Folder):
     )
     fold_scores = ResultFile("models/folds.csv", "fit_models", "held-out scores within each fold")
     fit_status = ResultFile("models/status.csv", "fit_models", "outcome of the fit of every neuron")
+    gain = ResultFile(
+        "models/gain.csv",
+        "fit_models",
+        "gain of single trials, one row per neuron",
+        "`model.gain` other than none",
+    )
     fitted_neurons = ResultFile(
         "models/neurons.csv", "fitted_neurons", "the selected neurons that have a model"
     )

@@ -16,6 +16,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
 from meiflow.stages.auxiliary import auxiliary_stimuli, movie_stimuli
+from meiflow.stages.trial_gain import trial_gain
 
 # Keys of the section `model` on which this fit does not depend.
 _LATER = {"custom", "learning_curve"}
@@ -36,6 +37,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     weights = image_weights(scorer.repeats)
     extra = auxiliary_stimuli(config, results, has, trials, responses.neuron_ids)
     movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
+    gain = trial_gain(config, results, has, trials)
     shown = (movies.images, movies.weights) if movies else ()
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
     core = core_stamp(config.model.network, config.image.geometry)
@@ -53,6 +55,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         parts,
         extra,
         movies,
+        gain.trials.means if gain else None,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)
@@ -84,6 +87,10 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     )
     write_archive(config.image.geometry, found.models, found.fold_models, results.models)
     write_csv(status, results.fit_status)
+    if gain:
+        write_csv(gain.table(responses.neuron_ids), results.gain)
+    else:
+        results.gain.unlink(missing_ok=True)  # of an earlier run
     parts.clear()
     for _, row in status[~status["fitted"]].iterrows():
         logger.info(f"neuron {row['neuron_id']}: no model ({row['reason']})")

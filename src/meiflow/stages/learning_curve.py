@@ -13,6 +13,7 @@ from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
 from meiflow.results.tables import read_responses, read_trials
 from meiflow.stages.auxiliary import auxiliary_stimuli, movie_stimuli
+from meiflow.stages.trial_gain import trial_gain
 
 
 def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
@@ -23,6 +24,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
     scorer = Scorer.of(trials.of_images(), config.seed)
     columns = [responses.column(neuron) for neuron in neurons]
     movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
+    gain = trial_gain(config, results, has, trials)
     curve = learning_curve(
         responses.images,
         responses.means[:, columns],
@@ -33,6 +35,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         threads,
         auxiliary_stimuli(config, results, has, trials, responses.neuron_ids).of(columns),
         movies.of(columns) if movies else None,
+        gain.trials.of(columns).means if gain else None,
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []

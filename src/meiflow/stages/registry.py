@@ -21,6 +21,7 @@ _FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "le
 # Tables to which models are fitted.
 _LEARNED = (
     "trials",
+    "presentations",
     "responses",
     "images",
     "image_info",
