@@ -42,7 +42,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
 from meiflow.session.images import resize
-from meiflow.simulation.simulate import DISPLAY, image_rates
+from meiflow.simulation.rates import DISPLAY, image_rates
 from meiflow.stages.simulate import simulate
 from meiflow.stages.tables import build_tables
 from meiflow.stages.trial_gain import trial_gain

@@ -87,8 +87,9 @@ def test_movies_improve_the_prediction_of_scenes(neurons):
     # on the scale of the scenes
     error = both.predictions["model"].mean(axis=0) / means.mean(axis=0) - 1
     assert np.abs(error).max() < 0.2
-    np.testing.assert_array_equal(
-        alone.predictions["gabor_energy"], both.predictions["gabor_energy"]
+    # not fitted to movies: equal but for rounding
+    np.testing.assert_allclose(
+        alone.predictions["gabor_energy"], both.predictions["gabor_energy"], rtol=1e-3
     )
 
 
