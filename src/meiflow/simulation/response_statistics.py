@@ -65,7 +65,7 @@ def as_recorded(
     >>> drawn = as_recorded(np.ones(2000, bool), 3.2, np.random.default_rng(0))
     >>> rate = drawn.drive_hz + drawn.baseline_hz
     >>> np.quantile(rate, [0.1, 0.5, 0.9]).round(1), np.median(drawn.drive_hz / rate).round(1)
-    (array([ 0.7,  3.2, 14.1]), np.float64(0.2))
+    (array([ 0.7,  3.1, 13.8]), np.float64(0.2))
     """
     n = len(tuned)
     rate = median_hz * np.exp(_RATE_SD * rng.standard_normal(n))
