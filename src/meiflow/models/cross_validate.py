@@ -7,8 +7,8 @@ control is the same procedure on responses permuted across images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,13 @@ from meiflow.models.fitters import (
     fitters_of,
     with_movies,
 )
+from meiflow.models.folds import Folds, folds_of, shuffled_responses
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
-from meiflow.models.search import Places, find_places, image_folds
+from meiflow.models.search import Places, find_places
 from meiflow.models.stacking import stacking_weights
-
-if TYPE_CHECKING:
-    pass
+from meiflow.tables.stack import BinnedMovie
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
 REGIONS = 3, 4
@@ -84,6 +83,7 @@ def fit_all(
     parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
+    bins: Sequence[BinnedMovie] = (),
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -108,21 +108,23 @@ def fit_all(
         the images, their weights are relative to the mean number of trials of the images.
     movies : MovieStimuli, optional
         Images from movies, to which v1, the window readouts and the network are fitted as well.
+    bins : sequence of BinnedMovie
+        Movies whose bins are the images; see `meiflow.models.folds`.
     """
     n_images, n_neurons = means.shape
     rng = np.random.default_rng([seed, 2])
-    held_out = image_folds(n_images, config.folds, rng)
-    shuffled = rng.permuted(means, axis=0)
+    folds = folds_of(images, bins, config.folds, rng)
+    held_out, training = folds.held_out, folds.training
+    shuffled = shuffled_responses(means, bins, rng)
     responses = np.concatenate([means, shuffled], axis=1)
     everything = np.arange(n_images)
-    training = [np.setdiff1d(everything, part) for part in held_out]
     problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.base_models for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
     both = [
-        _mix(members[:, group], used, responses[:, group], held_out, config.stacking_prior)
+        _mix(members[:, group], used, responses[:, group], folds, config.stacking_prior)
         for group in (slice(n_neurons), slice(n_neurons, None))
     ]
     (mixed, mixture), (mixed_shuffled, _) = both
@@ -155,6 +157,7 @@ def learning_curve(
     threads: int = 1,
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
+    bins: Sequence[BinnedMovie] = (),
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -166,10 +169,8 @@ def learning_curve(
     dict of int to ndarray, shape (images, neurons)
         Predictions by number of training images.
     """
-    n_images = len(means)
-    rng = np.random.default_rng([seed, 2])
-    held_out = image_folds(n_images, config.folds, rng)
-    rest = [np.setdiff1d(np.arange(n_images), part) for part in held_out]
+    folds = folds_of(images, bins, config.folds, np.random.default_rng([seed, 2]))
+    held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
     problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies)
     found = {}
@@ -178,7 +179,7 @@ def learning_curve(
         _, fits = problem.fit(means, [np.sort(part[:number]) for part in order], means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
         used = [name in config.base_models for name in fits]
-        found[number] = _mix(members, used, means, held_out, config.stacking_prior)[0]
+        found[number] = _mix(members, used, means, folds, config.stacking_prior)[0]
     return found
 
 
@@ -279,7 +280,7 @@ def _mix(
     members: NDArray,
     used: list[bool],
     responses: NDArray,
-    held_out: list[NDArray],
+    folds: Folds,
     prior: str,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Combine the base models, with weights for each fold from the other folds only.
@@ -292,8 +293,7 @@ def _mix(
     """
     own = members[..., used]
     mixed, weights = np.empty(responses.shape), np.zeros((responses.shape[1], members.shape[2]))
-    for test in held_out:
-        rest = np.setdiff1d(np.arange(len(responses)), test)
+    for test, rest in zip(folds.held_out, folds.training, strict=True):
         fold = stacking_weights(own[rest], responses[rest], prior)
         mixed[test] = np.einsum("irm,rm->ir", own[test], fold)
     weights[:, used] = stacking_weights(own, responses, prior)

@@ -28,6 +28,7 @@ from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.models.threads import one_torch_thread
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
+from meiflow.tables.stack import BinnedMovie
 
 # Keys of the section `model` that do not apply when arrays are fitted.
 _OF_THE_WORKFLOW = {"custom", "learning_curve"}
@@ -88,12 +89,13 @@ def fit_population(
     parts: FitCache | None = None,
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
+    bins: Sequence[BinnedMovie] = (),
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
-    images, means, geometry, config, seed, threads, parts, extra, movies
+    images, means, geometry, config, seed, threads, parts, extra, movies, bins
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -105,7 +107,9 @@ def fit_population(
     If the fit of a neuron fails, the reason is recorded, and the other neurons are not affected.
     """
     weights = image_weights(scorer.repeats)
-    fitted = fit_all(images, means, weights, geometry, config, seed, threads, parts, extra, movies)
+    fitted = fit_all(
+        images, means, weights, geometry, config, seed, threads, parts, extra, movies, bins
+    )
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)

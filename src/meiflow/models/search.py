@@ -49,15 +49,6 @@ class Places:
     score: xr.DataArray
 
 
-def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Indices of the held-out images of each fold: a random partition of nearly equal parts.
-
-    Folds are over images, so that repeats of an image are never split between folds.
-    """
-    order = rng.permutation(n_images)
-    return [np.sort(part) for part in np.array_split(order, min(folds, n_images))]
-
-
 def _ridge_scores(
     features: NDArray, responses: NDArray, subsets: list[NDArray], penalties: NDArray
 ) -> NDArray[np.float32]:

@@ -250,7 +250,7 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         table = table.assign(**{column: whole_numbers(table, column, origin, lowest)})
     trial_codes, trial_ids = _factorized(table["trial_id"])
     neuron_codes, neuron_ids = _factorized(table["neuron_id"])
-    _check_names(trial_ids, neuron_ids, origin)
+    check_names(trial_ids, neuron_ids, origin)
     if len(trial_ids) * len(neuron_ids) > _MOST_COUNTS:
         raise MeiflowError(
             f"{origin}: {len(trial_ids):,} different trial_ids and {len(neuron_ids):,} neuron_ids "
@@ -278,7 +278,8 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
     return Trials(trial_ids, list(neuron_ids), images["min"].to_numpy(), counts)
 
 
-def _check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: str) -> None:
+def check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: str) -> None:
+    """Check that ids can be printed, and that those of neurons can be names of folders."""
     for name in trial_ids:
         if not name.isprintable():
             raise MeiflowError(
