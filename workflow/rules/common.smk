@@ -136,7 +136,7 @@ def session_inputs(wildcards):
     session = DATASET.config_of(session_of(wildcards)).session
     shown = [session.trials, session.gabors, session.static_gratings]
     shown += [session.movies.counts, files.movies] if files.movies else []
-    return [str(path) for path in shown if path] + [str(files.images)]
+    return [str(path) for path in [*shown, files.images] if path]
 
 
 def hashed_inputs(wildcards):
@@ -144,9 +144,9 @@ def hashed_inputs(wildcards):
     its creation time, so its images and tables are listed instead."""
     files = files_of(wildcards)
     if SOURCE == "simulated":
-        given = [files.images]
+        given = [files.images or files.movies]
     elif files.nwb:
-        given = [files.nwb, files.images]
+        given = [files.nwb, files.images or files.movies]
     else:
         given = session_inputs(wildcards)
     own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]

@@ -43,7 +43,7 @@ rule summary:
 
 rule provenance:
     input:
-        SCENE_FILES if SOURCE == "simulated" else session_inputs,
+        (SCENE_FILES or MOVIE_FILES) if SOURCE == "simulated" else session_inputs,
         R.trials,
         R.images,
         [R.movie_responses, R.movie_images] if HAS.movies else [],

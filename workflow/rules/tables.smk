@@ -34,7 +34,11 @@ rule tables:
     params:
         config=config_for("tables"),
         results=folder_of,
-        images=lambda wildcards: files_of(wildcards).images,
+        images=lambda wildcards: (
+            f"--images {quote(str(files_of(wildcards).images))}"
+            if files_of(wildcards).images
+            else ""
+        ),
         nwb=lambda wildcards: (
             f"--nwb {quote(str(files_of(wildcards).nwb))}" if HAS.spike_times else ""
         ),
@@ -49,5 +53,5 @@ rule tables:
     shell:
         command(
             "tables",
-            "--images {params.images:q} {params.nwb} {params.movies} {params.areas}",
+            "{params.images} {params.nwb} {params.movies} {params.areas}",
         )

@@ -80,9 +80,10 @@ class Simulation(Section):
     frames: int = Field(default=118, ge=4, le=118, description="number of natural-scene images")
     repeats: int = Field(
         default=30,
-        ge=2,
+        ge=0,
         le=1000,
-        description="number of presentations of each image and of the blank",
+        description="number of presentations of each image and of the blank, at least 2; 0 for a "
+        "session without natural scenes, whose movies take their role",
     )
     gabor_repeats: int = Field(
         default=5,
@@ -97,7 +98,8 @@ class Simulation(Section):
         default={},
         max_length=16,
         description="number of presentations of each natural movie, such as {natural_movie_one: "
-        "20, natural_movie_three: 10}; 900 frames for natural_movie_one, 3600 for the others",
+        "20, natural_movie_three: 10}; 900 frames for natural_movie_one and "
+        "natural_movie_one_more_repeats, which are the same movie, 3600 for the others",
     )
     movie_frames: int | None = Field(
         default=None, ge=30, le=3600, description="number of frames of every movie instead"
@@ -124,6 +126,13 @@ class Simulation(Section):
         description="seed of this session; null: the workflow's seed, or, with `sessions`, one "
         "derived from it and the id",
     )
+
+    @field_validator("repeats")
+    @classmethod
+    def _more_than_one(cls, repeats: int) -> int:
+        if repeats == 1:
+            raise ValueError("repeats: 1; give at least 2, or 0 for no natural scenes")
+        return repeats
 
     @field_validator("movie_repeats")
     @classmethod
@@ -157,9 +166,9 @@ class NaturalMovies(Section):
     """Natural movies of the session, and how their spikes are counted."""
 
     shown: list[Identifier] = Field(
-        default=["natural_movie_one", "natural_movie_three"],
+        default=["natural_movie_one", "natural_movie_three", "natural_movie_one_more_repeats"],
         max_length=64,
-        description="names of the movies that are used; [] for none",
+        description="names of the movies that are used, where the session shows them; [] for none",
     )
     stacks: InputPath | None = Field(
         default=None,
@@ -182,6 +191,9 @@ class NaturalMovies(Section):
         ge=0,
         le=1,
         description="delay in seconds of the counting window behind the frames",
+    )
+    frame_rate_hz: Positive = Field(
+        default=30.0, description="source tables without trials: frames per second of the movies"
     )
     width_deg: Degrees | None = Field(
         default=None,
@@ -222,10 +234,14 @@ class Session(Section):
         "have",
     )
     images: InputPath | None = Field(
-        default=None, description="sources nwb and tables: folder of frame images or .npy stack"
+        default=None,
+        description="sources nwb and tables: folder of frame images or .npy stack; null if only "
+        "movies were shown",
     )
     trials: InputPath | None = Field(
-        default=None, description="source tables: CSV trial_id, neuron_id, spike_count, image_id"
+        default=None,
+        description="source tables: CSV trial_id, neuron_id, spike_count, image_id; "
+        "null if only movies were shown",
     )
     gabors: InputPath | None = Field(
         default=None,

@@ -173,6 +173,7 @@ def _shape(config: Config, files: SessionFiles) -> dict[str, Any]:
         "recorded Gabors": files.gabors,
         "recorded gratings": files.gratings,
         "natural movies": files.movies is not None,
+        "natural scenes": files.images is not None,
         "session.simulation.movie_repeats": sorted(config.session.simulation.movie_repeats)
         if simulated
         else None,

@@ -20,14 +20,15 @@ class SessionFiles:
     """Paths of the inputs of a session.
 
     ``nwb`` is None for source tables, and ``truth`` unless the session is simulated; ``gabors``
-    and ``gratings`` indicate whether these were shown; ``movies`` is the folder with the frames of
-    the natural movies, None if they are not used. ``download`` is the record of a download,
+    and ``gratings`` indicate whether these were shown; ``images`` is None if no natural scenes were
+    shown; ``movies`` is the folder with the frames of the natural movies, None if they are not
+    used. ``download`` is the record of a download,
     which represents it in the workflow: Snakemake deletes the outputs of failed or forced jobs,
     which must not include gigabytes of downloads.
     """
 
     nwb: Path | None
-    images: Path
+    images: Path | None
     truth: Path | None
     gabors: bool
     gratings: bool
@@ -35,7 +36,7 @@ class SessionFiles:
     download: Path | None = None
 
 
-def _shows(path: Path, *names: str) -> list[bool]:
+def shows(path: Path, *names: str) -> list[bool]:
     """Whether a session file contains presentations of each stimulus."""
     import h5py
 
@@ -72,11 +73,13 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
     session = config.session
     stacks = session.movies.stacks
     own_movies = Path(stacks) if stacks is not None and session.movies.shown else None
+    images = None if session.images is None else Path(session.images)
     match session.source:
         case "simulated":
             shown = (session.simulation.gabor_repeats > 0, session.simulation.grating_repeats > 0)
             movies = results / MOVIES if shown_movies(session) else None
-            paths = (results / SESSION_FILE, results / SCENES, results / TRUTH)
+            scenes = results / SCENES if session.simulation.repeats else None
+            paths = (results / SESSION_FILE, scenes, results / TRUTH)
             return SessionFiles(*paths, *shown, movies)
         case "allen":
             home = data / "allen"
@@ -86,12 +89,12 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             return SessionFiles(nwb, home / "natural_scenes", None, True, True, movies, record)
         case "nwb":
             nwb = Path(str(session.nwb))
-            gabors, gratings, *further = _shows(
+            gabors, gratings, *further = shows(
                 nwb, "gabors", "static_gratings", *session.movies.shown
             )
             folder = own_movies if any(further) else None
-            return SessionFiles(nwb, Path(str(session.images)), None, gabors, gratings, folder)
+            return SessionFiles(nwb, images, None, gabors, gratings, folder)
         case _:
             shown = (session.gabors is not None, session.static_gratings is not None)
             folder = own_movies if session.movies.counts is not None else None
-            return SessionFiles(None, Path(str(session.images)), None, *shown, folder)
+            return SessionFiles(None, images, None, *shown, folder)

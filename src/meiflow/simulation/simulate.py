@@ -24,7 +24,8 @@ from meiflow.simulation.truth import calibrate_gain, draw_neurons, render_filter
 # The neurons use a separate image grid, which is finer than that of the models.
 DISPLAY = Geometry(120, 192, ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG)
 _CHANNELS_PER_PROBE = 48
-_MOVIE_FRAMES = {"natural_movie_one": 900}
+_MOVIE_FRAMES = {"natural_movie_one": 900, "natural_movie_one_more_repeats": 900}
+_SAME_MOVIE = {"natural_movie_one_more_repeats": "natural_movie_one"}
 _LONG_MOVIE = 3600
 _CHUNK = 300
 
@@ -190,7 +191,7 @@ def make_movies(config: Simulation, streams: _Streams) -> dict[str, NDArray[np.u
     found = {}
     for name in track(config.movie_repeats, "drawing movies", len(config.movie_repeats)):
         frames = config.movie_frames or _MOVIE_FRAMES.get(name, _LONG_MOVIE)
-        found[name] = draw_movie(frames, streams("movie", name))
+        found[name] = draw_movie(frames, streams("movie", _SAME_MOVIE.get(name, name)))
     return found
 
 
@@ -260,6 +261,7 @@ class SimulatedSession:
     Parameters
     ----------
     frames : ndarray of uint8, shape (frames, height, width)
+        Natural scenes; none if they are not shown.
     movies : dict of str to ndarray of uint8, shape (frames, height, width)
     recording : Recording
         Contents of the session file.
@@ -346,4 +348,4 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         end_s=schedule.end_s,
     )
     truth = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
-    return SimulatedSession(frames, movies, recording, truth)
+    return SimulatedSession(frames if sizes.repeats else frames[:0], movies, recording, truth)

@@ -53,6 +53,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         parts,
         extra,
         movies,
+        responses.movies,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.io.paths import is_name
 from meiflow.progress import logger
+from meiflow.tables.stack import BinnedMovie
 
 BLANK = -1
 TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
@@ -79,12 +80,14 @@ class Responses:
 
     ``image_ids`` (images,), ``images`` (images, height, width) luminance in [0, 1],
     ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation.
+    ``movies`` are those whose bins are the images, if no natural scenes were shown.
     """
 
     image_ids: NDArray[np.int64]
     images: NDArray[np.float32]
     neuron_ids: list[str]
     means: NDArray[np.float64]
+    movies: tuple[BinnedMovie, ...] = ()
 
     def column(self, neuron: str) -> int:
         """Index of a neuron.
