@@ -36,7 +36,8 @@ def tiny_nwb(tmp_path_factory):
 
     results = Layout(tmp_path_factory.mktemp("tiny"))
     sizes = {"units": {"VISam": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
-    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40}
+    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40, "movie_frames": 30}
+    sizes |= {"movie_repeats": {"natural_movie_one": 1, "natural_movie_three": 1}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulate, "simulated_session_id", lambda _: SESSION)
         write_session(parse_config({"session": {"simulation": sizes}}), results)

@@ -350,7 +350,7 @@ def choose_sessions(
     reason = np.select(
         [~shown, counts == 0],
         [
-            "shows no natural scenes and no movie of session.movies.shown",
+            "showed neither natural scenes nor a movie of session.movies.shown",
             "no unit in the areas passes the quality filters",
         ],
         "",
