@@ -25,7 +25,7 @@ from meiflow.models.fitters import (
     fitters_of,
     with_movies,
 )
-from meiflow.models.folds import Folds, folds_of, shuffled_responses
+from meiflow.models.folds import Folds, folds_of, left_out_together, shuffled_responses
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
@@ -118,7 +118,7 @@ def fit_all(
     shuffled = shuffled_responses(means, bins, rng)
     responses = np.concatenate([means, shuffled], axis=1)
     everything = np.arange(n_images)
-    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies)
+    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies, bins)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.base_models for name in fits]
@@ -172,7 +172,7 @@ def learning_curve(
     folds = folds_of(images, bins, config.folds, np.random.default_rng([seed, 2]))
     held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
-    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies)
+    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies, bins)
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
@@ -196,6 +196,7 @@ class _Problem:
     parts: FitCache | None
     extra: AuxiliaryStimuli | None
     movies: MovieStimuli | None
+    bins: Sequence[BinnedMovie]
 
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
@@ -221,9 +222,14 @@ class _Problem:
             images = np.concatenate([images, self.movies.images])
             weights = np.append(weights, self.movies.weights)
             responses = np.vstack([responses, self._movie_responses(responses.shape[1])])
-        fitters = fitters_of(images, weights, self.geometry, self.config, self.seed, n_movies)
+        together = left_out_together(self.bins)
+        fitters = fitters_of(
+            images, weights, self.geometry, self.config, self.seed, n_movies, together
+        )
         with threadpool_limits(1):
-            places = find_places(*found, subsets, self.geometry, self.config, self.threads)
+            places = find_places(
+                *found, subsets, self.geometry, self.config, self.threads, together
+            )
             jobs = _jobs(responses, subsets, places)
             everything = jobs
             if n_movies:

@@ -20,6 +20,8 @@ from meiflow.models.movie_stimuli import coarse_patterns, unit_rows
 from meiflow.tables.stack import BinnedMovie
 
 GUARD_S = 0.5
+# Successive bins that are left out together when penalties are chosen on training bins.
+_BLOCK_S = 2.0
 # Correlation of coarse images, minus the mean image, above which one gives the other away.
 NEARLY_EQUAL = 0.9
 _FEWEST = 4
@@ -110,6 +112,20 @@ def folds_of(
                 "or more varied movies, or more folds"
             )
     return Folds(held_out, training)
+
+
+def left_out_together(movies: Sequence[BinnedMovie]) -> int:
+    """Number of successive images that are left out together when penalties are chosen.
+
+    One image is left out at a time, but two seconds of a movie, whose neighbours would tell what
+    a single bin looks like.
+
+    Examples
+    --------
+    >>> left_out_together([BinnedMovie("one", 113, 0.267)]), left_out_together([])
+    (8, 1)
+    """
+    return max((math.ceil(_BLOCK_S / movie.bin_s) for movie in movies), default=1)
 
 
 def shuffled_responses(

@@ -38,6 +38,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
     shown = (movies.images, movies.weights) if movies else ()
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
+    text += str(responses.movies or "")
     core = core_stamp(config.model.network, config.image.geometry)
     inputs = (responses.images, weights, extra.images, extra.weights, core, *shown)
     parts = FitCache(results.unfinished_fits, version("meiflow"), text, *inputs)
