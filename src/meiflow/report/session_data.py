@@ -27,6 +27,12 @@ from meiflow.tables.counts import Responses, Trials
 from meiflow.tables.image_spikes import ImageSpikes
 
 _BEST_AND_WORST = 2
+# Words of the report, and what is true of movies.
+_OF_MOVIES = {
+    "natural image": "movie frame",
+    "Natural image": "Movie frame",
+    "on responses permuted across images": "on responses shifted in time",
+}
 
 
 @dataclass(frozen=True)
@@ -121,10 +127,12 @@ class SessionData:
         )
 
     def called(self, text: str) -> str:
-        """A text in which natural images are called movie frames, if they are."""
+        """A text that holds for movie frames, if they took the place of natural images."""
         if not self.responses.movies:
             return text
-        return text.replace("natural image", "movie frame").replace("Natural image", "Movie frame")
+        for word, ours in _OF_MOVIES.items():
+            text = text.replace(word, ours)
+        return text
 
     def label(self, image: int) -> str:
         """Name of an image: its number, or the frames of a movie."""

@@ -173,9 +173,9 @@ def _shape(config: Config, files: SessionFiles) -> dict[str, Any]:
         "recorded Gabors": files.gabors,
         "recorded gratings": files.gratings,
         "natural movies": files.movies is not None,
-        "natural scenes": files.images is not None,
         "session.simulation.movie_repeats": sorted(config.session.simulation.movie_repeats)
         if simulated
         else None,
         "session.simulation.frames": config.session.simulation.frames if simulated else None,
+        "natural scenes": files.images is not None if simulated else None,
     }
