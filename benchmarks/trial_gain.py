@@ -32,9 +32,9 @@ from meiflow.config.config import Config, parse_config
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_csv
 from meiflow.models.cross_validate import TrainingMeans, ridge_predictions
+from meiflow.models.folds import image_folds
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.jobs import Jobs
-from meiflow.models.search import image_folds
 from meiflow.models.window import WindowFitter
 from meiflow.models.window_front_end import WindowFrontEnd
 from meiflow.progress import log_to_stderr

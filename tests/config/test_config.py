@@ -61,6 +61,15 @@ def test_defaults_are_what_config_yaml_says():
     assert load_config(ROOT / "config.yaml") == Config()
 
 
+def test_neither_scenes_nor_movies_is_refused():
+    simulation = {"repeats": 0, "movie_repeats": {"clip": 3}}
+    config = parse_config({"session": {"simulation": simulation}})
+    with pytest.raises(MeiflowError, match=r"session.simulation.repeats: 0 needs a movie"):
+        check_inputs(config)
+    with pytest.raises(MeiflowError, match=r"repeats: 1; give at least 2, or 0"):
+        parse_config({"session": {"simulation": {"repeats": 1}}})
+
+
 def test_schema_file_is_in_step():
     path = ROOT / "workflow" / "schemas" / "config.schema.yaml"
     assert path.read_text() == config_schema(), "run: meiflow schema > workflow/schemas/..."

@@ -5,8 +5,8 @@ from meiflow.config.sections import GaborEnergy, Model
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.models.cross_validate import fit_all, ridge_predictions
+from meiflow.models.folds import image_folds
 from meiflow.models.network import NeuronModel
-from meiflow.models.search import image_folds
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
 

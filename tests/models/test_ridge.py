@@ -74,3 +74,23 @@ def test_leverage_never_divides_by_zero(n, rng):
     y = rng.normal(size=(n, 1))
     errors = GramSpectrum.of(x).left_out_errors(y - y.mean(), np.array([1e-12]))
     assert np.isfinite(errors).all()
+
+
+@pytest.mark.parametrize(("together", "wide"), [(1, True), (5, True), (8, False)])
+def test_blocks_left_out_are_predicted_from_all_others(rng, together, wide):
+    """The closed form equals fits without each block, of which the last is shorter."""
+    n, features, penalty = 42, 60 if wide else 6, 0.3
+    x, y = rng.normal(size=(n, features)), rng.normal(size=(n, 2))
+    expected = np.zeros(2)
+    for first in range(0, n, together):
+        test = np.arange(first, min(first + together, n))
+        train = np.setdiff1d(np.arange(n), test)
+        centre, level = x[train].mean(axis=0), y[train].mean(axis=0)
+        a = x[train] - centre
+        kernel = a.T @ a + penalty * features * np.eye(features)
+        weights = np.linalg.solve(kernel, a.T @ (y[train] - level))
+        expected += ((y[test] - level - (x[test] - centre) @ weights) ** 2).sum(axis=0)
+    spectrum = GramSpectrum.of(x - x.mean(axis=0))
+    centred = y - y.mean(axis=0)
+    found = spectrum.left_out_errors(centred, np.array([penalty]), None, together)[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

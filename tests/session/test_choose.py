@@ -54,13 +54,18 @@ def test_units_come_unfiltered(server, tmp_path):
     ],
 )
 def test_sessions_with_scenes_and_good_units_are_chosen(server, tmp_path, area, units, chosen):
-    table = choice(server, tmp_path, area=area)
+    table = choice(server, tmp_path, area=area, movies={"shown": ["natural_movie_one"]})
     assert table.index.tolist() == [10, 20, 30, 40]
     assert table["units"].tolist() == units
     assert table.index[table["chosen"]].tolist() == chosen
     reasons = table.loc[~table["chosen"], "reason"]
-    assert reasons[10] == "showed no natural scenes"
+    assert reasons[10] == "showed neither natural scenes nor a movie of session.movies.shown"
     assert set(reasons.drop(10)) == {"no unit in the areas passes the quality filters"}
+
+
+def test_sessions_of_both_kinds_are_chosen_by_default(server, tmp_path):
+    table = choice(server, tmp_path, area="all")
+    assert table.index[table["chosen"]].tolist() == [10, 20, 30]
 
 
 def test_the_quality_filters_are_those_of_the_configuration(server, tmp_path):

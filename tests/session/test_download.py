@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from meiflow.config.recording import NaturalMovies
 from meiflow.config.sections import Quality, Session
 from meiflow.errors import MeiflowError
 from meiflow.io.checksums import sha256_of
@@ -19,28 +20,41 @@ from meiflow.session.download import download_session, list_sessions
 from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
 from meiflow.session.transfer import ConnectionLimits, fetch, is_as_fetched, read_record
-from tests.session.warehouse import FIRST_MOVIE, NWB_FILE, SCENES, SESSION, movie, warehouse
+from tests.session.warehouse import (
+    FIRST_MOVIE,
+    NWB_FILE,
+    SCENES,
+    SESSION,
+    Known,
+    movie,
+    warehouse,
+)
 
 HASTY = ConnectionLimits(connect_s=0.5, read_s=0.5, attempts=3, pause_s=0.01)
 IN_BUCKET = f"session_{SESSION}.nwb"
 IN_WAREHOUSE = f"well_known_file_download/{NWB_FILE}"
 
 
-@pytest.fixture(scope="module")
-def tiny_nwb(tmp_path_factory):
+def tiny_session(folder, **more):
     """A session file with this id, small enough to send many times."""
     from meiflow.config.config import parse_config
     from meiflow.results.layout import Layout
     from meiflow.simulation import simulate
     from meiflow.stages.simulate import simulate as write_session
 
-    results = Layout(tmp_path_factory.mktemp("tiny"))
+    results = Layout(folder)
     sizes = {"units": {"VISam": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
-    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40}
+    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40, "movie_frames": 30}
+    sizes |= {"movie_repeats": {"natural_movie_one": 1, "natural_movie_three": 1}} | more
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulate, "simulated_session_id", lambda _: SESSION)
         write_session(parse_config({"session": {"simulation": sizes}}), results)
     return results.session_file
+
+
+@pytest.fixture(scope="module")
+def tiny_nwb(tmp_path_factory):
+    return tiny_session(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -211,6 +225,24 @@ def test_a_movie_that_cannot_be_had_is_named(server, home, tiny_nwb):
     assert not (home.parents[1] / "movies" / "natural_movie_three.npy").exists()
     with pytest.raises(MeiflowError, match=r"no template of 'natural_movie_on' .did you mean"):
         download(server, home, movies=["natural_movie_on"])
+
+
+def test_a_session_without_scenes_needs_none(home, tmp_path):
+    name = "natural_movie_one_more_repeats"
+    nwb = tiny_session(tmp_path / "without", repeats=0, movie_repeats={name: 1})
+    with warehouse(nwb) as server:
+        server.known = (Known(type="functional_connectivity"),)
+        with pytest.raises(MeiflowError, match=rf"name its movies in .* \({name}\), or choose"):
+            download(server, home, movies=["natural_movie_one"])
+        with pytest.raises(MeiflowError, match="the order in which its frames are on the monitor"):
+            download(server, home, movies=["natural_movie_one_shuffled"])
+        download(server, home, movies=NaturalMovies().shown)
+        assert is_whole(home, nwb)
+        assert not [p for p in server.asked if "download/1" in p]  # templates of scenes
+    assert not (home.parents[1] / "scenes").exists()
+    (found,) = (home.parents[1] / "movies").glob("*.npy")
+    np.testing.assert_array_equal(np.load(found), movie(1))
+    assert found.stem == name
 
 
 def test_unknown_session_and_no_server(server, home):

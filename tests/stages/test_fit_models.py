@@ -12,7 +12,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_csv, write_csv
 from meiflow.models import cross_validate
 from meiflow.models.archive import ModelArchive
-from meiflow.models.search import image_folds
+from meiflow.models.folds import image_folds
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import fitted_neurons, require_selected

@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from meiflow.config.config import parse_config
+from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
+from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_stack_info, read_trials
+from meiflow.stages.selection import select
 from meiflow.stages.tables import build_tables
+from meiflow.tables.stack import BinnedMovie
 
 
 def test_tables_of_a_session(small_results, small_config):
@@ -90,3 +93,75 @@ def test_the_source_must_be_that_of_the_configuration(tmp_path):
     tables = {"source": "tables", "trials": "t.csv", "images": "i.npy"}
     with pytest.raises(MeiflowError, match=r"session.source: tables uses .*, not --nwb"):
         build_tables(parse_config({"session": tables}), results, tmp_path, tmp_path / "s.nwb")
+
+
+def movies_only(tmp_path, rng, bins=9, passes=3):
+    """A user's tables of two neurons that saw nothing but a movie."""
+    frames = 4 * bins
+    (tmp_path / "stacks").mkdir()
+    np.save(tmp_path / "stacks" / "clip.npy", rng.uniform(size=(frames, 8, 12)))
+    repeat, frame = (a.ravel() for a in np.indices((passes, frames)))
+    one, two = rng.poisson(2.0, (2, passes * frames))
+    table = pd.DataFrame({"movie": "clip", "repeat": repeat, "frame": frame})
+    both = [table.assign(neuron_id=n, spike_count=c) for n, c in (("b", one), ("a", two))]
+    pd.concat(both).to_csv(tmp_path / "counts.csv", index=False)
+    movies = {
+        "shown": ["clip"],
+        "counts": str(tmp_path / "counts.csv"),
+        "stacks": str(tmp_path / "stacks"),
+        "frames_per_bin": 4,
+        "frame_rate_hz": 20.0,
+        "width_deg": 60.0,
+        "height_deg": 40.0,
+    }
+    image = {"height": 8, "width": 12, "width_deg": 60.0, "height_deg": 40.0}
+    return parse_config({"session": {"source": "tables", "movies": movies}, "image": image}), one
+
+
+def test_tables_of_movies_alone(tmp_path, rng):
+    config, counts = movies_only(tmp_path, rng)
+    check_inputs(config)
+    results = Layout(tmp_path / "out")
+    build_tables(config, results, None, None, movies=tmp_path / "stacks")
+    responses = read_responses(results)
+    assert responses.neuron_ids == ["b", "a"]
+    assert responses.image_ids.tolist() == list(range(9))
+    assert responses.movies == (BinnedMovie("clip", 9, 0.2),)
+    np.testing.assert_allclose(
+        responses.means[:, 0], counts.reshape(3, 9, 4).sum(axis=2).mean(axis=0)
+    )
+    frames = np.load(tmp_path / "stacks" / "clip.npy").reshape(9, 4, 8, 12).mean(axis=1)
+    np.testing.assert_allclose(responses.images, frames, atol=1e-6)
+    assert read_trials(results).counts.shape == (27, 2)
+    select(config, results, SessionHas.found(results), allow_empty=True)
+    rate = pd.read_csv(results.selection)["mean_rate_hz"][0]
+    assert rate == pytest.approx(counts.sum() / (3 * 9 * 0.2))
+
+
+def test_stimuli_that_a_downloaded_session_lacks_have_empty_tables(tmp_path):
+    """The workflow expects their tables before it knows the type of the session."""
+    from meiflow.stages.simulate import simulate
+
+    sizes = {"units": {"VISam": 3}, "failing_fraction": 0.0, "repeats": 0, "gabor_repeats": 1}
+    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40, "movie_frames": 64}
+    sizes |= {"movie_repeats": {"natural_movie_one_more_repeats": 2}}
+    results = Layout(tmp_path)
+    simulate(parse_config({"session": {"simulation": sizes}}), results)
+    assert not results.scenes.exists()
+    config = parse_config({"session": {"source": "allen", "id": "5"}})
+    build_tables(config, results, tmp_path / "none", results.session_file, movies=results.movies)
+    assert read_stack_info(results).movies[0].bins == 8
+    for path, columns in (
+        (results.grating_responses, ["condition_id", "orientation", "spatial_frequency", "phase"]),
+        (results.grating_trials, ["trial_id", "condition_id", "orientation"]),
+    ):
+        table = pd.read_csv(path)
+        assert table.empty
+        assert table.columns[: len(columns)].tolist() == columns
+    assert len(pd.read_csv(results.gabor_responses)) == 243
+    tuning = pd.read_csv(results.tuning)
+    assert tuning["rf_x_deg"].notna().any()
+    assert tuning["pref_orientation_deg"].isna().all()
+    # scenes or movies, but not neither
+    with pytest.raises(MeiflowError, match=r"no valid natural_scenes and none of the movies"):
+        build_tables(config, results, tmp_path / "none", results.session_file)

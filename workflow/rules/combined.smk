@@ -20,6 +20,7 @@ if DATASET.ids is None:
                 "session.warehouse",
                 "session.area",
                 "session.quality",
+                "session.movies.shown",
             ),
             version=VERSION,
         message:

@@ -132,4 +132,4 @@ def session_inputs(wildcards):
     shown = [session.trials, session.gabors, session.static_gratings]
     shown += [session.drifting_gratings, session.flashes]
     shown += [session.movies.counts, files.movies] if files.movies else []
-    return [str(path) for path in shown if path] + [str(files.images)]
+    return [str(path) for path in [*shown, files.images] if path]

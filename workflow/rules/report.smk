@@ -46,9 +46,9 @@ def hashed_inputs(wildcards):
     its creation time, so its images and tables are listed instead."""
     files = files_of(wildcards)
     if SOURCE == "simulated":
-        given = [files.images]
+        given = [files.images or files.movies]
     elif files.nwb:
-        given = [files.nwb, files.images]
+        given = [files.nwb, files.images or files.movies]
     else:
         given = session_inputs(wildcards)
     own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
@@ -65,7 +65,7 @@ def hashed_inputs(wildcards):
 
 rule provenance:
     input:
-        SCENE_FILES if SOURCE == "simulated" else session_inputs,
+        (SCENE_FILES or MOVIE_FILES) if SOURCE == "simulated" else session_inputs,
         R.trials,
         R.images,
         [R.movie_responses, R.movie_images] if HAS.movies else [],

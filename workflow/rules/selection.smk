@@ -4,6 +4,7 @@
 rule selection:
     input:
         R.trials,
+        R.image_info,
         R.raster,
         R.presentations if HAS.spike_times else [],
         R.movie_counts if HAS.movies else [],

@@ -6,7 +6,7 @@ if SOURCE == "simulated":
     # listed individually, so that a missing one is noticed
     SCENE_FILES = [
         R.scenes / f"{frame:03d}.png"
-        for frame in range(CONFIG.session.simulation.frames)
+        for frame in range(CONFIG.session.simulation.frames if FILES.images else 0)
     ]
     MOVIE_FILES = [
         R.movies / f"{name}.npy" for name in CONFIG.session.simulation.movie_repeats

@@ -36,7 +36,11 @@ rule tables:
     params:
         config=config_for("tables"),
         results=folder_of,
-        images=lambda wildcards: files_of(wildcards).images,
+        images=lambda wildcards: (
+            f"--images {quote(str(files_of(wildcards).images))}"
+            if files_of(wildcards).images
+            else ""
+        ),
         nwb=lambda wildcards: (
             f"--nwb {quote(str(files_of(wildcards).nwb))}" if HAS.spike_times else ""
         ),
@@ -51,5 +55,5 @@ rule tables:
     shell:
         command(
             "tables",
-            "--images {params.images:q} {params.nwb} {params.movies} {params.areas}",
+            "{params.images} {params.nwb} {params.movies} {params.areas}",
         )

@@ -45,7 +45,10 @@ EmptyOption = Annotated[
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1)]
 DataOption = Annotated[Path, typer.Option("--data", help="folder of downloads")]
-ImagesOption = Annotated[Path, typer.Option("--images", help="folder of frames or .npy stack")]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option("--images", help="folder of frames or .npy stack; omit without natural scenes"),
+]
 NwbOption = Annotated[
     Path | None, typer.Option("--nwb", help="session file; omit for source tables")
 ]

@@ -24,7 +24,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "threads": (options.ThreadsOption, 1),
     "allow_empty": (options.EmptyOption, False),
     "any_area": (options.AnyAreaOption, False),
-    "images": (options.ImagesOption, _NO_DEFAULT),
+    "images": (options.ImagesOption, None),
     "nwb": (options.NwbOption, None),
     "movies": (options.MoviesOption, None),
     "data": (options.DataOption, Path("data")),

@@ -258,6 +258,16 @@ def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "f
         raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
 
 
+def _needed(session: Session) -> tuple[str, ...]:
+    """Keys of the section session that its source needs; with movies, scenes may be missing."""
+    if session.source == "nwb":
+        return ("nwb",) if session.movies.stacks is not None else ("nwb", "images")
+    if session.source == "tables":
+        given = session.trials is not None or session.movies.counts is None
+        return ("trials", "images") if given else ()
+    return ()
+
+
 def check_inputs(config: Config) -> None:
     """Check that the session can be simulated or found; no file is opened.
 
@@ -270,8 +280,7 @@ def check_inputs(config: Config) -> None:
         With the key, what is wrong and what is allowed.
     """
     session = config.session
-    needed = {"nwb": ("nwb", "images"), "tables": ("trials", "images")}
-    for key in needed.get(session.source, ()):
+    for key in _needed(session):
         value = getattr(session, key)
         kind = "folder or .npy file" if key == "images" else "file"
         if value is None:
@@ -301,6 +310,12 @@ def check_inputs(config: Config) -> None:
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     if session.source == "simulated":
+        simulation = session.simulation
+        if not simulation.repeats and not set(session.movies.shown) & set(simulation.movie_repeats):
+            raise MeiflowError(
+                "session.simulation.repeats: 0 needs a movie in session.simulation.movie_repeats "
+                "that session.movies.shown names, because neither scenes nor movies would be shown"
+            )
         known = session.simulation.units
         for area in session.areas or ():
             if area not in known:

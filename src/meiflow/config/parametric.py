@@ -6,3 +6,5 @@ PARAMETRIC = {
     "drifting_gratings": ["orientation", "temporal_frequency"],
     "flashes": ["color"],
 }
+# Stimuli that are not movies.
+NOT_MOVIES = ("natural_scenes", *PARAMETRIC, "spontaneous")

@@ -16,7 +16,7 @@ from meiflow.config.base import (
     each_once,
     ids_as_text,
 )
-from meiflow.config.parametric import PARAMETRIC
+from meiflow.config.simulation import Simulation
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
     ALLEN_MOVIE_HEIGHT_DEG,
@@ -27,7 +27,6 @@ from meiflow.images.geometry import (
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
-_NOT_MOVIES = ("natural_scenes", *PARAMETRIC, "spontaneous")
 
 
 class Quality(Section):
@@ -36,113 +35,6 @@ class Quality(Section):
     isi_violations_max: Positive = Field(default=0.5, description="maximum")
     amplitude_cutoff_max: Positive = Field(default=0.1, description="maximum")
     presence_ratio_min: Fraction = Field(default=0.95, description="minimum")
-
-
-class Simulation(Section):
-    """Size and kind of the simulated session (source simulated)."""
-
-    units: dict[Identifier, Annotated[int, Field(ge=1, le=2000)]] = Field(
-        min_length=1,
-        max_length=64,
-        default={"VISam": 20, "VISp": 8},
-        description="number of units per area that pass the filters",
-    )
-    failing_fraction: Fraction = Field(
-        default=0.3,
-        description="number of units that fail the quality filters, relative to those that pass",
-    )
-    untuned_fraction: Fraction = Field(default=0.25, description="fraction of untuned units")
-    kinds: list[
-        Literal[
-            "simple",
-            "complex",
-            "simple_normalised",
-            "complex_normalised",
-            "on_centre",
-            "off_centre",
-            "corner",
-            "curved",
-            "two_bars",
-            "pooled",
-            "texture",
-            "surround_suppressed",
-        ]
-    ] = Field(
-        default=[
-            "simple",
-            "complex",
-            "simple_normalised",
-            "complex_normalised",
-            "on_centre",
-            "off_centre",
-        ],
-        min_length=1,
-        description="kinds of tuned units, assigned in turn",
-    )
-    frames: int = Field(default=118, ge=4, le=118, description="number of natural-scene images")
-    repeats: int = Field(
-        default=30,
-        ge=2,
-        le=1000,
-        description="number of presentations of each image and of the blank",
-    )
-    gabor_repeats: int = Field(
-        default=5,
-        ge=0,
-        le=1000,
-        description="number of presentations of each Gabor condition (243)",
-    )
-    grating_repeats: int = Field(
-        default=5, ge=0, le=1000, description="number of presentations of each static grating (120)"
-    )
-    drifting_repeats: int = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        description="number of presentations of each drifting grating (40)",
-    )
-    flash_repeats: int = Field(
-        default=0, ge=0, le=1000, description="number of dark and of bright full-field flashes"
-    )
-    movie_repeats: dict[Identifier, Annotated[int, Field(ge=1, le=1000)]] = Field(
-        default={},
-        max_length=16,
-        description="number of presentations of each natural movie, such as {natural_movie_one: "
-        "20, natural_movie_three: 10}; 900 frames for natural_movie_one, 3600 for the others",
-    )
-    movie_frames: int | None = Field(
-        default=None, ge=30, le=3600, description="number of frames of every movie instead"
-    )
-    frame_height: int = Field(
-        default=236, ge=40, le=918, description="height of the templates in pixels"
-    )
-    frame_width: int = Field(
-        default=302, ge=40, le=1174, description="width of the templates in pixels"
-    )
-    mean_rate_hz: float = Field(
-        default=4.0, gt=0, le=300, description="median evoked rate of tuned units"
-    )
-    gain_drift: float = Field(
-        default=0.2, ge=0, le=1, description="standard deviation of the shared log gain"
-    )
-    latency_s: float = Field(
-        default=0.04, ge=0, le=0.2, description="delay between stimulus onset and response"
-    )
-    seed: int | None = Field(
-        default=None,
-        ge=0,
-        lt=2**31,
-        description="seed of this session; null: the workflow's seed, or, with `sessions`, one "
-        "derived from it and the id",
-    )
-
-    @field_validator("movie_repeats")
-    @classmethod
-    def _movies_are_movies(cls, repeats: dict[str, int]) -> dict[str, int]:
-        for name in _NOT_MOVIES:
-            if name in repeats:
-                raise ValueError(f"movie_repeats: {name} is not a movie; use another name")
-        return repeats
 
 
 class StimulusParameters(Section):
@@ -168,9 +60,9 @@ class NaturalMovies(Section):
     """Natural movies of the session, and how their spikes are counted."""
 
     shown: list[Identifier] = Field(
-        default=["natural_movie_one", "natural_movie_three"],
+        default=["natural_movie_one", "natural_movie_three", "natural_movie_one_more_repeats"],
         max_length=64,
-        description="names of the movies that are used; [] for none",
+        description="names of the movies that are used, where the session shows them; [] for none",
     )
     stacks: InputPath | None = Field(
         default=None,
@@ -193,6 +85,9 @@ class NaturalMovies(Section):
         ge=0,
         le=1,
         description="delay in seconds of the counting window behind the frames",
+    )
+    frame_rate_hz: Positive = Field(
+        default=30.0, description="source tables without trials: frames per second of the movies"
     )
     width_deg: Degrees | None = Field(
         default=None,
@@ -233,10 +128,14 @@ class Session(Section):
         "have",
     )
     images: InputPath | None = Field(
-        default=None, description="sources nwb and tables: folder of frame images or .npy stack"
+        default=None,
+        description="sources nwb and tables: folder of frame images or .npy stack; null if only "
+        "movies were shown",
     )
     trials: InputPath | None = Field(
-        default=None, description="source tables: CSV trial_id, neuron_id, spike_count, image_id"
+        default=None,
+        description="source tables: CSV trial_id, neuron_id, spike_count, image_id; "
+        "null if only movies were shown",
     )
     gabors: InputPath | None = Field(
         default=None,

@@ -7,7 +7,7 @@ control is the same procedure on responses permuted across images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +25,13 @@ from meiflow.models.fitters import (
     fitters_of,
     with_movies,
 )
+from meiflow.models.folds import Folds, folds_of, left_out_together, shuffled_order
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
-from meiflow.models.search import Places, find_places, image_folds
+from meiflow.models.search import Places, find_places
 from meiflow.models.stacking import stacking_weights
+from meiflow.tables.stack import BinnedMovie
 
 # Means (images, neurons) to which models are fitted, given the training images.
 TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
@@ -85,6 +87,7 @@ def fit_all(
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
+    bins: Sequence[BinnedMovie] = (),
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -112,23 +115,25 @@ def fit_all(
     training_means : callable, optional
         Means (images, neurons) to which models are fitted instead of `means`, given the indices of
         the training images, such as `meiflow.models.gain.TrialGain.means`.
+    bins : sequence of BinnedMovie
+        Movies whose bins are the images; see `meiflow.models.folds`.
     """
     n_images, n_neurons = means.shape
     rng = np.random.default_rng([seed, 2])
-    held_out = image_folds(n_images, config.folds, rng)
-    order = rng.permuted(np.tile(np.arange(n_images)[:, None], n_neurons), axis=0)
+    folds = folds_of(images, bins, config.folds, rng)
+    held_out, training = folds.held_out, folds.training
+    order = shuffled_order(n_images, n_neurons, bins, rng)
     shuffled = np.take_along_axis(means, order, axis=0)
     everything = np.arange(n_images)
-    training = [np.setdiff1d(everything, part) for part in held_out]
     own = _targets(means, [*training, everything], training_means)
     responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
-    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies)
+    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies, bins)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.base_models for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
     both = [
-        _mix(members[:, group], used, responses[..., group], held_out, config.stacking_prior)
+        _mix(members[:, group], used, responses[..., group], folds, config.stacking_prior)
         for group in (slice(n_neurons), slice(n_neurons, None))
     ]
     (mixed, mixture), (mixed_shuffled, _) = both
@@ -162,6 +167,7 @@ def learning_curve(
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
+    bins: Sequence[BinnedMovie] = (),
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -173,12 +179,10 @@ def learning_curve(
     dict of int to ndarray, shape (images, neurons)
         Predictions by number of training images.
     """
-    n_images = len(means)
-    rng = np.random.default_rng([seed, 2])
-    held_out = image_folds(n_images, config.folds, rng)
-    rest = [np.setdiff1d(np.arange(n_images), part) for part in held_out]
+    folds = folds_of(images, bins, config.folds, np.random.default_rng([seed, 2]))
+    held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
-    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies)
+    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies, bins)
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
@@ -187,7 +191,7 @@ def learning_curve(
         _, fits = problem.fit(responses, subsets, means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
         used = [name in config.base_models for name in fits]
-        found[number] = _mix(members, used, responses, held_out, config.stacking_prior)[0]
+        found[number] = _mix(members, used, responses, folds, config.stacking_prior)[0]
     return found
 
 
@@ -204,6 +208,7 @@ class _Problem:
     parts: FitCache | None
     extra: AuxiliaryStimuli | None
     movies: MovieStimuli | None
+    bins: Sequence[BinnedMovie]
 
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
@@ -229,9 +234,14 @@ class _Problem:
             images = np.concatenate([images, self.movies.images])
             weights = np.append(weights, self.movies.weights)
             responses = _with_rows(responses, self._movie_responses(responses.shape[2]))
-        fitters = fitters_of(images, weights, self.geometry, self.config, self.seed, n_movies)
+        together = left_out_together(self.bins)
+        fitters = fitters_of(
+            images, weights, self.geometry, self.config, self.seed, n_movies, together
+        )
         with threadpool_limits(1):
-            places = find_places(*found, subsets, self.geometry, self.config, self.threads)
+            places = find_places(
+                *found, subsets, self.geometry, self.config, self.threads, together
+            )
             jobs = _jobs(responses, subsets, places)
             everything = jobs
             if n_movies:
@@ -303,7 +313,7 @@ def _mix(
     members: NDArray,
     used: list[bool],
     responses: NDArray,
-    held_out: list[NDArray],
+    folds: Folds,
     prior: str,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Combine the base models, with weights for each fold from the other folds only.
@@ -323,8 +333,7 @@ def _mix(
     """
     own = members[..., used]
     mixed, weights = np.empty(members.shape[:2]), np.zeros(members.shape[1:])
-    for target, test in zip(responses, held_out, strict=False):
-        rest = np.setdiff1d(np.arange(len(members)), test)
+    for target, test, rest in zip(responses, folds.held_out, folds.training, strict=False):
         fold = stacking_weights(own[rest], target[rest], prior)
         mixed[test] = np.einsum("irm,rm->ir", own[test], fold)
     weights[:, used] = stacking_weights(own, responses[-1], prior)

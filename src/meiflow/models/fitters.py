@@ -96,7 +96,13 @@ def at_windows(jobs: Jobs, windows: Fits) -> Jobs:
 
 
 def fitters_of(
-    images: NDArray, weights: NDArray, geometry: Geometry, config: Model, seed: int, movies: int
+    images: NDArray,
+    weights: NDArray,
+    geometry: Geometry,
+    config: Model,
+    seed: int,
+    movies: int,
+    together: int = 1,
 ) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
     """The fitter of every base model, and the number of jobs that it fits at once.
 
@@ -110,15 +116,16 @@ def fitters_of(
 
     torch.set_num_threads(1)
     found: dict[str, tuple[Any, int]] = {
-        "v1": (V1Fitter(images, geometry, config, weights, movies), _CHUNK),
-        "ln": (LnFitter(images, weights, geometry, config.ln, movies), _CHUNK),
+        "v1": (V1Fitter(images, geometry, config, weights, movies, together), _CHUNK),
+        "ln": (LnFitter(images, weights, geometry, config.ln, movies, together), _CHUNK),
         "gabor_energy": (
             GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
             _CHUNK,
         ),
     }
     names: set[str] = set(config.base_models)
-    for name, window in _windows(images, weights, geometry, config, names, movies).items():
+    windows = _windows(images, weights, geometry, config, names, movies, together)
+    for name, window in windows.items():
         found[name] = (window, 0)
     if "cnn" in names:
         from meiflow.models.cnn import CnnFitter
@@ -144,6 +151,7 @@ def _windows(
     config: Model,
     names: set[str],
     movies: int,
+    together: int,
 ) -> dict[str, WindowFitter]:
     """Fitters of the window readouts that are in the ensemble, or that start the network."""
     from meiflow.models.core_maps import CoreMaps
@@ -155,8 +163,10 @@ def _windows(
     found, spacing = {}, config.window.spacing_deg
     if "v1_window" in names:
         channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
-        found["v1_window"] = WindowFitter(images, channels, config.window, weights, movies)
+        found["v1_window"] = WindowFitter(
+            images, channels, config.window, weights, movies, together
+        )
     if "core_window" in names:
         maps = CoreMaps.from_config(config.network, geometry, spacing)
-        found["core_window"] = WindowFitter(images, maps, config.window, weights, movies)
+        found["core_window"] = WindowFitter(images, maps, config.window, weights, movies, together)
     return found

@@ -28,6 +28,7 @@ from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.models.threads import one_torch_thread
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
+from meiflow.tables.stack import BinnedMovie
 
 # Keys of the section `model` that do not apply when arrays are fitted.
 _OF_THE_WORKFLOW = {"custom", "gain", "learning_curve"}
@@ -89,12 +90,13 @@ def fit_population(
     extra: AuxiliaryStimuli | None = None,
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
+    bins: Sequence[BinnedMovie] = (),
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
-    images, means, geometry, config, seed, threads, parts, extra, movies, training_means
+    images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -107,7 +109,7 @@ def fit_population(
     """
     weights = image_weights(scorer.repeats)
     given = images, means, weights, geometry, config, seed, threads
-    fitted = fit_all(*given, parts, extra, movies, training_means)
+    fitted = fit_all(*given, parts, extra, movies, training_means, bins)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)

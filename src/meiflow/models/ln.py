@@ -85,6 +85,8 @@ class LnFitter:
         Weight of each image in the loss: its number of trials divided by the mean number.
     movies : int
         Number of last images that are from movies; width and penalty do not depend on them.
+    together : int
+        Number of successive images that are left out together to choose width and penalty.
     """
 
     def __init__(
@@ -94,10 +96,11 @@ class LnFitter:
         geometry: Geometry,
         config: LinearNonlinear,
         movies: int = 0,
+        together: int = 1,
     ) -> None:
         self._contrast = images.astype(np.float32) - np.float32(GREY)
         self._weights, self._geometry, self._config = weights, geometry, config
-        self._scenes = len(images) - movies
+        self._scenes, self._together = len(images) - movies, together
         self._kernels: dict[tuple[float, float, float], NDArray[np.float64]] = {}
 
     def _prior(self, x: float, y: float, width: float) -> _Prior:
@@ -132,6 +135,7 @@ class LnFitter:
             torch.as_tensor(jobs.train * self._weights, dtype=torch.float32),
             torch.tensor(self._config.penalties),
             self._scenes,
+            self._together,
         )
         predictions, weight, offset, baseline, scale_of = tensors
         states = []
@@ -158,7 +162,7 @@ class LnFitter:
             values = np.maximum(values, 0)
             unit = values.sum() / len(values) + 1e-300
             errors = GramSpectrum(vectors, values).left_out_errors(
-                centred_response, _PRESS_PENALTIES * unit
+                centred_response, _PRESS_PENALTIES * unit, None, self._together
             )
             if errors.min() < best[0]:
                 best = (float(errors.min()), width, kernel)
@@ -178,7 +182,7 @@ class LnFitter:
 
 
 def _fit(
-    z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor, scenes: int
+    z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor, scenes: int, together: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Fit weights and rectifiers of all jobs, inner folds and penalties in one batch.
 
@@ -190,6 +194,8 @@ def _fit(
     penalties : Tensor, shape (penalties,)
     scenes : int
         Number of first images from which inner folds are formed.
+    together : int
+        Number of successive images in the same inner fold.
 
     Returns
     -------
@@ -197,7 +203,7 @@ def _fit(
         Results of each job, at the penalty with the lowest error on inner held-out images.
     """
     n_jobs, _, components = z.shape
-    inner = torch.where(train > 0, ((train > 0).cumsum(1) - 1) % _INNER_FOLDS, -1)
+    inner = torch.where(train > 0, ((train > 0).cumsum(1) - 1) // together % _INNER_FOLDS, -1)
     inner[:, scenes:] = -1
     folds = torch.stack([train * (inner != k) for k in range(_INNER_FOLDS)] + [train])
     total = train.sum(1)

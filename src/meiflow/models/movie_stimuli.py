@@ -84,17 +84,16 @@ def thin_movies(
     most : int
         Maximum number of frames.
     """
-    shape = tuple(min(a, b) for a, b in zip(_COARSE, images.shape[1:], strict=True))
     centre = scenes.mean(axis=0)
-    coarse, of_scenes = (_patterns(resize(stack - centre, shape)) for stack in (images, scenes))
-    same = (_unit(coarse) @ _unit(of_scenes).T).max(axis=1) > _SAME_SCENE
+    coarse, of_scenes = (coarse_patterns(stack - centre) for stack in (images, scenes))
+    same = (unit_rows(coarse) @ unit_rows(of_scenes).T).max(axis=1) > _SAME_SCENE
     if same.any():
         logger.info(f"movies: left out {same.sum()} of {len(same)} images that resemble a scene")
     left = np.flatnonzero(~same)
     if not len(left):
         return MovieStimuli(images[:0], means[:0], np.empty(0))
     chosen = left[_pivots(coarse[left], most)]
-    alike = _unit(coarse[left]) @ _unit(coarse[chosen]).T
+    alike = unit_rows(coarse[left]) @ unit_rows(coarse[chosen]).T
     nearest = np.where(alike.max(axis=1) >= _ALIKE, alike.argmax(axis=1), -1)
     nearest[np.searchsorted(left, chosen)] = np.arange(len(chosen))
     share = (nearest == np.arange(len(chosen))[:, None]) * repeats[left].astype(float)
@@ -125,13 +124,16 @@ def effective_number(images: NDArray) -> float:
     return float(values.sum() ** 2 / max(float((values**2).sum()), 1e-30))
 
 
-def _patterns(coarse: NDArray) -> NDArray[np.float64]:
-    """Flattened images without their mean luminance, which frames of a dark movie share."""
+def coarse_patterns(images: NDArray) -> NDArray[np.float64]:
+    """Coarse images, flattened, without their mean, which frames of a dark movie share."""
+    shape = tuple(min(a, b) for a, b in zip(_COARSE, images.shape[1:], strict=True))
+    coarse = resize(images, shape)
     flat = coarse.reshape(len(coarse), -1).astype(float)
     return np.asarray(flat - flat.mean(axis=1, keepdims=True))
 
 
-def _unit(rows: NDArray) -> NDArray:
+def unit_rows(rows: NDArray) -> NDArray:
+    """Rows divided by their norms."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
 

@@ -53,7 +53,11 @@ class GramSpectrum:
         return cls(vectors, values[keep])
 
     def left_out_errors(
-        self, responses: NDArray, penalties: NDArray, scored: int | None = None
+        self,
+        responses: NDArray,
+        penalties: NDArray,
+        scored: int | None = None,
+        together: int = 1,
     ) -> NDArray[np.float64]:
         """Sum of squared leave-one-out errors of every response for every penalty.
 
@@ -65,15 +69,35 @@ class GramSpectrum:
         scored : int, optional
             Number of first images over which the errors are summed, if the others are centred apart
             from them; default all.
+        together : int
+            Number of successive images that are left out together, as in a movie; at most a quarter
+            of all images.
 
         Returns
         -------
         ndarray, shape (penalties, responses)
             The PRESS statistic (Allen 1974), including the intercept.
+
+        Examples
+        --------
+        Successive images that resemble each other seem predictable if only one is left out:
+
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = np.cumsum(rng.normal(size=(2, 80, 40)), axis=1)
+        >>> x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+        >>> spectrum, total = GramSpectrum.of(x), (y**2).sum()
+        >>> for together in (1, 16):
+        ...     errors = spectrum.left_out_errors(y, np.array([0.1]), None, together)
+        ...     print(bool(errors.sum() < 0.5 * total))
+        True
+        False
         """
         n = len(responses) if scored is None else scored
         projected = self.vectors.T @ responses
         vectors, responses = self.vectors[:n], responses[:n]
+        together = min(together, n // 4)
+        if together > 1:
+            return self._blocks_left_out(projected, responses, penalties, together)
         squared = vectors**2
         errors = np.empty((len(penalties), responses.shape[1]))
         for i, penalty in enumerate(penalties):
@@ -82,6 +106,26 @@ class GramSpectrum:
             residual = responses - vectors @ (shrink[:, None] * projected)
             scaled = residual / np.maximum(1 - leverage, 1e-6)[:, None]
             errors[i] = (scaled**2).sum(axis=0)
+        return errors
+
+    def _blocks_left_out(
+        self, projected: NDArray, responses: NDArray, penalties: NDArray, size: int
+    ) -> NDArray[np.float64]:
+        """Errors (penalties, responses) of blocks of images, each predicted from all others."""
+        n = len(responses)
+        blocks = -(-n // size)
+        missing = ((0, blocks * size - n), (0, 0))  # the last block is filled up with zeros
+        known = np.pad(np.ones((n, 1)), missing).reshape(blocks, size, 1)
+        vectors = self.vectors[:n]
+        parts = np.pad(vectors, missing).reshape(blocks, size, -1)
+        errors = np.empty((len(penalties), responses.shape[1]))
+        for i, penalty in enumerate(penalties):
+            shrink = self.values / (self.values + penalty)
+            hat = (parts * shrink) @ parts.transpose(0, 2, 1) + known @ known.transpose(0, 2, 1) / n
+            residual = responses - vectors @ (shrink[:, None] * projected)
+            residual = np.pad(residual, missing).reshape(blocks, size, -1)
+            left_out = np.linalg.solve((1 + 1e-6) * np.eye(size) - hat, residual)
+            errors[i] = (left_out**2).sum(axis=(0, 1))
         return errors
 
 
@@ -122,6 +166,7 @@ def fit_reweighted(
     penalties: NDArray,
     reweightings: int,
     further: FurtherRows | None = None,
+    together: int = 1,
 ) -> tuple[LinearPredictor, float]:
     """Ridge regression of one response, made sparse by reweighting.
 
@@ -138,6 +183,8 @@ def fit_reweighted(
     reweightings : int
         Number of reweighting passes; 0 is plain ridge regression.
     further : FurtherRows, optional
+    together : int
+        Number of successive images that are left out together.
 
     Returns
     -------
@@ -159,7 +206,9 @@ def fit_reweighted(
         scale = scale / np.sqrt((scale**2).mean())
         scaled = standard * scale
         spectrum = GramSpectrum.of(scaled)
-        errors = spectrum.left_out_errors(centred[:, None], penalties, len(response))[:, 0]
+        errors = spectrum.left_out_errors(centred[:, None], penalties, len(response), together)[
+            :, 0
+        ]
         penalty = penalties[errors.argmin()]
         dual = spectrum.vectors @ ((spectrum.vectors.T @ centred) / (spectrum.values + penalty))
         weights = scale * (scaled.T @ dual) / features.shape[1]

@@ -49,17 +49,12 @@ class Places:
     score: xr.DataArray
 
 
-def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Indices of the held-out images of each fold: a random partition of nearly equal parts.
-
-    Folds are over images, so that repeats of an image are never split between folds.
-    """
-    order = rng.permutation(n_images)
-    return [np.sort(part) for part in np.array_split(order, min(folds, n_images))]
-
-
 def _ridge_scores(
-    features: NDArray, responses: NDArray, subsets: list[NDArray], penalties: NDArray
+    features: NDArray,
+    responses: NDArray,
+    subsets: list[NDArray],
+    penalties: NDArray,
+    together: int,
 ) -> NDArray[np.float32]:
     """Best leave-one-out R2, shape (subsets, columns, responses)."""
     scores = np.empty((len(subsets), len(features), responses.shape[-1]), np.float32)
@@ -68,7 +63,7 @@ def _ridge_scores(
             x = at_place[subset].astype(float)
             y = responses[s, subset] - responses[s, subset].mean(axis=0)
             spectrum = GramSpectrum.of(Standardiser.of(x)(x))
-            errors = spectrum.left_out_errors(y, penalties).min(axis=0)
+            errors = spectrum.left_out_errors(y, penalties, None, together).min(axis=0)
             total = (y**2).sum(axis=0)
             scores[s, column] = 1 - errors / np.maximum(total, 1e-12)
     return scores
@@ -108,6 +103,7 @@ def find_places(
     geometry: Geometry,
     config: Model,
     threads: int,
+    together: int = 1,
 ) -> Places:
     """Search all positions for every response on every subset of the images.
 
@@ -121,6 +117,8 @@ def find_places(
         Indices of training images.
     threads : int
         Rows of the grid are searched in parallel; the result does not depend on it.
+    together : int
+        Number of successive images that are left out together to compare positions.
     """
     import xarray as xr
 
@@ -134,7 +132,7 @@ def find_places(
 
     def at_row(features: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         gabors = _gabor_scores(features[..., :n_gabors], responses, subsets, front_end.orientations)
-        return _ridge_scores(features, responses, subsets, penalties), *gabors
+        return _ridge_scores(features, responses, subsets, penalties, together), *gabors
 
     with ThreadPoolExecutor(threads) as pool:
         maps = feature_maps(front_end, images, geometry, rows, columns)

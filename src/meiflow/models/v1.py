@@ -26,10 +26,11 @@ class V1Fitter:
         config: Model,
         weights: NDArray | None = None,
         movies: int = 0,
+        together: int = 1,
     ) -> None:
         self._images, self._geometry, self._config = images, geometry, config
         self._weights = np.ones(len(images)) if weights is None else weights
-        self._scenes = len(images) - movies
+        self._scenes, self._together = len(images) - movies, together
         self._front_end = FrontEnd.from_config(config)
 
     def __call__(self, jobs: Jobs) -> Fits:
@@ -89,9 +90,9 @@ class V1Fitter:
         movies = np.flatnonzero(train[self._scenes :]) + self._scenes
         settings = np.asarray(self._config.penalties), self._config.reweightings
         known = channels[scenes], response[scenes], *settings
-        found = [fit_reweighted(*known)]
+        found = [fit_reweighted(*known, None, self._together)]
         if len(movies):
             target = response[movies] - response[movies].mean()
             shown = FurtherRows(channels[movies], target, self._weights[movies])
-            found.append(fit_reweighted(*known, shown))
+            found.append(fit_reweighted(*known, shown, self._together))
         return found

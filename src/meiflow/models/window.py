@@ -53,6 +53,8 @@ class WindowFitter:
         Number of trials of each image divided by the mean number.
     movies : int
         Number of last images that are from movies; see `meiflow.models.movie_stimuli`.
+    together : int
+        Number of successive images that are left out together to compare the candidates.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class WindowFitter:
         config: Window,
         weights: NDArray | None = None,
         movies: int = 0,
+        together: int = 1,
     ) -> None:
         self._images, self.maps, self._config = images, maps, config
-        self._scenes = len(images) - movies
+        self._scenes, self._together = len(images) - movies, together
         self._weights = np.ones(len(images)) if weights is None else weights
         self._windows = _windows(maps, config)
         self._lock = Lock()
@@ -161,7 +164,8 @@ class WindowFitter:
             values, vectors = np.linalg.eigh(np.tensordot(window, by_position, 1).astype(float))
             spectrum = GramSpectrum(vectors, np.maximum(values, 0))
             spectra.append(spectrum)
-            errors.append(spectrum.left_out_errors(targets, penalties, len(scored)) / variance)
+            left_out = spectrum.left_out_errors(targets, penalties, len(scored), self._together)
+            errors.append(left_out / variance)
         return _Candidates(seen, targets, windows, penalties, spectra, np.concatenate(errors))
 
 

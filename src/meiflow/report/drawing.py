@@ -7,8 +7,8 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,11 @@ class Drawing:
     caption: str
     svg: str
     data: str
+
+    def reworded(self, words: Callable[[str], str]) -> Drawing:
+        """The same figure with other words."""
+        title, alt, caption = map(words, (self.title, self.alt, self.caption))
+        return replace(self, title=title, alt=alt, caption=caption)
 
     @property
     def uri(self) -> str:

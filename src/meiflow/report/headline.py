@@ -127,7 +127,7 @@ def mei_summary(data: SessionData) -> list[str]:
             f"Classified by their modulation with grating phase, the models are: {counts}."
         )
     lines.append(_beaten(summary))
-    return lines
+    return [data.called(line) for line in lines]
 
 
 def _beaten(summary: pd.DataFrame) -> str:
@@ -179,7 +179,7 @@ def findings(data: SessionData) -> list[str]:
         )
     if data.tuning:
         lines.append(agreement_line(data.results))
-    return lines
+    return [data.called(line) for line in lines]
 
 
 def agreement_line(results: Layout) -> str:

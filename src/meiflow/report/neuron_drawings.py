@@ -35,7 +35,7 @@ def neuron_drawings(data: SessionData, neuron: str) -> list[Drawing]:
     neuron : str
         Id of a fitted neuron.
     """
-    return [
+    found = [
         *_stimuli(data, neuron),
         _trials(data, neuron),
         _reliability(data, neuron),
@@ -45,6 +45,7 @@ def neuron_drawings(data: SessionData, neuron: str) -> list[Drawing]:
         *_tuning(data.tuning.get(neuron), neuron),
         *_experiments(data, neuron),
     ]
+    return [figure.reworded(data.called) for figure in found]
 
 
 def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:

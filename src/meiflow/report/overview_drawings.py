@@ -45,7 +45,8 @@ def overview_drawings(data: SessionData) -> dict[str, Drawing]:
         name: drawing(name, *words[name], figure, numbers)
         for name, (figure, numbers) in made.items()
     }
-    return found | _from_files(data)
+    found |= _from_files(data)
+    return {name: figure.reworded(data.called) for name, figure in found.items()}
 
 
 def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:

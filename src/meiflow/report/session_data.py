@@ -16,6 +16,7 @@ from meiflow.figures.recorded import TuningView
 from meiflow.figures.trials import PresentedImage
 from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
+from meiflow.models.folds import GUARD_S, folds_of
 from meiflow.report.tuning_views import tuning_views
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout, NeuronLayout
@@ -26,6 +27,12 @@ from meiflow.tables.counts import Responses, Trials
 from meiflow.tables.image_spikes import ImageSpikes
 
 _BEST_AND_WORST = 2
+# Words of the report, and what is true of movies.
+_OF_MOVIES = {
+    "natural image": "movie frame",
+    "Natural image": "Movie frame",
+    "on responses permuted across images": "on responses shifted in time",
+}
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,10 @@ class SessionData:
     @property
     def window(self) -> tuple[float, float]:
         """Counting window in seconds after onset; 0.25 s if it ends with each presentation."""
+        movies = self.responses.movies
+        if movies:
+            lag = self.config.session.movies.lag_s
+            return lag, lag + movies[0].bin_s
         start, stop = self.config.session.window_s
         return start, 0.25 if stop is None else stop
 
@@ -93,7 +104,45 @@ class SessionData:
     def training_images(self) -> int:
         """Number of images to which a model is fitted in each fold."""
         folds = max(int(self.scores["folds"].max()), 2)
+        if self.responses.movies:
+            rng = np.random.default_rng(0)  # not used for movies
+            parts = folds_of(self.responses.images, self.responses.movies, folds, rng)
+            return round(float(np.mean([len(part) for part in parts.training])))
         return round(len(self.responses.image_ids) * (1 - 1 / folds))
+
+    @property
+    def without_scenes(self) -> str:
+        """What took the place of natural scenes, in a sentence or two; empty if they were shown."""
+        movies = self.responses.movies
+        if not movies:
+            return ""
+        return (
+            "This session showed no natural scenes. Frames of "
+            f"{', '.join(movie.name for movie in movies)} take their place: "
+            f"{len(self.responses.images)} means of {self.config.session.movies.frames_per_bin} "
+            f"successive frames ({1000 * movies[0].bin_s:.0f} ms), each shown in every pass. "
+            "“Image” and “natural image” below mean such a movie frame. Models are scored on "
+            f"contiguous stretches of the movie that are held out with {GUARD_S:g} s on both "
+            "sides, and the shuffled control is fitted to responses shifted in time."
+        )
+
+    def called(self, text: str) -> str:
+        """A text that holds for movie frames, if they took the place of natural images."""
+        if not self.responses.movies:
+            return text
+        for word, ours in _OF_MOVIES.items():
+            text = text.replace(word, ours)
+        return text
+
+    def label(self, image: int) -> str:
+        """Name of an image: its number, or the frames of a movie."""
+        first = 0
+        for movie in self.responses.movies:
+            if image < first + movie.bins:
+                frame = (image - first) * self.config.session.movies.frames_per_bin
+                return f"frame {frame}"
+            first += movie.bins
+        return f"image {image}"
 
     def files(self, neuron: str) -> NeuronLayout:
         """Paths of the neuron's files."""
@@ -133,7 +182,7 @@ class SessionData:
                 image = int(self.responses.image_ids[row])
                 times = self.spikes.of_neuron(neuron, image) if self.spikes is not None else []
                 own = counts[self.trials.image_ids == image]
-                label = f"image {image}"
+                label = self.label(image)
                 shown.append(
                     PresentedImage(label, self.responses.images[row], own, tuple(times), best)
                 )

@@ -45,6 +45,8 @@ def read_curves(results: Layout, has: SessionHas, neurons: list[str]) -> dict[st
         if not shown:
             continue
         recorded = read_conditions(results, stimulus).of_neurons(neurons)
+        if not len(recorded.trial_ids):
+            continue
         predicted = read_csv(path, (*PARAMETRIC[stimulus], *neurons))[neurons].to_numpy(float)
         curves |= curves_of(stimulus, recorded, predicted)
     return curves

@@ -86,6 +86,7 @@ class ReportView:
     recorded: int
     selected: int
     notebook: bool
+    without_scenes: str
 
 
 def build_view(data: SessionData, calibration: TrustCalibration | None) -> ReportView:
@@ -134,6 +135,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         recorded=len(data.table),
         selected=len(data.neurons) + len(data.failed),
         notebook=config.comparison.notebook,
+        without_scenes=data.without_scenes,
     )
 
 
@@ -153,7 +155,7 @@ def _page(
         drawings=drawings,
         store=packed(drawings),
         pictures={
-            name: (picture_uri(images[name]), _alt_text(name, neuron, row))
+            name: (picture_uri(images[name]), data.called(_alt_text(name, neuron, row)))
             for name in _CARD
             if name in images
         },

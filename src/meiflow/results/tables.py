@@ -94,7 +94,8 @@ def read_responses(layout: Layout, geometry: Geometry | None = None) -> Response
             f"{len(table)} rows in responses.csv; rebuild the tables"
         )
     neurons = [c for c in table.columns if c != "image_id"]
-    return Responses(image_ids, images, neurons, table[neurons].to_numpy(float))
+    movies = read_stack_info(layout).movies
+    return Responses(image_ids, images, neurons, table[neurons].to_numpy(float), movies)
 
 
 def condition_trials(layout: Layout, stimulus: str) -> Path:
@@ -136,6 +137,9 @@ def read_image_spikes(layout: Layout) -> ImageSpikes:
 
 def window_length(window_s: tuple[float, float | None], layout: Layout) -> float:
     """Length of the counting window in seconds, averaged if presentations differ."""
+    bin_s = read_stack_info(layout).bin_s
+    if bin_s is not None:
+        return bin_s
     if window_s[1] is not None:
         return window_s[1] - window_s[0]
     shown = read_csv(layout.presentations, ("start_s", "stop_s"))

@@ -179,4 +179,5 @@ def _shape(config: Config, files: SessionFiles) -> dict[str, Any]:
         if simulated
         else None,
         "session.simulation.frames": config.session.simulation.frames if simulated else None,
+        "natural scenes": files.images is not None if simulated else None,
     }

@@ -18,6 +18,7 @@ from meiflow.io.files import read_csv, write_text
 from meiflow.io.writing import atomic
 from meiflow.progress import logger, track
 from meiflow.session.nwb_checks import require_self_contained
+from meiflow.session.source import stimuli_shown
 from meiflow.session.transfer import (
     ConnectionLimits,
     FetchError,
@@ -39,6 +40,10 @@ MOVIES = {
     "natural_movie_three": 3,
     "natural_movie_one_more_repeats": 1,
 }
+# Movies of the sessions without natural scenes, by the type of the session.
+_WITHOUT_SCENES = {"functional_connectivity": ("natural_movie_one_more_repeats",)}
+_WITH_SCENES = "brain_observatory_1.1"
+_SHUFFLED = "natural_movie_one_shuffled"
 
 
 def check_session_file(path: Path, session_id: int) -> None:
@@ -146,16 +151,29 @@ def _check_movie(path: Path) -> None:
         raise FetchError(f"has shape {stack.shape} and type {stack.dtype}; expected 8-bit frames")
 
 
-def _fetch_movies(
-    session: Session, warehouse: Warehouse, folder: Path, network: ConnectionLimits
-) -> None:
-    """Download the templates of the natural movies, unless they exist unchanged."""
+def _check_movie_names(session: Session) -> None:
     for name in session.movies.shown:
+        if name == _SHUFFLED:
+            raise MeiflowError(
+                f"session.movies.shown: {name} cannot be used, because no file of the release "
+                "gives the order in which its frames are on the monitor; remove it"
+            )
         if name not in MOVIES:
             raise MeiflowError(
                 f"session.movies.shown: there is no template of {name!r}{closest(name, MOVIES)}; "
                 f"known: {', '.join(MOVIES)}"
             )
+
+
+def _fetch_movies(
+    session: Session,
+    names: list[str],
+    warehouse: Warehouse,
+    folder: Path,
+    network: ConnectionLimits,
+) -> None:
+    """Download the templates of natural movies, unless they exist unchanged."""
+    for name in names:
         number, path = MOVIES[name], folder / f"{name}.npy"
         folder.mkdir(parents=True, exist_ok=True)
         if is_as_fetched(path):
@@ -183,7 +201,7 @@ def download_session(
     movies: Path,
     network: ConnectionLimits = ConnectionLimits(),
 ) -> None:
-    """Download a session NWB file and the templates of scenes and movies, unless they exist.
+    """Download a session NWB file and the templates of what it shows, unless they exist.
 
     Parameters
     ----------
@@ -192,11 +210,12 @@ def download_session(
     nwb : path
         Local copy; its size and SHA-256 are recorded next to it and verified each time.
     images : path
-        Folder that receives the 118 templates as PNG files.
+        Folder that receives the 118 templates of natural scenes as PNG files.
     cache : path
         Cache folder of AllenSDK for tables and templates.
     movies : path
-        Folder that receives the templates of the movies in ``session.movies.shown``.
+        Folder that receives the templates of the movies in ``session.movies.shown`` that the
+        session shows.
     network : ConnectionLimits
 
     Raises
@@ -205,6 +224,7 @@ def download_session(
         If the session does not exist or cannot be downloaded from any source.
     """
     session_id = int(session.id)
+    _check_movie_names(session)
     warehouse = Warehouse(session.warehouse, cache, network)
     if is_as_fetched(nwb):
         logger.info(f"session {session_id}: {nwb} exists and is unchanged")
@@ -224,14 +244,25 @@ def download_session(
                 f"{shorten(known.index, 3)} (see `meiflow sessions`)"
             )
         kind = known.loc[session_id, "session_type"]
-        if kind == "functional_connectivity":
+        if not _has_images(str(kind), session):
+            movies_of_kind = ", ".join(_WITHOUT_SCENES.get(str(kind), ())) or "none"
             raise MeiflowError(
                 f"session.id: session {session_id} is of type {kind}, which has no natural scenes; "
-                "choose one of type brain_observatory_1.1 (see `meiflow sessions`)"
+                f"name its movies in session.movies.shown ({movies_of_kind}), or choose one of "
+                f"type {_WITH_SCENES} (see `meiflow sessions`)"
             )
         _fetch_nwb(session, warehouse, nwb, network)
-    _fetch_scenes(warehouse, images)
-    _fetch_movies(session, warehouse, movies, network)
+    if stimuli_shown(nwb, ["natural_scenes"]):
+        _fetch_scenes(warehouse, images)
+    names = list(stimuli_shown(nwb, session.movies.shown))
+    _fetch_movies(session, names, warehouse, movies, network)
+
+
+def _has_images(kind: str, session: Session) -> bool:
+    """Whether a session of this type shows natural scenes, or movies that are used instead."""
+    return kind == _WITH_SCENES or bool(
+        set(_WITHOUT_SCENES.get(kind, ())) & set(session.movies.shown)
+    )
 
 
 def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:
@@ -282,12 +313,12 @@ def _check_scenes(images: Path, targets: list[Path]) -> None:
 def choose_sessions(
     session: Session, data: Path, network: ConnectionLimits = ConnectionLimits()
 ) -> pd.DataFrame:
-    """Choose the sessions with natural scenes and with units in the requested areas.
+    """Choose the sessions with natural scenes or movies, and units in the requested areas.
 
     Parameters
     ----------
     session : Session
-        Uses ``warehouse``, ``area`` and ``quality``.
+        Uses ``warehouse``, ``area``, ``quality`` and ``movies.shown``.
     data : path
         Folder of downloads.
 
@@ -314,17 +345,21 @@ def choose_sessions(
     if session.areas is not None:
         passes &= units["ecephys_structure_acronym"].isin(session.areas)
     counts = units[passes].groupby("ecephys_session_id").size().reindex(table.index, fill_value=0)
-    shown = table["session_type"] == "brain_observatory_1.1"
+    shown = table["session_type"].map(lambda kind: _has_images(str(kind), session))
     reason = np.select(
         [~shown, counts == 0],
-        ["showed no natural scenes", "no unit in the areas passes the quality filters"],
+        [
+            "showed neither natural scenes nor a movie of session.movies.shown",
+            "no unit in the areas passes the quality filters",
+        ],
         "",
     )
     chosen = reason == ""
     if not chosen.any():
         raise MeiflowError(
-            f"session.area: none of the {len(table)} sessions in the warehouse has natural scenes "
-            f"and units in {session.area}; available areas: {shorten(sorted(_areas(units)), 30)}"
+            f"session.area: none of the {len(table)} sessions in the warehouse has natural "
+            f"scenes or movies, and units in {session.area}; available areas: "
+            f"{shorten(sorted(_areas(units)), 30)}"
         )
     return pd.DataFrame(
         {

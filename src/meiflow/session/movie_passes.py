@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,14 @@ class MoviePasses:
     name : str
     starts, stops : ndarray, shape (passes, frames)
         Onset and end of every frame in seconds.
+    blocks : ndarray, shape (passes,), optional
+        Stimulus block of every pass.
     """
 
     name: str
     starts: NDArray[np.float64]
     stops: NDArray[np.float64]
+    blocks: NDArray[np.float64] | None = None
 
 
 def regular_passes(table: pd.DataFrame, lost: NDArray, name: str) -> MoviePasses:
@@ -39,7 +43,7 @@ def regular_passes(table: pd.DataFrame, lost: NDArray, name: str) -> MoviePasses
     Parameters
     ----------
     table : DataFrame
-        start_time and stop_time in seconds, and frame, starting at 0.
+        start_time and stop_time in seconds, frame, starting at 0, and possibly stimulus_block.
     lost : ndarray, shape (n, 2)
         Intervals in seconds in which spikes were lost.
     name : str
@@ -89,4 +93,49 @@ def regular_passes(table: pd.DataFrame, lost: NDArray, name: str) -> MoviePasses
             f"{name}: none of {len(first)} passes shows its {frames} frames without a fault; "
             "it is not used"
         )
-    return MoviePasses(name, np.stack([start[k] for k in kept]), np.stack([stop[k] for k in kept]))
+    begins = [own.start for own in kept]
+    block = table["stimulus_block"].to_numpy(float)[begins] if "stimulus_block" in table else None
+    starts, stops = (np.stack([times[own] for own in kept]) for times in (start, stop))
+    return MoviePasses(name, starts, stops, block)
+
+
+def bin_presentations(movies: Sequence[MoviePasses], per_bin: int) -> pd.DataFrame:
+    """Bins of several frames as presentations of images, one for every bin of every pass.
+
+    Parameters
+    ----------
+    movies : sequence of MoviePasses
+    per_bin : int
+        Number of consecutive frames in a bin; an incomplete last bin is left out.
+
+    Returns
+    -------
+    DataFrame
+        start_time, stop_time, block and frame, the running number of the bin over all movies; in
+        the order of movies, passes and bins.
+
+    Examples
+    --------
+    >>> onsets = np.arange(4.0)[None] / 10
+    >>> bin_presentations([MoviePasses("one", onsets, onsets + 0.1)], 2)
+       start_time  stop_time  block  frame
+    0         0.0        0.2    0.0      0
+    1         0.2        0.4    0.0      1
+    """
+    parts, bins, first_block = [], 0, 0.0
+    for movie in movies:
+        passes, frames = movie.starts.shape
+        first = np.arange(0, frames - per_bin + 1, per_bin)
+        block = np.full(passes, first_block) if movie.blocks is None else movie.blocks
+        parts.append(
+            pd.DataFrame(
+                {
+                    "start_time": movie.starts[:, first].ravel(),
+                    "stop_time": movie.stops[:, first + per_bin - 1].ravel(),
+                    "block": np.repeat(block, len(first)),
+                    "frame": np.tile(bins + np.arange(len(first)), passes),
+                }
+            )
+        )
+        bins, first_block = bins + len(first), first_block + 1
+    return pd.concat(parts, ignore_index=True)

@@ -18,7 +18,7 @@ from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import logger
-from meiflow.session.movie_passes import MoviePasses, regular_passes
+from meiflow.session.movie_passes import MoviePasses, bin_presentations, regular_passes
 from meiflow.session.nwb_checks import (
     check_ids,
     check_presentations,
@@ -74,7 +74,8 @@ class RecordedSession:
         Sorted spike times in seconds, in the order of `units`.
     scenes : DataFrame
         Natural scenes, indexed by presentation id; columns start_time, stop_time, block, frame,
-        running_speed_cm_s and, if the eye was recorded, pupil_area_px.
+        running_speed_cm_s and, if the eye was recorded, pupil_area_px. Without scenes, the bins of
+        the movies; see `meiflow.session.movie_passes.bin_presentations`.
     conditions : dict of str to DataFrame
         Presentations of each stimulus of `PARAMETRIC` in the session: start_time, stop_time and
         parameters.
@@ -84,6 +85,8 @@ class RecordedSession:
         Intervals in seconds in which a probe of these units missed spikes.
     found : tuple of int
         Number of units in the file and in the requested areas, before filtering.
+    has_scenes : bool
+        Whether natural scenes were shown.
     """
 
     units: pd.DataFrame
@@ -93,6 +96,7 @@ class RecordedSession:
     movies: list[MoviePasses]
     lost: NDArray[np.float64]
     found: tuple[int, int]
+    has_scenes: bool = True
 
 
 def _reason(error: Exception) -> str:
@@ -193,6 +197,7 @@ def read_session(
     quality: Quality,
     any_area: bool = False,
     movies: Sequence[str] = (),
+    frames_per_bin: int = 8,
 ) -> RecordedSession:
     """Read units, spikes and presentations with AllenSDK, opening the file once.
 
@@ -208,12 +213,14 @@ def read_session(
         Whether units in one of the areas are sufficient; few of many sessions have all areas.
     movies : sequence of str
         Names of natural movies; those that were not shown are skipped.
+    frames_per_bin : int
+        Number of movie frames in a bin, where movies take the role of natural scenes.
 
     Raises
     ------
     MeiflowError
         If the file is not a session, an area is unknown or has no units left, or the
-        session has no natural scenes.
+        session has neither natural scenes nor one of the movies.
     """
     path = Path(path)
     with (
@@ -225,31 +232,34 @@ def read_session(
         units = _units_of(session, areas, path, any_area)
         tables = session.api.nwbfile.intervals or {}
         names = [n.removesuffix("_presentations") for n in tables]
-        if "natural_scenes" in names:  # AllenSDK fails without any
+        if {"natural_scenes", *movies} & set(names):  # AllenSDK fails without any
             names = session.stimulus_names
-        if "natural_scenes" not in names:
+        has_scenes = "natural_scenes" in names
+        if not (has_scenes or set(movies) & set(names)):
             shown = ", ".join(n for n in names if n) or "nothing"
             raise MeiflowError(
-                f"session.nwb: {path.name} has no valid natural_scenes (only {shown}); choose a "
-                "session that has"
+                f"session.nwb: {path.name} has no valid natural_scenes and none of the movies of "
+                f"session.movies.shown whose frames are known (only {shown}); choose a session "
+                "that has one of them, or name its movies"
             )
         masked = (session.stimulus_presentations["stimulus_name"] == "invalid_presentation").sum()
         if masked:
             logger.info(
                 f"AllenSDK excluded {masked} presentations during which the stimulus failed"
             )
-        scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
-        odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
-        if odd.any():
+        lost = _lost_intervals(session, units)
+        passes = _movies(session, [name for name in movies if name in names], lost, path)
+        if has_scenes:
+            scenes = _scenes(session, path)
+        elif passes:
+            scenes = bin_presentations(passes, frames_per_bin)
+        else:
             raise MeiflowError(
-                f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} has frame "
-                f"{scenes.loc[odd, 'frame'].iloc[0]:g}; expected a whole number, -1 for the blank"
+                f"session.nwb: {path.name} has no natural scenes, and no usable pass of a movie of "
+                "session.movies.shown; choose another session"
             )
-        scenes = scenes.rename(columns={"stimulus_block": "block"})
-        scenes = scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
         trains = session.api.spike_times_of(units.index)
         check_trains(session.api.nwbfile, units.index, trains, path)
-        lost = _lost_intervals(session, units)
         return RecordedSession(
             units=_unit_table(units),
             spike_times=trains,
@@ -259,10 +269,24 @@ def read_session(
                 for name, keys in PARAMETRIC.items()
                 if name in names
             },
-            movies=_movies(session, [name for name in movies if name in names], lost, path),
+            movies=passes,
             lost=lost,
             found=_found(session.api.nwbfile, areas),
+            has_scenes=has_scenes,
         )
+
+
+def _scenes(session: Any, path: Path) -> pd.DataFrame:
+    """Presentations of natural scenes: start_time, stop_time, block, frame."""
+    scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
+    odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
+    if odd.any():
+        raise MeiflowError(
+            f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} has frame "
+            f"{scenes.loc[odd, 'frame'].iloc[0]:g}; expected a whole number, -1 for the blank"
+        )
+    scenes = scenes.rename(columns={"stimulus_block": "block"})
+    return scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
 
 
 def _movies(session: Any, names: list[str], lost: NDArray, path: Path) -> list[MoviePasses]:
@@ -270,6 +294,9 @@ def _movies(session: Any, names: list[str], lost: NDArray, path: Path) -> list[M
     found = []
     for name in names:
         table = _presentations(session, name, ["frame"], path)
+        block = pd.to_numeric(session.stimulus_presentations["stimulus_block"], errors="coerce")
+        if block.loc[table.index].notna().all():
+            table = table.assign(stimulus_block=block.loc[table.index])
         try:
             found.append(regular_passes(table, lost, name))
         except MeiflowError as error:

@@ -22,21 +22,22 @@ class SessionFiles:
     """Paths of the inputs of a session.
 
     ``nwb`` is None for source tables, and ``truth`` unless the session is simulated; ``shown``
-    lists the stimuli of `PARAMETRIC` that were shown; ``movies`` is the folder with the frames of
-    the natural movies, None if they are not used. ``download`` is the record of a download,
+    lists the stimuli of `PARAMETRIC` that were shown; ``images`` is None if no natural scenes were
+    shown; ``movies`` is the folder with the frames of the natural movies, None if they are not
+    used. ``download`` is the record of a download,
     which represents it in the workflow: Snakemake deletes the outputs of failed or forced jobs,
     which must not include gigabytes of downloads.
     """
 
     nwb: Path | None
-    images: Path
+    images: Path | None
     truth: Path | None
     shown: tuple[str, ...]
     movies: Path | None = None
     download: Path | None = None
 
 
-def _shown(path: Path, names: Iterable[str]) -> tuple[str, ...]:
+def stimuli_shown(path: Path, names: Iterable[str]) -> tuple[str, ...]:
     """Those of the stimuli of which a session file contains presentations."""
     import h5py
 
@@ -73,6 +74,7 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
     session = config.session
     stacks = session.movies.stacks
     own_movies = Path(stacks) if stacks is not None and session.movies.shown else None
+    images = None if session.images is None else Path(session.images)
     match session.source:
         case "simulated":
             sizes = session.simulation
@@ -84,7 +86,8 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             }
             shown = tuple(name for name, n in repeats.items() if n > 0)
             movies = results / MOVIES if shown_movies(session) else None
-            paths = (results / SESSION_FILE, results / SCENES, results / TRUTH)
+            scenes = results / SCENES if sizes.repeats else None
+            paths = (results / SESSION_FILE, scenes, results / TRUTH)
             return SessionFiles(*paths, shown, movies)
         case "allen":
             home = data / "allen"
@@ -95,10 +98,10 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             return SessionFiles(nwb, home / "natural_scenes", None, shown, movies, record)
         case "nwb":
             nwb = Path(str(session.nwb))
-            shown = _shown(nwb, PARAMETRIC)
-            folder = own_movies if _shown(nwb, session.movies.shown) else None
-            return SessionFiles(nwb, Path(str(session.images)), None, shown, folder)
+            shown = stimuli_shown(nwb, PARAMETRIC)
+            folder = own_movies if stimuli_shown(nwb, session.movies.shown) else None
+            return SessionFiles(nwb, images, None, shown, folder)
         case _:
             shown = tuple(n for n in PARAMETRIC if getattr(session, n) is not None)
             folder = own_movies if session.movies.counts is not None else None
-            return SessionFiles(None, Path(str(session.images)), None, shown, folder)
+            return SessionFiles(None, images, None, shown, folder)

@@ -187,7 +187,9 @@ def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
             session_start_time=_START,
             file_create_date=_START,
             institution="simulated by meiflow",
-            stimulus_notes="brain_observatory_1.1",
+            stimulus_notes="brain_observatory_1.1"
+            if "natural_scenes" in recording.stimuli
+            else "functional_connectivity",
         )
         nwbfile.subject = ecephys_nwb_classes().EcephysSpecimen(
             specimen_name="simulated",

@@ -22,11 +22,13 @@ from meiflow.simulation.rates import (
     movie_rates,
     rate_bins,
 )
+from meiflow.simulation.response_statistics import ResponseStatistics, as_recorded, own_gain
 from meiflow.simulation.spikes import poisson_train, running_speed, shared_gain
 from meiflow.simulation.truth import calibrate_gain, draw_neurons
 
 _CHANNELS_PER_PROBE = 48
-_MOVIE_FRAMES = {"natural_movie_one": 900}
+_MOVIE_FRAMES = {"natural_movie_one": 900, "natural_movie_one_more_repeats": 900}
+_SAME_MOVIE = {"natural_movie_one_more_repeats": "natural_movie_one"}
 _LONG_MOVIE = 3600
 
 
@@ -130,7 +132,7 @@ def make_movies(config: Simulation, streams: _Streams) -> dict[str, NDArray[np.u
     found = {}
     for name in track(config.movie_repeats, "drawing movies", len(config.movie_repeats)):
         frames = config.movie_frames or _MOVIE_FRAMES.get(name, _LONG_MOVIE)
-        found[name] = draw_movie(frames, streams("movie", name))
+        found[name] = draw_movie(frames, streams("movie", _SAME_MOVIE.get(name, name)))
     return found
 
 
@@ -141,6 +143,7 @@ class SimulatedSession:
     Parameters
     ----------
     frames : ndarray of uint8, shape (frames, height, width)
+        Natural scenes; none if they are not shown.
     movies : dict of str to ndarray of uint8, shape (frames, height, width)
     recording : Recording
         Contents of the session file.
@@ -152,6 +155,16 @@ class SimulatedSession:
     movies: dict[str, NDArray[np.uint8]]
     recording: Recording
     truth: pd.DataFrame
+
+
+def _statistics(sizes: Simulation, units: pd.DataFrame, streams: _Streams) -> ResponseStatistics:
+    """Rates and variability of all units."""
+    if sizes.statistics == "recorded":
+        tuned = (units["kind"] != "untuned").to_numpy()
+        return as_recorded(tuned, sizes.mean_rate_hz, streams("statistics"))
+    none = np.zeros(len(units))
+    wanted = sizes.mean_rate_hz * np.exp(streams("rates").normal(0, 0.5, len(units)))
+    return ResponseStatistics(wanted, units["baseline_hz"].to_numpy(), none, none)
 
 
 def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -> SimulatedSession:
@@ -171,9 +184,9 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
     frames = make_frames(sizes, _Streams(image_seed))
     units, channels = make_units(sizes, streams)
     display = resize(frames / 255.0, DISPLAY.shape)
-    rng = streams("rates")
-    wanted = sizes.mean_rate_hz * np.exp(rng.normal(0, 0.5, len(units)))
-    units = calibrate_gain(units, display, DISPLAY, wanted)
+    own = _statistics(sizes, units, streams)
+    units = calibrate_gain(units, display, DISPLAY, own.drive_hz)
+    units["baseline_hz"] = own.baseline_hz
     movies = make_movies(sizes, _Streams(image_seed))
     rates_of = condition_rates(units, display)
     if movies:
@@ -206,7 +219,11 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         unit_rng = streams("spikes", int(unit))
         coupling = unit_rng.uniform(0.5, 1.5)
         gain = np.exp(coupling * drift - (coupling * sizes.gain_drift) ** 2 / 2)
-        spike_times[int(unit)] = poisson_train(edges, rates[shown, column] * gain, unit_rng)
+        if own.gain_sd[column]:
+            gain = gain * own_gain(centres, own.gain_sd[column], unit_rng)
+        train = poisson_train(edges, rates[shown, column] * gain, unit_rng)
+        train = train + own.delay_s[column]
+        spike_times[int(unit)] = train[train < schedule.end_s]
 
     columns = [
         "peak_channel_id",
@@ -229,4 +246,4 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         end_s=schedule.end_s,
     )
     truth = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
-    return SimulatedSession(frames, movies, recording, truth)
+    return SimulatedSession(frames if sizes.repeats else frames[:0], movies, recording, truth)

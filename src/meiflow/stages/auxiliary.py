@@ -27,12 +27,18 @@ def auxiliary_stimuli(
     MeiflowError
         If gratings are requested but were not shown in the session.
     """
+    kinds, gratings = list(config.model.learn_from), None
+    if "static_gratings" in kinds:
+        gratings = _gratings(results, has, neurons)
+        if gratings.empty:  # a downloaded session of the kind that shows none
+            logger.info("model.learn_from: static_gratings were not shown in this session")
+            kinds.remove("static_gratings")
     return gather_auxiliary(
-        config.model.learn_from,
+        kinds,
         config.image.geometry,
         config.session.stimulus_parameters,
         trials,
-        _gratings(results, has, neurons) if "static_gratings" in config.model.learn_from else None,
+        gratings,
         neurons,
     )
 
@@ -42,6 +48,8 @@ def movie_stimuli(
 ) -> MovieStimuli | None:
     """Images from natural movies, with the responses of all neurons; None if there are none.
 
+    None also if the session has no natural scenes, so that the movies already are its images.
+
     Parameters
     ----------
     scenes : Responses
@@ -49,7 +57,7 @@ def movie_stimuli(
     scene_repeats : float
         Mean number of trials of an image.
     """
-    if not has.movies or "movies" not in config.model.learn_from:
+    if not has.movies or "movies" not in config.model.learn_from or scenes.movies:
         return None
     neurons = scenes.neuron_ids
     table = read_csv(results.movie_responses, (*BIN_COLUMNS, *neurons))

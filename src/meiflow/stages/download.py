@@ -28,6 +28,7 @@ def download(config: Config, results: Layout, data: Path) -> None:
         raise MeiflowError(f"session.source: nothing to download for {session.source}; set allen")
     files = session_files(config, results.root, data)
     assert files.nwb is not None
+    assert files.images is not None
     home = data / "allen"
     download_session(session, files.nwb, files.images, home / "cache", home / "natural_movies")
     write_text(record_path(files.nwb).read_text(encoding="utf-8"), results.download_record)

@@ -40,6 +40,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     gain = trial_gain(config, results, has, trials)
     shown = (movies.images, movies.weights) if movies else ()
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
+    text += str(responses.movies or "")
     core = core_stamp(config.model.network, config.image.geometry)
     inputs = (responses.images, weights, extra.images, extra.weights, core, *shown)
     parts = FitCache(results.unfinished_fits, version("meiflow"), text, *inputs)
@@ -56,6 +57,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         extra,
         movies,
         gain.trials.means if gain else None,
+        responses.movies,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)

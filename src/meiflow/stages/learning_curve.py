@@ -36,6 +36,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         auxiliary_stimuli(config, results, has, trials, responses.neuron_ids).of(columns),
         movies.of(columns) if movies else None,
         gain.trials.of(columns).means if gain else None,
+        responses.movies,
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []

@@ -66,6 +66,9 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
             path.unlink(missing_ok=True)  # left by another session in this folder
             continue
         recorded = read_conditions(results, stimulus).of_neurons(neurons)
+        if not len(recorded.trial_ids):  # downloaded sessions have a table of every stimulus
+            write_csv(_with_parameters(recorded, np.empty((0, len(neurons)))), path)
+            continue
         predicted = predict_conditions(models, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
         curves |= curves_of(stimulus, recorded, predicted)

@@ -107,7 +107,7 @@ def _stages() -> Iterator[Stage]:
         "Measure all neurons, and select those that respond reliably.",
         "selection:select",
         keys=("session.window_s", "selection", "seed"),
-        inputs=("trials", "raster", "presentations", "movie_counts"),
+        inputs=("trials", "image_info", "raster", "presentations", "movie_counts"),
         options=("has", "allow_empty"),
         memory_mb=4000,
         minutes=30,

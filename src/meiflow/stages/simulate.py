@@ -21,7 +21,8 @@ def simulate(config: Config, results: Layout) -> None:
     sizes = config.session.simulation
     seed = config.seed if sizes.seed is None else sizes.seed
     made = simulate_session(sizes, config.session.id, seed, config.seed)
-    results.scenes.mkdir(parents=True, exist_ok=True)
+    if len(made.frames):
+        results.scenes.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(made.frames):
         with atomic(results.scenes / f"{number:03d}.png") as temporary:
             Image.fromarray(frame).save(temporary)

@@ -37,9 +37,16 @@ from meiflow.tables.counts import (
 )
 from meiflow.tables.drifting import modulation_ratios
 from meiflow.tables.image_spikes import ImageSpikes
-from meiflow.tables.movies import MOVIE_COLUMNS, MovieCounts, movie_table, movies_from_table
+from meiflow.tables.movies import (
+    MOVIE_COLUMNS,
+    MovieCounts,
+    bin_trials,
+    movie_table,
+    movies_from_table,
+    neurons_of_movies,
+)
 from meiflow.tables.raster import Raster
-from meiflow.tables.stack import StackInfo
+from meiflow.tables.stack import BinnedMovie, StackInfo
 from meiflow.tables.tuning import tuning_table
 
 _FASTEST_HZ = 2000.0
@@ -70,12 +77,37 @@ class _Session:
     movie_frames: dict[str, int]
     further: dict[str, pd.DataFrame]
     f1_f0: NDArray[np.float64] | None = None
+    binned: tuple[BinnedMovie, ...] = ()  # movies whose bins are the images
 
 
 def _of_table(config: Config) -> _Session:
+    if config.session.trials is None:
+        return _of_movies(config)
     origin = str(config.session.trials)
     trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
     _check_rates(trials, config.session.window_s, origin)
+    movies, frames = _movies_of_table(config, trials.neuron_ids)
+    return _of_trials(config, trials, movies, frames)
+
+
+def _of_movies(config: Config) -> _Session:
+    """Tables without `session.trials`: the bins of the movies are the images."""
+    shown = config.session.movies
+    origin = str(shown.counts)
+    neurons = neurons_of_movies(read_csv(origin, MOVIE_COLUMNS), origin)
+    movies, frames = _movies_of_table(config, neurons)
+    bin_s = shown.frames_per_bin / shown.frame_rate_hz
+    binned = tuple(BinnedMovie(m.name, len(m.first_frames), bin_s) for m in movies)
+    return _of_trials(config, bin_trials(movies, neurons), movies, frames, binned)
+
+
+def _of_trials(
+    config: Config,
+    trials: Trials,
+    movies: list[MovieCounts],
+    frames: dict[str, int],
+    binned: tuple[BinnedMovie, ...] = (),
+) -> _Session:
     units = pd.DataFrame({"neuron_id": trials.neuron_ids})
     found = dict.fromkeys(("in_file", "in_areas", "passed"), len(units))
     conditions = {}
@@ -87,9 +119,10 @@ def _of_table(config: Config) -> _Session:
             shown = conditions_from_table(table, path, name, trials.neuron_ids, geometry, option)
             _check_rates(shown, config.session.window_s, path, whole=name in _WHOLE)
             conditions[name] = shown
-    movies, frames = _movies_of_table(config, trials.neuron_ids)
     raster = Raster.of_trials(trials)
-    return _Session(trials, raster, None, units, found, conditions, movies, frames, {})
+    return _Session(
+        trials, raster, None, units, found, conditions, movies, frames, {}, binned=binned
+    )
 
 
 def _movies_of_table(
@@ -137,6 +170,7 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _S
         config.session.quality,
         any_area,
         chosen.shown if movies else (),
+        chosen.frames_per_bin,
     )
     window, trains = config.session.window_s, recording.spike_times
     windows = dict.fromkeys(_WHOLE, (0.0, None))
@@ -149,7 +183,19 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _S
         required = name not in _TUNING_ONLY
         return outside(presentations, windows.get(name, window), recording.lost, name, required)
 
-    scenes = valid(recording.scenes, "natural_scenes")
+    movie_counts = [
+        MovieCounts.of(trains, passes, chosen.frames_per_bin, chosen.lag_s)
+        for passes in recording.movies
+    ]
+    binned: tuple[BinnedMovie, ...] = ()
+    if recording.has_scenes:
+        scenes = valid(recording.scenes, "natural_scenes")
+        shown_counts = counts(scenes)
+    else:
+        scenes = recording.scenes
+        shown_counts = bin_trials(movie_counts, neuron_ids).counts
+        bin_s = float((scenes["stop_time"] - scenes["start_time"]).median())
+        binned = tuple(BinnedMovie(m.name, len(m.first_frames), bin_s) for m in movie_counts)
     frames = scenes["frame"].to_numpy()
     names = {"start_time": "start_s", "stop_time": "stop_s", "frame": "image_id"}
     conditions, f1_f0 = {}, None
@@ -159,28 +205,32 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _S
         conditions[name] = found
         if name == "drifting_gratings":
             f1_f0 = modulation_ratios(trains, shown, found.condition, found.means)
+    if config.session.source == "allen":
+        # the workflow expects the tables of all stimuli of `PARAMETRIC` before it knows which of
+        # the two kinds of session it downloads: those of stimuli that were not shown are empty
+        for name in PARAMETRIC.keys() - conditions.keys():
+            nothing = pd.DataFrame(columns=PARAMETRIC[name], dtype=float)
+            conditions[name] = Conditions.of(nothing, np.empty((0, len(trains)), int), neuron_ids)
     in_file, in_areas = recording.found
     return _Session(
-        Trials(scenes.index.to_numpy(), neuron_ids, frames, counts(scenes)),
+        Trials(scenes.index.to_numpy(), neuron_ids, frames, shown_counts),
         Raster.of_blocks(trains, scenes, neuron_ids),
         ImageSpikes.of(trains, scenes["start_time"], frames, neuron_ids),
         recording.units.rename_axis("neuron_id").reset_index(),
         {"in_file": in_file, "in_areas": in_areas, "passed": len(neuron_ids)},
         conditions,
-        [
-            MovieCounts.of(trains, passes, chosen.frames_per_bin, chosen.lag_s)
-            for passes in recording.movies
-        ],
+        movie_counts,
         {passes.name: passes.starts.shape[1] for passes in recording.movies},
         {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
         f1_f0,
+        binned,
     )
 
 
 def build_tables(
     config: Config,
     results: Layout,
-    images: Path,
+    images: Path | None,
     nwb: Path | None,
     any_area: bool = False,
     movies: Path | None = None,
@@ -191,8 +241,9 @@ def build_tables(
     ----------
     config : Config
     results : Layout
-    images : path
-        Folder of frame images or ``.npy`` stack.
+    images : path or None
+        Folder of frame images or ``.npy`` stack; not used if no natural scenes were shown, so that
+        the bins of the movies are the images.
     nwb : path or None
         Session file; None for the trial CSV in ``session.trials``.
     any_area : bool
@@ -215,13 +266,25 @@ def build_tables(
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
     if seen.sum() < 4:
+        where = "nwb" if nwb is not None else "movies" if session.binned else "trials"
         raise MeiflowError(
-            f"session.{'trials' if nwb is None else 'nwb'}: only {int(seen.sum())} different "
-            "images were shown; at least 4 are required"
+            f"session.{where}: only {int(seen.sum())} different images were shown; at least 4 are "
+            "required"
         )
     geometry = config.image.geometry
-    stack = load_images(images, geometry.shape, image_ids[seen].tolist())[1]
-    info = StackInfo.of(stack, image_ids[seen], geometry)
+    of_movies = None if movies is None else _movie_images(config, session, movies)
+    if session.binned:
+        assert of_movies is not None
+        stack = of_movies
+        logger.info(
+            f"no natural scenes were shown: the {len(stack)} bins of "
+            f"{shorten(movie.name for movie in session.binned)} are used as images"
+        )
+    elif images is None:
+        raise MeiflowError("session.images: the session shows natural scenes; give their images")
+    else:
+        stack = load_images(images, geometry.shape, image_ids[seen].tolist())[1]
+    info = StackInfo.of(stack, image_ids[seen], geometry, session.binned)
     names = trials.neuron_ids
     write_csv(trials.to_frame(), results.trials)
     write_csv(responses_table(image_ids[seen], means[seen], names), results.responses)
@@ -231,7 +294,7 @@ def build_tables(
     write_array(stack, results.images)
     write_text(json.dumps(session.found, indent=1) + "\n", results.unit_counts)
     write_arrays(session.raster.arrays(), results.raster)
-    _write_movies(config, session, results, movies)
+    _write_movies(session, results, of_movies)
     if session.spikes is not None:
         write_arrays(session.spikes.arrays(), results.image_spikes)
     else:  # left by another session in this folder
@@ -251,20 +314,15 @@ def build_tables(
     )
 
 
-def _write_movies(config: Config, session: _Session, results: Layout, folder: Path | None) -> None:
-    """Write counts and images of the movies, or remove those of another session."""
-    paths = results.named("movie_responses", "movie_errors", "movie_counts", "movie_images")
-    if folder is None:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return
+def _movie_images(config: Config, session: _Session, folder: Path) -> NDArray[np.float32]:
+    """Mean frame of every bin of all movies."""
     if not session.movies:
         raise MeiflowError(
             "session.movies.shown: the session has no usable pass of "
             f"{shorten(config.session.movies.shown)}; name the movies that it shows, or none: []"
         )
     chosen, geometry = config.session.movies, config.image.geometry
-    stack = np.concatenate(
+    return np.concatenate(
         [
             movie_bins(
                 folder / f"{movie.name}.npy",
@@ -276,6 +334,16 @@ def _write_movies(config: Config, session: _Session, results: Layout, folder: Pa
             for movie in session.movies
         ]
     )
+
+
+def _write_movies(session: _Session, results: Layout, stack: NDArray | None) -> None:
+    """Write counts and images of the movies, or remove those of another session."""
+    if stack is None:
+        for path in results.named(
+            "movie_responses", "movie_errors", "movie_counts", "movie_images"
+        ):
+            path.unlink(missing_ok=True)
+        return
     names = session.trials.neuron_ids
     write_csv(movie_table(session.movies, names), results.movie_responses)
     write_csv(movie_table(session.movies, names, errors=True), results.movie_errors)
@@ -296,8 +364,9 @@ def _condition_tables(
         tables[f"{STEMS[name]}_responses"] = recorded.mean_table()
         tables[f"{STEMS[name]}_trials"] = recorded.trial_table()
     if conditions:
+        responses = [tables.get(f"{STEMS[name]}_responses") for name in PARAMETRIC]
         gabors, gratings, moving, flashes = (
-            tables.get(f"{STEMS[name]}_responses") for name in PARAMETRIC
+            None if table is None or table.empty else table for table in responses
         )
         tables["tuning"] = tuning_table(neuron_ids, gabors, gratings, moving, flashes, f1_f0)
     return tables

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.io.paths import is_name
 from meiflow.progress import logger
+from meiflow.tables.stack import BinnedMovie
 
 BLANK = -1
 TRIAL_COLUMNS = ("trial_id", "neuron_id", "spike_count", "image_id")
@@ -79,12 +80,14 @@ class Responses:
 
     ``image_ids`` (images,), ``images`` (images, height, width) luminance in [0, 1],
     ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation.
+    ``movies`` are those whose bins are the images, if no natural scenes were shown.
     """
 
     image_ids: NDArray[np.int64]
     images: NDArray[np.float32]
     neuron_ids: list[str]
     means: NDArray[np.float64]
+    movies: tuple[BinnedMovie, ...] = ()
 
     def column(self, neuron: str) -> int:
         """Index of a neuron.
@@ -253,7 +256,7 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
         table = table.assign(**{column: whole_numbers(table, column, origin, lowest)})
     trial_codes, trial_ids = _factorized(table["trial_id"])
     neuron_codes, neuron_ids = _factorized(table["neuron_id"])
-    _check_names(trial_ids, neuron_ids, origin)
+    check_names(trial_ids, neuron_ids, origin)
     if len(trial_ids) * len(neuron_ids) > _MOST_COUNTS:
         raise MeiflowError(
             f"{origin}: {len(trial_ids):,} different trial_ids and {len(neuron_ids):,} neuron_ids "
@@ -281,7 +284,8 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
     return Trials(trial_ids, list(neuron_ids), images["min"].to_numpy(), counts)
 
 
-def _check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: str) -> None:
+def check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: str) -> None:
+    """Check that ids can be printed, and that those of neurons can be names of folders."""
     for name in trial_ids:
         if not name.isprintable():
             raise MeiflowError(

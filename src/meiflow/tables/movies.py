@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.session.movie_passes import MoviePasses
-from meiflow.tables.counts import count_spikes, identifier, line_of, whole_numbers
+from meiflow.tables.counts import (
+    Trials,
+    check_names,
+    count_spikes,
+    identifier,
+    line_of,
+    whole_numbers,
+)
 
 MOVIE_COLUMNS = ("movie", "repeat", "frame", "neuron_id", "spike_count")
 BIN_COLUMNS = ("movie", "first_frame", "last_frame", "repeats")
@@ -78,6 +85,37 @@ class MovieCounts:
         if n == 1:
             return np.full(self.counts.shape[1:], np.nan)
         return np.asarray(self.counts.std(axis=0, ddof=1) / np.sqrt(n))
+
+
+def bin_trials(movies: list[MovieCounts], neuron_ids: list[str]) -> Trials:
+    """Every bin of every pass as a trial, for sessions without natural scenes.
+
+    Image ids are the running numbers of the bins over all movies; trials are in the order of
+    movies, passes and bins, as in `meiflow.session.movie_passes.bin_presentations`.
+
+    Examples
+    --------
+    >>> counts = np.arange(6).reshape(2, 3, 1)
+    >>> trials = bin_trials([MovieCounts("one", np.array([0, 8, 16]), 8, counts)], ["a"])
+    >>> trials.image_ids, trials.counts.ravel()
+    (array([0, 1, 2, 0, 1, 2]), array([0, 1, 2, 3, 4, 5]))
+    """
+    images, counts, first = [], [], 0
+    for movie in movies:
+        passes, bins, neurons = movie.counts.shape
+        images.append(np.tile(first + np.arange(bins), passes))
+        counts.append(movie.counts.reshape(passes * bins, neurons))
+        first += bins
+    image_ids = np.concatenate(images)
+    return Trials(np.arange(len(image_ids)), neuron_ids, image_ids, np.concatenate(counts))
+
+
+def neurons_of_movies(table: pd.DataFrame, origin: str) -> list[str]:
+    """Neurons of a user's long table, in the order of their first rows."""
+    known = table["neuron_id"].dropna()
+    neuron_ids = list(dict.fromkeys(known.map(identifier)))
+    check_names((), neuron_ids, origin)
+    return neuron_ids
 
 
 def movie_table(

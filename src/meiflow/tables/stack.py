@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,24 @@ from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 
 _GEOMETRY = ("height", "width", "width_deg", "height_deg")
+
+
+@dataclass(frozen=True)
+class BinnedMovie:
+    """A natural movie whose bins are images of a stack.
+
+    Parameters
+    ----------
+    name : str
+    bins : int
+        Number of bins, which are consecutive images of the stack.
+    bin_s : float
+        Duration of a bin in seconds.
+    """
+
+    name: str
+    bins: int
+    bin_s: float
 
 
 @dataclass(frozen=True)
@@ -27,15 +45,25 @@ class StackInfo:
         Mean over all pixels, in [0, 1].
     mean_contrast : float
         RMS contrast (standard deviation over pixels), averaged over images.
+    movies : tuple of BinnedMovie
+        Movies whose bins are the images, one movie after the other, of a session without natural
+        scenes; otherwise empty.
     """
 
     image_ids: NDArray[np.int64]
     geometry: Geometry
     mean_luminance: float
     mean_contrast: float
+    movies: tuple[BinnedMovie, ...] = ()
 
     @classmethod
-    def of(cls, images: NDArray, image_ids: NDArray, geometry: Geometry) -> StackInfo:
+    def of(
+        cls,
+        images: NDArray,
+        image_ids: NDArray,
+        geometry: Geometry,
+        movies: tuple[BinnedMovie, ...] = (),
+    ) -> StackInfo:
         """Describe a stack (images, height, width) with luminance in [0, 1].
 
         Examples
@@ -47,7 +75,13 @@ class StackInfo:
         (0.5, 0.5)
         """
         contrast = float(images.std(axis=(1, 2)).mean())
-        return cls(np.asarray(image_ids), geometry, float(images.mean()), contrast)
+        return cls(np.asarray(image_ids), geometry, float(images.mean()), contrast, movies)
+
+    @property
+    def bin_s(self) -> float | None:
+        """Mean duration of a movie bin in seconds; None if the images are not movie bins."""
+        bins = sum(movie.bins for movie in self.movies)
+        return sum(m.bins * m.bin_s for m in self.movies) / bins if bins else None
 
     def to_json(self) -> str:
         """Text of images.json."""
@@ -58,6 +92,8 @@ class StackInfo:
             "mean_contrast": self.mean_contrast,
             "image_ids": [int(i) for i in self.image_ids],
         }
+        if self.movies:
+            document["movies"] = [asdict(movie) for movie in self.movies]
         return json.dumps(document, indent=1) + "\n"
 
     @classmethod
@@ -72,11 +108,19 @@ class StackInfo:
         try:
             document = json.loads(text)
             height, width, width_deg, height_deg = (document[key] for key in _GEOMETRY)
+            movies = tuple(
+                BinnedMovie(str(m["name"]), int(m["bins"]), float(m["bin_s"]))
+                for m in document.get("movies", ())
+            )
+            ids = np.array(list(document["image_ids"]), dtype=np.int64)
+            if movies and sum(movie.bins for movie in movies) != len(ids):
+                raise ValueError("the bins of the movies are not the images")
             return cls(
-                np.array(list(document["image_ids"]), dtype=np.int64),
+                ids,
                 Geometry(int(height), int(width), float(width_deg), float(height_deg)),
                 float(document["mean_luminance"]),
                 float(document["mean_contrast"]),
+                movies,
             )
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(str(error)) from None

@@ -1,0 +1,134 @@
+"""Section of the simulated session."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from meiflow.config.base import Fraction, Identifier, Section
+from meiflow.config.parametric import NOT_MOVIES
+
+
+class Simulation(Section):
+    """Size and kind of the simulated session (source simulated)."""
+
+    units: dict[Identifier, Annotated[int, Field(ge=1, le=2000)]] = Field(
+        min_length=1,
+        max_length=64,
+        default={"VISam": 20, "VISp": 8},
+        description="number of units per area that pass the filters",
+    )
+    failing_fraction: Fraction = Field(
+        default=0.3,
+        description="number of units that fail the quality filters, relative to those that pass",
+    )
+    untuned_fraction: Fraction = Field(default=0.25, description="fraction of untuned units")
+    kinds: list[
+        Literal[
+            "simple",
+            "complex",
+            "simple_normalised",
+            "complex_normalised",
+            "on_centre",
+            "off_centre",
+            "corner",
+            "curved",
+            "two_bars",
+            "pooled",
+            "texture",
+            "surround_suppressed",
+        ]
+    ] = Field(
+        default=[
+            "simple",
+            "complex",
+            "simple_normalised",
+            "complex_normalised",
+            "on_centre",
+            "off_centre",
+        ],
+        min_length=1,
+        description="kinds of tuned units, assigned in turn",
+    )
+    frames: int = Field(default=118, ge=4, le=118, description="number of natural-scene images")
+    repeats: int = Field(
+        default=30,
+        ge=0,
+        le=1000,
+        description="number of presentations of each image and of the blank, at least 2; 0 for a "
+        "session without natural scenes, whose movies take their role",
+    )
+    gabor_repeats: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="number of presentations of each Gabor condition (243)",
+    )
+    grating_repeats: int = Field(
+        default=5, ge=0, le=1000, description="number of presentations of each static grating (120)"
+    )
+    drifting_repeats: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="number of presentations of each drifting grating (40)",
+    )
+    flash_repeats: int = Field(
+        default=0, ge=0, le=1000, description="number of dark and of bright full-field flashes"
+    )
+    movie_repeats: dict[Identifier, Annotated[int, Field(ge=1, le=1000)]] = Field(
+        default={},
+        max_length=16,
+        description="number of presentations of each natural movie, such as {natural_movie_one: "
+        "20, natural_movie_three: 10}; 900 frames for natural_movie_one and "
+        "natural_movie_one_more_repeats, which are the same movie, 3600 for the others",
+    )
+    movie_frames: int | None = Field(
+        default=None, ge=30, le=3600, description="number of frames of every movie instead"
+    )
+    frame_height: int = Field(
+        default=236, ge=40, le=918, description="height of the templates in pixels"
+    )
+    frame_width: int = Field(
+        default=302, ge=40, le=1174, description="width of the templates in pixels"
+    )
+    statistics: Literal["recorded", "ideal"] = Field(
+        default="recorded",
+        description="recorded: rates, Fano factors and selectivity as in session 798911424, where "
+        "most of the rate of most units does not depend on the image; ideal: reliable responses",
+    )
+    mean_rate_hz: float = Field(
+        default=3.2,
+        gt=0,
+        le=300,
+        description="median rate of the units; with `statistics: ideal`, of what images evoke",
+    )
+    gain_drift: float = Field(
+        default=0.2, ge=0, le=1, description="standard deviation of the shared log gain"
+    )
+    latency_s: float = Field(
+        default=0.04, ge=0, le=0.2, description="delay between stimulus onset and response"
+    )
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**31,
+        description="seed of this session; null: the workflow's seed, or, with `sessions`, one "
+        "derived from it and the id",
+    )
+
+    @field_validator("repeats")
+    @classmethod
+    def _more_than_one(cls, repeats: int) -> int:
+        if repeats == 1:
+            raise ValueError("repeats: 1; give at least 2, or 0 for no natural scenes")
+        return repeats
+
+    @field_validator("movie_repeats")
+    @classmethod
+    def _movies_are_movies(cls, repeats: dict[str, int]) -> dict[str, int]:
+        for name in NOT_MOVIES:
+            if name in repeats:
+                raise ValueError(f"movie_repeats: {name} is not a movie; use another name")
+        return repeats
