@@ -52,6 +52,8 @@ def main() -> None:
     torch.set_num_threads(1)
     kinds = [*DEFAULT_KINDS, *SHAPE_KINDS]
     simulation = {
+        "statistics": "ideal",
+        "mean_rate_hz": 4.0,
         "units": {"VISam": arguments.per_kind * len(kinds)},
         "kinds": kinds,
         "untuned_fraction": 0.0,

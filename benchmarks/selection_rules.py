@@ -51,7 +51,7 @@ RULES = {
 def session(seed: int, rate_hz: float, repeats: int) -> pd.DataFrame:
     """neurons.csv of one session with the columns `tuned` and `predictable`."""
     simulation = {"units": {"VISam": 40}, "untuned_fraction": 0.5, "failing_fraction": 0.0}
-    simulation |= {"mean_rate_hz": rate_hz, "repeats": repeats}
+    simulation |= {"mean_rate_hz": rate_hz, "repeats": repeats, "statistics": "ideal"}
     simulation |= {"gabor_repeats": 0, "grating_repeats": 0}
     document = {"seed": seed, "session": {"simulation": simulation}}
     config = parse_config(document | {"selection": {"notebook_measures": True}})

@@ -91,6 +91,8 @@ def true_rates(results: Layout, neurons: list[str]) -> NDArray[np.float64]:
 def simulated(options: argparse.Namespace, drift: float, trials: int) -> Iterator[pd.DataFrame]:
     """Scores of every neuron of a simulated session, by kind of gain."""
     simulation = {
+        "statistics": "ideal",
+        "mean_rate_hz": 4.0,
         "units": {"VISam": options.units},
         "failing_fraction": 0.0,
         "untuned_fraction": 0.0,

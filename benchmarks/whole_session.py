@@ -211,6 +211,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     simulation = {
+        "statistics": "ideal",
+        "mean_rate_hz": 4.0,
         "units": {"VISam": options.units},
         "kinds": KINDS,
         "failing_fraction": 0.0,

@@ -36,6 +36,8 @@ CONFIG = parse_config(
         "session": {
             "area": "VISam",
             "simulation": {
+                "statistics": "ideal",
+                "mean_rate_hz": 4.0,
                 "units": {"VISam": 16},
                 "repeats": 0,
                 "gabor_repeats": 1,

@@ -31,6 +31,8 @@ SMALL = {
             "grating_repeats": 1,
             "frame_height": 60,
             "frame_width": 78,
+            "statistics": "ideal",
+            "mean_rate_hz": 4.0,
         },
     },
 }

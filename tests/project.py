@@ -29,6 +29,7 @@ SMALL = {
             "grating_repeats": 0,
             "frame_height": 60,
             "frame_width": 78,
+            "statistics": "ideal",
             "mean_rate_hz": 8.0,
         },
     },
