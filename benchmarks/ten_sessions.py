@@ -32,6 +32,7 @@ CONFIG: dict[str, Any] = {
             "untuned_fraction": 0.0,
             "frame_height": 60,
             "frame_width": 78,
+            "statistics": "ideal",
             "mean_rate_hz": 8.0,
         },
     },
