@@ -133,3 +133,33 @@ def session_inputs(wildcards):
     shown += [session.drifting_gratings, session.flashes]
     shown += [session.movies.counts, files.movies] if files.movies else []
     return [str(path) for path in [*shown, files.images] if path]
+
+
+def hashed_inputs(wildcards):
+    """Inputs of the results, and the tables derived from them. A simulated session file contains
+    its creation time, so its images and tables are listed instead."""
+    files = files_of(wildcards)
+    if SOURCE == "simulated":
+        given = [files.images or files.movies]
+    elif files.nwb:
+        given = [files.nwb, files.images or files.movies]
+    else:
+        given = session_inputs(wildcards)
+    own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
+    own += (
+        own_code(CONFIG.movie.model)
+        + CUSTOM_CODE
+        + own_code(CONFIG.model.network.own_core)
+    )
+    own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
+    tables = [str(R.trials), str(R.images)]
+    tables += [str(R.movie_responses), str(R.movie_images)] if HAS.movies else []
+    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
+
+
+def loop_config(wildcards):
+    """The configuration of the closed loop, which lists only the procedures that it shows."""
+    config = DATASET.config_of(session_of(wildcards))
+    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
+    shown = config.model_copy(update={"stimuli": stimuli})
+    return resolved(shown, *STAGES["closed_loop"].keys)

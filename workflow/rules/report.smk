@@ -41,28 +41,6 @@ rule summary:
         command("summary")
 
 
-def hashed_inputs(wildcards):
-    """Inputs of the results, and the tables derived from them. A simulated session file contains
-    its creation time, so its images and tables are listed instead."""
-    files = files_of(wildcards)
-    if SOURCE == "simulated":
-        given = [files.images or files.movies]
-    elif files.nwb:
-        given = [files.nwb, files.images or files.movies]
-    else:
-        given = session_inputs(wildcards)
-    own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
-    own += (
-        own_code(CONFIG.movie.model)
-        + CUSTOM_CODE
-        + own_code(CONFIG.model.network.own_core)
-    )
-    own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
-    tables = [str(R.trials), str(R.images)]
-    tables += [str(R.movie_responses), str(R.movie_images)] if HAS.movies else []
-    return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]
-
-
 rule provenance:
     input:
         (SCENE_FILES or MOVIE_FILES) if SOURCE == "simulated" else session_inputs,

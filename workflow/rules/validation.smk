@@ -6,14 +6,6 @@
 SHOWN = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
 
 
-def loop_config(wildcards):
-    """The configuration of the closed loop, which lists only the procedures that it shows."""
-    config = DATASET.config_of(session_of(wildcards))
-    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
-    shown = config.model_copy(update={"stimuli": stimuli})
-    return resolved(shown, *STAGES["closed_loop"].keys)
-
-
 if HAS.truth:
 
     rule closed_loop:

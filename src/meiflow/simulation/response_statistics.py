@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from meiflow.simulation.spikes import ornstein_uhlenbeck
 
 _RATE_SD = 1.15  # of the log rate over units
-_SHARE = 1.0, 3.0  # beta distribution of the part of the rate that depends on the image
-_GAIN, _GAIN_SPREAD = 0.25, 0.6  # median log gain of a unit's own, and its spread over units
+_SHARE = 1.0, 1.8  # beta distribution of the part of the rate that depends on the image
+_GAIN, _GAIN_SPREAD = 0.38, 0.6  # median sd of a unit's own log gain, and its spread over units
 _GAIN_TAU_S = 0.5
 _GAIN_STEP_S = 0.05
 _LATEST_S = 0.04  # a unit's latency beyond the shortest
@@ -65,7 +65,7 @@ def as_recorded(
     >>> drawn = as_recorded(np.ones(2000, bool), 3.2, np.random.default_rng(0))
     >>> rate = drawn.drive_hz + drawn.baseline_hz
     >>> np.quantile(rate, [0.1, 0.5, 0.9]).round(1), np.median(drawn.drive_hz / rate).round(1)
-    (array([ 0.7,  3.1, 13.8]), np.float64(0.2))
+    (array([ 0.7,  3.1, 13.8]), np.float64(0.3))
     """
     n = len(tuned)
     rate = median_hz * np.exp(_RATE_SD * rng.standard_normal(n))
