@@ -105,7 +105,8 @@ def frame_files(folder: Path) -> dict[int, Path]:
 
 
 def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64]:
-    from PIL import Image
+    """Luminance of a picture, turned as its EXIF orientation says, as viewers show it."""
+    from PIL import Image, ImageOps
 
     fault = fault_of(path)
     if fault is not None:
@@ -116,13 +117,15 @@ def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64
             with Image.open(path, formats=_FORMATS) as picture:
                 if picture.format == "PNG":
                     picture.verify()  # its checksums; decoding alone does not detect damage
-            with Image.open(path, formats=_FORMATS) as picture:
+            # a handle, because Pillow scrambles turned TIFF files that it maps into memory (13.0)
+            with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as picture:
                 _require_plain(picture, f"{key}: {path}")
-                if picture.mode.startswith("I;16"):
-                    return np.asarray(picture, dtype=float) / 65535
-                if picture.mode == "F":
-                    return _as_luminance(np.asarray(picture)[None], path, key)[0]
-                return np.asarray(picture.convert("L"), dtype=float) / 255
+                upright = ImageOps.exif_transpose(picture)
+                if upright.mode.startswith("I;16"):
+                    return np.asarray(upright, dtype=float) / 65535
+                if upright.mode == "F":
+                    return _as_luminance(np.asarray(upright)[None], path, key)[0]
+                return np.asarray(upright.convert("L"), dtype=float) / 255
     except MeiflowError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
