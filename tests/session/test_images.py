@@ -157,5 +157,5 @@ def test_a_turned_picture_among_upright_ones_has_another_size(tmp_path):
     exif = Image.Exif()
     exif[274] = 8
     Image.fromarray(np.full((8, 12), 10, np.uint8)).save(tmp_path / "1.png", exif=exif)
-    with pytest.raises(MeiflowError, match="0.png has 12 x 8 pixels but 1.png has 8 x 12"):
+    with pytest.raises(MeiflowError, match=r"0\.png has 12 x 8 pixels but 1\.png has 8 x 12"):
         load_images(tmp_path, (4, 6))
