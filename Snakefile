@@ -34,11 +34,13 @@ from meiflow.cli.process import RUN, WORKFLOW
 from meiflow.config.config import parse_config, read_yaml, resolved
 from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES
 from meiflow.errors import MeiflowError
+from meiflow.io.tracking import code_files, fingerprint
 from meiflow.io.writing import require_writable
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import CombinedLayout, Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.session.dataset import COMBINED, Dataset
+from meiflow.session.images import IMAGE_SUFFIXES
 from meiflow.stages.registry import STAGES
 
 min_version("9.0")

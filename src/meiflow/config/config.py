@@ -301,6 +301,9 @@ def check_inputs(config: Config) -> None:
                 f"{key}: module {package!r} is neither in this folder nor installed; give a "
                 "module:function that Python can import"
             )
+    for section in ("model", "experiments", "movie"):
+        for path in getattr(config, section).custom_files:
+            _require(f"{section}.custom_files", path, folder=True, kind="file or folder")
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     _require("stimuli.natural_images", further, folder=True, kind=kind)
     core, path = config.model.network.core, config.model.network.core_path

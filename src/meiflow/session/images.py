@@ -17,6 +17,8 @@ from meiflow.progress import logger
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 PHOTO_SUFFIXES = (*PICTURE_SUFFIXES, ".jpg", ".jpeg")
+# Files of a folder input that can be read.
+IMAGE_SUFFIXES = (*PHOTO_SUFFIXES, ".npy")
 _CHUNK = 500
 _FORMATS = ("PNG", "TIFF", "JPEG")  # no format that runs an interpreter, such as EPS
 _PHOTOMETRIC = 262
