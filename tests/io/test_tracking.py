@@ -68,6 +68,35 @@ def test_files_whose_paths_are_written_in_a_module_are_its_files(here, code):
     assert found("mine:build") == {"mine.py", "weights/w.pt"}
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "torch.load(f'weights/{neuron}.pt')",
+        "torch.load(f'weights/unit_{neuron}.pt')",
+        "torch.load('weights/' + neuron + '.pt')",
+        "torch.load('weights/%s.pt' % neuron)",
+        "torch.load('weights/{}.pt'.format(neuron))",
+        "torch.load(Path('weights') / f'{neuron}.pt')",
+        "torch.load(os.path.join('weights', neuron))",
+        "FOLDER = 'weights'\ntorch.load(f'{FOLDER}/{neuron}.pt')",
+    ],
+)
+def test_the_folder_of_files_named_by_neuron_counts(here, code):
+    write("weights/7.pt", "numbers")
+    write("mine.py", code)
+    assert found("mine:build") == {"mine.py", "weights"}
+    first = fingerprint(code_files("mine:build"))
+    write("weights/7.pt", "other numbers")
+    assert fingerprint(code_files("mine:build")) != first
+
+
+@pytest.mark.parametrize("code", ["f'{x}/w.pt'", "f'./{x}'", "'/' + x", "f'../{x}'", "x + 'w'"])
+def test_this_folder_and_those_above_are_no_inputs(here, code):
+    write("project/nets/mine.py", code)
+    os.chdir("project")
+    assert found("nets.mine:build") == {"nets/mine.py"}
+
+
 def test_files_beside_the_module_are_found_from_any_folder(here):
     write("nets/core.py", "torch.load(Path(__file__).with_name('w.pt'))")
     write("nets/w.pt")

@@ -13,7 +13,7 @@ import hashlib
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 # Up to this size, files are compared by content, beyond it by size and time.
@@ -85,7 +85,8 @@ def code_files(spec: str | None) -> list[Path]:
 
     Local modules are those in the current folder, or in a folder of PYTHONPATH. Files are found
     where their path is written in the code, such as ``torch.load("weights/w.pt")`` or
-    ``FOLDER / "w.pt"``, relative to the current folder or to the module's.
+    ``FOLDER / "w.pt"``, relative to the current folder or to the module's; of a path that is only
+    known in part, such as ``f"weights/{neuron}.pt"``, the folder counts.
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ def _imports(tree: ast.Module, module: str, is_package: bool) -> Iterator[str]:
 
 
 def _named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
-    """Existing files whose paths are written in a module; no results, which rules declare."""
+    """Existing files and folders whose paths are written in a module; no results."""
     constants = {
         target.id: node.value.value
         for node in ast.walk(tree)
@@ -177,38 +178,78 @@ def _named_files(tree: ast.Module, folder: Path) -> Iterator[Path]:
         if isinstance(target, ast.Name) and isinstance(node.value.value, str)
     }
     for node in ast.walk(tree):
-        text = _path_text(node, constants)
+        text, whole = _path_text(node, constants)
         if not text or len(text) > _LONGEST_PATH or not text.isprintable() or set(text) & set("{}"):
             continue
-        for path in dict.fromkeys((Path(text), folder / text)):
+        for base in dict.fromkeys((Path(), folder)):
             try:
-                if path.is_file() and "results" not in path.parts:
+                path = base / text
+                if not whole and not path.is_dir():
+                    path = path.parent
+                # byte code is written beside the modules
+                if _is_input(path, whole) and os.path.realpath(path) != os.path.realpath(folder):
                     yield path
                     break
             except OSError:  # a name that is too long
                 continue
 
 
-def _path_text(node: ast.AST, constants: dict[str, str]) -> str | None:
-    """Text of a path expression; of ``unknown / "name"`` the known end."""
+def _is_input(path: Path, whole: bool) -> bool:
+    """Whether it is a file, or a folder of which files are read, other than those of the run."""
+    here, real = os.path.realpath("."), os.path.realpath(path)
+    if "results" in path.parts or (here + os.sep).startswith(real.rstrip(os.sep) + os.sep):
+        return False
+    return path.is_file() if whole else path.is_dir()
+
+
+Known = tuple[str | None, bool]
+"""Text of a path, and whether it is the whole path or only its beginning."""
+
+
+def _path_text(node: ast.AST, constants: dict[str, str]) -> Known:
+    """Text of a path expression, as far as it is known.
+
+    Of ``unknown / "name"`` the end counts as the whole path, relative to the module; of
+    ``"folder" / unknown`` and of ``f"folder/{unknown}.pt"`` only the beginning is known.
+    """
     match node:
         case ast.Constant(value=str(text)):
-            return text
-        case ast.Name(id=name):
-            return constants.get(name)
-        case ast.BinOp(left=left, op=ast.Div(), right=right):
-            end = _path_text(right, constants)
-            start = _path_text(left, constants)
-            return end if end is None or start is None else os.path.join(start, end)
+            return text, True
+        case ast.Name(id=name) if name in constants:
+            return constants[name], True
+        case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
+            return _path_text(value, constants)
+        case ast.JoinedStr(values=values):
+            return _joined("".join, [_path_text(one, constants) for one in values])
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            texts = _path_text(left, constants), _path_text(right, constants)
-            return None if None in texts else "".join(filter(None, texts))
+            return _joined("".join, [_path_text(one, constants) for one in (left, right)])
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            return _joined(_in_folder, [_path_text(one, constants) for one in (left, right)])
+        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
+            return text.partition("%")[0], False
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
+            return text.partition("{")[0], False
         case ast.Call(args=[_, *_] as arguments):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else None
             called = node.func.id if isinstance(node.func, ast.Name) else called
-            parts = [_path_text(one, constants) for one in arguments]
-            known = [part for part in parts if part is not None]
-            # of join(unknown, "name") the known end
-            if called in ("Path", "join", "joinpath") and known == parts[-len(known) :]:
-                return os.path.join(*known)
-    return None
+            if called in ("Path", "join", "joinpath"):
+                return _joined(_in_folder, [_path_text(one, constants) for one in arguments])
+    return None, False
+
+
+def _in_folder(parts: list[str]) -> str:
+    return os.path.join(*parts)
+
+
+def _joined(join: Callable[[list[str]], str], parts: list[Known]) -> Known:
+    """Known beginning of parts; where the first is unknown, the known end of a path."""
+    texts = [text for text, _ in parts]
+    if all(text is not None and whole for text, whole in parts):
+        return join([text for text in texts if text is not None]), True
+    if texts[0] is None:
+        known = [text for text in texts if text is not None]
+        whole = join is _in_folder and bool(known) and texts[-len(known) :] == known
+        return (join(known), True) if whole and parts[-1][1] else (None, False)
+    number = next((i for i, (text, whole) in enumerate(parts) if text is None or not whole))
+    start = [text for text in texts[: number + 1] if text is not None]
+    return join(start), False
