@@ -10,7 +10,7 @@ import pytest
 from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
 from meiflow.report.columns import cell, number
-from meiflow.report.provenance import hash_of, read_provenance, versions
+from meiflow.report.provenance import hash_of, read_notes, read_provenance, versions
 from meiflow.report.trust import precision_text, trust_of
 from meiflow.results.layout import Layout
 from meiflow.session.transfer import write_record
@@ -49,6 +49,15 @@ def test_the_hash_of_a_download_is_not_computed_again(tmp_path):
     assert "example.org" in hash_of(path)["how"]
     path.write_bytes(b"another length")
     assert hash_of(path)["sha256"] == hashlib.sha256(b"another length").hexdigest()
+
+
+def test_notes_are_read_and_missed(tmp_path):
+    path = tmp_path / "notes.json"
+    write_text('["images.npy: 1 of 3 images were never shown (2)"]', path)
+    assert read_notes(path) == ["images.npy: 1 of 3 images were never shown (2)"]
+    path.unlink()
+    with pytest.raises(MeiflowError, match=r"notes\.json: .*rebuild the tables"):
+        read_notes(path)
 
 
 def test_provenance_is_written_read_and_missed(tmp_path):

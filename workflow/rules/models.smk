@@ -8,7 +8,6 @@ if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.grating_responses)
 if HAS.movies and "movies" in CONFIG.model.learn_from:
     LEARNED += [R.movie_responses, R.movie_images]
-CORE = CONFIG.model.network.core_path or own_code(CONFIG.model.network.own_core)
 
 
 rule fit_models:
@@ -36,6 +35,7 @@ rule fit_models:
     resources:
         **needs("fit_models"),
     params:
+        core=CORE_STATE,
         config=config_for("fit_models"),
         results=folder_of,
         has=str(HAS),
@@ -115,6 +115,7 @@ rule learning_curve:
     resources:
         **needs("learning_curve"),
     params:
+        core=CORE_STATE,
         config=config_for("learning_curve"),
         results=folder_of,
         has=str(HAS),

@@ -21,6 +21,7 @@ checkpoint gabor_search:
     resources:
         **needs("gabor_search"),
     params:
+        code=CUSTOM_STATE,
         config=config_for("gabor_search"),
         results=folder_of,
         version=VERSION,
@@ -64,6 +65,7 @@ rule stimuli:
     resources:
         **needs("stimuli"),
     params:
+        code=CUSTOM_STATE,
         config=config_for("stimuli"),
         search=config_for("gabor_search"),  # with which the best Gabors change
         results=folder_of,
@@ -74,8 +76,6 @@ rule stimuli:
     shell:
         command("stimuli")
 
-
-NATURAL_IMAGES = CONFIG.stimuli.natural_images or []
 
 # One rule per procedure, each for all fitted neurons in one job.
 for NAME, PROCEDURE in PROCEDURES.items():
@@ -104,6 +104,8 @@ for NAME, PROCEDURE in PROCEDURES.items():
             **needs(NAME),
         params:
             command=STAGES[NAME].command,
+            code=CUSTOM_STATE,
+            naturals=NATURAL_STATE if PROCEDURE.searches_naturals else "",
             config=config_for(NAME),
             results=folder_of,
             version=VERSION,
@@ -119,7 +121,7 @@ if CONFIG.movie.model:
 
     rule movie:
         input:
-            own_code(CONFIG.movie.model),
+            MOVIE_CODE,
         output:
             *R.procedure("movies"),
         log:
@@ -132,6 +134,7 @@ if CONFIG.movie.model:
         resources:
             **needs("movie"),
         params:
+            code=MOVIE_STATE,
             config=config_for("movie"),
             results=folder_of,
             version=VERSION,

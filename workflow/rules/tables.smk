@@ -10,6 +10,7 @@ rule tables:
         R.blank_responses,
         R.units,
         R.unit_counts,
+        R.notes,
         R.images,
         R.image_info,
         R.raster,
@@ -34,6 +35,7 @@ rule tables:
     resources:
         **needs("tables"),
     params:
+        state=inputs_state,
         config=config_for("tables"),
         results=folder_of,
         images=lambda wildcards: (

@@ -141,6 +141,7 @@ class Layout(Folder):
     unit_counts = ResultFile(
         "tables/units.json", "tables", "number of units remaining after each filter"
     )
+    notes = ResultFile("tables/notes.json", "tables", "what may be wrong with the inputs")
     images = ResultFile("tables/images.npy", "tables", "image stack, luminance 0..1")
     image_info = ResultFile(
         "tables/images.json", "tables", "ids, geometry, mean luminance and contrast of the stack"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from meiflow.models.population import PairedModel
 from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack
-from meiflow.session.images import load_image_set
+from meiflow.session.images import given_images, load_image_set
 from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
 from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
@@ -30,6 +31,7 @@ from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import SuppressObjective, stimulus_correlations
 from meiflow.stimuli.receptive_field import gradient_rf, linear_rf
+from meiflow.tables.validate import axis_note
 
 _REACHED = 0.95
 _BATCH = 240  # images per batch, small enough for separate convolutional networks
@@ -264,6 +266,9 @@ class _Naturals:
         if others is not None:
             shape = p.config.image.geometry.shape
             more_names, more = load_image_set(others, shape, "stimuli.natural_images")
+            notes = [] if Path(others).is_dir() else axis_note(given_images(others)[1])
+            for note in notes:
+                logger.warning(f"note: stimuli.natural_images: {others}: {note}")
             images, names = np.concatenate([images, more]), names + more_names
             sources += ["natural_images"] * len(more)
         return cls(images, names, sources)

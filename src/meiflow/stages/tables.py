@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, shorten
-from meiflow.io.files import read_csv, write_array, write_arrays, write_csv, write_text
+from meiflow.io.files import map_array, read_csv, write_array, write_arrays, write_csv, write_text
 from meiflow.progress import logger
 from meiflow.results.layout import Layout
-from meiflow.session.images import load_images
+from meiflow.session.images import given_images, load_images
 from meiflow.session.movie_frames import movie_bins
 from meiflow.tables.conditions import (
     STEMS,
@@ -48,6 +48,7 @@ from meiflow.tables.movies import (
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import BinnedMovie, StackInfo
 from meiflow.tables.tuning import tuning_table
+from meiflow.tables.validate import axis_note, numbering_note, pixel_note, unshown_note
 
 _FASTEST_HZ = 2000.0
 _LONGEST_S = 10.0
@@ -293,6 +294,13 @@ def build_tables(
     write_text(info.to_json(), results.image_info)
     write_array(stack, results.images)
     write_text(json.dumps(session.found, indent=1) + "\n", results.unit_counts)
+    notes = []
+    if images is not None and not session.binned:
+        notes += _image_notes(config, images, image_ids[seen], stack, means[seen])
+    notes += _movie_notes(config, session, movies)
+    write_text(json.dumps(notes, indent=1) + "\n", results.notes)
+    for note in notes:
+        logger.warning(f"note: {note}")
     write_arrays(session.raster.arrays(), results.raster)
     _write_movies(session, results, of_movies)
     if session.spikes is not None:
@@ -312,6 +320,29 @@ def build_tables(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
         f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
     )
+
+
+def _image_notes(
+    config: Config, source: Path, image_ids: NDArray, stack: NDArray, means: NDArray
+) -> list[str]:
+    """What may be wrong with the images and their numbers."""
+    numbers, first = given_images(source)
+    image = config.image
+    notes = unshown_note(numbers, image_ids.tolist())
+    notes += pixel_note(first.shape[1:], image.width_deg, image.height_deg)
+    notes += axis_note(first) if len(first) > 1 else []
+    notes += numbering_note(stack, image_ids, means)
+    return [f"{source}: {note}" for note in notes]
+
+
+def _movie_notes(config: Config, session: _Session, folder: Path | None) -> list[str]:
+    """What may be wrong with the frames of the movies, of which neighbours may be alike."""
+    notes = []
+    for movie in session.movies if folder is not None else ():
+        path = Path(str(folder)) / f"{movie.name}.npy"
+        shape = map_array(path).shape[1:]
+        notes += [f"{path}: {note}" for note in pixel_note(shape, *config.session.movies.size_deg)]
+    return notes
 
 
 def _movie_images(config: Config, session: _Session, folder: Path) -> NDArray[np.float32]:
