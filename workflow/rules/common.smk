@@ -155,7 +155,12 @@ def given_state(session):
         return ""  # made or verified by a rule
     files = DATASET.files_of(session)
     given = [files.nwb, files.images, files.movies, config.trials]
-    given += [config.gabors, config.static_gratings, config.drifting_gratings, config.flashes]
+    given += [
+        config.gabors,
+        config.static_gratings,
+        config.drifting_gratings,
+        config.flashes,
+    ]
     given.append(config.movies.counts)
     return fingerprint([path for path in given if path], IMAGE_SUFFIXES)
 
