@@ -232,9 +232,9 @@ class Model(Section):
         "neurons of the session",
     )
     learn_from: list[Literal["scenes", "blanks", "movies", "static_gratings"]] = Field(
-        default=["scenes", "blanks", "movies"],
-        description="stimuli of the session to which models are fitted; scenes are required, "
-        "because models are scored on them; movies are used where they were shown",
+        default=["scenes", "blanks", "movies", "static_gratings"],
+        description="stimuli of the session to which models are fitted, where they were shown; "
+        "scenes are required, because models are scored on them",
     )
     movie_images: int = Field(
         default=150,

@@ -1,7 +1,7 @@
 """A file with the models of all neurons of a session, readable neuron by neuron.
 
-It is an uncompressed zip archive. The entries ``{neuron}/model.pt`` and
-``{neuron}/fold_models.pt`` can be extracted with any zip tool and read with
+It is an uncompressed zip archive. The entries ``{neuron}/model.pt``, ``{neuron}/fold_models.pt``
+and ``{neuron}/without_{stimulus}.pt`` can be extracted with any zip tool and read with
 ``torch.load(weights_only=True)``. Only the entries that are read are verified, by their CRC.
 """
 
@@ -29,6 +29,7 @@ def write_archive(
     models: Mapping[str, dict[str, Any]],
     folds: Callable[[str], Iterable[dict[str, Any]]],
     path: Path,
+    without: Callable[[str], Mapping[str, dict[str, Any]]] = lambda _: {},
 ) -> None:
     """Write the models of all neurons.
 
@@ -41,13 +42,22 @@ def write_archive(
     folds : callable
         Returns the same for the fold models of a neuron; called for one neuron at a time.
     path : path
+    without : callable
+        Returns the same for the models of a neuron that were not fitted to one kind of stimulus, by
+        kind.
     """
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for neuron, model in models.items():
             entries = {_MODEL: [model], _FOLDS: list(map(_used, folds(neuron)))}
+            for kind, document in without(neuron).items():
+                entries[_without(kind)] = [_used(document)]
             for name, documents in entries.items():
-                content = document_bytes(file_content(geometry, documents, one=name == _MODEL))
+                content = document_bytes(file_content(geometry, documents, one=name != _FOLDS))
                 archive.writestr(zipfile.ZipInfo(f"{neuron}/{name}", _DATE), content)
+
+
+def _without(stimulus: str) -> str:
+    return f"without_{stimulus}.pt"
 
 
 def _used(document: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +136,13 @@ class ModelArchive:
         """The fold models of a neuron, fitted to the training images of each fold."""
         document = self._document(neuron, _FOLDS)
         return build_models(document, self.path, self.geometry, (self._core,))
+
+    def without(self, neuron: str, stimulus: str) -> NeuronModel | None:
+        """The model of a neuron that was not fitted to a kind of stimulus, if there is one."""
+        if f"{neuron}/{_without(stimulus)}" not in self._names():
+            return None
+        document = self._document(neuron, _without(stimulus))
+        return build_models(document, self.path, self.geometry, (self._core,))[0]
 
     def extract(self, neuron: str) -> dict[str, bytes]:
         """The entries of one neuron: file name to content."""

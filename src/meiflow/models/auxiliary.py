@@ -28,11 +28,14 @@ class AuxiliaryStimuli:
         Mean counts per presentation.
     weights : ndarray, shape (stimuli,)
         Number of trials divided by the mean number of trials of the images.
+    kinds : tuple of str
+        Name of each stimulus, such as ``static_gratings``; empty if it does not matter.
     """
 
     images: NDArray[np.float32]
     means: NDArray[np.float64]
     weights: NDArray[np.float64]
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def nothing(cls, geometry: Geometry, neurons: int) -> AuxiliaryStimuli:
@@ -42,7 +45,13 @@ class AuxiliaryStimuli:
 
     def of(self, columns: list[int]) -> AuxiliaryStimuli:
         """The same stimuli for some of the neurons."""
-        return AuxiliaryStimuli(self.images, self.means[:, columns], self.weights)
+        return AuxiliaryStimuli(self.images, self.means[:, columns], self.weights, self.kinds)
+
+    def without(self, kind: str) -> AuxiliaryStimuli:
+        """The stimuli of all other kinds."""
+        kept = np.array([own != kind for own in self.kinds], bool)
+        kinds = tuple(own for own in self.kinds if own != kind)
+        return AuxiliaryStimuli(self.images[kept], self.means[kept], self.weights[kept], kinds)
 
 
 def gather_auxiliary(
@@ -65,7 +74,8 @@ def gather_auxiliary(
     trials : Trials
         Trials of images and blanks.
     gratings : DataFrame or None
-        One row per grating, with parameters, ``repeats`` and the mean counts of `neurons`.
+        One row per grating, with parameters, ``repeats`` and the mean counts of `neurons`; None if
+        they were not shown.
     neurons : list of str
         Requested neurons.
     """
@@ -73,10 +83,9 @@ def gather_auxiliary(
     for kind in kinds:
         if kind == "blanks":
             part = _blank(geometry, trials, neurons)
-        elif kind != "static_gratings":
+        elif kind != "static_gratings" or gratings is None:
             continue
         else:
-            assert gratings is not None
             part = AuxiliaryStimuli(
                 grating_images(geometry, gratings, shown),
                 gratings[neurons].to_numpy(float),
@@ -86,9 +95,10 @@ def gather_auxiliary(
             np.concatenate([found.images, part.images]),
             np.concatenate([found.means, part.means]),
             np.concatenate([found.weights, part.weights]),
+            (*found.kinds, *[kind] * len(part.images)),
         )
     per_image = np.unique(trials.image_ids[trials.image_ids >= 0], return_counts=True)[1].mean()
-    return AuxiliaryStimuli(found.images, found.means, found.weights / per_image)
+    return AuxiliaryStimuli(found.images, found.means, found.weights / per_image, found.kinds)
 
 
 def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> AuxiliaryStimuli:

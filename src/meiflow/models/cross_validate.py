@@ -8,7 +8,7 @@ control is the same procedure on responses permuted across images.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
 REGIONS = 3, 4
+# Stimuli to which models may be fitted, and whose recorded tuning they are compared with.
+OUT_OF_CLASS = ("static_gratings",)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Fitted:
         The same for every fold, fitted to its training images.
     weights : ndarray, shape (neurons, members)
         Stacking weights of the base models.
+    without : dict of str to tuple of Places and list
+        By kind of auxiliary stimulus with recorded tuning (`OUT_OF_CLASS`): RF positions and states
+        of models that were fitted to everything but these stimuli, so that tuning to them is
+        predicted out of class. They have the same stacking weights.
     """
 
     predictions: dict[str, NDArray[np.float64]]
@@ -73,6 +79,7 @@ class Fitted:
     states: list[list[State]]
     fold_states: list[list[list[State]]]
     weights: NDArray[np.float64]
+    without: dict[str, tuple[Places, list[list[State]]]]
 
 
 def fit_all(
@@ -151,8 +158,15 @@ def fit_all(
         [[fit.states[first + n] for fit in fits.values()] for n in range(n_neurons)]
         for first in range(0, len(places.x) * 2 * n_neurons, 2 * n_neurons)
     )
+    without = {}
+    for kind in OUT_OF_CLASS:
+        if extra is not None and kind in extra.kinds:
+            others = replace(problem, extra=extra.without(kind))
+            apart, fits = others.fit(own[-1:], [everything], n_neurons)
+            columns = range(n_neurons)
+            without[kind] = apart, [[fit.states[n] for fit in fits.values()] for n in columns]
     return Fitted(
-        predictions, shuffled, held_out, places, tuple(fits), states, fold_states, mixture
+        predictions, shuffled, held_out, places, tuple(fits), states, fold_states, mixture, without
     )
 
 

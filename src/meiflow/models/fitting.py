@@ -24,6 +24,7 @@ from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.outcome import outcomes
+from meiflow.models.search import Places
 from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.models.threads import one_torch_thread
 from meiflow.tables.arrays import as_trials
@@ -62,16 +63,25 @@ class PopulationFit:
         folds = enumerate(self.fitted.fold_states)
         return [self._document(neuron, fold, states) for fold, states in folds]
 
+    def without(self, neuron: str) -> dict[str, dict[str, Any]]:
+        """Parameters of a neuron's models that were not fitted to one kind of stimulus, by kind."""
+        return {
+            kind: self._document(neuron, 0, states, places)
+            for kind, (places, states) in self.fitted.without.items()
+        }
+
     @cached_property
     def _columns(self) -> dict[str, int]:
         pairs = zip(self.status["neuron_id"], self.status["fitted"], strict=True)
         return {neuron: column for column, (neuron, fine) in enumerate(pairs) if fine}
 
-    def _document(self, neuron: str, subset: int, states: list[list[State]]) -> dict[str, Any]:
-        column = self._columns[neuron]
+    def _document(
+        self, neuron: str, subset: int, states: list[list[State]], places: Places | None = None
+    ) -> dict[str, Any]:
+        column, places = self._columns[neuron], places or self.fitted.places
         return {
-            "x_deg": float(self.fitted.places.x[subset, column]),
-            "y_deg": float(self.fitted.places.y[subset, column]),
+            "x_deg": float(places.x[subset, column]),
+            "y_deg": float(places.y[subset, column]),
             "base_models": states[column],
             "weights": self.fitted.weights[column].tolist(),
         }
@@ -285,7 +295,7 @@ def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, An
         raise MeiflowError(f"fit: {min(wrong)} applies to the workflow only; remove it")
     section = settings | {"base_models": list(base_models), "folds": folds}
     config = parse_config({"model": section}, "fit").model
-    if "static_gratings" in config.learn_from:
+    if "static_gratings" in settings.get("learn_from", ()):
         raise MeiflowError(
             "fit: learn_from: static_gratings are only available in the workflow; remove them"
         )

@@ -20,25 +20,16 @@ from meiflow.tables.movies import BIN_COLUMNS
 def auxiliary_stimuli(
     config: Config, results: Layout, has: SessionHas, trials: Trials, neurons: list[str]
 ) -> AuxiliaryStimuli:
-    """The stimuli of ``model.learn_from``, with the responses of some neurons.
-
-    Raises
-    ------
-    MeiflowError
-        If gratings are requested but were not shown in the session.
-    """
-    kinds, gratings = list(config.model.learn_from), None
-    if "static_gratings" in kinds:
-        gratings = _gratings(results, has, neurons)
-        if gratings.empty:  # a downloaded session of the kind that shows none
-            logger.info("model.learn_from: static_gratings were not shown in this session")
-            kinds.remove("static_gratings")
+    """The stimuli of ``model.learn_from`` that were shown, with the responses of some neurons."""
+    gratings = None
+    if "static_gratings" in config.model.learn_from and has.gratings:
+        gratings = _gratings(results, neurons)
     return gather_auxiliary(
-        kinds,
+        config.model.learn_from,
         config.image.geometry,
         config.session.stimulus_parameters,
         trials,
-        gratings,
+        gratings if gratings is not None and len(gratings) else None,
         neurons,
     )
 
@@ -83,12 +74,7 @@ def movie_stimuli(
     return found
 
 
-def _gratings(results: Layout, has: SessionHas, neurons: list[str]) -> pd.DataFrame:
-    if not has.gratings:
-        raise MeiflowError(
-            "model.learn_from: static_gratings were requested, but this session has none; remove "
-            "static_gratings"
-        )
+def _gratings(results: Layout, neurons: list[str]) -> pd.DataFrame:
     keys = PARAMETRIC["static_gratings"]
     table = read_csv(results.grating_responses, (*keys, "repeats", *neurons))
     return table.dropna(subset=[*keys, *neurons])

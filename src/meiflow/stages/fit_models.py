@@ -89,7 +89,8 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         | {f"prediction_{name}": values for name, values in fitted.predictions.items()},
         results.model_search,
     )
-    write_archive(config.image.geometry, found.models, found.fold_models, results.models)
+    parts_of = found.models, found.fold_models, results.models, found.without
+    write_archive(config.image.geometry, *parts_of)
     write_csv(status, results.fit_status)
     if gain:
         write_csv(gain.table(responses.neuron_ids), results.gain)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -53,11 +53,15 @@ def predict_conditions(
 
 
 def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
-    """Compare recorded Gabor and grating tuning with the predictions of the models."""
+    """Compare recorded Gabor and grating tuning with the predictions of the models.
+
+    Models that were fitted to the gratings as well are replaced by those that were not.
+    """
     neurons = wanted_neurons(results)
     archive = open_models(config, results)
     models = [archive.model(neuron, config.model.custom) for neuron in neurons]
     curves: dict[str, Curve] = {}
+    learned: dict[str, bool] = {}
     for stimulus, shown, path in (
         ("gabors", has.gabors, results.predicted_gabors),
         ("static_gratings", has.gratings, results.predicted_gratings),
@@ -69,10 +73,15 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
         if not len(recorded.trial_ids):  # downloaded sessions have a table of every stimulus
             write_csv(_with_parameters(recorded, np.empty((0, len(neurons)))), path)
             continue
-        predicted = predict_conditions(models, config, stimulus, recorded)
+        own = [
+            None if config.model.custom else archive.without(neuron, stimulus) for neuron in neurons
+        ]
+        chosen = [out or model for out, model in zip(own, models, strict=True)]
+        learned[stimulus] = stimulus in config.model.learn_from and None in own
+        predicted = predict_conditions(chosen, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
         curves |= curves_of(stimulus, recorded, predicted)
-    table = agreements(curves, neurons, config.model.learn_from, config.seed)
+    table = agreements(curves, neurons, learned, config.seed)
     write_csv(table, results.recorded_tuning)
     tuned = {name: rows["tuned"].to_numpy() for name, rows in table.groupby("curve", sort=False)}
     found = preferences(curves, tuned)
@@ -88,16 +97,16 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
 
 
 def agreements(
-    curves: dict[str, Curve], neurons: list[str], learned_from: Sequence[str], seed: int
+    curves: dict[str, Curve], neurons: list[str], learned: Mapping[str, bool], seed: int
 ) -> pd.DataFrame:
-    """One row per neuron and curve; ``learned`` marks stimuli used for fitting."""
+    """One row per neuron and curve; ``learned`` marks stimuli to which the model was fitted."""
     rows = [
         {
             "neuron_id": neuron,
             "curve": name,
             "points": len(curve.values),
             **asdict(one),
-            "learned": CURVES[name][0] in learned_from,
+            "learned": learned[CURVES[name][0]],
         }
         for name, curve in curves.items()
         for neuron, one in zip(neurons, agreement(curve, seed), strict=True)
