@@ -27,6 +27,7 @@ from meiflow.session.transfer import (
     read_record,
     write_record,
 )
+from meiflow.session.unit_filters import filtered
 from meiflow.session.warehouse import Warehouse
 
 SCENES = 118
@@ -305,12 +306,7 @@ def choose_sessions(
     warehouse = Warehouse(session.warehouse, data / "cache", network)
     table = warehouse.sessions().sort_index()
     units = warehouse.units()
-    quality = session.quality
-    passes = (
-        (units["isi_violations"] <= quality.isi_violations_max)
-        & (units["amplitude_cutoff"] <= quality.amplitude_cutoff_max)
-        & (units["presence_ratio"] >= quality.presence_ratio_min)
-    )
+    passes = pd.Series(units.index.isin(filtered(units, session.quality)[0].index), units.index)
     if session.areas is not None:
         passes &= units["ecephys_structure_acronym"].isin(session.areas)
     counts = units[passes].groupby("ecephys_session_id").size().reindex(table.index, fill_value=0)

@@ -14,6 +14,51 @@ from meiflow.errors import MeiflowError, shorten
 from meiflow.io.paths import fault_of
 
 
+def unreadable(path: Path, kind: str, reason: str) -> str:
+    """Message for a session file that cannot be opened, with what can help.
+
+    Examples
+    --------
+    >>> print(unreadable(Path("a.nwb"), "NWB", "Unable to open file (file is already open for "
+    ...                  "write (may use <h5clear file> to clear file consistency flags))"))
+    session.nwb: a.nwb is open for writing in another program, or was when that program ended
+    without closing it; close it there, or clear the mark with h5clear -s a.nwb
+    """
+    text = " ".join(reason.split())
+    lower = text.lower()
+    if "already open for" in lower:
+        return (
+            f"session.nwb: {path} is open for writing in another program, or was when that program "
+            f"ended without closing it; close it there, or clear the mark with h5clear -s {path}"
+        )
+    if "unable to lock file" in lower:
+        if "resource temporarily unavailable" in lower or "errno = 11" in lower:
+            return (
+                f"session.nwb: {path} is open for writing in another program; close it there, and "
+                "run again"
+            )
+        return (
+            f"session.nwb: {path} is on a file system without locks ({text[:200]}); set the "
+            "environment variable HDF5_USE_FILE_LOCKING=FALSE, or copy the file to another disk"
+        )
+    for sign, advice in _OTHER_REASONS.items():
+        if sign in lower:
+            return f"session.nwb: {path} cannot be read ({sign}); {advice}"
+    return (
+        f"session.nwb: {path} is not a readable {kind} file ({text[:200]}); if it is damaged, "
+        "download it again or give another file"
+    )
+
+
+_OTHER_REASONS = {
+    "permission denied": "change its permissions",
+    "too many open files": "close some, or raise the limit of the shell (ulimit -n)",
+    "input/output error": "the disk or the network may have failed; run again",
+    "stale file handle": "the network file system has changed; run again",
+    "cannot allocate memory": "give the job more memory",
+}
+
+
 def require_self_contained(path: Path) -> None:
     """Check that a file is HDF5 and does not refer to other files.
 
@@ -47,10 +92,7 @@ def require_self_contained(path: Path) -> None:
         with h5py.File(path, "r") as file:
             file.visititems_links(look)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise MeiflowError(
-            f"session.nwb: {path} is not a readable NWB (HDF5) file "
-            f"({' '.join(str(error).split())[:200]}); download it again or give another file"
-        ) from None
+        raise MeiflowError(unreadable(path, "NWB (HDF5)", str(error))) from None
     if foreign:
         raise MeiflowError(
             f"session.nwb: {path} refers to data in other files ({shorten(foreign, 3)}), which are "
