@@ -76,6 +76,8 @@ def _session_api_class() -> Any:
     metrics = set(signature(Unit).parameters) - set(ragged)
 
     class LeanSessionApi(EcephysNwbSessionApi):
+        _nwbfile: Any
+
         def get_stimulus_presentations(self) -> Any:
             # AllenSDK would read the trials of a behavioural task, of which it requires the
             # parameters
