@@ -88,6 +88,7 @@ rule report:
         R.images,
         R.image_info,
         R.unit_counts,
+        R.notes,
         R.image_spikes if HAS.spike_times else [],
         [R.gabor_responses, R.gabor_trials] if HAS.gabors else [],
         R.predicted_gabors if HAS.gabors else [],

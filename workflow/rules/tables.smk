@@ -10,6 +10,7 @@ rule tables:
         R.blank_responses,
         R.units,
         R.unit_counts,
+        R.notes,
         R.images,
         R.image_info,
         R.raster,

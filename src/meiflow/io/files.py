@@ -151,8 +151,8 @@ def _check_text(path: str | Path, handle: BinaryIO, columns: tuple[str, ...]) ->
         raise MeiflowError(f"{what}remove it, so that the file starts with the column names")
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise MeiflowError(
-            f"{path}: not a readable CSV file (it contains NUL bytes, because it is UTF-16); save it "
-            "as CSV in UTF-8"
+            f"{path}: not a readable CSV file (it contains NUL bytes, because it is UTF-16); save "
+            "it as CSV in UTF-8"
         )
     if len(first) > _LONGEST_HEADER:
         raise MeiflowError(

@@ -86,6 +86,7 @@ class ReportView:
     recorded: int
     selected: int
     notebook: bool
+    notes: list[str]
 
 
 def build_view(data: SessionData, calibration: TrustCalibration | None) -> ReportView:
@@ -134,6 +135,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         recorded=len(data.table),
         selected=len(data.neurons) + len(data.failed),
         notebook=config.comparison.notebook,
+        notes=data.notes,
     )
 
 

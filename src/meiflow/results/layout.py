@@ -136,6 +136,7 @@ class Layout(Folder):
         "tables/blank_responses.csv", "tables", "mean counts for the grey screen"
     )
     units = ResultFile("tables/units.csv", "tables", "units, with their quality metrics")
+    notes = ResultFile("tables/notes.json", "tables", "notes on the inputs, which the report shows")
     unit_counts = ResultFile(
         "tables/units.json", "tables", "number of units remaining after each filter"
     )

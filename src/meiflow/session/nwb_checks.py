@@ -19,10 +19,8 @@ def unreadable(path: Path, kind: str, reason: str) -> str:
 
     Examples
     --------
-    >>> print(unreadable(Path("a.nwb"), "NWB", "Unable to open file (file is already open for "
-    ...                  "write (may use <h5clear file> to clear file consistency flags))"))
-    session.nwb: a.nwb is open for writing in another program, or was when that program ended
-    without closing it; close it there, or clear the mark with h5clear -s a.nwb
+    >>> unreadable(Path("a.nwb"), "NWB", "file is already open for write")[:63]
+    'session.nwb: a.nwb is open for writing in another program, or w'
     """
     text = " ".join(reason.split())
     lower = text.lower()

@@ -89,6 +89,8 @@ class RecordedSession:
         Number of units in the file and in the requested areas, before filtering.
     filters : list of Step
         Number of units in the areas that each filter excludes.
+    shown : dict of str to int
+        Number of presentations of every stimulus in the file.
     """
 
     units: pd.DataFrame
@@ -99,6 +101,7 @@ class RecordedSession:
     lost: NDArray[np.float64]
     found: tuple[int, int]
     filters: list[Step]
+    shown: dict[str, int]
 
 
 def _reason(error: Exception) -> str:
@@ -272,6 +275,7 @@ def read_session(
             lost=lost,
             found=units_in_file(session.api.nwbfile, areas),
             filters=filters,
+            shown=session.stimulus_presentations["stimulus_name"].value_counts().to_dict(),
         )
 
 

@@ -84,9 +84,8 @@ def why_none(steps: Sequence[Step]) -> str:
 
     Examples
     --------
-    >>> print(why_none([Step("session.quality.presence_ratio_min 0.95", 8, 8, 0)]))
-    session.quality.presence_ratio_min 0.95 excludes all 8, because none has a value (NaN); use
-    null to switch this filter off
+    >>> why_none([Step("session.quality.presence_ratio_min 0.95", 8, 8, 0)])[39:]
+    ' excludes all 8, because none has a value (NaN); use null to switch this filter off'
     """
     last = next((step for step in steps if not step.left), None)
     if last is None:

@@ -340,6 +340,7 @@ def _stages() -> Iterator[Stage]:
             "image_info",
             "image_spikes",
             "unit_counts",
+            "notes",
             "gabor_responses",
             "gabor_trials",
             "grating_trials",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import read_csv, write_array, write_arrays, write_csv, write_text
-from meiflow.progress import logger
+from meiflow.progress import collect_notes, logger, note
 from meiflow.results.layout import Layout
 from meiflow.session.images import load_images
 from meiflow.session.movie_frames import movie_bins
 from meiflow.session.schedule import PARAMETRIC
+from meiflow.tables.checks import (
+    count_notes,
+    image_notes,
+    repeat_notes,
+    require_images,
+    silent_notes,
+)
 from meiflow.tables.conditions import (
     STEMS,
     Conditions,
@@ -51,8 +58,11 @@ _OPTIONAL = (
 
 
 @dataclass(frozen=True)
-class _Session:
-    """Data of a session before it is written; ``found`` contains numbers of units."""
+class SessionTables:
+    """Data of a session before it is written.
+
+    ``found`` contains numbers of units, ``about`` lines on units and stimuli for `meiflow check`.
+    """
 
     trials: Trials
     raster: Raster
@@ -63,9 +73,10 @@ class _Session:
     movies: list[MovieCounts]
     movie_frames: dict[str, int]
     further: dict[str, pd.DataFrame]
+    about: dict[str, str] = field(default_factory=dict)
 
 
-def _of_table(config: Config) -> _Session:
+def _of_table(config: Config) -> SessionTables:
     origin = str(config.session.trials)
     trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
     _check_rates(trials, config.session.window_s, origin)
@@ -82,7 +93,7 @@ def _of_table(config: Config) -> _Session:
             conditions[name] = shown
     movies, frames = _movies_of_table(config, trials.neuron_ids)
     raster = Raster.of_trials(trials)
-    return _Session(trials, raster, None, units, found, conditions, movies, frames, {})
+    return SessionTables(trials, raster, None, units, found, conditions, movies, frames, {})
 
 
 def _movies_of_table(
@@ -112,7 +123,7 @@ def _check_rates(
         )
 
 
-def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _Session:
+def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> SessionTables:
     from meiflow.session.recording import read_session
 
     chosen = config.session.movies
@@ -140,7 +151,7 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _S
         shown = valid(presented, name).sort_values("start_time", kind="stable")
         conditions[name] = Conditions.of(shown[PARAMETRIC[name]], counts(shown), neuron_ids)
     in_file, in_areas = recording.found
-    return _Session(
+    return SessionTables(
         Trials(scenes.index.to_numpy(), neuron_ids, frames, counts(scenes)),
         Raster.of_blocks(trains, scenes, neuron_ids),
         ImageSpikes.of(trains, scenes["start_time"], frames, neuron_ids),
@@ -153,7 +164,62 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> _S
         ],
         {passes.name: passes.starts.shape[1] for passes in recording.movies},
         {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
+        {
+            "units": f"{in_file} in the file, {in_areas} in the areas; "
+            + "; ".join(map(str, recording.filters)),
+            "stimuli": ", ".join(f"{name} ({n})" for name, n in recording.shown.items()),
+        },
     )
+
+
+def read_tables(
+    config: Config, images: Path, nwb: Path | None, any_area: bool = False, movies: bool = False
+) -> tuple[SessionTables, NDArray[np.float32]]:
+    """Read and check all inputs; see `build_tables`.
+
+    Returns
+    -------
+    session : SessionTables
+    stack : ndarray, shape (images, height, width)
+        The images that were shown, by increasing id.
+    """
+    if (nwb is None) != (config.session.source == "tables"):
+        wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
+        raise MeiflowError(f"session.source: {config.session.source} {wrong}")
+    session = _of_table(config) if nwb is None else _of_recording(config, nwb, any_area, movies)
+    key = "trials" if nwb is None else "nwb"
+    image_ids = np.unique(session.trials.image_ids)
+    shown = image_ids[image_ids != BLANK]
+    if len(shown) < 4:
+        raise MeiflowError(
+            f"session.{key}: only {len(shown)} different images were shown; at least 4 are required"
+        )
+    stack = load_images(images, config.image.geometry.shape, shown.tolist())[1]
+    require_images(stack, "session.images", images)
+    for text in (*image_notes(stack, shown), *_notes(session, config, nwb)):
+        note(text)
+    return session, stack
+
+
+def window_s(config: Config) -> float | None:
+    """Length of the counting window, if it is the same for all presentations."""
+    start, stop = config.session.window_s
+    return None if stop is None else stop - start
+
+
+def _notes(session: SessionTables, config: Config, nwb: Path | None) -> list[str]:
+    """Notes on the counts of all tables."""
+    names, length = session.trials.neuron_ids, window_s(config)
+    where = "trials" if nwb is not None else str(config.session.trials)
+    counts = session.trials.counts
+    found = repeat_notes(session.trials) + silent_notes(counts, names, where)
+    tables = {where: counts}
+    if nwb is None:
+        tables |= {name: shown.counts for name, shown in session.conditions.items()}
+        tables |= {movie.name: movie.counts.reshape(-1, len(names)) for movie in session.movies}
+    for origin, table in tables.items():
+        found += count_notes(table, names, length, origin)
+    return found
 
 
 def build_tables(
@@ -179,25 +245,13 @@ def build_tables(
     movies : path, optional
         Folder with the frames of the natural movies; without it, movies are not used.
     """
-    if (nwb is None) != (config.session.source == "tables"):
-        wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
-        raise MeiflowError(f"session.source: {config.session.source} {wrong}")
-    session = (
-        _of_table(config)
-        if nwb is None
-        else _of_recording(config, nwb, any_area, movies is not None)
-    )
+    with collect_notes() as notes:
+        session, stack = read_tables(config, images, nwb, any_area, movies is not None)
     trials = session.trials
     further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
-    if seen.sum() < 4:
-        raise MeiflowError(
-            f"session.{'trials' if nwb is None else 'nwb'}: only {int(seen.sum())} different "
-            "images were shown; at least 4 are required"
-        )
     geometry = config.image.geometry
-    stack = load_images(images, geometry.shape, image_ids[seen].tolist())[1]
     info = StackInfo.of(stack, image_ids[seen], geometry)
     names = trials.neuron_ids
     write_csv(trials.to_frame(), results.trials)
@@ -207,6 +261,7 @@ def build_tables(
     write_text(info.to_json(), results.image_info)
     write_array(stack, results.images)
     write_text(json.dumps(session.found, indent=1) + "\n", results.unit_counts)
+    write_text(json.dumps({"notes": notes}, indent=1) + "\n", results.notes)
     write_arrays(session.raster.arrays(), results.raster)
     _write_movies(config, session, results, movies)
     if session.spikes is not None:
@@ -220,15 +275,15 @@ def build_tables(
         else:
             path.unlink(missing_ok=True)
     repeats = np.unique(trials.image_ids[trials.image_ids != BLANK], return_counts=True)[1]
-    if 1 < repeats.max() != repeats.min() == 1:
-        logger.info(f"tables: {(repeats > 1).sum()} of {len(repeats)} images were repeated")
     logger.info(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
         f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
     )
 
 
-def _write_movies(config: Config, session: _Session, results: Layout, folder: Path | None) -> None:
+def _write_movies(
+    config: Config, session: SessionTables, results: Layout, folder: Path | None
+) -> None:
     """Write counts and images of the movies, or remove those of another session."""
     paths = results.named("movie_responses", "movie_errors", "movie_counts", "movie_images")
     if folder is None:
