@@ -50,8 +50,13 @@ class _Notes(logging.Handler):
 
 
 @contextmanager
-def collect_notes() -> Iterator[list[str]]:
+def collect_notes(*, silent: bool = False) -> Iterator[list[str]]:
     """Collect the messages of `note` in a list.
+
+    Parameters
+    ----------
+    silent : bool
+        Whether nothing is logged meanwhile.
 
     Examples
     --------
@@ -60,12 +65,12 @@ def collect_notes() -> Iterator[list[str]]:
     >>> notes
     ['image 7 was never shown']
     """
-    handler = _Notes()
-    logger.addHandler(handler)
+    handler, others = _Notes(), list(logger.handlers)
+    logger.handlers = [handler] if silent else [*others, handler]
     try:
         yield handler.messages
     finally:
-        logger.removeHandler(handler)
+        logger.handlers = others
 
 
 def _bar_wanted() -> bool:

@@ -104,8 +104,8 @@ def check_on_images(module: nn.Module, images: NDArray, name: str) -> None:
     >>> try:
     ...     check_on_images(silent, images, "silent")
     ... except MeiflowError as error:
-    ...     print(str(error)[:75])
-    silent: the response is 0 for all 5 images of the session that were tried,
+    ...     print(str(error)[:73])
+    silent: the response is 0 for all 5 images of the session that were tried
     """
     chosen = images[np.unique(np.linspace(0, len(images) - 1, _MOST_IMAGES).astype(int))]
     shown = torch.as_tensor(np.ascontiguousarray(chosen), dtype=torch.float32)

@@ -61,7 +61,8 @@ _OPTIONAL = (
 class SessionTables:
     """Data of a session before it is written.
 
-    ``found`` contains numbers of units, ``about`` lines on units and stimuli for `meiflow check`.
+    ``found`` contains numbers of units, ``about`` a line on the unit filters, and ``shown`` the
+    number of presentations of every stimulus in the file.
     """
 
     trials: Trials
@@ -74,6 +75,7 @@ class SessionTables:
     movie_frames: dict[str, int]
     further: dict[str, pd.DataFrame]
     about: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, int] = field(default_factory=dict)
 
 
 def _of_table(config: Config) -> SessionTables:
@@ -166,9 +168,9 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
         {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
         {
             "units": f"{in_file} in the file, {in_areas} in the areas; "
-            + "; ".join(map(str, recording.filters)),
-            "stimuli": ", ".join(f"{name} ({n})" for name, n in recording.shown.items()),
+            + "; ".join(str(step) for step in recording.filters if step.excluded),
         },
+        recording.shown,
     )
 
 
@@ -308,6 +310,7 @@ def _write_movies(
             for movie in session.movies
         ]
     )
+    require_images(stack, "session.movies.stacks", folder)
     names = session.trials.neuron_ids
     write_csv(movie_table(session.movies, names), results.movie_responses)
     write_csv(movie_table(session.movies, names, errors=True), results.movie_errors)
