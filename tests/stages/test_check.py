@@ -44,7 +44,7 @@ def document(folder, **sections):
 
 def described(folder, **sections):
     data = Dataset(parse_config(document(folder, **sections)))
-    return describe_inputs(data.config_of("mine"), data.files_of("mine"))
+    return describe_inputs(data.config_of("mine"), data.files_of("mine"), run_code=True)
 
 
 def test_all_is_described(folder):
@@ -151,6 +151,18 @@ def test_a_session_file_is_described(small_session):
     )
     assert "gabors: 243 presentations of 243 conditions" in " ".join(lines)
     assert not [line for line in lines if line.startswith("note")]
+
+
+def test_code_is_run_only_on_request(folder, monkeypatch):
+    (folder / "touching.py").write_text("import pathlib\npathlib.Path('called').touch()\n")
+    monkeypatch.chdir(folder)
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(document(folder, model={"custom": "touching:build"})))
+    done = CliRunner().invoke(app, ["check", str(path)])
+    assert done.exit_code == 0, done.output
+    assert not (folder / "called").exists()
+    CliRunner().invoke(app, ["check", "--run-code", str(path)])
+    assert (folder / "called").exists()
 
 
 def test_the_command(folder):

@@ -60,6 +60,9 @@ def _options(
 def check(
     config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml",
     inputs: Annotated[bool, typer.Option(help="open the inputs and describe them")] = True,
+    run_code: Annotated[
+        bool, typer.Option("--run-code", help="also import model.custom and try it on the images")
+    ] = False,
 ) -> None:
     """Validate a configuration, open its inputs, and print what a run will see and leave out."""
     from meiflow.session.dataset import Dataset
@@ -79,10 +82,10 @@ def check(
         details += f", results in results/{parsed.session.id}"
     print(f"{config}: valid; {where} from source {parsed.session.source}{details}")
     for session in (data.ids or ()) if inputs else ():
-        _describe(data, session)
+        _describe(data, session, run_code)
 
 
-def _describe(data: Dataset, session: str) -> None:
+def _describe(data: Dataset, session: str, run_code: bool) -> None:
     """Print what a session contains, if its inputs are already there."""
     config, files = data.config_of(session), data.files_of(session)
     title = f"session {session}, " if data.many else ""
@@ -98,7 +101,7 @@ def _describe(data: Dataset, session: str) -> None:
     from meiflow.stages.check import describe_inputs
 
     try:
-        lines = describe_inputs(config, files, data.many)
+        lines = describe_inputs(config, files, data.many, run_code)
     except MeiflowError as error:
         raise MeiflowError(f"sessions, {session}: {error}" if data.many else str(error)) from None
     if data.many:

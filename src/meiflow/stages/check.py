@@ -23,7 +23,9 @@ from meiflow.tables.counts import BLANK
 _USED = {"natural_scenes", "spontaneous", "invalid_presentation", *PARAMETRIC}
 
 
-def describe_inputs(config: Config, files: SessionFiles, any_area: bool = False) -> list[str]:
+def describe_inputs(
+    config: Config, files: SessionFiles, any_area: bool = False, run_code: bool = False
+) -> list[str]:
     """Open the inputs of a session, and describe them in lines.
 
     Parameters
@@ -34,6 +36,8 @@ def describe_inputs(config: Config, files: SessionFiles, any_area: bool = False)
         Paths of its inputs.
     any_area : bool
         Whether units in one of the areas are sufficient.
+    run_code : bool
+        Whether to import ``model.custom`` and to try the module of the first neuron.
 
     Raises
     ------
@@ -47,6 +51,8 @@ def describe_inputs(config: Config, files: SessionFiles, any_area: bool = False)
         )
         lines = list(_lines(config, files, session, stack))
         _check_later(config, session, stack)
+        if config.model.custom is not None and run_code:
+            _try_custom(config.model.custom, config, session, stack)
     return [*lines, *(f"skipped: {text}" for text in _skipped(config, session)), *_marked(notes)]
 
 
@@ -115,7 +121,9 @@ def _check_later(config: Config, session: SessionTables, stack: NDArray) -> None
         float(stack.std(axis=(1, 2)).mean()),
     )
     require_reachable(mean, contrast, "mei.contrast")
-    if config.model.custom is not None:
-        spec = config.model.custom
-        module = load_custom(spec, neurons[0], config.image.geometry)
-        check_on_images(module, stack[:, None], f"model.custom {spec} (neuron {neurons[0]})")
+
+
+def _try_custom(spec: str, config: Config, session: SessionTables, stack: NDArray) -> None:
+    neuron = session.trials.neuron_ids[0]
+    module = load_custom(spec, neuron, config.image.geometry)
+    check_on_images(module, stack[:, None], f"model.custom {spec} (neuron {neuron})")

@@ -30,6 +30,7 @@ from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import SuppressObjective, stimulus_correlations
 from meiflow.stimuli.receptive_field import gradient_rf, linear_rf
+from meiflow.tables.checks import require_images
 
 _REACHED = 0.95
 _BATCH = 240  # images per batch, small enough for separate convolutional networks
@@ -264,6 +265,7 @@ class _Naturals:
         if others is not None:
             shape = p.config.image.geometry.shape
             more_names, more = load_image_set(others, shape, "stimuli.natural_images")
+            require_images(more, "stimuli.natural_images", others)
             images, names = np.concatenate([images, more]), names + more_names
             sources += ["natural_images"] * len(more)
         return cls(images, names, sources)
