@@ -41,12 +41,12 @@ def test_a_failed_fit_does_not_affect_others(rng, size):
     assert fits.states[3] == {}
 
 
-def fitted_like(predictions):
+def fitted_like(predictions, member="ln"):
     """Outcome of a fit with these held-out predictions, in other respects perfect."""
     n = predictions["model"].shape[1]
     states = [[{"kind": "ln", "bias": 0.0}] for _ in range(n)]
     folds = [np.arange(len(predictions["model"]))]
-    rest = None, folds, None, ("ln",), states, [states], np.ones((n, 1))
+    rest = None, folds, None, (member,), states, [states], np.ones((n, 1))
     return Fitted(predictions, *rest)
 
 
@@ -64,6 +64,15 @@ def test_a_fit_that_diverged_has_no_model(rng):
     )
     assert "2 of 3 neurons have held-out predictions that are impossibly high" in notes[0]
     assert "b (ln and model: 1e+17), c (ln: 1e+06)" in notes[0]
+
+
+@pytest.mark.parametrize("member", ["cnn", "ln"])
+def test_a_learning_rate_is_named_only_where_there_is_one(rng, member):
+    means = rng.poisson(3.0, (20, 1)).astype(float)
+    wild = means * 1e17
+    with collect_notes() as notes:
+        outcomes(["a"], means, fitted_like({member: wild, "model": wild}, member))
+    assert ("; lower model.cnn.learning_rate" in notes[0]) == (member == "cnn")
 
 
 def test_strong_predictions_of_sparse_neurons_are_possible(rng):

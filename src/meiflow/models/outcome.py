@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from meiflow.models.cross_validate import Fitted
 
 
+# Base models that are trained by gradient descent, and the key of their learning rate.
+_LEARNING_RATES = {
+    "cnn": "model.cnn.learning_rate",
+    "scratch": "model.network.learning_rate",
+    "shared": "model.network.learning_rate",
+    "pretrained": "model.network.learning_rate",
+}
+
+
 def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame:
     """Table of which fits succeeded.
 
@@ -35,6 +44,7 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
         held-out responses that are impossibly high.
     """
     reasons, diverged = [], []
+    absurd: set[str] = set()
     fitted_sets = [*fitted.fold_states, fitted.states]
     for i in range(len(neurons)):
         broken = [
@@ -50,6 +60,7 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
             if name in fitted.predictions
             and np.abs(np.nan_to_num(fitted.predictions[name][:, i])).max() > limit
         ]
+        absurd.update(wild)
         if wild:
             worst = max(
                 float(np.abs(np.nan_to_num(fitted.predictions[n][:, i])).max()) for n in wild
@@ -68,9 +79,11 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
         else:
             reasons.append("")
     if diverged:
+        keys = sorted({_LEARNING_RATES[name] for name in absurd & set(_LEARNING_RATES)})
+        advice = f"; lower {' and '.join(keys)}" if keys else ""
         note(
             f"models: {len(diverged)} of {len(neurons)} neurons have held-out predictions that are "
-            f"impossibly high: {shorten(diverged, 4)}; lower the learning rate"
+            f"impossibly high: {shorten(diverged, 4)}{advice}"
         )
     return pd.DataFrame(
         {"neuron_id": neurons, "fitted": [not r for r in reasons], "reason": reasons}
