@@ -14,9 +14,11 @@ from meiflow.config.config import parse_config
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError
 from meiflow.progress import collect_notes
+from meiflow.session.download import check_session_file
 from meiflow.session.nwb_checks import require_self_contained, unreadable
 from meiflow.session.recording import read_session
 from meiflow.session.source import session_files
+from meiflow.session.transfer import FetchError
 
 SCENES = "intervals/natural_scenes_presentations"
 AREA = ("VISam",)
@@ -218,10 +220,12 @@ def test_a_file_open_for_writing_elsewhere(copy):
         for action in (
             lambda: read_session(copy, AREA, Quality()),
             lambda: session_files(config, copy.parent),
+            lambda: check_session_file(copy, 7),
         ):
             with pytest.raises(MeiflowError, match="is open for writing in another") as caught:
                 action()
             assert "download" not in str(caught.value)
+            assert not isinstance(caught.value, FetchError)  # which would remove or replace it
         writer.communicate(b"")
 
 
@@ -235,7 +239,7 @@ def test_a_file_open_for_writing_elsewhere(copy):
     ],
 )
 def test_advice_fits_the_reason(copy, monkeypatch, reason, advice):
-    assert advice in unreadable(copy, "NWB", reason)
+    assert advice in str(unreadable(copy, "NWB", reason))
 
     def fail(*_args, **_kwargs):
         raise OSError(reason)

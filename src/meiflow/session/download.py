@@ -17,7 +17,7 @@ from meiflow.io.checksums import sha256_of
 from meiflow.io.files import read_csv, write_text
 from meiflow.io.writing import atomic
 from meiflow.progress import logger, track
-from meiflow.session.nwb_checks import require_self_contained
+from meiflow.session.nwb_checks import UnavailableError, require_self_contained
 from meiflow.session.transfer import (
     ConnectionLimits,
     FetchError,
@@ -49,6 +49,8 @@ def check_session_file(path: Path, session_id: int) -> None:
     ------
     FetchError
         If it is not HDF5, is truncated, is another session, or lacks units or stimuli.
+    UnavailableError
+        If it cannot be opened now, although it may be complete.
     """
     import h5py
 
@@ -58,6 +60,8 @@ def check_session_file(path: Path, session_id: int) -> None:
             found = file["identifier"][()]
             found = found.decode() if isinstance(found, bytes) else str(found)
             complete = "units/spike_times" in file and "intervals" in file
+    except UnavailableError:
+        raise
     except (MeiflowError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise FetchError(f"not a complete session NWB file ({reason})") from None

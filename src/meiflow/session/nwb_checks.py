@@ -14,37 +14,40 @@ from meiflow.errors import MeiflowError, shorten
 from meiflow.io.paths import fault_of
 
 
-def unreadable(path: Path, kind: str, reason: str) -> str:
-    """Message for a session file that cannot be opened, with what can help.
+class UnavailableError(MeiflowError):
+    """A session file that cannot be opened now, although it may be whole."""
+
+
+def unreadable(path: Path, kind: str, reason: str) -> MeiflowError:
+    """The error for a session file that cannot be opened, with what can help.
 
     Examples
     --------
-    >>> unreadable(Path("a.nwb"), "NWB", "file is already open for write")[:63]
+    >>> str(unreadable(Path("a.nwb"), "NWB", "file is already open for write"))[:63]
     'session.nwb: a.nwb is open for writing in another program, or w'
     """
     text = " ".join(reason.split())
-    lower = text.lower()
+    lower, name = text.lower(), f"session.nwb: {path}"
     if "already open for" in lower:
-        return (
-            f"session.nwb: {path} is open for writing in another program, or was when that program "
-            f"ended without closing it; close it there, or clear the mark with h5clear -s {path}"
+        return UnavailableError(
+            f"{name} is open for writing in another program, or was when that program ended "
+            f"without closing it; close it there, or clear the mark with h5clear -s {path}"
+        )
+    if "unable to lock file" in lower and "errno = 11" in lower:
+        return UnavailableError(
+            f"{name} is open for writing in another program; close it there, and run again"
         )
     if "unable to lock file" in lower:
-        if "resource temporarily unavailable" in lower or "errno = 11" in lower:
-            return (
-                f"session.nwb: {path} is open for writing in another program; close it there, and "
-                "run again"
-            )
-        return (
-            f"session.nwb: {path} is on a file system without locks ({text[:200]}); set the "
-            "environment variable HDF5_USE_FILE_LOCKING=FALSE, or copy the file to another disk"
+        return UnavailableError(
+            f"{name} is on a file system without locks ({text[:200]}); set the environment "
+            "variable HDF5_USE_FILE_LOCKING=FALSE, or copy the file to another disk"
         )
     for sign, advice in _OTHER_REASONS.items():
         if sign in lower:
-            return f"session.nwb: {path} cannot be read ({sign}); {advice}"
-    return (
-        f"session.nwb: {path} is not a readable {kind} file ({text[:200]}); if it is damaged, "
-        "download it again or give another file"
+            return UnavailableError(f"{name} cannot be read ({sign}); {advice}")
+    return MeiflowError(
+        f"{name} is not a readable {kind} file ({text[:200]}); if it is damaged, download it "
+        "again or give another file"
     )
 
 
@@ -90,7 +93,7 @@ def require_self_contained(path: Path) -> None:
         with h5py.File(path, "r") as file:
             file.visititems_links(look)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise MeiflowError(unreadable(path, "NWB (HDF5)", str(error))) from None
+        raise unreadable(path, "NWB (HDF5)", str(error)) from None
     if foreign:
         raise MeiflowError(
             f"session.nwb: {path} refers to data in other files ({shorten(foreign, 3)}), which are "

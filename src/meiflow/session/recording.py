@@ -121,7 +121,7 @@ def _opened(path: Path) -> Iterator[Any]:
             io = NWBHDF5IO(str(path), "r", load_namespaces=True)
             nwbfile = io.read()
     except Exception as error:  # h5py and pynwb raise many types for damaged files
-        raise MeiflowError(unreadable(path, "NWB", _reason(error))) from None
+        raise unreadable(path, "NWB", _reason(error)) from None
     try:
         yield nwbfile
     finally:
