@@ -56,9 +56,8 @@ def test_all_is_described(folder):
     assert lines[1] == "trials: 60, of 6 images (10 repeats), no blanks"
     assert re.fullmatch(r"neurons: 2, 0 to 1\d(\.\d)? spikes/s \(median \d\.\d+\)", lines[2])
     assert "skipped: tuning to gabors (none were shown)" in lines
-    assert lines[-1] == "note: trials: 1 of 2 neurons is silent, without any spike (b)".replace(
-        "trials:", f"{folder / 'trials.csv'}:"
-    )
+    table = folder / "trials.csv"
+    assert lines[-1] == f"note: {table}: 1 of 2 neurons: silent, without any spike (b)"
 
 
 def test_the_same_notes_are_kept_with_the_tables(folder):
@@ -82,7 +81,7 @@ def test_the_same_notes_are_kept_with_the_tables(folder):
         "images: 1 of 6 is the same as another (3 and 2)",
         "the brightest pixel has 6.2%",
         "all counts are multiples of 4, as if they were rates in spikes per second (window 0.25 s)",
-        "1 of 2 neurons is silent",
+        "1 of 2 neurons: silent",
         "trials: 1 of 6 is shown only once",
     ):
         assert any(text in note for note in notes), text
@@ -104,6 +103,13 @@ def test_faults_of_images_stop_before_tables_are_made(folder):
         with pytest.raises(MeiflowError, match=message):
             described(folder)
     assert not results.root.exists()
+
+
+def test_counts_without_any_spike_are_refused(folder):
+    table = pd.read_csv(folder / "trials.csv").assign(spike_count=0)
+    table.to_csv(folder / "trials.csv", index=False)
+    with pytest.raises(MeiflowError, match=r"session.trials: no neuron has any spike in any trial"):
+        described(folder)
 
 
 def test_pictures_of_zeros_and_ones_are_black(folder, rng):

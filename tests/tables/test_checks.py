@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from meiflow.errors import MeiflowError
-from meiflow.tables.checks import count_notes, image_notes, repeat_notes, require_images
+from meiflow.tables.checks import (
+    count_notes,
+    image_notes,
+    repeat_notes,
+    require_images,
+    silent_notes,
+)
 from meiflow.tables.counts import Trials
 
 
@@ -24,7 +30,9 @@ def test_good_images_and_counts_have_no_notes(images, rng):
 
 @pytest.mark.parametrize("top", [0, 1])
 def test_images_of_zeros_and_ones_as_bytes_are_black(images, top):
-    with pytest.raises(MeiflowError, match=r"stimuli.natural_images: a is black: .* white as 255"):
+    with pytest.raises(
+        MeiflowError, match=r"stimuli.natural_images: a is black: .* white as the hig"
+    ):
         require_images(np.round(images) * top / 255, "stimuli.natural_images", "a")
 
 
@@ -72,4 +80,13 @@ def test_repeats_are_noted():
 
     assert "no image was repeated" in notes([0, 1, 2, -1, -1])[0]
     assert notes([0, 0, 1, 1, 2])[0] == "trials: 1 of 3 is shown only once"
-    assert "2 repeats per image (median)" in notes([0, 0, 1, 1])[0]
+    assert "few repeats per image (median 2)" in notes([0, 0, 1, 1])[0]
+
+
+def test_neurons_that_do_not_vary_are_noted(rng):
+    counts = np.column_stack([rng.poisson(2.0, 60), np.zeros(60, int), np.full(60, 3)])
+    assert silent_notes(counts, ["a", "b", "c"], "t.csv") == [
+        "t.csv: 1 of 3 neurons: silent, without any spike (b)",
+        "t.csv: 1 of 3 neurons: the same count in every trial (c)",
+    ]
+    assert count_notes(counts, ["a", "b", "c"], 0.25, "t.csv") == []

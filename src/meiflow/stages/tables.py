@@ -196,6 +196,11 @@ def read_tables(
         raise MeiflowError(
             f"session.{key}: only {len(shown)} different images were shown; at least 4 are required"
         )
+    if not session.trials.counts.any() and not any_area:
+        raise MeiflowError(
+            f"session.{key}: no neuron has any spike in any trial; correct the counts or "
+            "session.window_s"
+        )
     stack = load_images(images, config.image.geometry.shape, shown.tolist())[1]
     require_images(stack, "session.images", images)
     for text in (*image_notes(stack, shown), *_notes(session, config, nwb)):

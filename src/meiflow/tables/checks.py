@@ -49,7 +49,8 @@ def require_images(images: NDArray, key: str, source: object) -> None:
     if highest <= _BLACK:
         raise MeiflowError(
             f"{key}: {source} is black: no pixel is brighter than {highest:.2%} of white; save "
-            "integers with white as 255, and values of 0 and 1 as floats"
+            "integers with white as the highest value of their type (255 for uint8), 8-bit pixels as "
+            "uint8, and values of 0 and 1 as floats"
         )
     if len(images) > 1 and float(np.ptp(images, axis=0).max()) < _ALIKE:
         raise MeiflowError(
@@ -122,10 +123,10 @@ def count_notes(
     'trials.csv: all counts are multiples of 4, as if they were rates in sp'
     """
     notes = []
-    enough = (counts > 0).sum(axis=0) >= _ENOUGH_COUNTS
+    enough = ((counts > 0).sum(axis=0) >= _ENOUGH_COUNTS) & (np.ptp(counts, axis=0) > 0)
     factors = np.gcd.reduce(counts, axis=0)
     common = int(np.gcd.reduce(factors))
-    if common > 1 and (counts > 0).sum() >= _ENOUGH_COUNTS:
+    if common > 1 and enough.any():
         rate = length_s is not None and abs(common * length_s - 1) < 0.05
         what = (
             f"as if they were rates in spikes per second (window {length_s:g} s); counts are rates "
@@ -141,20 +142,20 @@ def count_notes(
 
 
 def silent_notes(counts: NDArray, neuron_ids: list[str], origin: str) -> list[str]:
-    """Note on neurons without any spike.
+    """Notes on neurons without any spike, or with the same count in every trial.
 
     Examples
     --------
     >>> silent_notes(np.array([[0, 1], [0, 2]]), ["a", "b"], "trials")
-    ['trials: 1 of 2 neurons is silent, without any spike (a)']
+    ['trials: 1 of 2 neurons: silent, without any spike (a)']
     """
-    silent = [neuron_ids[i] for i in np.flatnonzero(counts.max(axis=0, initial=0) == 0)]
-    if not silent:
-        return []
-    verb = "is" if len(silent) == 1 else "are"
+    none, same = counts.max(axis=0) == 0, np.ptp(counts, axis=0) == 0
+    kinds = {"silent, without any spike": none, "the same count in every trial": same & ~none}
     return [
-        f"{origin}: {len(silent)} of {len(neuron_ids)} neurons {verb} silent, without any spike "
-        f"({shorten(silent)})"
+        f"{origin}: {which.sum()} of {len(neuron_ids)} neurons: {what} "
+        f"({shorten(neuron_ids[i] for i in np.flatnonzero(which))})"
+        for what, which in kinds.items()
+        if which.any()
     ]
 
 
@@ -178,7 +179,8 @@ def repeat_notes(trials: Trials) -> list[str]:
         notes.append(f"trials: {_of(int((repeats == 1).sum()), len(ids))} shown only once")
     if np.median(repeats) < _FEW_REPEATS:
         notes.append(
-            f"trials: {np.median(repeats):g} repeats per image (median) measure the noise poorly"
+            f"trials: few repeats per image (median {np.median(repeats):g}), so that the noise is "
+            "poorly known"
         )
     return notes
 
