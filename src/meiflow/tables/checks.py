@@ -49,8 +49,8 @@ def require_images(images: NDArray, key: str, source: object) -> None:
     if highest <= _BLACK:
         raise MeiflowError(
             f"{key}: {source} is black: no pixel is brighter than {highest:.2%} of white; save "
-            "integers with white as the highest value of their type (255 for uint8), 8-bit pixels as "
-            "uint8, and values of 0 and 1 as floats"
+            "integers with white as the highest value of their type (255 for uint8), 8-bit pixels "
+            "as uint8, and values of 0 and 1 as floats"
         )
     if len(images) > 1 and float(np.ptp(images, axis=0).max()) < _ALIKE:
         raise MeiflowError(
