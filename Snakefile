@@ -5,27 +5,55 @@
 #   snakemake --cores 8 --configfile workflow/presets/full.yaml   more settings on top
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
-from meiflow import __version__ as VERSION
-from meiflow.cli.process import RUN
+# Version of this Snakefile; the package that runs the jobs must have the same one.
+VERSION = "0.1.0"
+
+try:
+    from meiflow import __file__ as PACKAGE, __version__ as INSTALLED
+except ImportError as error:
+    raise WorkflowError(
+        f"Snakemake runs in {sys.executable}, which cannot import meiflow ({error}); activate the "
+        "environment of meiflow, or install it there"
+    ) from None
+if INSTALLED != VERSION:
+    raise WorkflowError(
+        f"this Snakefile is of meiflow {VERSION}, but {sys.executable} imports meiflow {INSTALLED} "
+        f"({Path(PACKAGE).parent}); install the version of this Snakefile, or use that version's"
+    )
+
+from meiflow.cli.process import RUN, WORKFLOW
 from meiflow.config.config import parse_config, read_yaml, resolved
 from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES
 from meiflow.errors import MeiflowError
+from meiflow.io.tracking import code_files, fingerprint
 from meiflow.io.writing import require_writable
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import CombinedLayout, Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.session.dataset import COMBINED, Dataset
+from meiflow.session.images import IMAGE_SUFFIXES
 from meiflow.stages.registry import STAGES
 
 min_version("9.0")
 os.environ[RUN] = str(os.getpid())  # its jobs do not outlive it
+os.environ[WORKFLOW] = VERSION  # its jobs have the same version
+# Jobs run in the interpreter that Snakemake runs in, whichever meiflow is first on the PATH. Not
+# part of the rules, because another path of the environment must not rerun them. -P: modules in
+# this folder do not replace those of the interpreter.
+if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+    PYTHON = quote(sys.executable).replace("{", "{{").replace("}", "}}")
+    shell.prefix(
+        f'set -euo pipefail; meiflow() {{{{ exec {PYTHON} -P -m meiflow "$@"; }}}}; '
+    )
 
 
 configfile: "config.yaml"

@@ -146,8 +146,8 @@ class Running:
                 words = process.cmdline()
             except psutil.Error:
                 continue
-            if len(words) > 2 and Path(words[1]).name == "meiflow":
-                found.append(Job(words[2], process))
+            if words[1:4] == ["-P", "-m", "meiflow"]:
+                found.append(Job(words[4], process))
         return found
 
     def wait(self) -> int:

@@ -221,6 +221,14 @@ def test_the_command_names_the_neuron_and_the_saved_configuration(view, report_c
     assert parse_config(saved) == report_config
 
 
+def test_notes_on_the_inputs_are_in_the_provenance(view, report_config):
+    note = "images.npy: pixels are not square: 2 degrees wide & 1 high"
+    page = render_report(view, report_config, [], notes=[note])
+    provenance = page[page.index('id="provenance"') :]
+    assert "<li>images.npy: pixels are not square: 2 degrees wide &amp; 1 high</li>" in provenance
+    assert "Nothing was noted about the inputs." in render_report(view, report_config, [])
+
+
 def test_missing_results_are_named(report_config, results, tmp_path):
     copy = copied(results, tmp_path)
     write_text("{}", copy.provenance)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import subprocess
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
 from meiflow.report.columns import cell, number
 from meiflow.report.page import render_report
-from meiflow.report.provenance import hash_of, read_provenance, versions
+from meiflow.report.provenance import hash_of, read_notes, read_provenance, versions
 from meiflow.report.trust import precision_text, trust_of
 from meiflow.results.layout import Layout
 from meiflow.session.transfer import write_record
@@ -53,6 +52,15 @@ def test_the_hash_of_a_download_is_not_computed_again(tmp_path):
     assert hash_of(path)["sha256"] == hashlib.sha256(b"another length").hexdigest()
 
 
+def test_notes_are_read_and_missed(tmp_path):
+    path = tmp_path / "notes.json"
+    write_text('["images.npy: 1 of 3 images were never shown (2)"]', path)
+    assert read_notes(path) == ["images.npy: 1 of 3 images were never shown (2)"]
+    path.unlink()
+    with pytest.raises(MeiflowError, match=r"notes\.json: .*rebuild the tables"):
+        read_notes(path)
+
+
 def test_provenance_is_written_read_and_missed(tmp_path):
     (tmp_path / "a").write_bytes(b"one")
     results = Layout(tmp_path / "results")
@@ -67,12 +75,12 @@ def test_provenance_is_written_read_and_missed(tmp_path):
 
 
 def test_notes_on_the_inputs_are_shown(view, report_config, results):
-    """Escaped; without any, there is no list."""
+    """Escaped, under Provenance."""
     inputs = read_provenance(results.provenance)
-    assert view.notes == []
-    assert 'id="notes"' not in render_report(view, report_config, inputs)
-    noted = replace(view, notes=["trials: <b> is silent", "images: 1 of 6 is uniform (1)"])
-    page = render_report(noted, report_config, inputs)
+    assert read_notes(results.notes) == []
+    assert "Nothing was noted" in render_report(view, report_config, inputs)
+    notes = ["trials: <b> is silent", "images: 1 of 6 is uniform (1)"]
+    page = render_report(view, report_config, inputs, notes=notes)
     part = page[page.index('<section id="provenance"') :]
     assert "<li>trials: &lt;b&gt; is silent</li>" in part
     assert "<li>images: 1 of 6 is uniform (1)</li>" in part

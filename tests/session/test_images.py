@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from meiflow.errors import MeiflowError
-from meiflow.session.images import load_images, resize
+from meiflow.session.images import load_image_set, load_images, resize
 
 
 def picture(path, value, size=(12, 8), mode="L"):
@@ -112,4 +112,50 @@ def test_one_size_for_all_and_no_holes(tmp_path):
         load_images(tmp_path, (4, 6))
     Image.new("RGBA", (12, 8), (9, 9, 9, 0)).save(tmp_path / "1.png")
     with pytest.raises(MeiflowError, match="partly transparent"):
+        load_images(tmp_path, (4, 6))
+
+
+# EXIF orientation -> how the stored pixels are turned so that the picture is upright
+ORIENTATIONS = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).T,
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_pictures_are_turned_as_their_exif_orientation_says(tmp_path, suffix, orientation):
+    stored = np.kron(np.arange(12).reshape(3, 4) * 20, np.ones((8, 8))).astype(np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(stored).save(tmp_path / f"0.{suffix}", exif=exif, quality=95)
+    upright = ORIENTATIONS[orientation](stored) / 255
+    shown = load_image_set(tmp_path, upright.shape, "stimuli.natural_images")[1][0]
+    np.testing.assert_allclose(shown, upright, atol=0.02)
+    if suffix != "jpg":
+        np.testing.assert_allclose(load_images(tmp_path, upright.shape)[1][0], shown, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_pictures_of_sixteen_bits_are_turned_too(tmp_path, suffix):
+    stored = (np.arange(96).reshape(8, 12) * 600).astype(np.uint16)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(stored).save(tmp_path / f"0.{suffix}", exif=exif)
+    shown = load_images(tmp_path, (12, 8))[1][0]
+    np.testing.assert_allclose(shown, np.rot90(stored, -1) / 65535, atol=1e-6)
+
+
+def test_a_turned_picture_among_upright_ones_has_another_size(tmp_path):
+    picture(tmp_path / "0.png", 10)
+    exif = Image.Exif()
+    exif[274] = 8
+    Image.fromarray(np.full((8, 12), 10, np.uint8)).save(tmp_path / "1.png", exif=exif)
+    with pytest.raises(MeiflowError, match=r"0\.png has 12 x 8 pixels but 1\.png has 8 x 12"):
         load_images(tmp_path, (4, 6))

@@ -75,7 +75,7 @@ def test_the_same_notes_are_kept_with_the_tables(folder):
     config = parse_config(document(folder))
     results = Layout(folder / "out")
     build_tables(config, results, folder / "images.npy", None)
-    notes = json.loads(results.notes.read_text())["notes"]
+    notes = json.loads(results.notes.read_text())
     for text in (
         "images: 1 of 6 is uniform (1)",
         "images: 1 of 6 is the same as another (3 and 2)",

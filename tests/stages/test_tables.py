@@ -1,8 +1,10 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
@@ -90,3 +92,56 @@ def test_the_source_must_be_that_of_the_configuration(tmp_path):
     tables = {"source": "tables", "trials": "t.csv", "images": "i.npy"}
     with pytest.raises(MeiflowError, match=r"session.source: tables uses .*, not --nwb"):
         build_tables(parse_config({"session": tables}), results, tmp_path, tmp_path / "s.nwb")
+
+
+def noted(folder: Path, stack: np.ndarray, image_ids: np.ndarray, counts: np.ndarray) -> list[str]:
+    """Notes of the tables stage on a session in `folder`, without the name of the stack."""
+    np.save(folder / "images.npy", stack)
+    trials, neurons = counts.shape
+    table = {"trial_id": np.repeat(np.arange(trials), neurons)}
+    table |= {"neuron_id": np.tile(np.arange(neurons), trials), "spike_count": counts.ravel()}
+    pd.DataFrame(table | {"image_id": np.repeat(image_ids, neurons)}).to_csv(
+        folder / "trials.csv", index=False
+    )
+    given = {"source": "tables", "trials": str(folder / "trials.csv")}
+    config = parse_config({"session": given | {"images": str(folder / "images.npy")}})
+    results = Layout(folder / "results")
+    build_tables(config, results, folder / "images.npy", None)
+    return [n.removeprefix(f"{folder}/images.npy: ") for n in json.loads(results.notes.read_text())]
+
+
+def recorded(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, image ids of trials and counts of three neurons with linear receptive fields."""
+    rng = np.random.default_rng(0)
+    stack = gaussian_filter(rng.standard_normal((number, 30, 48)), (0, 2, 2))
+    stack = (0.5 + 0.2 * stack / stack.std()).clip(0, 1)
+    shown = np.repeat(np.arange(number), 6)
+    drive = np.stack([stack[:, r, c] for r, c in ((10, 12), (15, 30), (20, 20))], axis=1)
+    return stack, shown, rng.poisson(0.3 + 20 * (drive[shown] - 0.4).clip(0))
+
+
+def test_a_stack_in_order_gives_no_note(tmp_path):
+    assert noted(tmp_path, *recorded(50)) == []
+
+
+def test_ids_from_one_for_a_stack_with_one_more_image_are_noted(tmp_path):
+    stack, shown, counts = recorded(50)
+    # image 50, which was never shown, makes the ids fit
+    more = np.concatenate([stack, stack[:1]])
+    unshown, shifted = noted(tmp_path, more, shown + 1, counts)
+    assert unshown.startswith("1 of 51 images were never shown (0); the ids start at 1")
+    assert shifted.endswith("if the ids count from 1, subtract 1")
+
+
+def test_ids_from_one_that_do_not_fit_are_refused_with_advice(tmp_path):
+    stack, shown, counts = recorded(50)
+    with pytest.raises(MeiflowError, match=r"lacks frame 50, .* or subtract 1 if the ids count"):
+        noted(tmp_path, stack, shown + 1, counts)
+
+
+def test_exchanged_axes_that_fit_by_chance_are_noted(tmp_path):
+    stack, shown, counts = recorded(20)
+    last = noted(tmp_path, np.moveaxis(stack, 0, -1), shown, counts)
+    assert any("along the last axis of the stack" in note for note in last)
+    turned = noted(tmp_path, np.swapaxes(stack, 1, 2), shown, counts)
+    assert any("rows and columns are probably exchanged" in note for note in turned)

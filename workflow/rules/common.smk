@@ -90,20 +90,32 @@ def reported(files, category, caption, **more):
     return marked
 
 
-def own_code(spec):
-    """The file of a custom module:function, if it is in this folder."""
-    name = (spec or "").partition(":")[0].replace(".", "/")
-    return [f"{name}.py"] if name and Path(f"{name}.py").is_file() else []
+def own_code(specs, files):
+    """Files of custom code: modules here, and what they read."""
+    found = [str(path) for spec in specs if spec for path in code_files(spec)]
+    return list(dict.fromkeys([*found, *(files if any(specs) else [])]))
 
 
-CUSTOM_CODE = own_code(CONFIG.model.custom)
+MODEL_FILES = CONFIG.model.custom_files
+CUSTOM_CODE = own_code([CONFIG.model.custom], MODEL_FILES)
+CORE_CODE = own_code([CONFIG.model.network.own_core], MODEL_FILES)
+EXPERIMENT_CODE = own_code(CONFIG.experiments.custom, CONFIG.experiments.custom_files)
+MOVIE_CODE = own_code([CONFIG.movie.model], CONFIG.movie.custom_files)
+NATURAL_IMAGES = CONFIG.stimuli.natural_images or []
+# Params that change with the content of inputs: Snakemake itself notices neither a file that is
+# overwritten in a folder, nor one that is replaced by an older one.
+CUSTOM_STATE = fingerprint(CUSTOM_CODE)
+EXPERIMENT_STATE = fingerprint([*CUSTOM_CODE, *EXPERIMENT_CODE])
+MOVIE_STATE = fingerprint(MOVIE_CODE)
+NATURAL_STATE = fingerprint([NATURAL_IMAGES] if NATURAL_IMAGES else [], IMAGE_SUFFIXES)
 # Tables of further stimuli to which models are fitted.
 LEARNED = []
 if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.grating_responses)
 if HAS.movies and "movies" in CONFIG.model.learn_from:
     LEARNED += [R.movie_responses, R.movie_images]
-CORE = CONFIG.model.network.core_path or own_code(CONFIG.model.network.own_core)
+CORE = CONFIG.model.network.core_path or CORE_CODE
+CORE_STATE = fingerprint([CORE] if CONFIG.model.network.core_path else CORE_CODE)
 
 
 def fitted(session):
@@ -139,6 +151,22 @@ def session_inputs(wildcards):
     return [str(path) for path in shown if path] + [str(files.images)]
 
 
+@cache
+def given_state(session):
+    config = DATASET.config_of(session).session
+    if config.source not in ("nwb", "tables"):
+        return ""  # made or verified by a rule
+    files = DATASET.files_of(session)
+    given = [files.nwb, files.images, files.movies, config.trials]
+    given += [config.gabors, config.static_gratings, config.movies.counts]
+    return fingerprint([path for path in given if path], IMAGE_SUFFIXES)
+
+
+def inputs_state(wildcards):
+    """Params value that changes with the content of the user's files of a session."""
+    return given_state(session_of(wildcards))
+
+
 def hashed_inputs(wildcards):
     """Inputs of the results, and the tables derived from them. A simulated session file contains
     its creation time, so its images and tables are listed instead."""
@@ -149,13 +177,9 @@ def hashed_inputs(wildcards):
         given = [files.nwb, files.images]
     else:
         given = session_inputs(wildcards)
-    own = [code for spec in CONFIG.experiments.custom for code in own_code(spec)]
-    own += (
-        own_code(CONFIG.movie.model)
-        + CUSTOM_CODE
-        + own_code(CONFIG.model.network.own_core)
-    )
+    own = [*EXPERIMENT_CODE, *MOVIE_CODE, *CUSTOM_CODE, *CORE_CODE]
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
+    own = list(dict.fromkeys(own))
     tables = [str(R.trials), str(R.images)]
     tables += [str(R.movie_responses), str(R.movie_images)] if HAS.movies else []
     return [*given, *own, *(t.format(session=session_of(wildcards)) for t in tables)]

@@ -37,6 +37,7 @@ rule comparison:
     resources:
         **needs("comparison"),
     params:
+        code=CUSTOM_STATE,
         config=config_for("comparison"),
         results=folder_of,
         has=str(HAS),
@@ -73,6 +74,7 @@ rule compare_notebook:
     resources:
         **needs("compare_notebook"),
     params:
+        code=CUSTOM_STATE,
         config=config_for("compare_notebook"),
         results=folder_of,
         has=str(HAS),

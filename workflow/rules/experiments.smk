@@ -7,7 +7,7 @@ rule experiments:
         R.fitted_neurons,
         of_fitted(N.mei, N.best_gabor_table),
         CUSTOM_CODE,
-        [file for spec in CONFIG.experiments.custom for file in own_code(spec)],
+        EXPERIMENT_CODE,
     output:
         R.experiment_tuning,
         R.experiment_summary,
@@ -30,6 +30,7 @@ rule experiments:
     resources:
         **needs("experiments"),
     params:
+        code=EXPERIMENT_STATE,
         config=config_for("experiments"),
         results=folder_of,
         version=VERSION,

@@ -25,6 +25,7 @@ rule fit_models:
     resources:
         **needs("fit_models"),
     params:
+        core=CORE_STATE,
         config=config_for("fit_models"),
         results=folder_of,
         has=str(HAS),
@@ -104,6 +105,7 @@ rule learning_curve:
     resources:
         **needs("learning_curve"),
     params:
+        core=CORE_STATE,
         config=config_for("learning_curve"),
         results=folder_of,
         has=str(HAS),

@@ -47,9 +47,9 @@ rule provenance:
         R.trials,
         R.images,
         [R.movie_responses, R.movie_images] if HAS.movies else [],
-        own_code(CONFIG.model.network.own_core),
-        [code for spec in CONFIG.experiments.custom for code in own_code(spec)],
-        own_code(CONFIG.movie.model),
+        CORE_CODE,
+        EXPERIMENT_CODE,
+        MOVIE_CODE,
         CUSTOM_CODE,
         NATURAL_IMAGES,
     output:
@@ -64,6 +64,8 @@ rule provenance:
     resources:
         **needs("provenance"),
     params:
+        state=inputs_state,
+        code=[CORE_STATE, CUSTOM_STATE, EXPERIMENT_STATE, MOVIE_STATE, NATURAL_STATE],
         results=folder_of,
         inputs=hashed_inputs,
         version=VERSION,

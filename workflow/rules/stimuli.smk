@@ -22,6 +22,7 @@ checkpoint gabor_search:
     resources:
         **needs("gabor_search"),
     params:
+        code=CUSTOM_STATE,
         config=config_for("gabor_search"),
         results=folder_of,
         version=VERSION,
@@ -65,6 +66,7 @@ rule stimuli:
     resources:
         **needs("stimuli"),
     params:
+        code=CUSTOM_STATE,
         config=config_for("stimuli"),
         search=config_for("gabor_search"),  # with which the best Gabors change
         results=folder_of,
@@ -75,8 +77,6 @@ rule stimuli:
     shell:
         command("stimuli")
 
-
-NATURAL_IMAGES = CONFIG.stimuli.natural_images or []
 
 # One rule per procedure, each for all fitted neurons in one job.
 for NAME, PROCEDURE in PROCEDURES.items():
@@ -105,6 +105,8 @@ for NAME, PROCEDURE in PROCEDURES.items():
             **needs(NAME),
         params:
             command=STAGES[NAME].command,
+            code=CUSTOM_STATE,
+            naturals=NATURAL_STATE if PROCEDURE.searches_naturals else "",
             config=config_for(NAME),
             results=folder_of,
             version=VERSION,
@@ -120,7 +122,7 @@ if CONFIG.movie.model:
 
     rule movie:
         input:
-            own_code(CONFIG.movie.model),
+            MOVIE_CODE,
         output:
             *R.procedure("movies"),
         log:
@@ -133,6 +135,7 @@ if CONFIG.movie.model:
         resources:
             **needs("movie"),
         params:
+            code=MOVIE_STATE,
             config=config_for("movie"),
             results=folder_of,
             version=VERSION,

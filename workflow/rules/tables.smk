@@ -33,6 +33,7 @@ rule tables:
     resources:
         **needs("tables"),
     params:
+        state=inputs_state,
         config=config_for("tables"),
         results=folder_of,
         images=lambda wildcards: files_of(wildcards).images,

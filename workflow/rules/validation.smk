@@ -100,6 +100,7 @@ if HAS.conditions:
         resources:
             **needs("recorded"),
         params:
+            code=CUSTOM_STATE,
             config=config_for("recorded"),
             results=folder_of,
             has=str(HAS),

@@ -13,7 +13,7 @@ import typer
 from meiflow import __version__
 from meiflow.cli import stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
-from meiflow.cli.process import end_with_run, stoppable
+from meiflow.cli.process import end_with_run, require_version, stoppable
 from meiflow.config.config import config_schema, load_config
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.errors import MeiflowError, closest, out_of_memory, shorten
@@ -229,6 +229,7 @@ def main() -> None:
     try:
         with stoppable(), log_to_stderr():
             end_with_run()
+            require_version()
             app()
     except MeiflowError as error:
         _fail(str(error))

@@ -1,4 +1,4 @@
-"""Ending a command if it is stopped, or if the run that started it has ended."""
+"""What ties a command to the run that started it: one version, and an end together."""
 
 from __future__ import annotations
 
@@ -11,9 +11,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from meiflow import __file__ as PACKAGE
+from meiflow import __version__
+from meiflow.errors import MeiflowError
 from meiflow.io.writing import discard_unfinished
 
 RUN = "MEIFLOW_RUN"
+WORKFLOW = "MEIFLOW_WORKFLOW"
+
+
+def require_version() -> None:
+    """Check that this is the version of the workflow that started the command.
+
+    The Snakefile passes its version in the environment; a command called by hand has none.
+
+    Raises
+    ------
+    MeiflowError
+        If the versions differ.
+    """
+    expected = os.environ.get(WORKFLOW, __version__)
+    if expected != __version__:
+        raise MeiflowError(
+            f"the workflow is of version {expected}, but its jobs run meiflow {__version__} "
+            f"({os.path.dirname(PACKAGE)}); install the same version for both"
+        )
 
 
 @contextmanager

@@ -34,6 +34,13 @@ def _usable_path(path: str) -> str:
 InputPath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_usable_path)]
 
 
+CustomFiles = Annotated[list[InputPath], Field(max_length=1000)]
+CUSTOM_FILES = (
+    "files or folders that the custom code reads, such as weights, beyond those whose paths are "
+    "written in it; a change in one of them reruns what depends on it"
+)
+
+
 class Section(BaseModel):
     """Base class of a section: no unknown keys, no type conversions, immutable."""
 

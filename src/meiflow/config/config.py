@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.config.sections import Config, Session
 from meiflow.config.text_values import location_of, values_of_text
+from meiflow.config.written import require_as_written
 from meiflow.errors import MeiflowError, closest
 from meiflow.io.paths import fault_of
 
@@ -163,12 +164,13 @@ def load_config(source: str | Path) -> Config:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read a YAML file of plain values without duplicate keys.
+    """Read a YAML configuration of plain values without duplicate keys.
 
     Raises
     ------
     MeiflowError
-        If the file is missing, not text, not YAML, too large, or contains a duplicate key.
+        If the file is missing, not text, not YAML, too large, contains a duplicate key, or a value
+        that YAML does not read as it is written.
     """
     fault = fault_of(path)
     if fault is not None:
@@ -185,7 +187,7 @@ def read_yaml(path: str | Path) -> Any:
             f"{path}: too long for a configuration (more than {_LONGEST:,} characters)"
         )
     try:
-        return yaml.load(text, Loader=_Loader)
+        return _values(_Loader(text))
     except MeiflowError as error:
         raise MeiflowError(f"{path}: {error}") from None
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -205,6 +207,18 @@ class _Loader(yaml.SafeLoader):
                 line = node.value[number][0].start_mark.line + 1
                 raise MeiflowError(f"duplicate key {key!r} (line {line}); remove one")
         return super().construct_mapping(node, deep)
+
+
+def _values(loader: _Loader) -> Any:
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        values = loader.construct_document(node)
+        require_as_written(node, values)
+        return values
+    finally:
+        loader.dispose()
 
 
 def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -281,6 +295,9 @@ def check_inputs(config: Config) -> None:
                 f"{key}: module {package!r} is neither in this folder nor installed; give a "
                 "module:function that Python can import"
             )
+    for section in ("model", "experiments", "movie"):
+        for path in getattr(config, section).custom_files:
+            _require(f"{section}.custom_files", path, folder=True, kind="file or folder")
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     _require("stimuli.natural_images", further, folder=True, kind=kind)
     core, path = config.model.network.core, config.model.network.core_path

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from meiflow.config.base import FUNCTION, Positive, Section, each_once
+from meiflow.config.base import CUSTOM_FILES, FUNCTION, CustomFiles, Positive, Section, each_once
 
 ExperimentName = Literal[
     "orientation",
@@ -37,6 +37,7 @@ class Experiments(Section):
         description="custom experiments: a list of module:function, each called with (geometry, "
         "gabor)",
     )
+    custom_files: CustomFiles = Field(default=[], description=CUSTOM_FILES)
     contrast: float = Field(
         default=0.8, gt=0, le=1, description="Michelson contrast on mid-grey 0.5"
     )

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from meiflow.config.base import FUNCTION, Amount, Degrees, InputPath, Positive, Section, each_once
+from meiflow.config.base import (
+    CUSTOM_FILES,
+    FUNCTION,
+    Amount,
+    CustomFiles,
+    Degrees,
+    InputPath,
+    Positive,
+    Section,
+    each_once,
+)
 from meiflow.config.cores import KNOWN_CORES
 
 
@@ -236,6 +246,9 @@ class Model(Section):
         default=None,
         pattern=FUNCTION,
         description="module:function that returns a custom torch module, used instead of our model",
+    )
+    custom_files: CustomFiles = Field(
+        default=[], description=f"for custom and network.core: {CUSTOM_FILES}"
     )
     ln: LinearNonlinear = LinearNonlinear()
     window: Window = Window()

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from meiflow.config.base import FUNCTION, InputPath, Positive, Section, each_once
+from meiflow.config.base import (
+    CUSTOM_FILES,
+    FUNCTION,
+    CustomFiles,
+    InputPath,
+    Positive,
+    Section,
+    each_once,
+)
 from meiflow.config.names import PROCEDURES, USUAL_PROCEDURES
 
 
@@ -104,6 +112,7 @@ class Movie(Section):
         description="module:function that returns a torch module for movies (batch, channels, "
         "frames, height, width) in 0..1; null: no movies",
     )
+    custom_files: CustomFiles = Field(default=[], description=CUSTOM_FILES)
     neurons: list[Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
         default=[0],
         min_length=1,

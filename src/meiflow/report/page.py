@@ -19,6 +19,7 @@ def render_report(
     inputs: list[dict[str, Any]],
     movies: str = "",
     natural_movies: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """The page as HTML.
 
@@ -32,6 +33,8 @@ def render_report(
         Picture of the movies for a custom model as a ``data:`` URL; empty if there is none.
     natural_movies : sequence of str
         Base models that were also fitted to natural movies.
+    notes : sequence of str
+        What may be wrong with the inputs.
     """
     text = json.dumps(config.model_dump(mode="json"), indent=1)
     return filled(
@@ -48,6 +51,7 @@ def render_report(
         versions=versions(),
         movies=movies,
         natural_movies=natural_movies,
+        notes=notes,
         data={key: d.data for key, d in view.drawings.items()},
     )
 

@@ -82,6 +82,21 @@ def read_provenance(path: Path) -> list[dict[str, Any]]:
         raise MeiflowError(f"{path}: missing or unreadable; run meiflow provenance") from None
 
 
+def read_notes(path: Path) -> list[str]:
+    """The notes on the inputs in notes.json.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is missing or damaged.
+    """
+    verify_checksum(path)
+    try:
+        return [str(note) for note in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        raise MeiflowError(f"{path}: missing or unreadable; rebuild the tables") from None
+
+
 def versions() -> dict[str, str]:
     """Version of meiflow, Python and the packages that results depend on."""
     found = {"meiflow": __version__, "Python": platform.python_version()}

@@ -58,8 +58,6 @@ class SessionData:
         experiments/tuning.csv; empty if no experiments were run.
     units : dict of str to int
         Number of units ``in_file``, ``in_areas``, and that ``passed`` the quality filters.
-    notes : list of str
-        Notes on the inputs.
     """
 
     config: Config
@@ -79,7 +77,6 @@ class SessionData:
     tuning: dict[str, TuningView]
     experiments: pd.DataFrame
     units: dict[str, int]
-    notes: list[str]
 
     @property
     def simulated(self) -> bool:
@@ -182,7 +179,6 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         tuning=tuning_views(results, has, neurons) if has.conditions else {},
         experiments=_experiments(config, results),
         units=_units(results.unit_counts),
-        notes=_notes(results.notes),
     )
 
 
@@ -197,14 +193,6 @@ def _units(path: Path) -> dict[str, int]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: int(found[name]) for name in ("in_file", "in_areas", "passed")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise MeiflowError(f"{path}: missing or unreadable; rebuild the tables") from None
-
-
-def _notes(path: Path) -> list[str]:
-    verify_checksum(path)
-    try:
-        return [str(note) for note in json.loads(path.read_text(encoding="utf-8"))["notes"]]
     except (OSError, ValueError, KeyError, TypeError):
         raise MeiflowError(f"{path}: missing or unreadable; rebuild the tables") from None
 

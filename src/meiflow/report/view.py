@@ -86,7 +86,6 @@ class ReportView:
     recorded: int
     selected: int
     notebook: bool
-    notes: list[str]
 
 
 def build_view(data: SessionData, calibration: TrustCalibration | None) -> ReportView:
@@ -135,7 +134,6 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         recorded=len(data.table),
         selected=len(data.neurons) + len(data.failed),
         notebook=config.comparison.notebook,
-        notes=data.notes,
     )
 
 

@@ -136,10 +136,10 @@ class Layout(Folder):
         "tables/blank_responses.csv", "tables", "mean counts for the grey screen"
     )
     units = ResultFile("tables/units.csv", "tables", "units, with their quality metrics")
-    notes = ResultFile("tables/notes.json", "tables", "notes on the inputs, which the report shows")
     unit_counts = ResultFile(
         "tables/units.json", "tables", "number of units remaining after each filter"
     )
+    notes = ResultFile("tables/notes.json", "tables", "what may be wrong with the inputs")
     images = ResultFile("tables/images.npy", "tables", "image stack, luminance 0..1")
     image_info = ResultFile(
         "tables/images.json", "tables", "ids, geometry, mean luminance and contrast of the stack"

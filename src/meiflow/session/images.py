@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.io.files import read_array
+from meiflow.io.files import map_array, read_array
 from meiflow.io.paths import fault_of
 from meiflow.progress import logger
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
 PHOTO_SUFFIXES = (*PICTURE_SUFFIXES, ".jpg", ".jpeg")
+# Files of a folder input that can be read.
+IMAGE_SUFFIXES = (*PHOTO_SUFFIXES, ".npy")
 _CHUNK = 500
+_MOST_COMPARED = 64
 _FORMATS = ("PNG", "TIFF", "JPEG")  # no format that runs an interpreter, such as EPS
 _PHOTOMETRIC = 262
 _TRANSPARENT = "is partly transparent; flatten it onto the background that was shown"
@@ -105,7 +108,8 @@ def frame_files(folder: Path) -> dict[int, Path]:
 
 
 def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64]:
-    from PIL import Image
+    """Luminance of a picture, turned as its EXIF orientation says, as viewers show it."""
+    from PIL import Image, ImageOps
 
     fault = fault_of(path)
     if fault is not None:
@@ -116,13 +120,15 @@ def _read_picture(path: Path, key: str = "session.images") -> NDArray[np.float64
             with Image.open(path, formats=_FORMATS) as picture:
                 if picture.format == "PNG":
                     picture.verify()  # its checksums; decoding alone does not detect damage
-            with Image.open(path, formats=_FORMATS) as picture:
+            # a handle, because Pillow scrambles turned TIFF files that it maps into memory (13.0)
+            with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as picture:
                 _require_plain(picture, f"{key}: {path}")
-                if picture.mode.startswith("I;16"):
-                    return np.asarray(picture, dtype=float) / 65535
-                if picture.mode == "F":
-                    return _as_luminance(np.asarray(picture)[None], path, key)[0]
-                return np.asarray(picture.convert("L"), dtype=float) / 255
+                upright = ImageOps.exif_transpose(picture)
+                if upright.mode.startswith("I;16"):
+                    return np.asarray(upright, dtype=float) / 65535
+                if upright.mode == "F":
+                    return _as_luminance(np.asarray(upright)[None], path, key)[0]
+                return np.asarray(upright.convert("L"), dtype=float) / 255
     except MeiflowError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -204,9 +210,11 @@ def load_images(
     if wanted is not None:
         missing = sorted(set(wanted) - set(numbers))
         if missing:
+            from_one = 0 in numbers and missing == [len(numbers)] and 0 not in wanted
             raise MeiflowError(
                 f"session.images: {path} lacks frame {shorten(missing)}, which occurs in the "
                 "trials; add the pictures or remove those trials"
+                + (", or subtract 1 if the ids count from 1 (images from 0)" if from_one else "")
             )
         numbers = sorted(wanted)
     if path.is_dir():
@@ -224,6 +232,28 @@ def load_images(
             images.append(resize(pixels[None], shape)[0])
         return np.array(numbers), np.stack(images)
     return np.array(numbers), resize(stack[numbers], shape)
+
+
+def given_images(source: str | Path) -> tuple[list[int], NDArray]:
+    """Numbers of all images of a source, and the first ones as they are given.
+
+    Parameters
+    ----------
+    source : path
+        As in `load_images`, which has read it.
+
+    Returns
+    -------
+    numbers : list of int
+    first : ndarray, shape (n, height, width)
+        Up to 64 consecutive images of a stack, or a single picture of a folder.
+    """
+    path = Path(source)
+    if path.is_dir():
+        files = frame_files(path)
+        return sorted(files), _read_picture(files[min(files)])[None]
+    stack = map_array(path)
+    return list(range(len(stack))), np.array(stack[:_MOST_COMPARED])
 
 
 def _read_stack(path: Path, key: str) -> NDArray:

@@ -46,9 +46,7 @@ def describe_inputs(
         do not allow, and for a custom module that does not respond to them.
     """
     with collect_notes(silent=True) as notes:
-        session, stack = read_tables(
-            config, files.images, files.nwb, any_area, files.movies is not None
-        )
+        session, stack = read_tables(config, files.images, files.nwb, any_area, files.movies)
         lines = list(_lines(config, files, session, stack))
         _check_later(config, session, stack)
         if config.model.custom is not None and run_code:

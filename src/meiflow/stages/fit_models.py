@@ -8,6 +8,7 @@ import numpy as np
 
 from meiflow.config.sections import Config
 from meiflow.io.files import write_arrays, write_csv
+from meiflow.io.tracking import code_files, fingerprint
 from meiflow.models.archive import write_archive
 from meiflow.models.fitting import fit_population
 from meiflow.models.table import CONSTANT, Scorer, fold_scores, image_weights
@@ -38,9 +39,10 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
     shown = (movies.images, movies.weights) if movies else ()
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
+    code = fingerprint(code_files(config.model.network.own_core))
     core = core_stamp(config.model.network, config.image.geometry)
     inputs = (responses.images, weights, extra.images, extra.weights, core, *shown)
-    parts = FitCache(results.unfinished_fits, version("meiflow"), text, *inputs)
+    parts = FitCache(results.unfinished_fits, version("meiflow"), text + code, *inputs)
     found = fit_population(
         responses.images,
         responses.means,

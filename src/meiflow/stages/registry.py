@@ -10,14 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES, Procedure
-from meiflow.config.sections import Comparison, Config, Gabor, Model, StimulusParameters
+from meiflow.config.sections import (
+    Comparison,
+    Config,
+    Experiments,
+    Gabor,
+    Model,
+    Movie,
+    StimulusParameters,
+)
 from meiflow.stages.stage import Stage
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
 # Code of the user's that models may call.
 _CODE = ("model.custom", "model.network.core")
-_FIT = tuple(f"model.{k}" for k in Model.model_fields if k not in ("custom", "learning_curve"))
+_NO_FIT = ("custom", "custom_files", "learning_curve")
+_FIT = tuple(f"model.{key}" for key in Model.model_fields if key not in _NO_FIT)
+_EXPERIMENTS, _MOVIE = (
+    tuple(f"{name}.{key}" for key in section.model_fields if key != "custom_files")
+    for name, section in (("experiments", Experiments), ("movie", Movie))
+)
 # Tables to which models are fitted.
 _LEARNED = (
     "trials",
@@ -202,7 +215,7 @@ def _stages() -> Iterator[Stage]:
         "movie",
         "Make optimal movies for the custom spatio-temporal model (movie.model).",
         "movie:make_movies",
-        keys=("image", "movie", "seed"),
+        keys=("image", *_MOVIE, "seed"),
         memory_mb=8000,
         minutes=240,
         gradients=True,
@@ -245,7 +258,7 @@ def _stages() -> Iterator[Stage]:
         "experiments",
         "Run the in-silico experiments on every fitted neuron.",
         "experiments:make_experiments",
-        keys=("image", *_CODE, "experiments"),
+        keys=("image", *_CODE, *_EXPERIMENTS),
         inputs=("fitted_neurons", "models", "neuron.best_gabor_table", "neuron.mei"),
         options=("neurons",),
         memory_mb=4000,

@@ -8,7 +8,7 @@ from meiflow.config.sections import Config
 from meiflow.io.files import write_text
 from meiflow.models.fitters import LEARN_FROM_MOVIES
 from meiflow.report.page import render_report
-from meiflow.report.provenance import read_provenance
+from meiflow.report.provenance import read_notes, read_provenance
 from meiflow.report.session_data import read_session_data
 from meiflow.report.trust import TrustCalibration, calibration_of
 from meiflow.report.view import build_view
@@ -50,4 +50,7 @@ def write_report(
     learned = []
     if has.movies and "movies" in config.model.learn_from:
         learned = [name for name in config.model.base_models if name in LEARN_FROM_MOVIES]
-    write_text(render_report(view, config, inputs, movies, learned), results.report)
+    write_text(
+        render_report(view, config, inputs, movies, learned, read_notes(results.notes)),
+        results.report,
+    )

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, shorten
-from meiflow.io.files import read_csv, write_array, write_arrays, write_csv, write_text
+from meiflow.io.files import map_array, read_csv, write_array, write_arrays, write_csv, write_text
 from meiflow.progress import collect_notes, logger, note
 from meiflow.results.layout import Layout
-from meiflow.session.images import load_images
+from meiflow.session.images import given_images, load_images
 from meiflow.session.movie_frames import movie_bins
 from meiflow.session.schedule import PARAMETRIC
 from meiflow.tables.checks import (
@@ -47,6 +47,7 @@ from meiflow.tables.movies import MOVIE_COLUMNS, MovieCounts, movie_table, movie
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import StackInfo
 from meiflow.tables.tuning import tuning_table
+from meiflow.tables.validate import axis_note, numbering_note, pixel_note, unshown_note
 
 _FASTEST_HZ = 2000.0
 # Tables that only some sessions have, by their names in the layout.
@@ -175,7 +176,11 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
 
 
 def read_tables(
-    config: Config, images: Path, nwb: Path | None, any_area: bool = False, movies: bool = False
+    config: Config,
+    images: Path,
+    nwb: Path | None,
+    any_area: bool = False,
+    movies: Path | None = None,
 ) -> tuple[SessionTables, NDArray[np.float32]]:
     """Read and check all inputs; see `build_tables`.
 
@@ -188,7 +193,11 @@ def read_tables(
     if (nwb is None) != (config.session.source == "tables"):
         wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
-    session = _of_table(config) if nwb is None else _of_recording(config, nwb, any_area, movies)
+    session = (
+        _of_table(config)
+        if nwb is None
+        else _of_recording(config, nwb, any_area, movies is not None)
+    )
     key = "trials" if nwb is None else "nwb"
     image_ids = np.unique(session.trials.image_ids)
     shown = image_ids[image_ids != BLANK]
@@ -203,7 +212,14 @@ def read_tables(
         )
     stack = load_images(images, config.image.geometry.shape, shown.tolist())[1]
     require_images(stack, "session.images", images)
-    for text in (*image_notes(stack, shown), *_notes(session, config, nwb)):
+    for text in (
+        *image_notes(stack, shown),
+        *_image_notes(
+            config, images, shown, stack, mean_responses(session.trials)[1][-len(shown) :]
+        ),
+        *_movie_notes(config, session, movies),
+        *_notes(session, config, nwb),
+    ):
         note(text)
     return session, stack
 
@@ -253,7 +269,7 @@ def build_tables(
         Folder with the frames of the natural movies; without it, movies are not used.
     """
     with collect_notes() as notes:
-        session, stack = read_tables(config, images, nwb, any_area, movies is not None)
+        session, stack = read_tables(config, images, nwb, any_area, movies)
     trials = session.trials
     further = session.further | _condition_tables(session.conditions, trials.neuron_ids)
     image_ids, means = mean_responses(trials)
@@ -268,7 +284,7 @@ def build_tables(
     write_text(info.to_json(), results.image_info)
     write_array(stack, results.images)
     write_text(json.dumps(session.found, indent=1) + "\n", results.unit_counts)
-    write_text(json.dumps({"notes": notes}, indent=1) + "\n", results.notes)
+    write_text(json.dumps(notes, indent=1) + "\n", results.notes)
     write_arrays(session.raster.arrays(), results.raster)
     _write_movies(config, session, results, movies)
     if session.spikes is not None:
@@ -286,6 +302,29 @@ def build_tables(
         f"tables: {len(trials.neuron_ids)} neurons, {len(trials.trial_ids)} trials of "
         f"{int(seen.sum())} images ({repeats.min()} to {repeats.max()} repeats)"
     )
+
+
+def _image_notes(
+    config: Config, source: Path, image_ids: NDArray, stack: NDArray, means: NDArray
+) -> list[str]:
+    """What may be wrong with the images and their numbers."""
+    numbers, first = given_images(source)
+    image = config.image
+    notes = unshown_note(numbers, image_ids.tolist())
+    notes += pixel_note(first.shape[1:], image.width_deg, image.height_deg)
+    notes += axis_note(first) if len(first) > 1 else []
+    notes += numbering_note(stack, image_ids, means)
+    return [f"{source}: {note}" for note in notes]
+
+
+def _movie_notes(config: Config, session: SessionTables, folder: Path | None) -> list[str]:
+    """What may be wrong with the frames of the movies, of which neighbours may be alike."""
+    notes = []
+    for movie in session.movies if folder is not None else ():
+        path = Path(str(folder)) / f"{movie.name}.npy"
+        shape = map_array(path).shape[1:]
+        notes += [f"{path}: {note}" for note in pixel_note(shape, *config.session.movies.size_deg)]
+    return notes
 
 
 def _write_movies(
