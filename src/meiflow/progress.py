@@ -33,6 +33,46 @@ def log_to_stderr() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def note(message: str) -> None:
+    """Log something about the data that does not stop a run, but that its reader must know."""
+    logger.warning(" ".join(message.split()))
+
+
+class _Notes(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self.messages:
+            self.messages.append(text)
+
+
+@contextmanager
+def collect_notes(*, silent: bool = False) -> Iterator[list[str]]:
+    """Collect the messages of `note` in a list.
+
+    Parameters
+    ----------
+    silent : bool
+        Whether nothing is logged meanwhile.
+
+    Examples
+    --------
+    >>> with collect_notes() as notes:
+    ...     note("image 7 was never shown")
+    >>> notes
+    ['image 7 was never shown']
+    """
+    handler, others = _Notes(), list(logger.handlers)
+    logger.handlers = [handler] if silent else [*others, handler]
+    try:
+        yield handler.messages
+    finally:
+        logger.handlers = others
+
+
 def _bar_wanted() -> bool:
     return logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
 

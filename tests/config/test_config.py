@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"session": {"simulation": {"unit": {}}}}, r"session.simulation.unit .*'units'"),
         ({"mei": {"steps": "many"}}, r"mei.steps: .*valid integer, got 'many'"),
         ({"mei": {"steps": 0}}, "mei.steps: .*greater than or equal to 1, got 0"),
-        ({"mei": {"contrast": "1e-3"}}, "YAML reads 1e-3 as text"),
+        ({"mei": {"steps": "five"}}, "mei.steps: .*, got 'five'"),
+        ({"mei": {"steps": "0"}}, "mei.steps: .*, got 0"),
+        ({"mei": {"steps": "5.5"}}, "mei.steps: .*, got 5.5"),
         ({"session": {"source": "web"}}, "session.source: .*'simulated', 'allen'"),
         ({"session": {"id": "../up"}}, r"session.id: .*pattern"),
         ({"session": {"source": "allen"}}, "session.id: source allen needs a numeric"),
@@ -149,3 +151,26 @@ def test_any_document_is_valid_or_explained_in_one_line(document):
         message = str(error)
     assert "\n" not in message
     assert len(message) < 5000
+
+
+def test_numbers_as_text_are_numbers():
+    """As Snakemake passes them: --config 'mei={steps: 5}'; 1e-3 is text in YAML, too."""
+    from snakemake.cli import parse_config as of_snakemake
+
+    given = of_snakemake(
+        [
+            "mei={steps: 5, contrast: 1e-2, mean: 0.4}",
+            "session={id: 0123, window_s: [0.05, null], quality: {isi_violations_max: null}}",
+            "selection={include: [012, 12_3], notebook_measures: true, minimum: {fev: 0.1}}",
+            "model={penalties: [0.1, 1]}",
+        ]
+    )
+    config = parse_config(given)
+    assert (config.mei.steps, config.mei.contrast, config.mei.mean) == (5, 0.01, 0.4)
+    assert config.session.id == "0123"
+    assert config.session.window_s == (0.05, None)
+    assert config.session.quality.isi_violations_max is None
+    assert config.selection.include == ["012", "12_3"]
+    assert config.selection.notebook_measures is True
+    assert config.selection.minimum == {"fev": 0.1}
+    assert config.model.penalties == [0.1, 1.0]

@@ -39,6 +39,54 @@ def test_csv_round_trip_and_complaints(tmp_path):
         read_csv(tmp_path / "bytes.csv")
 
 
+ROWS = "7,012,3,0\n7,12,0,0\n"
+NEEDED = ("trial_id", "neuron_id", "spike_count", "image_id")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "trial_id ,neuron_id ,spike_count ,image_id ",
+        "trial_id\t,neuron_id\t,spike_count\t,image_id\t",
+        '"trial_id "," neuron_id","spike_count\u00a0","image_id"',
+        "\ufefftrial_id, neuron_id\u200b,spike_count,image_id",
+    ],
+)
+def test_blanks_around_column_names_are_ignored(tmp_path, header):
+    """Also for the columns of ids, which stay text: 012 is not 12."""
+    (tmp_path / "t.csv").write_text(f"{header}\n{ROWS}", encoding="utf-8")
+    table = read_csv(tmp_path / "t.csv", NEEDED)
+    assert list(table.columns) == list(NEEDED)
+    assert table["neuron_id"].tolist() == ["012", "12"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sep=,\ntrial_id,neuron_id,spike_count,image_id\n", "first line is 'sep=,'; remove it"),
+        ("\ufeffSEP=;\nx;y\n", "the first line is 'SEP=;'; remove it"),
+        ("# counts of mouse 3\n" + ",".join(NEEDED), "the first line is '# counts of mouse 3'; re"),
+        ("# " + ",".join(NEEDED) + "\n" + ROWS, "; remove the # before the column names"),
+        ("Trial ID,neuron_id,spike_count,image_id\n" + ROWS, "rename 'Trial ID' to trial_id"),
+        ("trialId,neuron_id,spike_count,image_id\n" + ROWS, "; rename 'trialId' to trial_id"),
+        ("trial_id,trial_id ,neuron_id,spike_count,image_id\n1,1,a,2,3\n", "duplicate column tri"),
+        (ROWS, "; the first line has numbers: add a line with the column names"),
+        ("trial id,neuron_id,x\n1,2,3", "found 'trial id', neuron_id, x;"),
+    ],
+)
+def test_headers_of_other_programs_are_explained(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(MeiflowError) as caught:
+        read_csv(tmp_path / "t.csv", NEEDED)
+    assert message in str(caught.value)
+
+
+def test_utf_16_is_explained(tmp_path):
+    (tmp_path / "t.csv").write_text(",".join(NEEDED), encoding="utf-16")
+    with pytest.raises(MeiflowError, match=r"because it is UTF-16\); save it as CSV in UTF-8"):
+        read_csv(tmp_path / "t.csv", NEEDED)
+
+
 def test_arrays_never_carry_objects(tmp_path):
     write_arrays({"x": np.arange(3), "names": np.array(["a", "b"])}, tmp_path / "a.npz")
     assert read_arrays(tmp_path / "a.npz")["names"].tolist() == ["a", "b"]

@@ -14,6 +14,8 @@ from meiflow.images.geometry import Geometry
 from meiflow.models.custom import check_module, load_custom
 from meiflow.models.documents import write_document
 from meiflow.models.network import NeuronModel, load_model, save_model
+from meiflow.models.soundness import check_on_images
+from meiflow.progress import collect_notes
 
 GRID = Geometry(8, 12, 24.0, 16.0)
 
@@ -71,6 +73,81 @@ class Constant(Good):
         return self.value.expand(len(images))
 
 
+class Noise(Good):
+    def forward(self, images):
+        return super().forward(images) + 0.1 * torch.rand(len(images))
+
+
+class Dropout(Column):
+    """Dropout that ignores the mode."""
+
+    def forward(self, images):
+        return self.layer(nn.functional.dropout(images.flatten(1), training=True))
+
+
+class Counter(Good):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, images):
+        self.calls += 1
+        return super().forward(images) * (1 + 0.01 * self.calls)
+
+
+class Hidden(Good):
+    """Counts calls in an attribute."""
+
+    calls = 0
+
+    def forward(self, images):
+        self.calls += 1
+        return super().forward(images) + self.calls
+
+
+class Normalised(Good):
+    """Relative to the mean of the batch."""
+
+    def forward(self, images):
+        values = super().forward(images)
+        return values / values.mean()
+
+
+class BatchNorm(Column):
+    def __init__(self):
+        super().__init__()
+        self.normal = nn.BatchNorm1d(96, track_running_stats=False)
+
+    def forward(self, images):
+        if len(images) == 1:  # as PyTorch requires more than one
+            return self.layer(images.flatten(1))
+        return self.layer(self.normal(images.flatten(1)))
+
+
+class Silent(Good):
+    def forward(self, images):
+        return torch.relu(images - 100).flatten(1).mean(1)
+
+
+class Bytes(Column):
+    """A network that was trained on 0..255: its response hardly varies for 0..1."""
+
+    def forward(self, images):
+        return nn.functional.softplus(0.05 * super().forward(images)[:, 0] + 3)
+
+
+class Rounded(Good):
+    def forward(self, images):
+        return torch.round(20 * super().forward(images))
+
+
+class Centre(Good):
+    """Responds to a few images only, as sparse neurons do."""
+
+    def forward(self, images):
+        return torch.relu(images[:, 0, 4, 6] - 0.9)
+
+
 def elsewhere():
     return Column().to("meta").eval()
 
@@ -93,12 +170,49 @@ def test_modules_that_work(module):
         (Wide().eval(), r"returns \(3, 96\) for 3 images"),
         (Nothing().eval(), "returns NoneType"),
         (Infinite().eval(), "not finite"),
+        (Noise().eval(), "other responses when the same images are shown again; remove noise"),
+        (Dropout().eval(), "other responses when the same images are shown again"),
+        (Counter().eval(), "changes its buffer calls when it is called"),
+        (Hidden().eval(), "other responses when the same images are shown again"),
+        (Normalised().eval(), "images shown alone than in a batch"),
+        (BatchNorm().eval(), "images shown alone than in a batch"),
         (Crash().eval(), r"fails on images of shape \(3, 1, 8, 12\)"),
     ],
 )
 def test_modules_that_do_not(module, reason):
     with pytest.raises(MeiflowError, match=f"^mine: .*{reason}"):
         check_module(module, GRID, "mine")
+
+
+@pytest.fixture
+def pictures(rng):
+    return rng.uniform(size=(40, *GRID.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (Silent(), r"response is 0 for all 24 images .*, but not if their luminance is multiplied"),
+        (Constant(), r"response is 1 for all 24 images .*; images are luminance in 0..1"),
+        (Rounded(), r"the gradient is zero at all 24 images"),
+    ],
+)
+def test_modules_that_do_not_respond_to_the_images_of_the_session(module, reason, pictures):
+    with pytest.raises(MeiflowError, match=f"^mine: .*{reason}"):
+        check_on_images(module.eval(), pictures[:, None], "mine")
+
+
+def test_modules_for_another_range_are_noted(pictures):
+    torch.manual_seed(0)
+    with collect_notes() as notes:
+        check_on_images(Bytes().eval(), pictures[:, None], "mine")
+    assert len(notes) == 1
+    assert "hardly vary" in notes[0]
+    assert "multiplied by 255" in notes[0]
+    with collect_notes() as notes:
+        for module in (Good(), Column(), Centre()):
+            check_on_images(module.eval(), pictures[:, None], "mine")
+    assert notes == []
 
 
 @pytest.fixture

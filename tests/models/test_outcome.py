@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from meiflow.errors import MeiflowError
+from meiflow.models.cross_validate import Fitted
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
-from meiflow.models.outcome import fitted_table
+from meiflow.models.outcome import fitted_table, outcomes
+from meiflow.progress import collect_notes
 
 
 def jobs_of(responses):
@@ -35,6 +39,48 @@ def test_a_failed_fit_does_not_affect_others(rng, size):
     assert [fits.states[i] for i in rest] == [whole.states[i] for i in rest]
     assert np.isnan(fits.predictions[3]).all()
     assert fits.states[3] == {}
+
+
+def fitted_like(predictions, member="ln"):
+    """Outcome of a fit with these held-out predictions, in other respects perfect."""
+    n = predictions["model"].shape[1]
+    states = [[{"kind": "ln", "bias": 0.0}] for _ in range(n)]
+    folds = [np.arange(len(predictions["model"]))]
+    rest = None, folds, None, (member,), states, [states], np.ones((n, 1))
+    return Fitted(predictions, *rest)
+
+
+def test_a_fit_that_diverged_has_no_model(rng):
+    """Predictions of 1e17 spikes; a base model that diverged alone is only noted."""
+    means = rng.poisson(3.0, (20, 3)).astype(float)
+    whole, base = means.copy(), means.copy()
+    whole[4, 1] = base[4, 1] = 1e17
+    base[4, 2] = -1e6
+    with collect_notes() as notes:
+        table = outcomes(list("abc"), means, fitted_like({"ln": base, "model": whole}))
+    assert table["fitted"].tolist() == [True, False, True]
+    assert re.match(
+        "fitting ln diverged: 1e.17 spikes are predicted for an image", table["reason"][1]
+    )
+    assert "2 of 3 neurons have held-out predictions that are impossibly high" in notes[0]
+    assert "b (ln and model: 1e+17), c (ln: 1e+06)" in notes[0]
+
+
+@pytest.mark.parametrize("member", ["cnn", "ln"])
+def test_a_learning_rate_is_named_only_where_there_is_one(rng, member):
+    means = rng.poisson(3.0, (20, 1)).astype(float)
+    wild = means * 1e17
+    with collect_notes() as notes:
+        outcomes(["a"], means, fitted_like({member: wild, "model": wild}, member))
+    assert ("; lower model.cnn.learning_rate" in notes[0]) == (member == "cnn")
+
+
+def test_strong_predictions_of_sparse_neurons_are_possible(rng):
+    means = rng.uniform(0, 0.1, (20, 1))
+    with collect_notes() as notes:
+        table = outcomes(["a"], means, fitted_like({"ln": 90 + means, "model": means}))
+    assert table["fitted"].all()
+    assert notes == []
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("not enough memory"), OSError()])

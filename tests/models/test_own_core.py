@@ -57,6 +57,13 @@ CODE = """
     def noisy():
         return Other(lambda x: x + torch.rand_like(x)).eval()
 
+    def silent():
+        return Other(lambda x: torch.relu(x - 100)).eval()
+
+    def counting():
+        calls = []
+        return Other(lambda x: x + len(calls) + bool(calls.append(0))).eval()
+
     def cut_off():
         return Other(lambda x: x.detach()).eval()
 
@@ -108,6 +115,8 @@ def test_an_exported_program_has_the_maps_of_the_module(code):
         ("a_number", "is a int, not a torch.nn.Module"),
         ("flat", r"returns \[\(2, 640\)\]; it must map"),
         ("noisy", "other values for an image alone"),
+        ("silent", "the same values for all images; images are luminance in 0..1"),
+        ("counting", "other values for an image alone than in a batch, or at every call"),
         ("cut_off", "not differentiable"),
         ("colour", r"fails on images of shape \(2, 1, 20, 32\)"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
 from meiflow.report.columns import cell, number
+from meiflow.report.page import render_report
 from meiflow.report.provenance import hash_of, read_notes, read_provenance, versions
 from meiflow.report.trust import precision_text, trust_of
 from meiflow.results.layout import Layout
@@ -71,6 +72,18 @@ def test_provenance_is_written_read_and_missed(tmp_path):
     write_text(json.dumps({"inputs": [{"path": "a"}]}), results.provenance)
     with pytest.raises(MeiflowError, match="run meiflow provenance"):
         read_provenance(results.provenance)
+
+
+def test_notes_on_the_inputs_are_shown(view, report_config, results):
+    """Escaped, under Provenance."""
+    inputs = read_provenance(results.provenance)
+    assert read_notes(results.notes) == []
+    assert "Nothing was noted" in render_report(view, report_config, inputs)
+    notes = ["trials: <b> is silent", "images: 1 of 6 is uniform (1)"]
+    page = render_report(view, report_config, inputs, notes=notes)
+    part = page[page.index('<section id="provenance"') :]
+    assert "<li>trials: &lt;b&gt; is silent</li>" in part
+    assert "<li>images: 1 of 6 is uniform (1)</li>" in part
 
 
 def test_versions_are_those_that_run():

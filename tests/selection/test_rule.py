@@ -7,7 +7,7 @@ import pytest
 from meiflow.config.sections import Selection
 from meiflow.errors import MeiflowError
 from meiflow.selection.measures import measure_neurons, measure_session
-from meiflow.selection.rule import apply_rule, require_somebody
+from meiflow.selection.rule import UNDEFINED, apply_rule, require_somebody
 from meiflow.tables.counts import Trials
 
 
@@ -130,3 +130,21 @@ def test_a_session_without_spikes_is_explained():
     assert table["fano_factor"].isna().all()
     with pytest.raises(MeiflowError, match=r"no neuron is left .*oracle undefined"):
         require_somebody(apply_rule(table, rule()))
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "advice"),
+    [
+        ("oracle < 0.9", None, "; relax the criteria or list neurons in selection.include"),
+        (UNDEFINED, None, "; use null for selection.oracle_p_max and selection.oracle_min, or"),
+        ("selection.exclude", None, "; remove neurons from selection.exclude"),
+        ("fitting ln failed", "fit failed", "which neither criteria nor selection.include can"),
+    ],
+)
+def test_advice_can_help(reason, status, advice):
+    judged = pd.DataFrame({"neuron_id": ["a", "b"], "selected": False, "reason": reason})
+    if status is not None:
+        judged["status"] = status
+    with pytest.raises(MeiflowError) as caught:
+        require_somebody(judged)
+    assert advice in str(caught.value)

@@ -15,7 +15,7 @@ def test_no_neuron_left_is_an_error_for_a_single_session(tmp_path):
     write_csv(pd.DataFrame(selection), results.selection)
     status = {"neuron_id": ["7"], "fitted": False, "reason": "silent"}
     write_csv(pd.DataFrame(status), results.fit_status)
-    with pytest.raises(MeiflowError, match=r"no neuron is left \(1 of 1: silent\)"):
+    with pytest.raises(MeiflowError, match=r"is left \(1 of 1: silent\); selected .* fits failed"):
         take_fitted(results)
     assert not results.fitted_neurons.exists()
     take_fitted(results, allow_empty=True)

@@ -65,6 +65,32 @@ def test_every_neuron_finds_its_own_row_and_image(results):
         assert GRID.x[bright] == pytest.approx(x, abs=12)
 
 
+def test_custom_modules_must_respond_to_the_images_of_the_session(results, tmp_path, monkeypatch):
+    """Before anything is searched; the module is named with the neuron and what to do."""
+    write_fitted(results, ["007"])
+    images = np.random.default_rng(0).uniform(size=(5, 30, 48)).astype(np.float32)
+    write_stack(results, images, GRID)
+    code = """
+import torch
+
+class Silent(torch.nn.Module):
+    def forward(self, images):
+        return torch.relu(images - 100).mean((1, 2, 3))
+
+def build(neuron, geometry):
+    return Silent().eval()
+"""
+    (tmp_path / "silent_models.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    config = CONFIG.model_copy(
+        update={"model": CONFIG.model.model_copy(update={"custom": "silent_models:build"})}
+    )
+    message = r"model.custom silent_models:build \(neuron 007\): the response is 0 for all 5 images"
+    with pytest.raises(MeiflowError, match=message):
+        search_gabors(config, results, threads=1)
+    assert not any(path.exists() for path in results.procedure("best_gabors"))
+
+
 def test_impossible_searches_are_explained(results):
     write_fitted(results, [])
     with pytest.raises(MeiflowError, match="no neuron was selected"):

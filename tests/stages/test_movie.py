@@ -30,6 +30,24 @@ def build(geometry):
     return Flicker()
 
 
+class Noisy(Flicker):
+    def forward(self, movies):
+        return super().forward(movies) + torch.rand(1)
+
+
+class Silent(Flicker):
+    def forward(self, movies):
+        return super().forward(torch.relu(movies - 100)) - super().forward(0 * movies)
+
+
+def noisy(geometry):
+    return Noisy()
+
+
+def silent(geometry):
+    return Silent()
+
+
 def wrong(geometry):
     return 3
 
@@ -84,6 +102,8 @@ def test_the_mean_over_time_is_another_objective(here):
         ({"model": "flickering:wrong"}, "is a int, not a torch.nn.Module"),
         ({"model": "flickering:absent"}, "AttributeError"),
         ({"model": "flickering:two_dimensional"}, "fails on movies of shape"),
+        ({"model": "flickering:noisy"}, "other responses when the same images are shown again"),
+        ({"model": "flickering:silent"}, "response of neuron 0 is 0 at every step from all 2 sta"),
         ({"neurons": [7]}, "neuron 7 does not exist; .* 0 to 1"),
         ({"model": None}, "movie.model: null"),
     ],

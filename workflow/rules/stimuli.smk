@@ -8,6 +8,7 @@ checkpoint gabor_search:
         R.models,
         R.image_info,
         R.fitted_neurons,
+        R.images if CUSTOM else [],
         CUSTOM_CODE,
     output:
         *R.procedure("best_gabors"),

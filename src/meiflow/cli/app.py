@@ -6,7 +6,7 @@ import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -19,6 +19,9 @@ from meiflow.config.cores import KNOWN_CORES
 from meiflow.errors import MeiflowError, closest, out_of_memory, shorten
 from meiflow.io.checksums import sha256_of
 from meiflow.progress import log_to_stderr
+
+if TYPE_CHECKING:
+    from meiflow.session.dataset import Dataset
 
 app = typer.Typer(
     help="From a recording session to each neuron's most exciting input (MEI).",
@@ -54,15 +57,22 @@ def _options(
 
 
 @app.command()
-def check(config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml") -> None:
-    """Validate a configuration, check that its inputs exist, and print what will be run."""
+def check(
+    config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml",
+    inputs: Annotated[bool, typer.Option(help="open the inputs and describe them")] = True,
+    run_code: Annotated[
+        bool, typer.Option("--run-code", help="also import model.custom and try it on the images")
+    ] = False,
+) -> None:
+    """Validate a configuration, open its inputs, and print what a run will see and leave out."""
     from meiflow.session.dataset import Dataset
 
     parsed = load_config(config)
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
-    details = f"areas {', '.join(areas) if areas else 'all'}"
+    tables = parsed.session.source == "tables"
+    details = "" if tables else f", areas {', '.join(areas) if areas else 'all'}"
     if data.ids is None:
         where = "all sessions in the warehouse"
     elif data.many:
@@ -70,7 +80,34 @@ def check(config: Annotated[str, typer.Argument(help="YAML file")] = "config.yam
     else:
         where = f"session {parsed.session.id}"
         details += f", results in results/{parsed.session.id}"
-    print(f"{config}: valid; {where} from source {parsed.session.source}, {details}")
+    print(f"{config}: valid; {where} from source {parsed.session.source}{details}")
+    for session in (data.ids or ()) if inputs else ():
+        _describe(data, session, run_code)
+
+
+def _describe(data: Dataset, session: str, run_code: bool) -> None:
+    """Print what a session contains, if its inputs are already there."""
+    config, files = data.config_of(session), data.files_of(session)
+    title = f"session {session}, " if data.many else ""
+    if config.session.source == "simulated":
+        units = sum(config.session.simulation.units.values())
+        print(f"  {title}units: {units} to be simulated")
+        return
+    needed = (files.images, files.nwb)
+    missing = [str(path) for path in needed if path is not None and not path.exists()]
+    if missing:
+        print(f"  {title}inputs: to be downloaded ({shorten(missing, 2)})")
+        return
+    from meiflow.stages.check import describe_inputs
+
+    try:
+        lines = describe_inputs(config, files, data.many, run_code)
+    except MeiflowError as error:
+        raise MeiflowError(f"sessions, {session}: {error}" if data.many else str(error)) from None
+    if data.many:
+        print(f"session {session}")
+    for line in lines:
+        print(f"  {line}")
 
 
 @app.command()

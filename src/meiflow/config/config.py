@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
+from meiflow.config.text_values import location_of, values_of_text
 from meiflow.config.written import require_as_written
 from meiflow.errors import MeiflowError, closest
 from meiflow.io.paths import path_error
@@ -45,13 +46,7 @@ _IN_YAML = {"list_type": "must be a list, such as [a, b]", "model_type": "must b
 def _explain(error: ValidationError) -> str:
     problems = []
     for fault in error.errors():
-        location = tuple(part for part in fault["loc"] if not str(part).startswith("function-"))
-        # pydantic adds the branch of a union as a path element, which is meaningless to users
-        location = tuple(
-            p
-            for p in location
-            if not re.match(r"^(constrained-|list\[|literal\[|float$|str$)", str(p))
-        )
+        location = location_of(fault)
         name = ".".join(str(part) for part in location)
         if fault["type"] == "extra_forbidden":
             keys = _allowed_keys(location)
@@ -64,15 +59,10 @@ def _explain(error: ValidationError) -> str:
             joint = "." if re.match(r"[\w.]+: ", text) else ": "
             problems.append(f"{name}{joint}{text}" if name else text)
         else:
-            hint = ""
-            if isinstance(fault["input"], str) and re.fullmatch(
-                r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", fault["input"]
-            ):
-                hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
             given = repr(fault["input"])
             given = given if len(given) <= 60 else given[:57] + "..."
             text = _IN_YAML.get(fault["type"], fault["msg"])
-            problems.append(f"{name}: {text}, got {given}{hint}")
+            problems.append(f"{name}: {text}, got {given}")
     unique = list(dict.fromkeys(problems))
     rest = f"; and {len(unique) - _MOST_FAULTS} more" if len(unique) > _MOST_FAULTS else ""
     return "; ".join(unique[:_MOST_FAULTS]) + rest
@@ -144,6 +134,10 @@ def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> 
     _require_plain(document, origin)
     try:
         return Config.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        first = error
+    try:
+        return Config.model_validate_json(json.dumps(values_of_text(document, first)))
     except ValidationError as error:
         raise MeiflowError(f"{origin}: {_explain(error)}") from None
 

@@ -30,11 +30,20 @@ _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
 
 
 class Quality(Section):
-    """Unit quality filters; the defaults are AllenSDK's. A metric that is NaN fails."""
+    """Unit quality filters; the defaults are AllenSDK's.
 
-    isi_violations_max: Positive = Field(default=0.5, description="maximum")
-    amplitude_cutoff_max: Positive = Field(default=0.1, description="maximum")
-    presence_ratio_min: Fraction = Field(default=0.95, description="minimum")
+    A unit without a value (NaN) is excluded. null switches a filter off.
+    """
+
+    isi_violations_max: Positive | None = Field(
+        default=0.5, description="maximum; null: no filter. Units without a value are excluded"
+    )
+    amplitude_cutoff_max: Positive | None = Field(
+        default=0.1, description="maximum; null: no filter. Units without a value are excluded"
+    )
+    presence_ratio_min: Fraction | None = Field(
+        default=0.95, description="minimum; null: no filter. Units without a value are excluded"
+    )
 
 
 class StimulusParameters(Section):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_HEADER = 1_000_000
+_ID_TYPES = {"neuron_id": "str", "trial_id": "category"}
+_INVISIBLE = " \t\r\n\v\f\u00a0\u200b\ufeff"
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
@@ -52,13 +56,13 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         with open(path, "rb") as handle, warnings.catch_warnings():
             # rows longer than the header, which pandas would shift or truncate
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            _check_text(path, handle)
+            _check_text(path, handle, columns)
             # ids are names: 007 stays 007, and a neuron may be named NA; only empty cells are
             # missing
             table = pd.read_csv(
                 handle,
                 encoding="utf-8-sig",
-                dtype={"neuron_id": str, "trial_id": "category"},
+                dtype=_id_types(path),
                 keep_default_na=False,
                 na_values=[""],
                 skipinitialspace=True,
@@ -81,23 +85,76 @@ def read_csv(path: str | Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         table = table[
             ~table.isna().all(axis=1)
         ].copy()  # drop blank lines; the other rows keep their numbers
+    table.columns = [_column_name(c) for c in table.columns]
     missing = [c for c in columns if c not in table.columns]
     if missing:
-        first = str(table.columns[0]) if len(table.columns) else ""
-        others = [name for mark, name in _SEPARATORS.items() if mark in first]
-        hint = f"; it is separated by {others[0]}: use commas" if others else ""
         raise MeiflowError(
-            f"{path}: missing column {shorten(missing)}; found {shorten(table.columns)}; "
-            f"required: {', '.join(columns)}{hint}"
+            f"{path}: missing column {shorten(missing)}; found {_quoted(table.columns)}; "
+            f"required: {', '.join(columns)}{_header_hint(missing, list(table.columns))}"
         )
     for column in columns:
-        if f"{column}.1" in table.columns:
+        if f"{column}.1" in table.columns or (table.columns == column).sum() > 1:
             raise MeiflowError(f"{path}: duplicate column {column}; keep one")
     return table
 
 
-def _check_text(path: str | Path, handle: BinaryIO) -> None:
-    if len(handle.readline(_LONGEST_HEADER + 1)) > _LONGEST_HEADER:
+def _column_name(name: object) -> str:
+    """A column name without blanks, tabs and invisible characters at its ends."""
+    return str(name).strip(_INVISIBLE)
+
+
+def _quoted(columns: Iterable[str]) -> str:
+    """Column names, quoted where they contain something that would not be seen."""
+    return shorten(c if re.fullmatch(r"[\w.-]+", c) else repr(c) for c in columns)
+
+
+def _header_hint(missing: list[str], found: list[str]) -> str:
+    first = found[0] if found else ""
+    for mark, name in _SEPARATORS.items():
+        if mark in first:
+            return f"; it is separated by {name}: use commas"
+    by_plain = {re.sub(r"[^a-z0-9]", "", c.lower()): c for c in found}
+    for column in missing:
+        other = by_plain.get(column.replace("_", ""))
+        if other is not None:
+            return f"; rename {other!r} to {column}"
+    if not any(c in found for c in missing) and found and all(map(_is_number, found)):
+        return "; the first line has numbers: add a line with the column names"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _id_types(path: str | Path) -> dict[str, str]:
+    """Types of the columns that contain ids, by their names as written in the header."""
+    with open(path, encoding="utf-8-sig", newline="") as handle:
+        try:
+            names = next(csv.reader(handle, skipinitialspace=True), [])
+        except csv.Error as error:
+            raise ValueError(error) from None
+    return {n: _ID_TYPES[_column_name(n)] for n in names if _column_name(n) in _ID_TYPES}
+
+
+def _check_text(path: str | Path, handle: BinaryIO, columns: tuple[str, ...]) -> None:
+    first = handle.readline(_LONGEST_HEADER + 1)
+    start = first.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip(_INVISIBLE + '"')
+    if start.lower().startswith(("sep=", "#")):
+        what = f"{path}: the first line is {start[:60]!r}; "
+        if start.startswith("#") and any(column in start for column in columns):
+            raise MeiflowError(f"{what}remove the # before the column names")
+        raise MeiflowError(f"{what}remove it, so that the file starts with the column names")
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise MeiflowError(
+            f"{path}: not a readable CSV file (it contains NUL bytes, because it is UTF-16); save "
+            "it as CSV in UTF-8"
+        )
+    if len(first) > _LONGEST_HEADER:
         raise MeiflowError(
             f"{path}: not a readable CSV file (the first line is longer than {_LONGEST_HEADER:,} "
             "bytes); expected a line with the column names, then one line per row"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models.soundness import check_repeatable
 
 _HINT = "it must map images (batch, 1, height, width) to responses (batch,)"
 
@@ -33,7 +34,8 @@ def check_module(module: Any, geometry: Geometry, name: str) -> nn.Module:
     ------
     MeiflowError
         If it is not a module, is in training mode, is not on the CPU, fails, returns values of a
-        wrong shape or not finite, or is not differentiable.
+        wrong shape or not finite, is not differentiable, or answers differently the second time or
+        in a batch.
 
     Examples
     --------
@@ -108,6 +110,8 @@ def check_responses(
     (gradient,) = torch.autograd.grad(responses.sum(), images, allow_unused=True)
     if gradient is None or not bool(torch.isfinite(gradient).all()):
         raise MeiflowError(f"{name}: has no finite gradient with respect to the images")
+    probe = torch.rand(3, 1, *geometry.shape, generator=generator).to(device)
+    check_repeatable(module, module, probe, name)
 
 
 def load_custom(spec: str, neuron: str, geometry: Geometry) -> nn.Module:

@@ -9,10 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, shorten
+from meiflow.models.soundness import too_high
+from meiflow.progress import note
 
 if TYPE_CHECKING:
     from meiflow.models.cross_validate import Fitted
+
+
+# Base models that are trained by gradient descent, and the key of their learning rate.
+_LEARNING_RATES = {
+    "cnn": "model.cnn.learning_rate",
+    "scratch": "model.network.learning_rate",
+    "shared": "model.network.learning_rate",
+    "pretrained": "model.network.learning_rate",
+}
 
 
 def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame:
@@ -28,10 +39,12 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        neuron_id, fitted, reason. A fit fails if the response is the same for all images, or if a
-        base model has a parameter or prediction that is not a number.
+        neuron_id, fitted, reason. A fit fails if the response is the same for all images, if a
+        base model has a parameter or prediction that is not a number, or if the ensemble predicts
+        held-out responses that are impossibly high.
     """
-    reasons = []
+    reasons, diverged = [], []
+    absurd: set[str] = set()
     fitted_sets = [*fitted.fold_states, fitted.states]
     for i in range(len(neurons)):
         broken = [
@@ -40,12 +53,38 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
             if not np.isfinite(fitted.predictions[name][:, i]).all()
             or not all(states[i][j] and _finite(states[i][j]) for states in fitted_sets)
         ]
+        limit = too_high(float(means[:, i].max()))
+        wild = [
+            name
+            for name in (*fitted.members, "model")
+            if name in fitted.predictions
+            and np.abs(np.nan_to_num(fitted.predictions[name][:, i])).max() > limit
+        ]
+        absurd.update(wild)
+        if wild:
+            worst = max(
+                float(np.abs(np.nan_to_num(fitted.predictions[n][:, i])).max()) for n in wild
+            )
+            diverged.append(f"{neurons[i]} ({' and '.join(wild)}: {worst:.2g})")
         if np.ptp(means[:, i]) == 0:
             reasons.append("the mean response is the same for all images")
+        elif "model" in wild:
+            others = [name for name in wild if name != "model"] or ["the stacking weights"]
+            reasons.append(
+                f"fitting {' and '.join(others)} diverged: {worst:.2g} spikes are predicted for an "
+                f"image, but the highest mean count is {means[:, i].max():.3g}"
+            )
         elif broken or not np.isfinite(fitted.weights[i]).all():
             reasons.append(f"fitting {' and '.join(broken) or 'the stacking weights'} failed")
         else:
             reasons.append("")
+    if diverged:
+        keys = sorted({_LEARNING_RATES[name] for name in absurd & set(_LEARNING_RATES)})
+        advice = f"; lower {' and '.join(keys)}" if keys else ""
+        note(
+            f"models: {len(diverged)} of {len(neurons)} neurons have held-out predictions that are "
+            f"impossibly high: {shorten(diverged, 4)}{advice}"
+        )
     return pd.DataFrame(
         {"neuron_id": neurons, "fitted": [not r for r in reasons], "reason": reasons}
     )

@@ -62,9 +62,26 @@ def require_somebody(judged: pd.DataFrame) -> None:
     """
     if not judged["selected"].any():
         raise MeiflowError(
-            f"selection: no neuron is left ({reasons_told(judged)}); relax the criteria or list "
-            "neurons in selection.include"
+            f"selection: no neuron is left ({reasons_told(judged)}); {_advice(judged)}"
         )
+
+
+def _advice(judged: pd.DataFrame) -> str:
+    """What can help, given why no neuron is left."""
+    if "status" in judged and (judged["status"] == "fit failed").any():
+        return (
+            "selected neurons have no model because their fits failed, which neither criteria nor "
+            "selection.include can change; check their responses and the images"
+        )
+    reasons = judged["reason"]
+    if (reasons == "selection.exclude").all():
+        return "remove neurons from selection.exclude"
+    if reasons.str.contains(UNDEFINED, regex=False).all():
+        return (
+            "use null for selection.oracle_p_max and selection.oracle_min, or list neurons in "
+            "selection.include"
+        )
+    return "relax the criteria or list neurons in selection.include"
 
 
 def reasons_told(judged: pd.DataFrame) -> str:

@@ -17,7 +17,7 @@ from meiflow.io.checksums import sha256_of
 from meiflow.io.files import read_csv, write_text
 from meiflow.io.writing import atomic
 from meiflow.progress import logger, track
-from meiflow.session.nwb_checks import require_self_contained
+from meiflow.session.nwb_checks import UnavailableError, require_self_contained
 from meiflow.session.source import stimuli_shown
 from meiflow.session.transfer import (
     ConnectionLimits,
@@ -28,6 +28,7 @@ from meiflow.session.transfer import (
     read_record,
     write_record,
 )
+from meiflow.session.unit_filters import filtered
 from meiflow.session.warehouse import Warehouse
 
 SCENES = 118
@@ -53,6 +54,8 @@ def check_session_file(path: Path, session_id: int) -> None:
     ------
     FetchError
         If it is not HDF5, is truncated, is another session, or lacks units or stimuli.
+    UnavailableError
+        If it cannot be opened now, although it may be complete.
     """
     import h5py
 
@@ -62,6 +65,8 @@ def check_session_file(path: Path, session_id: int) -> None:
             found = file["identifier"][()]
             found = found.decode() if isinstance(found, bytes) else str(found)
             complete = "units/spike_times" in file and "intervals" in file
+    except UnavailableError:
+        raise
     except (MeiflowError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise FetchError(f"not a complete session NWB file ({reason})") from None
@@ -336,12 +341,7 @@ def choose_sessions(
     warehouse = Warehouse(session.warehouse, data / "cache", network)
     table = warehouse.sessions().sort_index()
     units = warehouse.units()
-    quality = session.quality
-    passes = (
-        (units["isi_violations"] <= quality.isi_violations_max)
-        & (units["amplitude_cutoff"] <= quality.amplitude_cutoff_max)
-        & (units["presence_ratio"] >= quality.presence_ratio_min)
-    )
+    passes = pd.Series(units.index.isin(filtered(units, session.quality)[0].index), units.index)
     if session.areas is not None:
         passes &= units["ecephys_structure_acronym"].isin(session.areas)
     counts = units[passes].groupby("ecephys_session_id").size().reindex(table.index, fill_value=0)

@@ -14,6 +14,52 @@ from meiflow.errors import MeiflowError, shorten
 from meiflow.io.paths import path_error
 
 
+class UnavailableError(MeiflowError):
+    """A session file that cannot be opened now, although it may be whole."""
+
+
+def unreadable(path: Path, kind: str, reason: str) -> MeiflowError:
+    """The error for a session file that cannot be opened, with what can help.
+
+    Examples
+    --------
+    >>> str(unreadable(Path("a.nwb"), "NWB", "file is already open for write"))[:63]
+    'session.nwb: a.nwb is open for writing in another program, or w'
+    """
+    text = " ".join(reason.split())
+    lower, name = text.lower(), f"session.nwb: {path}"
+    if "already open for" in lower:
+        return UnavailableError(
+            f"{name} is open for writing in another program, or was when that program ended "
+            f"without closing it; close it there, or clear the mark with h5clear -s {path}"
+        )
+    if "unable to lock file" in lower and "errno = 11" in lower:
+        return UnavailableError(
+            f"{name} is open for writing in another program; close it there, and run again"
+        )
+    if "unable to lock file" in lower:
+        return UnavailableError(
+            f"{name} is on a file system without locks ({text[:200]}); set the environment "
+            "variable HDF5_USE_FILE_LOCKING=FALSE, or copy the file to another disk"
+        )
+    for sign, advice in _OTHER_REASONS.items():
+        if sign in lower:
+            return UnavailableError(f"{name} cannot be read ({sign}); {advice}")
+    return MeiflowError(
+        f"{name} is not a readable {kind} file ({text[:200]}); if it is damaged, download it "
+        "again or give another file"
+    )
+
+
+_OTHER_REASONS = {
+    "permission denied": "change its permissions",
+    "too many open files": "close some, or raise the limit of the shell (ulimit -n)",
+    "input/output error": "the disk or the network may have failed; run again",
+    "stale file handle": "the network file system has changed; run again",
+    "cannot allocate memory": "give the job more memory",
+}
+
+
 def require_self_contained(path: Path) -> None:
     """Check that a file is HDF5 and does not refer to other files.
 
@@ -47,10 +93,7 @@ def require_self_contained(path: Path) -> None:
         with h5py.File(path, "r") as file:
             file.visititems_links(look)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise MeiflowError(
-            f"session.nwb: {path} is not a readable NWB (HDF5) file "
-            f"({' '.join(str(error).split())[:200]}); download it again or give another file"
-        ) from None
+        raise unreadable(path, "NWB (HDF5)", str(error)) from None
     if foreign:
         raise MeiflowError(
             f"session.nwb: {path} refers to data in other files ({shorten(foreign, 3)}), which are "

@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Quality
-from meiflow.errors import MeiflowError, closest
-from meiflow.progress import logger
+from meiflow.errors import MeiflowError
+from meiflow.progress import logger, note
 from meiflow.session.movie_passes import MoviePasses, bin_presentations, regular_passes
 from meiflow.session.nwb_checks import (
     check_ids,
     check_presentations,
     check_trains,
     require_self_contained,
+    unreadable,
 )
+from meiflow.session.stimulus_tables import blocks, parameters, runs
+from meiflow.session.unit_filters import Step, units_in_file, units_of
 
 UNIT_COLUMNS = {
     "ecephys_structure_acronym": "area",
@@ -85,6 +88,10 @@ class RecordedSession:
         Intervals in seconds in which a probe of these units missed spikes.
     found : tuple of int
         Number of units in the file and in the requested areas, before filtering.
+    filters : list of Step
+        Number of units in the areas that each filter excludes.
+    shown : dict of str to int
+        Number of presentations of every stimulus in the file.
     has_scenes : bool
         Whether natural scenes were shown.
     """
@@ -96,6 +103,8 @@ class RecordedSession:
     movies: list[MoviePasses]
     lost: NDArray[np.float64]
     found: tuple[int, int]
+    filters: list[Step]
+    shown: dict[str, int]
     has_scenes: bool = True
 
 
@@ -116,10 +125,7 @@ def _opened(path: Path) -> Iterator[Any]:
             io = NWBHDF5IO(str(path), "r", load_namespaces=True)
             nwbfile = io.read()
     except Exception as error:  # h5py and pynwb raise many types for damaged files
-        raise MeiflowError(
-            f"session.nwb: {path} is not a readable NWB file ({_reason(error)}); download it again "
-            "or give another file"
-        ) from None
+        raise unreadable(path, "NWB", _reason(error)) from None
     try:
         yield nwbfile
     finally:
@@ -127,7 +133,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
+def open_recording(path: Path) -> Iterator[Any]:
     """Open a session file and yield an AllenSDK ``EcephysSession``."""
     from meiflow.session.sdk import UNIT_COLUMNS_NEEDED, open_session
 
@@ -145,12 +151,7 @@ def open_recording(path: Path, quality: Quality) -> Iterator[Any]:
                 "recordings"
             )
         check_ids(nwbfile, path)
-        yield open_session(
-            nwbfile,
-            amplitude_cutoff_maximum=quality.amplitude_cutoff_max,
-            presence_ratio_minimum=quality.presence_ratio_min,
-            isi_violations_maximum=quality.isi_violations_max,
-        )
+        yield open_session(nwbfile)
 
 
 @contextmanager
@@ -170,12 +171,9 @@ def _explained(path: Path) -> Iterator[None]:
 def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.DataFrame:
     """Presentations of a stimulus with numeric `keys`; blanks, which have none, are omitted."""
     table = session.get_stimulus_table(name)
-    columns = ["start_time", "stop_time", *keys]
-    lacks = [c for c in columns if c not in table]
-    if lacks:
-        raise MeiflowError(f"session.nwb: {name} in {path.name} has no column {', '.join(lacks)}")
-    # non-numeric values, such as 'null', become NaN
-    numbers = table.assign(**{c: pd.to_numeric(table[c], errors="coerce") for c in columns})
+    numbers, complete = parameters(table, keys, name, path.name)
+    for c in ("start_time", "stop_time"):
+        numbers[c] = pd.to_numeric(table[c], errors="coerce") if c in table else np.nan
     untimed = numbers[["start_time", "stop_time"]].isna().any(axis=1)
     if untimed.any():
         raise MeiflowError(
@@ -183,12 +181,28 @@ def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.D
             "no start time or no stop time"
         )
     check_presentations(numbers, name, path)
-    blank = numbers[keys].isna().any(axis=1)
-    if blank.any():
-        logger.info(
-            f"{name}: excluded {blank.sum()} of {len(blank)} presentations without parameters"
+    if not complete.all():
+        note(
+            f"{name}: excluded {(~complete).sum()} of {len(complete)} presentations without "
+            "parameters"
         )
-    return numbers.loc[~blank, columns]
+    return numbers.loc[complete, ["start_time", "stop_time", *keys]]
+
+
+def _blocks(session: Any, scenes: pd.DataFrame) -> NDArray[np.float64]:
+    """Block of every presentation, from the order of the stimuli where the file has none."""
+    shown = session.stimulus_presentations
+    shown = shown[shown["stimulus_name"] != "invalid_presentation"]
+    recorded = shown.get("stimulus_block")
+    here = shown.index.isin(scenes.index)
+    recorded = None if recorded is None else pd.to_numeric(recorded[here], errors="coerce")
+    missing = len(scenes) if recorded is None else int(recorded.isna().sum())
+    if missing:
+        note(
+            f"natural_scenes: {missing} of {len(scenes)} presentations have no stimulus_block; it "
+            "is determined from the order in which the stimuli were shown"
+        )
+    return blocks(recorded, runs(shown["stimulus_name"])[here])
 
 
 def read_session(
@@ -208,7 +222,7 @@ def read_session(
     areas : tuple of str or None
         Requested structure acronyms; None for all.
     quality : Quality
-        Unit filters, which are applied by AllenSDK.
+        Unit filters, in addition to those of AllenSDK by label, channel and structure.
     any_area : bool
         Whether units in one of the areas are sufficient; few of many sessions have all areas.
     movies : sequence of str
@@ -225,11 +239,11 @@ def read_session(
     path = Path(path)
     with (
         _explained(path),
-        open_recording(path, quality) as session,
+        open_recording(path) as session,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        units = _units_of(session, areas, path, any_area)
+        units, filters = units_of(session, areas, quality, path, any_area)
         tables = session.api.nwbfile.intervals or {}
         names = [n.removesuffix("_presentations") for n in tables]
         if {"natural_scenes", *movies} & set(names):  # AllenSDK fails without any
@@ -244,9 +258,7 @@ def read_session(
             )
         masked = (session.stimulus_presentations["stimulus_name"] == "invalid_presentation").sum()
         if masked:
-            logger.info(
-                f"AllenSDK excluded {masked} presentations during which the stimulus failed"
-            )
+            note(f"AllenSDK excluded {masked} presentations during which the stimulus failed")
         lost = _lost_intervals(session, units)
         passes = _movies(session, [name for name in movies if name in names], lost, path)
         if has_scenes:
@@ -271,21 +283,23 @@ def read_session(
             },
             movies=passes,
             lost=lost,
-            found=_found(session.api.nwbfile, areas),
+            found=units_in_file(session.api.nwbfile, areas),
+            filters=filters,
+            shown=session.stimulus_presentations["stimulus_name"].value_counts().to_dict(),
             has_scenes=has_scenes,
         )
 
 
 def _scenes(session: Any, path: Path) -> pd.DataFrame:
     """Presentations of natural scenes: start_time, stop_time, block, frame."""
-    scenes = _presentations(session, "natural_scenes", ["frame", "stimulus_block"], path)
+    scenes = _presentations(session, "natural_scenes", ["frame"], path)
     odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
     if odd.any():
         raise MeiflowError(
             f"session.nwb: natural scene {scenes.index[odd][0]} in {path.name} has frame "
             f"{scenes.loc[odd, 'frame'].iloc[0]:g}; expected a whole number, -1 for the blank"
         )
-    scenes = scenes.rename(columns={"stimulus_block": "block"})
+    scenes = scenes.assign(block=_blocks(session, scenes))
     return scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
 
 
@@ -302,43 +316,6 @@ def _movies(session: Any, names: list[str], lost: NDArray, path: Path) -> list[M
         except MeiflowError as error:
             logger.info(str(error))
     return found
-
-
-def _units_of(
-    session: Any, areas: tuple[str, ...] | None, path: Path, any_area: bool
-) -> pd.DataFrame:
-    """Units in the areas that pass the filters, by id."""
-    units = session.units
-    present = sorted(session.channels["ecephys_structure_acronym"].dropna().unique())
-    faults = []
-    for area in areas or ():
-        if area not in present:
-            faults.append(
-                f"session.area: {area!r} was not recorded in {path.name}; it has "
-                f"{', '.join(present) or 'no channel in a known structure'}{closest(area, present)}"
-            )
-        elif not (units["ecephys_structure_acronym"] == area).any():
-            faults.append(
-                f"session.area: no unit in {area} in {path.name} passes session.quality; relax the "
-                "filters or choose another area"
-            )
-    if areas is not None:
-        units = units[units["ecephys_structure_acronym"].isin(areas)]
-    if faults and (units.empty or not any_area):
-        raise MeiflowError(faults[0])
-    for fault in faults:
-        logger.info(fault)
-    if units.empty:
-        raise MeiflowError(f"session.quality: no unit in {path.name} passes the filters")
-    return units.sort_index()
-
-
-def _found(nwbfile: Any, areas: tuple[str, ...] | None) -> tuple[int, int]:
-    """Number of units in the file, and in the areas."""
-    channels = pd.Series(nwbfile.units["peak_channel_id"][:])
-    places = dict(zip(nwbfile.electrodes.id[:], nwbfile.electrodes["location"][:], strict=True))
-    here = channels.map(places).isin(areas) if areas is not None else channels.notna()
-    return len(channels), int(here.sum())
 
 
 def _unit_table(units: pd.DataFrame) -> pd.DataFrame:

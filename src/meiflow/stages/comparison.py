@@ -21,6 +21,7 @@ from meiflow.images.similarity import image_similarity
 from meiflow.images.spectrum import power_spectrum
 from meiflow.io.files import read_csv, write_array, write_csv, write_picture
 from meiflow.models.network import NeuronModel
+from meiflow.models.soundness import check_scale
 from meiflow.models.table import Scorer
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
@@ -91,6 +92,8 @@ def _scores(config: Config, results: Layout, model: NeuronModel, neuron: str) ->
     column = responses.column(neuron)
     scorer = Scorer.of(trials.of_images(), config.seed)
     predicted = model.predict(responses.images)
+    most = float(responses.means[:, column].max())
+    check_scale(predicted, most, f"model.custom {config.model.custom} (neuron {neuron})")
     size = sum(p.numel() for p in model.parameters())
     first = scorer.row(column, "model", predicted, responses.means[:, column], 0, size)
     rows = rows.replace({"model": {"model": "mixture"}})

@@ -11,7 +11,7 @@ from meiflow.figures.style import save_figure
 from meiflow.io.files import write_array, write_csv
 from meiflow.progress import logger
 from meiflow.results.layout import Layout
-from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
+from meiflow.stages.common import check_custom, open_models, stimulus_targets, wanted_neurons
 from meiflow.stimuli.gabor_search import best_gabors
 
 _IN_DEGREES = ("x", "y", "wavelength", "orientation", "phase", "sigma")
@@ -29,6 +29,7 @@ def search_gabors(config: Config, results: Layout, threads: int) -> None:
     geometry, files = config.image.geometry, results.procedure("best_gabors")
     archive = open_models(config, results)
     models = [archive.model(neuron, config.model.custom) for neuron in neurons]
+    check_custom(config, results, models, neurons)
     mean, contrast = stimulus_targets(config, results)
     fits = best_gabors(models, geometry, mean, contrast, config.gabor, threads)
     rows = [

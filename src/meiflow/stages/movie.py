@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from meiflow.config.sections import Config
@@ -14,9 +15,13 @@ from meiflow.figures.stimuli import film_strip
 from meiflow.figures.style import save_figure
 from meiflow.io.files import write_array, write_csv
 from meiflow.models.custom import call_function
+from meiflow.models.soundness import check_repeatable
 from meiflow.results.layout import Layout
 from meiflow.stimuli.movie import most_exciting_movie
 from meiflow.stimuli.objectives import IncreaseObjective, LastReducer
+
+# What a user's module may raise.
+_OF_USERS = (ValueError, RuntimeError, TypeError, IndexError)
 
 
 def load_movie_model(spec: str, geometry: Any) -> nn.Module:
@@ -47,6 +52,13 @@ def make_movies(config: Config, results: Layout) -> None:
     geometry = config.image.geometry
     model = load_movie_model(options.model, geometry)
     shape = (options.channels, options.frames, *geometry.shape)
+    name = f"movie.model {options.model}"
+    generator = torch.Generator().manual_seed(config.seed)
+    probe = torch.rand((3, *shape), generator=generator)
+    try:
+        check_repeatable(model.eval(), model, probe, name)
+    except _OF_USERS as error:
+        raise MeiflowError(f"{name}: fails on movies of shape {(3, *shape)}: {error}") from None
     movies, rows = [], []
     for neuron in options.neurons:
         reduce = LastReducer() if options.response == "last" else None
@@ -64,10 +76,13 @@ def make_movies(config: Config, results: Layout) -> None:
                 seed=config.seed,
                 label=f"movie of neuron {neuron}",
             )
-        except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        except _OF_USERS as error:
+            raise MeiflowError(f"{name}: fails on movies of shape {(1, *shape)}: {error}") from None
+        if float(np.ptp(found.trace.objective)) == 0:
             raise MeiflowError(
-                f"movie.model {options.model}: fails on movies of shape {(1, *shape)}: {error}"
-            ) from None
+                f"{name}: the response of neuron {neuron} is {found.scores.max():.4g} at every "
+                f"step from all {options.restarts} starts; movies are luminance in 0..1"
+            )
         movies.append(found.images[found.best])
         rows.append(
             {

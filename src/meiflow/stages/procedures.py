@@ -20,7 +20,7 @@ from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, write_array, write_csv
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
-from meiflow.progress import logger, track
+from meiflow.progress import logger, note, track
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack
 from meiflow.session.images import given_images, load_image_set
@@ -31,6 +31,7 @@ from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
 from meiflow.stimuli.natural import fade
 from meiflow.stimuli.objectives import SuppressObjective, stimulus_correlations
 from meiflow.stimuli.receptive_field import gradient_rf, linear_rf
+from meiflow.tables.checks import require_images
 from meiflow.tables.validate import axis_note
 
 _REACHED = 0.95
@@ -266,9 +267,10 @@ class _Naturals:
         if others is not None:
             shape = p.config.image.geometry.shape
             more_names, more = load_image_set(others, shape, "stimuli.natural_images")
+            require_images(more, "stimuli.natural_images", others)
             notes = [] if Path(others).is_dir() else axis_note(given_images(others)[1])
-            for note in notes:
-                logger.warning(f"note: stimuli.natural_images: {others}: {note}")
+            for text in notes:
+                note(f"stimuli.natural_images: {others}: {text}")
             images, names = np.concatenate([images, more]), names + more_names
             sources += ["natural_images"] * len(more)
         return cls(images, names, sources)

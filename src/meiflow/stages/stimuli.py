@@ -19,7 +19,7 @@ from meiflow.results.neurons import require_selected
 from meiflow.results.stimuli import read_gabor
 from meiflow.results.tables import read_conditions, read_stack
 from meiflow.session.presented import gabor_images, gabor_phases
-from meiflow.stages.common import open_models, stimulus_targets
+from meiflow.stages.common import check_custom, open_models, stimulus_targets
 from meiflow.stimuli.mei import mei_starts, most_exciting
 from meiflow.stimuli.natural import best_matched
 from meiflow.tables.conditions import rivals_of_best
@@ -39,6 +39,7 @@ def make_stimuli(config: Config, results: Layout, has: SessionHas, neuron: str) 
     require_selected(results.fitted_neurons, neuron)
     archive = open_models(config, results)
     model = archive.model(neuron, config.model.custom)
+    check_custom(config, results, [model], [neuron])
     mean, contrast = stimulus_targets(config, results)
     _make_optimal(config, results, model, neuron, mean, contrast)
     if has.gabors:
