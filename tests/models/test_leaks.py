@@ -204,3 +204,29 @@ def test_a_learning_curve_grows_by_adding_training_images(session, monkeypatch):
         assert not train[:, fold, :, test].any()
     # parts of different folds are drawn independently
     assert (train[0, 0] != train[0, 1]).any()
+
+
+def test_models_without_gratings_know_nothing_of_their_responses(session):
+    """Recorded tuning to gratings is predicted by models that these responses did not reach."""
+    images, means, blank = session
+    rng = np.random.default_rng(9)
+    gratings = rng.uniform(0.2, 0.8, (5, *GRID.shape)).astype(np.float32)
+    few = CONFIG.model_copy(update={"base_models": ["v1", "ln", "v1_window"]})
+
+    def fitted_to(responses):
+        both = AuxiliaryStimuli(
+            np.concatenate([blank.images, gratings]),
+            np.concatenate([blank.means, responses]),
+            np.append(blank.weights, np.ones(5)),
+            ("blanks", *["static_gratings"] * 5),
+        )
+        return fit(images, means, both, few)
+
+    one, other = fitted_to(rng.gamma(2.0, 1.0, (5, 2))), fitted_to(rng.gamma(9.0, 1.0, (5, 2)))
+    assert str(one.states) != str(other.states)
+    (places, states), (moved, again) = (f.without["static_gratings"] for f in (one, other))
+    assert str(states) == str(again)
+    np.testing.assert_array_equal(places.x, moved.x)
+    alone = fit(images, means, blank, few)
+    np.testing.assert_array_equal(places.x[0], alone.places.x[-1, :NEURONS])
+    assert not alone.without

@@ -13,7 +13,7 @@ from meiflow.figures.recorded import recorded_overview, tuning_figure
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_csv, write_csv, write_text
-from meiflow.models.archive import ModelArchive
+from meiflow.models.archive import ModelArchive, write_archive
 from meiflow.report.tuning_views import tuning_views
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
@@ -125,7 +125,30 @@ def test_only_what_was_shown_is_compared(results):
         compare_recorded(CONFIG, results, SessionHas(gratings=True))
 
 
+def test_gratings_are_predicted_by_the_model_that_was_not_fitted_to_them(results):
+    """Here the model of neuron 3, which was fitted to gratings, is wrong, and the other right."""
+    right = linear_neuron(-20.0, 10.0, 30.0, 14.0)
+    documents = {
+        name: {"x_deg": 0.0, "y_deg": 0.0, "base_models": [state], "weights": [1.0]}
+        for name, state in (("3", linear_neuron(15.0, -5.0, 95.0, 13.0)), ("right", right))
+    }
+    write_archive(
+        GRID,
+        {"3": documents["3"]},
+        lambda _: [],
+        results.models,
+        lambda _: {"static_gratings": documents["right"]},
+    )
+    write_fitted(results, ["3"])
+    compare_recorded(CONFIG, results, BOTH)
+    table = found(results)[0].set_index("curve")
+    assert table.loc["gratings", "cc_norm"] > 0.85
+    assert table.loc["position", "cc_norm"] < 0.3
+    assert not table["learned"].any()
+
+
 def test_gratings_that_were_learned_are_marked(results):
+    """For models of which there is no other, such as a custom module."""
     write_fitted(results, ["0"])
     model = CONFIG.model.model_copy(update={"learn_from": ["scenes", "blanks", "static_gratings"]})
     compare_recorded(CONFIG.model_copy(update={"model": model}), results, BOTH)
