@@ -28,7 +28,8 @@ def results(tmp_path):
     scores = pd.DataFrame({"model": models, "cc_abs": [0.7, 0.3, 0.1] * 2})
     scores.insert(0, "neuron_id", ["6"] * 3 + ["7"] * 3)
     write_csv(
-        scores.assign(cc_norm=0.8, cc_norm_low=[0.9, 0, 0, 0.6, 0, 0]), results.cross_validation
+        scores.assign(cc_norm=0.8, cc_norm_low=[0.9, 0, 0, 0.6, 0, 0], ceiling_error=0.01),
+        results.cross_validation,
     )
     return results
 

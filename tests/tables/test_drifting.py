@@ -43,6 +43,7 @@ SIMULATION = {
     "flash_repeats": 12,
     "frame_height": 60,
     "frame_width": 78,
+    "statistics": "ideal",
     "mean_rate_hz": 20.0,
     "gain_drift": 0.05,
 }
