@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from meiflow.selection.reliability import TrialGroups
 
-# Fewer repeated images say too little about the noise.
-FEWEST_REPEATED = 10
+# Fewer repeated images say too little about the noise: for CC_norm, and for its standard error.
+FEWEST_REPEATED, FEWEST_FOR_ERROR = 10, 25
 _LEAST_SIGNAL = 0.05  # of the variance of the means; for the weights only
 
 
@@ -95,7 +95,7 @@ def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
         signal is at most one standard error above zero, and with fewer than 10 repeated images.
         ``error`` is an upper estimate of the standard error that the ceiling alone gives to
         CC_norm, i.e. that of a model which predicts the true rates; infinite where three standard
-        errors of the noise would leave no signal. With fewer than two repeated images everything
+        errors of the noise would leave no signal, and with fewer than 25 repeated images. With fewer than two repeated images everything
         is NaN or unknown.
 
     Examples
@@ -194,5 +194,6 @@ def _error(
         least = signal + left - most
         error = relative * most / (2 * least)
         known = (signal > 0) & ((left == 0) | (signal > relative * left))
-    error = np.where((least > 0) & np.isfinite(error), error, np.inf)
+    certain = (least > 0) & np.isfinite(error) & (k >= FEWEST_FOR_ERROR)
+    error = np.where(certain, error, np.inf)
     return np.where((left == 0) & (signal > 0), 0.0, error), known
