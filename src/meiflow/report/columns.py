@@ -96,10 +96,10 @@ def corrected(value: object) -> str:
     Examples
     --------
     >>> corrected(0.93), corrected(1.04)
-    ('0.93', '1.04 (above 1)')
+    ('0.93', '1.04 (> 1)')
     """
     text = number(value)
-    return f"{text} (above 1)" if isinstance(value, float) and value > 1.005 else text
+    return f"{text} (> 1)" if isinstance(value, float) and value > 1.005 else text
 
 
 def cell(name: str, value: object) -> TableCell:

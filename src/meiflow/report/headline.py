@@ -205,7 +205,7 @@ def agreement_line(results: Layout) -> str:
             )
     if not parts:
         return "No neuron has significant recorded tuning with which to compare the predictions."
-    fitted = "natural images"
+    fitted = "other stimuli of the session"
     if table["learned"].any():
         fitted += " and the gratings, so that the latter are not predictions"
     return (
