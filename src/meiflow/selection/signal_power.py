@@ -95,8 +95,8 @@ def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
         signal is at most one standard error above zero, and with fewer than 10 repeated images.
         ``error`` is an upper estimate of the standard error that the ceiling alone gives to
         CC_norm, i.e. that of a model which predicts the true rates; infinite where three standard
-        errors of the noise would leave no signal, and with fewer than 25 repeated images. With fewer than two repeated images everything
-        is NaN or unknown.
+        errors of the noise would leave no signal, and with fewer than 25 repeated images. With
+        fewer than two repeated images everything is NaN or unknown.
 
     Examples
     --------
