@@ -268,8 +268,8 @@ def _tuning(view: TuningView | None, neuron: str) -> list[Drawing]:
             f"Recorded and predicted responses of neuron {neuron} to Gabors and gratings; "
             f"correlations: {correlations}.",
             "These stimuli were shown in the same session; a model that was not fitted to "
-            "this kind of stimulus predicts the responses. Bars: standard error. Ceiling: correlation "
-            "that a perfect model would reach, given the noise.",
+            "this kind of stimulus predicts the responses. Bars: standard error. Ceiling: "
+            "correlation that a perfect model would reach, given the noise.",
             tuning_figure(view),
             pd.concat(maps),
         )
