@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 
 from meiflow.errors import MeiflowError
 from meiflow.models.cross_validate import Fitted
+from meiflow.models.fitting import PopulationFit
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.outcome import fitted_table, outcomes
 from meiflow.progress import collect_notes
@@ -47,7 +50,18 @@ def fitted_like(predictions, member="ln"):
     states = [[{"kind": "ln", "bias": 0.0}] for _ in range(n)]
     folds = [np.arange(len(predictions["model"]))]
     rest = None, folds, None, (member,), states, [states], np.ones((n, 1))
-    return Fitted(predictions, *rest)
+    return Fitted(predictions, *rest, without={})
+
+
+@pytest.mark.parametrize("state", [{}, {"kind": "ln", "bias": np.nan}])
+def test_models_without_a_stimulus_that_could_not_be_fitted_are_left_out(rng, state):
+    fitted = fitted_like({"ln": rng.random((20, 2)), "model": rng.random((20, 2))})
+    places = SimpleNamespace(x=np.zeros((1, 2)), y=np.zeros((1, 2)))
+    apart = {"static_gratings": (places, [[{"kind": "ln", "bias": 1.0}], [state]])}
+    status = pd.DataFrame({"neuron_id": ["a", "b"], "fitted": True})
+    found = PopulationFit(replace(fitted, without=apart), pd.DataFrame(), status)
+    assert list(found.without("a")) == ["static_gratings"]
+    assert found.without("b") == {}
 
 
 def test_a_fit_that_diverged_has_no_model(rng):

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from meiflow.errors import MeiflowError
+from meiflow.images.geometry import Geometry
 from meiflow.io.files import write_text
 from meiflow.report.columns import cell, number
 from meiflow.report.page import render_report
@@ -16,6 +18,7 @@ from meiflow.report.trust import precision_text, trust_of
 from meiflow.results.layout import Layout
 from meiflow.session.transfer import write_record
 from meiflow.stages.provenance import write_provenance
+from meiflow.tables.stack import BinnedMovie, StackInfo
 
 
 def test_a_file_and_a_folder_hash_as_sha256sum_does(tmp_path):
@@ -50,6 +53,26 @@ def test_the_hash_of_a_download_is_not_computed_again(tmp_path):
     assert "example.org" in hash_of(path)["how"]
     path.write_bytes(b"another length")
     assert hash_of(path)["sha256"] == hashlib.sha256(b"another length").hexdigest()
+
+
+def test_movies_of_a_download_without_scenes_are_listed(tmp_path):
+    """The folder of the scenes, which are not downloaded then, may even be missing."""
+    results = Layout(tmp_path / "results")
+    scenes, movies = tmp_path / "natural_scenes", tmp_path / "natural_movies"
+    movies.mkdir()
+    for name in ("one", "of_another_session"):
+        (movies / f"{name}.npy").write_bytes(name.encode())
+    info = StackInfo.of(np.zeros((5, 6, 8)), np.arange(5), Geometry(6, 8))
+    write_text("{}", results.download_record)
+    write_text(replace(info, movies=(BinnedMovie("one", 5, 0.3),)).to_json(), results.image_info)
+    write_provenance(results, [scenes])
+    assert [one["path"] for one in read_provenance(results.provenance)] == [str(movies / "one.npy")]
+    write_text(info.to_json(), results.image_info)
+    with pytest.raises(MeiflowError, match="natural_scenes: no such file or folder"):
+        write_provenance(results, [scenes])
+    scenes.mkdir()
+    write_provenance(results, [scenes])
+    assert [one["path"] for one in read_provenance(results.provenance)] == [str(scenes)]
 
 
 def test_notes_are_read_and_missed(tmp_path):

@@ -55,7 +55,7 @@ def test_all_is_described(folder):
     assert lines[0].endswith("; 2 never shown (6, 7)")
     assert lines[1] == "trials: 60, of 6 images (10 repeats), no blanks"
     assert re.fullmatch(r"neurons: 2, 0 to 1\d(\.\d)? spikes/s \(median \d\.\d+\)", lines[2])
-    assert "skipped: tuning to gabors (none were shown)" in lines
+    assert "skipped: tuning to Gabors (no table: session.gabors)" in lines
     table = folder / "trials.csv"
     assert lines[-1] == f"note: {table}: 1 of 2 neurons: silent, without any spike (b)"
 
@@ -157,6 +157,38 @@ def test_a_session_file_is_described(small_session):
     )
     assert "gabors: 243 presentations of 243 conditions" in " ".join(lines)
     assert not [line for line in lines if line.startswith("note")]
+
+
+@pytest.fixture
+def movies(folder, rng):
+    """Counts of four passes through a clip of 64 frames; neuron b is silent."""
+    np.save(folder / "clip.npy", rng.uniform(size=(64, 8, 12)))
+    index = pd.MultiIndex.from_product(
+        [["clip"], range(4), range(64), ["a", "b"]],
+        names=["movie", "repeat", "frame", "neuron_id"],
+    )
+    rows = index.to_frame(index=False)
+    rows["spike_count"] = rng.poisson(0.5, len(rows)) * (rows["neuron_id"] == "a")
+    rows.to_csv(folder / "clip.csv", index=False)
+    own = {"shown": ["clip"], "stacks": str(folder), "counts": str(folder / "clip.csv")}
+    return own | {"width_deg": 12.0, "height_deg": 8.0, "frame_rate_hz": 20.0}
+
+
+def test_movies_alone_are_described(folder, movies):
+    lines = described(folder, session={"trials": None, "images": None, "movies": movies})
+    assert lines[0].startswith("images: 8 bins of movies, used at 8 x 12: 8 shown")
+    # a bin lasts 0.4 s, whatever session.window_s
+    counts = pd.read_csv(folder / "clip.csv")["spike_count"]
+    assert lines[2].startswith(f"neurons: 2, 0 to {counts.sum() / (4 * 3.2):.3g} spikes/s")
+    notes = [line for line in lines if line.startswith("note")]
+    assert notes == [f"note: {folder / 'clip.csv'}: 1 of 2 neurons: silent, without any spike (b)"]
+
+
+def test_frames_of_movies_are_read_next_to_scenes(folder, movies):
+    assert "clip: 4 passes, 8 bins of 8 frames" in described(folder, session={"movies": movies})
+    np.save(folder / "clip.npy", np.zeros((63, 8, 12)))
+    with pytest.raises(MeiflowError, match="has 63 frames, but 64 were shown"):
+        described(folder, session={"movies": movies})
 
 
 def test_code_is_run_only_on_request(folder, monkeypatch):

@@ -46,6 +46,7 @@ rule provenance:
         (SCENE_FILES or MOVIE_FILES) if SOURCE == "simulated" else session_inputs,
         R.trials,
         R.images,
+        R.image_info,
         [R.movie_responses, R.movie_images] if HAS.movies else [],
         CORE_CODE,
         EXPERIMENT_CODE,

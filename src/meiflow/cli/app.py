@@ -93,7 +93,12 @@ def _describe(data: Dataset, session: str, run_code: bool) -> None:
         units = sum(config.session.simulation.units.values())
         print(f"  {title}units: {units} to be simulated")
         return
-    needed = (files.images, files.nwb)
+    needed = [files.nwb, files.images, files.movies]
+    if files.download and files.nwb and files.nwb.exists():
+        from meiflow.session.source import stimuli_shown
+
+        if not stimuli_shown(files.nwb, ["natural_scenes"]):  # templates are not downloaded
+            needed.remove(files.images)
     missing = [str(path) for path in needed if path is not None and not path.exists()]
     if missing:
         print(f"  {title}inputs: to be downloaded ({shorten(missing, 2)})")

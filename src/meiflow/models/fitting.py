@@ -23,7 +23,7 @@ from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
-from meiflow.models.outcome import outcomes
+from meiflow.models.outcome import outcomes, sound
 from meiflow.models.search import Places
 from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.models.threads import one_torch_thread
@@ -32,7 +32,7 @@ from meiflow.tables.counts import mean_responses
 from meiflow.tables.stack import BinnedMovie
 
 # Keys of the section `model` that do not apply when arrays are fitted.
-_OF_THE_WORKFLOW = {"custom", "gain", "learning_curve"}
+_OF_THE_WORKFLOW = {"custom", "custom_files", "gain", "learning_curve"}
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,16 @@ class PopulationFit:
         return [self._document(neuron, fold, states) for fold, states in folds]
 
     def without(self, neuron: str) -> dict[str, dict[str, Any]]:
-        """Parameters of a neuron's models that were not fitted to one kind of stimulus, by kind."""
+        """Parameters of a neuron's models that were not fitted to one kind of stimulus, by kind.
+
+        A kind without which one of the base models could not be fitted is left out.
+        """
+        column = self._columns[neuron]
+        used = self.fitted.weights[column] > 0
         return {
             kind: self._document(neuron, 0, states, places)
             for kind, (places, states) in self.fitted.without.items()
+            if all(sound(state) for state, own in zip(states[column], used, strict=True) if own)
         }
 
     @cached_property

@@ -51,7 +51,7 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
             name
             for j, name in enumerate(fitted.members)
             if not np.isfinite(fitted.predictions[name][:, i]).all()
-            or not all(states[i][j] and _finite(states[i][j]) for states in fitted_sets)
+            or not all(sound(states[i][j]) for states in fitted_sets)
         ]
         limit = too_high(float(means[:, i].max()))
         wild = [
@@ -90,8 +90,9 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
     )
 
 
-def _finite(state: Any) -> bool:
-    return all(np.isfinite(np.asarray(value)).all() for value in _numbers(state))
+def sound(state: Any) -> bool:
+    """Whether a base model was fitted, with parameters that are all finite numbers."""
+    return bool(state) and all(np.isfinite(np.asarray(value)).all() for value in _numbers(state))
 
 
 def _numbers(state: Any) -> Iterator[Any]:

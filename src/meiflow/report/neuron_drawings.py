@@ -267,9 +267,9 @@ def _tuning(view: TuningView | None, neuron: str) -> list[Drawing]:
             "Recorded and predicted tuning",
             f"Recorded and predicted responses of neuron {neuron} to Gabors and gratings; "
             f"correlations: {correlations}.",
-            "These stimuli were shown in the same session; the model was fitted to natural images "
-            "and predicts the responses to them. Bars: standard error. Ceiling: correlation that a "
-            "perfect model would reach, given the noise.",
+            "These stimuli were shown in the same session; a model that was not fitted to "
+            "this kind of stimulus predicts the responses. Bars: standard error. Ceiling: "
+            "correlation that a perfect model would reach, given the noise.",
             tuning_figure(view),
             pd.concat(maps),
         )

@@ -176,8 +176,8 @@ _WORDS = {
         "Recorded and predicted tuning",
         "Correlation between recorded and predicted tuning to Gabors and gratings, with ceilings "
         "and controls, and recorded and predicted preferences",
-        "Gabors and static gratings were shown to the same neurons; models fitted to natural "
-        "images predict the responses. One dot per neuron with significant recorded tuning "
+        "Gabors and static gratings were shown to the same neurons; models that were not "
+        "fitted to them predict the responses. One dot per neuron with significant recorded tuning "
         "(p ≤ 0.001). Controls: the models of the other neurons, and the 95th "
         "percentile when the points of the curve are permuted.",
     ),

@@ -16,11 +16,17 @@ from meiflow.models.soundness import check_on_images
 from meiflow.progress import collect_notes, note
 from meiflow.session.available import available_images
 from meiflow.session.source import SessionFiles
-from meiflow.stages.read_tables import SessionTables, read_tables, window_s
+from meiflow.stages.read_tables import (
+    SessionTables,
+    movie_images,
+    read_tables,
+    trial_length_s,
+)
 from meiflow.tables.checks import image_line, neuron_line, trial_line
 from meiflow.tables.counts import BLANK
 
 _USED = {"natural_scenes", "spontaneous", "invalid_presentation", *PARAMETRIC}
+_NAMES = {"gabors": "Gabors"}
 
 
 def describe_inputs(
@@ -48,7 +54,7 @@ def describe_inputs(
     with collect_notes(silent=True) as notes:
         session, stack = read_tables(config, files.images, files.nwb, any_area, files.movies)
         lines = list(_lines(config, files, session, stack))
-        _check_later(config, session, stack)
+        _check_later(config, files, session, stack)
         if config.model.custom is not None and run_code:
             _try_custom(config.model.custom, config, session, stack)
     return [*lines, *(f"skipped: {text}" for text in _skipped(config, session)), *_marked(notes)]
@@ -64,7 +70,7 @@ def _lines(
 ) -> Iterator[str]:
     trials, image = session.trials, config.image
     ids = np.unique(trials.image_ids[trials.image_ids != BLANK])
-    if files.images is None:
+    if session.binned or files.images is None:
         available, what = ids.tolist(), f"{len(stack)} bins of movies"
     else:
         available, what = available_images(files.images)
@@ -74,10 +80,11 @@ def _lines(
     yield f"trials: {trial_line(trials)}"
     if "units" in session.about:
         yield f"units: {session.about['units']}"
-    yield f"neurons: {neuron_line(trials, window_s(config))}"
+    yield f"neurons: {neuron_line(trials, trial_length_s(config, session))}"
     for name, shown in session.conditions.items():
         number = len(shown.parameters)
-        yield f"{name}: {len(shown.trial_ids)} presentations of {number} conditions"
+        if number:
+            yield f"{name}: {len(shown.trial_ids)} presentations of {number} conditions"
     for movie in session.movies:
         passes, bins, _ = movie.counts.shape
         yield f"{movie.name}: {passes} passes, {bins} bins of {movie.per_bin} frames"
@@ -96,17 +103,24 @@ def _skipped(config: Config, session: SessionTables) -> Iterator[str]:
             else "not used by meiflow; movies are named in session.movies.shown"
         )
         yield f"{name} ({number} presentations; {why})"
+    tables = config.session.source == "tables"
     for name in PARAMETRIC:
-        if name not in session.conditions:
-            yield f"tuning to {name.replace('_', ' ')} (none were shown)"
+        shown = session.conditions.get(name)
+        if shown is None or not len(shown.parameters):
+            why = f"no table: session.{name}" if tables else "none were shown"
+            yield f"tuning to {_NAMES.get(name, name.replace('_', ' '))} ({why})"
     if config.session.source != "simulated":
         yield "closed loop (the ground truth is known for simulated sessions only)"
     if config.model.custom is not None:
         yield "confidence in the MEIs (model.custom has no fold models)"
 
 
-def _check_later(config: Config, session: SessionTables, stack: NDArray) -> None:
-    """What later stages require of these inputs."""
+def _check_later(
+    config: Config, files: SessionFiles, session: SessionTables, stack: NDArray
+) -> None:
+    """What the rest of the tables stage and later stages require of these inputs."""
+    if files.movies is not None and not session.binned:
+        movie_images(config, session, files.movies)
     neurons = session.trials.neuron_ids
     for key in ("include", "exclude"):
         for neuron in getattr(config.selection, key):

@@ -295,15 +295,26 @@ def window_s(config: Config) -> float | None:
     return None if stop is None else stop - start
 
 
+def trial_length_s(config: Config, session: SessionTables) -> float | None:
+    """Length of the counting window of the trials, which may be bins of movies."""
+    bins = sum(movie.bins for movie in session.binned)
+    if bins:
+        return sum(movie.bins * movie.bin_s for movie in session.binned) / bins
+    return window_s(config)
+
+
 def _notes(session: SessionTables, config: Config, nwb: Path | None) -> list[str]:
     """Notes on the counts of all tables."""
     names, length = session.trials.neuron_ids, window_s(config)
-    where = "trials" if nwb is not None else str(config.session.trials)
+    own = config.session.movies.counts if session.binned else config.session.trials
+    where = "trials" if nwb is not None else str(own)
     counts = session.trials.counts
     found = repeat_notes(session.trials) + silent_notes(counts, names, where)
-    tables = {where: counts}
+    found += count_notes(counts, names, trial_length_s(config, session), where)
+    tables: dict[str, NDArray[np.int64]] = {}
     if nwb is None:
         tables |= {name: shown.counts for name, shown in session.conditions.items()}
+    if nwb is None and not session.binned:  # otherwise they are the trials
         tables |= {movie.name: movie.counts.reshape(-1, len(names)) for movie in session.movies}
     for origin, table in tables.items():
         found += count_notes(table, names, length, origin)

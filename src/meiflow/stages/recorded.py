@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -61,7 +61,7 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
     archive = open_models(config, results)
     models = [archive.model(neuron, config.model.custom) for neuron in neurons]
     curves: dict[str, Curve] = {}
-    learned: dict[str, bool] = {}
+    learned: dict[str, list[bool]] = {}
     for stimulus, shown, path in (
         ("gabors", has.gabors, results.predicted_gabors),
         ("static_gratings", has.gratings, results.predicted_gratings),
@@ -77,7 +77,8 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
             None if config.model.custom else archive.without(neuron, stimulus) for neuron in neurons
         ]
         chosen = [out or model for out, model in zip(own, models, strict=True)]
-        learned[stimulus] = stimulus in config.model.learn_from and None in own
+        among = stimulus in config.model.learn_from
+        learned[stimulus] = [among and out is None for out in own]
         predicted = predict_conditions(chosen, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
         curves |= curves_of(stimulus, recorded, predicted)
@@ -97,19 +98,21 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
 
 
 def agreements(
-    curves: dict[str, Curve], neurons: list[str], learned: Mapping[str, bool], seed: int
+    curves: dict[str, Curve], neurons: list[str], learned: Mapping[str, Sequence[bool]], seed: int
 ) -> pd.DataFrame:
-    """One row per neuron and curve; ``learned`` marks stimuli to which the model was fitted."""
+    """One row per neuron and curve; ``learned`` marks neurons whose model was fitted to it."""
     rows = [
         {
             "neuron_id": neuron,
             "curve": name,
             "points": len(curve.values),
             **asdict(one),
-            "learned": learned[CURVES[name][0]],
+            "learned": fitted,
         }
         for name, curve in curves.items()
-        for neuron, one in zip(neurons, agreement(curve, seed), strict=True)
+        for neuron, one, fitted in zip(
+            neurons, agreement(curve, seed), learned[CURVES[name][0]], strict=True
+        )
     ]
     return pd.DataFrame(rows)
 

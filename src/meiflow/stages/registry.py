@@ -332,7 +332,7 @@ def _stages() -> Iterator[Stage]:
         "provenance",
         "Hash all inputs of the results.",
         "provenance:write_provenance",
-        inputs=("scenes", "trials", "images", "movie_responses", "movie_images"),
+        inputs=("scenes", "trials", "images", "image_info", "movie_responses", "movie_images"),
         options=("inputs",),
         memory_mb=1000,
         minutes=30,

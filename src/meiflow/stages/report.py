@@ -48,7 +48,7 @@ def write_report(
         picture = results.procedure("movies").picture.read_bytes()
         movies = "data:image/png;base64," + base64.b64encode(picture).decode()
     learned = []
-    if has.movies and "movies" in config.model.learn_from:
+    if has.movies and "movies" in config.model.learn_from and not view.without_scenes:
         learned = [name for name in config.model.base_models if name in LEARN_FROM_MOVIES]
     write_text(
         render_report(view, config, inputs, movies, learned, read_notes(results.notes)),

@@ -202,7 +202,7 @@ def image_line(images: NDArray, shown: NDArray, available: NDArray) -> str:
     others = f"; {len(never)} never shown ({shorten(never)})" if len(never) else "; all were shown"
     contrast = images.std(axis=(1, 2)).mean()
     return (
-        f"{len(shown)} shown, luminance {images.min():.2f} to {images.max():.2f} (mean "
+        f"{len(shown)} shown, luminance {max(images.min(), 0):.2f} to {images.max():.2f} (mean "
         f"{images.mean():.2f}), RMS contrast {contrast:.2f}{others}"
     )
 
@@ -235,14 +235,9 @@ def neuron_line(trials: Trials, length_s: float | None) -> str:
     '2, 0 to 6 spikes/s (median 3)'
     """
     means = trials.counts.mean(axis=0)
-    rates, unit = (
-        (means, "spikes per presentation")
-        if length_s is None
-        else (
-            means / length_s,
-            "spikes/s",
-        )
-    )
+    rates, unit = means, "spikes per presentation"
+    if length_s is not None:
+        rates, unit = means / length_s, "spikes/s"
     return (
         f"{len(trials.neuron_ids)}, {rates.min():.3g} to {rates.max():.3g} {unit} (median "
         f"{np.median(rates):.3g})"
