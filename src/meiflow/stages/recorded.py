@@ -77,7 +77,8 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
             None if config.model.custom else archive.without(neuron, stimulus) for neuron in neurons
         ]
         chosen = [out or model for out, model in zip(own, models, strict=True)]
-        among = stimulus in config.model.learn_from
+        # what a custom module was fitted to is not known
+        among = stimulus in config.model.learn_from and config.model.custom is None
         learned[stimulus] = [among and out is None for out in own]
         predicted = predict_conditions(chosen, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)
