@@ -148,7 +148,7 @@ def test_gratings_are_predicted_by_the_model_that_was_not_fitted_to_them(results
 
 
 def test_gratings_that_were_learned_are_marked(results):
-    """For models of which there is no other, such as a custom module."""
+    """For models of which there is no other, because its fit failed."""
     write_fitted(results, ["0"])
     model = CONFIG.model.model_copy(update={"learn_from": ["scenes", "blanks", "static_gratings"]})
     compare_recorded(CONFIG.model_copy(update={"model": model}), results, BOTH)
