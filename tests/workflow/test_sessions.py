@@ -199,11 +199,11 @@ def test_all_runs_the_sessions_that_the_warehouse_has(project, tmp_path):
         done = project.snakemake(*RUN, "--", "results/combined/warehouse.csv")
         assert done.returncode == 0, done.stdout[-3000:]
         table = pd.read_csv(project.folder / "results" / "combined" / "warehouse.csv")
-        assert table.loc[table["chosen"], "session_id"].tolist() == [11, 14]
+        assert table.loc[table["chosen"], "session_id"].tolist() == [11, 12, 14]
         asked = len(server.asked)
         plan = project.snakemake("--dry-run", "--printshellcmds", *RUN).stdout
         assert len(server.asked) == asked
-    assert plan.count("meiflow download") == 2
-    for session, wanted in ((11, True), (12, False), (13, False), (14, True)):
+    assert plan.count("meiflow download") == 3
+    for session, wanted in ((11, True), (12, True), (13, False), (14, True)):
         assert (f"data/allen/session_{session}/" in plan) == wanted
     assert "Querying the sessions" not in plan
