@@ -241,3 +241,16 @@ def test_missing_results_are_named(report_config, results, tmp_path):
     with pytest.raises(MeiflowError, match=r"summary.csv: no such file"):
         write_report(report_config, copy, EVERYTHING)
     assert not copy.report.exists()
+
+
+def test_the_page_claims_no_filters_for_a_users_own_tables(view, report_config):
+    own = report_config.session.model_copy(update={"source": "tables"})
+    page = render_report(view, report_config.model_copy(update={"session": own}), [])
+    assert "Units are filtered by AllenSDK" not in page
+    assert "Units are filtered by AllenSDK" in render_report(view, report_config, [])
+
+
+def test_the_page_says_that_gratings_were_learned(view, report_config):
+    said = "recorded tuning to these is compared with models that were not"
+    assert said in render_report(view, report_config, [], gratings=True)
+    assert said not in render_report(view, report_config, [])

@@ -89,6 +89,12 @@ class ReportView:
     without_scenes: str
 
 
+def _area(areas: tuple[str, ...] | None, source: str) -> str:
+    if source == "tables":
+        return "neurons of the tables"
+    return ", ".join(areas) if areas else "all areas"
+
+
 def build_view(data: SessionData, calibration: TrustCalibration | None) -> ReportView:
     """Collect the data and draw the figures.
 
@@ -111,12 +117,12 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
     ]
     kind_column = next((name for name in KINDS if name in data.summary), "")
     kinds = data.summary[kind_column].dropna().astype(str) if kind_column else pd.Series(dtype=str)
-    areas = config.session.areas
+    areas = config.session.areas if config.session.source != "tables" else None
     return ReportView(
         title=config.report.title or f"Session {config.session.id}",
         simulated=data.simulated,
         source=config.session.source,
-        area=", ".join(areas) if areas else "all areas",
+        area=_area(areas, config.session.source),
         stages=funnel(data),
         confidence_summary=confidence_summary(data, calibration),
         mei_summary=mei_summary(data),

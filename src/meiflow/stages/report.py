@@ -50,7 +50,6 @@ def write_report(
     learned = []
     if has.movies and "movies" in config.model.learn_from and not view.without_scenes:
         learned = [name for name in config.model.base_models if name in LEARN_FROM_MOVIES]
-    write_text(
-        render_report(view, config, inputs, movies, learned, read_notes(results.notes)),
-        results.report,
-    )
+    gratings = has.gratings and "static_gratings" in config.model.learn_from
+    page = render_report(view, config, inputs, movies, learned, read_notes(results.notes), gratings)
+    write_text(page, results.report)
