@@ -112,7 +112,7 @@ def test_areas_and_quality_are_explained(small_session, tmp_path):
     assert set(only.units["area"]) == {"VISp"}
     with pytest.raises(MeiflowError, match=r"session.area: 'VISpp'.*did you mean 'VISp'"):
         read_session(nwb, ("VISpp",), Quality())
-    with pytest.raises(MeiflowError, match=r"no unit in VISp .* passes session.quality"):
+    with pytest.raises(MeiflowError, match=r"no unit in VISp .* passes the filters"):
         read_session(nwb, ("VISp",), Quality(isi_violations_max=1e-9))
     # few of many sessions have all areas: one area is enough, none is not
     some = read_session(nwb, ("LGd", "VISp"), Quality(), any_area=True)
