@@ -20,6 +20,8 @@ def out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, MemoryError):
         return True
+    if isinstance(error, SystemError):  # the interpreter could not even create the exception
+        return "exception" in str(error)
     if not isinstance(error, RuntimeError | ImportError | OSError):
         return False
     text = str(error).lower()

@@ -28,7 +28,11 @@ def list_of_everything() -> None:
     _ = [0] * (1 << 50)
 
 
-@pytest.mark.parametrize("ask", [numpy_array, tensor, list_of_everything])
+def noticed_too_late() -> None:
+    raise SystemError("error return without exception set")
+
+
+@pytest.mark.parametrize("ask", [numpy_array, tensor, list_of_everything, noticed_too_late])
 def test_every_kind_of_allocation_is_one_line(ask, monkeypatch, capsys, count):
     monkeypatch.setattr(cli, "app", ask)
     with pytest.raises(SystemExit) as ended:

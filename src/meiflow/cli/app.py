@@ -238,7 +238,7 @@ def main() -> None:
             app()
     except MeiflowError as error:
         _fail(str(error))
-    except (OSError, RuntimeError, ImportError, MemoryError) as error:
+    except (OSError, RuntimeError, ImportError, MemoryError, SystemError) as error:
         if out_of_memory(error):
             _fail(_MORE_MEMORY)
         if not isinstance(error, OSError):
