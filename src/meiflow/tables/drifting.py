@@ -45,7 +45,8 @@ def drifting_preferences(
     --------
     >>> gratings = pd.DataFrame({"orientation": [0.0, 90.0, 180.0], "temporal_frequency": 2.0})
     >>> found = drifting_preferences(gratings.assign(a=[3.0, 0.0, 1.0]), ["a"])
-    >>> {key: float(value[0]) for key, value in found.items()}  # doctest: +NORMALIZE_WHITESPACE
+    >>> {key: round(float(value[0]), 3) for key, value in found.items()
+    ...  }  # doctest: +NORMALIZE_WHITESPACE
     {'pref_direction_deg': 0.0, 'pref_temporal_frequency_hz': 2.0,
      'direction_selectivity': 0.5, 'drifting_orientation_selectivity': 1.0}
     """
