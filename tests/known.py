@@ -18,6 +18,18 @@ from meiflow.tables.stack import StackInfo
 
 Point = tuple[float, float]
 
+# A module in which nothing drives the neurons.
+SILENT_MODULE = """
+import torch
+
+class Silent(torch.nn.Module):
+    def forward(self, images):
+        return torch.relu(images - 100).mean((1, 2, 3))
+
+def build(neuron, geometry):
+    return Silent().eval()
+"""
+
 
 def linear(
     template: ArrayLike, offset: float = 0.0, baseline: float = 0.0, scale: float = 1.0

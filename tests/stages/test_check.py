@@ -17,6 +17,7 @@ from meiflow.results.layout import Layout
 from meiflow.session.dataset import Dataset
 from meiflow.stages.check import describe_inputs
 from meiflow.stages.tables import build_tables
+from tests.known import SILENT_MODULE
 
 FACTOR = 4
 
@@ -130,17 +131,7 @@ def test_pictures_of_zeros_and_ones_are_black(folder, rng):
     ],
 )
 def test_what_later_stages_would_refuse_is_refused(folder, monkeypatch, sections, message):
-    code = """
-import torch
-
-class Silent(torch.nn.Module):
-    def forward(self, images):
-        return torch.relu(images - 100).mean((1, 2, 3))
-
-def build(neuron, geometry):
-    return Silent().eval()
-"""
-    (folder / "silent_check.py").write_text(code)
+    (folder / "silent_check.py").write_text(SILENT_MODULE)
     monkeypatch.chdir(folder)
     with pytest.raises(MeiflowError, match=message):
         described(folder, **sections)

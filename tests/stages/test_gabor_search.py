@@ -11,7 +11,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.results.layout import Layout
 from meiflow.results.stimuli import read_gabor
 from meiflow.stages.gabor_search import search_gabors
-from tests.known import linear, write_fitted, write_models, write_stack
+from tests.known import SILENT_MODULE, linear, write_fitted, write_models, write_stack
 
 GRID = Geometry(30, 48)
 CONFIG = parse_config(
@@ -70,17 +70,7 @@ def test_custom_modules_must_respond_to_the_images_of_the_session(results, tmp_p
     write_fitted(results, ["007"])
     images = np.random.default_rng(0).uniform(size=(5, 30, 48)).astype(np.float32)
     write_stack(results, images, GRID)
-    code = """
-import torch
-
-class Silent(torch.nn.Module):
-    def forward(self, images):
-        return torch.relu(images - 100).mean((1, 2, 3))
-
-def build(neuron, geometry):
-    return Silent().eval()
-"""
-    (tmp_path / "silent_models.py").write_text(code)
+    (tmp_path / "silent_models.py").write_text(SILENT_MODULE)
     monkeypatch.chdir(tmp_path)
     config = CONFIG.model_copy(
         update={"model": CONFIG.model.model_copy(update={"custom": "silent_models:build"})}

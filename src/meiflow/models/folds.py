@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.models.movie_stimuli import coarse_patterns, unit_rows
+from meiflow.models.movie_stimuli import coarse_patterns, shifted_rows, unit_rows
 from meiflow.tables.stack import BinnedMovie
 
 GUARD_S = 0.5
@@ -155,9 +155,7 @@ def shuffled_order(
         return np.asarray(rng.permuted(order, axis=0))
     first = 0
     for movie in movies:
-        part = slice(first, first + movie.bins)
-        quarter = movie.bins // 4
-        shift = rng.integers(quarter, movie.bins - quarter, n_neurons)
-        order[part] = first + (np.arange(movie.bins)[:, None] + shift) % movie.bins
+        rows = shifted_rows(movie.bins, n_neurons, rng)
+        order[first : first + movie.bins] = first + rows
         first += movie.bins
     return order

@@ -52,10 +52,16 @@ class MovieStimuli:
 
     def shifted(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Responses of every neuron shifted in time, for the shuffled control."""
-        n = len(self.means)
-        shift = rng.integers(n // 4, n - n // 4, self.means.shape[1]) if n >= 4 else 0
-        row = (np.arange(n)[:, None] + shift) % max(n, 1)
-        return np.take_along_axis(self.means, row, axis=0) if n >= 4 else self.means
+        n, neurons = self.means.shape
+        if n < 4:
+            return self.means
+        return np.take_along_axis(self.means, shifted_rows(n, neurons, rng), axis=0)
+
+
+def shifted_rows(n: int, columns: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Row numbers (n, columns), each column shifted in time by at least a quarter of the rows."""
+    shift = rng.integers(n // 4, n - n // 4, columns)
+    return np.asarray((np.arange(n)[:, None] + shift) % n)
 
 
 def thin_movies(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from meiflow.config.sections import Session
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
 from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, corrected, number
@@ -89,10 +90,10 @@ class ReportView:
     without_scenes: str
 
 
-def _area(areas: tuple[str, ...] | None, source: str) -> str:
-    if source == "tables":
+def _area(session: Session) -> str:
+    if session.source == "tables":
         return "neurons of the tables"
-    return ", ".join(areas) if areas else "all areas"
+    return ", ".join(session.areas) if session.areas else "all areas"
 
 
 def build_view(data: SessionData, calibration: TrustCalibration | None) -> ReportView:
@@ -117,12 +118,11 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
     ]
     kind_column = next((name for name in KINDS if name in data.summary), "")
     kinds = data.summary[kind_column].dropna().astype(str) if kind_column else pd.Series(dtype=str)
-    areas = config.session.areas if config.session.source != "tables" else None
     return ReportView(
         title=config.report.title or f"Session {config.session.id}",
         simulated=data.simulated,
         source=config.session.source,
-        area=_area(areas, config.session.source),
+        area=_area(config.session),
         stages=funnel(data),
         confidence_summary=confidence_summary(data, calibration),
         mei_summary=mei_summary(data),
