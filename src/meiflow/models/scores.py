@@ -69,8 +69,8 @@ def score_prediction(prediction: NDArray, means: NDArray, ceiling: NoiseCeiling)
     cc_abs = covariance / np.sqrt(variance * spread) if varies and spread > 0 else np.nan
     cc_norm = np.nan
     if varies and ceiling.known:
-        own = normalised(prediction, means, ceiling, np.ones((1, len(means))))
-        cc_norm = float(own[0])
+        own = float(normalised(prediction, means, ceiling, np.ones((1, len(means))), False)[0])
+        cc_norm = own if np.isfinite(own) else np.nan
     cc_max = min(np.sqrt(signal / spread), 1.0) if signal > 0 and spread > 0 else np.nan
     # The error of single trials is that of their mean plus the noise around it.
     weights = repeats / repeats.sum()
@@ -86,7 +86,7 @@ def score_prediction(prediction: NDArray, means: NDArray, ceiling: NoiseCeiling)
 
 
 def normalised(
-    prediction: NDArray, means: NDArray, ceiling: NoiseCeiling, times: NDArray
+    prediction: NDArray, means: NDArray, ceiling: NoiseCeiling, times: NDArray, drawn: bool
 ) -> NDArray[np.float64]:
     """CC_norm of samples of the images, each with its own noise ceiling.
 
@@ -95,7 +95,9 @@ def normalised(
     prediction, means : ndarray, shape (images,)
     ceiling : NoiseCeiling
     times : ndarray, shape (samples, images)
-        How often each image occurs in each sample: all once, or the draws of a bootstrap.
+        How often each image occurs in each sample.
+    drawn : bool
+        Whether the samples are draws of a bootstrap, whose variance is lower by 1 / images.
 
     Returns
     -------
@@ -115,8 +117,7 @@ def normalised(
     usual = (ceiling.noise * ceiling.repeats)[repeated].mean()
     noise = left @ (repeated * ceiling.noise)
     noise += left @ (~repeated * ceiling.noise) * (ratio / usual if usual > 0 else 0.0)
-    drawn = len(means) > 1 and not (times == 1).all()
-    noise *= 1 - 1 / len(means) if drawn else 1.0  # as the variance of a bootstrap sample
+    noise *= 1 - 1 / len(means) if drawn else 1.0
     signal = w @ m**2 - mean_m**2 - noise
     varies = variance > 1e-12 * max(float((prediction**2).mean()), 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -193,7 +194,7 @@ def norm_interval(
     """
     if not ceiling.known:
         return np.nan, np.nan
-    values = normalised(prediction, means, ceiling, times)
+    values = normalised(prediction, means, ceiling, times, True)
     known = values[~np.isnan(values)]
     if len(known) < len(values) / 2:
         return np.nan, np.nan

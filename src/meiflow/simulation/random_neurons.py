@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.simulation.truth import SHAPES
 
 NONLINEARITIES = ("rectified", "absolute", "squared", "rectified squared", "saturating")
 OPERATIONS = ("sum", "difference", "product", "maximum", "energy", "ratio")
-_SHAPES = ("gabor", "gabor", "gabor", "spot", "corner", "curved", "two bars")
+_SHAPES = ("gabor", "gabor", "gabor", "spot", "corner", "curved", "two_bars")
 _TINY = 1e-6
 _MOST_DRAWS = 100
 # Of the responses to natural images: fraction that is zero, and highest response over mean.
@@ -158,12 +159,7 @@ def _filter(
         sigma, aspect = wave * rng.uniform(0.3, 0.6), rng.uniform(0.8, 1.8)
         phase = rng.uniform(0, 360)
         return np.asarray(patterns.gabor(geometry, x, y, wave, turn, phase, sigma, aspect))
-    shape = {
-        "corner": patterns.corner,
-        "curved": patterns.curved_gabor,
-        "two bars": patterns.two_bars,
-    }[str(kind)]
-    return np.asarray(shape(geometry, x, y, wave, turn))
+    return np.asarray(SHAPES[str(kind)](geometry, x, y, wave, turn))
 
 
 def _evaluate(node: Node, z: Any) -> Any:

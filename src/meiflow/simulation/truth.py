@@ -21,7 +21,12 @@ from meiflow.images.luminance import GREY
 GABOR_KINDS = ("simple", "complex", "simple_normalised", "complex_normalised")
 CENTRED_KINDS = ("on_centre", "off_centre")
 # Not described by a Gabor or a disc: two lines that meet, an arc, two bars that do not touch.
-SHAPE_KINDS = ("corner", "curved", "two_bars")
+SHAPES = {
+    "corner": patterns.corner,
+    "curved": patterns.curved_gabor,
+    "two_bars": patterns.two_bars,
+}
+SHAPE_KINDS = tuple(SHAPES)
 # Not described by a single position: energy pooled over positions (and orientations), and a
 # suppressive surround.
 POOLED_KINDS = ("pooled", "texture")
@@ -127,11 +132,7 @@ def render_filters(neurons: pd.DataFrame, geometry: Geometry) -> TruthFilters:
             even[rows] = sign * patterns.difference_of_gaussians(
                 geometry, p["x_deg"][rows], p["y_deg"][rows], sigma, 2.5 * sigma, 0.9
             )
-    for name, shape_of in (
-        ("corner", patterns.corner),
-        ("curved", patterns.curved_gabor),
-        ("two_bars", patterns.two_bars),
-    ):
+    for name, shape_of in SHAPES.items():
         rows = kind == name
         if rows.any():
             chosen = [p[c][rows] for c in ("x_deg", "y_deg", "wavelength_deg", "orientation_deg")]
