@@ -200,3 +200,4 @@ def _draw_preference(ax: Any, rows: pd.DataFrame, name: str, label: str) -> None
     ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
     ax.set_aspect("equal")
     ax.set(xlabel="recorded", ylabel="predicted", title=f"{label}; n = {len(rows)})")
+    ax.locator_params(nbins=3)  # labels of a single neuron's small range are long
