@@ -24,7 +24,7 @@ def test_one_session_is_run_with_its_section():
     config = parse_config({"session": {"id": "mouse"}, "seed": 3})
     data = Dataset(config)
     assert (data.many, data.ids) == (False, ("mouse",))
-    assert data.config_of("mouse") == config
+    assert data.config_of("mouse") == config.for_source()
     assert data.example == config
 
 

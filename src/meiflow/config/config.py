@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from meiflow.config.cores import KNOWN_CORES
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
 from meiflow.config.text_values import location_of, values_of_text
@@ -266,6 +265,20 @@ def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "f
         raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
 
 
+def _check_core(config: Config) -> None:
+    network = config.for_source().model.network
+    path, known = network.core_path, network.known_core
+    if known and config.session.source == "allen":
+        return  # downloaded with the session
+    if known and not known.path.exists():
+        raise MeiflowError(
+            f"model.network.core: {network.core} is not in {path}; download it once with meiflow "
+            f"core {network.core}"
+        )
+    kind = "core, made by meiflow pretrain or published"
+    _require("model.network.core", None if path is None else str(path), kind=kind)
+
+
 def _needed(session: Session) -> tuple[str, ...]:
     """Keys of the section session that its source needs; with movies, scenes may be missing."""
     if session.source == "nwb":
@@ -310,14 +323,7 @@ def check_inputs(config: Config) -> None:
             _require(f"{section}.custom_files", path, folder=True, kind="file or folder")
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     _require("stimuli.natural_images", further, folder=True, kind=kind)
-    core, path = config.model.network.core, config.model.network.core_path
-    if core in KNOWN_CORES and not KNOWN_CORES[core].path.exists():
-        raise MeiflowError(
-            f"model.network.core: {core} is not in {path}; download it once with meiflow "
-            f"core {core}"
-        )
-    kind = "core, made by meiflow pretrain or published"
-    _require("model.network.core", None if path is None else str(path), kind=kind)
+    _check_core(config)
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     if session.source == "simulated":

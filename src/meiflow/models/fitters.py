@@ -123,7 +123,7 @@ def fitters_of(
             _CHUNK,
         ),
     }
-    names: set[str] = set(config.base_models)
+    names: set[str] = set(config.members)
     windows = _windows(images, weights, geometry, config, names, movies, together)
     for name, window in windows.items():
         found[name] = (window, 0)
@@ -133,7 +133,7 @@ def fitters_of(
         first = found[FIRST_LAYERS[config.cnn.first_layer]][0]
         found["cnn"] = (CnnFitter(first, weights, config.cnn, seed, movies), 0)
     for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
-        if name in config.base_models:
+        if name in config.members:
             from meiflow.models.network_fitter import NetworkFitter, load_core
 
             core = None

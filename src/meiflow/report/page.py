@@ -46,7 +46,7 @@ def render_report(
         session=config.session,
         seed=config.seed,
         custom=config.model.custom,
-        base_models=config.model.base_models,
+        base_models=config.model.members,
         stacking_prior=config.model.stacking_prior,
         config_text=text,
         config_hash=hash_of_text(text),
