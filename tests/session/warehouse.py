@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -175,6 +175,11 @@ class Server:
         sha256 = hashlib.sha256(self.core).hexdigest()
         url = f"{self.address}/cores/core.pth"
         return replace(KNOWN_CORES["sensorium"], url=url, size=len(self.core), sha256=sha256)
+
+    @property
+    def known_cores(self) -> str:
+        """The same for processes in which tests.audit.hook is active: MEIFLOW_KNOWN_CORES."""
+        return json.dumps({"sensorium": asdict(self.known_core)})
 
     @property
     def bucket(self) -> str:

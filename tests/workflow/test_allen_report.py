@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +34,14 @@ def server(tmp_path_factory):
     """A session of type functional_connectivity, its movie, and a core."""
     folder = tmp_path_factory.mktemp("released")
     sizes = {key: SMALL["session"]["simulation"][key] for key in ("statistics", "mean_rate_hz")}
-    sizes |= {"units": {"VISam": 3}, "repeats": 0}
+    sizes |= {"units": {"VISam": 3}, "repeats": 0, "gabor_repeats": 1}
     path = tiny_session(folder, movie_repeats={MOVIE: 8}, movie_frames=8 * BINS, **sizes)
     with warehouse(path) as running:
         running.known = (Known(type="functional_connectivity"),)
         running.movies = {1: np.load(Layout(folder).movies / f"{MOVIE}.npy")}
         running.core = CORE.read_bytes() if CORE.exists() else document_bytes(published()[1])
-        cores = {"sensorium": asdict(running.known_core)}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MEIFLOW_KNOWN_CORES", json.dumps(cores))
+            patch.setenv("MEIFLOW_KNOWN_CORES", running.known_cores)
             yield running
 
 
@@ -57,6 +56,8 @@ def project(tmp_path_factory, server):
     }
     document["stimuli"]["make"] = ["natural"]
     document["experiments"]["make"] = []
+    document["mei"]["steps"] = 3
+    document["gabor"] |= {"wavelengths_deg": [16.0], "orientations": 3, "refine_steps": 2}
     return make_project(tmp_path_factory.mktemp("allen"), document)
 
 

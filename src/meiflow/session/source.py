@@ -72,9 +72,6 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
         If the NWB file of source nwb cannot be opened.
     """
     session = config.session
-    stacks = session.movies.stacks
-    own_movies = Path(stacks) if stacks is not None and session.movies.shown else None
-    images = None if session.images is None else Path(session.images)
     match session.source:
         case "simulated":
             sizes = session.simulation
@@ -99,9 +96,18 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
         case "nwb":
             nwb = Path(str(session.nwb))
             shown = stimuli_shown(nwb, PARAMETRIC)
-            folder = own_movies if stimuli_shown(nwb, session.movies.shown) else None
-            return SessionFiles(nwb, images, None, shown, folder)
+            folder = _own_movies(session) if stimuli_shown(nwb, session.movies.shown) else None
+            return SessionFiles(nwb, _own_images(session), None, shown, folder)
         case _:
             shown = tuple(n for n in PARAMETRIC if getattr(session, n) is not None)
-            folder = own_movies if session.movies.counts is not None else None
-            return SessionFiles(None, images, None, shown, folder)
+            folder = _own_movies(session) if session.movies.counts is not None else None
+            return SessionFiles(None, _own_images(session), None, shown, folder)
+
+
+def _own_movies(session: Session) -> Path | None:
+    stacks = session.movies.stacks
+    return Path(stacks) if stacks is not None and session.movies.shown else None
+
+
+def _own_images(session: Session) -> Path | None:
+    return None if session.images is None else Path(session.images)

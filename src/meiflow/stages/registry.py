@@ -85,6 +85,7 @@ def _stages() -> Iterator[Stage]:
         keys=(
             "session.id",
             "session.source",
+            "session.nwb",
             "session.warehouse",
             "session.bucket",
             "session.movies.shown",
