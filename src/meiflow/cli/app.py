@@ -13,7 +13,7 @@ from meiflow import __version__
 from meiflow.cli import stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
-from meiflow.config.config import config_schema, load_config
+from meiflow.config.config import config_schema, load_config, written_config
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.errors import MeiflowError, out_of_memory, shorten
 from meiflow.progress import log_to_stderr
@@ -65,7 +65,7 @@ def check(
     """Validate a configuration, open its inputs, and print what a run will see and leave out."""
     from meiflow.session.dataset import Dataset
 
-    parsed = load_config(config)
+    parsed = written_config(config)
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas

@@ -47,7 +47,7 @@ def _command(stage: Stage) -> Callable[..., None]:
             given["has"] = SessionHas.found(results) if text is None else SessionHas.parse(text)
         if "name" in stage.options:
             given["name"] = stage.name
-        config = [load_config(given.pop("config")).for_source()] if stage.keys else []
+        config = [load_config(given.pop("config"))] if stage.keys else []
         module, _, function = stage.call.partition(":")
         getattr(import_module(f"meiflow.stages.{module}"), function)(*config, results, **given)
 

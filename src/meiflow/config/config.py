@@ -23,6 +23,7 @@ from meiflow.config.written import require_as_written
 from meiflow.errors import MeiflowError, closest
 from meiflow.io.paths import path_error
 
+_JSON = "config"  # name of JSON text in messages
 _LONGEST = 1_000_000
 _MOST_VALUES, _DEEPEST = 100_000, 20
 _MOST_FAULTS = 8
@@ -142,7 +143,12 @@ def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> 
 
 
 def load_config(source: str | Path) -> Config:
-    """Read a configuration from a YAML file, or from JSON text starting with ``{``.
+    """Read the configuration of a session, with the core of its source in place of auto.
+
+    Parameters
+    ----------
+    source : str or Path
+        YAML file, or JSON text starting with ``{``.
 
     Raises
     ------
@@ -151,16 +157,38 @@ def load_config(source: str | Path) -> Config:
 
     Examples
     --------
-    >>> load_config('{"session": {"id": 798911424, "source": "allen"}}').session.id
-    '798911424'
+    >>> config = load_config('{"session": {"id": 798911424, "source": "allen"}}')
+    >>> config.session.id, config.model.network.core
+    ('798911424', 'sensorium')
     """
-    text = str(source)
-    if not text.lstrip().startswith("{"):
-        return parse_config(read_yaml(source), text)
+    config = written_config(source)
+    try:
+        return config.for_source()
+    except MeiflowError as error:
+        raise MeiflowError(f"{_origin(source)}: {error}") from None
+
+
+def written_config(source: str | Path) -> Config:
+    """Read a configuration as it is written; parameters and errors as for `load_config`.
+
+    Examples
+    --------
+    >>> written_config('{"session": {"id": 798911424, "source": "allen"}}').model.network.core
+    'auto'
+    """
+    origin = _origin(source)
+    if origin != _JSON:
+        return parse_config(read_yaml(source), origin)
     try:  # not as YAML, which reads the number 1e-09 as text
-        return parse_config(json.loads(text, object_pairs_hook=_keys_once))
+        return parse_config(json.loads(str(source), object_pairs_hook=_keys_once))
     except (ValueError, RecursionError) as error:
-        raise MeiflowError(f"config: not valid JSON ({error})") from None
+        raise MeiflowError(f"{_JSON}: not valid JSON ({error})") from None
+
+
+def _origin(source: str | Path) -> str:
+    """Name of a configuration in messages."""
+    text = str(source)
+    return _JSON if text.lstrip().startswith("{") else text
 
 
 def read_yaml(path: str | Path) -> Any:

@@ -47,6 +47,7 @@ def render_report(
         seed=config.seed,
         custom=config.model.custom,
         base_models=config.model.members,
+        core=config.model.network.known_core,
         stacking_prior=config.model.stacking_prior,
         config_text=text,
         config_hash=hash_of_text(text),
