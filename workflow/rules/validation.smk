@@ -50,6 +50,7 @@ if not CUSTOM:
         input:
             R.models,
             R.cross_validation,
+            R.nuisances,
             R.fitted_neurons,
             R.image_info,
             of_fitted(N.mei),

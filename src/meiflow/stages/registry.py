@@ -31,13 +31,11 @@ _EXPERIMENTS, _MOVIE = (
     tuple(f"{name}.{key}" for key in section.model_fields if key != "custom_files")
     for name, section in (("experiments", Experiments), ("movie", Movie))
 )
+_MEANS = ("trials", "responses", "images", "image_info")
 # Tables to which models are fitted.
 _LEARNED = (
-    "trials",
+    *_MEANS,
     "presentations",
-    "responses",
-    "images",
-    "image_info",
     "grating_responses",
     "movie_responses",
     "movie_images",
@@ -178,6 +176,16 @@ def _stages() -> Iterator[Stage]:
         threads=8,
     )
     yield Stage(
+        "nuisances",
+        "Predict the responses of the fitted neurons from nuisances alone.",
+        "nuisances:score_nuisances",
+        keys=("image", "model.folds", "model.penalties", "seed"),
+        inputs=(*_MEANS, "presentations", "model_search", "fitted_neurons"),
+        options=("has",),
+        memory_mb=4000,
+        minutes=30,
+    )
+    yield Stage(
         "gabor_search",
         "Search for the best Gabors in silico of all fitted neurons.",
         "gabor_search:search_gabors",
@@ -295,7 +303,14 @@ def _stages() -> Iterator[Stage]:
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
         keys=("image", "model.network.core", *_ASCENT, "seed"),
-        inputs=("fitted_neurons", "models", "image_info", "cross_validation", "neuron.mei"),
+        inputs=(
+            "fitted_neurons",
+            "models",
+            "image_info",
+            "cross_validation",
+            "nuisances",
+            "neuron.mei",
+        ),
         gradients=True,
     )
     yield Stage(
