@@ -23,6 +23,7 @@ from meiflow.stages.stage import Stage
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
+_JUDGES = tuple(f"session.simulation.{key}" for key in ("truth", "judge", "truth_input"))
 # Code of the user's that models may call.
 _CODE = ("model.custom", "model.network.core")
 _NO_FIT = ("custom", "custom_files", "learning_curve")
@@ -287,7 +288,7 @@ def _stages() -> Iterator[Stage]:
         "closed_loop",
         "Show the stimuli to the simulated neurons (closed loop).",
         "closed_loop:close_loop",
-        keys=("image", *_TARGETS, "stimuli.make", "seed"),
+        keys=("image", *_JUDGES, *_TARGETS, "stimuli.make", "seed"),
         inputs=(
             "truth",
             "fitted_neurons",
