@@ -55,7 +55,7 @@ slurm-test: slurm-env dev
 check: dev
 	ruff check .
 	ruff format --check .
-	snakefmt --check Snakefile workflow/rules
+	snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	mypy
 	snakemake --lint
 

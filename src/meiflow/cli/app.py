@@ -57,6 +57,17 @@ def _options(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder of the new project")],
+) -> None:
+    """Lay out a project: config.yaml, and a Snakefile that includes the installed workflow."""
+    from meiflow.cli.project import lay_out
+
+    written = lay_out(folder)
+    print(f"{folder}: {len(written)} files; edit config.yaml there, then run: snakemake --cores all")
+
+
+@app.command()
 def check(
     config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml",
     inputs: Annotated[bool, typer.Option(help="open the inputs and describe them")] = True,
