@@ -74,4 +74,4 @@ lock:
 	rm all.part run.part
 
 clean:
-	rm -rf $(VENV) .snakemake results/*/ docs/_build
+	rm -rf $(VENV) .snakemake results/*/ docs/_build dist
