@@ -24,7 +24,7 @@ shuffled = pop.score().query("model == 'model_shuffled'")["cc_norm"]
 assert shuffled.abs().max() < 0.3
 assert run.summary["neuron_id"].map(type).eq(str).all()
 assert run.meis.dims == ("neuron", "y", "x")
-"""
+""",
 }
 
 
