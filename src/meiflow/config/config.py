@@ -293,7 +293,8 @@ def check_inputs(config: Config) -> None:
         kind = "folder or .npy file" if key == "images" else "file"
         if value is None:
             raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
-        _require(f"session.{key}", value, folder=key == "images", kind=kind)
+        folder = key == "images" or (key == "nwb" and Path(value, ".zgroup").is_file())  # NWB-Zarr
+        _require(f"session.{key}", value, folder=folder, kind=kind)
     _check_conditions(config.session)
     own = [("experiments.custom", spec) for spec in config.experiments.custom]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]

@@ -16,6 +16,7 @@ from meiflow.config.base import (
     each_once,
     ids_as_text,
 )
+from meiflow.config.columns import Columns
 from meiflow.config.simulation import Simulation
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
@@ -183,6 +184,7 @@ class Session(Section):
         "presentation",
     )
     quality: Quality = Quality()
+    columns: Columns = Columns()
     stimulus_parameters: StimulusParameters = StimulusParameters()
     movies: NaturalMovies = NaturalMovies()
     simulation: Simulation = Simulation()

@@ -173,6 +173,7 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
         any_area,
         chosen.shown if movies else (),
         chosen.frames_per_bin,
+        config.session.columns,
     )
     window, trains = config.session.window_s, recording.spike_times
     windows = dict.fromkeys(_WHOLE, (0.0, None))

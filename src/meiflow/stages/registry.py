@@ -102,6 +102,7 @@ def _stages() -> Iterator[Stage]:
             "session.source",
             "session.area",
             "session.quality",
+            "session.columns",
             "session.trials",
             "session.gabors",
             "session.static_gratings",
