@@ -133,7 +133,7 @@ def test_a_file_of_another_layout(tmp_path):
     with pytest.raises(MeiflowError, match=r"isi_violations_max .* none has a value .*use null"):
         read_session(tmp_path / "1.nwb", None, Quality())
     with pytest.raises(
-        MeiflowError, match=r"nor any other table of presentations .* session.source tab"
+        MeiflowError, match=r"nor another table of presentations .* session.source tab"
     ):
         read_session(tmp_path / "1.nwb", None, off)
 

@@ -79,6 +79,25 @@ def require_self_contained(path: Path) -> None:
     fault = path_error(path)
     if fault is not None:
         raise MeiflowError(f"session.nwb: {path} {fault}")
+    try:
+        with h5py.File(path, "r") as file:
+            require_no_links(file, path)
+    except MeiflowError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise unreadable(path, "NWB (HDF5)", str(error)) from None
+
+
+def require_no_links(file: Any, path: Path) -> None:
+    """Check that an open HDF5 file does not refer to other files.
+
+    Raises
+    ------
+    MeiflowError
+        With the name of the object in the file.
+    """
+    import h5py
+
     foreign: list[str] = []
 
     def look(name: str, link: Any) -> None:
@@ -92,11 +111,7 @@ def require_self_contained(path: Path) -> None:
                 if away:
                     foreign.append(f"{name} in {shorten(away, 2)}")
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems_links(look)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise unreadable(path, "NWB (HDF5)", str(error)) from None
+    file.visititems_links(look)
     if foreign:
         raise MeiflowError(
             f"session.nwb: {path} refers to data in other files ({shorten(foreign, 3)}), which are "

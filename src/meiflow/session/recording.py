@@ -182,8 +182,8 @@ def read_session(
         has_scenes = "natural_scenes" in names
         if not names:
             raise MeiflowError(
-                f"session.nwb: {path} has neither natural_scenes nor any other table of presentations "
-                "in intervals; count its spikes by your own list of onsets, and use session.source "
+                f"session.nwb: {path} has neither natural_scenes nor another table of "
+                "presentations in intervals; count its spikes by your own list of onsets, and use session.source "
                 "tables"
             )
         if not (has_scenes or set(movies) & set(names)):

@@ -7,7 +7,7 @@ not needed, and pickled objects are never opened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.session.nwb_checks import require_self_contained, unreadable
+from meiflow.session.nwb_checks import require_no_links, require_self_contained, unreadable
+from meiflow.session.ranges import RangeFile, is_remote
+from meiflow.session.transfer import exclusive
 
 _ZARR = (".zgroup", "zarr.json")
 
@@ -230,17 +232,24 @@ def open_store(path: Path) -> Iterator[Node]:
     Parameters
     ----------
     path : path
-        HDF5 file or NWB-Zarr folder.
+        HDF5 file, NWB-Zarr folder, or folder of a file that is read by ranges; see
+        `meiflow.session.ranges`.
 
     Raises
     ------
     MeiflowError
         If it is not a readable NWB 2 file, or refers to other files.
     """
-    with _zarr(path) if is_zarr(path) else _hdf5(path) as raw:
+    with _opened(path) as raw:
         root = Node(raw, raw, "", path)
         _require_nwb(root)
         yield root
+
+
+def _opened(path: Path) -> AbstractContextManager[Any]:
+    if is_remote(path):
+        return _ranges(path)
+    return _zarr(path) if is_zarr(path) else _hdf5(path)
 
 
 @contextmanager
@@ -254,6 +263,22 @@ def _hdf5(path: Path) -> Iterator[Any]:
         raise unreadable(path, "NWB (HDF5)", str(error)) from None
     with file:
         yield file
+
+
+@contextmanager
+def _ranges(path: Path) -> Iterator[Any]:
+    import h5py
+
+    with RangeFile(path) as source, exclusive(path):
+        try:
+            file = h5py.File(source, "r")
+        except MeiflowError:
+            raise
+        except Exception as error:  # as above
+            raise unreadable(path, "NWB (HDF5)", str(error)) from None
+        with file:
+            require_no_links(file, path)
+            yield file
 
 
 @contextmanager
