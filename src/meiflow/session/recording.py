@@ -183,8 +183,8 @@ def read_session(
         if not names:
             raise MeiflowError(
                 f"session.nwb: {path} has neither natural_scenes nor another table of "
-                "presentations in intervals; count its spikes by your own list of onsets, and use session.source "
-                "tables"
+                "presentations in intervals; count its spikes by your own list of onsets, and use "
+                "session.source tables"
             )
         if not (has_scenes or set(movies) & set(names)):
             shown = ", ".join(n for n in names if n) or "nothing"
