@@ -36,7 +36,7 @@ if SOURCE == "simulated":
         shell:
             command("simulate")
 
-elif SOURCE == "allen":
+elif SOURCE in ("allen", "dandi"):
 
     rule download:
         output:

@@ -156,7 +156,15 @@ def _mask(table: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
 
 
 def presentations_of(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Presentations of one stimulus, with the columns that have a value in any of them."""
+    """Presentations of one stimulus, with the columns that have a value in any of them.
+
+    Examples
+    --------
+    >>> names = ["gabors", "gabors", "flashes"]
+    >>> table = pd.DataFrame({"stimulus_name": names, "color": ["null", "null", 1.0]})
+    >>> presentations_of(table, "gabors").columns.tolist()
+    ['stimulus_name']
+    """
     shown = table[table["stimulus_name"] == name]
     empty = [c for c in shown if shown[c].isna().all() or shown[c].isin(("", _NULL)).all()]
     return shown.drop(columns=empty)

@@ -24,12 +24,12 @@ from meiflow.session.transfer import (
 
 BLOCK = 1 << 18  # a quarter of a megabyte: a spike train of some ten thousand spikes
 _AHEAD = 16  # blocks in one request
-_ADDRESS, _BLOCKS, _PRESENT = "address.json", "blocks", "present"
+ADDRESS, _BLOCKS, _PRESENT = "address.json", "blocks", "present"
 
 
 def is_remote(path: Path) -> bool:
     """Whether a path is the folder of a file that is read by ranges."""
-    return (path / _ADDRESS).is_file()
+    return (path / ADDRESS).is_file()
 
 
 class RangeFile(io.RawIOBase):
@@ -44,7 +44,7 @@ class RangeFile(io.RawIOBase):
 
     def __init__(self, folder: Path, network: ConnectionLimits = ConnectionLimits()) -> None:
         super().__init__()
-        known = json.loads((folder / _ADDRESS).read_text(encoding="utf-8"))
+        known = json.loads((folder / ADDRESS).read_text(encoding="utf-8"))
         self.url, self.size = str(known["url"]), int(known["size"])
         self._validator, self._network = known["validator"], network
         self._blocks = open(folder / _BLOCKS, "rb+", buffering=0)  # noqa: SIM115
@@ -169,7 +169,7 @@ def connect(url: str, folder: Path, network: ConnectionLimits = ConnectionLimits
             )
         size = int(whole[1])
         known = {"url": url, "size": size, "validator": validator}
-        address = folder / _ADDRESS
+        address = folder / ADDRESS
         if address.is_file() and json.loads(address.read_text(encoding="utf-8")) == known:
             return
         folder.mkdir(parents=True, exist_ok=True)

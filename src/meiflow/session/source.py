@@ -94,13 +94,18 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             scenes = results / SCENES if sizes.repeats else None
             paths = (results / SESSION_FILE, scenes, results / TRUTH)
             return SessionFiles(*paths, shown, movies)
-        case "allen":
+        case "allen" | "dandi":
             home = data / "allen"
             nwb = home / f"session_{session.id}" / f"session_{session.id}.nwb"
+            if session.source == "dandi":
+                nwb = data / "dandi" / session.dandi.name
+            if session.stream:
+                nwb = nwb.with_name(f"{nwb.name}.parts")
             record = results / DOWNLOAD_RECORD
-            movies = home / "natural_movies" if shown_movies(session) else None
-            shown = tuple(PARAMETRIC)  # in all sessions with natural scenes
-            return SessionFiles(nwb, home / "natural_scenes", None, shown, movies, record)
+            movies = own_movies or home / "natural_movies" if shown_movies(session) else None
+            shown = tuple(PARAMETRIC)  # in all sessions of the Observatory with natural scenes
+            scenes = images or home / "natural_scenes"
+            return SessionFiles(nwb, scenes, None, shown, movies, record)
         case "nwb":
             nwb = Path(str(session.nwb))
             shown = stimuli_shown(nwb, PARAMETRIC, session.columns)

@@ -198,7 +198,13 @@ class Table(Node):
 
 
 def plain(values: Any) -> NDArray:
-    """An array whose text consists of str."""
+    """An array whose text consists of str.
+
+    Examples
+    --------
+    >>> plain(np.array([b"VISp", b"VISam"])).tolist(), plain([1.5]).tolist()
+    (['VISp', 'VISam'], [1.5])
+    """
     array = np.asarray(values)
     if array.dtype.kind not in "SOT":
         return array
@@ -221,7 +227,13 @@ def _is_reference(data: Any) -> bool:
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a path is an NWB-Zarr folder."""
+    """Whether a path is an NWB-Zarr folder.
+
+    Examples
+    --------
+    >>> is_zarr(Path("/")), is_zarr(Path("/none.nwb"))
+    (False, False)
+    """
     return path.is_dir() and any((path / name).is_file() for name in _ZARR)
 
 

@@ -208,7 +208,7 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
         conditions[name] = found
         if name == "drifting_gratings":
             f1_f0 = modulation_ratios(trains, shown, found.condition, found.means)
-    if config.session.source == "allen":
+    if config.session.downloaded:
         # the workflow expects the tables of all stimuli of `PARAMETRIC` before it knows which of
         # the two kinds of session it downloads: those of stimuli that were not shown are empty
         for name in PARAMETRIC.keys() - conditions.keys():
