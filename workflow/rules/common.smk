@@ -21,7 +21,7 @@ CUSTOM = CONFIG.model.custom is not None
 EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
 # Software of all rules. Create and activate this environment as described in the README;
 # Snakemake cannot build it itself, because allensdk is installed without its dependencies.
-CONDA = workflow.source_path("../../environment.yml")
+CONDA = workflow.source_path("../envs/environment.yml")
 
 
 def session_of(wildcards):

@@ -39,7 +39,7 @@ if SOURCE == "simulated":
         shell:
             command("simulate")
 
-elif SOURCE == "allen":
+elif SOURCE in ("allen", "dandi"):
 
     rule download:
         output:

@@ -127,7 +127,7 @@ class Layout(Folder):
         DOWNLOAD_RECORD,
         "download",
         "record of the downloaded session file",
-        "`session.source: allen`",
+        "`session.source` `allen` or `dandi`",
     )
 
     trials = ResultFile(
