@@ -6,6 +6,7 @@
 SOURCE = CONFIG.session.source
 R = Layout("results/{session}" if DATASET.many else f"results/{CONFIG.session.id}")
 N = R.neuron("{neuron}")
+ALL = CombinedLayout(f"results/{COMBINED}")
 HAS = SessionHas(
     FILES.nwb is not None,
     "gabors" in FILES.shown,
@@ -110,8 +111,15 @@ CUSTOM_STATE = fingerprint(CUSTOM_CODE)
 EXPERIMENT_STATE = fingerprint([*CUSTOM_CODE, *EXPERIMENT_CODE])
 MOVIE_STATE = fingerprint(MOVIE_CODE)
 NATURAL_STATE = fingerprint([NATURAL_IMAGES] if NATURAL_IMAGES else [], IMAGE_SUFFIXES)
-CORE = CONFIG.model.network.core_path or CORE_CODE
-CORE_STATE = fingerprint([CORE] if CONFIG.model.network.core_path else CORE_CODE)
+CORE_FILE, KNOWN_CORE = CONFIG.model.network.core_path, CONFIG.model.network.known_core
+# A known core is identified by its SHA-256, which is verified wherever it is read.
+CORE = (ancient(str(CORE_FILE)) if KNOWN_CORE else CORE_FILE) or CORE_CODE
+CORE_STATE = (
+    KNOWN_CORE.sha256
+    if KNOWN_CORE
+    else fingerprint([CORE_FILE] if CORE_FILE else CORE_CODE)
+)
+DOWNLOADED_CORE = CORE if KNOWN_CORE and SOURCE == "allen" else []
 
 
 def networks_of(wildcards):
@@ -198,6 +206,7 @@ def hashed_inputs(wildcards):
     else:
         given = session_inputs(wildcards)
     own = [*EXPERIMENT_CODE, *MOVIE_CODE, *CUSTOM_CODE, *CORE_CODE]
+    own += [str(CORE_FILE)] if CORE_FILE else []
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
     own += networks_of(wildcards)
     own = list(dict.fromkeys(own))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -15,10 +14,9 @@ from meiflow.cli import stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
 from meiflow.cli.session import session_app
-from meiflow.config.config import config_schema, load_config
+from meiflow.config.config import config_schema, load_config, written_config
 from meiflow.config.cores import KNOWN_CORES
-from meiflow.errors import MeiflowError, closest, out_of_memory, shorten
-from meiflow.io.checksums import sha256_of
+from meiflow.errors import MeiflowError, out_of_memory, shorten
 from meiflow.progress import log_to_stderr
 
 if TYPE_CHECKING:
@@ -81,7 +79,7 @@ def check(
     """Validate a configuration, open its inputs, and print what a run will see and leave out."""
     from meiflow.session.dataset import Dataset
 
-    parsed = load_config(config)
+    parsed = written_config(config)
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
@@ -95,6 +93,16 @@ def check(
         where = f"session {parsed.session.id}"
         details += f", results in results/{parsed.session.id}"
     print(f"{config}: valid; {where} from source {parsed.session.source}{details}")
+    known = data.example.model.network.known_core
+    if known:
+        at_hand = known.path.exists()
+        if at_hand:
+            known.require_copy()
+        size = f"{known.size / 1e6:.1f} MB"
+        print(
+            f"  core: {known.path}{'' if at_hand else f', to be downloaded ({size})'}: "
+            f"{known.about}; {known.credit}"
+        )
     for session in (data.ids or ()) if inputs else ():
         _describe(data, session, run_code)
 
@@ -194,23 +202,12 @@ def core(
     url: Annotated[str | None, typer.Option(help="another address of the same file")] = None,
 ) -> None:
     """Download a published core for the base model `core_window`, and verify it."""
-    from meiflow.session.transfer import fetch
+    from meiflow.session.cores import download_core
 
-    if name not in KNOWN_CORES:
-        raise MeiflowError(
-            f"core: {name!r} is not known{closest(name, KNOWN_CORES)}; known: "
-            f"{', '.join(KNOWN_CORES)}; any other file can be given as model.network.core"
-        )
+    path = download_core(name, url)
     known = KNOWN_CORES[name]
-    known.path.parent.mkdir(parents=True, exist_ok=True)
-    fetch(url or known.url, known.path, check=partial(_require_hash, known.sha256))
-    print(f"{known.path}: {known.about}; licence {known.licence}; cite {known.citation}")
-    print(f"Use it with model.base_models: [..., core_window] and model.network.core: {name}")
-
-
-def _require_hash(expected: str, path: Path) -> None:
-    if sha256_of(path) != expected:
-        raise MeiflowError(f"the SHA-256 is not {expected}; this is a different file")
+    print(f"{path}: {known.about}; {known.credit}")
+    print(f"With model.network.core: {name}, core_window is one of the default base models.")
 
 
 @app.command()
