@@ -187,7 +187,10 @@ def given_state(session):
         config.flashes,
     ]
     given.append(config.movies.counts)
-    return fingerprint([path for path in given if path], IMAGE_SUFFIXES)
+    state = fingerprint([path for path in given if path], IMAGE_SUFFIXES)
+    if files.nwb and files.nwb.is_dir():  # NWB-Zarr
+        state += fingerprint([files.nwb])
+    return state
 
 
 def inputs_state(wildcards):
@@ -197,12 +200,15 @@ def inputs_state(wildcards):
 
 def hashed_inputs(wildcards):
     """Inputs of the results, and the tables derived from them. A simulated session file contains
-    its creation time, so its images and tables are listed instead."""
+    its creation time, so its images and tables are listed instead; a file that is read by ranges
+    is represented by its record."""
     files = files_of(wildcards)
     if SOURCE == "simulated":
         given = [files.images or files.movies]
     elif files.nwb:
-        given = [files.nwb, files.images or files.movies]
+        streamed = DATASET.config_of(session_of(wildcards)).session.stream
+        nwb = files.download if streamed else files.nwb
+        given = [nwb, files.images or files.movies]
     else:
         given = session_inputs(wildcards)
     own = [*EXPERIMENT_CODE, *MOVIE_CODE, *CUSTOM_CODE, *CORE_CODE]
