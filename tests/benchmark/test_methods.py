@@ -275,7 +275,10 @@ def test_the_interval_is_clopper_and_pearsons():
         (["walkr"], "walkr: no such method (did you mean 'walker'?)"),
         (["nowhere:f"], "nowhere:f: ModuleNotFoundError: No module named 'nowhere'"),
         (["entered:CODE"], "entered:CODE: AttributeError"),
-        (["--source", "none"], "--source: none is neither a file nor one of: random, kinds"),
+        (
+            ["--source", "none"],
+            "--source: none is neither one of random, kinds nor",
+        ),
         (["--source", "kinds", "--published"], "--published: only for the source random"),
         (["--judge", "a.tar"], "--judge: only for published networks"),
     ],

@@ -12,6 +12,7 @@ import pandas as pd
 from meiflow import __version__
 from meiflow.benchmark.cite import citation
 from meiflow.benchmark.methods import METHODS, REFERENCE, load_method
+from meiflow.benchmark.networks import NetworkSource
 from meiflow.benchmark.score import Plan, results_of, run_sessions
 from meiflow.benchmark.sources import (
     CONTRAST,
@@ -52,15 +53,21 @@ def open_source(
         If there is none, or an option does not apply to it.
     """
     pictures = Pictures(scenes, seed)
-    if judge is not None:
+    if judge is not None and name in SOURCES:
         raise MeiflowError(f"--judge: only for published networks, not for the source {name}")
+    if published and name != "random":
+        raise MeiflowError(f"--published: only for the source random, not for {name}")
     if name == "random":
         return RandomSource(pictures, seed, published)
-    if published:
-        raise MeiflowError(f"--published: only for the source random, not for {name}")
     if name == "kinds":
         return KindsSource(pictures, seed)
-    raise MeiflowError(f"--source: {name} is neither a file nor one of: {', '.join(SOURCES)}")
+    if judge is not None and not judge.is_file():
+        raise MeiflowError(f"--judge: there is no file {judge}")
+    if Path(name).is_file():
+        return NetworkSource(Path(name), judge, pictures, seed)
+    raise MeiflowError(
+        f"--source: {name} is neither one of {', '.join(SOURCES)} nor the file of a network"
+    )
 
 
 def benchmark(plan: Plan, methods: Sequence[str], jobs: int) -> pd.DataFrame:

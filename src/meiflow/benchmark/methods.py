@@ -242,8 +242,8 @@ def load_method(name: str) -> Method:
     >>> try:
     ...     load_method("walkr")
     ... except MeiflowError as error:
-    ...     print(str(error)[:55])
-    walkr: no such method (did you mean 'walker'?); known:
+    ...     print(str(error)[:46])
+    walkr: no such method (did you mean 'walker'?)
     """
     if name in METHODS:
         return METHODS[name]

@@ -38,7 +38,6 @@ from meiflow.progress import logger, track
 
 UNTUNED = 3  # neurons of every session whose responses do not depend on the image
 GAIN_SD = 0.3
-MEAN_COUNTS = 0.3, 4.0
 OK, FAILED, NOT_INSTALLED = "ok", "failed", "not installed"
 _EXCEEDED = 1.02  # of the optimum: worth a line in the log
 
@@ -88,7 +87,7 @@ def record(session: Session, repeats: int, key: tuple[int, ...]) -> Recording:
     """Counts of the neurons of a session, and of untuned ones after them.
 
     Poisson, with a log-normal gain (standard deviation of the log `GAIN_SD`) shared by all neurons
-    of a presentation. Mean counts are drawn log-uniformly from `MEAN_COUNTS`.
+    of a presentation. Mean counts are log-uniform.
 
     Parameters
     ----------
@@ -100,7 +99,7 @@ def record(session: Session, repeats: int, key: tuple[int, ...]) -> Recording:
     rng = np.random.default_rng([20_272, *key])
     rates = session.truth.rates(session.images)
     rates = np.concatenate([rates, np.ones((len(rates), UNTUNED))], axis=1)
-    low, high = np.log(MEAN_COUNTS)
+    low, high = np.log(session.mean_counts)
     rates *= np.exp(rng.uniform(low, high, rates.shape[1])) / rates.mean(axis=0)
     gain = np.exp(GAIN_SD * rng.standard_normal((repeats, len(rates), 1)) - GAIN_SD**2 / 2)
     counts = rng.poisson(gain * rates)

@@ -43,12 +43,15 @@ class Session:
     judge : Truth
         The neurons that are shown the stimuli: the same ones, or another model of them.
     screen : Geometry
+    mean_counts : (low, high)
+        Range of the mean counts per presentation.
     """
 
     images: NDArray[np.float32]
     truth: Truth
     judge: Truth
     screen: Geometry
+    mean_counts: tuple[float, float] = (0.3, 4.0)
 
 
 class Source(Protocol):
@@ -80,7 +83,7 @@ class Pictures:
     @property
     def label(self) -> str:
         """Description with a hash of the pictures."""
-        return "" if self.scenes is None else f" scenes {_hash_of(self.scenes)}"
+        return "" if self.scenes is None else f" scenes {hash_of(self.scenes)}"
 
     def first(self, number: int, screen: Geometry) -> NDArray[np.float32]:
         """The first images.
@@ -116,8 +119,9 @@ def _scenes(scenes: Path, screen: Geometry) -> NDArray[np.float32]:
     return load_image_set(scenes, screen.shape, "--scenes")[1]
 
 
-def _hash_of(scenes: Path) -> str:
-    every = sorted(scenes.iterdir()) if scenes.is_dir() else [scenes]
+def hash_of(path: Path) -> str:
+    """Short hash of the content of a file, or of all files of a folder."""
+    every = sorted(path.iterdir()) if path.is_dir() else [path]
     content = b"".join(sha256(p.read_bytes()).digest() for p in every if p.is_file())
     return sha256(content).hexdigest()[:8]
 
@@ -184,6 +188,7 @@ class KindsSource:
         return Session(self.pictures.first(images, SCREEN), truth, truth, SCREEN)
 
 
+@cache
 def fingerprint(source: Source) -> str:
     """Hash of the responses of the first three neurons to the first eight images.
 

@@ -230,10 +230,10 @@ def benchmark(
         typer.Argument(
             metavar="METHOD",
             help="meiflow, best-gabor, best-natural, notebook, walker, "
-            "openretina, or module:function; by default all but the last",
+            "openretina, or module:function; by default the named ones",
         ),
     ] = None,
-    source: Annotated[str, typer.Option(help="random or kinds")] = "random",
+    source: Annotated[str, typer.Option(help="random, kinds, or the file of a network")] = "random",
     published: Annotated[
         bool, typer.Option("--published", help="random neurons on which no choice may be made")
     ] = False,
