@@ -35,6 +35,7 @@ WAYS = {
     r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # the stand-in session has no neuron to fit
     r"--configfile (mice|all)\.yaml": "snakemake -n",  # several whole sessions
     r"^meiflow validate( --quick)?$": "validate -n",  # minutes and hours
+    r"^meiflow benchmark .*--(published|judge)": "benchmark --cite",  # minutes to hours
     r"^meiflow sessions": "warehouse",  # the one on this machine
 }
 

@@ -106,6 +106,8 @@ class Reader:
             command = command.replace("snakemake", "snakemake -n --executor local", 1)
         elif way == "validate -n":
             command += " -n"
+        elif way == "benchmark --cite":
+            command += " --cite"
         elif way == "warehouse":
             command += f' --config \'{{"session": {{"warehouse": "{self.server.address}"}}}}\''
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -61,6 +61,8 @@ class Source(Protocol):
     def label(self) -> str:
         """Name and version, which identify neurons and images."""
 
+    def __hash__(self) -> int: ...
+
     def session(self, number: int, neurons: int, images: int) -> Session:
         """The first neurons of a session, which are shown the first images."""
 

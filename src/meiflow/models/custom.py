@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -147,14 +147,13 @@ def call_function(spec: str, name: str, *arguments: Any, what: str) -> Any:
     """
     function = load_function(spec, name, what)
     try:
-        with _current_folder():
-            return function(*arguments)
+        return function(*arguments)
     except Exception as error:  # user code may raise anything
         raise _not_callable(name, error, what) from None
 
 
 def load_function(spec: str, name: str, what: str) -> Callable[..., Any]:
-    """Import ``module:function``, possibly from the current folder; see `call_function`.
+    """Import ``module:function``; it and what it imports later may be in the current folder.
 
     Raises
     ------
@@ -169,7 +168,12 @@ def load_function(spec: str, name: str, what: str) -> Callable[..., Any]:
         raise _not_callable(name, error, what) from None
     if not callable(function):
         raise _not_callable(name, TypeError(f"{function_name} is not callable"), what)
-    return cast(Callable[..., Any], function)
+
+    def call(*arguments: Any) -> Any:
+        with _current_folder():
+            return function(*arguments)
+
+    return call
 
 
 @contextmanager
