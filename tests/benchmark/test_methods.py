@@ -149,9 +149,14 @@ def wrong_trust(recording):
     return Answer(recording.matched(recording.images[:5]), np.ones(2, bool))
 
 
+def own_drive(recording):
+    return Answer(recording.matched(recording.images[:5]), details={"drive": np.ones(5)})
+
+
 @pytest.mark.parametrize(
     ("method", "reason"),
     [
+        (own_drive, "returns details named drive, which the table contains"),
         (fails, "ZeroDivisionError: no spikes"),
         (leaves, "SystemExit: 3"),
         (too_few, r"stimuli of shape (2, 12, 16); expected (5, 12, 16): neurons, height, width"),
@@ -164,6 +169,15 @@ def test_a_method_that_fails_is_a_line(opened, monkeypatch, method, reason):
     rows, _ = scored("mine", record(opened, 3, (0, 0)), opened)
     assert (rows["status"] == "failed").all()
     assert all(reason in text for text in rows["reason"])
+
+
+def test_too_little_memory_is_not_a_failure_of_the_method(opened, monkeypatch):
+    def large(recording):
+        raise MemoryError
+
+    monkeypatch.setitem(methods.METHODS, "mine", large)
+    with pytest.raises(MemoryError):
+        scored("mine", record(opened, 3, (0, 0)), opened)
 
 
 def test_single_stimuli_fail_alone(opened, monkeypatch):

@@ -14,6 +14,9 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.projection import is_matched, project_array
 
 _OUTSIDE = 1e-4  # of the range 0 to 1 that rounding may leave
+# Columns of the table, which a method cannot add.
+_TAKEN = {"source", "images", "repeats", "session", "neuron", "structure", "method", "status"}
+_TAKEN |= {"reason", "drive", "optimum", "fraction_of_optimum", "trusted", "cpu_s"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +136,8 @@ def as_answer(returned: Any, recording: Recording) -> Answer:
             f"returns stimuli of shape {stimuli.shape}; expected {expected}: neurons, height, width"
         )
     columns = dict(answer.details)
+    if taken := sorted(_TAKEN & columns.keys()):
+        raise MeiflowError(f"returns details named {', '.join(taken)}, which the table contains")
     if answer.trusted is not None:
         columns["trusted"] = answer.trusted
     for name, column in columns.items():

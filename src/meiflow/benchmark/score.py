@@ -30,7 +30,7 @@ from meiflow.benchmark.entry import Answer, NotInstalledError, Recording, as_ans
 from meiflow.benchmark.methods import load_method
 from meiflow.benchmark.sources import CONTRAST, MEAN, SIZE, Session, Source
 from meiflow.benchmark.table import FRACTION
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, out_of_memory
 from meiflow.io.files import read_csv, write_array, write_csv
 from meiflow.io.tracking import code_files, fingerprint
 from meiflow.models.threads import one_torch_thread
@@ -123,11 +123,11 @@ def ask(method: str, recording: Recording) -> tuple[Answer, float]:
     began = time.process_time()
     try:
         answer = as_answer(load_method(method)(recording), recording)
-    except MeiflowError:
-        raise
-    except KeyboardInterrupt:
+    except (MeiflowError, KeyboardInterrupt):
         raise
     except BaseException as error:  # custom code may raise or exit
+        if out_of_memory(error):  # which says nothing about the method
+            raise
         raise MeiflowError(f"{type(error).__name__}: {error}") from None
     return answer, time.process_time() - began + answer.shared_cpu_s
 
@@ -177,8 +177,8 @@ def run_session(plan: Plan, session: tuple[int, int], methods: list[str]) -> Non
     with one_torch_thread():
         if not plan.optima(session).exists():
             drive = opened.judge.maximal_drive(recording.mean, recording.contrast)
-            write_csv(pd.DataFrame({"name": opened.truth.names, "optimum": drive}),
-                      plan.optima(session))  # fmt: skip
+            table = pd.DataFrame({"name": opened.truth.names, "optimum": drive})
+            write_csv(table, plan.optima(session))
         for method, path in units.items():
             if path.exists():
                 continue

@@ -63,7 +63,7 @@ def summarise(results: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 def _row(own: pd.DataFrame, natural: pd.Series, seed: int) -> dict[str, object]:
     tuned = own[own.index >= 0]
     fraction = tuned[FRACTION].to_numpy(float)
-    note = next(iter(own.loc[own["status"] != "ok", "reason"]), "")
+    note = next(iter(tuned.loc[tuned["status"] != "ok", "reason"]), "")
     row: dict[str, object] = {
         "neurons": len(tuned),
         "failed": int((tuned["status"] == FAILED).sum()),
@@ -76,11 +76,12 @@ def _row(own: pd.DataFrame, natural: pd.Series, seed: int) -> dict[str, object]:
             "mean_fraction_high": float(high)}  # fmt: skip
     row |= _share("reaching", good)
     row |= _share("above_natural", fraction > natural.reindex(tuned.index).to_numpy(float))
-    if "trusted" in own and own["trusted"].notna().all():
-        trusted = tuned["trusted"].to_numpy(bool)
+    if "trusted" in own and own["trusted"].notna().any():
+        every = own["trusted"].eq(True)  # not where the method failed
+        trusted = every[own.index >= 0].to_numpy()
         row |= {"trusted": int(trusted.sum())}
         row |= _share("precision", good[trusted]) | _share("coverage", trusted[good])
-        row |= {"untuned_trusted": int(own.loc[own.index < 0, "trusted"].astype(bool).sum())}
+        row |= {"untuned_trusted": int(every[own.index < 0].sum())}
     return row | {"cpu_s": own["cpu_s"].mean() if "cpu_s" in own else np.nan, "note": note}
 
 
