@@ -34,8 +34,8 @@ from meiflow.tables.arrays import as_trials
 from meiflow.validation.confidence import fractions_of_own_optimum
 from meiflow.validation.trust import calibration
 
-# As in openretina's loop of benchmarks/openretina_loop.py; openretina has no defaults.
-_ADAM_RATE, _ADAM_STEPS = 0.01, 300
+# Of openretina's own scripts and its tutorial.
+_SGD_RATE, _SGD_STEPS, _RANGE_PENALTY = 100.0, 50, 0.1
 _PUBLISHED_STEPS = 1000
 
 
@@ -77,7 +77,7 @@ def shared_models(recording: Recording) -> SharedModels:
     images = np.arange(len(recording.images))
     trials = as_trials(recording.counts, images)
     found = fit_population(
-        recording.images,
+        recording.images.copy(),  # torch warns of arrays that are read-only
         recording.mean_counts,
         trials.neuron_ids,
         Scorer.of(trials, recording.seed),
@@ -189,6 +189,7 @@ def _openretina(recording: Recording, population: FittedPopulation) -> NDArray:
     from openretina.insilico.stimulus_optimization.optimizer import optimize_stimulus
     from openretina.insilico.stimulus_optimization.regularizer import (
         ChangeNormJointlyClipRangeSeparately,
+        RangeRegularizationLoss,
     )
 
     generator = torch.Generator().manual_seed(recording.seed)
@@ -200,10 +201,10 @@ def _openretina(recording: Recording, population: FittedPopulation) -> NDArray:
         stimulus = (noise * norm / torch.linalg.vector_norm(noise)).requires_grad_(True)
         optimize_stimulus(
             stimulus,
-            lambda parameters: torch.optim.Adam(parameters, lr=_ADAM_RATE),
+            lambda parameters: torch.optim.SGD(parameters, lr=_SGD_RATE),
             IncreaseObjective(_OneFrame(model, recording.mean), 0, None, MeanReducer()),
-            OptimizationStopper(_ADAM_STEPS),
-            None,
+            OptimizationStopper(_SGD_STEPS),
+            RangeRegularizationLoss(limits, norm, _RANGE_PENALTY),
             ChangeNormJointlyClipRangeSeparately(limits, norm),
         )
         stimuli.append(stimulus.detach()[0, 0].numpy() + recording.mean)
