@@ -30,22 +30,28 @@ from benchmarks.recorded_neurons import picture
 from numpy.typing import NDArray
 
 import meiflow as mf
-from meiflow.benchmark.networks import SCREEN, Paired, Twin, optima
-from meiflow.benchmark.sources import CONTRAST, MEAN
 from meiflow.config.sections import Gabor, Model, StimulusParameters
+from meiflow.config.simulation import NetworkInput
+from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.fitting import as_population, fit_population
 from meiflow.models.movie_stimuli import MovieStimuli, thin_movies
+from meiflow.models.published_neurons import PublishedNeurons
 from meiflow.models.table import Scorer
 from meiflow.progress import log_to_stderr
 from meiflow.session.images import resize
 from meiflow.session.presented import grating_images
 from meiflow.session.schedule import grating_conditions
 from meiflow.simulation.movies import draw_movie
+from meiflow.simulation.published import AGREEMENT, agreement
 from meiflow.stimuli.gabor_search import best_gabors
 from meiflow.tables.arrays import as_trials
+from meiflow.validation.published_loop import published_drives, published_optima
 
+# The networks' own pixels.
+SCREEN = Geometry(36, 64, 64 * 1.9, 36 * 1.9)
+MEAN, CONTRAST = 0.45, 0.05
 GAIN_SD = 0.2
 
 
@@ -53,14 +59,13 @@ GAIN_SD = 0.2
 class Recording:
     """Counts that a twin draws for pictures."""
 
-    twin: Twin
+    twin: PublishedNeurons
     scale: NDArray[np.float64]
     rng: np.random.Generator
 
     def counts(self, images: NDArray, repeats: int) -> NDArray[np.int64]:
         """Counts, shape (repeats, images, neurons); all neurons share a gain in each trial."""
-        with torch.no_grad():
-            rates = self.twin(torch.as_tensor(images)).numpy().astype(float) / self.scale
+        rates = self.twin.responses(images) / self.scale
         gain = np.exp(GAIN_SD * self.rng.standard_normal((repeats, len(images), 1)))
         return self.rng.poisson(gain * rates)
 
@@ -103,18 +108,19 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     rng = np.random.default_rng(options.seed)
     scenes = np.stack([picture(options.scenes / f"ns_{i:03d}.png", SCREEN) for i in range(118)])
-    first, second = (Twin(options.folder / f"v1_surround_{i}.tar").eval() for i in (1, 2))
-    with torch.no_grad():
-        rates, judged = (t(torch.as_tensor(scenes)).numpy().astype(float) for t in (first, second))
-    a, b = rates - rates.mean(0), judged - judged.mean(0)
-    agreement = (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
-    chosen = np.sort(rng.permutation(np.flatnonzero(agreement > 0.7))[: options.neurons])
+    first, second = (
+        PublishedNeurons(options.folder / f"v1_surround_{i}.tar", SCREEN, NetworkInput()).eval()
+        for i in (1, 2)
+    )
+    rates, judged = (network.responses(scenes) for network in (first, second))
+    agreed = np.flatnonzero(agreement(rates, judged) > AGREEMENT)
+    chosen = np.sort(rng.permutation(agreed)[: options.neurons])
     first, second = first.of(chosen), second.of(chosen)
     recording = Recording(first, rates[:, chosen].mean(axis=0), rng)
     counts = recording.counts(scenes, options.repeats)
     gratings = recording.gratings(options.repeats)
     movies = recording.movies(scenes, options.repeats)
-    own = optima(first, MEAN, CONTRAST, options.seed)[0]
+    own = published_optima(first, MEAN, CONTRAST, options.seed)
     natural = project_array(scenes, MEAN, CONTRAST)[counts.mean(axis=0).argmax(axis=0)]
     fixed = {"best_natural": natural, "first": own}
     made = {}
@@ -124,18 +130,14 @@ def main() -> None:
             movies if name in ("movies", "all") else None,
         )
         made[name] = stimuli_of(scenes, counts, added, options)
-    every = np.stack(
-        [*fixed.values(), *(images for s, _ in made.values() for images in s.values())]
-    )
-    best = optima(second, MEAN, CONTRAST, options.seed, every)[1]
-    with torch.no_grad():
-        grey = second(torch.full((1, *SCREEN.shape), MEAN))[0].numpy()
+    optima = {"optimum": published_optima(second, MEAN, CONTRAST, options.seed)}
+    every = [optima, fixed, *(stimuli for stimuli, _ in made.values())]
+    stack = np.stack([images for stimuli in every for images in stimuli.values()], axis=1)
+    best = published_drives(second, stack, MEAN).max(axis=1)
     for name, (stimuli, cc_norm) in made.items():
-        with torch.no_grad():
-            fractions = {
-                kind: (Paired(second)(torch.as_tensor(images)).numpy() - grey) / (best - grey)
-                for kind, images in (stimuli | fixed).items()
-            }
+        shown = stimuli | fixed
+        drives = published_drives(second, np.stack([*shown.values()], axis=1), MEAN)
+        fractions = dict(zip(shown, drives.T / best, strict=True))
         table = pd.DataFrame(fractions).assign(cc_norm=cc_norm)
         print(f"models fitted to {name}")
         print(table.round(2).to_string())

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import elu, grid_sample
 
 from meiflow.benchmark.networks import SCREEN, NetworkSource, usable_neurons
 from meiflow.benchmark.sources import CONTRAST, MEAN, SIZE, Pictures
@@ -24,42 +23,25 @@ def write(path, noise=0.0, neurons=NEURONS):
         state["readout.a._features"][..., NEURONS // 2 :].shape
     )
     torch.save(state, path)
-    return state
 
 
 @pytest.fixture
 def files(tmp_path):
     torch.manual_seed(1)
-    state = write(tmp_path / "first.tar")
+    write(tmp_path / "first.tar")
     torch.manual_seed(1)
     write(tmp_path / "second.tar", noise=100.0)
-    return tmp_path, state
-
-
-def test_rates_are_those_of_the_published_modules(files):
-    folder, state = files
-    source = NetworkSource(folder / "first.tar", None, Pictures())
-    session = source.session(0, 3, 4)
-    x = (torch.as_tensor(session.images)[:, None] - 122 / 255) / (54 / 255)
-    with torch.no_grad():
-        for module in published()[0]:  # the first convolution has no padding
-            x = module(x)
-    chosen = [int(name) for name in session.truth.names]
-    places = state["readout.a._mu"][0, chosen, 0].clamp(-1, 1)[None, :, None].expand(4, -1, 1, 2)
-    read = grid_sample(x, places, align_corners=True)[..., 0]
-    bias = state["readout.a.bias"][chosen]
-    expected = elu((read * state["readout.a._features"][0, :, 0, chosen]).sum(1) + bias) + 1
-    np.testing.assert_allclose(session.truth.rates(session.images), expected, rtol=1e-3, atol=1e-4)
+    return tmp_path
 
 
 def test_only_neurons_on_which_the_networks_agree_are_used(files):
-    folder, _ = files
+    folder = files
     source = NetworkSource(folder / "first.tar", folder / "second.tar", Pictures())
     usable = usable_neurons(source)
     assert set(range(NEURONS // 2)) <= set(usable)
     assert len(usable) < NEURONS
     session = source.session(0, 2, 4)
-    assert session.truth.names == session.judge.names == [str(i) for i in usable[:2]]
+    assert session.truth.names == session.judge.names == tuple(str(i) for i in usable[:2])
     best = session.judge.maximal_drive(MEAN, CONTRAST)
     grey = np.full((1, *SCREEN.shape), MEAN)
     shown = session.judge.rates(session.images) - session.judge.rates(grey)
@@ -71,12 +53,8 @@ def test_only_neurons_on_which_the_networks_agree_are_used(files):
         source.session(1, SIZE, 4)
 
 
-def test_files_that_do_not_belong_together_or_cannot_be_read(files):
-    folder, state = files
+def test_files_that_do_not_belong_together(files):
+    folder = files
     write(folder / "third.tar", neurons=NEURONS + 1)
     with pytest.raises(MeiflowError, match="has 21 neurons, but"):
         NetworkSource(folder / "first.tar", folder / "third.tar", Pictures()).session(0, 1, 4)
-    del state["readout.a._mu"]
-    torch.save(state, folder / "core.tar")
-    with pytest.raises(MeiflowError, match="no readout that can be read"):
-        NetworkSource(folder / "core.tar", None, Pictures()).session(0, 1, 4)

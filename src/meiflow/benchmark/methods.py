@@ -125,13 +125,9 @@ def _meiflow(recording: Recording) -> Answer:
             folds, answer.stimuli[column], recording.mean, recording.contrast
         )
         own = scores.loc[(name, "model")]
-        rows.append(
-            own[["cc_abs", "cc_norm", "cc_norm_low", "ceiling_error"]].to_dict()
-            | {
-                "cc_luminance": scores.loc[(name, "luminance"), "cc_abs"],
-                "fold_agreement": np.nanmean(shares) if np.isfinite(shares).any() else np.nan,
-            }
-        )
+        agreement = np.nanmean(shares) if np.isfinite(shares).any() else np.nan
+        names = ["cc_abs", "cc_norm", "cc_norm_low", "ceiling_error"]
+        rows.append(own[names].to_dict() | {"fold_agreement": agreement})
     table = pd.DataFrame(rows, index=shared.columns, dtype=float)
     table = table.reindex(range(recording.neurons))
     judged = calibration().judge(table)

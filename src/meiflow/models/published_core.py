@@ -98,15 +98,16 @@ class PublishedCore(nn.Module):
         ----------
         x : Tensor
         grey : float or None
-            Value of the area beyond the images; None as published, without a margin.
+            Value of the area beyond the images. None as in the published networks: the first layer
+            has no maps at the edge of the images, and the later ones are padded with zeros.
         """
         found = []
         for i in range(len(self._names)):
             layer = self._layer(i)
             if i == 0:
                 kernel = layer["conv.weight"]
+                before, after = kernel.shape[-1] // 2, (kernel.shape[-1] - 1) // 2
                 if grey is not None:
-                    before, after = kernel.shape[-1] // 2, (kernel.shape[-1] - 1) // 2
                     x = pad(x, (before, after, before, after), value=grey)
                 x = conv2d(x, kernel)
             else:
