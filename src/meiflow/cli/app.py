@@ -235,6 +235,53 @@ def validate(
     (run_quick if quick else run_full)(output, threads)
 
 
+@app.command()
+def benchmark(
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="METHOD",
+            help="meiflow, best-gabor, best-natural, notebook, walker, "
+            "openretina, or module:function; by default the named ones",
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option(help="random, kinds, or the file of a network")] = "random",
+    published: Annotated[
+        bool, typer.Option("--published", help="random neurons on which no choice may be made")
+    ] = False,
+    judge: Annotated[
+        Path | None, typer.Option(help="another network of the same neurons, to judge the stimuli")
+    ] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="pictures to show instead of dead leaves")
+    ] = None,
+    neurons: Annotated[int, typer.Option(min=1, help="number of neurons, 12 in a session")] = 12,
+    images: Annotated[int, typer.Option(min=10, help="number of images")] = 118,
+    repeats: Annotated[int, typer.Option(min=2, help="presentations of each image")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="other seeds are other neurons")] = 0,
+    out: Annotated[
+        Path, typer.Option("--out", help="output folder; finished parts are reused")
+    ] = Path("results/methods"),
+    jobs: Annotated[int, typer.Option(min=1, help="number of sessions at once")] = 1,
+    cite: Annotated[
+        bool, typer.Option("--cite", help="print what to cite instead of running")
+    ] = False,
+) -> None:
+    """Score methods that find stimuli, ours or custom ones, on neurons of known optimum."""
+    stages.one_thread()
+    from meiflow.benchmark import enter
+    from meiflow.benchmark.cite import citation
+    from meiflow.benchmark.score import Plan
+
+    opened = enter.open_source(source, judge, scenes, seed, published)
+    plan = Plan(opened, neurons, images, repeats, seed, out)
+    chosen = methods or list(enter.METHODS)
+    if cite:
+        print(citation(plan, chosen), end="")
+        return
+    print(enter.as_text(enter.benchmark(plan, chosen, jobs)))
+
+
 # Modules that are not part of a plain installation, by the extra that provides them.
 PROVIDED = {
     "workflow": ("hdmf", "numba", "pynwb", "rastermap", "seaborn", "snakemake"),
