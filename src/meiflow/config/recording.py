@@ -24,6 +24,7 @@ from meiflow.images.geometry import (
     ALLEN_WIDTH_DEG,
     Geometry,
 )
+from meiflow.response_type import ResponseType
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
@@ -167,6 +168,19 @@ class Session(Section):
         description="source tables: CSV of recorded full-field flashes with trial_id, neuron_id, "
         "spike_count, color (-1 dark, 1 bright)",
     )
+    response: Literal["counts", "real"] = Field(
+        default="counts",
+        description="source tables: counts, or real numbers (dF/F, events, z scores; may be "
+        "negative) in a column `response` in place of `spike_count`",
+    )
+    response_unit: Annotated[str, Field(min_length=1, max_length=24)] | None = Field(
+        default=None, description="response real: unit for axes and captions, such as dF/F"
+    )
+    average: Literal["mean", "median"] = Field(
+        default="mean",
+        description="average over the trials of an image; the median, against outliers, with "
+        "response real only",
+    )
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=_ADDRESS + "$",
@@ -206,7 +220,26 @@ class Session(Section):
             raise ValueError(
                 f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
             )
+        self._require_tables()
         return self
+
+    def _require_tables(self) -> None:
+        """Check the keys of real-valued responses."""
+        if self.response == "counts":
+            for key, default in (("response_unit", None), ("average", "mean")):
+                if getattr(self, key) != default:
+                    raise ValueError(f"{key}: has no effect without response: real; remove it")
+        elif self.source != "tables":
+            raise ValueError(
+                f"response: real numbers come from tables, not from source {self.source}"
+            )
+        elif self.movies.counts is not None:
+            raise ValueError("movies.counts: movies need spike counts, not response: real")
+
+    @property
+    def response_type(self) -> ResponseType:
+        """What the numbers of the trials are."""
+        return ResponseType(self.response == "real", self.average, self.response_unit)
 
     @property
     def areas(self) -> tuple[str, ...] | None:

@@ -2,8 +2,8 @@
 
 The filter has a Gaussian prior that is local and smooth (automatic locality determination, Park &
 Pillow 2011, with fixed candidate widths). Filter and rectifier are fitted jointly with the Poisson
-loss. The rectifier is important: with half of the images below threshold, a linear regression
-treats most of its errors as noise.
+loss, or with the squared error to real-valued responses. The rectifier is important: with half of
+the images below threshold, a linear regression treats most of its errors as noise.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ _STEPS = 300
 _TINY = 1e-4
 
 
-def rectified(drive: Tensor, baseline: Tensor, scale: Tensor) -> Tensor:
-    """Compute ``scale * (softplus(2 drive) / 2 + softplus(baseline))``, which is positive."""
-    return scale * (softplus(2 * drive) / 2 + softplus(baseline))
+def rectified(drive: Tensor, baseline: Tensor, scale: Tensor, real: bool = False) -> Tensor:
+    """Compute ``scale * (softplus(2 drive) / 2 + softplus(baseline))``, which is positive.
+
+    For real-valued responses, the baseline is added as it is, and may be negative.
+    """
+    return scale * (softplus(2 * drive) / 2 + (baseline if real else softplus(baseline)))
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class LnFitter:
             torch.tensor(self._config.penalties),
             self._scenes,
             self._together,
+            jobs.real,
         )
         predictions, weight, offset, baseline, scale_of = tensors
         states = []
@@ -146,6 +150,8 @@ class LnFitter:
                 | {"baseline": float(baseline[i]), "scale": float(scale_of[i])}
             )
             states[-1]["offset"] += float(offset[i])
+            if jobs.real:
+                states[-1]["real"] = True
         return Fits(predictions.numpy().astype(float), states)
 
     def _best_width(self, jobs: Jobs, i: int) -> tuple[float, NDArray[np.float64]]:
@@ -182,7 +188,13 @@ class LnFitter:
 
 
 def _fit(
-    z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor, scenes: int, together: int
+    z: Tensor,
+    responses: Tensor,
+    train: Tensor,
+    penalties: Tensor,
+    scenes: int,
+    together: int,
+    real: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Fit weights and rectifiers of all jobs, inner folds and penalties in one batch.
 
@@ -196,6 +208,8 @@ def _fit(
         Number of first images from which inner folds are formed.
     together : int
         Number of successive images in the same inner fold.
+    real : bool
+        Whether responses are real numbers rather than counts.
 
     Returns
     -------
@@ -215,6 +229,8 @@ def _fit(
     offset = torch.full(shape, 0.0, requires_grad=True)
     # a weakly modulated neuron starts at its mean, a tuned one near zero
     level = (mean / scale - 1).clamp(min=0.13).expm1().log()
+    if real:  # starts at the mean
+        level = mean / scale - np.log(2) / 2
     baseline = level[:, None, None].expand(shape).clone().requires_grad_(True)
     parameters = [{"params": [weight]}, {"params": [offset, baseline]}]
     optimiser = torch.optim.Adam(parameters, lr=0.01)
@@ -222,18 +238,21 @@ def _fit(
         optimiser, max_lr=[0.3, 0.05], total_steps=_STEPS
     )
     target = responses[:, None, None]
-    unit = (mean / scale**2)[:, None, None, None]
+    variance, unit = (part[:, None, None, None] for part in (scale**2, mean / scale**2))
     in_fold = (folds / folds.sum(2, keepdim=True)).permute(1, 0, 2)[:, :, None]
 
     def predict() -> Tensor:
         drive = torch.einsum("nid,nkpd->nkpi", z, weight) + offset[..., None]
-        return rectified(drive, baseline[..., None], scale[:, None, None, None])
+        return rectified(drive, baseline[..., None], scale[:, None, None, None], real)
 
     for _ in range(_STEPS):
         optimiser.zero_grad()
-        rate = predict() + _TINY
-        # near the mean this is the squared error divided by the variance of the responses
-        loss = ((rate - target * rate.log()) * unit * 2 * in_fold).sum(-1)
+        if real:
+            loss = ((predict() - target) ** 2 / variance * in_fold).sum(-1)
+        else:
+            rate = predict() + _TINY
+            # near the mean this is the squared error divided by the variance of the responses
+            loss = ((rate - target * rate.log()) * unit * 2 * in_fold).sum(-1)
         (loss + penalties * (weight**2).sum(-1)).sum().backward()
         optimiser.step()
         schedule.step()

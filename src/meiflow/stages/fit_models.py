@@ -60,6 +60,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         movies,
         gain.trials.means if gain else None,
         responses.movies,
+        responses.response.real,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)
