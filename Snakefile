@@ -41,6 +41,7 @@ from meiflow.results.layout import CombinedLayout, Layout
 from meiflow.results.neurons import fitted_neurons
 from meiflow.session.dataset import COMBINED, Dataset
 from meiflow.session.images import IMAGE_SUFFIXES
+from meiflow.session.source import SENSORIUM_PARTS
 from meiflow.stages.registry import STAGES
 
 min_version("9.0")

@@ -121,12 +121,39 @@ class NaturalMovies(Section):
         return each_once(names)
 
 
+class Sensorium(Section):
+    """A folder in the layout of Sensorium 2022, and which of its neurons are used."""
+
+    folder: InputPath | None = Field(
+        default=None,
+        description="source sensorium: unpacked folder of a scan, with data/images, data/responses "
+        "and meta",
+    )
+    area: str | None = Field(
+        default=None, description="area in meta/neurons/area.npy; null for all neurons"
+    )
+    neurons: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="ids of the neurons that are used; null for all"
+    )
+    most_reliable: int | None = Field(
+        default=None,
+        ge=1,
+        description="number of neurons that are used, those with the highest oracle correlation",
+    )
+
+    @field_validator("neurons", mode="before")
+    @classmethod
+    def _ids_as_text(cls, value: Any) -> Any:
+        return ids_as_text(value)
+
+
 class Session(Section):
     """Source of the recording."""
 
-    source: Literal["simulated", "allen", "nwb", "tables"] = Field(
+    source: Literal["simulated", "allen", "nwb", "tables", "sensorium"] = Field(
         default="simulated",
-        description="a simulation, the Allen warehouse, a session NWB file, or CSV tables",
+        description="a simulation, the Allen warehouse, a session NWB file, CSV tables, or a "
+        "folder in the layout of Sensorium 2022",
     )
     id: Identifier = Field(default="demo", description="name of the results folder")
     area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
@@ -171,7 +198,7 @@ class Session(Section):
     response: Literal["counts", "real"] = Field(
         default="counts",
         description="source tables: counts, or real numbers (dF/F, events, z scores; may be "
-        "negative) in a column `response` in place of `spike_count`",
+        "negative) in a column `response` in place of `spike_count`; source sensorium: always real",
     )
     response_unit: Annotated[str, Field(min_length=1, max_length=24)] | None = Field(
         default=None, description="response real: unit for axes and captions, such as dF/F"
@@ -199,6 +226,7 @@ class Session(Section):
     quality: Quality = Quality()
     stimulus_parameters: StimulusParameters = StimulusParameters()
     movies: NaturalMovies = NaturalMovies()
+    sensorium: Sensorium = Sensorium()
     simulation: Simulation = Simulation()
 
     @field_validator("id", mode="before")
@@ -225,6 +253,8 @@ class Session(Section):
 
     def _require_tables(self) -> None:
         """Check the keys of real-valued responses."""
+        if self.source == "sensorium":
+            return
         if self.response == "counts":
             for key, default in (("response_unit", None), ("average", "mean")):
                 if getattr(self, key) != default:
@@ -239,7 +269,8 @@ class Session(Section):
     @property
     def response_type(self) -> ResponseType:
         """What the numbers of the trials are."""
-        return ResponseType(self.response == "real", self.average, self.response_unit)
+        real = self.response == "real" or self.source == "sensorium"
+        return ResponseType(real, self.average, self.response_unit)
 
     @property
     def areas(self) -> tuple[str, ...] | None:

@@ -97,6 +97,7 @@ def fit_all(
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
     real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -128,17 +129,19 @@ def fit_all(
         Movies whose bins are the images; see `meiflow.models.folds`.
     real : bool
         Whether responses are real numbers, with Gaussian noise, rather than counts.
+    tests : ndarray of bool, shape (images,), optional
+        Images for testing only; see `meiflow.models.folds`.
     """
     n_images, n_neurons = means.shape
-    units = response_units(means) if real else None
+    units = response_units(means, tests) if real else None
     if units is not None:
         means, extra, training_means = in_units(units, means, extra, training_means)
     rng = np.random.default_rng([seed, 2])
-    folds = folds_of(images, bins, config.folds, rng)
+    folds = folds_of(images, bins, config.folds, rng, tests)
     held_out, training = folds.held_out, folds.training
     order = shuffled_order(n_images, n_neurons, bins, rng)
     shuffled = np.take_along_axis(means, order, axis=0)
-    everything = np.arange(n_images)
+    everything = folds.fitted
     own = _targets(means, [*training, everything], training_means)
     responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
     given = images, weights, geometry, config, seed, threads, parts, extra, movies, bins, real
@@ -193,6 +196,7 @@ def learning_curve(
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
     real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -204,10 +208,10 @@ def learning_curve(
     dict of int to ndarray, shape (images, neurons)
         Predictions by number of training images.
     """
-    folds = folds_of(images, bins, config.folds, np.random.default_rng([seed, 2]))
+    folds = folds_of(images, bins, config.folds, np.random.default_rng([seed, 2]), tests)
     held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
-    units = response_units(means) if real else np.ones(means.shape[1])
+    units = response_units(means, tests) if real else np.ones(means.shape[1])
     if real:
         means, extra, training_means = in_units(units, means, extra, training_means)
     given = images, weights, geometry, config, seed, threads, None, extra, movies, bins, real
@@ -367,7 +371,7 @@ def _mix(
     for target, test, rest in zip(responses, folds.held_out, folds.training, strict=False):
         fold = stacking_weights(own[rest], target[rest], prior)
         mixed[test] = np.einsum("irm,rm->ir", own[test], fold)
-    weights[:, used] = stacking_weights(own, responses[-1], prior)
+    weights[:, used] = stacking_weights(own[folds.fitted], responses[-1][folds.fitted], prior)
     weights[np.isnan(weights).any(axis=1)] = np.nan
     return mixed, weights
 

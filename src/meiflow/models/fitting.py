@@ -110,12 +110,14 @@ def fit_population(
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
     real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
-    images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins, real
+    images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins
+    real, tests
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -128,7 +130,7 @@ def fit_population(
     """
     weights = image_weights(scorer.repeats)
     given = images, means, weights, geometry, config, seed, threads
-    fitted = fit_all(*given, parts, extra, movies, training_means, bins, real)
+    fitted = fit_all(*given, parts, extra, movies, training_means, bins, real, tests)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)

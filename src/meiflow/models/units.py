@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
-def response_units(means: NDArray) -> NDArray[np.float64]:
+def response_units(means: NDArray, tests: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
     """Standard deviation over images of each neuron's mean responses; 1 if they are all the same.
 
     Parameters
     ----------
     means : ndarray, shape (images, neurons)
+    tests : ndarray of bool, shape (images,), optional
+        Images for testing only, which are left out.
 
     Examples
     --------
     >>> response_units(np.array([[0.01, 7.0], [-0.01, 7.0]]))
     array([0.01, 1.  ])
     """
+    means = means if tests is None else means[~tests]
     spread = means.std(axis=0)
     constant = spread <= 1e-12 * np.abs(means).max(axis=0, initial=0)
     return np.where(constant, 1.0, spread)

@@ -29,7 +29,7 @@ class FunnelStep:
 def funnel(data: SessionData) -> list[FunnelStep]:
     """Number of units remaining at each stage, from the file to the trusted neurons."""
     stages = []
-    if data.config.session.source != "tables":
+    if data.config.session.source not in ("tables", "sensorium"):
         areas = data.config.session.areas
         where = f"in {', '.join(areas)}" if areas else "in all areas"
         stages += [

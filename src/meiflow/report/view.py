@@ -91,8 +91,8 @@ class ReportView:
 
 
 def _area(session: Session) -> str:
-    if session.source == "tables":
-        return "neurons of the tables"
+    if session.source in ("tables", "sensorium"):
+        return "neurons of the tables" if session.source == "tables" else "neurons of the folder"
     return ", ".join(session.areas) if session.areas else "all areas"
 
 

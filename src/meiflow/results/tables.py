@@ -109,7 +109,8 @@ def read_responses(layout: Layout, geometry: Geometry | None = None) -> Response
     neurons = [c for c in table.columns if c != "image_id"]
     info = read_stack_info(layout)
     means = table[neurons].to_numpy(float)
-    return Responses(image_ids, images, neurons, means, info.movies, info.response)
+    tests = np.isin(image_ids, info.tests) if info.tests else None
+    return Responses(image_ids, images, neurons, means, info.movies, info.response, tests)
 
 
 def condition_trials(layout: Layout, stimulus: str) -> Path:

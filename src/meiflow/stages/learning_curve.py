@@ -38,6 +38,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         gain.trials.of(columns).means if gain else None,
         responses.movies,
         responses.response.real,
+        responses.tests,
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []

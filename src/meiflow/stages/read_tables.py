@@ -81,6 +81,8 @@ class SessionTables:
     binned: tuple[BinnedMovie, ...] = ()  # movies whose bins are the images
     about: dict[str, str] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
+    stack: NDArray[np.float32] | None = None  # images of a source that contains them
+    tests: tuple[int, ...] = ()  # ids of images for testing only
 
 
 def _of_table(config: Config) -> SessionTables:
@@ -255,15 +257,21 @@ def read_tables(
     stack : ndarray, shape (images, height, width)
         The images that were shown, by increasing id.
     """
-    if (nwb is None) != (config.session.source == "tables"):
+    from meiflow.stages.read_sensorium import tables_of_sensorium
+
+    sensorium = config.session.source == "sensorium"
+    if (nwb is None) != (config.session.source in ("tables", "sensorium")):
         wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
     session = (
-        _of_table(config)
+        tables_of_sensorium(config)
+        if sensorium
+        else _of_table(config)
         if nwb is None
         else _of_recording(config, nwb, any_area, movies is not None)
     )
     key = "movies" if session.binned else "trials" if nwb is None else "nwb"
+    key = "sensorium" if sensorium else key
     image_ids = np.unique(session.trials.image_ids)
     shown = image_ids[image_ids != BLANK]
     if len(shown) < 4:
@@ -289,6 +297,9 @@ def read_tables(
             f"{shorten(movie.name for movie in session.binned)} are used as images"
         )
         require_images(stack, "session.movies", movies)
+    elif session.stack is not None:
+        stack, notes = session.stack, image_notes(session.stack, shown)
+        require_images(stack, "session.sensorium.folder", config.session.sensorium.folder)
     elif images is None:
         raise MeiflowError("session.images: the session shows natural scenes; give their images")
     else:

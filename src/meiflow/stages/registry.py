@@ -112,6 +112,7 @@ def _stages() -> Iterator[Stage]:
             "session.response",
             "session.response_unit",
             "session.average",
+            "session.sensorium",
             "image",
         ),
         inputs=("session_file", "scenes", "movies"),

@@ -69,7 +69,7 @@ def build_tables(
     further = session.further | _condition_tables(*given)
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
-    shown = image_ids[seen], config.image.geometry, session.binned, trials.response
+    shown = image_ids[seen], config.image.geometry, session.binned, trials.response, session.tests
     info = StackInfo.of(stack, *shown)
     of_movies = None
     if movies is not None:

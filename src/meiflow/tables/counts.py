@@ -84,7 +84,7 @@ class Responses:
     ``image_ids`` (images,), ``images`` (images, height, width) luminance in [0, 1],
     ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation, or in the
     unit of ``response``. ``movies`` are those whose bins are the images, if no natural scenes were
-    shown.
+    shown. ``tests`` (images,) are images for testing only, if there are any.
     """
 
     image_ids: NDArray[np.int64]
@@ -93,6 +93,7 @@ class Responses:
     means: NDArray[np.float64]
     movies: tuple[BinnedMovie, ...] = ()
     response: ResponseType = COUNTS
+    tests: NDArray[np.bool_] | None = None
 
     def column(self, neuron: str) -> int:
         """Index of a neuron.

@@ -51,6 +51,8 @@ class StackInfo:
         scenes; otherwise empty.
     response : ResponseType
         What the responses to the images are.
+    tests : tuple of int
+        Ids of images for testing only, to which models are not fitted.
     """
 
     image_ids: NDArray[np.int64]
@@ -59,6 +61,7 @@ class StackInfo:
     mean_contrast: float
     movies: tuple[BinnedMovie, ...] = ()
     response: ResponseType = COUNTS
+    tests: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -68,6 +71,7 @@ class StackInfo:
         geometry: Geometry,
         movies: tuple[BinnedMovie, ...] = (),
         response: ResponseType = COUNTS,
+        tests: tuple[int, ...] = (),
     ) -> StackInfo:
         """Describe a stack (images, height, width) with luminance in [0, 1].
 
@@ -81,7 +85,7 @@ class StackInfo:
         """
         contrast = float(images.std(axis=(1, 2)).mean())
         mean = float(images.mean())
-        return cls(np.asarray(image_ids), geometry, mean, contrast, movies, response)
+        return cls(np.asarray(image_ids), geometry, mean, contrast, movies, response, tests)
 
     @property
     def bin_s(self) -> float | None:
@@ -100,6 +104,8 @@ class StackInfo:
         }
         if self.movies:
             document["movies"] = [asdict(movie) for movie in self.movies]
+        if self.tests:
+            document["test_images"] = list(self.tests)
         return json.dumps(document | self.response.as_document(), indent=1) + "\n"
 
     @classmethod
@@ -128,6 +134,7 @@ class StackInfo:
                 float(document["mean_contrast"]),
                 movies,
                 ResponseType.from_document(document),
+                tuple(int(i) for i in document.get("test_images", ())),
             )
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(str(error)) from None
