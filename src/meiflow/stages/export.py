@@ -52,7 +52,7 @@ def export_session(
     neurons = {"neuron_id": np.array(trials.neuron_ids)}
     for column in kept:
         name = "layer" if column == "layer" else "area"
-        neurons[name] = units[column].astype(str).to_numpy()
+        neurons[name] = units[column].to_numpy().astype(str)
     scan = SensoriumScan(
         np.arange(len(rows)),
         trials.image_ids,
