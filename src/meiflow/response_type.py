@@ -90,7 +90,8 @@ class ResponseType:
         if not self.real:
             return text
         unit = self.unit or "response"
-        found = self.words(text.replace("spikes²", f"{unit}²").replace("(count)", f"({unit})"))
+        square = f"{unit}²" if unit.isalpha() else f"({unit})²"
+        found = self.words(text.replace("spikes²", square).replace("(count)", f"({unit})"))
         found = found.replace(" (minus the", "\n(minus the")
         plain = found == text or "(" in found or "entropy" in found
         return found if plain or self.unit is None else f"{found} ({self.unit})"
