@@ -80,12 +80,12 @@ class ResponseType:
         return text
 
     def label(self, text: str) -> str:
-        """A label of a figure that holds for these responses, with their unit.
+        r"""A label of a figure that holds for these responses, with their unit.
 
         Examples
         --------
         >>> ResponseType(True, unit="dF/F").label("predicted count"), COUNTS.label("even (count)")
-        ('predicted response (dF/F)', 'even (count)')
+        ('predicted response\n(dF/F)', 'even (count)')
         """
         if not self.real:
             return text
@@ -94,7 +94,7 @@ class ResponseType:
         found = self.words(text.replace("spikes²", square).replace("(count)", f"({unit})"))
         found = found.replace(" (minus the", "\n(minus the")
         plain = found == text or "(" in found or "entropy" in found
-        return found if plain or self.unit is None else f"{found} ({self.unit})"
+        return found if plain or self.unit is None else f"{found}\n({self.unit})"
 
     def as_document(self) -> dict[str, Any]:
         """Plain values, for a file; empty for spike counts."""

@@ -126,8 +126,8 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
     worst = [one.label for one in shown if not one.best]
     alt = (
         f"Single trials of neuron {neuron}: {' and '.join(best)} drive it most (mean count "
-        f"{number(float(shown[0].counts.mean()))}), {' and '.join(worst)} least "
-        f"({number(float(shown[-1].counts.mean()))})."
+        f"{number(shown[0].centre)}), {' and '.join(worst)} least "
+        f"({number(shown[-1].centre)})."
     )
     if data.spikes is None:
         mean = float(data.responses.means[:, data.responses.column(neuron)].mean())

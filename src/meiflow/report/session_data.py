@@ -192,7 +192,7 @@ class SessionData:
         column = self.responses.column(neuron)
         counts = self.trials.counts[:, self.trials.neuron_ids.index(neuron)]
         order = np.argsort(-self.responses.means[:, column], kind="stable")
-        n = min(_BEST_AND_WORST, len(order) // 2)
+        n, average = min(_BEST_AND_WORST, len(order) // 2), self.response.average
         shown = []
         for best, rows in ((True, order[:n]), (False, order[-n:])):
             for row in rows:
@@ -201,7 +201,9 @@ class SessionData:
                 own = counts[self.trials.image_ids == image]
                 label = self.label(image)
                 shown.append(
-                    PresentedImage(label, self.responses.images[row], own, tuple(times), best)
+                    PresentedImage(
+                        label, self.responses.images[row], own, tuple(times), best, average
+                    )
                 )
         return shown
 
