@@ -163,6 +163,23 @@ def sessions(
 
 
 @app.command()
+def convert(
+    experiment: Annotated[Path, typer.Argument(help="two-photon experiment of Allen's (NWB 1)")],
+    folder: Annotated[Path, typer.Argument(help="folder for tables, images and config.yaml")],
+    window: Annotated[
+        tuple[float, float], typer.Option(help="start and stop of the response after the onset, s")
+    ] = (0.25, 0.5),
+    events: Annotated[
+        Path | None, typer.Option(help=".npz with the events of the cells, used in place of dF/F")
+    ] = None,
+) -> None:
+    """Convert a two-photon experiment of the Allen Brain Observatory to tables."""
+    from meiflow.stages.convert import convert_two_photon
+
+    print(convert_two_photon(experiment, folder, window, events))
+
+
+@app.command()
 def export(
     layout: Annotated[ExportFormat, typer.Argument(help="layout of the folder")],
     results: Annotated[Path, typer.Argument(help="results of a session, such as results/demo")],
