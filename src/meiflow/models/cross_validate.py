@@ -269,8 +269,9 @@ class _Problem:
             weights = np.append(weights, self.movies.weights)
             responses = _with_rows(responses, self._movie_responses(responses.shape[2]))
         together = left_out_together(self.bins)
+        sizes = n_movies, n_neurons, responses.shape[2]
         fitters = fitters_of(
-            images, weights, self.geometry, self.config, self.seed, n_movies, together
+            images, weights, self.geometry, self.config, self.seed, *sizes, together
         )
         with threadpool_limits(1):
             places = find_places(
@@ -287,9 +288,7 @@ class _Problem:
                 own = everything if name in LEARN_FROM_MOVIES else jobs
                 if name == "cnn":
                     own = at_windows(own, fits[FIRST_LAYERS[self.config.cnn.first_layer]])
-                fits[name] = fit_in_chunks(
-                    kept, own, size or n_neurons, self.threads, f"fitting {name}"
-                )
+                fits[name] = fit_in_chunks(kept, own, size, self.threads, f"fitting {name}")
         return places, fits
 
     def _movie_responses(self, n: int) -> NDArray[np.float64]:
