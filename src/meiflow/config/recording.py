@@ -16,6 +16,8 @@ from meiflow.config.base import (
     each_once,
     ids_as_text,
 )
+from meiflow.config.columns import Columns
+from meiflow.config.sensorium import Sensorium
 from meiflow.config.simulation import Simulation
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
@@ -28,6 +30,7 @@ from meiflow.response_type import ResponseType
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 
 class Quality(Section):
@@ -76,8 +79,8 @@ class NaturalMovies(Section):
     )
     stacks: InputPath | None = Field(
         default=None,
-        description="sources nwb and tables: folder with the frames of every movie, an .npy stack "
-        "(frames, height, width) with its name, such as natural_movie_one.npy",
+        description="sources nwb, tables and dandi: folder with the frames of every movie, an "
+        ".npy stack (frames, height, width) with its name, such as natural_movie_one.npy",
     )
     counts: InputPath | None = Field(
         default=None,
@@ -121,39 +124,55 @@ class NaturalMovies(Section):
         return each_once(names)
 
 
-class Sensorium(Section):
-    """A folder in the layout of Sensorium 2022, and which of its neurons are used."""
+class Dandi(Section):
+    """A session file in the DANDI archive: dandiset and path, or asset."""
 
-    folder: InputPath | None = Field(
-        default=None,
-        description="source sensorium: unpacked folder of a scan, with data/images, data/responses "
-        "and meta",
+    dandiset: Annotated[str, Field(pattern=r"^[0-9]{6}$")] | None = Field(
+        default=None, description="six digits, such as '000021'"
     )
-    area: str | None = Field(
-        default=None, description="area in meta/neurons/area.npy; null for all neurons"
+    version: str = Field(
+        default="draft",
+        pattern=r"^(draft|[0-9]+\.[0-9]{6}\.[0-9]{4})$",
+        description="published version, such as 0.220126.1855, or draft",
     )
-    neurons: Annotated[list[str], Field(min_length=1)] | None = Field(
-        default=None, description="ids of the neurons that are used; null for all"
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+/ -]{1,200}$")] | None = Field(
+        default=None, description="path of the file in the dandiset"
     )
-    most_reliable: int | None = Field(
-        default=None,
-        ge=1,
-        description="number of neurons that are used, those with the highest oracle correlation",
+    asset: Annotated[str, Field(pattern=_UUID)] | None = Field(
+        default=None, description="id of the asset; instead of dandiset, version and path"
+    )
+    api: str = Field(
+        default="https://api.dandiarchive.org/api",
+        pattern=_ADDRESS + r"(/[A-Za-z0-9._~%+-]+)*$",
+        description="address of the API",
+    )
+    store: str = Field(
+        default="https://dandiarchive.s3.amazonaws.com",
+        pattern=_ADDRESS + r"(/[A-Za-z0-9._~%+-]+)*$",
+        description="address from which files are downloaded",
     )
 
-    @field_validator("neurons", mode="before")
-    @classmethod
-    def _ids_as_text(cls, value: Any) -> Any:
-        return ids_as_text(value)
+    @property
+    def is_complete(self) -> bool:
+        """Whether one file is named, in one of the two ways."""
+        named = self.dandiset is not None, self.path is not None
+        return not any(named) if self.asset is not None else all(named)
+
+    @property
+    def name(self) -> str:
+        """Name of the local copy, different for every file."""
+        if self.asset is not None:
+            return f"{self.asset}.nwb"
+        return f"{self.dandiset}_{self.version}_{str(self.path).replace('/', '_')}"
 
 
 class Session(Section):
     """Source of the recording."""
 
-    source: Literal["simulated", "allen", "nwb", "tables", "sensorium"] = Field(
+    source: Literal["simulated", "allen", "dandi", "nwb", "tables", "sensorium"] = Field(
         default="simulated",
-        description="a simulation, the Allen warehouse, a session NWB file, CSV tables, or a "
-        "folder in the layout of Sensorium 2022",
+        description="a simulation, the Allen Brain Observatory, the DANDI archive, a session NWB "
+        "file, CSV tables, or a folder in the layout of Sensorium 2022",
     )
     id: Identifier = Field(default="demo", description="name of the results folder")
     area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
@@ -166,8 +185,8 @@ class Session(Section):
     )
     images: InputPath | None = Field(
         default=None,
-        description="sources nwb and tables: folder of frame images or .npy stack; null if only "
-        "movies were shown",
+        description="folder of frame images or .npy stack; null if only movies were shown, or, "
+        "with sources allen and dandi, for Allen's templates",
     )
     trials: InputPath | None = Field(
         default=None,
@@ -211,12 +230,19 @@ class Session(Section):
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=_ADDRESS + "$",
-        description="source allen: address queried by AllenSDK; second choice for the session file",
+        description="source allen: address queried by AllenSDK where the bucket fails",
     )
     bucket: str = Field(
         default="https://allen-brain-observatory.s3.amazonaws.com",
         pattern=_ADDRESS + r"(/[A-Za-z0-9._~%+-]+)*$",
-        description="source allen: public S3 bucket, first choice for the session file",
+        description="sources allen and dandi: public S3 bucket with session files, tables and "
+        "templates",
+    )
+    dandi: Dandi = Dandi()
+    stream: bool = Field(
+        default=False,
+        description="sources allen and dandi: read only the tables, and the spikes of the chosen "
+        "units, from the server, in place of a download",
     )
     window_s: tuple[float, float | None] = Field(
         default=(0.0, 0.25),
@@ -224,6 +250,7 @@ class Session(Section):
         "presentation",
     )
     quality: Quality = Quality()
+    columns: Columns = Columns()
     stimulus_parameters: StimulusParameters = StimulusParameters()
     movies: NaturalMovies = NaturalMovies()
     sensorium: Sensorium = Sensorium()
@@ -249,6 +276,12 @@ class Session(Section):
                 f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
             )
         self._require_tables()
+        if self.stream and not self.downloaded:
+            raise ValueError(
+                f"stream: only sources allen and dandi are read from a server, not {self.source}"
+            )
+        if self.stream and self.nwb is not None:
+            raise ValueError("stream: the file of session.nwb is on disk; remove one of the two")
         return self
 
     def _require_tables(self) -> None:
@@ -271,6 +304,11 @@ class Session(Section):
         """What the numbers of the trials are."""
         real = self.response == "real" or self.source == "sensorium"
         return ResponseType(real, self.average, self.response_unit)
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether the session comes from a server."""
+        return self.source in ("allen", "dandi")
 
     @property
     def areas(self) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES, Procedure
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import (
     Comparison,
     Config,
@@ -23,6 +24,7 @@ from meiflow.stages.stage import Stage
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
+_JUDGES = tuple(f"session.simulation.{key}" for key in ("truth", "judge", "truth_input"))
 # Code of the user's that models may call.
 _CODE = ("model.custom", "model.network.core")
 _NO_FIT = ("custom", "custom_files", "learning_curve")
@@ -31,17 +33,17 @@ _EXPERIMENTS, _MOVIE = (
     tuple(f"{name}.{key}" for key in section.model_fields if key != "custom_files")
     for name, section in (("experiments", Experiments), ("movie", Movie))
 )
+_MEANS = ("trials", "responses", "images", "image_info")
 # Tables to which models are fitted.
 _LEARNED = (
-    "trials",
+    *_MEANS,
     "presentations",
-    "responses",
-    "images",
-    "image_info",
     "grating_responses",
     "movie_responses",
     "movie_images",
 )
+_TABLES = ("id", "source", "area", "quality", "columns", "trials", "movies", "window_s")
+_RESPONSE = ("response", "response_unit", "average", "sensorium")
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
 _STIMULI = tuple(
@@ -87,7 +89,13 @@ def _stages() -> Iterator[Stage]:
             "session.source",
             "session.warehouse",
             "session.bucket",
+            "session.dandi",
+            "session.stream",
+            "session.columns",
+            "session.nwb",
+            "session.images",
             "session.movies.shown",
+            "session.movies.stacks",
         ),
         options=("data",),
         memory_mb=8000,
@@ -97,24 +105,7 @@ def _stages() -> Iterator[Stage]:
         "tables",
         "Count spikes per trial, and write the tables and the image stack.",
         "tables:build_tables",
-        keys=(
-            "session.id",  # which source allen is checked for
-            "session.source",
-            "session.area",
-            "session.quality",
-            "session.trials",
-            "session.gabors",
-            "session.static_gratings",
-            "session.drifting_gratings",
-            "session.flashes",
-            "session.movies",
-            "session.window_s",
-            "session.response",
-            "session.response_unit",
-            "session.average",
-            "session.sensorium",
-            "image",
-        ),
+        keys=(*(f"session.{key}" for key in (*_TABLES, *_RESPONSE, *PARAMETRIC)), "image"),
         inputs=("session_file", "scenes", "movies"),
         options=("images", "nwb", "any_area", "movies"),
         memory_mb=8000,
@@ -180,6 +171,16 @@ def _stages() -> Iterator[Stage]:
         options=("has", "threads"),
         memory_mb=6000,
         threads=8,
+    )
+    yield Stage(
+        "nuisances",
+        "Predict the responses of the fitted neurons from nuisances alone.",
+        "nuisances:score_nuisances",
+        keys=("image", "model.folds", "model.penalties", "seed"),
+        inputs=(*_MEANS, "presentations", "model_search", "fitted_neurons"),
+        options=("has",),
+        memory_mb=4000,
+        minutes=30,
     )
     yield Stage(
         "gabor_search",
@@ -283,7 +284,7 @@ def _stages() -> Iterator[Stage]:
         "closed_loop",
         "Show the stimuli to the simulated neurons (closed loop).",
         "closed_loop:close_loop",
-        keys=("image", *_TARGETS, "stimuli.make", "seed"),
+        keys=("image", *_JUDGES, *_TARGETS, "stimuli.make", "seed"),
         inputs=(
             "truth",
             "fitted_neurons",
@@ -299,7 +300,14 @@ def _stages() -> Iterator[Stage]:
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
         keys=("image", "model.network.core", *_ASCENT, "seed"),
-        inputs=("fitted_neurons", "models", "image_info", "cross_validation", "neuron.mei"),
+        inputs=(
+            "fitted_neurons",
+            "models",
+            "image_info",
+            "cross_validation",
+            "nuisances",
+            "neuron.mei",
+        ),
         gradients=True,
     )
     yield Stage(
