@@ -156,6 +156,12 @@ def of_fitted(*patterns):
     return expanded
 
 
+def sensorium_folders(session):
+    """The folders of a scan that are read; meta/neurons may be missing."""
+    folders = [Path(session.sensorium.folder, part) for part in SENSORIUM_PARTS]
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
 def session_inputs(wildcards):
     """Inputs of the tables; downloaded files are represented by their record."""
     files = files_of(wildcards)
@@ -167,6 +173,8 @@ def session_inputs(wildcards):
     if files.nwb:
         return [str(path) for path in (files.nwb, files.images, files.movies) if path]
     session = DATASET.config_of(session_of(wildcards)).session
+    if session.source == "sensorium":
+        return sensorium_folders(session)
     shown = [session.trials, session.gabors, session.static_gratings]
     shown += [session.drifting_gratings, session.flashes]
     shown += [session.movies.counts, files.movies] if files.movies else []
@@ -176,6 +184,8 @@ def session_inputs(wildcards):
 @cache
 def given_state(session):
     config = DATASET.config_of(session).session
+    if config.source == "sensorium":
+        return fingerprint(sensorium_folders(config))
     if config.source not in ("nwb", "tables"):
         return ""  # made or verified by a rule
     files = DATASET.files_of(session)

@@ -30,6 +30,13 @@ app = typer.Typer(
 )
 
 
+class ExportFormat(StrEnum):
+    """Layouts of other packages in which the tables of a session can be written."""
+
+    SENSORIUM = "sensorium"
+    EXPERANTO = "experanto"
+
+
 class Page(StrEnum):
     """Pages that are generated from the code."""
 
@@ -83,7 +90,7 @@ def check(
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
-    tables = parsed.session.source == "tables"
+    tables = parsed.session.source in ("tables", "sensorium")
     details = "" if tables else f", areas {', '.join(areas) if areas else 'all'}"
     if data.ids is None:
         where = "all sessions in the warehouse"
@@ -176,6 +183,43 @@ def sessions(
         print(found.to_string(index=False))
     else:
         write_csv(found, output)
+
+
+@app.command()
+def convert(
+    experiment: Annotated[Path, typer.Argument(help="two-photon experiment of Allen's (NWB 1)")],
+    folder: Annotated[Path, typer.Argument(help="folder for tables, images and config.yaml")],
+    window: Annotated[
+        tuple[float, float], typer.Option(help="start and stop of the response after the onset, s")
+    ] = (0.25, 0.5),
+    events: Annotated[
+        Path | None, typer.Option(help=".npz with the events of the cells, used in place of dF/F")
+    ] = None,
+) -> None:
+    """Convert a two-photon experiment of the Allen Brain Observatory to tables."""
+    from meiflow.stages.convert import convert_two_photon
+
+    print(convert_two_photon(experiment, folder, window, events))
+
+
+@app.command()
+def export(
+    layout: Annotated[ExportFormat, typer.Argument(help="layout of the folder")],
+    results: Annotated[Path, typer.Argument(help="results of a session, such as results/demo")],
+    folder: Annotated[Path, typer.Argument(help="new folder")],
+    test_images: Annotated[
+        float, typer.Option(min=0, max=0.5, help="fraction of the images in the tier test")
+    ] = 0.1,
+    trial_s: Annotated[
+        float, typer.Option(min=0.001, max=1000, help="experanto: seconds from trial to trial")
+    ] = 0.25,
+) -> None:
+    """Write the trials and images of a session in the layout of sensorium or experanto."""
+    from meiflow.results.layout import Layout
+    from meiflow.stages.export import export_session
+
+    made = export_session(Layout(results), layout.value, folder, test_images, trial_s)
+    print(f"{folder}: {made}")
 
 
 @app.command()
