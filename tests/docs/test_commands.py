@@ -108,6 +108,8 @@ class Reader:
             command = command.replace("snakemake", "snakemake -n --executor local", 1)
         elif way == "validate -n":
             command += " -n"
+        elif way == "benchmark --cite":
+            command += " --cite"
         elif way == "warehouse":
             address = {"warehouse": self.server.address, "bucket": self.server.bucket}
             command += f" --config '{json.dumps({'session': address})}'"

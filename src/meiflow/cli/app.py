@@ -30,6 +30,13 @@ app = typer.Typer(
 )
 
 
+class ExportFormat(StrEnum):
+    """Layouts of other packages in which the tables of a session can be written."""
+
+    SENSORIUM = "sensorium"
+    EXPERANTO = "experanto"
+
+
 class Page(StrEnum):
     """Pages that are generated from the code."""
 
@@ -83,7 +90,7 @@ def check(
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
-    tables = parsed.session.source == "tables"
+    tables = parsed.session.source in ("tables", "sensorium")
     details = "" if tables else f", areas {', '.join(areas) if areas else 'all'}"
     if data.ids is None:
         where = "all sessions in the warehouse"
@@ -179,6 +186,43 @@ def sessions(
 
 
 @app.command()
+def convert(
+    experiment: Annotated[Path, typer.Argument(help="two-photon experiment of Allen's (NWB 1)")],
+    folder: Annotated[Path, typer.Argument(help="folder for tables, images and config.yaml")],
+    window: Annotated[
+        tuple[float, float], typer.Option(help="start and stop of the response after the onset, s")
+    ] = (0.25, 0.5),
+    events: Annotated[
+        Path | None, typer.Option(help=".npz with the events of the cells, used in place of dF/F")
+    ] = None,
+) -> None:
+    """Convert a two-photon experiment of the Allen Brain Observatory to tables."""
+    from meiflow.stages.convert import convert_two_photon
+
+    print(convert_two_photon(experiment, folder, window, events))
+
+
+@app.command()
+def export(
+    layout: Annotated[ExportFormat, typer.Argument(help="layout of the folder")],
+    results: Annotated[Path, typer.Argument(help="results of a session, such as results/demo")],
+    folder: Annotated[Path, typer.Argument(help="new folder")],
+    test_images: Annotated[
+        float, typer.Option(min=0, max=0.5, help="fraction of the images in the tier test")
+    ] = 0.1,
+    trial_s: Annotated[
+        float, typer.Option(min=0.001, max=1000, help="experanto: seconds from trial to trial")
+    ] = 0.25,
+) -> None:
+    """Write the trials and images of a session in the layout of sensorium or experanto."""
+    from meiflow.results.layout import Layout
+    from meiflow.stages.export import export_session
+
+    made = export_session(Layout(results), layout.value, folder, test_images, trial_s)
+    print(f"{folder}: {made}")
+
+
+@app.command()
 def pretrain(
     config: ConfigOption,
     output: Annotated[Path, typer.Option("--output", help="file to write")],
@@ -233,6 +277,53 @@ def validate(
     from meiflow.benchmark.publish import run_full, run_quick
 
     (run_quick if quick else run_full)(output, threads)
+
+
+@app.command()
+def benchmark(
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="METHOD",
+            help="meiflow, best-gabor, best-natural, notebook, walker, "
+            "openretina, or module:function; by default the named ones",
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option(help="random, kinds, or the file of a network")] = "random",
+    published: Annotated[
+        bool, typer.Option("--published", help="random neurons on which no choice may be made")
+    ] = False,
+    judge: Annotated[
+        Path | None, typer.Option(help="another network of the same neurons, to judge the stimuli")
+    ] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="pictures to show instead of dead leaves")
+    ] = None,
+    neurons: Annotated[int, typer.Option(min=1, help="number of neurons, 12 in a session")] = 12,
+    images: Annotated[int, typer.Option(min=10, help="number of images")] = 118,
+    repeats: Annotated[int, typer.Option(min=2, help="presentations of each image")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="other seeds are other neurons")] = 0,
+    out: Annotated[
+        Path, typer.Option("--out", help="output folder; finished parts are reused")
+    ] = Path("results/methods"),
+    jobs: Annotated[int, typer.Option(min=1, help="number of sessions at once")] = 1,
+    cite: Annotated[
+        bool, typer.Option("--cite", help="print what to cite instead of running")
+    ] = False,
+) -> None:
+    """Score methods that find stimuli, ours or custom ones, on neurons of known optimum."""
+    stages.one_thread()
+    from meiflow.benchmark import enter
+    from meiflow.benchmark.cite import citation
+    from meiflow.benchmark.score import Plan
+
+    opened = enter.open_source(source, judge, scenes, seed, published)
+    plan = Plan(opened, neurons, images, repeats, seed, out)
+    chosen = methods or list(enter.METHODS)
+    if cite:
+        print(citation(plan, chosen), end="")
+        return
+    print(enter.as_text(enter.benchmark(plan, chosen, jobs)))
 
 
 # Modules that are not part of a plain installation, by the extra that provides them.

@@ -321,6 +321,15 @@ def _needed(session: Session) -> tuple[str, ...]:
     return ()
 
 
+def _check_sensorium(session: Session) -> None:
+    folder, key = session.sensorium.folder, "session.sensorium.folder"
+    if session.source == "sensorium" and folder is None:
+        raise MeiflowError(f"{key}: source sensorium needs a folder here")
+    if session.source != "sensorium" and folder is not None:
+        raise MeiflowError(f"{key}: accepted only with source sensorium, not {session.source}")
+    _require(key, folder, folder=True, kind="folder")
+
+
 def check_inputs(config: Config) -> None:
     """Check that the session can be simulated or found; no file is opened.
 
@@ -341,6 +350,7 @@ def check_inputs(config: Config) -> None:
         folder = key == "images" or (key == "nwb" and Path(value, ".zgroup").is_file())  # NWB-Zarr
         _require(f"session.{key}", value, folder=folder, kind=kind)
     _check_conditions(config.session)
+    _check_sensorium(config.session)
     own = [("experiments.custom", spec) for spec in config.experiments.custom]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
     models.append(("model.network.core", config.model.network.own_core))

@@ -308,7 +308,7 @@ class Model(Section):
         default=0.1, description="semi-saturation contrast of the normalised channels"
     )
     stride: int = Field(
-        default=2, ge=1, le=8, description="distance between candidate RF positions, in pixels"
+        default=3, ge=1, le=8, description="distance between candidate RF positions, in pixels"
     )
     penalties: list[Positive] = Field(
         default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],

@@ -90,9 +90,7 @@ class FittedPopulation:
             raise MeiflowError(
                 f"no neuron {neuron!r}{near}{hint}; available: {shorten(self.documents)}"
             )
-        document = self.documents[neuron]
-        place = document["x_deg"], document["y_deg"]
-        model = NeuronModel(self.geometry, *place, document["base_models"], document["weights"])
+        model = NeuronModel.of(self.geometry, self.documents[neuron])
         model.mean_luminance = self.mean
         return model.eval()
 

@@ -67,10 +67,11 @@ class _LnStack(nn.Module):
         for name in ("filter", "offset", "baseline", "scale"):
             stacked = torch.stack([getattr(m, name).detach() for m in members])
             self.register_buffer(name, stacked[:, None])
+        self.real = members[0].real
 
     def forward(self, contrast: Tensor) -> Tensor:
         drive = _filtered(contrast, self.filter)[..., 0] + self.offset
-        return rectified(drive, self.baseline, self.scale)
+        return rectified(drive, self.baseline, self.scale, self.real)
 
 
 class _GaborEnergyStack(nn.Module):
@@ -124,7 +125,7 @@ _STACKS = {
 
 def _key(member: nn.Module) -> object:
     """Equal for base models that can be stacked."""
-    return type(member), getattr(member, "front_end", None)
+    return type(member), getattr(member, "front_end", None), getattr(member, "real", False)
 
 
 class _Population(nn.Module):

@@ -45,11 +45,12 @@ def hash_of(path: Path) -> dict[str, Any]:
         If the file or folder does not exist.
     """
     if path.is_dir():
+        zarr = (path / ".zgroup").is_file()  # NWB-Zarr, whose files are in subfolders
         seen = [p for p in path.iterdir() if not p.name.startswith(".") and p.name != CHECKSUMS]
-        files = sorted(filter(Path.is_file, seen))
+        files = sorted(filter(Path.is_file, path.rglob("*") if zarr else seen))
         digest = hashlib.sha256()
         for file in files:
-            digest.update(f"{sha256_of(file)}  {file.name}\n".encode())
+            digest.update(f"{sha256_of(file)}  {file.relative_to(path)}\n".encode())
         size = sum(file.stat().st_size for file in files)
         found = {
             "bytes": size,

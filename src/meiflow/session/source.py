@@ -16,6 +16,8 @@ SCENES = "session/natural_scenes"
 MOVIES = "session/natural_movies"
 TRUTH = "session/truth.csv"
 DOWNLOAD_RECORD = "session/download.json"
+# Parts of a folder in the layout of Sensorium 2022 that are read.
+SENSORIUM_PARTS = ("data/images", "data/responses", "meta/trials", "meta/neurons")
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             seen = stimuli_shown(nwb, session.movies.shown, session.columns)
             folder = _own_movies(session) if seen else None
             return SessionFiles(nwb, _own_images(session), None, shown, folder)
+        case "sensorium":
+            return SessionFiles(None, None, None, ())
         case _:
             shown = tuple(n for n in PARAMETRIC if getattr(session, n) is not None)
             folder = _own_movies(session) if session.movies.counts is not None else None
