@@ -138,7 +138,7 @@ def _meis_of_members(
     noise = noise_starts(_ALONE_RESTARTS, geometry, exponent, mean, contrast, config.seed)
     archive = open_models(config, results)
     found: dict[str, list[tuple[str, Stimulus]]] = {name: [] for name in neurons}
-    for member in config.model.base_models:
+    for member in config.model.members:
         paired = PairedModel([archive.member(name, member) for name in neurons])
         made = most_exciting_of_each(
             paired,

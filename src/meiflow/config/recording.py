@@ -17,6 +17,7 @@ from meiflow.config.base import (
     ids_as_text,
 )
 from meiflow.config.columns import Columns
+from meiflow.config.sensorium import Sensorium
 from meiflow.config.simulation import Simulation
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
@@ -25,6 +26,7 @@ from meiflow.images.geometry import (
     ALLEN_WIDTH_DEG,
     Geometry,
 )
+from meiflow.response_type import ResponseType
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
@@ -167,10 +169,10 @@ class Dandi(Section):
 class Session(Section):
     """Source of the recording."""
 
-    source: Literal["simulated", "allen", "dandi", "nwb", "tables"] = Field(
+    source: Literal["simulated", "allen", "dandi", "nwb", "tables", "sensorium"] = Field(
         default="simulated",
         description="a simulation, the Allen Brain Observatory, the DANDI archive, a session NWB "
-        "file, or CSV tables",
+        "file, CSV tables, or a folder in the layout of Sensorium 2022",
     )
     id: Identifier = Field(default="demo", description="name of the results folder")
     area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
@@ -212,6 +214,19 @@ class Session(Section):
         description="source tables: CSV of recorded full-field flashes with trial_id, neuron_id, "
         "spike_count, color (-1 dark, 1 bright)",
     )
+    response: Literal["counts", "real"] = Field(
+        default="counts",
+        description="source tables: counts, or real numbers (dF/F, events, z scores; may be "
+        "negative) in a column `response` in place of `spike_count`; source sensorium: always real",
+    )
+    response_unit: Annotated[str, Field(min_length=1, max_length=24)] | None = Field(
+        default=None, description="response real: unit for axes and captions, such as dF/F"
+    )
+    average: Literal["mean", "median"] = Field(
+        default="mean",
+        description="average over the trials of an image; the median, against outliers, with "
+        "response real only",
+    )
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=_ADDRESS + "$",
@@ -238,6 +253,7 @@ class Session(Section):
     columns: Columns = Columns()
     stimulus_parameters: StimulusParameters = StimulusParameters()
     movies: NaturalMovies = NaturalMovies()
+    sensorium: Sensorium = Sensorium()
     simulation: Simulation = Simulation()
 
     @field_validator("id", mode="before")
@@ -259,6 +275,7 @@ class Session(Section):
             raise ValueError(
                 f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
             )
+        self._require_tables()
         if self.stream and not self.downloaded:
             raise ValueError(
                 f"stream: only sources allen and dandi are read from a server, not {self.source}"
@@ -266,6 +283,27 @@ class Session(Section):
         if self.stream and self.nwb is not None:
             raise ValueError("stream: the file of session.nwb is on disk; remove one of the two")
         return self
+
+    def _require_tables(self) -> None:
+        """Check the keys of real-valued responses."""
+        if self.source == "sensorium":
+            return
+        if self.response == "counts":
+            for key, default in (("response_unit", None), ("average", "mean")):
+                if getattr(self, key) != default:
+                    raise ValueError(f"{key}: has no effect without response: real; remove it")
+        elif self.source != "tables":
+            raise ValueError(
+                f"response: real numbers come from tables, not from source {self.source}"
+            )
+        elif self.movies.counts is not None:
+            raise ValueError("movies.counts: movies need spike counts, not response: real")
+
+    @property
+    def response_type(self) -> ResponseType:
+        """What the numbers of the trials are."""
+        real = self.response == "real" or self.source == "sensorium"
+        return ResponseType(real, self.average, self.response_unit)
 
     @property
     def downloaded(self) -> bool:

@@ -7,7 +7,7 @@ control is the same procedure on responses permuted across images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,10 +31,8 @@ from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.search import Places, find_places
 from meiflow.models.stacking import stacking_weights
+from meiflow.models.units import TrainingMeans, in_units, response_units
 from meiflow.tables.stack import BinnedMovie
-
-# Means (images, neurons) to which models are fitted, given the training images.
-TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
 # Stimuli to which models may be fitted, and whose recorded tuning they are compared with.
@@ -68,6 +66,8 @@ class Fitted:
         By kind of auxiliary stimulus with recorded tuning (`OUT_OF_CLASS`): RF positions and states
         of models that were fitted to everything but these stimuli, so that tuning to them is
         predicted out of class. They have the same stacking weights.
+    units : ndarray, shape (neurons,), optional
+        Units of the states of real-valued responses; see `meiflow.models.units`.
     """
 
     predictions: dict[str, NDArray[np.float64]]
@@ -79,6 +79,7 @@ class Fitted:
     fold_states: list[list[list[State]]]
     weights: NDArray[np.float64]
     without: dict[str, tuple[Places, list[list[State]]]]
+    units: NDArray[np.float64] | None = None
 
 
 def fit_all(
@@ -94,6 +95,8 @@ def fit_all(
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
+    real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -123,20 +126,28 @@ def fit_all(
         the training images, such as `meiflow.models.gain.TrialGain.means`.
     bins : sequence of BinnedMovie
         Movies whose bins are the images; see `meiflow.models.folds`.
+    real : bool
+        Whether responses are real numbers, with Gaussian noise, rather than counts.
+    tests : ndarray of bool, shape (images,), optional
+        Images for testing only; see `meiflow.models.folds`.
     """
     n_images, n_neurons = means.shape
+    units = response_units(means, tests) if real else None
+    if units is not None:
+        means, extra, training_means = in_units(units, means, extra, training_means)
     rng = fold_stream(seed)
-    folds = folds_of(images, bins, config.folds, rng)
+    folds = folds_of(images, bins, config.folds, rng, tests)
     held_out, training = folds.held_out, folds.training
     order = shuffled_order(n_images, n_neurons, bins, rng)
     shuffled = np.take_along_axis(means, order, axis=0)
-    everything = np.arange(n_images)
+    everything = folds.fitted
     own = _targets(means, [*training, everything], training_means)
     responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
-    problem = _Problem(images, weights, geometry, config, seed, threads, parts, extra, movies, bins)
+    given = images, weights, geometry, config, seed, threads, parts, extra, movies, bins, real
+    problem = _Problem(*given)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
-    used = [name in config.base_models for name in fits]
+    used = [name in config.members for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
     both = [
         _mix(members[:, group], used, responses[..., group], folds, config.stacking_prior)
@@ -164,9 +175,11 @@ def fit_all(
             apart, fits = others.fit(own[-1:], [everything], n_neurons)
             columns = range(n_neurons)
             without[kind] = apart, [[fit.states[n] for fit in fits.values()] for n in columns]
-    return Fitted(
-        predictions, shuffled, held_out, places, tuple(fits), states, fold_states, mixture, without
-    )
+    if units is not None:
+        predictions = {name: units * values for name, values in predictions.items()}
+        shuffled = units * shuffled
+    found = places, tuple(fits), states, fold_states, mixture, without, units
+    return Fitted(predictions, shuffled, held_out, *found)
 
 
 def learning_curve(
@@ -181,6 +194,8 @@ def learning_curve(
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
+    real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -192,10 +207,14 @@ def learning_curve(
     dict of int to ndarray, shape (images, neurons)
         Predictions by number of training images.
     """
-    folds = folds_of(images, bins, config.folds, fold_stream(seed))
+    folds = folds_of(images, bins, config.folds, fold_stream(seed), tests)
     held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
-    problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies, bins)
+    units = response_units(means, tests) if real else np.ones(means.shape[1])
+    if real:
+        means, extra, training_means = in_units(units, means, extra, training_means)
+    given = images, weights, geometry, config, seed, threads, None, extra, movies, bins, real
+    problem = _Problem(*given)
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
@@ -203,8 +222,8 @@ def learning_curve(
         responses = _targets(means, subsets, training_means)
         _, fits = problem.fit(responses, subsets, means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
-        used = [name in config.base_models for name in fits]
-        found[number] = _mix(members, used, responses, folds, config.stacking_prior)[0]
+        used = [name in config.members for name in fits]
+        found[number] = units * _mix(members, used, responses, folds, config.stacking_prior)[0]
     return found
 
 
@@ -222,6 +241,7 @@ class _Problem:
     extra: AuxiliaryStimuli | None
     movies: MovieStimuli | None
     bins: Sequence[BinnedMovie]
+    real: bool
 
     def fit(
         self, responses: NDArray, subsets: list[NDArray], n_neurons: int
@@ -256,7 +276,7 @@ class _Problem:
             places = find_places(
                 *found, subsets, self.geometry, self.config, self.threads, together
             )
-            jobs = _jobs(responses, subsets, places)
+            jobs = _jobs(responses, subsets, places, self.real)
             everything = jobs
             if n_movies:
                 v1 = V1Fitter(images, self.geometry, self.config, weights, n_movies)
@@ -306,7 +326,7 @@ def _held_out(
     return members
 
 
-def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
+def _jobs(responses: NDArray, subsets: list[NDArray], places: Places, real: bool) -> Jobs:
     """One job per subset and response, ordered by subset."""
     n_images, n_responses = responses.shape[1:]
     train = np.zeros((len(subsets), n_images), bool)
@@ -318,6 +338,7 @@ def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
         places.x.ravel(),
         places.y.ravel(),
         places.starts.reshape(-1, *places.starts.shape[2:]),
+        real,
     )
 
 
@@ -348,7 +369,7 @@ def _mix(
     for target, test, rest in zip(responses, folds.held_out, folds.training, strict=False):
         fold = stacking_weights(own[rest], target[rest], prior)
         mixed[test] = np.einsum("irm,rm->ir", own[test], fold)
-    weights[:, used] = stacking_weights(own, responses[-1], prior)
+    weights[:, used] = stacking_weights(own[folds.fitted], responses[-1][folds.fitted], prior)
     weights[np.isnan(weights).any(axis=1)] = np.nan
     return mixed, weights
 

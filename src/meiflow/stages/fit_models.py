@@ -60,6 +60,8 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         movies,
         gain.trials.means if gain else None,
         responses.movies,
+        responses.response.real,
+        responses.tests,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)
