@@ -28,6 +28,7 @@ WAYS = {
     r"--profile workflow/profiles/slurm|^scancel": "slurm",  # tests/slurm do
     r"^make \w+": "make -n",  # these run this test, or a full-size session
     r"^(uv )?pip install|^conda env create": "files",  # the environment already exists
+    r"^(apptainer|docker) build|--sdm apptainer": "files",  # tests/packaging reads the recipes
     r"^source \.venv/bin/activate": "files",
     r"workflow/presets/\w+\.yaml": "snakemake -n",  # full-size runs, hours of training
     r"--configfile louder\.yaml$": "snakemake -n",
