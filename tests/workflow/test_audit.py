@@ -23,7 +23,12 @@ NOT_OPENED = {
 _FITTED = check.leaves("model.network") | check.leaves("model.window")
 _FITTED |= {"session.stimulus_parameters.grating_contrast", "model.movie_images"}
 NOT_READ = {
-    "simulate": {"session.simulation.movie_frames"},
+    "simulate": {
+        *("session.simulation.movie_frames", "session.simulation.judge"),
+        *check.leaves("session.simulation.truth_input"),
+    },
+    # neurons of a published network
+    "closed_loop": check.leaves("session.simulation.truth_input"),
     # other session sources, the id is checked for one of them; movies
     "tables": {
         *("session.id", "session.trials", "session.gabors", "session.static_gratings"),

@@ -14,6 +14,7 @@ from meiflow import __version__
 from meiflow.cli import stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
+from meiflow.cli.session import session_app
 from meiflow.config.config import config_schema, load_config
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.errors import MeiflowError, closest, out_of_memory, shorten
@@ -146,6 +147,7 @@ def reference(
 
 
 stages.register(app)
+app.add_typer(session_app, name="session")
 
 
 @app.command()

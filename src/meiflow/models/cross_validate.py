@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
-from meiflow.images.luminance import regional_luminance
+from meiflow.images.luminance import REGIONS, regional_luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitters import (
@@ -25,7 +25,7 @@ from meiflow.models.fitters import (
     fitters_of,
     with_movies,
 )
-from meiflow.models.folds import Folds, folds_of, left_out_together, shuffled_order
+from meiflow.models.folds import Folds, fold_stream, folds_of, left_out_together, shuffled_order
 from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
@@ -37,7 +37,6 @@ from meiflow.tables.stack import BinnedMovie
 TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
-REGIONS = 3, 4
 # Stimuli to which models may be fitted, and whose recorded tuning they are compared with.
 OUT_OF_CLASS = ("static_gratings",)
 
@@ -126,7 +125,7 @@ def fit_all(
         Movies whose bins are the images; see `meiflow.models.folds`.
     """
     n_images, n_neurons = means.shape
-    rng = np.random.default_rng([seed, 2])
+    rng = fold_stream(seed)
     folds = folds_of(images, bins, config.folds, rng)
     held_out, training = folds.held_out, folds.training
     order = shuffled_order(n_images, n_neurons, bins, rng)
@@ -193,7 +192,7 @@ def learning_curve(
     dict of int to ndarray, shape (images, neurons)
         Predictions by number of training images.
     """
-    folds = folds_of(images, bins, config.folds, np.random.default_rng([seed, 2]))
+    folds = folds_of(images, bins, config.folds, fold_stream(seed))
     held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
     problem = _Problem(images, weights, geometry, config, seed, threads, None, extra, movies, bins)
