@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
+from meiflow.config.simulation import require_another
 from meiflow.config.text_values import location_of, values_of_text
 from meiflow.config.written import require_as_written
 from meiflow.errors import MeiflowError, closest
@@ -376,7 +377,9 @@ def check_inputs(config: Config) -> None:
                 "session.simulation.repeats: 0 needs a movie in session.simulation.movie_repeats "
                 "that session.movies.shown names, because neither scenes nor movies would be shown"
             )
-        _check_networks(config)
+        for key, network in simulation.networks.items():
+            _require(f"session.simulation.{key}", network, kind="published network")
+            require_another(f"session.simulation.{key}", network, config.model.network.core_path)
         known = session.simulation.units
         for area in session.areas or ():
             if area not in known:
@@ -384,20 +387,6 @@ def check_inputs(config: Config) -> None:
                     f"session.area: {area!r} is not simulated; session.simulation.units contains "
                     f"{', '.join(known)}{closest(area, known)}"
                 )
-
-
-def _check_networks(config: Config) -> None:
-    """Networks whose neurons are simulated."""
-    simulation = config.session.simulation
-    for key in ("truth", "judge"):
-        path = getattr(simulation, key)
-        _require(f"session.simulation.{key}", path, kind="published network")
-        core = config.model.network.core_path
-        if path is not None and core is not None and Path(path).samefile(core):
-            raise MeiflowError(
-                f"session.simulation.{key}: {path} is also model.network.core, so that the models "
-                "would use the features of the neurons that they predict; give another network"
-            )
 
 
 def resolved(config: Config, *names: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -9,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from meiflow.config.base import Fraction, Identifier, InputPath, Positive, Section
 from meiflow.config.parametric import NOT_MOVIES
 from meiflow.config.seen import SeenImages
+from meiflow.errors import MeiflowError
 
 
 class NetworkInput(SeenImages):
@@ -148,6 +150,12 @@ class Simulation(Section):
             raise ValueError("repeats: 1; give at least 2, or 0 for no natural scenes")
         return repeats
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """Files of published networks, by key."""
+        given = {"truth": self.truth, "judge": self.judge}
+        return {key: path for key, path in given.items() if path is not None}
+
     @model_validator(mode="after")
     def _judges_a_truth(self) -> Self:
         if self.judge is not None and self.truth is None:
@@ -161,3 +169,18 @@ class Simulation(Section):
             if name in repeats:
                 raise ValueError(f"movie_repeats: {name} is not a movie; use another name")
         return repeats
+
+
+def require_another(key: str, network: str, core: Path | None) -> None:
+    """Check that a network whose neurons are simulated is not the core of the models.
+
+    Raises
+    ------
+    MeiflowError
+        If both are the same file.
+    """
+    if core is not None and core.exists() and core.samefile(network):
+        raise MeiflowError(
+            f"{key}: {network} is also model.network.core, so that the models would use the "
+            "features of the neurons that they predict; give another network"
+        )
