@@ -125,8 +125,8 @@ DOWNLOADED_CORE = CORE if KNOWN_CORE and SOURCE == "allen" else []
 def networks_of(wildcards):
     """Published networks whose neurons a session simulates, or that judge its stimuli."""
     session = DATASET.config_of(session_of(wildcards)).session
-    given = (session.simulation.truth, session.simulation.judge)
-    return [path for path in given if path] if session.source == "simulated" else []
+    given = session.simulation.networks.values()
+    return list(given) if session.source == "simulated" else []
 
 
 def judge_of(wildcards):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.paths import require_path
@@ -39,11 +37,10 @@ def check_simulated(config: Config) -> None:
         If one is missing, or is also the core.
     """
     simulation = config.session.simulation
-    for key in ("truth", "judge"):
-        path = getattr(simulation, key)
+    core = config.model.network.core_path
+    for key, path in simulation.networks.items():
         require_path(f"session.simulation.{key}", path, kind="published network")
-        core = config.model.network.core_path
-        if path is not None and core is not None and Path(path).samefile(core):
+        if core is not None and core.exists() and core.samefile(path):
             raise MeiflowError(
                 f"session.simulation.{key}: {path} is also model.network.core, so that the models "
                 "would use the features of the neurons that they predict; give another network"

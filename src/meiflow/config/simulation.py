@@ -148,6 +148,12 @@ class Simulation(Section):
             raise ValueError("repeats: 1; give at least 2, or 0 for no natural scenes")
         return repeats
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """Files of published networks, by key."""
+        given = {"truth": self.truth, "judge": self.judge}
+        return {key: path for key, path in given.items() if path is not None}
+
     @model_validator(mode="after")
     def _judges_a_truth(self) -> Self:
         if self.judge is not None and self.truth is None:
