@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--neurons", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=50)
-    parser.add_argument("--members", nargs="*", default=Model().base_models)
+    parser.add_argument("--members", nargs="*", default=Model().members)
     parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
     parser.add_argument("--stimuli", nargs="*", default=["scenes"],
                         choices=["scenes", "gratings", "movies", "all"])  # fmt: skip

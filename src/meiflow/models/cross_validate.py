@@ -147,7 +147,7 @@ def fit_all(
     problem = _Problem(*given)
     places, fits = problem.fit(responses, [*training, everything], n_neurons)
     members = _held_out(fits, held_out, 2 * n_neurons)
-    used = [name in config.base_models for name in fits]
+    used = [name in config.members for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
     both = [
         _mix(members[:, group], used, responses[..., group], folds, config.stacking_prior)
@@ -222,7 +222,7 @@ def learning_curve(
         responses = _targets(means, subsets, training_means)
         _, fits = problem.fit(responses, subsets, means.shape[1])
         members = _held_out(fits, held_out, means.shape[1])
-        used = [name in config.base_models for name in fits]
+        used = [name in config.members for name in fits]
         found[number] = units * _mix(members, used, responses, folds, config.stacking_prior)[0]
     return found
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _FORMAT = "meiflow population 1"
-_BATCH = 512
 _SHOWN_ROWS = 20
 
 
@@ -134,10 +133,7 @@ class FittedPopulation:
         import xarray as xr
 
         stack = luminance(images, self.geometry)
-        everyone = SharedModel(self.models).eval()
-        with torch.no_grad():
-            parts = [everyone(part) for part in torch.as_tensor(stack).split(_BATCH)]
-        values = torch.cat(parts).numpy().astype(float)
+        values = SharedModel(self.models).eval().predict(stack)
         coordinates = {"image": np.arange(len(values)), "neuron": self.neurons}
         return xr.DataArray(values, coordinates, ("image", "neuron"), name="response")
 

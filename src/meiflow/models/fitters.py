@@ -128,7 +128,7 @@ def fitters_of(
             4 * _CHUNK,
         ),
     }
-    names: set[str] = set(config.base_models)
+    names: set[str] = set(config.members)
     given = movies, together, n_neurons
     for name, maps in _window_maps(geometry, config, names).items():
         window = WindowFitter(images, maps, config.window, weights, *given)
@@ -139,7 +139,7 @@ def fitters_of(
         first = found[FIRST_LAYERS[config.cnn.first_layer]][0]
         found["cnn"] = (CnnFitter(first, weights, config.cnn, seed, movies), n_neurons)
     for name, size in (("scratch", 1), ("shared", n_neurons), ("pretrained", n_neurons)):
-        if name in config.base_models:
+        if name in config.members:
             from meiflow.models.network_fitter import NetworkFitter, load_core
 
             core = None

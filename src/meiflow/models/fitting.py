@@ -158,7 +158,7 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
         for i, name in enumerate(fitted.members)
         if name not in own
     }
-    whole = sum(own[name] for name in config.base_models)
+    whole = sum(own[name] for name in config.members)
     return own | {
         "model": whole,
         "model_shuffled": whole,
@@ -323,7 +323,7 @@ def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, An
     if wrong:
         raise MeiflowError(f"fit: {min(wrong)} applies to the workflow only; remove it")
     section = settings | {"base_models": list(base_models), "folds": folds}
-    config = parse_config({"model": section}, "fit").model
+    config = parse_config({"model": section}, "fit").for_source().model
     if "static_gratings" in settings.get("learn_from", ()):
         raise MeiflowError(
             "fit: learn_from: static_gratings are only available in the workflow; remove them"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from meiflow.images.luminance import GREY
@@ -214,3 +216,9 @@ class SharedModel(_Population):
     def forward(self, images: Tensor) -> Tensor:
         """Responses (batch, neurons) to images (batch, [1,] height, width)."""
         return self._responses(self._contrast(images, 1)).T
+
+    def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:
+        """Responses (images, neurons) to a stack of images, without gradients."""
+        stack = torch.as_tensor(images, dtype=torch.float32)
+        with torch.no_grad():
+            return torch.cat([self(part) for part in stack.split(batch)]).numpy().astype(float)

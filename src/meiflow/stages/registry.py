@@ -33,6 +33,7 @@ _EXPERIMENTS, _MOVIE = (
     tuple(f"{name}.{key}" for key in section.model_fields if key != "custom_files")
     for name, section in (("experiments", Experiments), ("movie", Movie))
 )
+_MODELS = ("fitted_neurons", "models", "image_info")
 _MEANS = ("trials", "responses", "images", "image_info")
 # Tables to which models are fitted.
 _LEARNED = (
@@ -57,7 +58,7 @@ _GABORS = tuple(
 
 
 def _procedure(entry: Procedure) -> Stage:
-    inputs: tuple[str, ...] = ("fitted_neurons", "models", "image_info")
+    inputs: tuple[str, ...] = _MODELS
     inputs += ("images",) if entry.needs_images else ()
     inputs += ("neuron.mei",) if entry.needs_mei else ()
     return Stage(
@@ -187,7 +188,7 @@ def _stages() -> Iterator[Stage]:
         "Search for the best Gabors in silico of all fitted neurons.",
         "gabor_search:search_gabors",
         keys=("image", *_CODE, *_TARGETS, *_SEARCH),
-        inputs=("fitted_neurons", "models", "image_info"),
+        inputs=_MODELS,
         options=("threads",),
         memory_mb=4000,
         threads=8,
@@ -300,14 +301,7 @@ def _stages() -> Iterator[Stage]:
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
         keys=("image", "model.network.core", *_ASCENT, "seed"),
-        inputs=(
-            "fitted_neurons",
-            "models",
-            "image_info",
-            "cross_validation",
-            "nuisances",
-            "neuron.mei",
-        ),
+        inputs=(*_MODELS, "cross_validation", "nuisances", "neuron.mei"),
         gradients=True,
     )
     yield Stage(
