@@ -128,6 +128,7 @@ def test_commands_and_benchmarks_named_in_the_text_exist() -> None:
     from meiflow.cli.app import app
 
     commands = {c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands}
+    commands |= {group.name for group in app.registered_groups}
     for page in PAGES:
         text = " ".join(page.read_text(encoding="utf-8").split())
         for command in re.findall(r"`meiflow ([a-z][a-z-]*)", text):
