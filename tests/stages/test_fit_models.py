@@ -10,7 +10,7 @@ from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_csv, write_csv
-from meiflow.models import cross_validate
+from meiflow.models import problem
 from meiflow.models.archive import ModelArchive
 from meiflow.models.folds import image_folds
 from meiflow.results.has import SessionHas
@@ -63,7 +63,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
     write_tables(whole)
     fragile_column = write_tables(results)["c"].to_numpy(float)
     fit_models(CONFIG, whole, SessionHas(), 1)
-    fitters = cross_validate.fitters_of
+    fitters = problem.fitters_of
 
     def breaking(*arguments):
         found = fitters(*arguments)
@@ -76,7 +76,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
 
         return found | {"ln": (broken, size)}
 
-    monkeypatch.setattr(cross_validate, "fitters_of", breaking)
+    monkeypatch.setattr(problem, "fitters_of", breaking)
     fit_models(CONFIG, results, SessionHas(), 1)
     status = read_csv(results.fit_status).set_index("neuron_id")
     assert status["fitted"].tolist() == [True, False, False, True]

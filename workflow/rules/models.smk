@@ -6,6 +6,10 @@ if HAS.spike_times and CONFIG.model.gain != "none":
     LEARNED.append(R.presentations)
 if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.grating_responses)
+if HAS.gabors and "gabors" in CONFIG.model.learn_from:
+    LEARNED.append(R.gabor_responses)
+if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from:
+    LEARNED.append(R.drifting_responses)
 if HAS.movies and "movies" in CONFIG.model.learn_from:
     LEARNED += [R.movie_responses, R.movie_images]
 

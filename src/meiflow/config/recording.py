@@ -47,7 +47,7 @@ class Quality(Section):
 
 
 class StimulusParameters(Section):
-    """Appearance of the recorded Gabors and static gratings; the defaults are Allen's."""
+    """Appearance of the recorded Gabors and gratings; the defaults are Allen's."""
 
     gabor_frequency_cpd: Positive = Field(
         default=0.08, description="spatial frequency of the Gabors, in cycles per degree"
@@ -61,6 +61,12 @@ class StimulusParameters(Section):
         description="whether Gabors drift through whole cycles, so that their phase is irrelevant",
     )
     grating_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.8, description="Michelson contrast around mid-grey"
+    )
+    drifting_frequency_cpd: Positive = Field(
+        default=0.04, description="spatial frequency of drifting gratings, in cycles per degree"
+    )
+    drifting_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.8, description="Michelson contrast around mid-grey"
     )
 

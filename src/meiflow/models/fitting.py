@@ -12,12 +12,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.config.config import parse_config
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Model, StimulusParameters
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.models.cross_validate import REGIONS, Fitted, TrainingMeans, fit_all
+from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
@@ -107,12 +109,14 @@ def fit_population(
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
+    drifting: Sequence[DriftingStimuli] = (),
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
-    images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins
+    images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins,
+    drifting
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -125,7 +129,7 @@ def fit_population(
     """
     weights = image_weights(scorer.repeats)
     given = images, means, weights, geometry, config, seed, threads
-    fitted = fit_all(*given, parts, extra, movies, training_means, bins)
+    fitted = fit_all(*given, parts, extra, movies, training_means, bins, drifting)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)
@@ -301,10 +305,11 @@ def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, An
         raise MeiflowError(f"fit: {min(wrong)} applies to the workflow only; remove it")
     section = settings | {"base_models": list(base_models), "folds": folds}
     config = parse_config({"model": section}, "fit").model
-    if "static_gratings" in settings.get("learn_from", ()):
-        raise MeiflowError(
-            "fit: learn_from: static_gratings are only available in the workflow; remove them"
-        )
+    for name in PARAMETRIC:
+        if name in settings.get("learn_from", ()):
+            raise MeiflowError(
+                f"fit: learn_from: {name} are only available in the workflow; remove them"
+            )
     return config
 
 

@@ -6,6 +6,7 @@ window. Their kernels add up over positions, so that the fit costs no more than 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from threading import Lock
 from typing import Any
@@ -21,10 +22,12 @@ from meiflow.images.luminance import GREY
 from meiflow.models.boxes import Box, smallest_box
 from meiflow.models.cnn_maps import CnnMaps, FixedMaps
 from meiflow.models.core_maps import CoreMaps
+from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.empirical_bayes import candidate_weights
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import GramSpectrum
+from meiflow.models.v1 import groups_after
 from meiflow.models.window_front_end import WindowFrontEnd
 
 _BATCH = 64
@@ -55,6 +58,8 @@ class WindowFitter:
         Number of last images that are from movies; see `meiflow.models.movie_stimuli`.
     together : int
         Number of successive images that are left out together to compare the candidates.
+    drifting : sequence of DriftingStimuli
+        Stimuli that follow the images, with their mean channels over all phases.
     """
 
     def __init__(
@@ -65,23 +70,28 @@ class WindowFitter:
         weights: NDArray | None = None,
         movies: int = 0,
         together: int = 1,
+        drifting: Sequence[DriftingStimuli] = (),
     ) -> None:
         self._images, self.maps, self._config = images, maps, config
         self._scenes, self._together = len(images) - movies, together
-        self._weights = np.ones(len(images)) if weights is None else weights
+        own = np.ones(len(images)) if weights is None else weights
+        self._weights = np.concatenate([own, *(shown.weights for shown in drifting)])
+        self._drifting = drifting
+        self._groups = groups_after(self._scenes, movies, drifting)
         self._windows = _windows(maps, config)
         self._lock = Lock()
         self._channels: NDArray[np.float32] | None = None
 
     @property
     def channels(self) -> NDArray[np.float32]:
-        """Channels (images, positions, channels) of all images."""
+        """Channels (images, positions, channels) of all images and drifting stimuli."""
         with self._lock:
             if self._channels is None:
                 flat = torch.as_tensor(self._images, dtype=torch.float32).flatten(1) - GREY
                 with torch.no_grad():
                     parts = [self.maps(part) for part in flat.split(_BATCH)]
-                self._channels = torch.cat(parts).numpy()
+                further = [shown.averaged_maps(self.maps) for shown in self._drifting]
+                self._channels = np.concatenate([torch.cat(parts).numpy(), *further])
             return self._channels
 
     def scale(self, train: NDArray) -> NDArray[np.float64]:
@@ -129,22 +139,24 @@ class WindowFitter:
     def _readouts(self, jobs: Jobs, train: NDArray, features: NDArray) -> NDArray[np.float32]:
         """Weights (neurons, positions, channels) of features that are centred on the scenes.
 
-        With movies, candidates fitted to scenes alone compete with those fitted to both.
+        With further stimuli, candidates fitted to scenes alone compete with those fitted to all.
         """
         responses, n = jobs.responses[:, train].T, len(jobs)
         centred = responses - responses.mean(axis=0)
         first = self._candidates(features[train], centred, centred, self._windows)
-        movies = np.flatnonzero(jobs.train[0][self._scenes :]) + self._scenes
-        if not len(movies):
+        groups = [rows[jobs.train[0][rows]] for rows in self._groups if jobs.train[0][rows].any()]
+        if not groups:
             return first.readouts(candidate_weights(first.errors, len(centred)))
-        shown, recorded = features[movies], jobs.responses[:, movies].T
-        root = np.sqrt(self._weights[movies])
-        rows = (shown - shown.mean(axis=0)) * root[:, None, None].astype(np.float32)
+        root = np.sqrt(self._weights[np.concatenate(groups)])
+        shown = np.concatenate([features[r] - features[r].mean(axis=0) for r in groups])
+        recorded = [jobs.responses[:, r].T for r in groups]
+        further = np.concatenate([part - part.mean(axis=0) for part in recorded])
+        rows = shown * root[:, None, None].astype(np.float32)
         # only windows that scenes alone do not rule out for every neuron
         share = candidate_weights(first.errors, len(centred)).reshape(len(self._windows), -1, n)
         both = self._candidates(
             np.concatenate([features[train], rows]),
-            np.concatenate([centred, root[:, None] * (recorded - recorded.mean(axis=0))]),
+            np.concatenate([centred, root[:, None] * further]),
             centred,
             self._windows[share.sum(axis=1).max(axis=1) > _RULED_OUT],
         )

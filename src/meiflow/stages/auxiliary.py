@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_array, read_csv
-from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
+from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary, gather_drifting
+from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.movie_stimuli import MovieStimuli, effective_number, thin_movies
 from meiflow.progress import logger
 from meiflow.results.has import SessionHas
@@ -23,7 +26,7 @@ def auxiliary_stimuli(
     """The stimuli of ``model.learn_from`` that were shown, with the responses of some neurons."""
     gratings = None
     if "static_gratings" in config.model.learn_from and has.gratings:
-        gratings = _gratings(results, neurons)
+        gratings = _conditions(results.grating_responses, "static_gratings", neurons)
     return gather_auxiliary(
         config.model.learn_from,
         config.image.geometry,
@@ -74,7 +77,31 @@ def movie_stimuli(
     return found
 
 
-def _gratings(results: Layout, neurons: list[str]) -> pd.DataFrame:
-    keys = PARAMETRIC["static_gratings"]
-    table = read_csv(results.grating_responses, (*keys, "repeats", *neurons))
+def drifting_stimuli(
+    config: Config, results: Layout, has: SessionHas, scene_repeats: float, neurons: list[str]
+) -> list[DriftingStimuli]:
+    """Gabors and drifting gratings of ``model.learn_from``, with the responses of some neurons.
+
+    Parameters
+    ----------
+    scene_repeats : float
+        Mean number of trials of an image.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    kinds: list[str] = list(config.model.learn_from)
+    for kind, shown, path in (
+        ("gabors", has.gabors, results.gabor_responses),
+        ("drifting_gratings", has.drifting, results.drifting_responses),
+    ):
+        if shown and kind in kinds:
+            table = _conditions(path, kind, neurons)
+            if len(table):  # downloaded sessions have a table of every stimulus
+                tables[kind] = table
+    given = config.image.geometry, config.session.stimulus_parameters
+    return gather_drifting(tables, *given, scene_repeats, neurons)
+
+
+def _conditions(path: Path, kind: str, neurons: list[str]) -> pd.DataFrame:
+    keys = PARAMETRIC[kind]
+    table = read_csv(path, (*keys, "repeats", *neurons))
     return table.dropna(subset=[*keys, *neurons])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.io.files import write_arrays, write_csv
@@ -16,7 +17,7 @@ from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
-from meiflow.stages.auxiliary import auxiliary_stimuli, movie_stimuli
+from meiflow.stages.auxiliary import auxiliary_stimuli, drifting_stimuli, movie_stimuli
 from meiflow.stages.trial_gain import trial_gain
 
 # Keys of the section `model` on which this fit does not depend.
@@ -38,13 +39,18 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     weights = image_weights(scorer.repeats)
     extra = auxiliary_stimuli(config, results, has, trials, responses.neuron_ids)
     movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
+    drifting = drifting_stimuli(
+        config, results, has, float(scorer.repeats.mean()), responses.neuron_ids
+    )
     gain = trial_gain(config, results, has, trials)
-    shown = (movies.images, movies.weights) if movies else ()
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
     text += str(responses.movies or "")
     code = fingerprint(code_files(config.model.network.own_core))
     core = core_stamp(config.model.network, config.image.geometry)
-    inputs = (responses.images, weights, extra.images, extra.weights, core, *shown)
+    inputs: list[NDArray | str] = [responses.images, weights, extra.images, extra.weights, core]
+    inputs += [movies.images, movies.weights] if movies else []
+    for own in drifting:
+        inputs += [own.pairs, own.phases, own.weights]
     parts = FitCache(results.unfinished_fits, version("meiflow"), text + code, *inputs)
     found = fit_population(
         responses.images,
@@ -60,6 +66,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         movies,
         gain.trials.means if gain else None,
         responses.movies,
+        drifting,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)

@@ -39,6 +39,8 @@ _LEARNED = (
     "images",
     "image_info",
     "grating_responses",
+    "gabor_responses",
+    "drifting_responses",
     "movie_responses",
     "movie_images",
 )
@@ -137,7 +139,7 @@ def _stages() -> Iterator[Stage]:
         "fit_models",
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
-        keys=("session.stimulus_parameters.grating_contrast", "image", *_FIT, "seed"),
+        keys=("session.stimulus_parameters", "image", *_FIT, "seed"),
         inputs=_LEARNED,
         options=("has", "threads"),
         memory_mb=6000,
@@ -166,7 +168,7 @@ def _stages() -> Iterator[Stage]:
         "Fit the models of the selected neurons to fewer images, and score them.",
         "learning_curve:fit_learning_curve",
         keys=(
-            "session.stimulus_parameters.grating_contrast",
+            "session.stimulus_parameters",
             "image",
             *_FIT,
             "model.learning_curve",
