@@ -13,6 +13,7 @@ from meiflow.config.sections import StimulusParameters
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models import fitters, problem, v1
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_drifting
 from meiflow.models.cross_validate import fit_all
 from meiflow.models.front_end import FrontEnd, features_at
@@ -136,8 +137,16 @@ def equal(one, other):
     return True
 
 
-def test_tuning_is_predicted_by_models_that_saw_no_stimulus_of_the_class(neurons):
-    """Static and drifting gratings are one class: a drifting one passes through the static ones."""
+def test_tuning_is_predicted_by_models_that_saw_no_stimulus_of_the_class(neurons, monkeypatch):
+    """Static and drifting gratings are one class: a drifting one passes through the static ones.
+
+    Here all stimuli are used, whether they help or not, and fitted by v1 only.
+    """
+    every = problem.fitters_of
+    monkeypatch.setattr(problem, "fitters_of", lambda *given: {"v1": every(*given)["v1"]})
+    monkeypatch.setattr(fitters, "_WORSE", np.inf)
+    everything = v1.V1Fitter._fits
+    monkeypatch.setattr(v1.V1Fitter, "_fits", lambda *given: everything(*given)[-1:])
     rng = np.random.default_rng(5)
     gabors = neurons[2]
     [moving] = gathered(drifting_gratings=table_of(drifting_conditions(), rng.gamma(2, 2, (40, 3))))

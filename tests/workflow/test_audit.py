@@ -22,6 +22,7 @@ NOT_OPENED = {
 }
 _FITTED = check.leaves("model.network") | check.leaves("model.window")
 _FITTED |= check.leaves("session.stimulus_parameters") | {"model.movie_images"}
+_FITTED |= {f"session.movies.{k}_s" for k in ("lag", "candidate_lags", "candidate_widths")}
 NOT_READ = {
     "simulate": {"session.simulation.movie_frames"},
     # other session sources, the id is checked for one of them; movies

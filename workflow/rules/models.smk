@@ -12,6 +12,8 @@ if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.drifting_responses)
 if HAS.movies and "movies" in CONFIG.model.learn_from:
     LEARNED += [R.movie_responses, R.movie_images]
+    LEARNED += [R.movie_windows] if CONFIG.session.movies.windows else []
+CHOSEN_WINDOWS = [R.movie_lags] if R.movie_windows in LEARNED else []
 
 
 rule fit_models:
@@ -29,6 +31,7 @@ rule fit_models:
         R.model_search,
         R.fit_status,
         [R.gain] if CONFIG.model.gain != "none" else [],
+        CHOSEN_WINDOWS,
     log:
         R.log("fit_models"),
     benchmark:

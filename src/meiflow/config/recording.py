@@ -101,6 +101,18 @@ class NaturalMovies(Section):
         le=1,
         description="delay in seconds of the counting window behind the frames",
     )
+    candidate_lags_s: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+        default=[],
+        max_length=32,
+        description="session files: delays of the counting window among which the models choose "
+        "for each neuron, without using held-out images; []: lag_s",
+    )
+    candidate_widths_s: list[Annotated[float, Field(gt=0, le=10)]] = Field(
+        default=[],
+        max_length=32,
+        description="session files: lengths of the counting window, from which the models choose "
+        "as from the delays; []: that of the frames",
+    )
     frame_rate_hz: Positive = Field(
         default=30.0, description="source tables without trials: frames per second of the movies"
     )
@@ -120,9 +132,18 @@ class NaturalMovies(Section):
         """Width and height of a frame in degrees of visual angle."""
         return self.width_deg or ALLEN_MOVIE_WIDTH_DEG, self.height_deg or ALLEN_MOVIE_HEIGHT_DEG
 
-    @field_validator("shown")
+    @property
+    def windows(self) -> list[tuple[float, float | None]]:
+        """Candidate counting windows: delay and length in seconds, None for that of the frames."""
+        if not (self.candidate_lags_s or self.candidate_widths_s):
+            return []
+        lags = self.candidate_lags_s or [self.lag_s]
+        widths: list[float | None] = [*self.candidate_widths_s] or [None]
+        return [(lag, width) for width in widths for lag in lags]
+
+    @field_validator("shown", "candidate_lags_s", "candidate_widths_s")
     @classmethod
-    def _each_once(cls, names: list[str]) -> list[str]:
+    def _each_once(cls, names: list[Any]) -> list[Any]:
         return each_once(names)
 
 
@@ -211,6 +232,11 @@ class Session(Section):
         if not -1 <= start < (0.2 if stop is None else stop) <= 10:
             raise ValueError(
                 f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
+            )
+        if self.source == "tables" and self.movies.windows:
+            raise ValueError(
+                "movies: candidate_lags_s and candidate_widths_s need spike times, but source "
+                "tables has counts of whole frames; remove them"
             )
         return self
 

@@ -68,6 +68,9 @@ class Fitted:
         By stimulus with recorded tuning (`OUT_OF_CLASS`): RF positions and states of models that
         were fitted to everything but stimuli of its class, so that tuning is predicted out of
         class. They have the same stacking weights. Only for classes to which models were fitted.
+    windows : ndarray of int, shape (folds + 1, neurons)
+        Counting window of the movies that was chosen in every fold and with all images; 0 where
+        there is no choice.
     """
 
     predictions: dict[str, NDArray[np.float64]]
@@ -79,6 +82,7 @@ class Fitted:
     fold_states: list[list[list[State]]]
     weights: NDArray[np.float64]
     without: dict[str, tuple[Places, list[list[State]]]]
+    windows: NDArray[np.int64]
 
 
 def fit_all(
@@ -138,7 +142,8 @@ def fit_all(
     responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
     shared = images, weights, geometry, config, seed, threads
     problem = Problem(*shared, parts, extra, movies, bins, drifting)
-    places, fits = problem.fit(responses, [*training, everything], n_neurons)
+    found = problem.fit(responses, [*training, everything], n_neurons)
+    places, fits = found.places, found.fits
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.base_models for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
@@ -165,12 +170,13 @@ def fit_all(
     for name, kinds in OUT_OF_CLASS.items():
         if problem.kinds & set(kinds):
             targets = np.array(own[-1:])
-            apart, others = problem.without(kinds).fit(targets, [everything], n_neurons)
+            apart = problem.without(kinds).fit(targets, [everything], n_neurons)
             columns = range(n_neurons)
-            without[name] = apart, [[fit.states[n] for fit in others.values()] for n in columns]
-    return Fitted(
-        predictions, shuffled, held_out, places, tuple(fits), states, fold_states, mixture, without
-    )
+            own_states = [[fit.states[n] for fit in apart.fits.values()] for n in columns]
+            without[name] = apart.places, own_states
+    states_of = states, fold_states, mixture, without
+    windows = found.windows[:, :n_neurons]
+    return Fitted(predictions, shuffled, held_out, places, tuple(fits), *states_of, windows)
 
 
 def learning_curve(
@@ -207,7 +213,7 @@ def learning_curve(
         number = max(2, round(share * min(len(part) for part in rest)))
         subsets = [np.sort(part[:number]) for part in order]
         responses = _targets(means, subsets, training_means)
-        _, fits = problem.fit(responses, subsets, means.shape[1])
+        fits = problem.fit(responses, subsets, means.shape[1]).fits
         members = _held_out(fits, held_out, means.shape[1])
         used = [name in config.base_models for name in fits]
         found[number] = _mix(members, used, responses, folds, config.stacking_prior)[0]

@@ -15,7 +15,7 @@ from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.jobs import Fits, Jobs
-from meiflow.models.movie_stimuli import movie_slope, scaled_responses
+from meiflow.models.movie_stimuli import chosen_windows, movie_slope, scaled_responses
 from meiflow.progress import track
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def with_further(
     v1: V1Fitter,
     threads: int,
     same_window: Sequence[bool],
-) -> Jobs:
+    candidates: NDArray | None = None,
+) -> tuple[Jobs, NDArray[np.int64]]:
     """Jobs that also train on movies and drifting stimuli, on the scale of the scenes.
 
     The neurons of a fold share one slope for each group of stimuli, because adaptation is common to
@@ -61,16 +62,33 @@ def with_further(
     same_window : sequence of bool
         For each group of stimuli, whether its spikes were counted for as long as those of the
         scenes.
+    candidates : ndarray, shape (windows, frames, responses), optional
+        Responses to the movies in several counting windows, of which one is chosen for each neuron
+        by the training scenes of each fold; needs movies as the first group.
+
+    Returns
+    -------
+    jobs : Jobs
+    chosen : ndarray of int, shape (jobs,)
+        Number of the chosen window; 0 without candidates.
     """
     train = jobs.train.copy()
     train[:, images:] = True
     responses = jobs.responses.copy()
     predicted = np.stack(_each(v1.from_scenes, jobs, threads, responses.shape[1] - images))
+    chosen = np.zeros(len(jobs), int)
     blocks = [slice(first, first + n_neurons) for first in range(0, len(jobs), n_neurons)]
     for rows in blocks:
         known = train[rows, :scenes]
         mean = (responses[rows, :scenes] * known).sum(axis=1) / known.sum(axis=1)
         fine = np.isfinite(predicted[rows]).all(axis=1)
+        if candidates is not None and fine.any():
+            movies, known_by = v1.groups[0], np.flatnonzero(fine)
+            columns = np.arange(rows.start, rows.stop) % candidates.shape[2]
+            seen = predicted[rows][:, movies - images].T
+            own = candidates[..., columns]
+            chosen[rows.start + known_by] = chosen_windows(seen[:, fine], own[..., fine])
+            responses[rows, movies] = own[chosen[rows], :, np.arange(n_neurons)]
         for group, same in zip(v1.groups, same_window, strict=True):
             shown = responses[rows, group]
             if not same and shown.mean() > 0:
@@ -85,7 +103,7 @@ def with_further(
         for group, gains in zip(v1.groups, gain[rows][fine].T, strict=True):
             if not (len(gains) and np.median(gains) > -_WORSE):
                 train[rows, group] = False
-    return found
+    return found, chosen
 
 
 def _each(

@@ -29,6 +29,24 @@ from meiflow.tables.stack import BinnedMovie
 
 
 @dataclass(frozen=True)
+class ProblemFits:
+    """Fits on several subsets of the images.
+
+    Parameters
+    ----------
+    places : Places
+    fits : dict of str to Fits
+        By base model.
+    windows : ndarray of int, shape (subsets, responses)
+        Counting window of the movies that was chosen; 0 where there is no choice.
+    """
+
+    places: Places
+    fits: dict[str, Fits]
+    windows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Problem:
     """Images and settings shared by all fits."""
 
@@ -59,9 +77,7 @@ class Problem:
         drifting = [shown for shown in self.drifting if shown.kind not in kinds]
         return replace(self, extra=extra, drifting=drifting)
 
-    def fit(
-        self, responses: NDArray, subsets: list[NDArray], n_neurons: int
-    ) -> tuple[Places, dict[str, Fits]]:
+    def fit(self, responses: NDArray, subsets: list[NDArray], n_neurons: int) -> ProblemFits:
         """Fit all base models to (subsets, images, responses) on subsets of the images."""
         from threadpoolctl import threadpool_limits
 
@@ -76,13 +92,15 @@ class Problem:
             # blank responses are not shuffled
             copies = responses.shape[2] // self.extra.means.shape[1]
             responses = _with_rows(responses, np.tile(self.extra.means, (1, copies)))
-        shown, n_movies = len(images), 0
+        shown, n_movies, candidates = len(images), 0, None
         found = images, responses
         if self.movies is not None and len(self.movies):
             n_movies = len(self.movies)
             images = np.concatenate([images, self.movies.images])
             weights = np.append(weights, self.movies.weights)
-            responses = _with_rows(responses, self._movie_responses(responses.shape[2]))
+            candidates = self._movie_responses(responses.shape[2])
+            responses = _with_rows(responses, candidates[0])
+            candidates = candidates if len(candidates) > 1 else None
         n_images = len(images)
         drifting = [stimuli for stimuli in self.drifting if len(stimuli)]
         for number, stimuli in enumerate(drifting):
@@ -97,12 +115,14 @@ class Problem:
                 *found, subsets, self.geometry, self.config, self.threads, together
             )
             jobs = _jobs(responses, subsets, places)
-            everything = jobs
+            everything, windows = jobs, np.zeros(len(jobs), int)
             if n_movies or drifting:
                 v1 = V1Fitter(images, self.geometry, self.config, weights, n_movies, 1, drifting)
                 same = [*[True] * bool(n_movies), *(stimuli.same_window for stimuli in drifting)]
                 counts = shown, len(self.images), n_neurons
-                everything = with_further(jobs, *counts, v1, self.threads, same)
+                everything, windows = with_further(
+                    jobs, *counts, v1, self.threads, same, candidates
+                )
             fits: dict[str, Fits] = {}
             for name, (fitter, size) in fitters.items():
                 kept = self.parts.keeping(name, fitter) if self.parts else fitter
@@ -114,14 +134,16 @@ class Problem:
                 fits[name] = fit_in_chunks(
                     kept, own, size or n_neurons, self.threads, f"fitting {name}"
                 )
-        return places, fits
+        return ProblemFits(places, fits, windows.reshape(len(subsets), -1))
 
     def _movie_responses(self, n: int) -> NDArray[np.float64]:
-        """Responses to the movies (frames, responses); those of shuffled controls are shifted."""
+        """Responses to the movies in every counting window (windows, frames, responses).
+
+        Those of shuffled controls are shifted.
+        """
         assert self.movies is not None
-        means = self.movies.means
         shifted = self.movies.shifted(np.random.default_rng([self.seed, 4]))
-        return np.concatenate([means, shifted], axis=1)[:, :n]
+        return np.concatenate([self.movies.candidates, shifted], axis=2)[..., :n]
 
 
 def _with_rows(responses: NDArray, more: NDArray) -> NDArray[np.float64]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_array, read_csv
+from meiflow.io.files import read_array, read_arrays, read_csv
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary, gather_drifting
 from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.movie_stimuli import MovieStimuli, effective_number, thin_movies
@@ -17,7 +19,7 @@ from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.tables.counts import Responses, Trials
-from meiflow.tables.movies import BIN_COLUMNS
+from meiflow.tables.movies import BIN_COLUMNS, MovieWindows
 
 
 def auxiliary_stimuli(
@@ -61,6 +63,15 @@ def movie_stimuli(
             f"{results.movie_images}: shape {images.shape} does not match "
             f"{results.movie_responses.name}; make the tables again"
         )
+    windows = None
+    if config.session.movies.windows:
+        windows = read_windows(results).means
+        shape = len(config.session.movies.windows), len(table), len(neurons)
+        if windows.shape != shape:
+            raise MeiflowError(
+                f"{results.movie_windows}: shape {windows.shape} instead of {shape}; make the "
+                "tables again"
+            )
     found = thin_movies(
         images,
         table[neurons].to_numpy(float),
@@ -68,6 +79,7 @@ def movie_stimuli(
         scenes.images,
         scene_repeats,
         config.model.movie_images,
+        windows,
     )
     logger.info(
         f"movies: {len(found)} images that differ, of {len(table)} (effective number "
@@ -75,6 +87,40 @@ def movie_stimuli(
         f"{effective_number(scenes.images):.0f})"
     )
     return found
+
+
+def read_windows(results: Layout) -> MovieWindows:
+    """Read movie_windows.npz."""
+    arrays = read_arrays(results.movie_windows)
+    try:
+        return MovieWindows(**arrays)
+    except TypeError:
+        raise MeiflowError(
+            f"{results.movie_windows}: holds other arrays; make the tables again"
+        ) from None
+
+
+def movie_windows_table(
+    windows: MovieWindows, chosen: NDArray[np.int64], neurons: list[str]
+) -> pd.DataFrame:
+    """One row per neuron and fold: the table ``models/movie_windows.csv``.
+
+    Parameters
+    ----------
+    windows : MovieWindows
+    chosen : ndarray of int, shape (folds + 1, neurons)
+        See `meiflow.models.cross_validate.Fitted`.
+    neurons : list of str
+    """
+    folds = [*map(str, range(1, len(chosen))), "all"]
+    return pd.DataFrame(
+        {
+            "neuron_id": np.repeat(neurons, len(folds)),
+            "fold": folds * len(neurons),
+            "lag_s": windows.lag_s[chosen.T[: len(neurons)].ravel()],
+            "width_s": windows.width_s[chosen.T[: len(neurons)].ravel()],
+        }
+    )
 
 
 def drifting_stimuli(

@@ -43,6 +43,11 @@ _LEARNED = (
     "drifting_responses",
     "movie_responses",
     "movie_images",
+    "movie_windows",
+)
+_WINDOWS = (
+    "session.movies.lag_s",
+    *(f"session.movies.candidate_{k}_s" for k in ("lags", "widths")),
 )
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
@@ -139,7 +144,7 @@ def _stages() -> Iterator[Stage]:
         "fit_models",
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
-        keys=("session.stimulus_parameters", "image", *_FIT, "seed"),
+        keys=("session.stimulus_parameters", *_WINDOWS, "image", *_FIT, "seed"),
         inputs=_LEARNED,
         options=("has", "threads"),
         memory_mb=6000,
@@ -169,6 +174,7 @@ def _stages() -> Iterator[Stage]:
         "learning_curve:fit_learning_curve",
         keys=(
             "session.stimulus_parameters",
+            *_WINDOWS,
             "image",
             *_FIT,
             "model.learning_curve",
