@@ -131,7 +131,6 @@ def session(first: int, options: argparse.Namespace) -> pd.DataFrame:
             "neuron": seeds[column] if column < len(seeds) else -1,
             "structure": str(neurons[column].root) if column < len(seeds) else "untuned",
             **own[["cc_abs", "cc_norm", "cc_norm_low", "ceiling_error"]].astype(float),
-            "cc_luminance": scores.loc[(name, "luminance"), "cc_abs"],
             "fold_agreement": np.nanmean(shares) if np.isfinite(shares).any() else np.nan,
         }
         if column < len(seeds):

@@ -38,9 +38,11 @@ from meiflow.config.config import parse_config
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.cross_validate import TrainingMeans, fit_all
+from meiflow.models.folds import fold_stream, folds_of
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.gain import TrialGain
-from meiflow.models.table import predicted_responses
+from meiflow.models.nuisances import image_nuisances, nuisance_scores
+from meiflow.models.table import Scorer, predicted_responses
 from meiflow.models.window import WindowFitter
 from meiflow.models.window_front_end import WindowFrontEnd
 from meiflow.progress import log_to_stderr
@@ -70,6 +72,8 @@ class Recording:
     screen : Geometry
     training_means : callable, optional
         Means at one state, given the training images, with ``--gain``.
+    scorer : Scorer, optional
+        Scorer for the single trials, if there are any.
     """
 
     data: str
@@ -80,6 +84,7 @@ class Recording:
     reliable: NDArray[np.bool_]
     screen: Geometry
     training_means: TrainingMeans | None = None
+    scorer: Scorer | None = None
 
 
 def picture(file: Any, screen: Geometry) -> NDArray[np.float32]:
@@ -104,17 +109,19 @@ def mouse(folder: Path, scenes: Path, lag: int, gain: bool = False) -> Iterator[
         trials = TrialGain(response, shown, nothing, shared=True, noise="gaussian")
         response = response[shown >= 0]
         groups = TrialGroups.of(shown[shown >= 0])
-        power = signal_power(response, groups)
         means = groups.sums(response) / groups.repeats[:, None]
         spread = means.std(axis=0, ddof=1)
+        power = signal_power(response / spread, groups)
         # far above the floor at which the models bend: dF/F may be negative
         average = means.mean(axis=0)
         means = 10 + (means - average) / spread
         at_one_state = partial(_scaled_means, trials, average, spread) if gain else None
         reliable = np.nan_to_num(power.cc_max) > RELIABLE
-        signal = power.signal / spread**2
+        scorer = Scorer(groups.repeats, power, 0)
         name = f"{path.stem.split('_')[-1]}, {path.stem.split('_')[1]}"
-        yield Recording("mouse V1", name, images, means, signal, reliable, SCREEN, at_one_state)
+        yield Recording(
+            "mouse V1", name, images, means, power.signal, reliable, SCREEN, at_one_state, scorer
+        )
 
 
 def _scaled_means(
@@ -191,6 +198,19 @@ def scores(recording: Recording, config: Model, seed: int, threads: int) -> pd.D
     whole = pd.concat(r.rename_axis("neuron").reset_index() for r in rows)
     whole = whole[recording.reliable[whole["neuron"]]]
     return whole.assign(data=recording.data, recording=recording.name)
+
+
+def nuisances_of_recording(recording: Recording, config: Model) -> pd.DataFrame:
+    """What luminance and contrast alone predict of each neuron, beside a model."""
+    images, means = recording.images, recording.means
+    assert recording.scorer is not None
+    fitted = fit_all(images, means, np.ones(len(images)), recording.screen, config, 0, 1)
+    folds = folds_of(images, (), config.folds, fold_stream(0))
+    columns = range(means.shape[1])
+    return nuisance_scores(
+        image_nuisances(images), means, fitted.predictions["model"], folds, (), recording.scorer,
+        columns, config.penalties, 0,
+    )  # fmt: skip
 
 
 def normalised(predicted: NDArray, means: NDArray, signal: NDArray) -> NDArray[np.float64]:

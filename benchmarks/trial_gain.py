@@ -42,7 +42,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
 from meiflow.session.images import resize
-from meiflow.simulation.rates import DISPLAY, image_rates
+from meiflow.simulation.rates import DISPLAY, formula_rates, image_rates
 from meiflow.stages.simulate import simulate
 from meiflow.stages.tables import build_tables
 from meiflow.stages.trial_gain import trial_gain
@@ -85,7 +85,7 @@ def true_rates(results: Layout, neurons: list[str]) -> NDArray[np.float64]:
     """True rates (images, neurons) at a gain of one."""
     frames = [np.asarray(Image.open(path)) for path in sorted(results.scenes.glob("*.png"))]
     truth = read_csv(results.truth).set_index("neuron_id").loc[neurons]
-    return image_rates(truth, resize(np.stack(frames) / 255.0, DISPLAY.shape))[1:]
+    return image_rates(formula_rates(truth), resize(np.stack(frames) / 255.0, DISPLAY.shape))[1:]
 
 
 def simulated(options: argparse.Namespace, drift: float, trials: int) -> Iterator[pd.DataFrame]:

@@ -31,21 +31,17 @@ import pandas as pd
 import torch
 from benchmarks.recorded_neurons import picture
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import elu, grid_sample
 
 import meiflow as mf
-from meiflow.config.model import CoreInput
 from meiflow.config.sections import Gabor, Model, StimulusParameters
+from meiflow.config.simulation import NetworkInput
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_drifting
-from meiflow.models.core_maps import CoreMaps
-from meiflow.models.documents import read_document
 from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fitting import as_population, fit_population
 from meiflow.models.movie_stimuli import MovieStimuli, thin_movies
-from meiflow.models.published_core import PublishedCore, read_core
+from meiflow.models.published_neurons import PublishedNeurons
 from meiflow.models.table import Scorer
 from meiflow.progress import log_to_stderr
 from meiflow.session.images import resize
@@ -59,89 +55,29 @@ from meiflow.session.schedule import (
     grating_conditions,
 )
 from meiflow.simulation.movies import draw_movie
-from meiflow.stimuli import noise_starts
+from meiflow.simulation.published import AGREEMENT, agreement
 from meiflow.stimuli.gabor_search import best_gabors
-from meiflow.stimuli.mei import most_exciting_of_each
 from meiflow.tables.arrays import as_trials
+from meiflow.validation.published_loop import published_drives, published_optima
 
 # The networks' own pixels.
 SCREEN = Geometry(36, 64, 64 * 1.9, 36 * 1.9)
-SEEN = CoreInput(deg_per_px=1.9, mean=122 / 255, sd=54 / 255, layers=1)
 MEAN, CONTRAST = 0.45, 0.05
 GAIN_SD = 0.2
 CHOICES = ("scenes", "gratings", "movies", "all", "gabors", "drifting", "everything")
-# Of the ascents on the networks themselves, half a minute per neuron.
-STARTS, STEPS = 4, 60
-
-
-class Twin(nn.Module):
-    """Some neurons of a published network: images (batch, height, width) to (batch, neurons)."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        state = read_document(path)
-        key = next(k for k in state if k.endswith("._mu"))[: -len("_mu")]
-        layers = read_core(path)
-        self.maps = CoreMaps(PublishedCore(layers, SEEN.layers), SCREEN, SEEN.deg_per_px, SEEN)
-        # the first convolution is without padding: its positions exclude a margin
-        self.margin = layers[0]["conv.weight"].shape[-1] // 2
-        self.place = state[key + "_mu"][0, :, 0].clamp(-1, 1)
-        self.weight, self.bias = state[key + "_features"][0, :, 0], state[key + "bias"]
-
-    def of(self, neurons: NDArray) -> Twin:
-        """The same network with these neurons only."""
-        chosen = torch.as_tensor(neurons)
-        self.place, self.bias = self.place[chosen], self.bias[chosen]
-        self.weight = self.weight[:, chosen]
-        return self
-
-    def forward(self, images: Tensor) -> Tensor:
-        maps = self.maps((images - 0.5).flatten(1)).transpose(1, 2).unflatten(2, SCREEN.shape)
-        m = self.margin
-        maps = maps[..., m:-m, m:-m]
-        at = self.place[None, :, None].expand(len(maps), -1, 1, 2)
-        sampled = grid_sample(maps, at, align_corners=True)[..., 0]
-        return elu((sampled * self.weight).sum(1) + self.bias) + 1
-
-
-class Paired(nn.Module):
-    """Each neuron of a twin sees its own images, ordered by neuron."""
-
-    def __init__(self, twin: Twin) -> None:
-        super().__init__()
-        self.twin = twin
-
-    def forward(self, images: Tensor) -> Tensor:
-        n = self.twin.weight.shape[1]
-        every = self.twin(images.reshape(-1, *SCREEN.shape)).unflatten(0, (n, -1))
-        return torch.diagonal(every, dim1=0, dim2=2).T.flatten()
-
-
-def optima(twin: Twin, starts: NDArray, seed: int) -> tuple[NDArray, NDArray]:
-    """Best images (neurons, height, width) of each neuron, and their responses."""
-    noise = noise_starts(STARTS, SCREEN, 1.0, MEAN, CONTRAST, seed)
-    n = twin.weight.shape[1]
-    own = torch.as_tensor(starts, dtype=torch.float32)
-    found = most_exciting_of_each(Paired(twin), n, noise, SCREEN, MEAN, CONTRAST, STEPS)
-    best = found.images[np.arange(n), found.scores.argmax(1)]
-    with torch.no_grad():
-        scores = [Paired(twin)(images).numpy() for images in (torch.as_tensor(best), *own)]
-    return best, np.max(scores, axis=0)
 
 
 @dataclass(frozen=True)
 class Recording:
     """Counts that a twin draws for pictures."""
 
-    twin: Twin
+    twin: PublishedNeurons
     scale: NDArray[np.float64]
     rng: np.random.Generator
 
     def counts(self, images: NDArray, repeats: int) -> NDArray[np.int64]:
         """Counts, shape (repeats, images, neurons); all neurons share a gain in each trial."""
-        with torch.no_grad():
-            rates = self.twin(torch.as_tensor(images)).numpy().astype(float) / self.scale
-        return self._drawn(rates, repeats)
+        return self._drawn(self.twin.responses(images) / self.scale, repeats)
 
     def _drawn(self, rates: NDArray, repeats: int) -> NDArray[np.int64]:
         gain = np.exp(GAIN_SD * self.rng.standard_normal((repeats, len(rates), 1)))
@@ -163,8 +99,7 @@ class Recording:
         else:
             conditions, duration = drifting_conditions(), DRIFTING_S / PRESENTATION_S
             draw = partial(drifting_images, SCREEN, conditions["orientation"], shown)
-        with torch.no_grad():
-            each = [self.twin(torch.as_tensor(draw(phase))).numpy() for phase in DRIFT_PHASES]
+        each = [self.twin.responses(draw(phase)) for phase in DRIFT_PHASES]
         rates = duration * np.mean(each, axis=0, dtype=float) / self.scale
         names = [f"u{i}" for i in range(rates.shape[1])]
         means = pd.DataFrame(self._drawn(rates, 15).mean(axis=0), columns=names)
@@ -203,12 +138,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     rng = np.random.default_rng(options.seed)
     scenes = np.stack([picture(options.scenes / f"ns_{i:03d}.png", SCREEN) for i in range(118)])
-    first, second = (Twin(options.folder / f"v1_surround_{i}.tar").eval() for i in (1, 2))
-    with torch.no_grad():
-        rates, judged = (t(torch.as_tensor(scenes)).numpy().astype(float) for t in (first, second))
-    a, b = rates - rates.mean(0), judged - judged.mean(0)
-    agreement = (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
-    chosen = np.sort(rng.permutation(np.flatnonzero(agreement > 0.7))[: options.neurons])
+    first, second = (
+        PublishedNeurons(options.folder / f"v1_surround_{i}.tar", SCREEN, NetworkInput()).eval()
+        for i in (1, 2)
+    )
+    rates, judged = (network.responses(scenes) for network in (first, second))
+    agreed = np.flatnonzero(agreement(rates, judged) > AGREEMENT)
+    chosen = np.sort(rng.permutation(agreed)[: options.neurons])
     first, second = first.of(chosen), second.of(chosen)
     recording = Recording(first, rates[:, chosen].mean(axis=0), rng)
     counts = recording.counts(scenes, options.repeats)
@@ -232,21 +168,17 @@ def main() -> None:
         print(scores.round(2).to_string())
         print(scores.agg(["mean", "median", "sem"]).round(3).to_string())
         return
-    own = optima(first, np.empty((0, len(chosen), *SCREEN.shape)), options.seed)[0]
+    own = published_optima(first, MEAN, CONTRAST, options.seed)
     natural = project_array(scenes, MEAN, CONTRAST)[counts.mean(axis=0).argmax(axis=0)]
     fixed = {"best_natural": natural, "first": own}
-    every = np.stack(
-        [*fixed.values(), *(images for s, _ in made.values() for images in s.values())]
-    )
-    best = optima(second, every, options.seed)[1]
-    with torch.no_grad():
-        grey = second(torch.full((1, *SCREEN.shape), MEAN))[0].numpy()
+    optima = {"optimum": published_optima(second, MEAN, CONTRAST, options.seed)}
+    every = [optima, fixed, *(stimuli for stimuli, _ in made.values())]
+    stack = np.stack([images for stimuli in every for images in stimuli.values()], axis=1)
+    best = published_drives(second, stack, MEAN).max(axis=1)
     for name, (stimuli, cc_norm) in made.items():
-        with torch.no_grad():
-            fractions = {
-                kind: (Paired(second)(torch.as_tensor(images)).numpy() - grey) / (best - grey)
-                for kind, images in (stimuli | fixed).items()
-            }
+        shown = stimuli | fixed
+        drives = published_drives(second, np.stack([*shown.values()], axis=1), MEAN)
+        fractions = dict(zip(shown, drives.T / best, strict=True))
         table = pd.DataFrame(fractions).assign(cc_norm=cc_norm)
         print(f"models fitted to {name}")
         print(table.round(2).to_string())

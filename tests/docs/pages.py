@@ -28,6 +28,7 @@ WAYS = {
     r"--profile workflow/profiles/slurm|^scancel": "slurm",  # tests/slurm do
     r"^make \w+": "make -n",  # these run this test, or a full-size session
     r"^(uv )?pip install|^conda env create": "files",  # the environment already exists
+    r"^(apptainer|docker) build|--sdm apptainer": "files",  # tests/packaging reads the recipes
     r"^source \.venv/bin/activate": "files",
     r"workflow/presets/\w+\.yaml": "snakemake -n",  # full-size runs, hours of training
     r"--configfile louder\.yaml$": "snakemake -n",
@@ -35,6 +36,7 @@ WAYS = {
     r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # the stand-in session has no neuron to fit
     r"--configfile (mice|all)\.yaml": "snakemake -n",  # several whole sessions
     r"^meiflow validate( --quick)?$": "validate -n",  # minutes and hours
+    r"^meiflow session info http": "files",  # tests/session/test_ranges.py does
     r"^meiflow sessions": "warehouse",  # the one on this machine
 }
 

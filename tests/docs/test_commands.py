@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -107,7 +108,8 @@ class Reader:
         elif way == "validate -n":
             command += " -n"
         elif way == "warehouse":
-            command += f' --config \'{{"session": {{"warehouse": "{self.server.address}"}}}}\''
+            address = {"warehouse": self.server.address, "bucket": self.server.bucket}
+            command += f" --config '{json.dumps({'session': address})}'"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", command],

@@ -12,6 +12,11 @@ from tests.project import finished_project
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 # Claims in the text of a notebook.
 CLAIMS = {
+    "colab.ipynb": """
+assert np.corrcoef(first.values.ravel(), simulated.ravel())[0, 1] > 0.9
+scores = pop.score().set_index("model")["cc_norm"]
+assert scores["model"] > 0.9 and abs(scores["model_shuffled"]) < 0.3
+""",
     "first_mei.ipynb": """
 assert responses["MEI"] > 0.95 * responses["best possible"] > 3 * responses["best image"]
 assert np.corrcoef(mine.values.ravel(), simple.ravel())[0, 1] > 0.99
@@ -19,7 +24,7 @@ shuffled = pop.score().query("model == 'model_shuffled'")["cc_norm"]
 assert shuffled.abs().max() < 0.3
 assert run.summary["neuron_id"].map(type).eq(str).all()
 assert run.meis.dims == ("neuron", "y", "x")
-"""
+""",
 }
 
 

@@ -123,7 +123,7 @@ class Recorder:
         self.predictions, self.jobs = predictions, []
 
     def __call__(self, *_):
-        return {name: (self._fitter(values), 0) for name, values in self.predictions.items()}
+        return {name: (self._fitter(values), NEURONS) for name, values in self.predictions.items()}
 
     def _fitter(self, values):
         def fit_jobs(jobs):

@@ -94,3 +94,11 @@ def test_blocks_left_out_are_predicted_from_all_others(rng, together, wide):
     centred = y - y.mean(axis=0)
     found = spectrum.left_out_errors(centred, np.array([penalty]), None, together)[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_single_precision_is_enough_for_errors(rng):
+    x, y = rng.normal(size=(40, 60)), rng.normal(size=(40, 5))
+    y = y - y.mean(axis=0)
+    spectrum, penalties = GramSpectrum.of(x - x.mean(axis=0)), np.array([0.003, 1.0])
+    single = spectrum.left_out_errors(y.astype(np.float32), penalties)
+    np.testing.assert_allclose(single, spectrum.left_out_errors(y, penalties), rtol=1e-3)

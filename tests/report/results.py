@@ -240,6 +240,7 @@ def _trust(results: Layout, neurons: list[str]) -> None:
         "cc_norm_low": np.where(last, 0.2, 0.8),
         "fold_agreement": np.where(last, 0.5, 0.9),
         "trust_reason": np.where(last, "its Gabor disagrees", ""),
+        "nuisance": np.where(last, "luminance_lower", ""),
     }
     write_csv(pd.DataFrame(table), results.trust)
 

@@ -160,6 +160,9 @@ def test_trust_is_stated_in_words_with_its_measured_precision(view, big_page):
     assert "Not trusted: its Gabor disagrees." in text
     assert " ".join(text.split()).count(view.precision) == MANY + 1  # next to every neuron's mark
     assert "✗ not trusted" in view.drawings["gallery"].svg
+    mark = "mean luminance of the lower half of the screen alone predicts nearly as well as"
+    assert [mark in page.nuisance for page in view.pages] == [False, False, True]
+    assert mark in text
 
 
 def copied(results, folder):
@@ -170,7 +173,7 @@ def copied(results, folder):
 def test_without_columns_of_trust_there_are_no_marks(view, report_config, results, tmp_path):
     copy = copied(results, tmp_path)
     summary = read_csv(copy.summary)
-    plain = summary.drop(columns=["trusted", "expected_fraction", "trust_reason"])
+    plain = summary.drop(columns=["trusted", "expected_fraction", "trust_reason", "nuisance"])
     write_csv(plain.assign(model_above_chance=[False, True, True]), copy.summary)
     write_report(report_config, copy, EVERYTHING)
     page = Tags(copy.report.read_text(encoding="utf-8"))

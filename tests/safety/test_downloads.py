@@ -203,7 +203,7 @@ def test_a_download_link_stays_on_the_warehouse(host: Any, tmp_path: Path, link:
     with pytest.raises(MeiflowError, match="could not be downloaded"):
         download_session(session, nwb, home / "scenes", home / "cache", home / "movies", HASTY)
     asked = [path for path in there.asked if "query.json" not in path]
-    assert len(asked) == 2  # both the bucket's file and the link are on this server
+    assert len(asked) == 3  # the bucket's table and file, and the link, are on this server
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
     assert not list(tmp_path.rglob("passwd*"))
 
@@ -265,7 +265,8 @@ WHOLE = {"success": True, "num_rows": 1, "total_rows": 1, "msg": [{}]}
 )
 def test_an_invalid_answer_ends_in_one_line(host: Any, tmp_path: Path, body: bytes) -> None:
     there = host(lambda path: (200, {}, body))
-    session = Session(source="allen", id=str(SESSION), warehouse=there.address)
+    address = {"warehouse": there.address, "bucket": f"{there.address}/bucket"}
+    session = Session(source="allen", id=str(SESSION), **address)
     with pytest.raises(MeiflowError) as caught:
         list_sessions(session, tmp_path, HASTY)
     assert str(caught.value).isprintable()

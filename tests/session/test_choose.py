@@ -31,7 +31,7 @@ def server(tmp_path):
 
 
 def choice(server, tmp_path, **keys):
-    session = Session(source="allen", warehouse=server.address, **keys)
+    session = Session(source="allen", warehouse=server.address, bucket=server.bucket, **keys)
     return choose_sessions(session, tmp_path).set_index("session_id")
 
 

@@ -113,7 +113,7 @@ def test_an_interval_without_an_end_and_a_lost_stimulus(copy, good):
 
 
 def test_a_file_of_another_layout(tmp_path):
-    """Units of another laboratory: no probe ids, no Allen metrics."""
+    """Units of another laboratory, without stimuli: the message says what can still be done."""
     from datetime import UTC, datetime
 
     from pynwb import NWBHDF5IO, NWBFile
@@ -129,10 +129,13 @@ def test_a_file_of_another_layout(tmp_path):
             io.write(nwb)
     with pytest.raises(MeiflowError, match="contains no sorted units"):
         read_session(tmp_path / "0.nwb", None, Quality())
-    with pytest.raises(
-        MeiflowError, match=r"does not have the layout of an Allen .*lacks amplitude_cutoff"
-    ):
+    off = Quality(isi_violations_max=None, amplitude_cutoff_max=None, presence_ratio_min=None)
+    with pytest.raises(MeiflowError, match=r"isi_violations_max .* none has a value .*use null"):
         read_session(tmp_path / "1.nwb", None, Quality())
+    with pytest.raises(
+        MeiflowError, match=r"nor another table of presentations .* session.source tab"
+    ):
+        read_session(tmp_path / "1.nwb", None, off)
 
 
 @pytest.mark.parametrize(

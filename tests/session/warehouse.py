@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import h5py
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 SESSION = 798911424
@@ -160,6 +161,7 @@ class Server:
     faults: dict[str, str] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
     known: tuple[Known, ...] = (Known(),)
+    tables: bool = False  # whether the bucket also holds tables and scenes
 
     @property
     def bucket(self) -> str:
@@ -176,12 +178,26 @@ class Server:
                 return name
         return ""
 
+    def in_bucket(self, path: str) -> bytes:
+        """A table or a scene in the bucket, b"" if it is not there."""
+        name, _, kind = path.rsplit("/", 1)[1].partition(".")
+        if not self.tables:
+            return b""
+        if kind == "tiff":
+            return _tiff(int(name.removeprefix("natural_scene_")))
+        rows = pd.DataFrame(records(f"model::Ecephys{name[:-1].capitalize()}", self.known))
+        if name == "sessions":
+            rows = rows[["id", "stimulus_name"]].rename(columns={"stimulus_name": "session_type"})
+        return rows.to_csv(index=False).encode()
+
     def body(self, path: str) -> bytes:
         """The answer of a warehouse without faults."""
         if "query.json" in path:
             rows = records(path, self.known)
             reply = {"success": True, "id": 0, "start_row": 0, "num_rows": len(rows)}
             return json.dumps(reply | {"total_rows": len(rows), "msg": rows}).encode()
+        if path.startswith("/bucket/") and path.endswith((".csv", ".tiff")):
+            return self.in_bucket(path)
         if path.endswith(f"session_{SESSION}.nwb") or path.endswith(f"/{NWB_FILE}"):
             return self.nwb.read_bytes()
         name = path.rsplit("/", 1)[1]
@@ -201,6 +217,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             if fault == "500":
                 return self.send_error(500)
             if fault == "404":
+                return self.send_error(404)
+            if fault != "garbage" and not server.body(path):
                 return self.send_error(404)
             body = b"<html>We are sorry</html>" * 50 if fault == "garbage" else server.body(path)
             start, wanted = 0, self.headers.get("Range", "")

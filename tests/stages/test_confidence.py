@@ -24,20 +24,20 @@ def results(tmp_path):
     write_stack(results, np.random.default_rng(0).uniform(size=(5, *GRID.shape)), GRID)
     for neuron in ("6", "7"):
         write_array(matched(even), results.neuron(neuron).mei)
-    models = ["model", "luminance", "model_shuffled"] * 2
-    scores = pd.DataFrame({"model": models, "cc_abs": [0.7, 0.3, 0.1] * 2})
-    scores.insert(0, "neuron_id", ["6"] * 3 + ["7"] * 3)
+    scores = pd.DataFrame({"model": ["model", "model_shuffled"] * 2, "cc_abs": [0.7, 0.1] * 2})
+    scores.insert(0, "neuron_id", ["6"] * 2 + ["7"] * 2)
     write_csv(
-        scores.assign(cc_norm=0.8, cc_norm_low=[0.9, 0, 0, 0.6, 0, 0], ceiling_error=0.01),
+        scores.assign(cc_norm=0.8, cc_norm_low=[0.9, 0, 0.6, 0], ceiling_error=0.01),
         results.cross_validation,
     )
+    named = pd.DataFrame({"neuron_id": ["6", "7"], "nuisance": "", "cc_abs_contrast": 0.65})
+    write_csv(named, results.nuisances)
     return results
 
 
 def test_confidence_of_a_neuron_comes_from_its_files(results):
     (row,) = measure_confidence(CONFIG, results, ["7"]).to_dict("records")
     assert (row["neuron_id"], row["cc_norm_low"], row["cc_shuffled"]) == ("7", 0.6, 0.1)
-    assert row["cc_luminance"] == 0.3
     assert row["fold_agreement"] == pytest.approx(0.5, abs=0.1)
     assert row["fold_lowest"] == pytest.approx(0, abs=0.1)
 
@@ -51,6 +51,19 @@ def test_the_rule_of_this_version_judges_every_fitted_neuron(results):
     assert table["trusted"].tolist() == judged["trusted"].tolist() == [True, False]
     np.testing.assert_allclose(table["expected_fraction"], judged["expected_fraction"], rtol=1e-5)
     assert "reach 0.5" in table["trust_reason"][1]
+
+
+def test_a_neuron_that_a_nuisance_explains_is_not_trusted(results):
+    named = pd.DataFrame({"neuron_id": ["6", "7"], "nuisance": ["contrast", ""]})
+    write_csv(named.assign(cc_abs_contrast=0.65), results.nuisances)
+    judge_neurons(CONFIG, results)
+    table = read_csv(results.trust)
+    assert table["trusted"].tolist() == [False, False]
+    assert table["cc_nuisance"].iloc[0] == 0.65
+    assert table["trust_reason"][0].startswith(
+        "the RMS contrast of the whole image alone predicts the responses nearly as well as the "
+        "model (correlation 0.65 compared with 0.70)"
+    )
 
 
 def test_a_neuron_without_an_mei_is_named(results):

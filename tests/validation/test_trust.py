@@ -89,20 +89,22 @@ def rule(**changes):
     return Calibration(**values | changes)
 
 
-def test_a_model_no_better_than_luminance_is_not_trusted():
+def test_a_model_no_better_than_a_nuisance_is_not_trusted():
     """Otherwise light of the monitor in a calcium recording would make the best model."""
     table = pd.DataFrame(
         {
             "cc_abs": [0.62, 0.62, 0.2],
-            "cc_luminance": [0.6, 0.3, 0.2],
+            "nuisance": ["luminance_lower", "", np.nan],
+            "cc_nuisance": [0.6, np.nan, np.nan],
             "cc_norm_low": 0.9,
             "fold_agreement": 0.95,
         }
     )
     judged = rule().judge(table)
     assert judged["trusted"].tolist() == [False, True, True]
-    assert "luminance" in judged["trust_reason"][0]
-    assert "(correlation 0.60 compared with 0.62)" in judged["trust_reason"][0]
+    reason = judged["trust_reason"][0]
+    assert reason.startswith("the mean luminance of the lower half of the screen alone predicts")
+    assert "nearly as well as the model (correlation 0.60 compared with 0.62)" in reason
 
 
 def test_judgement_names_what_is_missing():

@@ -24,7 +24,12 @@ _FITTED = check.leaves("model.network") | check.leaves("model.window")
 _FITTED |= check.leaves("session.stimulus_parameters") | {"model.movie_images"}
 _FITTED |= {f"session.movies.{k}_s" for k in ("lag", "candidate_lags", "candidate_widths")}
 NOT_READ = {
-    "simulate": {"session.simulation.movie_frames"},
+    "simulate": {
+        *("session.simulation.movie_frames", "session.simulation.judge"),
+        *check.leaves("session.simulation.truth_input"),
+    },
+    # neurons of a published network
+    "closed_loop": check.leaves("session.simulation.truth_input"),
     # other session sources, the id is checked for one of them; movies
     "tables": {
         *("session.id", "session.trials", "session.gabors", "session.static_gratings"),

@@ -67,7 +67,7 @@ def test_another_path_of_the_environment_reruns_nothing(project, tmp_path_factor
 
 
 def test_a_snakefile_of_another_version_is_refused_before_any_job(project):
-    snakefile = project.folder / "Snakefile"
+    snakefile = project.folder / "workflow" / "Snakefile"
     text = snakefile.read_text()
     snakefile.write_text(text.replace('VERSION = "', 'VERSION = "9.'))
     done = run(project, "-n", *ONE_JOB)
@@ -95,7 +95,7 @@ def test_a_snakemake_without_meiflow_says_so_before_any_job(project, tmp_path_fa
 
 
 def test_the_snakefile_has_the_version_of_the_package():
-    text = (ROOT / "Snakefile").read_text()
+    text = (ROOT / "workflow" / "Snakefile").read_text()
     assert re.findall(r'^VERSION = "(.*)"$', text, re.MULTILINE) == [meiflow.__version__]
 
 

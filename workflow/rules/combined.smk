@@ -17,6 +17,7 @@ if DATASET.ids is None:
         params:
             config=resolved(
                 CONFIG,
+                "session.bucket",
                 "session.warehouse",
                 "session.area",
                 "session.quality",

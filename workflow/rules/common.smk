@@ -21,7 +21,7 @@ CUSTOM = CONFIG.model.custom is not None
 EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
 # Software of all rules. Create and activate this environment as described in the README;
 # Snakemake cannot build it itself, because allensdk is installed without its dependencies.
-CONDA = workflow.source_path("../../environment.yml")
+CONDA = workflow.source_path("../envs/environment.yml")
 
 
 def session_of(wildcards):
@@ -114,6 +114,23 @@ CORE = CONFIG.model.network.core_path or CORE_CODE
 CORE_STATE = fingerprint([CORE] if CONFIG.model.network.core_path else CORE_CODE)
 
 
+def networks_of(wildcards):
+    """Published networks whose neurons a session simulates, or that judge its stimuli."""
+    session = DATASET.config_of(session_of(wildcards)).session
+    given = (session.simulation.truth, session.simulation.judge)
+    return [path for path in given if path] if session.source == "simulated" else []
+
+
+@cache
+def content_of(*paths):
+    return fingerprint(paths)
+
+
+def networks_state(wildcards):
+    """Params value that changes with the content of these files."""
+    return content_of(*networks_of(wildcards))
+
+
 def fitted(session):
     """The neurons of a session that have a model, as soon as these are known."""
     return fitted_neurons(checkpoints.fitted_neurons.get(session=session).output[0])
@@ -182,6 +199,7 @@ def hashed_inputs(wildcards):
         given = session_inputs(wildcards)
     own = [*EXPERIMENT_CODE, *MOVIE_CODE, *CUSTOM_CODE, *CORE_CODE]
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
+    own += networks_of(wildcards)
     own = list(dict.fromkeys(own))
     tables = [str(R.trials), str(R.images)]
     tables += [str(R.movie_responses), str(R.movie_images)] if HAS.movies else []

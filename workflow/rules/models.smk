@@ -101,6 +101,40 @@ rule extract_neuron:
         command("extract_neuron")
 
 
+if not CUSTOM:
+
+    # Luminance, contrast, behaviour and time, each as the only predictor of the responses.
+    rule nuisances:
+        input:
+            R.trials,
+            R.responses,
+            R.images,
+            R.image_info,
+            R.model_search,
+            R.fitted_neurons,
+            R.presentations if HAS.spike_times else [],
+        output:
+            R.nuisances,
+        log:
+            R.log("nuisances"),
+        benchmark:
+            timing("nuisances")
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            **needs("nuisances"),
+        params:
+            config=config_for("nuisances"),
+            results=folder_of,
+            has=str(HAS),
+            version=VERSION,
+        message:
+            "Predicting the responses from nuisances alone"
+        shell:
+            command("nuisances")
+
+
 rule learning_curve:
     input:
         R.trials,

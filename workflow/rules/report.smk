@@ -53,6 +53,7 @@ rule provenance:
         MOVIE_CODE,
         CUSTOM_CODE,
         NATURAL_IMAGES,
+        networks_of,
     output:
         R.provenance,
     log:
@@ -66,6 +67,7 @@ rule provenance:
         **needs("provenance"),
     params:
         state=inputs_state,
+        networks=networks_state,
         code=[CORE_STATE, CUSTOM_STATE, EXPERIMENT_STATE, MOVIE_STATE, NATURAL_STATE],
         results=folder_of,
         inputs=hashed_inputs,

@@ -13,6 +13,8 @@ if SOURCE == "simulated":
     ]
 
     rule simulate:
+        input:
+            networks_of,
         output:
             R.session_file,
             R.truth,
@@ -28,6 +30,7 @@ if SOURCE == "simulated":
         resources:
             **needs("simulate"),
         params:
+            networks=networks_state,
             config=config_for("simulate"),
             results=folder_of,
             version=VERSION,
@@ -36,7 +39,7 @@ if SOURCE == "simulated":
         shell:
             command("simulate")
 
-elif SOURCE == "allen":
+elif SOURCE in ("allen", "dandi"):
 
     rule download:
         output:

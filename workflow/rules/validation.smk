@@ -22,6 +22,7 @@ if HAS.truth:
             ),
             [R.procedure(name).images for name in SHOWN],
             [R.procedure(name).table for name in SHOWN],
+            networks_of,
         output:
             R.closed_loop,
         log:
@@ -34,6 +35,7 @@ if HAS.truth:
         resources:
             **needs("closed_loop"),
         params:
+            networks=networks_state,
             config=loop_config,
             results=folder_of,
             has=str(HAS),
@@ -50,6 +52,7 @@ if not CUSTOM:
         input:
             R.models,
             R.cross_validation,
+            R.nuisances,
             R.fitted_neurons,
             R.image_info,
             of_fitted(N.mei),

@@ -17,7 +17,7 @@ from meiflow.io.files import write_array, write_csv
 from meiflow.progress import track
 from meiflow.session.schedule import gabor_conditions
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.rates import DISPLAY, gabor_rates, image_rates
+from meiflow.simulation.rates import DISPLAY, formula_rates, gabor_rates, image_rates
 from meiflow.simulation.spikes import running_speed, shared_gain
 from meiflow.simulation.truth import calibrate_gain, draw_neurons
 
@@ -86,7 +86,7 @@ class BenchmarkSession:
         starts = [0, _FIRST_BLOCK] if cell.images > _FIRST_BLOCK else [0]
         tables = []
         for block, start in enumerate(starts):
-            rates = image_rates(self.neurons, self.blocks[block])
+            rates = image_rates(formula_rates(self.neurons), self.blocks[block])
             ids = start + np.arange(len(rates)) - 1
             if block:  # the blank belongs to the first block
                 rates, ids = rates[1:], ids[1:]
@@ -101,7 +101,7 @@ class BenchmarkSession:
     def gabors(self, noise: float) -> pd.DataFrame:
         """Gabor trials as ``session.gabors``."""
         conditions = gabor_conditions()
-        rates = gabor_rates(self.neurons)
+        rates = gabor_rates(formula_rates(self.neurons))
         shown = self._rng(3).permutation(np.repeat(np.arange(len(conditions)), _GABOR_REPEATS))
         counts = self._counts(rates[shown], noise, 2)
         columns = {name: conditions[name].to_numpy()[shown] for name in conditions}

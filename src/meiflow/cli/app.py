@@ -14,6 +14,7 @@ from meiflow import __version__
 from meiflow.cli import stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
+from meiflow.cli.session import session_app
 from meiflow.config.config import config_schema, load_config
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.errors import MeiflowError, closest, out_of_memory, shorten
@@ -54,6 +55,19 @@ def _options(
     ] = False,
 ) -> None:
     """From a recording session to each neuron's most exciting input (MEI)."""
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder of the new project")],
+) -> None:
+    """Lay out a project: config.yaml, and a Snakefile that includes the installed workflow."""
+    from meiflow.cli.project import lay_out
+
+    written = lay_out(folder)
+    print(
+        f"{folder}: {len(written)} files; edit config.yaml there, then run: snakemake --cores all"
+    )
 
 
 @app.command()
@@ -133,6 +147,7 @@ def reference(
 
 
 stages.register(app)
+app.add_typer(session_app, name="session")
 
 
 @app.command()
@@ -223,6 +238,28 @@ def validate(
     (run_quick if quick else run_full)(output, threads)
 
 
+# Modules that are not part of a plain installation, by the extra that provides them.
+PROVIDED = {
+    "workflow": ("hdmf", "numba", "pynwb", "rastermap", "seaborn", "snakemake"),
+    "allen": (
+        *("SimpleITK", "aiohttp", "allensdk", "argschema", "cachetools", "dateutil", "marshmallow"),
+        *("nest_asyncio", "psycopg2", "pytz", "simplejson", "six"),
+    ),
+}
+_HOW = {
+    "workflow": "pip install 'meiflow[workflow]'",
+    "allen": "pip install 'meiflow[allen]' && pip install --no-deps allensdk==2.16.2",
+}
+
+
+def _missing(error: BaseException) -> str | None:
+    """How to install the module that was not found, if an extra provides it."""
+    name = (getattr(error, "name", None) or "").partition(".")[0]
+    known = isinstance(error, ModuleNotFoundError)
+    how = [_HOW[extra] for extra, names in PROVIDED.items() if known and name in names]
+    return f"{name} is not installed; run: {how[0]}" if how else None
+
+
 _MORE_MEMORY = (
     "out of memory; give the job more memory (mem_mb of its rule, or a higher limit of the shell), "
     "or run fewer jobs at once"
@@ -241,6 +278,8 @@ def main() -> None:
     except (OSError, RuntimeError, ImportError, MemoryError, SystemError) as error:
         if out_of_memory(error):
             _fail(_MORE_MEMORY)
+        if missing := _missing(error):
+            _fail(missing)
         if not isinstance(error, OSError):
             raise
         # a folder that is a file, no permission, a full disk

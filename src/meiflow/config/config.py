@@ -232,6 +232,8 @@ def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_conditions(session: Session) -> None:
+    if session.source == "dandi" and not session.dandi.is_complete:
+        raise MeiflowError("session.dandi: source dandi needs either dandiset and path, or asset")
     tables = {key: getattr(session, key) for key in PARAMETRIC}
     for key, value in (tables | {"movies.counts": session.movies.counts}).items():
         if value is not None and session.source != "tables":
@@ -241,7 +243,7 @@ def _check_conditions(session: Session) -> None:
             )
         _require(f"session.{key}", value)
     stacks = session.movies.stacks
-    if stacks is not None and session.source not in ("nwb", "tables"):
+    if stacks is not None and session.source not in ("nwb", "dandi", "tables"):
         raise MeiflowError(
             f"session.movies.stacks: source {session.source} has its own movies; remove the key"
         )
@@ -270,6 +272,8 @@ def _needed(session: Session) -> tuple[str, ...]:
     """Keys of the section session that its source needs; with movies, scenes may be missing."""
     if session.source == "nwb":
         return ("nwb",) if session.movies.stacks is not None else ("nwb", "images")
+    if session.downloaded:
+        return ("images",) if session.images is not None else ()
     if session.source == "tables":
         given = session.trials is not None or session.movies.counts is None
         return ("trials", "images") if given else ()
@@ -293,7 +297,8 @@ def check_inputs(config: Config) -> None:
         kind = "folder or .npy file" if key == "images" else "file"
         if value is None:
             raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
-        _require(f"session.{key}", value, folder=key == "images", kind=kind)
+        folder = key == "images" or (key == "nwb" and Path(value, ".zgroup").is_file())  # NWB-Zarr
+        _require(f"session.{key}", value, folder=folder, kind=kind)
     _check_conditions(config.session)
     own = [("experiments.custom", spec) for spec in config.experiments.custom]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
@@ -327,6 +332,7 @@ def check_inputs(config: Config) -> None:
                 "session.simulation.repeats: 0 needs a movie in session.simulation.movie_repeats "
                 "that session.movies.shown names, because neither scenes nor movies would be shown"
             )
+        _check_networks(config)
         known = session.simulation.units
         for area in session.areas or ():
             if area not in known:
@@ -334,6 +340,20 @@ def check_inputs(config: Config) -> None:
                     f"session.area: {area!r} is not simulated; session.simulation.units contains "
                     f"{', '.join(known)}{closest(area, known)}"
                 )
+
+
+def _check_networks(config: Config) -> None:
+    """Networks whose neurons are simulated."""
+    simulation = config.session.simulation
+    for key in ("truth", "judge"):
+        path = getattr(simulation, key)
+        _require(f"session.simulation.{key}", path, kind="published network")
+        core = config.model.network.core_path
+        if path is not None and core is not None and Path(path).samefile(core):
+            raise MeiflowError(
+                f"session.simulation.{key}: {path} is also model.network.core, so that the models "
+                "would use the features of the neurons that they predict; give another network"
+            )
 
 
 def resolved(config: Config, *names: str) -> str:

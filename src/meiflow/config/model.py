@@ -20,6 +20,7 @@ from meiflow.config.base import (
     each_once,
 )
 from meiflow.config.cores import KNOWN_CORES
+from meiflow.config.seen import SeenImages
 
 
 class LinearNonlinear(Section):
@@ -76,18 +77,9 @@ class GaborEnergy(Section):
     )
 
 
-class CoreInput(Section):
+class CoreInput(SeenImages):
     """How a published core sees images, and which of its layers are read."""
 
-    deg_per_px: Degrees = Field(
-        default=1.9, description="size of a pixel of the images on which the core was trained"
-    )
-    mean: float = Field(
-        default=0.445, ge=0, le=1, description="luminance that was subtracted from these images"
-    )
-    sd: Positive = Field(
-        default=0.234, description="luminance by which these images were then divided"
-    )
     layers: int = Field(default=2, ge=1, le=16, description="number of last layers that are read")
 
 

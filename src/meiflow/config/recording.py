@@ -16,6 +16,7 @@ from meiflow.config.base import (
     each_once,
     ids_as_text,
 )
+from meiflow.config.columns import Columns
 from meiflow.config.simulation import Simulation
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
@@ -27,6 +28,7 @@ from meiflow.images.geometry import (
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 
 class Quality(Section):
@@ -81,8 +83,8 @@ class NaturalMovies(Section):
     )
     stacks: InputPath | None = Field(
         default=None,
-        description="sources nwb and tables: folder with the frames of every movie, an .npy stack "
-        "(frames, height, width) with its name, such as natural_movie_one.npy",
+        description="sources nwb, tables and dandi: folder with the frames of every movie, an "
+        ".npy stack (frames, height, width) with its name, such as natural_movie_one.npy",
     )
     counts: InputPath | None = Field(
         default=None,
@@ -147,12 +149,55 @@ class NaturalMovies(Section):
         return each_once(names)
 
 
+class Dandi(Section):
+    """A session file in the DANDI archive: dandiset and path, or asset."""
+
+    dandiset: Annotated[str, Field(pattern=r"^[0-9]{6}$")] | None = Field(
+        default=None, description="six digits, such as '000021'"
+    )
+    version: str = Field(
+        default="draft",
+        pattern=r"^(draft|[0-9]+\.[0-9]{6}\.[0-9]{4})$",
+        description="published version, such as 0.220126.1855, or draft",
+    )
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+/ -]{1,200}$")] | None = Field(
+        default=None, description="path of the file in the dandiset"
+    )
+    asset: Annotated[str, Field(pattern=_UUID)] | None = Field(
+        default=None, description="id of the asset; instead of dandiset, version and path"
+    )
+    api: str = Field(
+        default="https://api.dandiarchive.org/api",
+        pattern=_ADDRESS + r"(/[A-Za-z0-9._~%+-]+)*$",
+        description="address of the API",
+    )
+    store: str = Field(
+        default="https://dandiarchive.s3.amazonaws.com",
+        pattern=_ADDRESS + r"(/[A-Za-z0-9._~%+-]+)*$",
+        description="address from which files are downloaded",
+    )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether one file is named, in one of the two ways."""
+        named = self.dandiset is not None, self.path is not None
+        return not any(named) if self.asset is not None else all(named)
+
+    @property
+    def name(self) -> str:
+        """Name of the local copy, different for every file."""
+        if self.asset is not None:
+            return f"{self.asset}.nwb"
+        return f"{self.dandiset}_{self.version}_{str(self.path).replace('/', '_')}"
+
+
 class Session(Section):
     """Source of the recording."""
 
-    source: Literal["simulated", "allen", "nwb", "tables"] = Field(
+    source: Literal["simulated", "allen", "dandi", "nwb", "tables"] = Field(
         default="simulated",
-        description="a simulation, the Allen warehouse, a session NWB file, or CSV tables",
+        description="a simulation, the Allen Brain Observatory, the DANDI archive, a session NWB "
+        "file, or CSV tables",
     )
     id: Identifier = Field(default="demo", description="name of the results folder")
     area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
@@ -165,8 +210,8 @@ class Session(Section):
     )
     images: InputPath | None = Field(
         default=None,
-        description="sources nwb and tables: folder of frame images or .npy stack; null if only "
-        "movies were shown",
+        description="folder of frame images or .npy stack; null if only movies were shown, or, "
+        "with sources allen and dandi, for Allen's templates",
     )
     trials: InputPath | None = Field(
         default=None,
@@ -197,12 +242,19 @@ class Session(Section):
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=_ADDRESS + "$",
-        description="source allen: address queried by AllenSDK; second choice for the session file",
+        description="source allen: address queried by AllenSDK where the bucket fails",
     )
     bucket: str = Field(
         default="https://allen-brain-observatory.s3.amazonaws.com",
         pattern=_ADDRESS + r"(/[A-Za-z0-9._~%+-]+)*$",
-        description="source allen: public S3 bucket, first choice for the session file",
+        description="sources allen and dandi: public S3 bucket with session files, tables and "
+        "templates",
+    )
+    dandi: Dandi = Dandi()
+    stream: bool = Field(
+        default=False,
+        description="sources allen and dandi: read only the tables, and the spikes of the chosen "
+        "units, from the server, in place of a download",
     )
     window_s: tuple[float, float | None] = Field(
         default=(0.0, 0.25),
@@ -210,6 +262,7 @@ class Session(Section):
         "presentation",
     )
     quality: Quality = Quality()
+    columns: Columns = Columns()
     stimulus_parameters: StimulusParameters = StimulusParameters()
     movies: NaturalMovies = NaturalMovies()
     simulation: Simulation = Simulation()
@@ -238,7 +291,18 @@ class Session(Section):
                 "movies: candidate_lags_s and candidate_widths_s need spike times, but source "
                 "tables has counts of whole frames; remove them"
             )
+        if self.stream and not self.downloaded:
+            raise ValueError(
+                f"stream: only sources allen and dandi are read from a server, not {self.source}"
+            )
+        if self.stream and self.nwb is not None:
+            raise ValueError("stream: the file of session.nwb is on disk; remove one of the two")
         return self
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether the session comes from a server."""
+        return self.source in ("allen", "dandi")
 
     @property
     def areas(self) -> tuple[str, ...] | None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from meiflow.config.base import Fraction, Identifier, Section
+from meiflow.config.base import Fraction, Identifier, InputPath, Positive, Section
 from meiflow.config.parametric import NOT_MOVIES
+from meiflow.config.seen import SeenImages
+
+
+class NetworkInput(SeenImages):
+    """How the published networks of a simulated session see images."""
+
+    mean: float = Field(
+        default=0.478, ge=0, le=1, description="luminance that was subtracted from these images"
+    )
+    sd: Positive = Field(
+        default=0.212, description="luminance by which these images were then divided"
+    )
 
 
 class Simulation(Section):
@@ -51,6 +63,17 @@ class Simulation(Section):
         min_length=1,
         description="kinds of tuned units, assigned in turn",
     )
+    truth: InputPath | None = Field(
+        default=None,
+        description="file of a published network of visual neurons; the tuned units are neurons of "
+        "this network, drawn at random, instead of the kinds",
+    )
+    judge: InputPath | None = Field(
+        default=None,
+        description="file of another network of the same neurons, which judges the stimuli in the "
+        "closed loop; only neurons on which both agree are drawn",
+    )
+    truth_input: NetworkInput = NetworkInput()
     frames: int = Field(default=118, ge=4, le=118, description="number of natural-scene images")
     repeats: int = Field(
         default=30,
@@ -124,6 +147,12 @@ class Simulation(Section):
         if repeats == 1:
             raise ValueError("repeats: 1; give at least 2, or 0 for no natural scenes")
         return repeats
+
+    @model_validator(mode="after")
+    def _judges_a_truth(self) -> Self:
+        if self.judge is not None and self.truth is None:
+            raise ValueError("judge: needs truth, a network of the same neurons; give both")
+        return self
 
     @field_validator("movie_repeats")
     @classmethod

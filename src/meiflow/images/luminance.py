@@ -11,6 +11,8 @@ from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 
 GREY = 0.5  # the blank screen
+# Rows and columns of a coarse division of the screen.
+REGIONS = 3, 4
 _MOST_OF_A_BYTE = 255
 
 

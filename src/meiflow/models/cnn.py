@@ -121,7 +121,7 @@ class CnnFitter:
         if seen[: self._scenes].sum() >= _FEWEST:
             train(
                 network,
-                channels,
+                (channels - layer.centre) / layer.scale,
                 responses,
                 weights,
                 stopping,
@@ -139,7 +139,8 @@ class _Core(Core):
         self.layer, self.shape = layer, shape
 
     def forward(self, channels: Tensor) -> Tensor:
-        return torch.as_tensor(self.layer(channels, self.shape))
+        """Learned maps of standardised channels."""
+        return self.layer.of_standard(channels, self.shape)
 
 
 class _Network(Trainable):
@@ -157,7 +158,7 @@ class _Network(Trainable):
         self.register_buffer("spread", responses.std(0) + 1e-6)
 
     def forward(self, channels: Tensor) -> Tensor:
-        """Expected counts (batch, neurons) for channels (batch, positions, channels)."""
+        """Expected counts (batch, neurons) for standard channels (batch, positions, channels)."""
         z = self.mean + self.spread * self.readout(self.core(channels))
         return torch.as_tensor(positive(z, rate_floor(self.mean)))
 

@@ -68,7 +68,11 @@ class LearnedLayer(nn.Module):
 
     def forward(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
         """Maps (batch, outputs, rows, columns) of channels (batch, positions, channels)."""
-        mixed = ((channels - self.centre) / self.scale) @ self.mix.T
+        return self.of_standard((channels - self.centre) / self.scale, shape)
+
+    def of_standard(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
+        """The maps, given channels of mean 0 and spread 1."""
+        mixed = channels @ self.mix.T
         maps = mixed.transpose(1, 2).unflatten(2, shape)
         maps = conv2d(maps, self.spatial, padding=_MARGIN, groups=len(self.spatial))
         return elu(maps + self.bias[:, None, None])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, grid_sample, interpolate
 
 from meiflow.config.model import CoreInput, Network
+from meiflow.config.seen import SeenImages
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
 from meiflow.models.boxes import Box, cropped
@@ -109,11 +110,7 @@ class CoreMaps(nn.Module):
             Return only the positions in these boxes; see `meiflow.models.boxes.cropped`.
         """
         images = contrast.reshape(-1, 1, *self.geometry.shape) + GREY
-        if self.size[0] < images.shape[2] or self.size[1] < images.shape[3]:
-            images = adaptive_avg_pool2d(images, self.size)
-        elif self.size != tuple(images.shape[2:]):
-            images = interpolate(images, self.size, mode="bilinear")
-        x = (images - self.seen.mean) / self.seen.sd
+        x = (at_size(images, self.size) - self.seen.mean) / self.seen.sd
         grey = (GREY - self.seen.mean) / self.seen.sd
         maps = torch.cat([self._at_positions(found) for found in self.core(x, grey)], 1)
         if boxes is not None:
@@ -143,7 +140,14 @@ def core_stamp(network: Network, geometry: Geometry) -> NDArray[np.uint8]:
     return np.fromfile(path, np.uint8) if path else np.empty(0, np.uint8)
 
 
-def core_size(geometry: Geometry, seen: CoreInput) -> tuple[int, int]:
+def at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images (batch, 1, rows, columns), averaged or interpolated to another number of pixels."""
+    if size[0] < images.shape[2] or size[1] < images.shape[3]:
+        return adaptive_avg_pool2d(images, size)
+    return images if size == tuple(images.shape[2:]) else interpolate(images, size, mode="bilinear")
+
+
+def core_size(geometry: Geometry, seen: SeenImages) -> tuple[int, int]:
     """Rows and columns of the images that a core sees."""
     rows, columns = geometry.height_deg / seen.deg_per_px, geometry.width_deg / seen.deg_per_px
     return max(1, round(rows)), max(1, round(columns))

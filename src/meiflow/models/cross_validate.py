@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
-from meiflow.images.luminance import regional_luminance
+from meiflow.images.luminance import REGIONS, regional_luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fit_cache import FitCache
-from meiflow.models.folds import Folds, folds_of, shuffled_order
+from meiflow.models.folds import Folds, fold_stream, folds_of, shuffled_order
 from meiflow.models.jobs import Fits
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
@@ -32,7 +32,6 @@ from meiflow.tables.stack import BinnedMovie
 TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
-REGIONS = 3, 4
 # Stimuli whose recorded tuning models are compared with, and the kinds of stimuli of their class,
 # to none of which these models are fitted. A drifting grating passes through images of static ones.
 OUT_OF_CLASS = {
@@ -132,7 +131,7 @@ def fit_all(
         Stimuli of several kinds to which v1 and the window readouts are fitted as well.
     """
     n_images, n_neurons = means.shape
-    rng = np.random.default_rng([seed, 2])
+    rng = fold_stream(seed)
     folds = folds_of(images, bins, config.folds, rng)
     held_out, training = folds.held_out, folds.training
     order = shuffled_order(n_images, n_neurons, bins, rng)
@@ -203,7 +202,7 @@ def learning_curve(
     dict of int to ndarray, shape (images, neurons)
         Predictions by number of training images.
     """
-    folds = folds_of(images, bins, config.folds, np.random.default_rng([seed, 2]))
+    folds = folds_of(images, bins, config.folds, fold_stream(seed))
     held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
     shared = images, weights, geometry, config, seed, threads

@@ -19,9 +19,10 @@ from meiflow.models.movie_stimuli import chosen_windows, movie_slope, scaled_res
 from meiflow.progress import track
 
 if TYPE_CHECKING:
+    from meiflow.models.core_maps import CoreMaps
     from meiflow.models.drifting_stimuli import DriftingStimuli
     from meiflow.models.v1 import V1Fitter
-    from meiflow.models.window import WindowFitter
+    from meiflow.models.window_front_end import WindowFrontEnd
 
 FIRST_LAYERS = {"v1": "v1_window", "core": "core_window"}
 # Base models that learn from movies where there are any.
@@ -138,19 +139,23 @@ def fitters_of(
     config: Model,
     seed: int,
     movies: int,
+    n_neurons: int,
+    n_responses: int,
     together: int = 1,
     drifting: Sequence[DriftingStimuli] = (),
 ) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
     """The fitter of every base model, and the number of jobs that it fits at once.
 
-    Those of `LEARN_FROM_DRIFTING` have rows for the drifting stimuli behind the images. A size of 0
-    means all neurons with the same training set, or all shuffled controls.
+    Jobs with the same training set are `n_responses` in a row: `n_neurons` neurons, and as many
+    shuffled controls or none. Those of `LEARN_FROM_DRIFTING` have rows for the drifting stimuli
+    behind the images.
     """
     import torch
 
     from meiflow.models.gabor_energy import GaborEnergyFitter
     from meiflow.models.ln import LnFitter
     from meiflow.models.v1 import V1Fitter
+    from meiflow.models.window import WindowFitter
 
     torch.set_num_threads(1)
     found: dict[str, tuple[Any, int]] = {
@@ -158,19 +163,20 @@ def fitters_of(
         "ln": (LnFitter(images, weights, geometry, config.ln, movies, together), _CHUNK),
         "gabor_energy": (
             GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
-            _CHUNK,
+            4 * _CHUNK,
         ),
     }
     names: set[str] = set(config.base_models)
-    windows = _windows(images, weights, geometry, config, names, movies, together, drifting)
-    for name, window in windows.items():
-        found[name] = (window, 0)
+    given = movies, together, n_neurons, drifting
+    for name, maps in _window_maps(geometry, config, names).items():
+        window = WindowFitter(images, maps, config.window, weights, *given)
+        found[name] = (window, n_responses)
     if "cnn" in names:
         from meiflow.models.cnn import CnnFitter
 
         first = found[FIRST_LAYERS[config.cnn.first_layer]][0]
-        found["cnn"] = (CnnFitter(first, weights, config.cnn, seed, movies), 0)
-    for name, size in (("scratch", 1), ("shared", 0), ("pretrained", 0)):
+        found["cnn"] = (CnnFitter(first, weights, config.cnn, seed, movies), n_neurons)
+    for name, size in (("scratch", 1), ("shared", n_neurons), ("pretrained", n_neurons)):
         if name in config.base_models:
             from meiflow.models.network_fitter import NetworkFitter, load_core
 
@@ -182,30 +188,19 @@ def fitters_of(
     return found
 
 
-def _windows(
-    images: NDArray,
-    weights: NDArray,
-    geometry: Geometry,
-    config: Model,
-    names: set[str],
-    movies: int,
-    together: int,
-    drifting: Sequence[DriftingStimuli],
-) -> dict[str, WindowFitter]:
-    """Fitters of the window readouts that are in the ensemble, or that start the network."""
+def _window_maps(
+    geometry: Geometry, config: Model, names: set[str]
+) -> dict[str, WindowFrontEnd | CoreMaps]:
+    """Maps of the window readouts that are in the ensemble, or that start the network."""
     from meiflow.models.core_maps import CoreMaps
-    from meiflow.models.window import WindowFitter
     from meiflow.models.window_front_end import WindowFrontEnd
 
     if "cnn" in names:
         names = names | {FIRST_LAYERS[config.cnn.first_layer]}
-    found, spacing = {}, config.window.spacing_deg
+    found: dict[str, WindowFrontEnd | CoreMaps] = {}
+    spacing = config.window.spacing_deg
     if "v1_window" in names:
-        channels = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
-        given = images, channels, config.window, weights, movies, together
-        found["v1_window"] = WindowFitter(*given, drifting)
+        found["v1_window"] = WindowFrontEnd(FrontEnd.from_config(config), geometry, spacing)
     if "core_window" in names:
-        maps = CoreMaps.from_config(config.network, geometry, spacing)
-        read = images, maps, config.window, weights, movies, together
-        found["core_window"] = WindowFitter(*read, drifting)
+        found["core_window"] = CoreMaps.from_config(config.network, geometry, spacing)
     return found

@@ -16,9 +16,9 @@ from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Model, StimulusParameters
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
-from meiflow.images.luminance import luminance
+from meiflow.images.luminance import REGIONS, luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
-from meiflow.models.cross_validate import REGIONS, Fitted, TrainingMeans, fit_all
+from meiflow.models.cross_validate import Fitted, TrainingMeans, fit_all
 from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation

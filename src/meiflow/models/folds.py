@@ -43,6 +43,11 @@ class Folds:
     training: list[NDArray[np.int64]]
 
 
+def fold_stream(seed: int) -> np.random.Generator:
+    """Random stream of the folds of all models of a session."""
+    return np.random.default_rng([seed, 2])
+
+
 def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Indices of the held-out images of each fold: a random partition of nearly equal parts.
 

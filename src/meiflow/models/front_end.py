@@ -210,7 +210,8 @@ def feature_maps(
         geometry.dx * (2 * width - 1),
         geometry.dy * (2 * height - 1),
     )
-    padded = [scipy.fft.next_fast_len(n, real=True) for n in (3 * height - 2, 3 * width - 2)]
+    # circular correlations of this size wrap around only beyond the positions that are read
+    padded = [scipy.fft.next_fast_len(2 * n - 1, real=True) for n in geometry.shape]
     contrast = images.astype(np.float32) - np.float32(GREY)
     spectra = {
         False: scipy.fft.rfft2(contrast, padded),
@@ -222,8 +223,8 @@ def feature_maps(
         maps = np.empty((len(rows), len(columns), len(images), len(stack)), np.float32)
         for i, kernel in enumerate(stack.astype(np.float32)):
             product = spectra[name == "pool"] * scipy.fft.rfft2(kernel[::-1, ::-1], padded)
-            full = scipy.fft.irfft2(product, padded)
-            at_places = full[:, height - 1 + rows[:, None], width - 1 + columns[None, :]]
+            at_rows = scipy.fft.ifft(product, axis=1)[:, height - 1 + rows]
+            at_places = scipy.fft.irfft(at_rows, padded[1], axis=2)[..., width - 1 + columns]
             maps[..., i] = at_places.transpose(1, 2, 0)
         outputs[name] = maps
     for row in range(len(rows)):

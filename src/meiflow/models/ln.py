@@ -29,6 +29,7 @@ _INNER_FOLDS = 4
 _COMPONENTS = 80
 _STEPS = 300
 _TINY = 1e-4
+_TRUNCATE = 3.0  # sigmas
 
 
 def rectified(drive: Tensor, baseline: Tensor, scale: Tensor) -> Tensor:
@@ -51,27 +52,39 @@ class _Prior:
         dx, dy = self.geometry.x - self.x, self.geometry.y - self.y
         return np.exp(-(dx[None, :] ** 2 + dy[:, None] ** 2) / (2 * self.width_deg**2))
 
+    @property
+    def _sigma(self) -> tuple[float, float]:
+        """Smoothness in pixels along y and x."""
+        return self.smoothness_deg / self.geometry.dy, self.smoothness_deg / self.geometry.dx
+
     def root(self, stack: NDArray) -> NDArray[np.float64]:
         """Multiply each image (n, height, width) by the square root of the covariance."""
-        sigma = (self.smoothness_deg / self.geometry.dy, self.smoothness_deg / self.geometry.dx)
-        return np.asarray(
-            gaussian_filter(stack * self._window, (0, *sigma), mode="constant", truncate=3)
-        )
+        return np.asarray(_smooth(stack * self._window, (0, *self._sigma)))
 
     def kernel(self, contrast: NDArray) -> NDArray[np.float64]:
         """Inner products of images (n, height, width) under the prior: (n, n)."""
         reach = 3 * (self.width_deg + self.smoothness_deg)
-        rows = np.flatnonzero(np.abs(self.geometry.y - self.y) < reach)
-        columns = np.flatnonzero(np.abs(self.geometry.x - self.x) < reach)
-        part = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        local = self.root(contrast)[part].reshape(len(contrast), -1)
+        axes = (self.geometry.y, self.y), (self.geometry.x, self.x)
+        inner, outer = [], []
+        for (pixels, at), sigma in zip(axes, self._sigma, strict=True):
+            near = np.flatnonzero(np.abs(pixels - at) < reach)
+            margin = round(_TRUNCATE * sigma) + 1
+            first = max(near[0] - margin, 0)
+            outer.append(slice(first, near[-1] + 1 + margin))
+            inner.append(slice(near[0] - first, near[-1] + 1 - first))
+        part = contrast[:, outer[0], outer[1]] * self._window[outer[0], outer[1]]
+        smooth = _smooth(part, (0, *self._sigma))[:, inner[0], inner[1]]
+        local = smooth.reshape(len(contrast), -1)
         return np.asarray(local @ local.T, dtype=float)
 
     def times(self, image: NDArray) -> NDArray[np.float64]:
         """Multiply an image (height, width) by the covariance."""
-        sigma = (self.smoothness_deg / self.geometry.dy, self.smoothness_deg / self.geometry.dx)
         half = self.root(image[None])[0]
-        return np.asarray(gaussian_filter(half, sigma, mode="constant", truncate=3) * self._window)
+        return np.asarray(_smooth(half, self._sigma) * self._window)
+
+
+def _smooth(stack: NDArray, sigma: tuple[float, ...]) -> NDArray:
+    return np.asarray(gaussian_filter(stack, sigma, mode="constant", truncate=_TRUNCATE))
 
 
 class LnFitter:
@@ -221,28 +234,34 @@ def _fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=[0.3, 0.05], total_steps=_STEPS
     )
-    target = responses[:, None, None]
-    unit = (mean / scale**2)[:, None, None, None]
+    target = (responses / scale[:, None])[:, None, None]
     in_fold = (folds / folds.sum(2, keepdim=True)).permute(1, 0, 2)[:, :, None]
+    # near the mean the loss is the squared error divided by the variance of the responses
+    unit = in_fold * (2 * mean / scale)[:, None, None, None]
+    least = (_TINY / scale)[:, None, None]
 
-    def predict() -> Tensor:
-        drive = torch.einsum("nid,nkpd->nkpi", z, weight) + offset[..., None]
-        return rectified(drive, baseline[..., None], scale[:, None, None, None])
+    def drive_of() -> Tensor:
+        flat = weight.flatten(1, 2) @ z.transpose(1, 2)
+        return flat.unflatten(1, shape[1:]).add_(offset[..., None])
 
-    for _ in range(_STEPS):
-        optimiser.zero_grad()
-        rate = predict() + _TINY
-        # near the mean this is the squared error divided by the variance of the responses
-        loss = ((rate - target * rate.log()) * unit * 2 * in_fold).sum(-1)
-        (loss + penalties * (weight**2).sum(-1)).sum().backward()
-        optimiser.step()
-        schedule.step()
     with torch.no_grad():
-        rate = predict()
+        for _ in range(_STEPS):
+            # gradient of the Poisson loss, written out: a third of the time of autograd
+            drive = drive_of()
+            rate = softplus(drive, beta=2).add_((softplus(baseline) + least)[..., None])
+            slope = rate.reciprocal_().mul_(target).neg_().add_(1).mul_(unit)
+            baseline.grad = slope.sum(-1) * baseline.sigmoid()
+            slope.mul_(drive.mul_(2).sigmoid_())
+            offset.grad = slope.sum(-1)
+            of_weight = (slope.flatten(1, 2) @ z).unflatten(1, shape[1:])
+            weight.grad = of_weight.add_(2 * penalties[:, None] * weight)
+            optimiser.step()
+            schedule.step()
+        rate = rectified(drive_of(), baseline[..., None], scale[:, None, None, None])
         errors = torch.zeros(n_jobs, len(penalties))
         for k in range(_INNER_FOLDS):
             held_out = (train * (inner == k))[:, None]
-            errors += ((rate[:, k] - target[:, 0]) ** 2 * held_out).sum(-1)
+            errors += ((rate[:, k] - responses[:, None]) ** 2 * held_out).sum(-1)
         best = errors.argmin(1)
         rows = torch.arange(n_jobs)
         return (

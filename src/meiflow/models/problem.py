@@ -108,8 +108,9 @@ class Problem:
             both = np.concatenate([stimuli.means, stimuli.shuffled(rng)], axis=1)
             responses = _with_rows(responses, both[:, : responses.shape[2]])
         together = left_out_together(self.bins)
-        given = images, weights, self.geometry, self.config
-        fitters = fitters_of(*given, self.seed, n_movies, together, drifting)
+        given = images, weights, self.geometry, self.config, self.seed
+        sizes = n_movies, n_neurons, responses.shape[2]
+        fitters = fitters_of(*given, *sizes, together, drifting)
         with threadpool_limits(1):
             places = find_places(
                 *found, subsets, self.geometry, self.config, self.threads, together
@@ -131,9 +132,7 @@ class Problem:
                     own = own.of_first(n_images)
                 if name == "cnn":
                     own = at_windows(own, fits[FIRST_LAYERS[self.config.cnn.first_layer]])
-                fits[name] = fit_in_chunks(
-                    kept, own, size or n_neurons, self.threads, f"fitting {name}"
-                )
+                fits[name] = fit_in_chunks(kept, own, size, self.threads, f"fitting {name}")
         return ProblemFits(places, fits, windows.reshape(len(subsets), -1))
 
     def _movie_responses(self, n: int) -> NDArray[np.float64]:

@@ -91,14 +91,15 @@ class PublishedCore(nn.Module):
         """Tensors, for a model file."""
         return {"layers": [self._layer(i) for i in range(len(self._names))]}
 
-    def forward(self, x: Tensor, grey: float) -> list[Tensor]:
+    def forward(self, x: Tensor, grey: float | None) -> list[Tensor]:
         """Maps (batch, channels, rows, columns) of images (batch, 1, rows, columns).
 
         Parameters
         ----------
         x : Tensor
-        grey : float
-            Value of the area beyond the images.
+        grey : float or None
+            Value of the area beyond the images. None as in the published networks: the first layer
+            has no maps at the edge of the images, and the later ones are padded with zeros.
         """
         found = []
         for i in range(len(self._names)):
@@ -106,7 +107,9 @@ class PublishedCore(nn.Module):
             if i == 0:
                 kernel = layer["conv.weight"]
                 before, after = kernel.shape[-1] // 2, (kernel.shape[-1] - 1) // 2
-                x = conv2d(pad(x, (before, after, before, after), value=grey), kernel)
+                if grey is not None:
+                    x = pad(x, (before, after, before, after), value=grey)
+                x = conv2d(x, kernel)
             else:
                 inner, spatial, outer = (layer[name] for name in _LATER)
                 x = conv2d(x, inner)

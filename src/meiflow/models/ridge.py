@@ -64,7 +64,7 @@ class GramSpectrum:
         Parameters
         ----------
         responses : ndarray, shape (images, responses)
-            Centred responses.
+            Centred responses; in single precision, the errors are computed in that as well.
         penalties : ndarray, shape (penalties,)
         scored : int, optional
             Number of first images over which the errors are summed, if the others are centred apart
@@ -93,19 +93,23 @@ class GramSpectrum:
         False
         """
         n = len(responses) if scored is None else scored
-        projected = self.vectors.T @ responses
-        vectors, responses = self.vectors[:n], responses[:n]
+        every = self.vectors.astype(responses.dtype, copy=False)
+        projected = every.T @ responses
+        vectors, responses = every[:n], responses[:n]
         together = min(together, n // 4)
         if together > 1:
             return self._blocks_left_out(projected, responses, penalties, together)
-        squared = vectors**2
+        squared = self.vectors[:n] ** 2
+        # what remains of the responses at any penalty, without the difference of large numbers
+        beyond = responses - vectors @ projected
         errors = np.empty((len(penalties), responses.shape[1]))
         for i, penalty in enumerate(penalties):
             shrink = self.values / (self.values + penalty)
             leverage = squared @ shrink + 1 / n
-            residual = responses - vectors @ (shrink[:, None] * projected)
-            scaled = residual / np.maximum(1 - leverage, 1e-6)[:, None]
-            errors[i] = (scaled**2).sum(axis=0)
+            kept = (penalty / (self.values + penalty)).astype(responses.dtype)
+            residual = beyond + vectors @ (kept[:, None] * projected)
+            residual /= np.maximum(1 - leverage, 1e-6)[:, None].astype(responses.dtype)
+            errors[i] = np.einsum("ij,ij->j", residual, residual)
         return errors
 
     def _blocks_left_out(

@@ -58,14 +58,15 @@ def _ridge_scores(
 ) -> NDArray[np.float32]:
     """Best leave-one-out R2, shape (subsets, columns, responses)."""
     scores = np.empty((len(subsets), len(features), responses.shape[-1]), np.float32)
-    for column, at_place in enumerate(features):
-        for s, subset in enumerate(subsets):
+    for s, subset in enumerate(subsets):
+        y = responses[s, subset] - responses[s, subset].mean(axis=0)
+        total = np.maximum((y**2).sum(axis=0), 1e-12)
+        y = y.astype(np.float32)
+        for column, at_place in enumerate(features):
             x = at_place[subset].astype(float)
-            y = responses[s, subset] - responses[s, subset].mean(axis=0)
             spectrum = GramSpectrum.of(Standardiser.of(x)(x))
             errors = spectrum.left_out_errors(y, penalties, None, together).min(axis=0)
-            total = (y**2).sum(axis=0)
-            scores[s, column] = 1 - errors / np.maximum(total, 1e-12)
+            scores[s, column] = 1 - errors / total
     return scores
 
 

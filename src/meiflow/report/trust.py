@@ -84,6 +84,22 @@ def trust_of(row: Mapping[Any, Any]) -> Trust | None:
     return Trust("✗", "not trusted", "no", reason, known)
 
 
+def nuisance_of(row: Mapping[Any, Any]) -> str:
+    """What predicts nearly as well as the model, in words; empty if nothing does.
+
+    Examples
+    --------
+    >>> nuisance_of({"nuisance": "luminance_lower"})
+    'mean luminance of the lower half of the screen alone predicts nearly as well as the model'
+    """
+    name = row.get("nuisance")
+    if name is None or pd.isna(name) or not name:
+        return ""
+    from meiflow.validation.trust import NUISANCES
+
+    return f"{NUISANCES[name][0]} alone predicts nearly as well as the model"
+
+
 def sort_by_confidence(summary: pd.DataFrame) -> pd.DataFrame:
     """Sort the rows by trust, then by expected drive and score.
 

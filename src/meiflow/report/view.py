@@ -18,7 +18,7 @@ from meiflow.report.headline import FunnelStep, confidence_summary, findings, fu
 from meiflow.report.neuron_drawings import neuron_drawings
 from meiflow.report.overview_drawings import overview_drawings, ranked
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import Trust, TrustCalibration, precision_text, trust_of
+from meiflow.report.trust import Trust, TrustCalibration, nuisance_of, precision_text, trust_of
 
 _COMPARED = {
     "stimulus": "stimulus",
@@ -51,6 +51,7 @@ class NeuronPage:
     name: str
     trust: Trust | None
     holds: bool | None
+    nuisance: str
     facts: list[tuple[str, str]]
     drawings: list[Drawing]
     store: str
@@ -157,6 +158,7 @@ def _page(
         name=f"neuron-{neuron}",
         trust=trust_of(row),
         holds=None if pd.isna(held) else bool(held),
+        nuisance=nuisance_of(row),
         facts=_facts(data, neuron, row),
         drawings=drawings,
         store=packed(drawings),

@@ -128,7 +128,7 @@ class Layout(Folder):
         DOWNLOAD_RECORD,
         "download",
         "record of the downloaded session file",
-        "`session.source: allen`",
+        "`session.source` `allen` or `dandi`",
     )
 
     trials = ResultFile(
@@ -237,6 +237,12 @@ class Layout(Folder):
     )
     fitted_neurons = ResultFile(
         "models/neurons.csv", "fitted_neurons", "the selected neurons that have a model"
+    )
+    nuisances = ResultFile(
+        "models/nuisances.csv",
+        "nuisances",
+        "what luminance, contrast, behaviour or time alone predict, one row per neuron",
+        "no `model.custom`",
     )
     learning_curve = ResultFile(
         "models/learning_curve.csv", "learning_curve", "scores of models fitted to fewer images"

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from meiflow.config.sections import Session
-from meiflow.errors import MeiflowError, closest, shorten
+from meiflow.errors import MeiflowError, shorten
 from meiflow.io.checksums import sha256_of
-from meiflow.io.files import read_csv, write_text
+from meiflow.io.files import read_csv
 from meiflow.io.writing import atomic
-from meiflow.progress import logger, track
-from meiflow.session.nwb_checks import UnavailableError, require_self_contained
+from meiflow.progress import logger, note
+from meiflow.session.catalogue import HOME, Catalogue
+from meiflow.session.dandi import find_asset
+from meiflow.session.nwb_checks import UnavailableError, explained, require_self_contained
+from meiflow.session.ranges import connect
+from meiflow.session.reader import open_reader
 from meiflow.session.source import stimuli_shown
+from meiflow.session.templates import (
+    check_movie_names,
+    fetch_from,
+    fetch_movies,
+    fetch_scenes,
+)
 from meiflow.session.transfer import (
     ConnectionLimits,
     FetchError,
@@ -29,22 +37,11 @@ from meiflow.session.transfer import (
     write_record,
 )
 from meiflow.session.unit_filters import filtered
-from meiflow.session.warehouse import Warehouse
 
-SCENES = 118
-_CACHE_PATH = "visual-coding-neuropixels/ecephys-cache"
-_SESSION_PATH = f"{_CACHE_PATH}/session_{{id}}/session_{{id}}.nwb"
-_MOVIE_PATH = f"{_CACHE_PATH}/natural_movie_templates/natural_movie_{{number}}.h5"
-# Numbers of the templates; the files are plain .npy arrays in spite of their names.
-MOVIES = {
-    "natural_movie_one": 1,
-    "natural_movie_three": 3,
-    "natural_movie_one_more_repeats": 1,
-}
+_SESSION_PATH = f"{HOME}/session_{{id}}/session_{{id}}.nwb"
 # Movies of the sessions without natural scenes, by the type of the session.
 _WITHOUT_SCENES = {"functional_connectivity": ("natural_movie_one_more_repeats",)}
 _WITH_SCENES = "brain_observatory_1.1"
-_SHUFFLED = "natural_movie_one_shuffled"
 
 
 def check_session_file(path: Path, session_id: int) -> None:
@@ -98,7 +95,7 @@ def _adopt(source: Path, target: Path, session_id: int) -> None:
 
 
 def _fetch_nwb(
-    session: Session, warehouse: Warehouse, path: Path, network: ConnectionLimits
+    session: Session, catalogue: Catalogue, path: Path, network: ConnectionLimits
 ) -> None:
     """Download from the public bucket or, if that fails, from the warehouse."""
     session_id = int(session.id)
@@ -106,10 +103,10 @@ def _fetch_nwb(
     def check(part: Path) -> None:
         check_session_file(part, session_id)
 
-    faults = _fetch_from(
+    faults = fetch_from(
         f"session {session_id}",
         lambda: f"{session.bucket}/{_SESSION_PATH.format(id=session_id)}",
-        lambda: f"{session.warehouse}/{warehouse.session_route(session_id)}",
+        lambda: f"{session.warehouse}/{catalogue.warehouse.session_route(session_id)}",
         path,
         network,
         check,
@@ -120,82 +117,6 @@ def _fetch_nwb(
             "command again later (an interrupted transfer is resumed), or download the file by "
             "hand and set session.nwb to its path"
         )
-
-
-def _fetch_from(
-    what: str,
-    bucket: Callable[[], str],
-    warehouse: Callable[[], str],
-    path: Path,
-    network: ConnectionLimits,
-    check: Callable[[Path], None],
-) -> list[str]:
-    """Fetch a file from the first address that has it; returns what was wrong if none does."""
-    faults = []
-    for address in (bucket, warehouse):
-        try:
-            url = address()
-            logger.info(f"{what}: downloading {url}")
-            fetch(url, path, network, check)
-            return []
-        except FetchError as error:
-            faults.append(str(error))
-            logger.info(f"{what}: {error}")
-    return faults
-
-
-def _check_movie(path: Path) -> None:
-    """Check that a file is a whole stack of 8-bit frames."""
-    try:
-        stack = np.load(path, mmap_mode="r", allow_pickle=False)
-        good = stack.ndim == 3 and stack.dtype == np.uint8 and 0 not in stack.shape
-    except (OSError, ValueError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise FetchError(f"not a complete movie template ({reason})") from None
-    if not good:
-        raise FetchError(f"has shape {stack.shape} and type {stack.dtype}; expected 8-bit frames")
-
-
-def _check_movie_names(session: Session) -> None:
-    for name in session.movies.shown:
-        if name == _SHUFFLED:
-            raise MeiflowError(
-                f"session.movies.shown: {name} cannot be used, because no file of the release "
-                "gives the order in which its frames are on the monitor; remove it"
-            )
-        if name not in MOVIES:
-            raise MeiflowError(
-                f"session.movies.shown: there is no template of {name!r}{closest(name, MOVIES)}; "
-                f"known: {', '.join(MOVIES)}"
-            )
-
-
-def _fetch_movies(
-    session: Session,
-    names: list[str],
-    warehouse: Warehouse,
-    folder: Path,
-    network: ConnectionLimits,
-) -> None:
-    """Download the templates of natural movies, unless they exist unchanged."""
-    for name in names:
-        number, path = MOVIES[name], folder / f"{name}.npy"
-        folder.mkdir(parents=True, exist_ok=True)
-        if is_as_fetched(path):
-            continue
-        faults = _fetch_from(
-            name,
-            lambda number=number: f"{session.bucket}/{_MOVIE_PATH.format(number=number)}",  # type: ignore[misc]
-            lambda number=number: f"{session.warehouse}/{warehouse.movie_route(number)}",  # type: ignore[misc]
-            path,
-            network,
-            _check_movie,
-        )
-        if faults:
-            raise MeiflowError(
-                f"{name} could not be downloaded: {'; '.join(faults)}. Run the same command again "
-                "later, or set session.movies.shown: [] to do without movies"
-            )
 
 
 def download_session(
@@ -211,11 +132,14 @@ def download_session(
     Parameters
     ----------
     session : Session
-        Uses ``id``, ``bucket``, ``warehouse`` and, for an existing file, ``nwb``.
+        Uses ``source``, ``id``, ``bucket``, ``warehouse``, ``dandi``, ``stream``, ``movies``,
+        ``images``, ``columns`` and, for an existing file, ``nwb``.
     nwb : path
-        Local copy; its size and SHA-256 are recorded next to it and verified each time.
+        Local copy; its size and SHA-256 are recorded next to it and verified each time. With
+        ``stream``, the folder of a file that is read by ranges.
     images : path
-        Folder that receives the 118 templates of natural scenes as PNG files.
+        Folder that receives the 118 templates of natural scenes as PNG files, unless they are
+        ``session.images``.
     cache : path
         Cache folder of AllenSDK for tables and templates.
     movies : path
@@ -228,9 +152,61 @@ def download_session(
     MeiflowError
         If the session does not exist or cannot be downloaded from any source.
     """
+    if session.movies.stacks is None:
+        check_movie_names(session)
+    catalogue = Catalogue(session, cache, network)
+    if session.stream:
+        _stream(session, nwb, network)
+    elif session.source == "dandi":
+        _fetch_asset(session, nwb, network)
+    else:
+        _fetch_session(session, catalogue, nwb, network)
+    if session.images is None and stimuli_shown(nwb, ["natural_scenes"], session.columns):
+        fetch_scenes(catalogue, images)
+    if session.movies.stacks is None:
+        names = list(stimuli_shown(nwb, session.movies.shown, session.columns))
+        fetch_movies(session, names, catalogue, movies, network)
+
+
+def _stream(session: Session, folder: Path, network: ConnectionLimits) -> None:
+    """Read the tables of a file on a server by ranges; its spikes follow when they are needed."""
+    if session.source == "dandi":
+        url = find_asset(session.dandi, network).url
+    else:
+        url = f"{session.bucket}/{_SESSION_PATH.format(id=session.id)}"
+    logger.info(f"session {session.id}: reading parts of {url}")
+    connect(url, folder, network)
+    with explained(folder), open_reader(folder, session.columns) as reader:
+        for name in ("units", "presentations", "running", "pupil"):
+            getattr(reader, name)
+
+
+def _fetch_asset(session: Session, nwb: Path, network: ConnectionLimits) -> None:
+    """Download a file from the DANDI archive, and compare it with the archive's checksum."""
+    if is_as_fetched(nwb):
+        logger.info(f"session {session.id}: {nwb} exists and is unchanged")
+        return
+    asset = find_asset(session.dandi, network)
+    if asset.sha256 is None:
+        note(f"{asset.path}: the archive has no SHA-256 of it yet; only its size is checked")
+
+    def check(part: Path) -> None:
+        size = part.stat().st_size
+        if size != asset.size:
+            raise FetchError(f"has {size} bytes instead of {asset.size}")
+        if asset.sha256 is not None and sha256_of(part) != asset.sha256:
+            raise FetchError(f"differs from the archive's SHA-256 ({asset.sha256[:12]}...)")
+        require_self_contained(part)
+
+    logger.info(f"session {session.id}: downloading {asset.path} from {asset.url}")
+    fetch(asset.url, nwb, network, check)
+
+
+def _fetch_session(
+    session: Session, catalogue: Catalogue, nwb: Path, network: ConnectionLimits
+) -> None:
+    """Download a session of the Allen Brain Observatory, or use a file that is there."""
     session_id = int(session.id)
-    _check_movie_names(session)
-    warehouse = Warehouse(session.warehouse, cache, network)
     if is_as_fetched(nwb):
         logger.info(f"session {session_id}: {nwb} exists and is unchanged")
     elif session.nwb is not None:
@@ -242,7 +218,7 @@ def download_session(
             _check_at_hand(nwb, session_id)
             write_record(nwb, nwb.resolve().as_uri())
     else:
-        known = warehouse.sessions()
+        known = catalogue.sessions()
         if session_id not in known.index:
             raise MeiflowError(
                 f"session.id: the warehouse has no session {session_id}; available ({len(known)}): "
@@ -256,11 +232,7 @@ def download_session(
                 f"name its movies in session.movies.shown ({movies_of_kind}), or choose one of "
                 f"type {_WITH_SCENES} (see `meiflow sessions`)"
             )
-        _fetch_nwb(session, warehouse, nwb, network)
-    if stimuli_shown(nwb, ["natural_scenes"]):
-        _fetch_scenes(warehouse, images)
-    names = list(stimuli_shown(nwb, session.movies.shown))
-    _fetch_movies(session, names, warehouse, movies, network)
+        _fetch_nwb(session, catalogue, nwb, network)
 
 
 def _has_images(kind: str, session: Session) -> bool:
@@ -268,51 +240,6 @@ def _has_images(kind: str, session: Session) -> bool:
     return kind == _WITH_SCENES or bool(
         set(_WITHOUT_SCENES.get(kind, ())) & set(session.movies.shown)
     )
-
-
-def _fetch_scenes(warehouse: Warehouse, images: Path) -> None:
-    from PIL import Image
-
-    images.mkdir(parents=True, exist_ok=True)
-    targets = [images / f"{number:03d}.png" for number in range(SCENES)]
-    missing = [(n, t) for n, t in enumerate(targets) if not t.exists()]
-    for number, target in track(missing, "downloading templates", len(missing)) if missing else ():
-        try:
-            pixels = warehouse.scene(number)
-        except MeiflowError:
-            raise
-        except Exception as error:  # AllenSDK and SimpleITK raise many types
-            reason = " ".join(str(error).split())[:120]
-            raise MeiflowError(
-                f"natural scene {number} could not be downloaded ({reason}); run again"
-            ) from None
-        if pixels.dtype.name != "uint8" or pixels.ndim not in (2, 3):
-            raise MeiflowError(
-                f"natural scene {number} has type {pixels.dtype} and shape {pixels.shape}; "
-                "expected 8-bit pixels; delete it from the cache and run again"
-            )
-        with atomic(target) as temporary:
-            Image.fromarray(pixels).save(temporary)
-    _check_scenes(images, targets)
-
-
-def _check_scenes(images: Path, targets: list[Path]) -> None:
-    """Record the hashes of all templates once complete; verify them at every later use."""
-    record = images / "templates.json"
-    now = {target.name: sha256_of(target) for target in targets}
-    if not record.exists():
-        write_text(json.dumps(now, indent=1) + "\n", record)
-        return
-    try:
-        was = dict(json.loads(record.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise MeiflowError(f"{record}: damaged; delete it and run again") from None
-    changed = sorted(name for name in now if now[name] != was.get(name))
-    if changed:
-        raise MeiflowError(
-            f"{images}: {shorten(changed)} changed since the download; delete the wrong files and "
-            f"{record.name}, and run again"
-        )
 
 
 def choose_sessions(
@@ -323,7 +250,7 @@ def choose_sessions(
     Parameters
     ----------
     session : Session
-        Uses ``warehouse``, ``area``, ``quality`` and ``movies.shown``.
+        Uses ``bucket``, ``warehouse``, ``area``, ``quality`` and ``movies.shown``.
     data : path
         Folder of downloads.
 
@@ -338,9 +265,9 @@ def choose_sessions(
     MeiflowError
         If no session is chosen.
     """
-    warehouse = Warehouse(session.warehouse, data / "cache", network)
-    table = warehouse.sessions().sort_index()
-    units = warehouse.units()
+    catalogue = Catalogue(session, data / "cache", network)
+    table = catalogue.sessions().sort_index()
+    units = catalogue.units()
     passes = pd.Series(units.index.isin(filtered(units, session.quality)[0].index), units.index)
     if session.areas is not None:
         passes &= units["ecephys_structure_acronym"].isin(session.areas)
@@ -392,7 +319,7 @@ def list_sessions(
     DataFrame
         session_id, session_type, units, areas, cached (whether there is a local copy).
     """
-    table = Warehouse(session.warehouse, data / "cache", network).sessions()
+    table = Catalogue(session, data / "cache", network).sessions()
     areas = [
         " ".join(sorted({str(a) for a in names if isinstance(a, str)}))
         for names in table["ecephys_structure_acronyms"]

@@ -1,17 +1,20 @@
-"""Checks of a session file beyond those of pynwb and AllenSDK."""
+"""Checks of a session file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.paths import path_error
+
+if TYPE_CHECKING:
+    from meiflow.session.store import Table
 
 
 class UnavailableError(MeiflowError):
@@ -76,6 +79,25 @@ def require_self_contained(path: Path) -> None:
     fault = path_error(path)
     if fault is not None:
         raise MeiflowError(f"session.nwb: {path} {fault}")
+    try:
+        with h5py.File(path, "r") as file:
+            require_no_links(file, path)
+    except MeiflowError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise unreadable(path, "NWB (HDF5)", str(error)) from None
+
+
+def require_no_links(file: Any, path: Path) -> None:
+    """Check that an open HDF5 file does not refer to other files.
+
+    Raises
+    ------
+    MeiflowError
+        With the name of the object in the file.
+    """
+    import h5py
+
     foreign: list[str] = []
 
     def look(name: str, link: Any) -> None:
@@ -89,11 +111,7 @@ def require_self_contained(path: Path) -> None:
                 if away:
                     foreign.append(f"{name} in {shorten(away, 2)}")
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems_links(look)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise unreadable(path, "NWB (HDF5)", str(error)) from None
+    file.visititems_links(look)
     if foreign:
         raise MeiflowError(
             f"session.nwb: {path} refers to data in other files ({shorten(foreign, 3)}), which are "
@@ -101,28 +119,39 @@ def require_self_contained(path: Path) -> None:
         )
 
 
-def check_ids(nwbfile: Any, path: Path) -> None:
-    """Check that units and channels have unique, non-negative integer ids.
+def _reason(error: Exception) -> str:
+    """Text of an exception on one line, keeping its start and its end."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:60]} ... {text[-130:]}"
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Convert any error of the libraries on an odd file into one line."""
+    try:
+        yield
+    except MeiflowError:
+        raise
+    except Exception as error:
+        raise MeiflowError(
+            f"session.nwb: {path} cannot be read as a session "
+            f"({type(error).__name__}: {_reason(error)}); it may be damaged or have another layout"
+        ) from error
+
+
+def check_ids(table: Table) -> None:
+    """Check that units or channels have unique, non-negative integer ids.
 
     Raises
     ------
     MeiflowError
-        If an id is invalid, or if a column of units differs in length from the ids.
+        If an id is invalid.
     """
-    for table, name in ((nwbfile.units, "units"), (nwbfile.electrodes, "electrodes")):
-        ids = np.asarray(table.id[:])
-        if ids.dtype.kind not in "iu" or (ids < 0).any():
-            raise MeiflowError(
-                f"session.nwb: {name} in {path} have ids that are not non-negative whole numbers"
-            )
-        if len(set(ids.tolist())) < len(ids):
-            raise MeiflowError(f"session.nwb: {name} in {path} have duplicate ids")
-        for column in table.colnames:
-            values = len(table[column])
-            if values != len(ids):
-                raise MeiflowError(
-                    f"session.nwb: {path} has {len(ids)} {name} but {values} values of {column}"
-                )
+    ids = table.ids
+    if ids.dtype.kind not in "iu" or (ids < 0).any():
+        raise table.error("have ids that are not non-negative whole numbers (integers)")
+    if len(set(ids.tolist())) < len(ids):
+        raise table.error("have duplicate ids")
 
 
 def check_presentations(shown: pd.DataFrame, name: str, path: Path) -> None:
@@ -159,27 +188,3 @@ def check_presentations(shown: pd.DataFrame, name: str, path: Path) -> None:
             f"session.nwb: presentations {one} and {two} {where} overlap; only one stimulus can be "
             "shown at a time"
         )
-
-
-def check_trains(
-    nwbfile: Any, unit_ids: Iterable[int], trains: Sequence[NDArray], path: Path
-) -> None:
-    """Check that spike times are finite and that each is assigned to one unit.
-
-    Raises
-    ------
-    MeiflowError
-        If a time is not finite, or if the index does not match the spike times.
-    """
-    index = nwbfile.units["spike_times"]
-    ends = np.asarray(index.data[:]).astype(float)
-    if (np.diff(ends, prepend=0.0) < 0).any() or (len(ends) and ends[-1] != len(index.target)):
-        raise MeiflowError(
-            f"session.nwb: spike_times_index does not match the {len(index.target)} spike_times in "
-            f"{path}"
-        )
-    for unit, train in zip(unit_ids, trains, strict=True):
-        if train.dtype.kind not in "fiu" or not np.isfinite(train).all():
-            raise MeiflowError(
-                f"session.nwb: unit {unit} in {path} has spike times that are not finite numbers"
-            )

@@ -1,31 +1,24 @@
-"""Read the data needed for the tables from a session NWB file, with AllenSDK."""
+"""Read the data needed for the tables from a session NWB file."""
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.columns import Columns
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError
 from meiflow.progress import logger, note
 from meiflow.session.movie_passes import MoviePasses, bin_presentations, regular_passes
-from meiflow.session.nwb_checks import (
-    check_ids,
-    check_presentations,
-    check_trains,
-    require_self_contained,
-    unreadable,
-)
+from meiflow.session.nwb_checks import check_presentations, explained
+from meiflow.session.presentations import INVALID
+from meiflow.session.reader import SessionReader, open_reader
 from meiflow.session.stimulus_tables import blocks, parameters, runs
 from meiflow.session.unit_filters import Step, units_in_file, units_of
 
@@ -108,69 +101,9 @@ class RecordedSession:
     has_scenes: bool = True
 
 
-def _reason(error: Exception) -> str:
-    """Text of an exception on one line, keeping its start and its end."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:60]} ... {text[-130:]}"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from pynwb import NWBHDF5IO
-
-    require_self_contained(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            io = NWBHDF5IO(str(path), "r", load_namespaces=True)
-            nwbfile = io.read()
-    except Exception as error:  # h5py and pynwb raise many types for damaged files
-        raise unreadable(path, "NWB", _reason(error)) from None
-    try:
-        yield nwbfile
-    finally:
-        io.close()
-
-
-@contextmanager
-def open_recording(path: Path) -> Iterator[Any]:
-    """Open a session file and yield an AllenSDK ``EcephysSession``."""
-    from meiflow.session.sdk import UNIT_COLUMNS_NEEDED, open_session
-
-    with _opened(path) as nwbfile:
-        if nwbfile.units is None or not len(nwbfile.units):
-            raise MeiflowError(f"session.nwb: {path} contains no sorted units")
-        lacks = sorted(set(UNIT_COLUMNS_NEEDED) - set(nwbfile.units.colnames))
-        groups = nwbfile.electrode_groups.values()
-        if nwbfile.electrodes is None or not all(hasattr(g, "probe_id") for g in groups):
-            lacks.append("electrodes on probes with a probe_id")
-        if lacks:
-            raise MeiflowError(
-                f"session.nwb: {path} does not have the layout of an Allen Brain Observatory "
-                f"session (it lacks {', '.join(lacks)}); use session.source tables for other "
-                "recordings"
-            )
-        check_ids(nwbfile, path)
-        yield open_session(nwbfile)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Convert any error of AllenSDK and its libraries on an odd file into one line."""
-    try:
-        yield
-    except MeiflowError:
-        raise
-    except Exception as error:
-        raise MeiflowError(
-            f"session.nwb: {path} cannot be read as an Allen session "
-            f"({type(error).__name__}: {_reason(error)}); it may be damaged or have another layout"
-        ) from error
-
-
-def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.DataFrame:
+def _presentations(session: SessionReader, name: str, keys: list[str], path: Path) -> pd.DataFrame:
     """Presentations of a stimulus with numeric `keys`; blanks, which have none, are omitted."""
-    table = session.get_stimulus_table(name)
+    table = session.stimulus(name)
     numbers, complete = parameters(table, keys, name, path.name)
     for c in ("start_time", "stop_time"):
         numbers[c] = pd.to_numeric(table[c], errors="coerce") if c in table else np.nan
@@ -189,10 +122,10 @@ def _presentations(session: Any, name: str, keys: list[str], path: Path) -> pd.D
     return numbers.loc[complete, ["start_time", "stop_time", *keys]]
 
 
-def _blocks(session: Any, scenes: pd.DataFrame) -> NDArray[np.float64]:
+def _blocks(session: SessionReader, scenes: pd.DataFrame) -> NDArray[np.float64]:
     """Block of every presentation, from the order of the stimuli where the file has none."""
-    shown = session.stimulus_presentations
-    shown = shown[shown["stimulus_name"] != "invalid_presentation"]
+    shown = session.presentations
+    shown = shown[shown["stimulus_name"] != INVALID]
     recorded = shown.get("stimulus_block")
     here = shown.index.isin(scenes.index)
     recorded = None if recorded is None else pd.to_numeric(recorded[here], errors="coerce")
@@ -212,23 +145,26 @@ def read_session(
     any_area: bool = False,
     movies: Sequence[str] = (),
     frames_per_bin: int = 8,
+    columns: Columns = Columns(),  # noqa: B008
 ) -> RecordedSession:
-    """Read units, spikes and presentations with AllenSDK, opening the file once.
+    """Read units, spikes and presentations.
 
     Parameters
     ----------
     path : path
-        Session NWB file.
+        Session file of any layout that `meiflow.session.reader` reads.
     areas : tuple of str or None
         Requested structure acronyms; None for all.
     quality : Quality
-        Unit filters, in addition to those of AllenSDK by label, channel and structure.
+        Unit filters, in addition to those by label, channel and structure.
     any_area : bool
         Whether units in one of the areas are sufficient; few of many sessions have all areas.
     movies : sequence of str
         Names of natural movies; those that were not shown are skipped.
     frames_per_bin : int
         Number of movie frames in a bin, where movies take the role of natural scenes.
+    columns : Columns
+        Names in the file, where they differ from those of the Allen Brain Observatory.
 
     Raises
     ------
@@ -238,17 +174,18 @@ def read_session(
     """
     path = Path(path)
     with (
-        _explained(path),
-        open_recording(path) as session,
-        warnings.catch_warnings(),
+        explained(path),
+        open_reader(path, columns) as session,
     ):
-        warnings.simplefilter("ignore")
         units, filters = units_of(session, areas, quality, path, any_area)
-        tables = session.api.nwbfile.intervals or {}
-        names = [n.removesuffix("_presentations") for n in tables]
-        if {"natural_scenes", *movies} & set(names):  # AllenSDK fails without any
-            names = session.stimulus_names
+        names = session.stimulus_names
         has_scenes = "natural_scenes" in names
+        if not names:
+            raise MeiflowError(
+                f"session.nwb: {path} has neither natural_scenes nor another table of "
+                "presentations in intervals; count its spikes by your own list of onsets, and use "
+                "session.source tables"
+            )
         if not (has_scenes or set(movies) & set(names)):
             shown = ", ".join(n for n in names if n) or "nothing"
             raise MeiflowError(
@@ -256,9 +193,9 @@ def read_session(
                 f"session.movies.shown whose frames are known (only {shown}); choose a session "
                 "that has one of them, or name its movies"
             )
-        masked = (session.stimulus_presentations["stimulus_name"] == "invalid_presentation").sum()
+        masked = (session.presentations["stimulus_name"] == INVALID).sum()
         if masked:
-            note(f"AllenSDK excluded {masked} presentations during which the stimulus failed")
+            note(f"excluded {masked} presentations during which the stimulus failed")
         lost = _lost_intervals(session, units)
         passes = _movies(session, [name for name in movies if name in names], lost, path)
         if has_scenes:
@@ -270,8 +207,7 @@ def read_session(
                 f"session.nwb: {path.name} has no natural scenes, and no usable pass of a movie of "
                 "session.movies.shown; choose another session"
             )
-        trains = session.api.spike_times_of(units.index)
-        check_trains(session.api.nwbfile, units.index, trains, path)
+        trains = session.spike_times(units.index)
         return RecordedSession(
             units=_unit_table(units),
             spike_times=trains,
@@ -283,14 +219,14 @@ def read_session(
             },
             movies=passes,
             lost=lost,
-            found=units_in_file(session.api.nwbfile, areas),
+            found=units_in_file(session, areas),
             filters=filters,
-            shown=session.stimulus_presentations["stimulus_name"].value_counts().to_dict(),
+            shown=session.presentations["stimulus_name"].value_counts().to_dict(),
             has_scenes=has_scenes,
         )
 
 
-def _scenes(session: Any, path: Path) -> pd.DataFrame:
+def _scenes(session: SessionReader, path: Path) -> pd.DataFrame:
     """Presentations of natural scenes: start_time, stop_time, block, frame."""
     scenes = _presentations(session, "natural_scenes", ["frame"], path)
     odd = (scenes["frame"] != scenes["frame"].round()) | ~scenes["frame"].between(-1, 10**6)
@@ -303,12 +239,14 @@ def _scenes(session: Any, path: Path) -> pd.DataFrame:
     return scenes[["start_time", "stop_time", "block", "frame"]].astype({"frame": int})
 
 
-def _movies(session: Any, names: list[str], lost: NDArray, path: Path) -> list[MoviePasses]:
+def _movies(
+    session: SessionReader, names: list[str], lost: NDArray, path: Path
+) -> list[MoviePasses]:
     """Passes of the movies; one without a regular pass is left out."""
     found = []
     for name in names:
         table = _presentations(session, name, ["frame"], path)
-        block = pd.to_numeric(session.stimulus_presentations["stimulus_block"], errors="coerce")
+        block = pd.to_numeric(session.presentations["stimulus_block"], errors="coerce")
         if block.loc[table.index].notna().all():
             table = table.assign(stimulus_block=block.loc[table.index])
         try:
@@ -320,14 +258,15 @@ def _movies(session: Any, names: list[str], lost: NDArray, path: Path) -> list[M
 
 def _unit_table(units: pd.DataFrame) -> pd.DataFrame:
     further = [c for c in FURTHER_METRICS if c in units and units[c].notna().any()]
+    units = units.reindex(columns=[*dict.fromkeys([*UNIT_COLUMNS, *units.columns])])
     return units.rename(columns=UNIT_COLUMNS)[[*UNIT_COLUMNS.values(), *further]]
 
 
-def _lost_intervals(session: Any, units: pd.DataFrame) -> NDArray[np.float64]:
-    """Intervals in which a probe of these units missed spikes; AllenSDK only warns about them.
+def _lost_intervals(session: SessionReader, units: pd.DataFrame) -> NDArray[np.float64]:
+    """Intervals in which a probe of these units missed spikes.
 
-    Intervals in which the *stimulus* failed are not included, because AllenSDK excludes their
-    presentations. An interval without an end extends to the end of the recording.
+    Intervals in which the *stimulus* failed are not included, because their presentations are
+    excluded. An interval without an end extends to the end of the recording.
     """
     invalid = session.invalid_times
     if not len(invalid):
@@ -339,20 +278,15 @@ def _lost_intervals(session: Any, units: pd.DataFrame) -> NDArray[np.float64]:
     return np.column_stack([start, stop])[keep]
 
 
-def _behaviour(session: Any, scenes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+def _behaviour(session: SessionReader, scenes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     """Running speed and pupil area during each presentation, if they were recorded."""
     found = {}
     windows = scenes["start_time"].to_numpy(), scenes["stop_time"].to_numpy()
-    try:
-        running = session.running_speed
-    except KeyError:
-        running = None
+    running, pupil = session.running, session.pupil
     if running is not None:
         centre = (running["start_time"] + running["end_time"]).to_numpy() / 2
         speed = running["velocity"].to_numpy()
         found["running_speed_cm_s"] = mean_within(centre, speed, *windows)
-    with contextlib.redirect_stdout(None):  # AllenSDK prints if there is no eye tracking
-        pupil = session.get_pupil_data()
     if pupil is not None:
         area = (np.pi / 4 * pupil["pupil_width"] * pupil["pupil_height"]).to_numpy()
         found["pupil_area_px"] = mean_within(pupil.index.to_numpy(), area, *windows)

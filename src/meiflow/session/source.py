@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from meiflow.config.columns import Columns
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
 
@@ -37,15 +38,19 @@ class SessionFiles:
     download: Path | None = None
 
 
-def stimuli_shown(path: Path, names: Iterable[str]) -> tuple[str, ...]:
+def stimuli_shown(
+    path: Path,
+    names: Iterable[str],
+    columns: Columns = Columns(),  # noqa: B008
+) -> tuple[str, ...]:
     """Those of the stimuli of which a session file contains presentations."""
-    import h5py
+    from meiflow.session.nwb_checks import explained
+    from meiflow.session.stimulus_names import names_shown
+    from meiflow.session.store import open_store
 
-    from meiflow.session.nwb_checks import require_self_contained
-
-    require_self_contained(path)
-    with h5py.File(path, "r") as file:
-        return tuple(n for n in names if f"intervals/{n}_presentations" in file)
+    with explained(path), open_store(path) as root:
+        found = names_shown(root, columns)
+    return tuple(name for name in names if name in found)
 
 
 def shown_movies(session: Session) -> list[str]:
@@ -89,17 +94,23 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             scenes = results / SCENES if sizes.repeats else None
             paths = (results / SESSION_FILE, scenes, results / TRUTH)
             return SessionFiles(*paths, shown, movies)
-        case "allen":
+        case "allen" | "dandi":
             home = data / "allen"
             nwb = home / f"session_{session.id}" / f"session_{session.id}.nwb"
+            if session.source == "dandi":
+                nwb = data / "dandi" / session.dandi.name
+            if session.stream:
+                nwb = nwb.with_name(f"{nwb.name}.parts")
             record = results / DOWNLOAD_RECORD
-            movies = home / "natural_movies" if shown_movies(session) else None
-            shown = tuple(PARAMETRIC)  # in all sessions with natural scenes
-            return SessionFiles(nwb, home / "natural_scenes", None, shown, movies, record)
+            movies = own_movies or home / "natural_movies" if shown_movies(session) else None
+            shown = tuple(PARAMETRIC)  # in all sessions of the Observatory with natural scenes
+            scenes = images or home / "natural_scenes"
+            return SessionFiles(nwb, scenes, None, shown, movies, record)
         case "nwb":
             nwb = Path(str(session.nwb))
-            shown = stimuli_shown(nwb, PARAMETRIC)
-            folder = own_movies if stimuli_shown(nwb, session.movies.shown) else None
+            shown = stimuli_shown(nwb, PARAMETRIC, session.columns)
+            seen = stimuli_shown(nwb, session.movies.shown, session.columns)
+            folder = own_movies if seen else None
             return SessionFiles(nwb, images, None, shown, folder)
         case _:
             shown = tuple(n for n in PARAMETRIC if getattr(session, n) is not None)

@@ -199,6 +199,29 @@ def persistently(action: Callable[[], T], network: ConnectionLimits, name: str) 
         retries.sleep()
 
 
+def read_bytes(url: str, network: ConnectionLimits, longest: int) -> bytes:
+    """The whole body of a response, of at most `longest` bytes.
+
+    Raises
+    ------
+    FetchError
+        As `answer`, or if the body is longer.
+    """
+
+    def once() -> bytes:
+        with answer(url, network) as response:
+            parts: list[bytes] = []
+            size = 0
+            for part in response.iter_content(_CHUNK):
+                parts.append(part)
+                size += len(part)
+                if size > longest:
+                    raise FetchError(f"{url}: the response is longer than expected")
+            return b"".join(parts)
+
+    return persistently(once, network, url)
+
+
 def length_of(response: requests.Response, url: str) -> int | None:
     """Number of bytes announced by the server.
 

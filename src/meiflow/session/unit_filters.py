@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError, closest
 from meiflow.progress import note
+from meiflow.session.reader import SessionReader
 
-VALID = "AllenSDK (label, channel or structure)"
+VALID = "label, channel or structure"
+UNKNOWN_ADVICE = "; name the column of areas in session.columns.units.area, or use session.area all"
 # Metric, its key in session.quality, and whether the key is a maximum.
 FILTERS = (
     ("isi_violations", "isi_violations_max", True),
@@ -92,8 +93,8 @@ def why_none(steps: Sequence[Step]) -> str:
         return "the file has none"
     if last.name == VALID:
         return (
-            f"AllenSDK excludes all {last.excluded}, because none has the label 'good' and a valid "
-            "channel in a known structure"
+            f"{last.name} excludes all {last.excluded}, because none has the label 'good' and a "
+            "valid channel in a known structure"
         )
     if last.missing == last.excluded:
         return (
@@ -110,13 +111,17 @@ def why_none(steps: Sequence[Step]) -> str:
 
 
 def units_of(
-    session: Any, areas: tuple[str, ...] | None, quality: Quality, path: Path, any_area: bool
+    session: SessionReader,
+    areas: tuple[str, ...] | None,
+    quality: Quality,
+    path: Path,
+    any_area: bool,
 ) -> tuple[pd.DataFrame, list[Step]]:
     """Units in the areas that pass the filters, by id, and what each filter excludes.
 
     Parameters
     ----------
-    session : EcephysSession
+    session : SessionReader
     areas : tuple of str or None
         Structure acronyms; None for all.
     quality : Quality
@@ -131,12 +136,13 @@ def units_of(
         If an area was not recorded, or no unit passes.
     """
     valid = session.units
-    present = sorted(session.channels["ecephys_structure_acronym"].dropna().unique())
+    tables = session.channels, session.all_units
+    present = sorted({a for t in tables for a in t["ecephys_structure_acronym"].dropna()})
     faults = []
 
     def chosen(*names: str) -> tuple[pd.DataFrame, list[Step]]:
         here = valid["ecephys_structure_acronym"].isin(names or present)
-        whole = units_in_file(session.api.nwbfile, names or None)[1]
+        whole = units_in_file(session, names or None)[1]
         good = valid[here]
         step = Step(VALID, whole - len(good), 0, len(good))
         units, steps = filtered(good, quality)
@@ -147,6 +153,7 @@ def units_of(
             faults.append(
                 f"session.area: {area!r} was not recorded in {path.name}; it has "
                 f"{', '.join(present) or 'no channel in a known structure'}{closest(area, present)}"
+                + (UNKNOWN_ADVICE if present == ["unknown"] else "")
             )
             continue
         units, steps = chosen(area)
@@ -170,9 +177,8 @@ def units_of(
     return units.sort_index(), steps
 
 
-def units_in_file(nwbfile: Any, areas: tuple[str, ...] | None) -> tuple[int, int]:
-    """Number of units in the file, and in the areas."""
-    channels = pd.Series(nwbfile.units["peak_channel_id"][:])
-    places = dict(zip(nwbfile.electrodes.id[:], nwbfile.electrodes["location"][:], strict=True))
-    here = channels.map(places).isin(areas) if areas is not None else channels.notna()
-    return len(channels), int(here.sum())
+def units_in_file(session: SessionReader, areas: tuple[str, ...] | None) -> tuple[int, int]:
+    """Number of units in the file, and in the areas, before any filter."""
+    places = session.all_units["ecephys_structure_acronym"]
+    here = places.isin(areas) if areas is not None else pd.Series(True, places.index)
+    return len(places), int(here.sum())

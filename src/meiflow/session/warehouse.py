@@ -21,10 +21,9 @@ from meiflow.session.sdk import ecephys_project
 from meiflow.session.transfer import (
     ConnectionLimits,
     FetchError,
-    answer,
     exclusive,
     is_as_fetched,
-    persistently,
+    read_bytes,
     write_record,
 )
 
@@ -74,24 +73,12 @@ def _engine_class(base: Any) -> Any:
             self.network = network
 
         def _get(self, url: str) -> bytes:
-            address = f"{self.scheme}://{self.host}"
             try:
-                return persistently(lambda: self._once(url), self.network, address)
+                return read_bytes(url, self.network, _LONGEST_ANSWER)
             except FetchError as error:
                 raise FetchError(
                     f"{error}; check the network and session.warehouse, and run again"
                 ) from None
-
-        def _once(self, url: str) -> bytes:
-            with answer(url, self.network) as response:
-                parts: list[bytes] = []
-                size = 0
-                for part in response.iter_content(1 << 16):
-                    parts.append(part)
-                    size += len(part)
-                    if size > _LONGEST_ANSWER:
-                        raise FetchError(f"{url}: the response is longer than expected")
-                return b"".join(parts)
 
         def get_rma(self, query: str) -> Iterator[Any]:
             import json

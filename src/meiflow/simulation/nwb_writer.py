@@ -162,7 +162,7 @@ def _add_running(nwbfile: Any, times: NDArray, speed: NDArray) -> None:
         ("running_speed", times, "cm/s", speed),
         ("running_speed_end_times", ends, "cm/s", speed),
     ):
-        module.add_data_interface(TimeSeries(name=name, timestamps=stamps, data=data, unit=unit))
+        module.add(TimeSeries(name=name, timestamps=stamps, data=data, unit=unit))
     nwbfile.add_processing_module(module)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,14 +18,19 @@ from meiflow.simulation.truth import render_filters, true_drive
 # The neurons use a separate image grid, which is finer than that of the models.
 DISPLAY = Geometry(120, 192, ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG)
 _CHUNK = 300
+# Rates in Hz (images, units) of all units to images on the display (images, height, width).
+Rates = Callable[[NDArray], NDArray[np.float64]]
 
 
-def _rates(units: pd.DataFrame, images: NDArray) -> NDArray[np.float64]:
-    drive = true_drive(render_filters(units, DISPLAY), images.reshape(len(images), -1))
-    return np.asarray(drive + units["baseline_hz"].to_numpy())
+def formula_rates(units: pd.DataFrame) -> Rates:
+    """Rates of units that are described by their filters; see `meiflow.simulation.truth`."""
+    filters, baseline = render_filters(units, DISPLAY), units["baseline_hz"].to_numpy()
+    return lambda images: np.asarray(
+        true_drive(filters, images.reshape(len(images), -1)) + baseline
+    )
 
 
-def image_rates(units: pd.DataFrame, frames: NDArray) -> NDArray[np.float64]:
+def image_rates(rates: Rates, frames: NDArray) -> NDArray[np.float64]:
     """Rate in Hz of every unit for the blank (first row) and every frame.
 
     Returns
@@ -30,18 +38,17 @@ def image_rates(units: pd.DataFrame, frames: NDArray) -> NDArray[np.float64]:
     ndarray, shape (1 + frames, units)
     """
     grey = np.full((1, *DISPLAY.shape), 0.5)
-    return np.concatenate([_rates(units, grey), _rates(units, frames)])
+    return np.concatenate([rates(grey), rates(frames)])
 
 
-def gabor_rates(units: pd.DataFrame) -> NDArray[np.float64]:
+def gabor_rates(rates: Rates) -> NDArray[np.float64]:
     """Rate in Hz of every unit for `schedule.gabor_conditions`: (conditions, units).
 
     Gabors drift through whole cycles, so their rate is the mean over phases.
     """
     gabors = plan.gabor_conditions()
     moving = [
-        _rates(
-            units,
+        rates(
             0.5
             + 0.5
             * plan.GABOR_CONTRAST
@@ -60,13 +67,13 @@ def gabor_rates(units: pd.DataFrame) -> NDArray[np.float64]:
     return np.mean(moving, axis=0)
 
 
-def grating_rates(units: pd.DataFrame) -> NDArray[np.float64]:
+def grating_rates(rates: Rates) -> NDArray[np.float64]:
     """Rate in Hz of every unit for `schedule.grating_conditions`: (conditions, units)."""
     g = plan.grating_conditions()
     gratings = 0.5 + 0.4 * patterns.grating(
         DISPLAY, 1 / g["spatial_frequency"], g["orientation"], 360 * g["phase"]
     )
-    return _rates(units, gratings)
+    return rates(gratings)
 
 
 def drifting_frames() -> pd.DataFrame:
@@ -75,7 +82,7 @@ def drifting_frames() -> pd.DataFrame:
     return pd.DataFrame({"orientation": grid[0].ravel(), "phase": grid[1].ravel()})
 
 
-def drifting_rates(units: pd.DataFrame) -> NDArray[np.float64]:
+def drifting_rates(rates: Rates) -> NDArray[np.float64]:
     """Rate in Hz of every unit during each of `drifting_frames`: (frames, units).
 
     The neurons respond to the momentary image, so they prefer no direction and no temporal
@@ -85,31 +92,34 @@ def drifting_rates(units: pd.DataFrame) -> NDArray[np.float64]:
     gratings = patterns.grating(
         DISPLAY, 1 / plan.DRIFTING_CYCLES_PER_DEG, frames["orientation"], frames["phase"]
     )
-    return _rates(units, 0.5 + 0.5 * plan.FULL_FIELD_CONTRAST * gratings)
+    return rates(0.5 + 0.5 * plan.FULL_FIELD_CONTRAST * gratings)
 
 
-def flash_rates(units: pd.DataFrame) -> NDArray[np.float64]:
+def flash_rates(rates: Rates) -> NDArray[np.float64]:
     """Rate in Hz of every unit for `schedule.flash_conditions`: (conditions, units)."""
     luminance = 0.5 + 0.5 * plan.FULL_FIELD_CONTRAST * plan.flash_conditions()["color"].to_numpy()
-    return _rates(units, np.tile(luminance[:, None, None], (1, *DISPLAY.shape)))
+    return rates(np.tile(luminance[:, None, None], (1, *DISPLAY.shape)))
 
 
-def condition_rates(units: pd.DataFrame, frames: NDArray) -> dict[str, NDArray[np.float64]]:
-    """Rates of every unit for all conditions of a session, by stimulus."""
-    return {
-        "natural_scenes": image_rates(units, frames),
-        "gabors": gabor_rates(units),
-        "static_gratings": grating_rates(units),
-        "drifting_gratings": drifting_rates(units),
-        "flashes": flash_rates(units),
+def condition_rates(
+    rates: Rates, frames: NDArray, shown: Container[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Rates of every unit for all conditions of the stimuli that are shown, by stimulus."""
+    of_each: dict[str, Callable[[Rates], NDArray[np.float64]]] = {
+        "natural_scenes": partial(image_rates, frames=frames),
+        "gabors": gabor_rates,
+        "static_gratings": grating_rates,
+        "drifting_gratings": drifting_rates,
+        "flashes": flash_rates,
     }
+    return {name: respond(rates) for name, respond in of_each.items() if name in shown}
 
 
-def movie_rates(units: pd.DataFrame, movie: NDArray[np.uint8]) -> NDArray[np.float64]:
+def movie_rates(rates: Rates, units: pd.DataFrame, movie: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Rate in Hz of every unit during every frame of a movie: (frames, units)."""
     shown = on_display(movie, DISPLAY)
     parts = np.array_split(shown, -(-len(shown) // _CHUNK))
-    return temporal_rates(np.concatenate([_rates(units, part) for part in parts]), units)
+    return temporal_rates(np.concatenate([rates(part) for part in parts]), units)
 
 
 def _drift(table: pd.DataFrame) -> pd.DataFrame:

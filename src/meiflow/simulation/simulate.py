@@ -16,9 +16,11 @@ from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
 from meiflow.simulation.movies import draw_movie, draw_temporal
 from meiflow.simulation.nwb_writer import Recording
+from meiflow.simulation.published import draw_published, published_gain, published_rates
 from meiflow.simulation.rates import (
     DISPLAY,
     condition_rates,
+    formula_rates,
     movie_rates,
     rate_bins,
 )
@@ -185,15 +187,15 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
     units, channels = make_units(sizes, streams)
     display = resize(frames / 255.0, DISPLAY.shape)
     own = _statistics(sizes, units, streams)
-    units = calibrate_gain(units, display, DISPLAY, own.drive_hz)
+    if sizes.truth is None:
+        units = calibrate_gain(units, display, DISPLAY, own.drive_hz)
+        rates_to = formula_rates(units.assign(baseline_hz=own.baseline_hz))
+    else:
+        units, network = draw_published(units, sizes, display, streams("network"))
+        units = published_gain(units, network, display, own.drive_hz)
+        rates_to = published_rates(units.assign(baseline_hz=own.baseline_hz), network)
     units["baseline_hz"] = own.baseline_hz
     movies = make_movies(sizes, _Streams(image_seed))
-    rates_of = condition_rates(units, display)
-    if movies:
-        drawn = draw_temporal(len(units), streams("temporal")).set_index(units.index)
-        units = pd.concat([units, drawn], axis=1)
-        rates_of |= {name: movie_rates(units, movie) for name, movie in movies.items()}
-
     schedule = plan.build_schedule(
         sizes.frames,
         sizes.repeats,
@@ -204,6 +206,12 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         sizes.drifting_repeats,
         sizes.flash_repeats,
     )
+    rates_of = condition_rates(rates_to, display, schedule.tables)
+    if movies:
+        drawn = draw_temporal(len(units), streams("temporal")).set_index(units.index)
+        units = pd.concat([units, drawn], axis=1)
+        rates_of |= {name: movie_rates(rates_to, units, movie) for name, movie in movies.items()}
+
     running_times, speed = running_speed(schedule.end_s, streams("running"))
     log_gain = shared_gain(running_times, speed, sizes.gain_drift, streams("gain"))
     edges, shown, rates = rate_bins(

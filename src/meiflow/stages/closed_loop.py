@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv
+from meiflow.models.published_neurons import PublishedNeurons
 from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli
+from meiflow.simulation.published import KIND
 from meiflow.simulation.truth import TRUTH_COLUMNS
 from meiflow.stages.common import stimulus_targets, wanted_neurons
 from meiflow.validation.closed_loop import drives_to, fractions_of_optimum, true_optimum
+from meiflow.validation.published_loop import published_drives, published_optima
 
 
 def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
@@ -28,17 +36,23 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
     geometry, neurons = config.image.geometry, wanted_neurons(results)
     mean, contrast = stimulus_targets(config, results)
     further = read_procedures(results, config.stimuli.make, neurons, mean, contrast)
-    rows = []
-    for neuron in track(neurons, "closed loop", len(neurons)):
+    for neuron in neurons:
         if neuron not in table.index:
             raise MeiflowError(f"{results.truth}: no ground truth for neuron {neuron}")
+    published = _published(config, table.loc[neurons], mean, contrast)
+    rows = []
+    for neuron in track(neurons, "closed loop", len(neurons)):
         one = table.loc[[neuron]]
         stimuli = read_stimuli(results.neuron(neuron), has.gabors) + further[neuron]
         stack = np.stack([s.image for s in stimuli])
-        image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
+        if neuron in published:
+            drive_of, image = published[neuron]
+        else:
+            drive_of = partial(drives_to, one, geometry)
+            image = true_optimum(one, geometry, mean, contrast, stack, config.seed)[0]
         shown = [*stimuli, Stimulus("optimum", image)]
         stack = np.stack([s.image for s in shown])
-        drives = drives_to(one, geometry, stack)
+        drives = drive_of(stack)
         fractions = fractions_of_optimum(stack, drives, mean, contrast)
         rows += [
             {
@@ -54,3 +68,30 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
     write_csv(result, results.closed_loop)
     means = result.groupby("stimulus")["fraction_of_optimum"].mean()
     logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
+
+
+def _published(
+    config: Config, table: pd.DataFrame, mean: float, contrast: float
+) -> dict[str, tuple[Callable[[NDArray], NDArray[np.float64]], NDArray[np.float32]]]:
+    """Drives in Hz and best images of neurons of a published network, by neuron.
+
+    These are judged by ``session.simulation.judge``, or by the network that spoke.
+    """
+    simulation = config.session.simulation
+    path = simulation.truth if simulation.judge is None else simulation.judge
+    own = table[table["kind"] == KIND]
+    if path is None or own.empty:
+        return {}
+    everyone = PublishedNeurons(Path(path), config.image.geometry, simulation.truth_input).eval()
+    network = everyone.of(own["network_unit"])
+    optima = published_optima(network, mean, contrast, config.seed)
+    drives = [partial(published_drives, network.of([i])) for i in range(len(own))]
+    scaled = zip(drives, own["gain_hz"], strict=True)
+    of_each = [partial(_in_hz, drive, gain) for drive, gain in scaled]
+    return dict(zip(own.index, zip(of_each, optima, strict=True), strict=True))
+
+
+def _in_hz(
+    drive: Callable[[NDArray], NDArray[np.float64]], gain: float, images: NDArray
+) -> NDArray[np.float64]:
+    return gain * drive(images[None])[0]

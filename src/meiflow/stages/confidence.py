@@ -11,7 +11,7 @@ from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
 from meiflow.validation.confidence import fractions_of_own_optimum
-from meiflow.validation.trust import calibration
+from meiflow.validation.trust import calibration, nuisances_of
 
 
 def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> pd.DataFrame:
@@ -20,10 +20,9 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
     Returns
     -------
     DataFrame
-        neuron_id; cc_abs, cc_norm, cc_norm_low, ceiling_error of the model; cc_luminance, cc_abs
-        of a ridge regression on the mean luminance of screen regions; cc_shuffled of the control;
-        fold_agreement and fold_lowest, mean and lowest fraction of their own optimum that the fold
-        models reach with the MEI.
+        neuron_id; cc_abs, cc_norm, cc_norm_low, ceiling_error of the model; cc_shuffled of
+        the control; fold_agreement and fold_lowest, mean and lowest fraction of their own optimum
+        that the fold models reach with the MEI.
     """
     mean, contrast = stimulus_targets(config, results)
     archive = open_models(config, results)
@@ -43,7 +42,6 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
                     name: own[name]
                     for name in ("cc_abs", "cc_norm", "cc_norm_low", "ceiling_error")
                 },
-                "cc_luminance": scores.loc[(neuron, "luminance"), "cc_abs"],
                 "cc_shuffled": scores.loc[(neuron, "model_shuffled"), "cc_abs"],
                 "fold_agreement": known.mean() if len(known) else np.nan,
                 "fold_lowest": known.min() if len(known) else np.nan,
@@ -55,6 +53,19 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
 def judge_neurons(config: Config, results: Layout) -> None:
     """Write the confidence in every neuron's MEI, without using the ground truth."""
     table = measure_confidence(config, results, wanted_neurons(results))
+    table = table.merge(_nuisances(results), on="neuron_id", how="left")
     judged = calibration().judge(table)
     write_csv(pd.concat([table, judged], axis=1), results.trust)
     logger.info(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons are trusted")
+
+
+def _nuisances(results: Layout) -> pd.DataFrame:
+    """What predicts nearly as well as the model, and its correlation: nuisance, cc_nuisance."""
+    table = read_csv(results.nuisances, ("neuron_id", "nuisance"))
+    names = nuisances_of(table)
+    found = [
+        row[f"cc_abs_{name}"] if name else np.nan
+        for row, name in zip(table.to_dict("records"), names, strict=True)
+    ]
+    ids = table["neuron_id"].astype(str)
+    return pd.DataFrame({"neuron_id": ids, "nuisance": names, "cc_nuisance": found})

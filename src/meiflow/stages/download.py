@@ -1,4 +1,4 @@
-"""The download stage: a session, and the templates of its images and movies, from Allen."""
+"""The download stage: a session, and the templates of its images and movies, from a server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
 from meiflow.results.layout import Layout
 from meiflow.session.download import download_session
+from meiflow.session.ranges import ADDRESS
 from meiflow.session.source import session_files
 from meiflow.session.transfer import record_path
 
@@ -24,11 +25,14 @@ def download(config: Config, results: Layout, data: Path) -> None:
         Folder of downloads, shared by all sessions.
     """
     session = config.session
-    if session.source != "allen":
-        raise MeiflowError(f"session.source: nothing to download for {session.source}; set allen")
+    if not session.downloaded:
+        raise MeiflowError(
+            f"session.source: nothing to download for {session.source}; set allen or dandi"
+        )
     files = session_files(config, results.root, data)
     assert files.nwb is not None
     assert files.images is not None
     home = data / "allen"
     download_session(session, files.nwb, files.images, home / "cache", home / "natural_movies")
-    write_text(record_path(files.nwb).read_text(encoding="utf-8"), results.download_record)
+    record = files.nwb / ADDRESS if session.stream else record_path(files.nwb)
+    write_text(record.read_text(encoding="utf-8"), results.download_record)

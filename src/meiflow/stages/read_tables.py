@@ -175,6 +175,7 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
         any_area,
         chosen.shown if movies else (),
         chosen.frames_per_bin,
+        config.session.columns,
     )
     window, trains = config.session.window_s, recording.spike_times
     windows = dict.fromkeys(_WHOLE, (0.0, None))
@@ -209,7 +210,7 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
         conditions[name] = found
         if name == "drifting_gratings":
             f1_f0 = modulation_ratios(trains, shown, found.condition, found.means)
-    if config.session.source == "allen":
+    if config.session.downloaded:
         # the workflow expects the tables of all stimuli of `PARAMETRIC` before it knows which of
         # the two kinds of session it downloads: those of stimuli that were not shown are empty
         for name in PARAMETRIC.keys() - conditions.keys():

@@ -23,6 +23,7 @@ from meiflow.stages.stage import Stage
 
 _TARGETS = ("mei.mean", "mei.contrast")
 _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
+_JUDGES = tuple(f"session.simulation.{key}" for key in ("truth", "judge", "truth_input"))
 # Code of the user's that models may call.
 _CODE = ("model.custom", "model.network.core")
 _NO_FIT = ("custom", "custom_files", "learning_curve")
@@ -31,13 +32,11 @@ _EXPERIMENTS, _MOVIE = (
     tuple(f"{name}.{key}" for key in section.model_fields if key != "custom_files")
     for name, section in (("experiments", Experiments), ("movie", Movie))
 )
+_MEANS = ("trials", "responses", "images", "image_info")
 # Tables to which models are fitted.
 _LEARNED = (
-    "trials",
+    *_MEANS,
     "presentations",
-    "responses",
-    "images",
-    "image_info",
     "grating_responses",
     "gabor_responses",
     "drifting_responses",
@@ -94,7 +93,13 @@ def _stages() -> Iterator[Stage]:
             "session.source",
             "session.warehouse",
             "session.bucket",
+            "session.dandi",
+            "session.stream",
+            "session.columns",
+            "session.nwb",
+            "session.images",
             "session.movies.shown",
+            "session.movies.stacks",
         ),
         options=("data",),
         memory_mb=8000,
@@ -109,6 +114,7 @@ def _stages() -> Iterator[Stage]:
             "session.source",
             "session.area",
             "session.quality",
+            "session.columns",
             "session.trials",
             "session.gabors",
             "session.static_gratings",
@@ -184,6 +190,16 @@ def _stages() -> Iterator[Stage]:
         options=("has", "threads"),
         memory_mb=6000,
         threads=8,
+    )
+    yield Stage(
+        "nuisances",
+        "Predict the responses of the fitted neurons from nuisances alone.",
+        "nuisances:score_nuisances",
+        keys=("image", "model.folds", "model.penalties", "seed"),
+        inputs=(*_MEANS, "presentations", "model_search", "fitted_neurons"),
+        options=("has",),
+        memory_mb=4000,
+        minutes=30,
     )
     yield Stage(
         "gabor_search",
@@ -287,7 +303,7 @@ def _stages() -> Iterator[Stage]:
         "closed_loop",
         "Show the stimuli to the simulated neurons (closed loop).",
         "closed_loop:close_loop",
-        keys=("image", *_TARGETS, "stimuli.make", "seed"),
+        keys=("image", *_JUDGES, *_TARGETS, "stimuli.make", "seed"),
         inputs=(
             "truth",
             "fitted_neurons",
@@ -303,7 +319,14 @@ def _stages() -> Iterator[Stage]:
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
         keys=("image", "model.network.core", *_ASCENT, "seed"),
-        inputs=("fitted_neurons", "models", "image_info", "cross_validation", "neuron.mei"),
+        inputs=(
+            "fitted_neurons",
+            "models",
+            "image_info",
+            "cross_validation",
+            "nuisances",
+            "neuron.mei",
+        ),
         gradients=True,
     )
     yield Stage(

@@ -34,6 +34,7 @@ _FROM_TRUST = (
     "cc_norm_low",
     "fold_agreement",
     "trust_reason",
+    "nuisance",
 )
 _COMPARED = ("best_gabor", "windowed_natural", "best_natural")
 _ENDS = ("", "_low", "_high")

@@ -59,14 +59,10 @@ def trial_gain(
     kind = config.model.gain
     if kind == "none":
         return None
-    shown = _presentations(results, trials) if has.spike_times else pd.DataFrame()
+    shown = presentations_of(results, trials) if has.spike_times else pd.DataFrame()
     states: dict[str, NDArray[np.float64]] = {}
     if kind in ("behaviour", "auto"):
-        speed, pupil = (
-            shown[name].to_numpy(float) if name in shown else None
-            for name in ("running_speed_cm_s", "pupil_area_px")
-        )
-        states = behaviour_states(speed, pupil)
+        states = behaviour_of(shown)
     if kind == "behaviour" and not states:
         raise MeiflowError(
             "model.gain: behaviour was requested, but this session has neither running speed nor "
@@ -89,7 +85,16 @@ def trial_gain(
     )
 
 
-def _presentations(results: Layout, trials: Trials) -> pd.DataFrame:
+def behaviour_of(shown: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Recorded states of the animal during presentations, by name."""
+    speed, pupil = (
+        shown[name].to_numpy(float) if name in shown else None
+        for name in ("running_speed_cm_s", "pupil_area_px")
+    )
+    return behaviour_states(speed, pupil)
+
+
+def presentations_of(results: Layout, trials: Trials) -> pd.DataFrame:
     """The presentations in the order of the trials."""
     table = read_csv(results.presentations, ("trial_id", "block", "start_s"))
     table = table.set_index(table["trial_id"].astype(str))

@@ -12,10 +12,32 @@ import pandas as pd
 from numpy.typing import NDArray
 
 FEATURES = ("cc_norm_low", "fold_agreement")
-# A model should predict clearly better than luminance does. Where light of the monitor entered a
-# calcium recording, both predict alike; of 63 other cells of mouse V1, luminance predicts none with
-# a correlation of 0.3 (benchmarks/recorded_neurons.py --lag 0).
-_LUMINANCE_SHARE, _LUMINANCE_CC = 0.75, 0.3
+# What a nuisance is, in words, and what it may mean that it predicts as well as the model.
+_LIGHT = "light of the monitor may have entered the recording, or the neuron responds to luminance"
+_HALVES = ("upper", "lower", "left", "right")
+NUISANCES = {
+    "luminance_whole": ("mean luminance of the whole image", _LIGHT),
+    **{
+        f"luminance_{h}": (f"mean luminance of the {h} half of the screen", _LIGHT) for h in _HALVES
+    },
+    "luminance_regions": ("mean luminance of 3 x 4 regions of the screen", _LIGHT),
+    "contrast": (
+        "RMS contrast of the whole image",
+        "the neuron may respond to any contrast, or the gain of the recording depends on it",
+    ),
+    "running_speed": (
+        "mean running speed during each image",
+        "the animal ran more during some images than during others",
+    ),
+    "pupil_area": (
+        "mean pupil area during each image",
+        "the pupil was wider during some images than during others",
+    ),
+    "time": (
+        "time at which each image was shown",
+        "the responses drifted, and images were shown at different times",
+    ),
+}
 # Standard error of CC_norm from the noise ceiling alone; the true rates then score 0.9 to 1.1.
 KNOWN_CEILING = 0.05
 _CEILING = (
@@ -24,10 +46,6 @@ _CEILING = (
 )
 _ABOVE_ONE = (
     "CC_norm is above 1 (95 % interval from {:.2f}), so that the noise ceiling must be wrong"
-)
-_LUMINANCE = (
-    "the mean luminance of screen regions alone predicts the responses nearly as well as the model "
-    "(correlation {:.2f} compared with {:.2f}): they may contain light from the monitor"
 )
 
 
@@ -101,13 +119,14 @@ class Calibration:
             Output of `meiflow.stages.confidence.measure_confidence`.
         """
         expected = self.expected(table)
-        by_luminance, uncertain = follows_luminance(table), ~ceiling_known(table)
+        nuisances, uncertain = nuisances_of(table), ~ceiling_known(table)
+        explained = np.array([name != "" for name in nuisances], bool)
         impossible = (table["cc_norm_low"] > 1).to_numpy()
-        trusted = (expected >= self.expected_min) & ~by_luminance & ~uncertain & ~impossible
+        trusted = (expected >= self.expected_min) & ~explained & ~uncertain & ~impossible
         reasons = []
         for i, row in enumerate(table.to_dict("records")):
-            if by_luminance[i]:
-                reasons.append(_LUMINANCE.format(row["cc_luminance"], row["cc_abs"]))
+            if explained[i]:
+                reasons.append(nuisance_text(nuisances[i], row["cc_nuisance"], row["cc_abs"]))
             elif impossible[i]:
                 reasons.append(_ABOVE_ONE.format(row["cc_norm_low"]))
             elif uncertain[i] and expected[i] >= self.expected_min:
@@ -140,25 +159,41 @@ def ceiling_known(table: pd.DataFrame) -> NDArray[np.bool_]:
     return np.asarray(table["ceiling_error"] <= KNOWN_CEILING)
 
 
-def follows_luminance(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether the mean luminance of screen regions alone predicts nearly as well as the model.
+def nuisances_of(table: pd.DataFrame) -> list[str]:
+    """Name of the nuisance that predicts nearly as well as each neuron's model, or empty.
 
     Parameters
     ----------
     table : DataFrame
-        ``cc_abs`` and, if known, ``cc_luminance``: held-out correlations of the model and of a
-        ridge regression on the mean luminance of 3 x 4 regions.
+        ``nuisance`` of `meiflow.models.nuisances.nuisance_scores`; without it, there is none.
+    """
+    if "nuisance" not in table:
+        return [""] * len(table)
+    return ["" if pd.isna(name) else str(name) for name in table["nuisance"]]
+
+
+def nuisance_text(name: str, correlation: float, model: float) -> str:
+    """What it means that a nuisance predicts nearly as well as the model.
+
+    Parameters
+    ----------
+    name : str
+        A key of `NUISANCES`.
+    correlation, model : float
+        Held-out correlations of the nuisance and of the model.
 
     Examples
     --------
-    >>> follows_luminance(pd.DataFrame({"cc_abs": [0.6, 0.6], "cc_luminance": [0.58, 0.1]}))
-    array([ True, False])
+    >>> print(nuisance_text("pupil_area", 0.5, 0.6))
+    the mean pupil area during each image alone predicts the responses nearly as well as the model \
+(correlation 0.50 compared with 0.60): the pupil was wider during some images than during others
     """
-    if "cc_luminance" not in table:
-        return np.zeros(len(table), bool)
-    luminance = table["cc_luminance"]
-    close = luminance >= _LUMINANCE_SHARE * table["cc_abs"]
-    return np.asarray(close & (luminance >= _LUMINANCE_CC))
+    words, cause = NUISANCES[name]
+    compared = "nearly as well as" if correlation < model else "as well as"
+    return (
+        f"the {words} alone predicts the responses {compared} the model (correlation "
+        f"{correlation:.2f} compared with {model:.2f}): {cause}"
+    )
 
 
 def _shown(value: float) -> str:
