@@ -127,7 +127,7 @@ class MovieWindows:
         >>> found = MovieWindows.of(trains, [passes], 2, [(0.05, None), (0.0, 0.1)])
         >>> found.width_s, found.means[..., 0]
         (array([0.2, 0.1]), array([[2., 1.],
-               [4., 2.]]))
+               [4., 4.]]))
         """
         widths, means = [], []
         for lag, width in windows:
