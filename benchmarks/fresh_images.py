@@ -84,7 +84,7 @@ def main() -> None:
         rows = []
         for column, neuron in enumerate(responses.neuron_ids):
             models = {"model": archive.model(neuron)}
-            models |= {kind: archive.member(neuron, kind) for kind in config.model.base_models}
+            models |= {kind: archive.member(neuron, kind) for kind in config.model.members}
             scores = {
                 kind: np.corrcoef(model.predict(images), rate[:, column])[0, 1]
                 for kind, model in models.items()

@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--images", type=int, nargs="*", default=[118])
     parser.add_argument("--lag", type=int, default=1, help="0: the image's own window, an artefact")
-    parser.add_argument("--members", nargs="*", default=Model().base_models)
+    parser.add_argument("--members", nargs="*", default=Model().members)
     parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
     parser.add_argument("--core", type=Path, help="file of a published core, for core_window")
     parser.add_argument("--together", action="store_true", help="mice as one population")

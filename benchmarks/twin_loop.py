@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--neurons", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=50)
-    parser.add_argument("--members", nargs="*", default=Model().base_models)
+    parser.add_argument("--members", nargs="*", default=Model().members)
     parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
     parser.add_argument("--stimuli", nargs="*", default=["scenes"], choices=CHOICES)
     parser.add_argument("--scores", action="store_true", help="only the models' CC_norm, no MEIs")

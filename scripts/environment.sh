@@ -53,23 +53,39 @@ borrowed_uv() {
   done
 }
 
+pip_setting() {
+  "$VENV/bin/python" -m pip config list 2> /dev/null | sed -n "s/^global\\.$1='\\(.*\\)'\$/\\1/p" || true
+}
+
 # uv does not read the settings of pip.
 settings() {
-  local get=("$VENV/bin/python" -m pip config get) index links
-  index=${PIP_INDEX_URL:-$("${get[@]}" global.index-url 2> /dev/null || true)}
-  links=${PIP_FIND_LINKS:-$("${get[@]}" global.find-links 2> /dev/null || true)}
+  local cert index links
+  cert=${PIP_CERT:-$(pip_setting cert)}
+  index=${PIP_INDEX_URL:-$(pip_setting index-url)}
+  links=${PIP_FIND_LINKS:-$(pip_setting find-links)}
+  export PIP_DISABLE_PIP_VERSION_CHECK=1
   export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${index:-https://pypi.org/simple}}
+  if [ -n "$cert" ]; then
+    export SSL_CERT_FILE=${SSL_CERT_FILE:-$cert}
+  fi
   if [ -n "${UV_FIND_LINKS:-$links}" ]; then
     export UV_FIND_LINKS=${UV_FIND_LINKS:-$links} PIP_FIND_LINKS=${PIP_FIND_LINKS:-$links}
   fi
 }
 
-install() {
+attempt() {
   if [ -n "$UV" ]; then
     "$UV" pip install --quiet --python "$VENV/bin/python" "$@"
   else
     "$VENV/bin/python" -m pip install --quiet "$@"
   fi
+}
+
+install() {
+  attempt "$@" && return
+  [ -n "$UV" ] || return 1
+  say "uv failed; trying pip, which has its own settings"
+  "$VENV/bin/python" -m pip install --quiet "$@"
 }
 
 find_uv() {
@@ -85,10 +101,10 @@ torch_for_cpu() {
   fi
   local pin
   pin=$(grep '^torch==' requirements.lock)
-  if [ -n "${UV_FIND_LINKS:-}" ] && install --no-deps --no-index "$pin" 2> /dev/null; then
+  if [ -n "${UV_FIND_LINKS:-}" ] && attempt --no-deps --no-index "$pin" 2> /dev/null; then
     return
   fi
-  install --no-deps --index-url "$TORCH_INDEX" "$pin" 2> /dev/null \
+  attempt --no-deps --index-url "$TORCH_INDEX" "$pin" 2> /dev/null \
     || say "$pin for the CPU is not to be had from $TORCH_INDEX; the default index is used," \
       "whose build for CUDA is 3.6 GB larger and runs without a GPU too"
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("bash", "env", "dirname", "grep", "mv", "rm", "uname", "touch", "make")
+TOOLS = ("bash", "env", "dirname", "grep", "mv", "rm", "sed", "uname", "touch", "make")
 
 
 class Machine:

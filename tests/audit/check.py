@@ -10,6 +10,7 @@ from pathlib import Path
 
 from meiflow.config.base import Section
 from meiflow.config.sections import Config
+from meiflow.session.source import DOWNLOAD_RECORD
 from meiflow.stages.registry import STAGES
 from meiflow.stages.stage import Stage
 
@@ -57,8 +58,11 @@ def leaves(key: str) -> set[str]:
     return set().union(*(leaves(f"{key}.{name}") for name in section.model_fields))
 
 
-def _is_result(path: str) -> bool:
-    return not set(Path(path).parts) & set(_BESIDE) and ".part" not in path
+def _counted(paths: list[str], root: str) -> set[str]:
+    """The results among paths; the record of a download represents what was downloaded."""
+    record = f"{root}/{DOWNLOAD_RECORD}"
+    found = {record if path.startswith("data/allen/") else path for path in paths}
+    return {p for p in found if not set(Path(p).parts) & set(_BESIDE) and ".part" not in p}
 
 
 def read_jobs(project: Path, notes: Path) -> list[Job]:
@@ -74,9 +78,9 @@ def read_jobs(project: Path, notes: Path) -> list[Job]:
         if name not in _COMMANDS:
             continue
         job = Job(_COMMANDS[name], keys=set(note["keys"]))
-        job.opened = set(filter(_is_result, note["opened"]))
-        job.written = set(filter(_is_result, note["written"]))
         root = arguments[arguments.index("--results") + 1]
+        job.opened = _counted(note["opened"], root)
+        job.written = _counted(note["written"], root)
         folder = root
         if "neuron" in job.stage.options:
             job.neuron = arguments[arguments.index("--neuron") + 1]
@@ -99,6 +103,7 @@ def faults(jobs: list[Job]) -> list[str]:
             f
             for f in job.opened - job.inputs - job.outputs
             if not any(f.startswith(f"{folder}/") for folder in job.inputs)
+            and f.removesuffix(".json") not in job.inputs  # its record, if it was downloaded
         }
         found += [f"{name} opens {f}, which its rule does not declare" for f in undeclared]
         found += [f"{name} writes {f}, no output" for f in job.written - job.outputs]

@@ -167,5 +167,5 @@ def test_damaged_configurations(damage: Damage, tmp_path: Path, tried: Any) -> N
         explained(error, "damaged.yaml")
         tried("random configurations", digest(data))
         return
-    assert config == parse_config(yaml.safe_load(data.decode("utf-8")))
+    assert config == parse_config(yaml.safe_load(data.decode("utf-8"))).for_source()
     assert load_config(json.dumps(config.model_dump(mode="json"))) == config

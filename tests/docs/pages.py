@@ -36,6 +36,7 @@ WAYS = {
     r"allen\.yaml -- .*neurons\.csv$": "snakemake -n",  # the stand-in session has no neuron to fit
     r"--configfile (mice|all)\.yaml": "snakemake -n",  # several whole sessions
     r"^meiflow validate( --quick)?$": "validate -n",  # minutes and hours
+    r"^meiflow benchmark .*--(published|judge)": "benchmark --cite",  # minutes to hours
     r"^meiflow session info http": "files",  # tests/session/test_ranges.py does
     r"^meiflow sessions": "warehouse",  # the one on this machine
 }

@@ -19,6 +19,7 @@ import yaml
 from snakemake.utils import update_config
 
 from meiflow.config.config import parse_config
+from tests.audit.check import HOOK
 from tests.docs.pages import NEURON, PAGES, ROOT, TRIED, WAYS, Block, all_commands, blocks, tried
 from tests.docs.pages import way as way_of
 from tests.project import SMALL, Project, finished_project
@@ -107,14 +108,18 @@ class Reader:
             command = command.replace("snakemake", "snakemake -n --executor local", 1)
         elif way == "validate -n":
             command += " -n"
+        elif way == "benchmark --cite":
+            command += " --cite"
         elif way == "warehouse":
             address = {"warehouse": self.server.address, "bucket": self.server.bucket}
             command += f" --config '{json.dumps({'session': address})}'"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        hook = f"{HOOK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        here = {"PYTHONPATH": hook, "MEIFLOW_KNOWN_CORES": self.server.known_cores}
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", command],
             cwd=folder,
-            env=os.environ | {"PATH": path},
+            env=os.environ | {"PATH": path} | here,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

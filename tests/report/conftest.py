@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1)</script>\"' & é"
 @pytest.fixture(scope="session")
 def report_config() -> Config:
     changed = {"stimuli": {"make": []}, "selection": {"oracle_p_max": 0.01, "shuffles": 200}}
-    return parse_config(SMALL | changed)
+    return parse_config(SMALL | changed).for_source()
 
 
 @pytest.fixture(scope="session")

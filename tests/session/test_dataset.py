@@ -24,8 +24,8 @@ def test_one_session_is_run_with_its_section():
     config = parse_config({"session": {"id": "mouse"}, "seed": 3})
     data = Dataset(config)
     assert (data.many, data.ids) == (False, ("mouse",))
-    assert data.config_of("mouse") == config
-    assert data.example == config
+    assert data.config_of("mouse") == config.for_source()
+    assert data.example == config.for_source()
 
 
 def test_ids_may_be_numbers_and_keep_their_order():

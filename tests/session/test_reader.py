@@ -215,3 +215,31 @@ def test_without_labels_and_metrics_everything_counts_and_is_noted(small_session
     assert notes == [
         "units have no labels (quality, default_qc or decoder_label); all count as good"
     ]
+
+
+def test_behaviour_in_newer_layouts(tmp_path):
+    """Speed in m/s at a rate, in the module behavior, and ellipses as series of centres."""
+    import h5py
+
+    from meiflow.session.behaviour import read_pupil, read_running
+    from meiflow.session.store import Node
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        speed = file.create_group("processing/behavior/BehavioralTimeSeries/running_speed")
+        speed["data"] = np.array([0.1, 0.2, 0.4])
+        speed["data"].attrs["unit"] = "m/s"
+        speed["starting_time"] = 5.0
+        speed["starting_time"].attrs["rate"] = 2.0
+        pupil = file.create_group("acquisition/EyeTracking/pupil_tracking")
+        pupil["timestamps"] = [1.0, 2.0]
+        pupil["data"] = [[3.0, 4.0], [5.0, 6.0]]
+        for name in ("width", "height", "angle"):
+            pupil[name] = [7.0, 8.0]
+        root = Node(file, file, "", tmp_path)
+        running, fits = read_running(root), read_pupil(root)
+    np.testing.assert_allclose(running["velocity"], [10, 20, 40])
+    assert running["start_time"].tolist() == [5.0, 5.5, 6.0]
+    assert running["end_time"].tolist() == [5.5, 6.0, 6.5]
+    assert fits.index.tolist() == [1.0, 2.0]
+    assert fits["pupil_width"].tolist() == [14.0, 16.0]
+    assert fits["pupil_center_y"].tolist() == [4.0, 6.0]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,8 @@ import h5py
 import numpy as np
 import pandas as pd
 from PIL import Image
+
+from meiflow.config.cores import KNOWN_CORES, KnownCore
 
 SESSION = 798911424
 PROBE, CHANNEL, UNIT, NWB_FILE, FIRST_SCENE, FIRST_MOVIE = 1, 2, 3, 77, 1000, 2000
@@ -150,6 +153,9 @@ def records(query: str, known: tuple[Known, ...] = (Known(),)) -> list[dict]:
 class Server:
     """A running stand-in: its addresses, the requests it received, and its faults.
 
+    ``core`` is a published core, at another address than the session; ``movies`` are templates
+    other than `movie`, by number.
+
     ``faults`` maps a part of a path (``query.json``, ``session_798911424.nwb``,
     ``download/77``) to a fault; a number after it is the number of times: ``cut:1`` fails once.
     """
@@ -162,6 +168,20 @@ class Server:
     released: threading.Event = field(default_factory=threading.Event)
     known: tuple[Known, ...] = (Known(),)
     tables: bool = False  # whether the bucket also holds tables and scenes
+    core: bytes = b"weights" * 60_000
+    movies: dict[int, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def known_core(self) -> KnownCore:
+        """The core as meiflow would know it."""
+        sha256 = hashlib.sha256(self.core).hexdigest()
+        url = f"{self.address}/cores/core.pth"
+        return replace(KNOWN_CORES["sensorium"], url=url, size=len(self.core), sha256=sha256)
+
+    @property
+    def known_cores(self) -> str:
+        """The same for processes in which tests.audit.hook is active: MEIFLOW_KNOWN_CORES."""
+        return json.dumps({"sensorium": asdict(self.known_core)})
 
     @property
     def bucket(self) -> str:
@@ -200,12 +220,17 @@ class Server:
             return self.in_bucket(path)
         if path.endswith(f"session_{SESSION}.nwb") or path.endswith(f"/{NWB_FILE}"):
             return self.nwb.read_bytes()
+        if path.endswith("/cores/core.pth"):
+            return self.core
         name = path.rsplit("/", 1)[1]
         if name.startswith("natural_movie_"):
-            return _npy(movie(int(name[len("natural_movie_") : -len(".h5")])))
+            return self._movie(int(name[len("natural_movie_") : -len(".h5")]))
         if int(name) >= FIRST_MOVIE:
-            return _npy(movie(int(name) - FIRST_MOVIE))
+            return self._movie(int(name) - FIRST_MOVIE)
         return _tiff(int(name) - FIRST_SCENE)
+
+    def _movie(self, number: int) -> bytes:
+        return _npy(self.movies.get(number, movie(number)))
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:

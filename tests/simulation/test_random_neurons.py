@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from benchmarks.random_neurons import as_torch, optimum
 
+from meiflow.benchmark.truths import RandomTruth, as_torch
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.simulation.dead_leaves import dead_leaves
@@ -17,9 +17,7 @@ def natural(n):
 
 
 def test_structures_differ_and_all_of_them_respond():
-    images = (
-        np.stack([dead_leaves(SCREEN.shape, np.random.default_rng(i)) for i in range(60)]) / 255
-    )
+    images = natural(60)
     flat = images.reshape(60, -1)
     neurons = [draw_random_neuron(seed, SCREEN, images) for seed in range(40)]
     trees = {str(neuron.root) for neuron in neurons}
@@ -40,12 +38,11 @@ def test_structures_differ_and_all_of_them_respond():
     np.testing.assert_array_equal(draw_random_neuron(7, SCREEN, images).filters, neurons[7].filters)
 
 
-def test_no_natural_image_exceeds_the_optimum(monkeypatch):
-    monkeypatch.setattr("benchmarks.random_neurons.SCREEN", SCREEN)
-    images = (
-        np.stack([dead_leaves(SCREEN.shape, np.random.default_rng(i)) for i in range(60)]) / 255
-    )
+def test_no_natural_image_exceeds_the_optimum():
+    images = natural(60)
     neuron = draw_random_neuron(4, SCREEN, images)
+    truth = RandomTruth([neuron], np.zeros(1), SCREEN, 0)
     matched = project_array(images, 0.45, 0.05)
-    best = optimum(neuron, matched[:2], 0)
-    assert best > 1.5 * neuron.drive(matched.reshape(60, -1)).max()
+    grey = truth.rates(np.full((1, *SCREEN.shape), 0.45))
+    (best,) = truth.maximal_drive(0.45, 0.05)
+    assert best > 1.5 * (truth.rates(matched) - grey).max()

@@ -26,6 +26,7 @@ class Linear:
     """A neuron that responds to the pattern of the MEI."""
 
     field = patterns.gabor(GRID, *MEI.values())
+    real, baseline = False, 0.0
 
     def predict(self, images):
         return np.maximum(((images - 0.5) * self.field).sum((1, 2)), 0)

@@ -43,7 +43,8 @@ def test_download_to_tables_and_never_twice(project, server):
                 "warehouse": server.address,
                 "bucket": server.bucket,
                 "movies": {"shown": ["natural_movie_one"]},
-            }
+            },
+            "model": {"network": {"core": None}},
         },
     )
     target = f"results/{SESSION}/tables/tuning.csv"

@@ -34,7 +34,9 @@ NOT_READ = {
     "tables": {
         *("session.id", "session.trials", "session.gabors", "session.static_gratings"),
         *("session.drifting_gratings", "session.flashes"),
+        *("session.response", "session.response_unit", "session.average"),
         *check.leaves("session.movies"),
+        *check.leaves("session.sensorium"),
     },
     # optional base models, and gratings as training data
     "fit_models": _FITTED,

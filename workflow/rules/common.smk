@@ -6,6 +6,7 @@
 SOURCE = CONFIG.session.source
 R = Layout("results/{session}" if DATASET.many else f"results/{CONFIG.session.id}")
 N = R.neuron("{neuron}")
+ALL = CombinedLayout(f"results/{COMBINED}")
 HAS = SessionHas(
     FILES.nwb is not None,
     "gabors" in FILES.shown,
@@ -110,8 +111,15 @@ CUSTOM_STATE = fingerprint(CUSTOM_CODE)
 EXPERIMENT_STATE = fingerprint([*CUSTOM_CODE, *EXPERIMENT_CODE])
 MOVIE_STATE = fingerprint(MOVIE_CODE)
 NATURAL_STATE = fingerprint([NATURAL_IMAGES] if NATURAL_IMAGES else [], IMAGE_SUFFIXES)
-CORE = CONFIG.model.network.core_path or CORE_CODE
-CORE_STATE = fingerprint([CORE] if CONFIG.model.network.core_path else CORE_CODE)
+CORE_FILE, KNOWN_CORE = CONFIG.model.network.core_path, CONFIG.model.network.known_core
+# A known core is identified by its SHA-256, which is verified wherever it is read.
+CORE = (ancient(str(CORE_FILE)) if KNOWN_CORE else CORE_FILE) or CORE_CODE
+CORE_STATE = (
+    KNOWN_CORE.sha256
+    if KNOWN_CORE
+    else fingerprint([CORE_FILE] if CORE_FILE else CORE_CODE)
+)
+DOWNLOADED_CORE = CORE if KNOWN_CORE and SOURCE == "allen" else []
 
 
 def networks_of(wildcards):
@@ -148,6 +156,12 @@ def of_fitted(*patterns):
     return expanded
 
 
+def sensorium_folders(session):
+    """The folders of a scan that are read; meta/neurons may be missing."""
+    folders = [Path(session.sensorium.folder, part) for part in SENSORIUM_PARTS]
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
 def session_inputs(wildcards):
     """Inputs of the tables; downloaded files are represented by their record."""
     files = files_of(wildcards)
@@ -159,6 +173,8 @@ def session_inputs(wildcards):
     if files.nwb:
         return [str(path) for path in (files.nwb, files.images, files.movies) if path]
     session = DATASET.config_of(session_of(wildcards)).session
+    if session.source == "sensorium":
+        return sensorium_folders(session)
     shown = [session.trials, session.gabors, session.static_gratings]
     shown += [session.drifting_gratings, session.flashes]
     shown += [session.movies.counts, files.movies] if files.movies else []
@@ -168,6 +184,8 @@ def session_inputs(wildcards):
 @cache
 def given_state(session):
     config = DATASET.config_of(session).session
+    if config.source == "sensorium":
+        return fingerprint(sensorium_folders(config))
     if config.source not in ("nwb", "tables"):
         return ""  # made or verified by a rule
     files = DATASET.files_of(session)
@@ -179,7 +197,10 @@ def given_state(session):
         config.flashes,
     ]
     given.append(config.movies.counts)
-    return fingerprint([path for path in given if path], IMAGE_SUFFIXES)
+    state = fingerprint([path for path in given if path], IMAGE_SUFFIXES)
+    if files.nwb and files.nwb.is_dir():  # NWB-Zarr
+        state += fingerprint([files.nwb])
+    return state
 
 
 def inputs_state(wildcards):
@@ -189,15 +210,19 @@ def inputs_state(wildcards):
 
 def hashed_inputs(wildcards):
     """Inputs of the results, and the tables derived from them. A simulated session file contains
-    its creation time, so its images and tables are listed instead."""
+    its creation time, so its images and tables are listed instead; a file that is read by ranges
+    is represented by its record."""
     files = files_of(wildcards)
     if SOURCE == "simulated":
         given = [files.images or files.movies]
     elif files.nwb:
-        given = [files.nwb, files.images or files.movies]
+        streamed = DATASET.config_of(session_of(wildcards)).session.stream
+        nwb = files.download if streamed else files.nwb
+        given = [nwb, files.images or files.movies]
     else:
         given = session_inputs(wildcards)
     own = [*EXPERIMENT_CODE, *MOVIE_CODE, *CUSTOM_CODE, *CORE_CODE]
+    own += [str(CORE_FILE)] if CORE_FILE else []
     own += [NATURAL_IMAGES] if NATURAL_IMAGES else []
     own += networks_of(wildcards)
     own = list(dict.fromkeys(own))

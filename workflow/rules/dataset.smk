@@ -2,7 +2,6 @@
 
 from snakemake.exceptions import IncompleteCheckpointException
 
-ALL = CombinedLayout(f"results/{COMBINED}")
 FRONT_PAGE = ALL.report if DATASET.many else R.report
 
 

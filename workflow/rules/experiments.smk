@@ -5,6 +5,7 @@ rule experiments:
     input:
         R.models,
         R.fitted_neurons,
+        R.image_info,
         of_fitted(N.mei, N.best_gabor_table),
         CUSTOM_CODE,
         EXPERIMENT_CODE,
@@ -45,6 +46,7 @@ rule draw_experiments:
         R.experiment_tuning,
         R.experiment_summary,
         R.experiment_maps,
+        R.image_info,
     output:
         reported(
             [N.experiments_png, N.experiments_svg],

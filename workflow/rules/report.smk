@@ -48,7 +48,7 @@ rule provenance:
         R.images,
         R.image_info,
         [R.movie_responses, R.movie_images] if HAS.movies else [],
-        CORE_CODE,
+        CORE,
         EXPERIMENT_CODE,
         MOVIE_CODE,
         CUSTOM_CODE,

@@ -37,6 +37,7 @@ rule selection_figures:
         R.units,
         R.selection,
         R.correlations,
+        R.image_info,
     output:
         reported(
             R.selection_figures(

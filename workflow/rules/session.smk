@@ -41,7 +41,33 @@ if SOURCE == "simulated":
 
 elif SOURCE in ("allen", "dandi"):
 
+    if DOWNLOADED_CORE:
+
+        rule core:
+            output:
+                # kept when a run fails or is forced
+                update(str(CORE_FILE)),
+            log:
+                ALL.root / "logs" / "core.log" if DATASET.many else R.log("core"),
+            conda:
+                CONDA
+            threads: 1
+            resources:
+                download=1,
+                mem_mb=lambda wildcards, attempt: 500 * attempt,
+                runtime=lambda wildcards, attempt: 30 * attempt,
+            params:
+                name=CONFIG.model.network.core,
+                sha256=CORE_STATE,
+            message:
+                "Downloading the core {params.name}"
+            shell:
+                "meiflow core {params.name:q} > {log:q} 2>&1"
+
     rule download:
+        input:
+            # first, so that a core that is missing is noticed before gigabytes are downloaded
+            DOWNLOADED_CORE,
         output:
             R.download_record,
         log:

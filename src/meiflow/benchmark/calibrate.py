@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.benchmark.design import CHOOSING, MEASURING
-from meiflow.benchmark.table import FRACTION, KEYS, MIXTURE
+from meiflow.benchmark.table import FRACTION, KEYS, MIXTURE, clopper_pearson
 from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
 from meiflow.validation.trust import FEATURES, Calibration
@@ -78,8 +78,6 @@ def measured(rule: Calibration, table: pd.DataFrame) -> Calibration:
     """The same rule with the precision measured in a table."""
     from dataclasses import replace
 
-    from scipy.stats import beta
-
     trusted = rule.judge(table)["trusted"]
     right = table[FRACTION] >= rule.level
     hits, n = int((right & trusted).sum()), int(trusted.sum())
@@ -87,7 +85,7 @@ def measured(rule: Calibration, table: pd.DataFrame) -> Calibration:
     # recordings of the same neuron are not independent
     always = right[trusted].groupby([table["session"], table["neuron_id"]]).all()
     good, distinct = int(always.sum()), len(always)
-    low = float(beta.ppf(0.025, good, distinct - good + 1)) if good else 0.0
+    low = clopper_pearson(good, distinct)[0] if distinct else 0.0
     return replace(
         rule,
         precision=round(hits / n, 4) if n else np.nan,

@@ -10,6 +10,7 @@ import pandas as pd
 from meiflow.benchmark.design import Cell
 from meiflow.benchmark.recording import BenchmarkSession
 from meiflow.benchmark.table import FRACTION, MIXTURE
+from meiflow.benchmark.truths import KindsTruth
 from meiflow.config.names import SHOWN_PROCEDURES, USUAL_PROCEDURES
 from meiflow.config.sections import Config
 from meiflow.images.projection import contrast_targets, is_matched
@@ -29,9 +30,8 @@ from meiflow.stages.stimuli import make_stimuli
 from meiflow.stages.tables import build_tables
 from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
 from meiflow.tables.stack import StackInfo
-from meiflow.validation.closed_loop import drives_to, true_optimum
+from meiflow.validation.closed_loop import drives_to
 
-_OPTIMUM_RESTARTS = 32
 _SHOWN = [name for name in SHOWN_PROCEDURES if name in USUAL_PROCEDURES]
 _ALONE_RESTARTS = 4
 
@@ -44,15 +44,9 @@ def true_optima(session: BenchmarkSession) -> dict[str, float]:
     mean, contrast = contrast_targets(
         config.mei.mean, config.mei.contrast, info.mean_luminance, info.mean_contrast
     )
-    none = np.empty((0, *geometry.shape))
     tuned = session.neurons[session.neurons["kind"] != "untuned"]
-    found = {}
-    for name in track(list(tuned.index), "true optima", len(tuned)):
-        one, seed = tuned.loc[[name]], session.seed
-        found[str(name)] = true_optimum(
-            one, geometry, mean, contrast, none, seed, _OPTIMUM_RESTARTS
-        )[1]
-    return found
+    found = KindsTruth(tuned, geometry, session.seed).maximal_drive(mean, contrast)
+    return dict(zip(map(str, tuned.index), map(float, found), strict=True))
 
 
 def run_cell(
@@ -144,7 +138,7 @@ def _meis_of_members(
     noise = noise_starts(_ALONE_RESTARTS, geometry, exponent, mean, contrast, config.seed)
     archive = open_models(config, results)
     found: dict[str, list[tuple[str, Stimulus]]] = {name: [] for name in neurons}
-    for member in config.model.base_models:
+    for member in config.model.members:
         paired = PairedModel([archive.member(name, member) for name in neurons])
         made = most_exciting_of_each(
             paired,

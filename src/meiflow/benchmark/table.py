@@ -32,6 +32,22 @@ ALL_BREAKING = "all that violate the Gabor assumption"
 WHOLE = ("Gabor-like", ALL_BREAKING)
 
 
+def clopper_pearson(right: int, of: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Clopper & Pearson 1934); NaN of nothing.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in clopper_pearson(8, 8)]
+    [0.631, 1.0]
+    """
+    from scipy.stats import binomtest
+
+    if not of:
+        return np.nan, np.nan
+    found = binomtest(right, of).proportion_ci(0.95, method="exact")
+    return float(found.low), float(found.high)
+
+
 def _groups(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows of each group of kinds, and of all groups except Gabor-like together."""
     wanted = GROUPS | {ALL_BREAKING: BREAKING}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -15,10 +14,9 @@ from meiflow.cli import stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
 from meiflow.cli.session import session_app
-from meiflow.config.config import config_schema, load_config
+from meiflow.config.config import config_schema, load_config, written_config
 from meiflow.config.cores import KNOWN_CORES
-from meiflow.errors import MeiflowError, closest, out_of_memory, shorten
-from meiflow.io.checksums import sha256_of
+from meiflow.errors import MeiflowError, out_of_memory, shorten
 from meiflow.progress import log_to_stderr
 
 if TYPE_CHECKING:
@@ -30,6 +28,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class ExportFormat(StrEnum):
+    """Layouts of other packages in which the tables of a session can be written."""
+
+    SENSORIUM = "sensorium"
+    EXPERANTO = "experanto"
 
 
 class Page(StrEnum):
@@ -81,11 +86,11 @@ def check(
     """Validate a configuration, open its inputs, and print what a run will see and leave out."""
     from meiflow.session.dataset import Dataset
 
-    parsed = load_config(config)
+    parsed = written_config(config)
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
-    tables = parsed.session.source == "tables"
+    tables = parsed.session.source in ("tables", "sensorium")
     details = "" if tables else f", areas {', '.join(areas) if areas else 'all'}"
     if data.ids is None:
         where = "all sessions in the warehouse"
@@ -95,6 +100,16 @@ def check(
         where = f"session {parsed.session.id}"
         details += f", results in results/{parsed.session.id}"
     print(f"{config}: valid; {where} from source {parsed.session.source}{details}")
+    known = data.example.model.network.known_core
+    if known:
+        at_hand = known.path.exists()
+        if at_hand:
+            known.require_copy()
+        size = f"{known.size / 1e6:.1f} MB"
+        print(
+            f"  core: {known.path}{'' if at_hand else f', to be downloaded ({size})'}: "
+            f"{known.about}; {known.credit}"
+        )
     for session in (data.ids or ()) if inputs else ():
         _describe(data, session, run_code)
 
@@ -171,6 +186,43 @@ def sessions(
 
 
 @app.command()
+def convert(
+    experiment: Annotated[Path, typer.Argument(help="two-photon experiment of Allen's (NWB 1)")],
+    folder: Annotated[Path, typer.Argument(help="folder for tables, images and config.yaml")],
+    window: Annotated[
+        tuple[float, float], typer.Option(help="start and stop of the response after the onset, s")
+    ] = (0.25, 0.5),
+    events: Annotated[
+        Path | None, typer.Option(help=".npz with the events of the cells, used in place of dF/F")
+    ] = None,
+) -> None:
+    """Convert a two-photon experiment of the Allen Brain Observatory to tables."""
+    from meiflow.stages.convert import convert_two_photon
+
+    print(convert_two_photon(experiment, folder, window, events))
+
+
+@app.command()
+def export(
+    layout: Annotated[ExportFormat, typer.Argument(help="layout of the folder")],
+    results: Annotated[Path, typer.Argument(help="results of a session, such as results/demo")],
+    folder: Annotated[Path, typer.Argument(help="new folder")],
+    test_images: Annotated[
+        float, typer.Option(min=0, max=0.5, help="fraction of the images in the tier test")
+    ] = 0.1,
+    trial_s: Annotated[
+        float, typer.Option(min=0.001, max=1000, help="experanto: seconds from trial to trial")
+    ] = 0.25,
+) -> None:
+    """Write the trials and images of a session in the layout of sensorium or experanto."""
+    from meiflow.results.layout import Layout
+    from meiflow.stages.export import export_session
+
+    made = export_session(Layout(results), layout.value, folder, test_images, trial_s)
+    print(f"{folder}: {made}")
+
+
+@app.command()
 def pretrain(
     config: ConfigOption,
     output: Annotated[Path, typer.Option("--output", help="file to write")],
@@ -194,23 +246,12 @@ def core(
     url: Annotated[str | None, typer.Option(help="another address of the same file")] = None,
 ) -> None:
     """Download a published core for the base model `core_window`, and verify it."""
-    from meiflow.session.transfer import fetch
+    from meiflow.session.cores import download_core
 
-    if name not in KNOWN_CORES:
-        raise MeiflowError(
-            f"core: {name!r} is not known{closest(name, KNOWN_CORES)}; known: "
-            f"{', '.join(KNOWN_CORES)}; any other file can be given as model.network.core"
-        )
+    path = download_core(name, url)
     known = KNOWN_CORES[name]
-    known.path.parent.mkdir(parents=True, exist_ok=True)
-    fetch(url or known.url, known.path, check=partial(_require_hash, known.sha256))
-    print(f"{known.path}: {known.about}; licence {known.licence}; cite {known.citation}")
-    print(f"Use it with model.base_models: [..., core_window] and model.network.core: {name}")
-
-
-def _require_hash(expected: str, path: Path) -> None:
-    if sha256_of(path) != expected:
-        raise MeiflowError(f"the SHA-256 is not {expected}; this is a different file")
+    print(f"{path}: {known.about}; {known.credit}")
+    print(f"With model.network.core: {name}, core_window is one of the default base models.")
 
 
 @app.command()
@@ -236,6 +277,53 @@ def validate(
     from meiflow.benchmark.publish import run_full, run_quick
 
     (run_quick if quick else run_full)(output, threads)
+
+
+@app.command()
+def benchmark(
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="METHOD",
+            help="meiflow, best-gabor, best-natural, notebook, walker, "
+            "openretina, or module:function; by default the named ones",
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option(help="random, kinds, or the file of a network")] = "random",
+    published: Annotated[
+        bool, typer.Option("--published", help="random neurons on which no choice may be made")
+    ] = False,
+    judge: Annotated[
+        Path | None, typer.Option(help="another network of the same neurons, to judge the stimuli")
+    ] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="pictures to show instead of dead leaves")
+    ] = None,
+    neurons: Annotated[int, typer.Option(min=1, help="number of neurons, 12 in a session")] = 12,
+    images: Annotated[int, typer.Option(min=10, help="number of images")] = 118,
+    repeats: Annotated[int, typer.Option(min=2, help="presentations of each image")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="other seeds are other neurons")] = 0,
+    out: Annotated[
+        Path, typer.Option("--out", help="output folder; finished parts are reused")
+    ] = Path("results/methods"),
+    jobs: Annotated[int, typer.Option(min=1, help="number of sessions at once")] = 1,
+    cite: Annotated[
+        bool, typer.Option("--cite", help="print what to cite instead of running")
+    ] = False,
+) -> None:
+    """Score methods that find stimuli, ours or custom ones, on neurons of known optimum."""
+    stages.one_thread()
+    from meiflow.benchmark import enter
+    from meiflow.benchmark.cite import citation
+    from meiflow.benchmark.score import Plan
+
+    opened = enter.open_source(source, judge, scenes, seed, published)
+    plan = Plan(opened, neurons, images, repeats, seed, out)
+    chosen = methods or list(enter.METHODS)
+    if cite:
+        print(citation(plan, chosen), end="")
+        return
+    print(enter.as_text(enter.benchmark(plan, chosen, jobs)))
 
 
 # Modules that are not part of a plain installation, by the extra that provides them.

@@ -128,7 +128,10 @@ def spectra_table(spectra: dict[str, Spectrum]) -> pd.DataFrame:
 
 
 def mei_ratio(responses: NDArray, folds: NDArray) -> dict[str, float]:
-    """Response to the MEI divided by that to another stimulus."""
+    """Response to the MEI divided by that to another stimulus.
+
+    Real-valued responses, whose zero is arbitrary, are given minus the response to grey.
+    """
     names = ("mei_ratio", "mei_ratio_low", "mei_ratio_high")
     return dict(
         zip(names, ratio_interval(float(responses[0]), float(responses[1]), folds), strict=True)

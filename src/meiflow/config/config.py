@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from meiflow.config.cores import KNOWN_CORES
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
 from meiflow.config.text_values import location_of, values_of_text
@@ -24,6 +23,7 @@ from meiflow.config.written import require_as_written
 from meiflow.errors import MeiflowError, closest
 from meiflow.io.paths import path_error
 
+_JSON = "config"  # name of JSON text in messages
 _LONGEST = 1_000_000
 _MOST_VALUES, _DEEPEST = 100_000, 20
 _MOST_FAULTS = 8
@@ -143,7 +143,12 @@ def parse_config(document: Mapping[str, Any] | None, origin: str = "config") -> 
 
 
 def load_config(source: str | Path) -> Config:
-    """Read a configuration from a YAML file, or from JSON text starting with ``{``.
+    """Read the configuration of a session, with the core of its source in place of auto.
+
+    Parameters
+    ----------
+    source : str or Path
+        YAML file, or JSON text starting with ``{``.
 
     Raises
     ------
@@ -152,16 +157,38 @@ def load_config(source: str | Path) -> Config:
 
     Examples
     --------
-    >>> load_config('{"session": {"id": 798911424, "source": "allen"}}').session.id
-    '798911424'
+    >>> config = load_config('{"session": {"id": 798911424, "source": "allen"}}')
+    >>> config.session.id, config.model.network.core
+    ('798911424', 'sensorium')
     """
-    text = str(source)
-    if not text.lstrip().startswith("{"):
-        return parse_config(read_yaml(source), text)
+    config = written_config(source)
+    try:
+        return config.for_source()
+    except MeiflowError as error:
+        raise MeiflowError(f"{_origin(source)}: {error}") from None
+
+
+def written_config(source: str | Path) -> Config:
+    """Read a configuration as it is written; parameters and errors as for `load_config`.
+
+    Examples
+    --------
+    >>> written_config('{"session": {"id": 798911424, "source": "allen"}}').model.network.core
+    'auto'
+    """
+    origin = _origin(source)
+    if origin != _JSON:
+        return parse_config(read_yaml(source), origin)
     try:  # not as YAML, which reads the number 1e-09 as text
-        return parse_config(json.loads(text, object_pairs_hook=_keys_once))
+        return parse_config(json.loads(str(source), object_pairs_hook=_keys_once))
     except (ValueError, RecursionError) as error:
-        raise MeiflowError(f"config: not valid JSON ({error})") from None
+        raise MeiflowError(f"{_JSON}: not valid JSON ({error})") from None
+
+
+def _origin(source: str | Path) -> str:
+    """Name of a configuration in messages."""
+    text = str(source)
+    return _JSON if text.lstrip().startswith("{") else text
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -268,6 +295,20 @@ def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "f
         raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
 
 
+def _check_core(config: Config) -> None:
+    network = config.for_source().model.network
+    path, known = network.core_path, network.known_core
+    if known and config.session.source == "allen":
+        return  # downloaded with the session
+    if known and not known.path.exists():
+        raise MeiflowError(
+            f"model.network.core: {network.core} is not in {path}; download it once with meiflow "
+            f"core {network.core}"
+        )
+    kind = "core, made by meiflow pretrain or published"
+    _require("model.network.core", None if path is None else str(path), kind=kind)
+
+
 def _needed(session: Session) -> tuple[str, ...]:
     """Keys of the section session that its source needs; with movies, scenes may be missing."""
     if session.source == "nwb":
@@ -278,6 +319,15 @@ def _needed(session: Session) -> tuple[str, ...]:
         given = session.trials is not None or session.movies.counts is None
         return ("trials", "images") if given else ()
     return ()
+
+
+def _check_sensorium(session: Session) -> None:
+    folder, key = session.sensorium.folder, "session.sensorium.folder"
+    if session.source == "sensorium" and folder is None:
+        raise MeiflowError(f"{key}: source sensorium needs a folder here")
+    if session.source != "sensorium" and folder is not None:
+        raise MeiflowError(f"{key}: accepted only with source sensorium, not {session.source}")
+    _require(key, folder, folder=True, kind="folder")
 
 
 def check_inputs(config: Config) -> None:
@@ -300,6 +350,7 @@ def check_inputs(config: Config) -> None:
         folder = key == "images" or (key == "nwb" and Path(value, ".zgroup").is_file())  # NWB-Zarr
         _require(f"session.{key}", value, folder=folder, kind=kind)
     _check_conditions(config.session)
+    _check_sensorium(config.session)
     own = [("experiments.custom", spec) for spec in config.experiments.custom]
     models = [("model.custom", config.model.custom), ("movie.model", config.movie.model)]
     models.append(("model.network.core", config.model.network.own_core))
@@ -315,14 +366,7 @@ def check_inputs(config: Config) -> None:
             _require(f"{section}.custom_files", path, folder=True, kind="file or folder")
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     _require("stimuli.natural_images", further, folder=True, kind=kind)
-    core, path = config.model.network.core, config.model.network.core_path
-    if core in KNOWN_CORES and not KNOWN_CORES[core].path.exists():
-        raise MeiflowError(
-            f"model.network.core: {core} is not in {path}; download it once with meiflow "
-            f"core {core}"
-        )
-    kind = "core, made by meiflow pretrain or published"
-    _require("model.network.core", None if path is None else str(path), kind=kind)
+    _check_core(config)
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     if session.source == "simulated":

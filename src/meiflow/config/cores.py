@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from meiflow.errors import MeiflowError
+from meiflow.io.checksums import sha256_of
+
 
 @dataclass(frozen=True)
 class KnownCore:
@@ -15,6 +18,8 @@ class KnownCore:
     about : str
     url : str
         Address of the file, at a fixed version.
+    size : int
+        Number of bytes.
     sha256 : str
     licence, citation : str
     seen : dict
@@ -23,6 +28,7 @@ class KnownCore:
 
     about: str
     url: str
+    size: int
     sha256: str
     licence: str
     citation: str
@@ -33,6 +39,35 @@ class KnownCore:
         """Local copy, relative to the current folder."""
         return Path("data", "cores", self.url.rpartition("/")[2])
 
+    def require(self, path: Path) -> None:
+        """Check that a file is this core.
+
+        Raises
+        ------
+        MeiflowError
+            If its content differs, without its name.
+        """
+        if sha256_of(path) != self.sha256:
+            raise MeiflowError(f"the SHA-256 is not {self.sha256}; this is a different file")
+
+    def require_copy(self) -> None:
+        """Check that the local copy is this core.
+
+        Raises
+        ------
+        MeiflowError
+            If it is another file.
+        """
+        try:
+            self.require(self.path)
+        except MeiflowError as error:
+            raise MeiflowError(f"{self.path}: {error}; delete it, and run again") from None
+
+    @property
+    def credit(self) -> str:
+        """Licence and citation."""
+        return f"licence {self.licence}; cite {self.citation}"
+
 
 KNOWN_CORES = {
     "sensorium": KnownCore(
@@ -40,6 +75,7 @@ KNOWN_CORES = {
         "https://raw.githubusercontent.com/sinzlab/sensorium/"
         "c433fed25f234724fd9adf0cef3c260a2068b1fa/notebooks/model_tutorial/model_checkpoints/"
         "pretrained/sensorium_sota_model.pth",
+        2383728,
         "7a87989732c34068fe10aaf1dd2c0421cb47cb1693b4f95a5e0e381632456173",
         "MIT",
         "Willeke et al. 2022, arXiv:2206.08666",
@@ -47,3 +83,5 @@ KNOWN_CORES = {
         {"deg_per_px": 1.9, "mean": 0.445, "sd": 0.234},
     )
 }
+# The core of downloaded sessions: model.network.core: auto.
+RECOMMENDED = "sensorium"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,8 +19,11 @@ from meiflow.config.base import (
     Section,
     each_once,
 )
-from meiflow.config.cores import KNOWN_CORES
+from meiflow.config.cores import KNOWN_CORES, RECOMMENDED, KnownCore
 from meiflow.config.seen import SeenImages
+from meiflow.errors import MeiflowError
+
+AUTO = "auto"
 
 
 class LinearNonlinear(Section):
@@ -163,10 +166,12 @@ class Network(Training):
         default=1, ge=1, le=20, description="number of networks, whose predictions are averaged"
     )
     core: InputPath | None = Field(
-        default=None,
-        description="file of a core: made by meiflow pretrain for the base model pretrained, or a "
-        "published one for core_window; the name of a known one, sensorium, which meiflow core "
-        "downloads; or module:function, which returns any torch module with feature maps",
+        default=AUTO,
+        description="core that core_window reads: auto, for source allen sensorium, which is "
+        "downloaded with the session, and none for other sources; null: none; the name of a known "
+        "one, sensorium, which meiflow core downloads; a file, published or, for the base model "
+        "pretrained, made by meiflow pretrain; or module:function, which returns any torch module "
+        "with feature maps",
     )
     core_input: CoreInput = CoreInput()
     fine_tuning: float = Field(
@@ -182,16 +187,21 @@ class Network(Training):
         return self.core if self.core and re.match(FUNCTION, self.core) else None
 
     @property
+    def known_core(self) -> KnownCore | None:
+        """The core, if it is given by name."""
+        return KNOWN_CORES.get(self.core or "")
+
+    @property
     def core_path(self) -> Path | None:
         """File of the core, which may be given by name."""
-        if self.core is None or self.own_core is not None:
+        if self.core is None or self.core == AUTO or self.own_core is not None:
             return None
-        return KNOWN_CORES[self.core].path if self.core in KNOWN_CORES else Path(self.core)
+        return self.known_core.path if self.known_core else Path(self.core)
 
     @property
     def core_seen(self) -> CoreInput:
         """How the core sees images: as known for its name, or as configured."""
-        known = KNOWN_CORES.get(self.core or "")
+        known = self.known_core
         return self.core_input.model_copy(update=known.seen) if known else self.core_input
 
 
@@ -208,15 +218,27 @@ MemberName = Literal[
 ]
 
 
+# The default; core_window only with a core.
+_MEMBERS: tuple[MemberName, ...] = (
+    "v1",
+    "v1_window",
+    "core_window",
+    "cnn",
+    "ln",
+    "gabor_energy",
+)
+
+
 class Model(Section):
     """Composition of a neuron's model, and how it is fitted."""
 
-    base_models: list[MemberName] = Field(
-        default=["v1", "v1_window", "cnn", "ln", "gabor_energy"],
-        min_length=1,
-        max_length=64,
-        description="base models, combined with weights from held-out images; v1, ln and "
-        "gabor_energy are always scored",
+    base_models: (
+        Literal["auto"] | Annotated[list[MemberName], Field(min_length=1, max_length=64)]
+    ) = Field(
+        default="auto",
+        description="base models, combined with weights from held-out images; auto: v1, v1_window, "
+        "cnn, ln and gabor_energy, and core_window if there is a core (model.network.core); v1, ln "
+        "and gabor_energy are always scored",
     )
     stacking_prior: Literal["equal", "session"] = Field(
         default="session",
@@ -289,7 +311,7 @@ class Model(Section):
         default=0.1, description="semi-saturation contrast of the normalised channels"
     )
     stride: int = Field(
-        default=2, ge=1, le=8, description="distance between candidate RF positions, in pixels"
+        default=3, ge=1, le=8, description="distance between candidate RF positions, in pixels"
     )
     penalties: list[Positive] = Field(
         default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
@@ -306,10 +328,65 @@ class Model(Section):
         default=5, ge=2, le=50, description="number of cross-validation folds over images"
     )
 
+    @property
+    def members(self) -> list[MemberName]:
+        """The base models."""
+        if isinstance(self.base_models, list):
+            return self.base_models
+        without_core = self.network.core in (None, AUTO)
+        return [name for name in _MEMBERS if name != "core_window" or not without_core]
+
+    def for_source(self, source: str) -> Model:
+        """The section with the core of a session source in place of auto.
+
+        Raises
+        ------
+        MeiflowError
+            If a base model needs a core, and there is none.
+
+        Examples
+        --------
+        >>> model = Model().for_source("allen")
+        >>> model.network.core, "core_window" in model.members
+        ('sensorium', True)
+        >>> Model().for_source("simulated").members
+        ['v1', 'v1_window', 'cnn', 'ln', 'gabor_energy']
+        """
+        if self.network.core != AUTO:
+            return self
+        reads = self.base_models == AUTO or self._on_core
+        core = RECOMMENDED if source == "allen" and reads else None
+        network = self.network.model_copy(update={"core": core})
+        found = self.model_copy(update={"network": network})
+        fault = found._without_core()
+        if fault is not None:
+            raise MeiflowError(f"model.{fault}")
+        return found
+
+    @property
+    def _on_core(self) -> list[str]:
+        """Base models that read a core, in the words of messages."""
+        on_core = "cnn" in self.members and self.cnn.first_layer == "core"
+        readers = [name for name in self.members if name in ("pretrained", "core_window")]
+        return [*readers, *(["cnn with first_layer core"] if on_core else [])]
+
+    def _without_core(self) -> str | None:
+        """What is wrong if a base model reads a core, and there is none."""
+        own = "pretrained" in self.members  # which auto does not provide
+        if not self._on_core or self.network.core not in (None, AUTO if own else None):
+            return None
+        name = "pretrained" if own else self._on_core[0]
+        source = (
+            "the file of a core; create one with meiflow pretrain"
+            if name == "pretrained"
+            else f"for example {RECOMMENDED}, which meiflow core {RECOMMENDED} downloads"
+        )
+        return f"base_models: {name} needs model.network.core, {source}"
+
     @field_validator("base_models", "learn_from")
     @classmethod
-    def _each_once(cls, names: list[str]) -> list[str]:
-        return each_once(names)
+    def _each_once(cls, names: Any) -> Any:
+        return each_once(names) if isinstance(names, list) else names
 
     @field_validator("learn_from")
     @classmethod
@@ -321,24 +398,16 @@ class Model(Section):
         return names
 
     @model_validator(mode="after")
-    def _core_is_there(self) -> Model:
-        on_core = "cnn" in self.base_models and self.cnn.first_layer == "core"
-        used = [*self.base_models, *(["cnn with first_layer core"] if on_core else [])]
-        for name, source in (
-            ("pretrained", "create one with meiflow pretrain"),
-            ("core_window", "for example sensorium_sota_model.pth (docs/methods.md)"),
-            ("cnn with first_layer core", "for example sensorium (docs/methods.md)"),
-        ):
-            if name in used and self.network.core is None:
-                raise ValueError(
-                    f"base_models: {name} needs model.network.core, the file of a core; {source}"
-                )
-        if "pretrained" in self.base_models and self.network.own_core is not None:
+    def _core_fits(self) -> Model:
+        fault = self._without_core()
+        if fault is not None:
+            raise ValueError(fault)
+        if "pretrained" in self.members and self.network.own_core is not None:
             raise ValueError(
                 "base_models: pretrained needs a core made by meiflow pretrain, not a "
                 "module:function; use core_window or cnn with first_layer core"
             )
-        if {"pretrained", "core_window"} <= set(self.base_models):
+        if {"pretrained", "core_window"} <= set(self.members):
             raise ValueError(
                 "base_models: pretrained and core_window need different cores; name one of them"
             )

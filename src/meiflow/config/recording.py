@@ -13,18 +13,18 @@ from meiflow.config.base import (
     InputPath,
     Positive,
     Section,
-    each_once,
     ids_as_text,
 )
 from meiflow.config.columns import Columns
+from meiflow.config.sensorium import Sensorium
+from meiflow.config.shown import NaturalMovies, StimulusParameters
 from meiflow.config.simulation import Simulation
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
-    ALLEN_MOVIE_HEIGHT_DEG,
-    ALLEN_MOVIE_WIDTH_DEG,
     ALLEN_WIDTH_DEG,
     Geometry,
 )
+from meiflow.response_type import ResponseType
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
@@ -46,107 +46,6 @@ class Quality(Section):
     presence_ratio_min: Fraction | None = Field(
         default=0.95, description="minimum; null: no filter. Units without a value are excluded"
     )
-
-
-class StimulusParameters(Section):
-    """Appearance of the recorded Gabors and gratings; the defaults are Allen's."""
-
-    gabor_frequency_cpd: Positive = Field(
-        default=0.08, description="spatial frequency of the Gabors, in cycles per degree"
-    )
-    gabor_diameter_deg: Degrees = Field(default=20.0, description="diameter of the circular patch")
-    gabor_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="Michelson contrast around mid-grey"
-    )
-    gabor_drifts: bool = Field(
-        default=True,
-        description="whether Gabors drift through whole cycles, so that their phase is irrelevant",
-    )
-    grating_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="Michelson contrast around mid-grey"
-    )
-    drifting_frequency_cpd: Positive = Field(
-        default=0.04, description="spatial frequency of drifting gratings, in cycles per degree"
-    )
-    drifting_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="Michelson contrast around mid-grey"
-    )
-
-
-class NaturalMovies(Section):
-    """Natural movies of the session, and how their spikes are counted."""
-
-    shown: list[Identifier] = Field(
-        default=["natural_movie_one", "natural_movie_three", "natural_movie_one_more_repeats"],
-        max_length=64,
-        description="names of the movies that are used, where the session shows them; [] for none",
-    )
-    stacks: InputPath | None = Field(
-        default=None,
-        description="sources nwb, tables and dandi: folder with the frames of every movie, an "
-        ".npy stack (frames, height, width) with its name, such as natural_movie_one.npy",
-    )
-    counts: InputPath | None = Field(
-        default=None,
-        description="source tables: CSV movie, repeat, frame, neuron_id, spike_count, where frame "
-        "is the number of a frame, starting at 0",
-    )
-    frames_per_bin: int = Field(
-        default=8,
-        ge=1,
-        le=1000,
-        description="number of consecutive frames that are averaged to one image",
-    )
-    lag_s: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="delay in seconds of the counting window behind the frames",
-    )
-    candidate_lags_s: list[Annotated[float, Field(ge=0, le=1)]] = Field(
-        default=[],
-        max_length=32,
-        description="session files: delays of the counting window among which the models choose "
-        "for each neuron, without using held-out images; []: lag_s",
-    )
-    candidate_widths_s: list[Annotated[float, Field(gt=0, le=10)]] = Field(
-        default=[],
-        max_length=32,
-        description="session files: lengths of the counting window, from which the models choose "
-        "as from the delays; []: that of the frames",
-    )
-    frame_rate_hz: Positive = Field(
-        default=30.0, description="source tables without trials: frames per second of the movies"
-    )
-    width_deg: Degrees | None = Field(
-        default=None,
-        description="width of a frame on the screen in degrees of visual angle; null: that of "
-        f"Allen's movies, {ALLEN_MOVIE_WIDTH_DEG:.1f}",
-    )
-    height_deg: Degrees | None = Field(
-        default=None,
-        description="height of a frame on the screen in degrees of visual angle; null: that of "
-        f"Allen's movies, {ALLEN_MOVIE_HEIGHT_DEG:.1f}",
-    )
-
-    @property
-    def size_deg(self) -> tuple[float, float]:
-        """Width and height of a frame in degrees of visual angle."""
-        return self.width_deg or ALLEN_MOVIE_WIDTH_DEG, self.height_deg or ALLEN_MOVIE_HEIGHT_DEG
-
-    @property
-    def windows(self) -> list[tuple[float, float | None]]:
-        """Candidate counting windows: delay and length in seconds, None for that of the frames."""
-        if not (self.candidate_lags_s or self.candidate_widths_s):
-            return []
-        lags = self.candidate_lags_s or [self.lag_s]
-        widths: list[float | None] = [*self.candidate_widths_s] or [None]
-        return [(lag, width) for width in widths for lag in lags]
-
-    @field_validator("shown", "candidate_lags_s", "candidate_widths_s")
-    @classmethod
-    def _each_once(cls, names: list[Any]) -> list[Any]:
-        return each_once(names)
 
 
 class Dandi(Section):
@@ -194,10 +93,10 @@ class Dandi(Section):
 class Session(Section):
     """Source of the recording."""
 
-    source: Literal["simulated", "allen", "dandi", "nwb", "tables"] = Field(
+    source: Literal["simulated", "allen", "dandi", "nwb", "tables", "sensorium"] = Field(
         default="simulated",
         description="a simulation, the Allen Brain Observatory, the DANDI archive, a session NWB "
-        "file, or CSV tables",
+        "file, CSV tables, or a folder in the layout of Sensorium 2022",
     )
     id: Identifier = Field(default="demo", description="name of the results folder")
     area: Identifier | Annotated[list[Identifier], Field(min_length=1)] = Field(
@@ -239,6 +138,19 @@ class Session(Section):
         description="source tables: CSV of recorded full-field flashes with trial_id, neuron_id, "
         "spike_count, color (-1 dark, 1 bright)",
     )
+    response: Literal["counts", "real"] = Field(
+        default="counts",
+        description="source tables: counts, or real numbers (dF/F, events, z scores; may be "
+        "negative) in a column `response` in place of `spike_count`; source sensorium: always real",
+    )
+    response_unit: Annotated[str, Field(min_length=1, max_length=24)] | None = Field(
+        default=None, description="response real: unit for axes and captions, such as dF/F"
+    )
+    average: Literal["mean", "median"] = Field(
+        default="mean",
+        description="average over the trials of an image; the median, against outliers, with "
+        "response real only",
+    )
     warehouse: str = Field(
         default="http://api.brain-map.org",
         pattern=_ADDRESS + "$",
@@ -265,6 +177,7 @@ class Session(Section):
     columns: Columns = Columns()
     stimulus_parameters: StimulusParameters = StimulusParameters()
     movies: NaturalMovies = NaturalMovies()
+    sensorium: Sensorium = Sensorium()
     simulation: Simulation = Simulation()
 
     @field_validator("id", mode="before")
@@ -291,6 +204,7 @@ class Session(Section):
                 "movies: candidate_lags_s and candidate_widths_s need spike times, but source "
                 "tables has counts of whole frames; remove them"
             )
+        self._require_tables()
         if self.stream and not self.downloaded:
             raise ValueError(
                 f"stream: only sources allen and dandi are read from a server, not {self.source}"
@@ -298,6 +212,27 @@ class Session(Section):
         if self.stream and self.nwb is not None:
             raise ValueError("stream: the file of session.nwb is on disk; remove one of the two")
         return self
+
+    def _require_tables(self) -> None:
+        """Check the keys of real-valued responses."""
+        if self.source == "sensorium":
+            return
+        if self.response == "counts":
+            for key, default in (("response_unit", None), ("average", "mean")):
+                if getattr(self, key) != default:
+                    raise ValueError(f"{key}: has no effect without response: real; remove it")
+        elif self.source != "tables":
+            raise ValueError(
+                f"response: real numbers come from tables, not from source {self.source}"
+            )
+        elif self.movies.counts is not None:
+            raise ValueError("movies.counts: movies need spike counts, not response: real")
+
+    @property
+    def response_type(self) -> ResponseType:
+        """What the numbers of the trials are."""
+        real = self.response == "real" or self.source == "sensorium"
+        return ResponseType(real, self.average, self.response_unit)
 
     @property
     def downloaded(self) -> bool:

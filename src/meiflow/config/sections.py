@@ -15,8 +15,8 @@ from meiflow.config.recording import (
     Selection,
     Session,
     Simulation,
-    StimulusParameters,
 )
+from meiflow.config.shown import StimulusParameters
 from meiflow.config.stimuli import Gabor, Mei, Movie, Stimuli
 
 __all__ = [
@@ -109,6 +109,16 @@ class Config(Section):
     experiments: Experiments = Experiments()
     report: Report = Report()
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of all random numbers")
+
+    def for_source(self) -> Config:
+        """The configuration with the core of its session source in place of auto.
+
+        Raises
+        ------
+        MeiflowError
+            If a base model needs a core, and there is none.
+        """
+        return self.model_copy(update={"model": self.model.for_source(self.session.source)})
 
     @field_validator("sessions", mode="before")
     @classmethod

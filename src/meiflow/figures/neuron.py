@@ -90,7 +90,8 @@ def ascent_figure(trace: pd.DataFrame) -> Figure:
         figure = new_figure(COLUMN, 1.4)
         ax = figure.subplots()
         ax.plot(trace["step"], trace["response"], color=STIMULUS_COLOURS["mei"], lw=1.2)
-        ax.set(xlabel="step of gradient ascent", ylabel="predicted count", ylim=(0, None))
+        ax.set(xlabel="step of gradient ascent", ylabel="predicted count")
+        ax.set_ylim(min(0.0, float(trace["response"].min())), None)
     return figure
 
 

@@ -94,12 +94,14 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
         summary.csv.
     """
     names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
+    grey = summary.get("grey_response", 0.0)  # of real-valued responses only
     holds = ~summary["model_above_chance"].isin([False]).to_numpy()
     with style():
         figure = new_figure(COLUMN, 0.42 * len(names) + 0.85)
         ax = figure.subplots()
         for position, stimulus in enumerate(names):
-            ratio = (summary[f"{stimulus}_response"] / summary["mei_response"]).to_numpy()
+            own = summary[f"{stimulus}_response"] - grey
+            ratio = (own / (summary["mei_response"] - grey)).to_numpy()
             spread = np.linspace(-0.28, 0.28, len(ratio)) if len(ratio) > 1 else np.zeros(1)
             at = position + spread[np.argsort(np.argsort(ratio, kind="stable"))]
             colour = STIMULUS_COLOURS[stimulus]

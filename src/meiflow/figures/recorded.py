@@ -109,7 +109,9 @@ def _draw_curve(
     ax.errorbar(values, recorded, error, color="black", marker="o", ms=3, lw=1, label="recorded")
     ax.plot(values, predicted, color=VERMILION, marker="s", ms=3, lw=1, label="predicted")
     top = (recorded + np.nan_to_num(error)).max()  # a single trial has no error
-    ax.set_ylim(0, 1.08 * max(float(top), float(predicted.max()), 1e-3))
+    top = max(float(top), float(predicted.max()))
+    low = min(0.0, float((recorded - np.nan_to_num(error)).min()), float(predicted.min()))
+    ax.set_ylim(1.08 * low, 1.08 * max(top, 1e-3 if low == 0 else 0.0))
     frequency = name == "spatial_frequency"
     if frequency:
         ax.set_xscale("log")

@@ -13,10 +13,12 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from meiflow.config.names import PROCEDURES
 from meiflow.io.writing import atomic
+from meiflow.response_type import COUNTS, ResponseType
 
 # Inches: one and two columns of a journal (85 and 180 mm).
 COLUMN, PAGE = 3.35, 7.08
@@ -101,9 +103,18 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, metadata=metadata, dpi=150)
 
 
-def save_both(figure: Figure, folder: Path, name: str) -> None:
+def relabelled(figure: Figure, response: ResponseType) -> Figure:
+    """The figure, with labels on counts that hold for other responses."""
+    if response.real:
+        for text in figure.findobj(Text):
+            text.set_text(response.label(text.get_text()))
+    return figure
+
+
+def save_both(figure: Figure, folder: Path, name: str, response: ResponseType = COUNTS) -> None:
     """Save as bitmap and as vector graphics: NAME.png and NAME.svg."""
     with style():
+        relabelled(figure, response)
         figure.draw_without_rendering()  # layout takes longer than drawing, ...
         figure.set_layout_engine("none")  # ... and is done once for both
     for suffix in ("png", "svg"):

@@ -26,11 +26,13 @@ class PresentedImage:
     label : str
     picture : ndarray, shape (height, width)
     counts : ndarray, shape (trials,)
-        Spikes in the counting window.
+        Spikes in the counting window, or the response.
     spikes : tuple of ndarray
         Seconds after onset, one array per trial; empty if spike times are not known.
     best : bool
         Whether it is one of the images that drive the neuron most.
+    average : {"mean", "median"}
+        How the trials are averaged.
     """
 
     label: str
@@ -38,6 +40,12 @@ class PresentedImage:
     counts: NDArray
     spikes: tuple[NDArray, ...]
     best: bool
+    average: str = "mean"
+
+    @property
+    def centre(self) -> float:
+        """Average over the trials."""
+        return float(getattr(np, self.average)(self.counts))
 
     @property
     def colour(self) -> str:
@@ -113,7 +121,7 @@ def raster_figure(
 def _picture(ax: Any, one: PresentedImage, grid: Geometry) -> None:
     show_image(ax, one.picture, grid)
     ax.set(xticks=[], yticks=[])
-    ax.set_title(f"{one.label}\n{one.counts.mean():.2f}", color=one.colour, fontsize=6.5)
+    ax.set_title(f"{one.label}\n{one.centre:.2f}", color=one.colour, fontsize=6.5)
     for side in ax.spines.values():
         side.set_visible(False)
 
@@ -154,7 +162,7 @@ def strip_figure(shown: Sequence[PresentedImage], mean: float, grid: Geometry) -
             # trials with neighbouring counts are placed on opposite sides
             ax.plot(place + spread[_weave(len(counts))], counts, "o", ms=2.5, mfc="none",
                     mec=one.colour, mew=0.6)  # fmt: skip
-            ax.hlines(counts.mean(), place - 0.35, place + 0.35, color=one.colour, lw=1.5)
+            ax.hlines(one.centre, place - 0.35, place + 0.35, color=one.colour, lw=1.5)
         ax.axhline(mean, color=GREY, lw=0.8)
         ax.set_xticks(range(len(shown)), [one.label for one in shown], fontsize=6.5)
         ax.set(ylabel="spikes per trial", xlim=(-0.5, len(shown) - 0.5))

@@ -116,7 +116,8 @@ class ModelArchive:
         document = self._document(neuron, _MODEL)
         if custom is not None:
             member = {"kind": "custom", "spec": custom, "neuron": neuron}
-            document = document | {"base_models": [member], "weights": [1.0]}
+            unit = {"unit": 1.0} if "unit" in document else {}
+            document = document | {"base_models": [member], "weights": [1.0]} | unit
         return build_models(document, self.path, self.geometry, (custom, self._core))[0]
 
     def member(self, neuron: str, kind: str) -> NeuronModel:

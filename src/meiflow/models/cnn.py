@@ -83,7 +83,7 @@ class CnnFitter:
                     "positions": torch.as_tensor(positions, dtype=torch.float32),
                     "channels": torch.as_tensor(channels, dtype=torch.float32),
                     "bias": float(own_bias),
-                    "floor": rate_floor(float(mean)),
+                    "floor": rate_floor(float(mean), jobs.real),
                 }
             )
         return Fits(self._predictions(maps, states), states)
@@ -113,7 +113,7 @@ class CnnFitter:
         layer = LearnedLayer.random(channels.mean((0, 1)), spread, config.channels, drawing)
         readout = PyramidReadout(config.channels, len(jobs), config.scales)
         readout.place.data = _places(jobs, maps)
-        network = _Network(_Core(layer, maps.shape), readout, responses)
+        network = _Network(_Core(layer, maps.shape), readout, responses, jobs.real)
         stopping = (torch.arange(len(channels)) + number) % _STOPPING_SHARE == 0
         stopping[int(seen[: self._scenes].sum()) :] = False
         weights = self._weights[seen]
@@ -149,18 +149,22 @@ class _Network(Trainable):
     core: _Core
     readout: PyramidReadout
     spread: Tensor
-    linear = False
 
-    def __init__(self, core: _Core, readout: PyramidReadout, responses: Tensor) -> None:
+    def __init__(self, core: _Core, readout: PyramidReadout, responses: Tensor, real: bool) -> None:
         super().__init__()
-        self.core, self.readout = core, readout
+        self.core, self.readout, self.linear = core, readout, real
         self.register_buffer("mean", responses.mean(0))
         self.register_buffer("spread", responses.std(0) + 1e-6)
 
     def forward(self, channels: Tensor) -> Tensor:
         """Expected counts (batch, neurons) for standard channels (batch, positions, channels)."""
         z = self.mean + self.spread * self.readout(self.core(channels))
-        return torch.as_tensor(positive(z, rate_floor(self.mean)))
+        return z if self.linear else torch.as_tensor(positive(z, rate_floor(self.mean)))
+
+    @property
+    def unit(self) -> Tensor:
+        """Unit of the loss of each neuron."""
+        return self.spread if self.linear else self.mean
 
     def weights_of_positions(self) -> Tensor:
         """Weights (neurons, positions, channels) of the learned maps: readouts are linear."""

@@ -75,7 +75,10 @@ class CoreMaps(nn.Module):
         if network.own_core is not None:
             core = OwnCore(network.own_core, core_size(geometry, seen))
         else:
-            core = PublishedCore(read_core(Path(str(network.core_path))), seen.layers)
+            layers = read_core(Path(str(network.core_path)))
+            if network.known_core:
+                network.known_core.require_copy()
+            core = PublishedCore(layers, seen.layers)
         return cls(core, geometry, spacing, seen)
 
     @property

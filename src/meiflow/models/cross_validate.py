@@ -7,7 +7,7 @@ control is the same procedure on responses permuted across images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,8 @@ from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.problem import Problem
 from meiflow.models.search import Places
 from meiflow.models.stacking import stacking_weights
+from meiflow.models.units import TrainingMeans, in_units, response_units
 from meiflow.tables.stack import BinnedMovie
-
-# Means (images, neurons) to which models are fitted, given the training images.
-TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
 # Stimuli whose recorded tuning models are compared with, and the kinds of stimuli of their class,
@@ -70,6 +68,8 @@ class Fitted:
     windows : ndarray of int, shape (folds + 1, neurons)
         Counting window of the movies that was chosen in every fold and with all images; 0 where
         there is no choice.
+    units : ndarray, shape (neurons,), optional
+        Units of the states of real-valued responses; see `meiflow.models.units`.
     """
 
     predictions: dict[str, NDArray[np.float64]]
@@ -82,6 +82,7 @@ class Fitted:
     weights: NDArray[np.float64]
     without: dict[str, tuple[Places, list[list[State]]]]
     windows: NDArray[np.int64]
+    units: NDArray[np.float64] | None = None
 
 
 def fit_all(
@@ -97,6 +98,8 @@ def fit_all(
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
+    real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
     drifting: Sequence[DriftingStimuli] = (),
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
@@ -127,24 +130,32 @@ def fit_all(
         the training images, such as `meiflow.models.gain.TrialGain.means`.
     bins : sequence of BinnedMovie
         Movies whose bins are the images; see `meiflow.models.folds`.
+    real : bool
+        Whether responses are real numbers, with Gaussian noise, rather than counts.
+    tests : ndarray of bool, shape (images,), optional
+        Images for testing only; see `meiflow.models.folds`.
     drifting : sequence of DriftingStimuli
         Stimuli of several kinds to which v1 and the window readouts are fitted as well.
     """
     n_images, n_neurons = means.shape
+    units = response_units(means, tests) if real else None
+    if units is not None:
+        means, extra, training_means = in_units(units, means, extra, training_means)
+        drifting = [shown.in_units(units) for shown in drifting]
     rng = fold_stream(seed)
-    folds = folds_of(images, bins, config.folds, rng)
+    folds = folds_of(images, bins, config.folds, rng, tests)
     held_out, training = folds.held_out, folds.training
     order = shuffled_order(n_images, n_neurons, bins, rng)
     shuffled = np.take_along_axis(means, order, axis=0)
-    everything = np.arange(n_images)
+    everything = folds.fitted
     own = _targets(means, [*training, everything], training_means)
     responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
     shared = images, weights, geometry, config, seed, threads
-    problem = Problem(*shared, parts, extra, movies, bins, drifting)
+    problem = Problem(*shared, parts, extra, movies, bins, drifting, real)
     found = problem.fit(responses, [*training, everything], n_neurons)
     places, fits = found.places, found.fits
     members = _held_out(fits, held_out, 2 * n_neurons)
-    used = [name in config.base_models for name in fits]
+    used = [name in config.members for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
     both = [
         _mix(members[:, group], used, responses[..., group], folds, config.stacking_prior)
@@ -173,9 +184,12 @@ def fit_all(
             columns = range(n_neurons)
             own_states = [[fit.states[n] for fit in apart.fits.values()] for n in columns]
             without[name] = apart.places, own_states
-    states_of = states, fold_states, mixture, without
+    if units is not None:
+        predictions = {name: units * values for name, values in predictions.items()}
+        shuffled = units * shuffled
     windows = found.windows[:, :n_neurons]
-    return Fitted(predictions, shuffled, held_out, places, tuple(fits), *states_of, windows)
+    of_neurons = places, tuple(fits), states, fold_states, mixture, without, windows, units
+    return Fitted(predictions, shuffled, held_out, *of_neurons)
 
 
 def learning_curve(
@@ -190,6 +204,8 @@ def learning_curve(
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
+    real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
     drifting: Sequence[DriftingStimuli] = (),
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
@@ -202,11 +218,15 @@ def learning_curve(
     dict of int to ndarray, shape (images, neurons)
         Predictions by number of training images.
     """
-    folds = folds_of(images, bins, config.folds, fold_stream(seed))
+    folds = folds_of(images, bins, config.folds, fold_stream(seed), tests)
     held_out, rest = folds.held_out, folds.training
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
+    units = response_units(means, tests) if real else np.ones(means.shape[1])
+    if real:
+        means, extra, training_means = in_units(units, means, extra, training_means)
+        drifting = [shown.in_units(units) for shown in drifting]
     shared = images, weights, geometry, config, seed, threads
-    problem = Problem(*shared, None, extra, movies, bins, drifting)
+    problem = Problem(*shared, None, extra, movies, bins, drifting, real)
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
@@ -214,8 +234,8 @@ def learning_curve(
         responses = _targets(means, subsets, training_means)
         fits = problem.fit(responses, subsets, means.shape[1]).fits
         members = _held_out(fits, held_out, means.shape[1])
-        used = [name in config.base_models for name in fits]
-        found[number] = _mix(members, used, responses, folds, config.stacking_prior)[0]
+        used = [name in config.members for name in fits]
+        found[number] = units * _mix(members, used, responses, folds, config.stacking_prior)[0]
     return found
 
 
@@ -268,7 +288,7 @@ def _mix(
     for target, test, rest in zip(responses, folds.held_out, folds.training, strict=False):
         fold = stacking_weights(own[rest], target[rest], prior)
         mixed[test] = np.einsum("irm,rm->ir", own[test], fold)
-    weights[:, used] = stacking_weights(own, responses[-1], prior)
+    weights[:, used] = stacking_weights(own[folds.fitted], responses[-1][folds.fitted], prior)
     weights[np.isnan(weights).any(axis=1)] = np.nan
     return mixed, weights
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -143,18 +145,53 @@ def call_function(spec: str, name: str, *arguments: Any, what: str) -> Any:
     MeiflowError
         If this fails in any way.
     """
+    function = load_function(spec, name, what)
+    try:
+        return function(*arguments)
+    except Exception as error:  # user code may raise anything
+        raise _not_callable(name, error, what) from None
+
+
+def load_function(spec: str, name: str, what: str) -> Callable[..., Any]:
+    """Import ``module:function``; it and what it imports later may be in the current folder.
+
+    Raises
+    ------
+    MeiflowError
+        If there is no such function.
+    """
     module_name, _, function_name = spec.partition(":")
+    try:
+        with _current_folder():
+            function = getattr(importlib.import_module(module_name), function_name)
+    except Exception as error:  # user code may raise anything
+        raise _not_callable(name, error, what) from None
+    if not callable(function):
+        raise _not_callable(name, TypeError(f"{function_name} is not callable"), what)
+
+    def call(*arguments: Any) -> Any:
+        with _current_folder():
+            return function(*arguments)
+
+    return call
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """Let modules be imported from the current folder."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        return getattr(importlib.import_module(module_name), function_name)(*arguments)
-    except Exception as error:  # user code may raise anything
-        raise MeiflowError(
-            f"{name}: {type(error).__name__}: {error}; give a module:function that Python can "
-            f"import and call with {what}"
-        ) from None
+        yield
     finally:
         sys.path.remove(here)
+
+
+def _not_callable(name: str, error: Exception, what: str) -> MeiflowError:
+    return MeiflowError(
+        f"{name}: {type(error).__name__}: {error}; give a module:function that Python can "
+        f"import and call with {what}"
+    )
 
 
 class EvaluationOnly(nn.Module):

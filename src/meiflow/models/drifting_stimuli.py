@@ -73,6 +73,10 @@ class DriftingStimuli:
         """The same stimuli for some of the neurons."""
         return replace(self, means=self.means[:, columns])
 
+    def in_units(self, units: NDArray) -> DriftingStimuli:
+        """The same stimuli with responses in other units, shape (neurons,)."""
+        return replace(self, means=self.means / units)
+
     def shuffled(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Responses of every neuron permuted across stimuli, for the shuffled control."""
         return np.asarray(rng.permuted(self.means, axis=0))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _FORMAT = "meiflow population 1"
-_BATCH = 512
 _SHOWN_ROWS = 20
 
 
@@ -91,9 +90,7 @@ class FittedPopulation:
             raise MeiflowError(
                 f"no neuron {neuron!r}{near}{hint}; available: {shorten(self.documents)}"
             )
-        document = self.documents[neuron]
-        place = document["x_deg"], document["y_deg"]
-        model = NeuronModel(self.geometry, *place, document["base_models"], document["weights"])
+        model = NeuronModel.of(self.geometry, self.documents[neuron])
         model.mean_luminance = self.mean
         return model.eval()
 
@@ -136,10 +133,7 @@ class FittedPopulation:
         import xarray as xr
 
         stack = luminance(images, self.geometry)
-        everyone = SharedModel(self.models).eval()
-        with torch.no_grad():
-            parts = [everyone(part) for part in torch.as_tensor(stack).split(_BATCH)]
-        values = torch.cat(parts).numpy().astype(float)
+        values = SharedModel(self.models).eval().predict(stack)
         coordinates = {"image": np.arange(len(values)), "neuron": self.neurons}
         return xr.DataArray(values, coordinates, ("image", "neuron"), name="response")
 

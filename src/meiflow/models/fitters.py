@@ -96,7 +96,8 @@ def with_further(
                 shown = shown * (mean.mean() / shown.mean())
             own = predicted[rows, group - images]
             slope = movie_slope(own[fine].T, shown[fine].T)
-            responses[rows, group] = np.maximum(scaled_responses(shown.T, slope, mean), 0).T
+            scaled = scaled_responses(shown.T, slope, mean).T
+            responses[rows, group] = scaled if jobs.real else np.maximum(scaled, 0)
     found = replace(jobs, responses=responses, train=train)
     gain = np.stack(_each(v1.gain_by_group, found, threads, len(v1.groups)))
     for rows in blocks:
@@ -166,7 +167,7 @@ def fitters_of(
             4 * _CHUNK,
         ),
     }
-    names: set[str] = set(config.base_models)
+    names: set[str] = set(config.members)
     given = movies, together, n_neurons, drifting
     for name, maps in _window_maps(geometry, config, names).items():
         window = WindowFitter(images, maps, config.window, weights, *given)
@@ -177,7 +178,7 @@ def fitters_of(
         first = found[FIRST_LAYERS[config.cnn.first_layer]][0]
         found["cnn"] = (CnnFitter(first, weights, config.cnn, seed, movies), n_neurons)
     for name, size in (("scratch", 1), ("shared", n_neurons), ("pretrained", n_neurons)):
-        if name in config.base_models:
+        if name in config.members:
             from meiflow.models.network_fitter import NetworkFitter, load_core
 
             core = None

@@ -29,6 +29,7 @@ from meiflow.models.outcome import outcomes, sound
 from meiflow.models.search import Places
 from meiflow.models.table import Scorer, image_weights, predicted_responses
 from meiflow.models.threads import one_torch_thread
+from meiflow.response_type import ResponseType
 from meiflow.tables.arrays import as_trials
 from meiflow.tables.counts import mean_responses
 from meiflow.tables.stack import BinnedMovie
@@ -87,12 +88,13 @@ class PopulationFit:
         self, neuron: str, subset: int, states: list[list[State]], places: Places | None = None
     ) -> dict[str, Any]:
         column, places = self._columns[neuron], places or self.fitted.places
+        units = self.fitted.units
         return {
             "x_deg": float(places.x[subset, column]),
             "y_deg": float(places.y[subset, column]),
             "base_models": states[column],
             "weights": self.fitted.weights[column].tolist(),
-        }
+        } | ({} if units is None else {"unit": float(units[column])})
 
 
 def fit_population(
@@ -109,6 +111,8 @@ def fit_population(
     movies: MovieStimuli | None = None,
     training_means: TrainingMeans | None = None,
     bins: Sequence[BinnedMovie] = (),
+    real: bool = False,
+    tests: NDArray[np.bool_] | None = None,
     drifting: Sequence[DriftingStimuli] = (),
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
@@ -116,7 +120,7 @@ def fit_population(
     Parameters
     ----------
     images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins,
-    drifting
+    real, tests, drifting
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -129,7 +133,7 @@ def fit_population(
     """
     weights = image_weights(scorer.repeats)
     given = images, means, weights, geometry, config, seed, threads
-    fitted = fit_all(*given, parts, extra, movies, training_means, bins, drifting)
+    fitted = fit_all(*given, parts, extra, movies, training_means, bins, real, tests, drifting)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)
@@ -157,7 +161,7 @@ def _sizes(config: Model, images: NDArray, fitted: Fitted) -> dict[str, int]:
         for i, name in enumerate(fitted.members)
         if name not in own
     }
-    whole = sum(own[name] for name in config.base_models)
+    whole = sum(own[name] for name in config.members)
     return own | {
         "model": whole,
         "model_shuffled": whole,
@@ -188,6 +192,8 @@ def fit(
     neurons: Sequence[object] | None = None,
     image_ids: ArrayLike | None = None,
     trial_images: ArrayLike | None = None,
+    response: str = "counts",
+    average: str = "mean",
     base_models: Sequence[str] = ("v1", "v1_window", "cnn", "ln", "gabor_energy"),
     folds: int = 5,
     seed: int = 0,
@@ -227,6 +233,11 @@ def fit(
     trial_images : array_like of int, shape (trials,), optional
         Image id of each trial. -1, here or in the column image_id, means a blank screen; blanks
         are used for fitting but not scored.
+    response : {"counts", "real"}
+        ``real`` for real numbers, which may be negative (dF/F, events, z scores): Gaussian noise
+        and no rectifier. In a DataFrame, they are in the column response; no row may be missing.
+    average : {"mean", "median"}
+        Average over the trials of an image; medians, against outliers, of real numbers only.
     base_models : sequence of str
         Base models of the ensemble; the convolutional networks ``scratch`` and ``shared`` are
         also available.
@@ -277,7 +288,7 @@ def fit(
         raise MeiflowError(f"image_ids: shape {ids.shape} for {len(stack)} images")
     if len(stack) < folds:
         raise MeiflowError(f"folds: {folds} folds need at least as many images, got {len(stack)}")
-    trials = as_trials(counts, ids, neurons, trial_images)
+    trials = as_trials(counts, ids, neurons, trial_images, _response(response, average))
     order = np.argsort(ids)
     image_order, means = mean_responses(trials.of_images())
     extra = gather_auxiliary(
@@ -295,8 +306,19 @@ def fit(
             threads,
             None,
             extra,
+            real=trials.response.real,
         )
     return as_population(found, screen, image_order, float(stack.mean()))
+
+
+def _response(response: str, average: str) -> ResponseType:
+    if response not in ("counts", "real"):
+        raise MeiflowError(f"response: {response!r} is neither counts nor real")
+    if average not in ("mean", "median"):
+        raise MeiflowError(f"average: {average!r} is neither mean nor median")
+    if average == "median" and response == "counts":
+        raise MeiflowError('average: medians are available with response="real" only')
+    return ResponseType(response == "real", average)
 
 
 def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, Any]) -> Model:
@@ -304,7 +326,7 @@ def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, An
     if wrong:
         raise MeiflowError(f"fit: {min(wrong)} applies to the workflow only; remove it")
     section = settings | {"base_models": list(base_models), "folds": folds}
-    config = parse_config({"model": section}, "fit").model
+    config = parse_config({"model": section}, "fit").for_source().model
     for name in PARAMETRIC:
         if name in settings.get("learn_from", ()):
             raise MeiflowError(

@@ -24,7 +24,7 @@ GUARD_S = 0.5
 _BLOCK_S = 2.0
 # Correlation of coarse images, minus the mean image, above which one gives the other away.
 NEARLY_EQUAL = 0.9
-_FEWEST = 4
+_FEWEST, _FEWEST_FOLDS = 4, 3
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,14 @@ class Folds:
         Images on which the models of each fold are scored; together, all images.
     training : list of ndarray of int
         Images to which they are fitted.
+    fitted : ndarray of int
+        Images to which the final models are fitted, and their weights: all except those for
+        testing only.
     """
 
     held_out: list[NDArray[np.int64]]
     training: list[NDArray[np.int64]]
+    fitted: NDArray[np.int64]
 
 
 def fold_stream(seed: int) -> np.random.Generator:
@@ -58,9 +62,15 @@ def image_folds(n_images: int, folds: int, rng: np.random.Generator) -> list[NDA
 
 
 def folds_of(
-    images: NDArray, movies: Sequence[BinnedMovie], folds: int, rng: np.random.Generator
+    images: NDArray,
+    movies: Sequence[BinnedMovie],
+    folds: int,
+    rng: np.random.Generator,
+    tests: NDArray[np.bool_] | None = None,
 ) -> Folds:
     """Divide images into folds: at random, or movies into contiguous stretches.
+
+    Images for testing only are the first fold, and are not used for training in any fold.
 
     Parameters
     ----------
@@ -72,6 +82,8 @@ def folds_of(
         Number of folds.
     rng : Generator
         Not used for movies.
+    tests : ndarray of bool, shape (images,), optional
+        Images for testing only.
 
     Raises
     ------
@@ -85,25 +97,37 @@ def folds_of(
     >>> found.held_out[1], found.training[1]
     (array([4, 5, 6, 7]), array([ 0,  1, 10, 11]))
     """
+    everything = np.arange(len(images))
+    if tests is not None:
+        fitted = np.flatnonzero(~tests)
+        if len(fitted) < _FEWEST or folds < _FEWEST_FOLDS:
+            raise MeiflowError(
+                f"model.folds: {folds} folds and {len(fitted)} images that are not for testing "
+                f"only; at least {_FEWEST_FOLDS} folds, of which one is the test images, and "
+                f"{_FEWEST} images are required"
+            )
+        parts = [fitted[part] for part in image_folds(len(fitted), folds - 1, rng)]
+        held_out = [np.flatnonzero(tests), *parts]
+        return Folds(held_out, [np.setdiff1d(fitted, part) for part in held_out], fitted)
     if not movies:
         held_out = image_folds(len(images), folds, rng)
-        everything = np.arange(len(images))
-        return Folds(held_out, [np.setdiff1d(everything, part) for part in held_out])
+        training = [np.setdiff1d(everything, part) for part in held_out]
+        return Folds(held_out, training, everything)
     patterns = unit_rows(coarse_patterns(images - images.mean(axis=0)))
     alike = patterns @ patterns.T > NEARLY_EQUAL
-    parts: list[list[NDArray[np.int64]]] = [[] for _ in range(min(folds, len(images)))]
-    near = np.zeros((len(parts), len(images)), bool)
+    stretches_of: list[list[NDArray[np.int64]]] = [[] for _ in range(min(folds, len(images)))]
+    near = np.zeros((len(stretches_of), len(images)), bool)
     first = 0
     for movie in movies:
         guard = math.ceil(GUARD_S / movie.bin_s)
-        stretches = np.array_split(np.arange(first, first + movie.bins), len(parts))
+        stretches = np.array_split(np.arange(first, first + movie.bins), len(near))
         for fold, stretch in enumerate(stretches):
-            parts[fold].append(stretch)
+            stretches_of[fold].append(stretch)
             if len(stretch):
                 low, high = max(stretch[0] - guard, first), stretch[-1] + guard + 1
                 near[fold, low : min(high, first + movie.bins)] = True
         first += movie.bins
-    held_out = [np.concatenate(part) for part in parts]
+    held_out = [np.concatenate(part) for part in stretches_of]
     training = [
         np.flatnonzero(~(own | alike[test].any(axis=0)))
         for own, test in zip(near, held_out, strict=True)
@@ -111,12 +135,12 @@ def folds_of(
     for fold, (test, train) in enumerate(zip(held_out, training, strict=True)):
         if len(train) < _FEWEST:
             raise MeiflowError(
-                f"model.folds: in fold {fold + 1} of {len(parts)}, only {len(train)} of "
+                f"model.folds: in fold {fold + 1} of {len(near)}, only {len(train)} of "
                 f"{len(images)} movie bins are at least {GUARD_S:g} s away from the {len(test)} "
                 f"held-out bins and differ from them; at least {_FEWEST} are required: use longer "
                 "or more varied movies, or more folds"
             )
-    return Folds(held_out, training)
+    return Folds(held_out, training, everything)
 
 
 def left_out_together(movies: Sequence[BinnedMovie]) -> int:

@@ -169,7 +169,7 @@ class GaborEnergyFitter:
         with torch.no_grad():
             x, scale = features(p, self._fine, self._contrast, weight=problem.weight)
             w, bias = _solve(x, problem)
-            floor = rate_floor(problem.mean)
+            floor = rate_floor(problem.mean, jobs.real)
             rate = positive((x * w).sum(-1) + bias, floor)
         parameters = {name: value.tolist() for name, value in p.items()}
         states = [

@@ -28,6 +28,8 @@ class Jobs:
     starts : ndarray, shape (jobs, starts, 5)
         Gabors that correlate best with the training responses: x, y, wavelength, orientation and
         phase in degrees.
+    real : bool
+        Whether responses are real numbers rather than counts: Gaussian noise, and no rectifier.
     """
 
     responses: NDArray[np.float64]
@@ -35,6 +37,7 @@ class Jobs:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     starts: NDArray[np.float64]
+    real: bool = False
 
     def __len__(self) -> int:
         return len(self.x)
@@ -54,7 +57,7 @@ class Jobs:
             part = slice(i, i + size)
             yield Jobs(
                 self.responses[part], self.train[part], self.x[part], self.y[part],
-                self.starts[part],
+                self.starts[part], self.real,
             )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 The filter has a Gaussian prior that is local and smooth (automatic locality determination, Park &
 Pillow 2011, with fixed candidate widths). Filter and rectifier are fitted jointly with the Poisson
-loss. The rectifier is important: with half of the images below threshold, a linear regression
-treats most of its errors as noise.
+loss, or with the squared error to real-valued responses. The rectifier is important: with half of
+the images below threshold, a linear regression treats most of its errors as noise.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ _TINY = 1e-4
 _TRUNCATE = 3.0  # sigmas
 
 
-def rectified(drive: Tensor, baseline: Tensor, scale: Tensor) -> Tensor:
-    """Compute ``scale * (softplus(2 drive) / 2 + softplus(baseline))``, which is positive."""
-    return scale * (softplus(2 * drive) / 2 + softplus(baseline))
+def rectified(drive: Tensor, baseline: Tensor, scale: Tensor, real: bool = False) -> Tensor:
+    """Compute ``scale * (softplus(2 drive) / 2 + softplus(baseline))``, which is positive.
+
+    For real-valued responses, the baseline is added as it is, and may be negative.
+    """
+    return scale * (softplus(2 * drive) / 2 + (baseline if real else softplus(baseline)))
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ class LnFitter:
             torch.tensor(self._config.penalties),
             self._scenes,
             self._together,
+            jobs.real,
         )
         predictions, weight, offset, baseline, scale_of = tensors
         states = []
@@ -159,6 +163,8 @@ class LnFitter:
                 | {"baseline": float(baseline[i]), "scale": float(scale_of[i])}
             )
             states[-1]["offset"] += float(offset[i])
+            if jobs.real:
+                states[-1]["real"] = True
         return Fits(predictions.numpy().astype(float), states)
 
     def _best_width(self, jobs: Jobs, i: int) -> tuple[float, NDArray[np.float64]]:
@@ -195,7 +201,13 @@ class LnFitter:
 
 
 def _fit(
-    z: Tensor, responses: Tensor, train: Tensor, penalties: Tensor, scenes: int, together: int
+    z: Tensor,
+    responses: Tensor,
+    train: Tensor,
+    penalties: Tensor,
+    scenes: int,
+    together: int,
+    real: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Fit weights and rectifiers of all jobs, inner folds and penalties in one batch.
 
@@ -209,6 +221,8 @@ def _fit(
         Number of first images from which inner folds are formed.
     together : int
         Number of successive images in the same inner fold.
+    real : bool
+        Whether responses are real numbers rather than counts.
 
     Returns
     -------
@@ -228,6 +242,8 @@ def _fit(
     offset = torch.full(shape, 0.0, requires_grad=True)
     # a weakly modulated neuron starts at its mean, a tuned one near zero
     level = (mean / scale - 1).clamp(min=0.13).expm1().log()
+    if real:  # starts at the mean
+        level = mean / scale - np.log(2) / 2
     baseline = level[:, None, None].expand(shape).clone().requires_grad_(True)
     parameters = [{"params": [weight]}, {"params": [offset, baseline]}]
     optimiser = torch.optim.Adam(parameters, lr=0.01)
@@ -246,18 +262,23 @@ def _fit(
 
     with torch.no_grad():
         for _ in range(_STEPS):
-            # gradient of the Poisson loss, written out: a third of the time of autograd
+            # gradient of the loss, written out: a third of the time of autograd
             drive = drive_of()
-            rate = softplus(drive, beta=2).add_((softplus(baseline) + least)[..., None])
-            slope = rate.reciprocal_().mul_(target).neg_().add_(1).mul_(unit)
-            baseline.grad = slope.sum(-1) * baseline.sigmoid()
+            if real:
+                rate = softplus(drive, beta=2).add_(baseline[..., None])
+                slope = rate.sub_(target).mul_(2 * in_fold)
+                baseline.grad = slope.sum(-1)
+            else:
+                rate = softplus(drive, beta=2).add_((softplus(baseline) + least)[..., None])
+                slope = rate.reciprocal_().mul_(target).neg_().add_(1).mul_(unit)
+                baseline.grad = slope.sum(-1) * baseline.sigmoid()
             slope.mul_(drive.mul_(2).sigmoid_())
             offset.grad = slope.sum(-1)
             of_weight = (slope.flatten(1, 2) @ z).unflatten(1, shape[1:])
             weight.grad = of_weight.add_(2 * penalties[:, None] * weight)
             optimiser.step()
             schedule.step()
-        rate = rectified(drive_of(), baseline[..., None], scale[:, None, None, None])
+        rate = rectified(drive_of(), baseline[..., None], scale[:, None, None, None], real)
         errors = torch.zeros(n_jobs, len(penalties))
         for k in range(_INNER_FOLDS):
             held_out = (train * (inner == k))[:, None]

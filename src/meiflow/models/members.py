@@ -72,10 +72,12 @@ class LnMember(nn.Module):
         self.filter = nn.Parameter(without_subnormals(pixels.reshape(-1)))
         for name in ("offset", "baseline", "scale"):
             setattr(self, name, nn.Parameter(torch.tensor(float(state[name]))))
+        self.real = bool(state.get("real", False))
 
     def forward(self, contrast: Tensor) -> Tensor:
         """Expected counts (batch,) for contrast (luminance minus grey), (batch, pixels)."""
-        return rectified(contrast @ self.filter + self.offset, self.baseline, self.scale)
+        drive = contrast @ self.filter + self.offset
+        return rectified(drive, self.baseline, self.scale, self.real)
 
 
 class GaborEnergyMember(nn.Module):

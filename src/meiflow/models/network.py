@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from meiflow.errors import MeiflowError, out_of_memory
 from meiflow.images.geometry import Geometry
+from meiflow.images.luminance import GREY
 from meiflow.models.documents import damaged, read_document, write_document
 from meiflow.models.members import Mixture, State
 
@@ -39,6 +40,8 @@ class NeuronModel(nn.Module):
     ----------
     mean_luminance : float or None
         Mean luminance of the images to which it was fitted, if known.
+    real : bool
+        Whether responses are real numbers, whose zero is arbitrary, rather than counts.
     """
 
     def __init__(
@@ -48,7 +51,26 @@ class NeuronModel(nn.Module):
         self.geometry = geometry
         self.x, self.y = float(x), float(y)
         self.mean_luminance: float | None = None
+        self.real = False
         self.mixture = Mixture(states, weights, geometry)
+
+    @classmethod
+    def of(cls, geometry: Geometry, document: Mapping[str, Any]) -> NeuronModel:
+        """Build from ``x_deg``, ``y_deg``, ``base_models``, ``weights`` and, if any, ``unit``.
+
+        The unit is that in which real-valued responses were fitted; it multiplies the weights.
+        """
+        weights = [document.get("unit", 1.0) * weight for weight in document["weights"]]
+        place = document["x_deg"], document["y_deg"]
+        model = cls(geometry, *place, document["base_models"], weights)
+        model.real = "unit" in document
+        return model
+
+    @property
+    def baseline(self) -> float:
+        """Response from which drives are measured: no spikes, or the real-valued one to grey."""
+        grey = np.full((1, *self.geometry.shape), GREY)
+        return float(self.predict(grey)[0]) if self.real else 0.0
 
     def forward(self, images: Tensor) -> Tensor:
         """Expected counts per presentation.
@@ -61,7 +83,7 @@ class NeuronModel(nn.Module):
         Returns
         -------
         Tensor, shape (batch,)
-            Non-negative, except for custom modules and linear networks.
+            Non-negative, except for real-valued responses, custom modules and linear networks.
         """
         if tuple(images.shape[-2:]) != self.geometry.shape:
             got = tuple(images.shape[-2:])
@@ -107,7 +129,7 @@ def _document(model: NeuronModel) -> dict[str, Any]:
         "y_deg": model.y,
         "base_models": model.mixture.states,
         "weights": model.mixture.weights,
-    }
+    } | ({"unit": 1.0} if model.real else {})
 
 
 def load_model(path: str | Path, geometry: Geometry | None = None, code: Code = ()) -> NeuronModel:
@@ -201,10 +223,4 @@ def _named(value: Any) -> Iterator[str]:
 
 def _model(document: dict[str, Any], path: str | Path, code: Code) -> NeuronModel:
     refuse_strangers(document["base_models"], path, code)
-    return NeuronModel(
-        Geometry(**document["geometry"]),
-        document["x_deg"],
-        document["y_deg"],
-        document["base_models"],
-        document["weights"],
-    ).eval()
+    return NeuronModel.of(Geometry(**document["geometry"]), document).eval()

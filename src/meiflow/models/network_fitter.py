@@ -128,9 +128,11 @@ class NetworkFitter:
         readout.place.data = place
         if isinstance(readout, FactorisedReadout):
             readout.start_at(place)
-        mean = responses.mean(0) + 1e-3
+        mean, spread = responses.mean(0) + 1e-3, None
+        if jobs.real:
+            mean, spread = responses.mean(0), responses.std(0) + 1e-6
         linear = self._config.output == "linear"
-        network = NeuronNetwork(core, readout, mean, float(contrast.std()), linear)
+        network = NeuronNetwork(core, readout, mean, float(contrast.std()), linear, spread)
         if self._core is not None:
             _start_readout(network, contrast, responses)
         return network
@@ -146,7 +148,10 @@ def _start_readout(network: NeuronNetwork, contrast: Tensor, responses: Tensor) 
             for part in contrast.split(64)
         ]
     features = torch.cat(parts).numpy().astype(float)
-    target = (responses / network.mean - 1).numpy().astype(float)
+    scaled = responses / network.mean - 1
+    if network.spread is not None:
+        scaled = (responses - network.mean) / network.spread
+    target = scaled.numpy().astype(float)
     for n in range(features.shape[1]):
         standardise = Standardiser.of(features[:, n])
         standard = standardise(features[:, n])

@@ -37,6 +37,8 @@ def build_readout(network: Network, channels: int, neurons: int, shape: tuple[in
 class NeuronNetwork(Trainable):
     """Core, readout and ``mean * (ELU + 1)``, or ``mean * (readout + 1)`` if linear.
 
+    With a spread, the output is ``mean + spread * readout``, for real-valued responses.
+
     Parameters
     ----------
     core : StackedCore
@@ -47,10 +49,13 @@ class NeuronNetwork(Trainable):
         RMS contrast of the training images, used as the unit of the input.
     linear : bool
         Omit the ELU, as in the notebook's code, so that counts may be negative.
+    spread : Tensor, shape (neurons,), optional
+        Standard deviation of real-valued training responses.
     """
 
     core: StackedCore
     readout: Readout
+    spread: Tensor | None
 
     def __init__(
         self,
@@ -59,17 +64,26 @@ class NeuronNetwork(Trainable):
         mean: Tensor,
         contrast: float,
         linear: bool = False,
+        spread: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.core, self.readout, self.contrast = core, readout, float(contrast)
-        self.linear = linear
+        self.linear = linear or spread is not None
         self.register_buffer("mean", mean)
+        self.register_buffer("spread", spread, persistent=spread is not None)
 
     def forward(self, contrast: Tensor) -> Tensor:
         """Expected counts (batch, neurons) for contrast (batch, height, width)."""
         maps = self.core(contrast[:, None] / self.contrast)
         drive = self.readout(maps)
+        if self.spread is not None:
+            return torch.as_tensor(self.mean + self.spread * drive)
         return self.mean * ((drive if self.linear else elu(drive)) + 1)
+
+    @property
+    def unit(self) -> Tensor:
+        """Unit of the loss of each neuron."""
+        return self.mean if self.spread is None else self.spread
 
 
 def map_shape(geometry: Geometry) -> tuple[int, int]:
@@ -117,7 +131,7 @@ def network_state(network: NeuronNetwork, neuron: int, config: Network) -> dict[
         "readout": readout,
         "mean": copied(network.mean)[neuron : neuron + 1],
         "contrast": network.contrast,
-    }
+    } | ({} if network.spread is None else {"spread": copied(network.spread)[neuron : neuron + 1]})
 
 
 class NetworkMember(nn.Module):
@@ -141,4 +155,5 @@ def _rebuild(state: dict[str, Any], geometry: Geometry) -> NeuronNetwork:
     readout = build_readout(config, core.out_channels, 1, map_shape(geometry))
     readout.load_state_dict(state["readout"])
     linear = config.output == "linear"
-    return NeuronNetwork(core, readout, state["mean"], state["contrast"], linear).eval()
+    own = state["mean"], state["contrast"], linear, state.get("spread")
+    return NeuronNetwork(core, readout, *own).eval()

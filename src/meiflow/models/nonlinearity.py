@@ -1,4 +1,4 @@
-"""Output nonlinearity that keeps counts non-negative."""
+"""Output nonlinearity that keeps counts non-negative, and leaves real numbers as they are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from typing import Any
 
 from meiflow.arrays import namespace
 
+# Below all responses, so that `positive` changes none of them; finite, because 0 times it is used.
+NO_FLOOR = -1e30
 
-def rate_floor(mean_count: Any) -> Any:
-    """Rate below which predictions bend: 0.3 times the neuron's mean count."""
-    return 0.3 * mean_count + 1e-3
+
+def rate_floor(mean_count: Any, real: bool = False) -> Any:
+    """Rate below which predictions bend: 0.3 times the neuron's mean count.
+
+    Predictions of real-valued responses (`real`) do not bend.
+
+    >>> rate_floor(2.0), positive(-7.5, rate_floor(2.0, real=True))
+    (0.601, np.float64(-7.5))
+    """
+    floor = 0.3 * mean_count + 1e-3
+    return 0 * floor + NO_FLOOR if real else floor
 
 
 def positive(z: Any, floor: Any) -> Any:

@@ -186,6 +186,23 @@ def nuisance_scores(
         the responses across images; ``cc_abs_model`` and ``cc_norm_model``; for each nuisance
         ``cc_abs_``, ``cc_norm_``, ``cc_norm_low_`` and ``cc_norm_high_``.
 
+    Examples
+    --------
+    A neuron that counts luminance, of which the model knows nothing:
+
+    >>> from meiflow.models.folds import folds_of
+    >>> from meiflow.tables.arrays import as_trials
+    >>> rng = np.random.default_rng(0)
+    >>> images = rng.uniform(size=(60, 6, 8)) * rng.uniform(size=(60, 1, 1))
+    >>> counts = rng.poisson(20 * images.mean((1, 2)), (10, 60))[..., None]
+    >>> table = nuisance_scores(
+    ...     image_nuisances(images), counts.mean(0), rng.uniform(size=(60, 1)),
+    ...     folds_of(images, (), 5, rng), (), Scorer.of(as_trials(counts, np.arange(60)), 0),
+    ...     [0], [0.01, 0.1, 1.0], 0,
+    ... )
+    >>> table["nuisance"][0], table["cc_norm_luminance_whole"].round(1)[0]
+    ('luminance_whole', np.float64(1.0))
+
     Notes
     -----
     A nuisance is named if its correlation is above chance, at least 0.3, and at least 0.75 of the

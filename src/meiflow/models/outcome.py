@@ -45,6 +45,8 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
     """
     reasons, diverged = [], []
     absurd: set[str] = set()
+    units = fitted.units
+    what, noun = ("spikes are", "count") if units is None else ("is", "absolute response")
     fitted_sets = [*fitted.fold_states, fitted.states]
     for i in range(len(neurons)):
         broken = [
@@ -53,7 +55,9 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
             if not np.isfinite(fitted.predictions[name][:, i]).all()
             or not all(sound(states[i][j]) for states in fitted_sets)
         ]
-        limit = too_high(float(means[:, i].max()))
+        spread = None if units is None else float(units[i])
+        most = float((means[:, i] if spread is None else np.abs(means[:, i])).max())
+        limit = too_high(most, spread)
         wild = [
             name
             for name in (*fitted.members, "model")
@@ -71,8 +75,8 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
         elif "model" in wild:
             others = [name for name in wild if name != "model"] or ["the stacking weights"]
             reasons.append(
-                f"fitting {' and '.join(others)} diverged: {worst:.2g} spikes are predicted for an "
-                f"image, but the highest mean count is {means[:, i].max():.3g}"
+                f"fitting {' and '.join(others)} diverged: {worst:.2g} {what} predicted for an "
+                f"image, but the highest mean {noun} is {most:.3g}"
             )
         elif broken or not np.isfinite(fitted.weights[i]).all():
             reasons.append(f"fitting {' and '.join(broken) or 'the stacking weights'} failed")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from meiflow.images.luminance import GREY
@@ -65,10 +67,11 @@ class _LnStack(nn.Module):
         for name in ("filter", "offset", "baseline", "scale"):
             stacked = torch.stack([getattr(m, name).detach() for m in members])
             self.register_buffer(name, stacked[:, None])
+        self.real = members[0].real
 
     def forward(self, contrast: Tensor) -> Tensor:
         drive = _filtered(contrast, self.filter)[..., 0] + self.offset
-        return rectified(drive, self.baseline, self.scale)
+        return rectified(drive, self.baseline, self.scale, self.real)
 
 
 class _GaborEnergyStack(nn.Module):
@@ -122,7 +125,7 @@ _STACKS = {
 
 def _key(member: nn.Module) -> object:
     """Equal for base models that can be stacked."""
-    return type(member), getattr(member, "front_end", None)
+    return type(member), getattr(member, "front_end", None), getattr(member, "real", False)
 
 
 class _Population(nn.Module):
@@ -213,3 +216,9 @@ class SharedModel(_Population):
     def forward(self, images: Tensor) -> Tensor:
         """Responses (batch, neurons) to images (batch, [1,] height, width)."""
         return self._responses(self._contrast(images, 1)).T
+
+    def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:
+        """Responses (images, neurons) to a stack of images, without gradients."""
+        stack = torch.as_tensor(images, dtype=torch.float32)
+        with torch.no_grad():
+            return torch.cat([self(part) for part in stack.split(batch)]).numpy().astype(float)

@@ -61,6 +61,7 @@ class Problem:
     movies: MovieStimuli | None
     bins: Sequence[BinnedMovie]
     drifting: Sequence[DriftingStimuli] = ()
+    real: bool = False
 
     @property
     def kinds(self) -> set[str]:
@@ -115,7 +116,7 @@ class Problem:
             places = find_places(
                 *found, subsets, self.geometry, self.config, self.threads, together
             )
-            jobs = _jobs(responses, subsets, places)
+            jobs = _jobs(responses, subsets, places, self.real)
             everything, windows = jobs, np.zeros(len(jobs), int)
             if n_movies or drifting:
                 v1 = V1Fitter(images, self.geometry, self.config, weights, n_movies, 1, drifting)
@@ -151,7 +152,7 @@ def _with_rows(responses: NDArray, more: NDArray) -> NDArray[np.float64]:
     return np.concatenate([responses, rows], axis=1)
 
 
-def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
+def _jobs(responses: NDArray, subsets: list[NDArray], places: Places, real: bool) -> Jobs:
     """One job per subset and response, ordered by subset."""
     n_images, n_responses = responses.shape[1:]
     train = np.zeros((len(subsets), n_images), bool)
@@ -163,4 +164,5 @@ def _jobs(responses: NDArray, subsets: list[NDArray], places: Places) -> Jobs:
         places.x.ravel(),
         places.y.ravel(),
         places.starts.reshape(-1, *places.starts.shape[2:]),
+        real,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, elu, pad
 
@@ -17,6 +18,8 @@ _PREFIX = "core.features.layer"
 _FIRST = ("conv.weight",)
 _LATER = tuple(f"ds_conv.{part}.weight" for part in ("in_depth_conv", "spatial_conv",
                                                      "out_depth_conv"))  # fmt: skip
+# Images; the maps of more do not fit in the cache of a processor, which takes three times as long.
+_AT_ONCE = 8
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -101,6 +104,10 @@ class PublishedCore(nn.Module):
             Value of the area beyond the images. None as in the published networks: the first layer
             has no maps at the edge of the images, and the later ones are padded with zeros.
         """
+        parts = [self._maps(part, grey) for part in x.split(_AT_ONCE)]
+        return [torch.cat(maps) for maps in zip(*parts, strict=True)]
+
+    def _maps(self, x: Tensor, grey: float | None) -> list[Tensor]:
         found = []
         for i in range(len(self._names)):
             layer = self._layer(i)

@@ -151,15 +151,15 @@ def _relative_spread(module: nn.Module, images: Tensor) -> float:
     return spread if np.isfinite(spread) else 0.0
 
 
-def check_scale(predicted: NDArray, most: float, name: str) -> None:
+def check_scale(predicted: NDArray, most: float, name: str, spread: float | None = None) -> None:
     """Note predictions that are impossibly high compared with the recorded responses.
 
     Parameters
     ----------
     predicted : ndarray
         Predicted responses to the images of the session.
-    most : float
-        Highest mean count that was recorded.
+    most, spread : float
+        As for `too_high`.
     name : str
 
     Examples
@@ -171,13 +171,25 @@ def check_scale(predicted: NDArray, most: float, name: str) -> None:
     'model: predicts 1e+17 spikes for an image of the session, but the highest mean count is 12'
     """
     highest = float(np.abs(predicted).max())
-    if highest > too_high(most):
-        note(
-            f"{name}: predicts {highest:.3g} spikes for an image of the session, but the highest "
-            f"mean count is {most:.3g}"
-        )
+    if highest > too_high(most, spread):
+        note(f"{name}: {too_high_text(highest, most, spread is not None)}")
 
 
-def too_high(most: float) -> float:
-    """Predictions above this are those of a fit that diverged, given the highest mean count."""
-    return 100 * max(most, 1.0)
+def too_high(most: float, spread: float | None = None) -> float:
+    """Predictions above this are those of a fit that diverged.
+
+    Parameters
+    ----------
+    most : float
+        Highest mean count that was recorded, or highest absolute value of real-valued responses.
+    spread : float, optional
+        Standard deviation over images of real-valued responses.
+    """
+    return 100 * max(most, 1.0) if spread is None else most + 100 * spread
+
+
+def too_high_text(highest: float, most: float, real: bool) -> str:
+    """Words on a prediction that is impossibly high, and on what was recorded."""
+    what = f"a response of {highest:.3g}" if real else f"{highest:.3g} spikes"
+    noun = "absolute mean response" if real else "mean count"
+    return f"predicts {what} for an image of the session, but the highest {noun} is {most:.3g}"

@@ -43,7 +43,7 @@ class Scorer:
     def of(cls, shown: Trials, seed: int) -> Scorer:
         """Build from the trials of images (without blanks)."""
         groups = TrialGroups.of(shown.image_ids)
-        return cls(groups.repeats, signal_power(shown.counts, groups), seed)
+        return cls(groups.repeats, signal_power(shown.counts, groups, shown.response), seed)
 
     def row(
         self,

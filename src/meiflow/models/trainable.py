@@ -23,10 +23,15 @@ class Trainable(nn.Module):
     mean : Tensor, shape (neurons,)
         Mean training counts.
     linear : bool
-        Whether counts may be negative, so that the squared error replaces the Poisson loss.
+        Whether the output may be negative, so that the squared error replaces the Poisson loss.
     """
 
     core: Core
     readout: nn.Module
     mean: Tensor
     linear: bool
+
+    @property
+    def unit(self) -> Tensor:
+        """Unit of the loss of each neuron: its mean count."""
+        return self.mean

@@ -71,7 +71,8 @@ def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -
 def squared_error(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
     """Half the squared error in units of each neuron's mean count, for rates of any sign.
 
-    Parameters as for `poisson_loss`; the curvature at the mean count is the same.
+    Parameters as for `poisson_loss`; the curvature at the mean count is the same. For real-valued
+    responses, `mean` is their standard deviation over images.
     """
     loss = ((rate - response) / mean.clamp(min=_LEAST)) ** 2 / 2
     return (weight[:, None] * loss).mean(1).sum() / weight.sum()
@@ -189,7 +190,7 @@ def _epoch(
     total = 0.0
     for batch in batches:
         optimiser.zero_grad()
-        loss = loss_of(network(contrast[batch]), responses[batch], weights[batch], network.mean)
+        loss = loss_of(network(contrast[batch]), responses[batch], weights[batch], network.unit)
         penalty = network.core.regulariser() if core_rate > 0 else 0.0
         (loss + penalty).backward()
         optimiser.step()

@@ -72,7 +72,8 @@ class V1Fitter:
                 self._fits(channels, jobs.responses[i], jobs.train[i]), key=itemgetter(1)
             )
             train = jobs.train[i, : self._scenes]
-            floor = rate_floor(float(jobs.responses[i, : self._scenes][train].mean()))
+            mean = float(jobs.responses[i, : self._scenes][train].mean())
+            floor = rate_floor(mean, jobs.real)
             predictions[i] = positive(readout(channels), floor)
             states.append(
                 {

@@ -125,7 +125,7 @@ class WindowFitter:
             positions, channels = low_rank(readout[inside].astype(float), self._config.rank)
             kept = (positions @ channels).astype(np.float32)
             bias = float(mean[n] - (average[inside] * kept).sum(dtype=float))
-            floor = rate_floor(float(mean[n]))
+            floor = rate_floor(float(mean[n]), jobs.real)
             drive = features[:, inside].reshape(len(features), -1) @ kept.ravel() + bias
             predictions[n] = positive(drive, floor)
             states.append(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from meiflow.response_type import COUNTS, ResponseType
+
 # Shown first, in this order, if the summary contains them; the others on request.
 _FIRST = {
     "neuron_id": ("neuron", "unit id"),
@@ -70,9 +72,10 @@ class TableCell:
     value: str
 
 
-def columns_of(summary: pd.DataFrame) -> list[Column]:
+def columns_of(summary: pd.DataFrame, response: ResponseType = COUNTS) -> list[Column]:
     """The columns to show first, then all others in the order of the summary."""
-    first = [Column(n, *_FIRST[n], first=True) for n in _FIRST if n in summary.columns]
+    names = [n for n in _FIRST if n in summary.columns]
+    first = [Column(n, _FIRST[n][0], response.words(_FIRST[n][1]), first=True) for n in names]
     rest = [Column(str(n), str(n), "", first=False) for n in summary.columns if n not in _FIRST]
     return first + rest
 

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
-from meiflow.figures.style import as_svg
+from meiflow.figures.style import as_svg, relabelled
+from meiflow.response_type import COUNTS, ResponseType
 
 _PIXELS_PER_POINT = 4 / 3
 
@@ -71,10 +72,17 @@ class Drawing:
 
 
 def drawing(
-    key: str, title: str, alt: str, caption: str, figure: Figure, data: pd.DataFrame
+    key: str,
+    title: str,
+    alt: str,
+    caption: str,
+    figure: Figure,
+    data: pd.DataFrame,
+    response: ResponseType = COUNTS,
 ) -> Drawing:
     """Make a drawing from a figure."""
-    return Drawing(key, title, alt, caption, as_svg(figure), csv_text(data))
+    svg = as_svg(relabelled(figure, response))
+    return Drawing(key, title, alt, caption, svg, csv_text(data))
 
 
 def drawing_of_file(

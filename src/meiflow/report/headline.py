@@ -30,7 +30,7 @@ class FunnelStep:
 def funnel(data: SessionData) -> list[FunnelStep]:
     """Number of units remaining at each stage, from the file to the trusted neurons."""
     stages = []
-    if data.config.session.source != "tables":
+    if data.config.session.source not in ("tables", "sensorium"):
         areas = data.config.session.areas
         where = f"in {', '.join(areas)}" if areas else "in all areas"
         stages += [
@@ -65,6 +65,12 @@ def funnel(data: SessionData) -> list[FunnelStep]:
     return stages
 
 
+_NOT_OF_REAL = (
+    "These simulations had spike counts. How often the flag is right for other responses, such as "
+    "those of calcium imaging, was not measured."
+)
+
+
 def confidence_summary(data: SessionData, calibration: TrustCalibration | None) -> list[str]:
     """Which neurons can be trusted."""
     rows = data.summary.to_dict("records")
@@ -83,6 +89,8 @@ def confidence_summary(data: SessionData, calibration: TrustCalibration | None) 
         lines.append(f"Marked ✓ trusted: {len(judged) - len(bad)} of {len(judged)} neurons.")
         if calibration is not None:
             lines.append(calibration.source)
+            if data.response.real:
+                lines.append(_NOT_OF_REAL)
         if bad:
             lines.append(
                 f"Not trusted (✗): {_listed(bad[:_NAMED], len(bad))}. See the neuron's page for "
@@ -133,7 +141,8 @@ def mei_summary(data: SessionData) -> list[str]:
 
 def _beaten(summary: pd.DataFrame) -> str:
     beaten = int((summary["mei_response"] > summary["best_natural_response"]).sum())
-    ratio = summary["best_gabor_response"] / summary["mei_response"]
+    grey = summary.get("grey_response", 0.0)  # of real-valued responses only
+    ratio = (summary["best_gabor_response"] - grey) / (summary["mei_response"] - grey)
     return (
         f"At equal mean and contrast, the model predicts more spikes for the MEI than for the best "
         f"natural image in {beaten} of {len(summary)} neurons; the best Gabor in silico reaches "

@@ -14,13 +14,14 @@ from meiflow.figures.neuron import (
     responses_figure,
     rivals_figure,
 )
-from meiflow.figures.recorded import TuningView, tuning_figure
+from meiflow.figures.recorded import tuning_figure
 from meiflow.figures.spectrum import profiles_figure
 from meiflow.figures.trials import PresentedImage, psth, raster_figure, strip_figure
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file, image_table
 from meiflow.report.session_data import SessionData, mask_of
+from meiflow.response_type import ResponseType
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S
 
 _SPECTRA = ("best_natural", "windowed_natural", "recorded_gabor", "best_gabor", "mei")
@@ -42,7 +43,7 @@ def neuron_drawings(data: SessionData, neuron: str) -> list[Drawing]:
         _prediction(data, neuron),
         _scores(data, neuron),
         _spectra(data, neuron),
-        *_tuning(data.tuning.get(neuron), neuron),
+        *_tuning(data, neuron),
         *_experiments(data, neuron),
     ]
     return [figure.reworded(data.called) for figure in found]
@@ -102,6 +103,7 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
             + (" Diamonds: the simulated neuron itself, in closed loop." if truth else ""),
             responses_figure(comparison, truth),
             responses,
+            data.response,
         ),
         drawing(
             "ascent",
@@ -112,6 +114,7 @@ def _stimuli(data: SessionData, neuron: str) -> list[Drawing]:
             "is flat at the end; early, large steps may oscillate around the optimum.",
             ascent_figure(trace),
             trace,
+            data.response,
         ),
     ]
 
@@ -123,8 +126,8 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
     worst = [one.label for one in shown if not one.best]
     alt = (
         f"Single trials of neuron {neuron}: {' and '.join(best)} drive it most (mean count "
-        f"{number(float(shown[0].counts.mean()))}), {' and '.join(worst)} least "
-        f"({number(float(shown[-1].counts.mean()))})."
+        f"{number(shown[0].centre)}), {' and '.join(worst)} least "
+        f"({number(shown[-1].centre)})."
     )
     if data.spikes is None:
         mean = float(data.responses.means[:, data.responses.column(neuron)].mean())
@@ -135,7 +138,8 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
             "One circle per trial; bars: means; grey: mean over all images. There is no raster "
             "because only spike counts are available for this session.",
             strip_figure(shown, mean, grid),
-            _counts_table(shown),
+            _counts_table(shown, data.response),
+            data.response,
         )
     everywhere = psth(data.all_spikes(neuron), -BEFORE_S, AFTER_S)
     return drawing(
@@ -150,9 +154,10 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
     )
 
 
-def _counts_table(shown: list[PresentedImage]) -> pd.DataFrame:
-    rows = [(one.label, k + 1, int(c)) for one in shown for k, c in enumerate(one.counts)]
-    return pd.DataFrame(rows, columns=["image", "trial", "count"])
+def _counts_table(shown: list[PresentedImage], response: ResponseType) -> pd.DataFrame:
+    kind = float if response.real else int
+    rows = [(one.label, k + 1, kind(c)) for one in shown for k, c in enumerate(one.counts)]
+    return pd.DataFrame(rows, columns=["image", "trial", response.noun])
 
 
 def _spikes_table(shown: list[PresentedImage]) -> pd.DataFrame:
@@ -183,6 +188,7 @@ def _reliability(data: SessionData, neuron: str) -> Drawing:
             table[["odd", "even"]].to_numpy().T, table["mean"].to_numpy(), table["sem"].to_numpy()
         ),
         table,
+        data.response,
     )
 
 
@@ -210,6 +216,7 @@ def _prediction(data: SessionData, neuron: str) -> Drawing:
             place,
         ),
         pd.DataFrame(numbers),
+        data.response,
     )
 
 
@@ -247,7 +254,8 @@ def _spectra(data: SessionData, neuron: str) -> Drawing:
     )
 
 
-def _tuning(view: TuningView | None, neuron: str) -> list[Drawing]:
+def _tuning(data: SessionData, neuron: str) -> list[Drawing]:
+    view = data.tuning.get(neuron)
     if view is None:
         return []
     rows = []
@@ -272,6 +280,7 @@ def _tuning(view: TuningView | None, neuron: str) -> list[Drawing]:
             "correlation that a perfect model would reach, given the noise.",
             tuning_figure(view),
             pd.concat(maps),
+            data.response,
         )
     ]
 

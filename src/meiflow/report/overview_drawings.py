@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from meiflow.config.names import PICTURED_PROCEDURES
 from meiflow.figures.models import learning_curves, model_scores
 from meiflow.figures.overview import closed_loop, gallery, response_ratios
-from meiflow.figures.style import save_both
+from meiflow.figures.style import relabelled, save_both
 from meiflow.io.files import read_csv
 from meiflow.report.columns import corrected
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file
@@ -61,7 +61,7 @@ def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
     made = {
         "gallery": (gallery(shown, geometry, titles), rows),
         "responses": (
-            response_ratios(summary),
+            relabelled(response_ratios(summary), data.response),
             summary[["neuron_id", *counts, "model_above_chance"]],
         ),
         "scores": (model_scores(data.scores, data.neurons), chosen),

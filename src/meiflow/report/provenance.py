@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from meiflow import __version__
+from meiflow.config.cores import KNOWN_CORES
 from meiflow.errors import MeiflowError
 from meiflow.io.checksums import CHECKSUMS, sha256_of, verify_checksum
 from meiflow.session.transfer import read_record
@@ -35,7 +36,8 @@ def hash_of(path: Path) -> dict[str, Any]:
 
     The hash of a folder is that of the lines ``SHA-256, two spaces, name`` of its files, sorted by
     name (as given by ``sha256sum * | sha256sum``), without `SHA256SUMS`. For a downloaded file, the
-    recorded hash is used if the file still has the recorded size.
+    recorded hash is used if the file still has the recorded size. A published core is named with
+    its licence and citation.
 
     Raises
     ------
@@ -43,11 +45,12 @@ def hash_of(path: Path) -> dict[str, Any]:
         If the file or folder does not exist.
     """
     if path.is_dir():
+        zarr = (path / ".zgroup").is_file()  # NWB-Zarr, whose files are in subfolders
         seen = [p for p in path.iterdir() if not p.name.startswith(".") and p.name != CHECKSUMS]
-        files = sorted(filter(Path.is_file, seen))
+        files = sorted(filter(Path.is_file, path.rglob("*") if zarr else seen))
         digest = hashlib.sha256()
         for file in files:
-            digest.update(f"{sha256_of(file)}  {file.name}\n".encode())
+            digest.update(f"{sha256_of(file)}  {file.relative_to(path)}\n".encode())
         size = sum(file.stat().st_size for file in files)
         found = {
             "bytes": size,
@@ -60,10 +63,13 @@ def hash_of(path: Path) -> dict[str, Any]:
     verify_checksum(path)
     size = path.stat().st_size
     record = read_record(path)
+    sha256, how = "", "file"
     if record is not None and record.size == size:
-        how = f"recorded when downloaded from {record.url}"
-        return {"path": str(path), "bytes": size, "sha256": record.sha256, "how": how}
-    return {"path": str(path), "bytes": size, "sha256": sha256_of(path), "how": "file"}
+        sha256, how = record.sha256, f"recorded when downloaded from {record.url}"
+    sha256 = sha256 or sha256_of(path)
+    core = next((core for core in KNOWN_CORES.values() if core.sha256 == sha256), None)
+    how += f"; {core.about}; {core.credit}" if core else ""
+    return {"path": str(path), "bytes": size, "sha256": sha256, "how": how}
 
 
 def read_provenance(path: Path) -> list[dict[str, Any]]:

@@ -18,11 +18,14 @@ from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
 from meiflow.models.folds import GUARD_S, folds_of
 from meiflow.report.tuning_views import tuning_views
+from meiflow.response_type import ResponseType
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout, NeuronLayout
 from meiflow.results.neurons import failed_fits, selected_neurons
 from meiflow.results.stimuli import read_stimuli
 from meiflow.results.tables import read_image_spikes, read_responses, read_trials
+from meiflow.selection.reliability import TrialGroups
+from meiflow.selection.signal_power import medians
 from meiflow.tables.counts import Responses, Trials
 from meiflow.tables.image_spikes import ImageSpikes
 
@@ -111,6 +114,11 @@ class SessionData:
         return round(len(self.responses.image_ids) * (1 - 1 / folds))
 
     @property
+    def response(self) -> ResponseType:
+        """What the responses are."""
+        return self.responses.response
+
+    @property
     def without_scenes(self) -> str:
         """What took the place of natural scenes, in a sentence or two; empty if they were shown."""
         movies = self.responses.movies
@@ -127,7 +135,8 @@ class SessionData:
         )
 
     def called(self, text: str) -> str:
-        """A text that holds for movie frames, if they took the place of natural images."""
+        """A text that holds for these responses, and for movie frames in place of images."""
+        text = self.response.words(text)
         if not self.responses.movies:
             return text
         for word, ours in _OF_MOVIES.items():
@@ -160,14 +169,22 @@ class SessionData:
         return dict(zip(own["stimulus"], own["fraction_of_optimum"], strict=True))
 
     def by_image(self, neuron: str) -> pd.DataFrame:
-        """Mean and standard error over trials of each image, and means of odd and even trials."""
+        """Average over trials of each image, its standard error, and averages of odd and even ones.
+
+        The averages are means, or medians if the session has these.
+        """
         column = self.trials.neuron_ids.index(neuron)
         counts = pd.Series(self.trials.counts[:, column], name="count")
         grouped = counts.groupby(self.trials.image_ids)
         odd = grouped.cumcount() % 2 == 0
-        table = pd.DataFrame({"mean": grouped.mean(), "sem": grouped.sem()})
+        average = self.response.average
+        table = pd.DataFrame({"mean": grouped.agg(average), "sem": grouped.sem()})
+        if average == "median":
+            own = self.trials.counts[:, [column]].astype(float)
+            variance = medians(own, TrialGroups.of(self.trials.image_ids))[1][:, 0]
+            table["sem"] = np.where(grouped.size() > 1, np.sqrt(variance), np.nan)
         for name, part in (("odd", odd), ("even", ~odd)):
-            table[name] = counts[part].groupby(self.trials.image_ids[part]).mean()
+            table[name] = counts[part].groupby(self.trials.image_ids[part]).agg(average)
         return table.reindex(self.responses.image_ids).rename_axis("image_id").reset_index()
 
     def best_and_worst(self, neuron: str) -> list[PresentedImage]:
@@ -175,7 +192,7 @@ class SessionData:
         column = self.responses.column(neuron)
         counts = self.trials.counts[:, self.trials.neuron_ids.index(neuron)]
         order = np.argsort(-self.responses.means[:, column], kind="stable")
-        n = min(_BEST_AND_WORST, len(order) // 2)
+        n, average = min(_BEST_AND_WORST, len(order) // 2), self.response.average
         shown = []
         for best, rows in ((True, order[:n]), (False, order[-n:])):
             for row in rows:
@@ -184,7 +201,9 @@ class SessionData:
                 own = counts[self.trials.image_ids == image]
                 label = self.label(image)
                 shown.append(
-                    PresentedImage(label, self.responses.images[row], own, tuple(times), best)
+                    PresentedImage(
+                        label, self.responses.images[row], own, tuple(times), best, average
+                    )
                 )
         return shown
 

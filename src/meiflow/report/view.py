@@ -92,8 +92,8 @@ class ReportView:
 
 
 def _area(session: Session) -> str:
-    if session.source == "tables":
-        return "neurons of the tables"
+    if session.source in ("tables", "sensorium"):
+        return "neurons of the tables" if session.source == "tables" else "neurons of the folder"
     return ", ".join(session.areas) if session.areas else "all areas"
 
 
@@ -109,7 +109,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
     from meiflow.progress import track
 
     config = data.config
-    columns = columns_of(data.summary)
+    columns = columns_of(data.summary, data.response)
     rows = {str(row["neuron_id"]): row for row in data.summary.to_dict("records")}
     order = ranked(data)
     config_name = f"meiflow-{config.session.id}.json"
@@ -167,7 +167,7 @@ def _page(
             for name in _CARD
             if name in images
         },
-        comparison=_comparison(read_csv(data.files(neuron).comparison, ("stimulus",))),
+        comparison=_comparison(data, read_csv(data.files(neuron).comparison, ("stimulus",))),
         command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun stimuli -- "
         f"{quote(target)}",
         card=f"CC norm {corrected(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
@@ -218,7 +218,11 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
         ("pixel ridge", number(row["cc_norm_pixel_ridge"])),
         ("shuffled control", number(row["cc_norm_model_shuffled"])),
         ("oracle", f"{number(row['oracle'])} (p {number(row['oracle_p'], 4)})"),
-        ("mean rate", f"{number(row['mean_rate_hz'], 1)} Hz"),
+        (
+            ("mean response", number(row["mean_response"]))
+            if data.response.real
+            else ("mean rate", f"{number(row['mean_rate_hz'], 1)} Hz")
+        ),
         ("MEI / best Gabor", _interval(row, "mei_over_best_gabor")),
         ("MEI / natural, windowed", _interval(row, "mei_over_windowed_natural")),
         ("MEI / natural, whole", number(row.get("mei_over_best_natural", math.nan))),
@@ -252,8 +256,8 @@ def _interval(row: dict[Any, Any], name: str) -> str:
     return f"{number(value)}" + ("" if pd.isna(low) else f" ({number(low)} to {number(high)})")
 
 
-def _comparison(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def _comparison(data: SessionData, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     names = [name for name in _COMPARED if name in table]
     rows = [[cell(name, row[name]).text.replace("_", " ") for name in names] for row in
             table.to_dict("records")]  # fmt: skip
-    return [_COMPARED[name] for name in names], rows
+    return [data.response.words(_COMPARED[name]) for name in names], rows

@@ -12,9 +12,10 @@ from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
+from meiflow.response_type import COUNTS, ResponseType
 from meiflow.results.layout import Layout
 from meiflow.tables.conditions import STEMS, Conditions
-from meiflow.tables.counts import TRIAL_COLUMNS, Responses, Trials, trials_from_table
+from meiflow.tables.counts import Responses, Trials, trial_columns, trials_from_table
 from meiflow.tables.image_spikes import ImageSpikes
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import StackInfo
@@ -35,7 +36,19 @@ def read_trials(layout: Layout) -> Trials:
     >>> trials.counts.ravel(), trials.of_images().image_ids
     (array([2, 0]), array([7]))
     """
-    return trials_from_table(read_csv(layout.trials, TRIAL_COLUMNS), str(layout.trials))
+    response = _response_type(layout)
+    table = read_csv(layout.trials, trial_columns(response))
+    return trials_from_table(table, str(layout.trials), response)
+
+
+def _response_type(layout: Layout) -> ResponseType:
+    """What trials.csv contains, by its header."""
+    try:
+        with open(layout.trials, encoding="utf-8") as handle:
+            names = handle.readline().rstrip().split(",")
+    except (OSError, UnicodeDecodeError):
+        return COUNTS  # reading the table says why
+    return read_stack_info(layout).response if ResponseType(True).column in names else COUNTS
 
 
 def read_stack_info(layout: Layout, geometry: Geometry | None = None) -> StackInfo:
@@ -94,8 +107,10 @@ def read_responses(layout: Layout, geometry: Geometry | None = None) -> Response
             f"{len(table)} rows in responses.csv; rebuild the tables"
         )
     neurons = [c for c in table.columns if c != "image_id"]
-    movies = read_stack_info(layout).movies
-    return Responses(image_ids, images, neurons, table[neurons].to_numpy(float), movies)
+    info = read_stack_info(layout)
+    means = table[neurons].to_numpy(float)
+    tests = np.isin(image_ids, info.tests) if info.tests else None
+    return Responses(image_ids, images, neurons, means, info.movies, info.response, tests)
 
 
 def condition_trials(layout: Layout, stimulus: str) -> Path:
@@ -110,7 +125,9 @@ def read_conditions(layout: Layout, stimulus: str) -> Conditions:
     table = read_csv(condition_trials(layout, stimulus), ("trial_id", "condition_id", *keys))
     neurons = [c for c in table.columns if c not in ("trial_id", "condition_id", *keys)]
     shown = table[keys].set_axis(table["trial_id"].to_numpy(), axis=0)
-    return Conditions.of(shown, table[neurons].to_numpy(np.int64), neurons)
+    counts = table[neurons].to_numpy()
+    whole = counts.dtype.kind != "f" or (counts == counts.round()).all()
+    return Conditions.of(shown, counts.astype(np.int64) if whole else counts, neurons)
 
 
 def read_raster(layout: Layout) -> Raster:

@@ -13,9 +13,13 @@ from meiflow.selection.reliability import TrialGroups
 def response_entropy(counts: NDArray) -> NDArray[np.float64]:
     """Entropy in bits of the distribution of spike counts over trials.
 
+    Of real numbers, it is that of a histogram whose bins are half a standard deviation wide, which
+    is 3.05 bits for a Gaussian and less for rare, high responses.
+
     Parameters
     ----------
-    counts : ndarray of int, shape (trials, neurons)
+    counts : ndarray, shape (trials, neurons)
+        Whole numbers; other types of array are treated as real numbers.
 
     Returns
     -------
@@ -28,7 +32,14 @@ def response_entropy(counts: NDArray) -> NDArray[np.float64]:
     >>> coin = np.random.default_rng(0).integers(0, 2, (1000, 1))
     >>> response_entropy(np.hstack([coin, np.zeros_like(coin)])).round(2)
     array([1., 0.])
+    >>> noise = np.random.default_rng(0).standard_normal((20000, 1))
+    >>> response_entropy(np.hstack([noise, noise**4])).round(2)
+    array([3.05, 1.48])
     """
+    if counts.dtype.kind == "f":
+        spread = counts.std(axis=0)
+        spread[spread <= 1e-12 * np.abs(counts).max(axis=0, initial=0)] = np.inf
+        counts = np.floor((counts - counts.mean(axis=0)) / (spread / 2))
     out = np.empty(counts.shape[1])
     for column, values in enumerate(np.asarray(counts).T):
         occupied = np.unique(values, return_counts=True)[1]

@@ -21,7 +21,7 @@ from meiflow.selection.reliability import (
     oracle_interval,
     oracle_null,
 )
-from meiflow.selection.signal_power import signal_power
+from meiflow.selection.signal_power import clipped, signal_power
 from meiflow.selection.stability import block_stability, running_modulation
 from meiflow.selection.tuning import (
     image_selectivity,
@@ -42,27 +42,32 @@ def measure_neurons(
     trials : Trials
         Trials without blanks.
     window_length_s : float
-        Length of the counting window, used for rates.
+        Length of the counting window, used for rates; not used for real-valued responses.
     shuffles, seed : int
         Number of permutations and resamples for the oracle correlation, and their seed.
 
     Returns
     -------
     table : DataFrame
-        One row per neuron.
+        One row per neuron; for real-valued responses, with ``mean_response`` in place of
+        ``mean_rate_hz``, and without a Fano factor.
     pairs : dict of str to ndarray, shape (neurons, neurons)
         ``signal`` and ``noise`` correlations.
     """
     groups = TrialGroups.of(trials.image_ids)
-    counts = trials.counts
+    counts, real = trials.counts, trials.response.real
+    if real:  # rounding must not depend on the offset, as of F / F0
+        counts = counts - counts.mean(axis=0)
+    if trials.response.average == "median":
+        counts = clipped(counts, groups)
     image_ids, means = mean_responses(trials)
     oracle = oracle_correlation(counts, groups)
     p, null_high = oracle_null(counts, groups, shuffles, np.random.default_rng([seed, 1]))
     low, high = oracle_interval(counts, groups, shuffles, np.random.default_rng([seed, 2]))
-    power = signal_power(counts, groups)
+    power = signal_power(trials.counts, groups, trials.response)
     entropy = response_entropy(counts)
     variance = means.var(axis=0)
-    rate = counts.mean(axis=0) / window_length_s
+    rate = trials.counts.mean(axis=0) / (1 if real else window_length_s)
     score, is_anomaly = anomalies(
         np.column_stack([oracle, entropy, variance, rate, power.fev]), seed
     )
@@ -91,7 +96,7 @@ def measure_neurons(
             "highest_correlation": partners.highest,
             "least_correlated": [name(i) for i in partners.least],
             "lowest_correlation": partners.lowest,
-            "mean_rate_hz": rate,
+            ("mean_response" if real else "mean_rate_hz"): rate,
             "oracle_low": low,
             "oracle_high": high,
             "oracle_null_95": null_high,
@@ -101,9 +106,10 @@ def measure_neurons(
             "preferred_image": pd.array(preferred, dtype="Int64"),
             "image_selectivity": image_selectivity(means),
             "lifetime_sparseness": lifetime_sparseness(means),
-            "fano_factor": preferred_fano_factor(counts, trials.image_ids, preferred),
         }
     )
+    if not real:
+        table["fano_factor"] = preferred_fano_factor(counts, trials.image_ids, preferred)
     table.loc[variance == 0, "preferred_image"] = pd.NA
     return table, pairs
 
@@ -135,7 +141,8 @@ def measure_session(trials: Trials, presentations: pd.DataFrame | None) -> pd.Da
         if "running_speed_cm_s" in shown:
             speed = shown["running_speed_cm_s"].to_numpy(float)
     groups = TrialGroups.of(trials.image_ids[order])
-    stability = block_stability(trials.counts[order], groups, blocks[order])
+    real = trials.response.real
+    stability = block_stability(trials.counts[order], groups, blocks[order], real)
     modulation, p = running_modulation(trials.counts, speed)
     # a user's table need not be in temporal order
     drift = stability.drift if presentations is not None else np.full_like(stability.drift, np.nan)

@@ -9,6 +9,7 @@ from meiflow.errors import MeiflowError, closest
 
 # A condition: the text if it fails, and the neurons that pass.
 Condition = tuple[str, "pd.Series[bool]"]
+_BEFORE = ("mean_rate_hz", "mean_response")  # column before selected and reason
 UNDEFINED = "oracle undefined: no image was repeated, or the counts do not vary"
 
 
@@ -48,7 +49,7 @@ def apply_rule(table: pd.DataFrame, rule: Selection) -> pd.DataFrame:
         reason[named] = f"selection.{key}"
     judged = table.assign(selected=selected, reason=reason)
     columns = list(table.columns)
-    at = columns.index("mean_rate_hz") + 1 if "mean_rate_hz" in columns else len(columns)
+    at = next((columns.index(name) + 1 for name in _BEFORE if name in columns), len(columns))
     return judged[[*columns[:at], "selected", "reason", *columns[at:]]]
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meiflow.response_type import COUNTS, ResponseType
 from meiflow.selection.reliability import TrialGroups
 
 # Fewer repeated images say too little about the noise: for CC_norm, and for its standard error.
 FEWEST_REPEATED, FEWEST_FOR_ERROR = 10, 25
+_SPLITS = 20  # of the trials of each image into halves
 _LEAST_SIGNAL = 0.05  # of the variance of the means; for the weights only
 
 
@@ -68,7 +70,9 @@ class SignalPower:
         )
 
 
-def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
+def signal_power(
+    counts: NDArray, groups: TrialGroups, response: ResponseType = COUNTS
+) -> SignalPower:
     """Signal power, CC_max and fraction of explainable variance.
 
     With m the mean and v the unbiased variance over repeats of an image, the signal power is the
@@ -76,15 +80,18 @@ def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
     estimator of Sahani & Linden (2003) and Schoppe et al. (2016).
 
     Images shown only once count as well. Their noise is taken from the repeated ones: for counts,
-    the mean times their ratio of variance to mean; for responses that can be negative, their mean
-    variance. Each image is weighted by the inverse of the signal power plus its noise, so that
-    reliable means count more; with equal repeats, all weights are equal.
+    the mean times their ratio of variance to mean; for real numbers, their mean variance. Each
+    image is weighted by the inverse of the signal power plus its noise, so that reliable means
+    count more; with equal repeats, all weights are equal. With medians, m is the median, and v is
+    r times its variance; see `medians`.
 
     Parameters
     ----------
     counts : ndarray, shape (trials, neurons)
     groups : TrialGroups
         Trials grouped by image.
+    response : ResponseType
+        Whether the responses are counts, and how the trials of an image are averaged.
 
     Returns
     -------
@@ -117,12 +124,19 @@ def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
         unknown = np.full(n_neurons, np.inf), np.zeros(n_neurons, bool)
         return SignalPower(nan, nan, nan, nan, *unknown, groups.repeats, each, each)
     r = groups.repeats[:, None].astype(float)
+    if response.real:  # rounding must not depend on the offset, as of F / F0
+        values = values - values.mean(0)
     means = groups.sums(values) / r
     squares = groups.sums(values**2)[repeated]
-    within = (squares - r[repeated] * means[repeated] ** 2) / (r[repeated] - 1)
+    among = (squares - r[repeated] * means[repeated] ** 2) / (r[repeated] - 1)
+    within = among
+    if response.average == "median":
+        means, variance = medians(values, groups)
+        within = variance[repeated] * r[repeated]
     noise = np.empty_like(means)
     noise[repeated] = within / r[repeated]
-    scale = means if (values >= 0).all() else np.ones_like(means)
+    constant = response.real or (values < 0).any()
+    scale = np.ones_like(means) if constant else means
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.nan_to_num(within.sum(0) / scale[repeated].sum(0))
     noise[~repeated] = ratio * scale[~repeated]
@@ -136,7 +150,7 @@ def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
         total = values[repeated[groups.codes]].var(0, ddof=1)
         # over trials, images are weighted by their number of presentations in both
         own = r[repeated]
-        among_trials = (own * within).sum(0) / own.sum()
+        among_trials = (own * among).sum(0) / own.sum()
         fev = np.where(total > 0, (total - among_trials) / total, np.nan)
     residual = within - ratio * scale[repeated]
     return SignalPower(
@@ -149,6 +163,75 @@ def signal_power(counts: NDArray, groups: TrialGroups) -> SignalPower:
         weights,
         noise,
     )
+
+
+def medians(
+    values: NDArray, groups: TrialGroups
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Median over the trials of each image, and its variance.
+
+    The variance is that of the medians of random halves of the trials, divided by the ratio of
+    trials; it assumes no distribution of the noise. For Gaussian noise and ten trials it is right
+    within 4 % (a bootstrap of the median would be 35 % too high), and a little too high where few
+    trials have heavy tails.
+
+    Parameters
+    ----------
+    values : ndarray, shape (trials, neurons)
+    groups : TrialGroups
+
+    Returns
+    -------
+    medians, variance : ndarray, shape (images, neurons)
+        The variance is zero for an image with a single trial.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> values = rng.standard_t(2, (4000, 1))
+    >>> found, variance = medians(values, TrialGroups.of(np.repeat(np.arange(200), 20)))
+    >>> bool(abs(variance.mean() / found.var() - 1) < 0.1)
+    True
+    """
+    rng = np.random.default_rng(0)
+    shape = len(groups.repeats), values.shape[1]
+    found, variance = np.empty(shape), np.zeros(shape)
+    order = np.argsort(groups.codes, kind="stable")
+    for image, rows in enumerate(np.split(order, np.cumsum(groups.repeats)[:-1])):
+        own, r = values[rows], len(rows)
+        found[image] = np.median(own, axis=0)
+        sizes = r // 2, r - r // 2
+        for _ in range(_SPLITS if r > 1 else 0):
+            mixed = own[rng.permutation(r)]
+            apart = np.median(mixed[: sizes[0]], axis=0) - np.median(mixed[sizes[0] :], axis=0)
+            variance[image] += apart**2 / (1 / sizes[0] + 1 / sizes[1]) / r / _SPLITS
+    return found, variance
+
+
+def clipped(values: NDArray, groups: TrialGroups) -> NDArray[np.float64]:
+    """Responses no more than five robust standard deviations from the median of their image.
+
+    Parameters
+    ----------
+    values : ndarray, shape (trials, neurons)
+    groups : TrialGroups
+
+    Returns
+    -------
+    ndarray, shape (trials, neurons)
+        Unchanged for a neuron of which more than half of the trials equal the median of their
+        image, so that the robust standard deviation (1.48 median absolute deviations) is zero.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [2.0], [3.0], [900.0], [0.0], [-1.0], [-2.0]])
+    >>> clipped(values, TrialGroups.of(np.array([0, 0, 0, 0, 1, 1, 1]))).ravel().round(1)
+    array([ 1. ,  2. ,  3. ,  9.9,  0. , -1. , -2. ])
+    """
+    middle = medians(values, groups)[0][groups.codes]
+    reach = 5 * 1.4826 * np.median(np.abs(values - middle), axis=0)
+    reach[reach == 0] = np.inf
+    return np.asarray(middle + np.clip(values - middle, -reach, reach))
 
 
 def _weights(means: NDArray, noise: NDArray, r: NDArray) -> NDArray[np.float64]:

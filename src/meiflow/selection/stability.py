@@ -29,7 +29,9 @@ class Stability:
     is_stable: NDArray[np.bool_]
 
 
-def block_stability(counts: NDArray, groups: TrialGroups, blocks: NDArray) -> Stability:
+def block_stability(
+    counts: NDArray, groups: TrialGroups, blocks: NDArray, real: bool = False
+) -> Stability:
     """Compare the blocks of a session.
 
     Parameters
@@ -39,11 +41,14 @@ def block_stability(counts: NDArray, groups: TrialGroups, blocks: NDArray) -> St
     groups : TrialGroups
         Images of the trials; their mean counts are subtracted before computing the drift.
     blocks : ndarray, shape (trials,)
+    real : bool
+        Whether the counts are real numbers, which have neither a share of a rate nor Poisson noise.
 
     Returns
     -------
     Stability
-        NaN for silent neurons; ``lowest_share`` also with a single block.
+        NaN for silent neurons; ``lowest_share`` also with a single block and for real numbers, all
+        of which are considered stable.
     """
     from scipy.stats import poisson
 
@@ -56,6 +61,8 @@ def block_stability(counts: NDArray, groups: TrialGroups, blocks: NDArray) -> St
         share = np.where((top > 0) & (not single), means.min(axis=0) / top, np.nan)
     image_means = groups.sums(values) / groups.repeats[:, None]
     drift = _rank_correlation(values - image_means[groups.codes])
+    if real:
+        return Stability(np.full_like(drift, np.nan), drift, np.ones(len(drift), bool))
     # a unit with few spikes has empty blocks by chance (Poisson)
     spikes = in_block.sums(values)
     expected = in_block.repeats[:, None] * values.mean(axis=0)

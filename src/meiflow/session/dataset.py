@@ -34,8 +34,8 @@ class Dataset:
     Parameters
     ----------
     config : Config
-        Its key ``sessions`` lists ids, or keys that override those of ``session``; None means the
-        single session described by ``session``, "all" the sessions of the warehouse.
+        As written. Its key ``sessions`` lists ids, or keys that override those of ``session``;
+        None means the single session described by ``session``, "all" the sessions of the warehouse.
 
     Raises
     ------
@@ -53,7 +53,8 @@ class Dataset:
     """
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self._written = config
+        self.config = config.for_source()
         self.many = config.sessions is not None
         self.ids: tuple[str, ...] | None = None
         self._configs: dict[str, Config] = {}
@@ -65,7 +66,7 @@ class Dataset:
                 )
             return
         if config.sessions is None:
-            self._configs = {config.session.id: config}
+            self._configs = {config.session.id: self.config}
         else:
             for number, entry in enumerate(config.sessions):
                 own = self._parse(entry, f"sessions.{number}")
@@ -78,7 +79,7 @@ class Dataset:
 
     def _parse(self, entry: str | Mapping[str, Any], where: str) -> Config:
         more = {"id": entry} if isinstance(entry, str) else dict(entry)
-        document = self.config.model_dump(mode="json")
+        document = self._written.model_dump(mode="json")
         simulation: Any = more.get("simulation", {})
         if not isinstance(simulation, Mapping):
             raise MeiflowError(f"{where}.simulation: expected keys with values")
@@ -97,7 +98,7 @@ class Dataset:
             seed = zlib.crc32(f"{config.seed}/{session.id}".encode()) % 2**31
             simulation = session.simulation.model_copy(update={"seed": seed})
             session = session.model_copy(update={"simulation": simulation})
-        return config.model_copy(update={"session": session})
+        return config.model_copy(update={"session": session}).for_source()
 
     def config_of(self, session: str) -> Config:
         """The configuration of one session, as if the session were run alone."""

@@ -16,6 +16,8 @@ SCENES = "session/natural_scenes"
 MOVIES = "session/natural_movies"
 TRUTH = "session/truth.csv"
 DOWNLOAD_RECORD = "session/download.json"
+# Parts of a folder in the layout of Sensorium 2022 that are read.
+SENSORIUM_PARTS = ("data/images", "data/responses", "meta/trials", "meta/neurons")
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,6 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
         If the NWB file of source nwb cannot be opened.
     """
     session = config.session
-    stacks = session.movies.stacks
-    own_movies = Path(stacks) if stacks is not None and session.movies.shown else None
-    images = None if session.images is None else Path(session.images)
     match session.source:
         case "simulated":
             sizes = session.simulation
@@ -102,17 +101,30 @@ def session_files(config: Config, results: Path, data: Path = Path("data")) -> S
             if session.stream:
                 nwb = nwb.with_name(f"{nwb.name}.parts")
             record = results / DOWNLOAD_RECORD
-            movies = own_movies or home / "natural_movies" if shown_movies(session) else None
+            movies = (
+                _own_movies(session) or home / "natural_movies" if shown_movies(session) else None
+            )
             shown = tuple(PARAMETRIC)  # in all sessions of the Observatory with natural scenes
-            scenes = images or home / "natural_scenes"
+            scenes = _own_images(session) or home / "natural_scenes"
             return SessionFiles(nwb, scenes, None, shown, movies, record)
         case "nwb":
             nwb = Path(str(session.nwb))
             shown = stimuli_shown(nwb, PARAMETRIC, session.columns)
             seen = stimuli_shown(nwb, session.movies.shown, session.columns)
-            folder = own_movies if seen else None
-            return SessionFiles(nwb, images, None, shown, folder)
+            folder = _own_movies(session) if seen else None
+            return SessionFiles(nwb, _own_images(session), None, shown, folder)
+        case "sensorium":
+            return SessionFiles(None, None, None, ())
         case _:
             shown = tuple(n for n in PARAMETRIC if getattr(session, n) is not None)
-            folder = own_movies if session.movies.counts is not None else None
-            return SessionFiles(None, images, None, shown, folder)
+            folder = _own_movies(session) if session.movies.counts is not None else None
+            return SessionFiles(None, _own_images(session), None, shown, folder)
+
+
+def _own_movies(session: Session) -> Path | None:
+    stacks = session.movies.stacks
+    return Path(stacks) if stacks is not None and session.movies.shown else None
+
+
+def _own_images(session: Session) -> Path | None:
+    return None if session.images is None else Path(session.images)

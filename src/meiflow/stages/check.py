@@ -70,7 +70,9 @@ def _lines(
 ) -> Iterator[str]:
     trials, image = session.trials, config.image
     ids = np.unique(trials.image_ids[trials.image_ids != BLANK])
-    if session.binned or files.images is None:
+    if session.stack is not None:
+        available, what = ids, f"{len(stack)} of the folder, {len(session.tests)} for testing only"
+    elif session.binned or files.images is None:
         available, what = ids.tolist(), f"{len(stack)} bins of movies"
     else:
         available, what = available_images(files.images)
@@ -103,7 +105,7 @@ def _skipped(config: Config, session: SessionTables) -> Iterator[str]:
             else "not used by meiflow; movies are named in session.movies.shown"
         )
         yield f"{name} ({number} presentations; {why})"
-    tables = config.session.source == "tables"
+    tables = config.session.source in ("tables", "sensorium")
     for name in PARAMETRIC:
         shown = session.conditions.get(name)
         if shown is None or not len(shown.parameters):

@@ -20,6 +20,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import require_selected
 from meiflow.results.stimuli import Stimulus, read_procedure
+from meiflow.results.tables import read_stack_info
 from meiflow.stages.common import open_models, stimulus_targets
 
 _RECIPES = {
@@ -112,7 +113,7 @@ def compare_with_notebook(config: Config, results: Layout, has: SessionHas, neur
         write_picture(drawn["notebook_gabor"].image, files.notebook_gabor_picture)
     pictures = {stimulus.name: stimulus.image for stimulus in stimuli}
     figure = notebook_figure(pictures, table, geometry)
-    save_both(figure, files.root, "notebook")
+    save_both(figure, files.root, "notebook", read_stack_info(results).response)
     write_csv(table, files.notebook)
 
 

@@ -35,6 +35,8 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
     """Measure the stimuli of a neuron, and list the scores of its models.
 
     Ratios of predicted responses have intervals over the fold models, except for custom modules.
+    Of real-valued responses, whose zero is arbitrary, they are ratios of the responses minus the
+    response to grey.
     """
     require_selected(results.fitted_neurons, neuron)
     geometry, files = config.image.geometry, results.neuron(neuron)
@@ -43,9 +45,10 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
     mean, contrast = stimulus_targets(config, results)
     stimuli = read_stimuli(files, has.gabors)
     stack = np.stack([s.image for s in stimuli])
-    predicted = model.predict(stack)
+    predicted, level = model.predict(stack), model.baseline
+    drive = predicted - level
     folds = (
-        np.stack([fold.predict(stack) for fold in archive.fold_models(neuron)])
+        np.stack([fold.predict(stack) - fold.baseline for fold in archive.fold_models(neuron)])
         if config.model.custom is None
         else np.empty((0, len(stimuli)))
     )
@@ -54,7 +57,9 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
     for i, stimulus in enumerate(stimuli):
         image = stimulus.image.astype(float)
         spectrum = power_spectrum(image, geometry)
-        masks = image_masks(image, geometry, config.comparison, model.predict)
+        masks = image_masks(
+            image, geometry, config.comparison, lambda seen: model.predict(seen) - level
+        )
         if stimulus.name == "mei":
             write_array(masks.tight, files.mei_mask)
             write_picture(masks.tight, files.mei_mask_picture)
@@ -67,7 +72,8 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
                 "tight_size_deg": equivalent_diameter(masks.tight, geometry),
                 "tight_fraction": masks.held,
             }
-            | mei_ratio(predicted[[0, i]], folds[:, [0, i]])
+            | ({"grey_response": level} if model.real else {})
+            | mei_ratio(drive[[0, i]], folds[:, [0, i]])
             | shape_metrics(image, spectrum, mei, geometry)
         )
         views.append(SpectrumView(stimulus.name, image, masks.measured, spectrum))
@@ -92,9 +98,12 @@ def _scores(config: Config, results: Layout, model: NeuronModel, neuron: str) ->
     column = responses.column(neuron)
     scorer = Scorer.of(trials.of_images(), config.seed)
     predicted = model.predict(responses.images)
-    most = float(responses.means[:, column].max())
-    check_scale(predicted, most, f"model.custom {config.model.custom} (neuron {neuron})")
+    means, name = responses.means[:, column], f"model.custom {config.model.custom}"
+    real = responses.response.real
+    most = float(np.abs(means).max() if real else means.max())
+    spread = float(means.std()) if real else None
+    check_scale(predicted, most, f"{name} (neuron {neuron})", spread)
     size = sum(p.numel() for p in model.parameters())
-    first = scorer.row(column, "model", predicted, responses.means[:, column], 0, size)
+    first = scorer.row(column, "model", predicted, means, 0, size)
     rows = rows.replace({"model": {"model": "mixture"}})
     return pd.concat([pd.DataFrame([first]), rows], ignore_index=True)

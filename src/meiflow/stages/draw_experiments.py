@@ -11,6 +11,7 @@ from meiflow.figures.experiments import neuron_figure
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_arrays, read_csv
 from meiflow.results.layout import Layout
+from meiflow.results.tables import read_stack_info
 
 
 def untidy(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -45,4 +46,5 @@ def draw_neuron(results: Layout, neuron: str) -> None:
         if name in arrays
     }
     figure = neuron_figure(untidy(table[table["neuron_id"] == neuron]), fields, found.iloc[0])
-    save_both(figure, results.neuron(neuron).root, "experiments")
+    response = read_stack_info(results).response
+    save_both(figure, results.neuron(neuron).root, "experiments", response)

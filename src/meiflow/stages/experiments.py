@@ -19,7 +19,7 @@ from meiflow.experiments.scale import at_preferred_frequency
 from meiflow.experiments.standard import Preferred, map_grid, standard_experiments
 from meiflow.figures.custom_experiments import custom_sheet
 from meiflow.figures.experiments import population_figure
-from meiflow.figures.style import save_figure
+from meiflow.figures.style import relabelled, save_figure
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
 from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
@@ -27,6 +27,7 @@ from meiflow.models.custom import call_function
 from meiflow.models.network import NeuronModel
 from meiflow.progress import track
 from meiflow.results.layout import Layout
+from meiflow.results.tables import read_stack_info
 from meiflow.stages.common import open_models, wanted_neurons
 
 GABOR_COLUMNS = tuple(field.name for field in fields(Preferred) if field.name != "geometry")
@@ -178,6 +179,7 @@ def make_experiments(config: Config, results: Layout, neurons: list[str] | None 
     """
     chosen = wanted_neurons(results, neurons)
     found = run_population(config, results, chosen)
+    response = read_stack_info(results).response
     write_csv(tidy(found.tables), results.experiment_tuning)
     write_csv(found.summary, results.experiment_summary)
     x, y = map_grid(config.image.geometry, config.experiments.map_step_deg)
@@ -196,6 +198,6 @@ def make_experiments(config: Config, results: Layout, neurons: list[str] | None 
     for name in (*STANDARD, "custom"):
         for path in results.experiment_figures(name):
             if name in figures:
-                save_figure(figures[name], path)
+                save_figure(relabelled(figures[name], response), path)
             else:  # made by an earlier run
                 path.unlink(missing_ok=True)

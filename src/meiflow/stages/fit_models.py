@@ -74,6 +74,8 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         movies,
         gain.trials.means if gain else None,
         responses.movies,
+        responses.response.real,
+        responses.tests,
         drifting,
     )
     fitted, scores, status = found.fitted, found.scores, found.status

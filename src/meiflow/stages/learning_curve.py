@@ -38,6 +38,8 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         movies.of(columns) if movies else None,
         gain.trials.of(columns).means if gain else None,
         responses.movies,
+        responses.response.real,
+        responses.tests,
         drifting_stimuli(config, results, has, repeats, neurons),
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]

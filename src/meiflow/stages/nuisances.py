@@ -41,9 +41,8 @@ def score_nuisances(config: Config, results: Layout, has: SessionHas) -> None:
         shown = presentations_of(results, trials)
         times = shown["start_s"].to_numpy(float)
         nuisances |= trial_nuisances(behaviour_of(shown), times, groups)
-    folds = folds_of(
-        responses.images, responses.movies, config.model.folds, fold_stream(config.seed)
-    )
+    shown_as = responses.images, responses.movies
+    folds = folds_of(*shown_as, config.model.folds, fold_stream(config.seed), responses.tests)
     table = nuisance_scores(
         nuisances,
         means,
@@ -73,7 +72,7 @@ def _drift(
 ) -> pd.DataFrame:
     """Slow part of the variance of trials, and the score of the model without it."""
     share, steady = drift(trials.counts[:, columns], times, groups)
-    scorer = Scorer(groups.repeats, signal_power(steady, groups), seed)
+    scorer = Scorer(groups.repeats, signal_power(steady, groups, trials.response), seed)
     means = groups.sums(steady) / groups.repeats[:, None]
     scores = [
         scorer.row(i, "model", predicted[:, i], means[:, i], 0, 0)["cc_norm"]

@@ -203,6 +203,8 @@ def suppressive(p: Population) -> StimulusSet:
     grey = np.full((len(p.models), *p.config.image.geometry.shape), p.mean, np.float32)
     made.table["grey_response"] = p.predictions(grey)
     made.table["share_of_grey"] = made.table["predicted_response"] / made.table["grey_response"]
+    if any(model.real for model in p.models):  # whose zero is arbitrary
+        made.table["share_of_grey"] = np.nan
     made.table["mei_response"] = p.predictions(p.meis)
     return made
 
@@ -231,6 +233,7 @@ def diverse(p: Population) -> StimulusSet:
             options.diverse_fraction,
             options.diverse_steps,
             p.config.seed,
+            baseline=model.baseline,
         )
         images.append(found.images)
         tables.append(

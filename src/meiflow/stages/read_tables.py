@@ -19,6 +19,7 @@ from meiflow.session.movie_frames import movie_bins
 from meiflow.tables.checks import (
     count_notes,
     image_notes,
+    outlier_notes,
     repeat_notes,
     require_images,
     silent_notes,
@@ -30,12 +31,12 @@ from meiflow.tables.conditions import (
 )
 from meiflow.tables.counts import (
     BLANK,
-    TRIAL_COLUMNS,
     Trials,
     count_spikes,
     counting_windows,
     mean_responses,
     outside,
+    trial_columns,
     trials_from_table,
 )
 from meiflow.tables.drifting import modulation_ratios
@@ -82,13 +83,15 @@ class SessionTables:
     binned: tuple[BinnedMovie, ...] = ()  # movies whose bins are the images
     about: dict[str, str] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
+    stack: NDArray[np.float32] | None = None  # images of a source that contains them
+    tests: tuple[int, ...] = ()  # ids of images for testing only
 
 
 def _of_table(config: Config) -> SessionTables:
     if config.session.trials is None:
         return _of_movies(config)
-    origin = str(config.session.trials)
-    trials = trials_from_table(read_csv(origin, TRIAL_COLUMNS), origin)
+    origin, response = str(config.session.trials), config.session.response_type
+    trials = trials_from_table(read_csv(origin, trial_columns(response)), origin, response)
     _check_rates(trials, config.session.window_s, origin)
     movies, frames = _movies_of_table(config, trials.neuron_ids)
     return _of_trials(config, trials, movies, frames)
@@ -119,8 +122,10 @@ def _of_trials(
         path = getattr(config.session, name)
         if path is not None:
             geometry, option = config.image.geometry, f"session.{name}"
-            table = read_csv(path, condition_columns(name))
-            shown = conditions_from_table(table, path, name, trials.neuron_ids, geometry, option)
+            response, neurons = trials.response, trials.neuron_ids
+            table = read_csv(path, condition_columns(name, response))
+            given = table, path, name, neurons, geometry, option, response
+            shown = conditions_from_table(*given)
             _check_rates(shown, config.session.window_s, path, whole=name in _WHOLE)
             conditions[name] = shown
     raster = Raster.of_trials(trials)
@@ -147,8 +152,11 @@ def _check_rates(
 ) -> None:
     """Reject counts of more than one spike that are impossibly high for the window.
 
-    Presentations that are counted as a `whole` have an unknown length, of at most 10 s.
+    Presentations that are counted as a `whole` have an unknown length, of at most 10 s. Real
+    numbers have no limit.
     """
+    if trials.counts.dtype.kind == "f":
+        return
     if window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     length, window = window_s[1] - window_s[0], " of session.window_s"
@@ -255,20 +263,32 @@ def read_tables(
     stack : ndarray, shape (images, height, width)
         The images that were shown, by increasing id.
     """
-    if (nwb is None) != (config.session.source == "tables"):
+    from meiflow.stages.read_sensorium import tables_of_sensorium
+
+    sensorium = config.session.source == "sensorium"
+    if (nwb is None) != (config.session.source in ("tables", "sensorium")):
         wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
     session = (
-        _of_table(config)
+        tables_of_sensorium(config)
+        if sensorium
+        else _of_table(config)
         if nwb is None
         else _of_recording(config, nwb, any_area, movies is not None)
     )
     key = "movies" if session.binned else "trials" if nwb is None else "nwb"
+    key = "sensorium" if sensorium else key
     image_ids = np.unique(session.trials.image_ids)
     shown = image_ids[image_ids != BLANK]
     if len(shown) < 4:
         raise MeiflowError(
             f"session.{key}: only {len(shown)} different images were shown; at least 4 are required"
+        )
+    real = session.trials.response.real
+    if real and not np.ptp(session.trials.counts, axis=0).any():
+        raise MeiflowError(
+            f"session.{key}: the response of every neuron is the same in all trials; correct the "
+            "column response"
         )
     if not session.trials.counts.any() and not any_area:
         raise MeiflowError(
@@ -283,6 +303,9 @@ def read_tables(
             f"{shorten(movie.name for movie in session.binned)} are used as images"
         )
         require_images(stack, "session.movies", movies)
+    elif session.stack is not None:
+        stack, notes = session.stack, image_notes(session.stack, shown)
+        require_images(stack, "session.sensorium.folder", config.session.sensorium.folder)
     elif images is None:
         raise MeiflowError("session.images: the session shows natural scenes; give their images")
     else:
@@ -315,7 +338,10 @@ def _notes(session: SessionTables, config: Config, nwb: Path | None) -> list[str
     own = config.session.movies.counts if session.binned else config.session.trials
     where = "trials" if nwb is not None else str(own)
     counts = session.trials.counts
-    found = repeat_notes(session.trials) + silent_notes(counts, names, where)
+    real = session.trials.response.real
+    found = repeat_notes(session.trials) + silent_notes(counts, names, where, real)
+    if real:
+        return found + outlier_notes(session.trials, where)
     found += count_notes(counts, names, trial_length_s(config, session), where)
     tables: dict[str, NDArray[np.int64]] = {}
     if nwb is None:

@@ -15,6 +15,7 @@ from meiflow.figures.style import save_both
 from meiflow.io.files import write_csv
 from meiflow.models.cross_validate import OUT_OF_CLASS
 from meiflow.models.network import NeuronModel
+from meiflow.models.population import SharedModel
 from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
@@ -45,12 +46,9 @@ def predict_conditions(
 ) -> NDArray[np.float64]:
     """Predicted counts, shape (conditions, neurons), averaged over the phases of a drift."""
     frames = shown_images(config, stimulus, recorded)
-    label = f"showing {stimulus}"
-    columns = [
-        np.mean([model.predict(images) for images in frames], axis=0)
-        for model in track(models, label, len(models))
-    ]
-    return np.stack(columns, axis=1)
+    population = SharedModel(models).eval()
+    shown = track(frames, f"showing {stimulus}", len(frames))
+    return np.mean([population.predict(images) for images in shown], axis=0)
 
 
 def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:

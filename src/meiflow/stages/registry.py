@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES, Procedure
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import (
     Comparison,
     Config,
@@ -32,12 +33,15 @@ _EXPERIMENTS, _MOVIE = (
     tuple(f"{name}.{key}" for key in section.model_fields if key != "custom_files")
     for name, section in (("experiments", Experiments), ("movie", Movie))
 )
+_MODELS = ("fitted_neurons", "models", "image_info")
 _MEANS = ("trials", "responses", "images", "image_info")
 # Tables to which models are fitted.
 _SHOWN = ("grating_responses", "gabor_responses", "drifting_responses", "movie_responses")
 _LEARNED = (*_MEANS, "presentations", *_SHOWN, "movie_images", "movie_windows")
 _WINDOWS = tuple(f"session.movies.{k}_s" for k in ("lag", "candidate_lags", "candidate_widths"))
 _FITTED = ("session.stimulus_parameters", *_WINDOWS, "image", *_FIT, "seed")
+_TABLES = ("id", "source", "area", "quality", "columns", "trials", "movies", "window_s")
+_RESPONSE = ("response", "response_unit", "average", "sensorium")
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
 _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key != "notebook")
 _STIMULI = tuple(
@@ -51,7 +55,7 @@ _GABORS = tuple(
 
 
 def _procedure(entry: Procedure) -> Stage:
-    inputs: tuple[str, ...] = ("fitted_neurons", "models", "image_info")
+    inputs: tuple[str, ...] = _MODELS
     inputs += ("images",) if entry.needs_images else ()
     inputs += ("neuron.mei",) if entry.needs_mei else ()
     return Stage(
@@ -99,21 +103,7 @@ def _stages() -> Iterator[Stage]:
         "tables",
         "Count spikes per trial, and write the tables and the image stack.",
         "tables:build_tables",
-        keys=(
-            "session.id",  # which source allen is checked for
-            "session.source",
-            "session.area",
-            "session.quality",
-            "session.columns",
-            "session.trials",
-            "session.gabors",
-            "session.static_gratings",
-            "session.drifting_gratings",
-            "session.flashes",
-            "session.movies",
-            "session.window_s",
-            "image",
-        ),
+        keys=(*(f"session.{key}" for key in (*_TABLES, *_RESPONSE, *PARAMETRIC)), "image"),
         inputs=("session_file", "scenes", "movies"),
         options=("images", "nwb", "any_area", "movies"),
         memory_mb=8000,
@@ -132,7 +122,7 @@ def _stages() -> Iterator[Stage]:
         "selection_figures",
         "Draw the figures of the selection.",
         "selection_figures:draw_selection",
-        inputs=("raster", "units", "selection", "correlations"),
+        inputs=("raster", "units", "selection", "correlations", "image_info"),
         options=("has",),
         minutes=15,
     )
@@ -189,7 +179,7 @@ def _stages() -> Iterator[Stage]:
         "Search for the best Gabors in silico of all fitted neurons.",
         "gabor_search:search_gabors",
         keys=("image", *_CODE, *_TARGETS, *_SEARCH),
-        inputs=("fitted_neurons", "models", "image_info"),
+        inputs=_MODELS,
         options=("threads",),
         memory_mb=4000,
         threads=8,
@@ -269,7 +259,7 @@ def _stages() -> Iterator[Stage]:
         "Run the in-silico experiments on every fitted neuron.",
         "experiments:make_experiments",
         keys=("image", *_CODE, *_EXPERIMENTS),
-        inputs=("fitted_neurons", "models", "neuron.best_gabor_table", "neuron.mei"),
+        inputs=("fitted_neurons", "models", "image_info", "neuron.best_gabor_table", "neuron.mei"),
         options=("neurons",),
         memory_mb=4000,
         gradients=True,
@@ -278,7 +268,7 @@ def _stages() -> Iterator[Stage]:
         "draw_experiments",
         "Draw the experiments on a neuron's model.",
         "draw_experiments:draw_neuron",
-        inputs=("experiment_tuning", "experiment_summary", "experiment_maps"),
+        inputs=("experiment_tuning", "experiment_summary", "experiment_maps", "image_info"),
         options=("neuron",),
         minutes=15,
     )
@@ -302,14 +292,7 @@ def _stages() -> Iterator[Stage]:
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
         keys=("image", "model.network.core", *_ASCENT, "seed"),
-        inputs=(
-            "fitted_neurons",
-            "models",
-            "image_info",
-            "cross_validation",
-            "nuisances",
-            "neuron.mei",
-        ),
+        inputs=(*_MODELS, "cross_validation", "nuisances", "neuron.mei"),
         gradients=True,
     )
     yield Stage(

@@ -49,7 +49,7 @@ def write_report(
         movies = "data:image/png;base64," + base64.b64encode(picture).decode()
     learned = []
     if has.movies and "movies" in config.model.learn_from and not view.without_scenes:
-        learned = [name for name in config.model.base_models if name in LEARN_FROM_MOVIES]
+        learned = [name for name in config.model.members if name in LEARN_FROM_MOVIES]
     shown = {
         "static_gratings": has.gratings,
         "gabors": has.gabors,

@@ -7,6 +7,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
 from meiflow.io.files import read_arrays, read_csv, write_arrays, write_csv
 from meiflow.progress import logger
 from meiflow.results.has import SessionHas
@@ -36,6 +37,11 @@ def select(config: Config, results: Layout, has: SessionHas, allow_empty: bool =
         if has.spike_times:
             shown = read_csv(results.presentations, ("trial_id", "block", "start_s"))
         images = trials.of_images()
+        if trials.response.real and config.selection.notebook_measures:
+            raise MeiflowError(
+                "selection.notebook_measures: they are defined for spike counts only, not with "
+                "session.response: real; remove the key"
+            )
         table, pairs = measure_neurons(
             images,
             window_length(config.session.window_s, results),

@@ -17,7 +17,7 @@ from meiflow.figures.style import save_both
 from meiflow.io.files import read_arrays, read_csv
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
-from meiflow.results.tables import read_raster
+from meiflow.results.tables import read_raster, read_stack_info
 from meiflow.selection.raster import leaf_order
 
 
@@ -27,6 +27,7 @@ def draw_selection(results: Layout, has: SessionHas) -> None:
     pairs = read_arrays(results.correlations)
     raster = read_raster(results)
     units = read_csv(results.units)
+    response = read_stack_info(results).response
     for name, ids in (("raster.npz", raster.neuron_ids), ("correlations.npz", pairs["neuron_ids"])):
         if list(ids) != list(table["neuron_id"]):
             raise MeiflowError(
@@ -49,4 +50,4 @@ def draw_selection(results: Layout, has: SessionHas) -> None:
     if has.spike_times:
         figures["probes"] = probe_places(table, units)
     for name, figure in figures.items():
-        save_both(figure, results.selection.parent, name)
+        save_both(figure, results.selection.parent, name, response)

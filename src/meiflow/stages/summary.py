@@ -12,7 +12,8 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
 
-_FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance", "mean_rate_hz"]
+_FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance"]
+_LEVELS = ["mean_rate_hz", "mean_response"]  # one of them
 _FROM_MEI = {
     "orientation_deg": "mei_orientation_deg",
     "peak_frequency_cpd": "mei_peak_frequency_cpd",
@@ -61,6 +62,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
     """
     measures = read_csv(results.selection)
     measures.index = measures["neuron_id"].astype(str)
+    kept = [*_FROM_SELECTION, *(name for name in _LEVELS if name in measures)]
     loop = read_csv(results.closed_loop) if has.truth else None
     tuning = _recorded_tuning(results) if has.conditions else {}
     experiments = [*config.experiments.make, *config.experiments.custom]
@@ -77,7 +79,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
             files.comparison, ("stimulus", "predicted_response", "matched")
         ).set_index("stimulus")
         row: dict[str, object] = {"neuron_id": neuron}
-        row |= measures.loc[neuron, _FROM_SELECTION].to_dict()
+        row |= measures.loc[neuron, kept].to_dict()
         row |= {f"cc_norm_{m}": score for m, score in scores.items() if m != CONSTANT}
         own = all_scores.loc["model"]
         # unknown for a custom module, whose training images are not known
@@ -85,6 +87,8 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
         row |= judged.get(neuron, {})
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}
+        if "grey_response" in stimuli:
+            row["grey_response"] = stimuli.loc["mei", "grey_response"]
         row |= {new: stimuli.loc["mei", old] for old, new in _FROM_MEI.items()}
         for other in _COMPARED:
             if other in stimuli.index and stimuli.loc[other, "matched"]:

@@ -65,12 +65,12 @@ def build_tables(
     with collect_notes() as notes:
         session, stack = read_tables(config, images, nwb, any_area, movies)
     trials = session.trials
-    further = session.further | _condition_tables(
-        session.conditions, trials.neuron_ids, session.f1_f0
-    )
+    given = session.conditions, trials.neuron_ids, session.f1_f0, trials.response.real
+    further = session.further | _condition_tables(*given)
     image_ids, means = mean_responses(trials)
     seen = image_ids != BLANK
-    info = StackInfo.of(stack, image_ids[seen], config.image.geometry, session.binned)
+    shown = image_ids[seen], config.image.geometry, session.binned, trials.response, session.tests
+    info = StackInfo.of(stack, *shown)
     of_movies = None
     if movies is not None:
         of_movies = stack if session.binned else movie_images(config, session, movies)
@@ -128,6 +128,7 @@ def _condition_tables(
     conditions: dict[str, Conditions],
     neuron_ids: list[str],
     f1_f0: NDArray[np.float64] | None,
+    real: bool,
 ) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {}
     for name, recorded in conditions.items():
@@ -138,5 +139,6 @@ def _condition_tables(
         gabors, gratings, moving, flashes = (
             None if table is None or table.empty else table for table in responses
         )
-        tables["tuning"] = tuning_table(neuron_ids, gabors, gratings, moving, flashes, f1_f0)
+        shown = gabors, gratings, moving, flashes
+        tables["tuning"] = tuning_table(neuron_ids, *shown, f1_f0, real)
     return tables

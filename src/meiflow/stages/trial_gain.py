@@ -59,6 +59,11 @@ def trial_gain(
     kind = config.model.gain
     if kind == "none":
         return None
+    if trials.response.average != "mean":
+        raise MeiflowError(
+            "model.gain: the gain is estimated with means over trials, not with session.average: "
+            f"{trials.response.average}; use none, or session.average: mean"
+        )
     shown = presentations_of(results, trials) if has.spike_times else pd.DataFrame()
     states: dict[str, NDArray[np.float64]] = {}
     if kind in ("behaviour", "auto"):
@@ -80,6 +85,7 @@ def trial_gain(
             np.stack([*states.values()], axis=1) if states else np.empty((len(codes), 0)),
             shared,
             shown["block"].to_numpy() if "block" in shown else None,
+            "gaussian" if trials.response.real else "poisson",
         ),
         names,
     )

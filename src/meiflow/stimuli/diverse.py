@@ -51,6 +51,7 @@ def diverse_images(
     seed: int = 0,
     weights: Tensor | None = None,
     exponent: float = 1.5,
+    baseline: float = 0.0,
 ) -> DiverseSet:
     """Images that reach `fraction` of the response to the MEI and differ as much as possible.
 
@@ -71,6 +72,8 @@ def diverse_images(
         affect the response. By default the contrast of the MEI, blurred by two pixels.
     exponent : float
         Exponent of the gradient smoothing, which prevents images that differ only in fine noise.
+    baseline : float
+        Response from which responses are measured, such as that to grey.
 
     Examples
     --------
@@ -86,8 +89,8 @@ def diverse_images(
         raise ValueError(f"0 < fraction <= 1 and n >= 2 are required, got {fraction} and {n}")
     mei = project(torch.as_tensor(mei, dtype=torch.float32)[None], mean, contrast)[0]
     with evaluated(model), torch.no_grad():
-        enough = fraction * float(model(mei[None])[0])
-    if enough <= 0:
+        enough = baseline + fraction * (float(model(mei[None])[0]) - baseline)
+    if enough <= baseline:
         raise ValueError("the model does not respond to the MEI, so there is no response to reach")
     if weights is None:
         weights = gaussian_blur((mei - mean).abs(), _BLUR)

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.errors import MeiflowError, closest, shorten
-from meiflow.tables.counts import BLANK, TRIAL_COLUMNS, Trials, trials_from_table
+from meiflow.response_type import COUNTS, ResponseType
+from meiflow.tables.counts import BLANK, Trials, trial_columns, trials_from_table
 
 _SHAPES = (
     "(repeats, images, neurons), NaN where an image has fewer repeats; (images, neurons), mean "
@@ -24,8 +25,9 @@ def as_trials(
     image_ids: ArrayLike,
     neurons: Sequence[object] | None = None,
     trial_images: ArrayLike | None = None,
+    response: ResponseType = COUNTS,
 ) -> Trials:
-    """Convert spike counts from any of the usual forms to trials.
+    """Convert spike counts, or other responses, from any of the usual forms to trials.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def as_trials(
         neurons to use; default all.
     trial_images : array_like of int, shape (trials,), optional
         Image id of every row of an array (trials, neurons); -1 means a blank screen.
+    response : ResponseType
+        Real numbers are in the column response of a DataFrame, without missing pairs.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def as_trials(
     >>> trials.neuron_ids, trials.image_ids, trials.counts.tolist()
     (['u0', 'u1'], array([10, 11, 10]), [[2.0, 0.0], [4.0, 1.0], [0.0, 0.0]])
     >>> rows = [(0, "a", 2, 10), (1, "b", 3, 11)]
-    >>> as_trials(pd.DataFrame(rows, columns=TRIAL_COLUMNS), [10, 11]).counts.tolist()
+    >>> as_trials(pd.DataFrame(rows, columns=trial_columns(COUNTS)), [10, 11]).counts.tolist()
     [[2, 0], [0, 3]]
     """
     ids = _whole(image_ids, "image_ids")
@@ -70,11 +74,11 @@ def as_trials(
             "image_ids: expected a different whole number, 0 or more, for each image"
         )
     if isinstance(counts, pd.DataFrame):
-        trials = _chosen(_from_table(counts), neurons)
+        trials = _chosen(_from_table(counts, response), neurons)
     elif hasattr(counts, "dims"):
-        trials = _chosen(_from_xarray(counts, ids), neurons)
+        trials = _chosen(_from_xarray(counts, ids, response), neurons)
     else:
-        trials = _from_array(counts, ids, neurons, trial_images)
+        trials = _from_array(counts, ids, neurons, trial_images, response)
     _check_images(trials, ids)
     return trials
 
@@ -87,17 +91,18 @@ def _whole(values: ArrayLike, name: str) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _from_table(table: pd.DataFrame) -> Trials:
-    missing = [column for column in TRIAL_COLUMNS if column not in table]
+def _from_table(table: pd.DataFrame, response: ResponseType) -> Trials:
+    columns = trial_columns(response)
+    missing = [column for column in columns if column not in table]
     if missing:
         raise MeiflowError(
-            f"counts: a DataFrame needs the columns {', '.join(TRIAL_COLUMNS)}; "
+            f"counts: a DataFrame needs the columns {', '.join(columns)}; "
             f"{', '.join(missing)} missing. Pass a table with one column per neuron as "
             "table.to_numpy() with neurons=list(table)"
         )
     # messages give line numbers of a file; here they should give rows, counted from 0, no header
-    rows = table[list(TRIAL_COLUMNS)].set_axis(np.arange(len(table)) - 2, axis=0)
-    return trials_from_table(rows, "counts")
+    rows = table[list(columns)].set_axis(np.arange(len(table)) - 2, axis=0)
+    return trials_from_table(rows, "counts", response)
 
 
 def _chosen(trials: Trials, neurons: Sequence[object] | None) -> Trials:
@@ -110,7 +115,8 @@ def _chosen(trials: Trials, neurons: Sequence[object] | None) -> Trials:
                 f"neurons: {name!r} is not in counts{closest(name, trials.neuron_ids)}"
             )
     columns = [trials.neuron_ids.index(name) for name in names]
-    return Trials(trials.trial_ids, names, trials.image_ids, trials.counts[:, columns])
+    counts = trials.counts[:, columns]
+    return Trials(trials.trial_ids, names, trials.image_ids, counts, trials.response)
 
 
 def _names(neurons: Sequence[object]) -> list[str]:
@@ -121,7 +127,7 @@ def _names(neurons: Sequence[object]) -> list[str]:
     return names
 
 
-def _from_xarray(counts: Any, ids: NDArray[np.int64]) -> Trials:
+def _from_xarray(counts: Any, ids: NDArray[np.int64], response: ResponseType) -> Trials:
     dims = set(counts.dims)
     if dims not in _DIMENSIONS:
         raise MeiflowError(
@@ -146,7 +152,7 @@ def _from_xarray(counts: Any, ids: NDArray[np.int64]) -> Trials:
                 f"counts: images {shorten(own, 4)} do not match image_ids, {shorten(ids, 4)}"
             )
         ids = own
-    return _from_array(array.to_numpy(), ids, neurons, shown)
+    return _from_array(array.to_numpy(), ids, neurons, shown, response)
 
 
 def _from_array(
@@ -154,6 +160,7 @@ def _from_array(
     ids: NDArray[np.int64],
     neurons: Sequence[object] | None,
     trial_images: ArrayLike | None,
+    response: ResponseType,
 ) -> Trials:
     try:
         values = np.asarray(counts, dtype=float)
@@ -190,13 +197,16 @@ def _from_array(
         )
     held = ~absent.all(axis=1)
     values, shown = values[held], shown[held]
-    if not np.isfinite(values).all() or (values < 0).any():
-        column = int(np.flatnonzero((~np.isfinite(values) | (values < 0)).any(axis=0))[0])
+    wrong = ~np.isfinite(values) | ((values < 0) & (not response.real))
+    if wrong.any():
+        column = int(np.flatnonzero(wrong.any(axis=0))[0])
         raise MeiflowError(
-            f"counts: neuron {names[column]} has negative or infinite values; expected spike "
-            "counts or rates (for other signals subtract the lowest value first)"
+            f"counts: neuron {names[column]} has infinite values; expected finite numbers"
+            if response.real
+            else f"counts: neuron {names[column]} has negative or infinite values; expected spike "
+            'counts or rates (for dF/F and other real numbers: response="real")'
         )
-    return Trials(np.flatnonzero(held).astype(str), names, shown, values)
+    return Trials(np.flatnonzero(held).astype(str), names, shown, values, response)
 
 
 def _check_images(trials: Trials, ids: NDArray[np.int64]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.tables.counts import BLANK, Trials
+from meiflow.tables.counts import BLANK, Trials, mean_responses
 
 _BLACK = 1.001 / 255  # integers 0 and 1 that were read as 8 bits
 _DARK = 0.3
@@ -19,6 +19,7 @@ _ALIKE = 1e-5
 _FAINT = 2e-3  # half a grey level of 8 bits
 _ENOUGH_COUNTS = 20  # counts that are all multiples of a number by chance are fewer
 _FEW_REPEATS = 4
+_FEW_TRIALS, _OUTLYING = 0.001, 0.25  # fractions of the trials, and of their variance
 
 
 def require_images(images: NDArray, key: str, source: object) -> None:
@@ -141,8 +142,12 @@ def count_notes(
     return notes
 
 
-def silent_notes(counts: NDArray, neuron_ids: list[str], origin: str) -> list[str]:
+def silent_notes(
+    counts: NDArray, neuron_ids: list[str], origin: str, real: bool = False
+) -> list[str]:
     """Notes on neurons without any spike, or with the same count in every trial.
+
+    Of real numbers (`real`), only those that are the same in every trial.
 
     Examples
     --------
@@ -151,11 +156,44 @@ def silent_notes(counts: NDArray, neuron_ids: list[str], origin: str) -> list[st
     """
     none, same = counts.max(axis=0) == 0, np.ptp(counts, axis=0) == 0
     kinds = {"silent, without any spike": none, "the same count in every trial": same & ~none}
+    if real:
+        kinds = {"the same response in every trial": same}
     return [
         f"{origin}: {which.sum()} of {len(neuron_ids)} neurons: {what} "
         f"({shorten(neuron_ids[i] for i in np.flatnonzero(which))})"
         for what, which in kinds.items()
         if which.any()
+    ]
+
+
+def outlier_notes(trials: Trials, origin: str) -> list[str]:
+    """Notes on neurons whose averages of real-valued responses depend on few trials.
+
+    These are neurons for which one in a thousand trials (at least one) has more than a quarter of
+    the variance around the averages of the images.
+
+    Examples
+    --------
+    >>> shown, rng = np.repeat(np.arange(50), 10), np.random.default_rng(0)
+    >>> values = rng.normal(size=(500, 2))
+    >>> values[7, 1] = 40.0
+    >>> trials = Trials(np.arange(500), ["a", "b"], shown, values, ResponseType(real=True))
+    >>> for text in outlier_notes(trials, "trials.csv"):
+    ...     print(text[:84])
+    trials.csv: in 1 of 2 neurons, 0.1% of the trials have more than a quarter of the v
+    """
+    groups = np.unique(trials.image_ids, return_inverse=True)[1]
+    squares = (trials.counts - mean_responses(trials)[1][groups]) ** 2
+    few = max(1, round(_FEW_TRIALS * len(squares)))
+    whole = np.maximum(squares.sum(axis=0), 1e-300)
+    share = np.sort(squares, axis=0)[-few:].sum(axis=0) / whole
+    found = [trials.neuron_ids[i] for i in np.flatnonzero(share > _OUTLYING)]
+    if not found or trials.response.average == "median":
+        return []
+    return [
+        f"{origin}: in {len(found)} of {len(share)} neurons, {_FEW_TRIALS:.1%} of the trials have "
+        f"more than a quarter of the variance ({shorten(found)}); session.average: median is not "
+        "affected by outliers"
     ]
 
 
@@ -236,7 +274,9 @@ def neuron_line(trials: Trials, length_s: float | None) -> str:
     """
     means = trials.counts.mean(axis=0)
     rates, unit = means, "spikes per presentation"
-    if length_s is not None:
+    if trials.response.real:
+        unit = trials.response.unit or "on average"
+    elif length_s is not None:
         rates, unit = means / length_s, "spikes/s"
     return (
         f"{len(trials.neuron_ids)}, {rates.min():.3g} to {rates.max():.3g} {unit} (median "

@@ -13,7 +13,9 @@ from meiflow.config.parametric import PARAMETRIC
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.progress import logger
-from meiflow.tables.counts import TRIAL_COLUMNS, Trials, line_of, trials_from_table
+from meiflow.response_type import COUNTS, ResponseType
+from meiflow.tables.columns import line_of
+from meiflow.tables.counts import Trials, trial_columns, trials_from_table
 
 # Two means count as equal if they differ by at most this many standard errors.
 _STANDARD_ERRORS = 2.0
@@ -47,7 +49,7 @@ class Conditions:
     trial_ids: NDArray
     condition: NDArray[np.int64]
     neuron_ids: list[str]
-    counts: NDArray[np.int64]
+    counts: NDArray
 
     @classmethod
     def of(cls, presentations: pd.DataFrame, counts: NDArray, neuron_ids: list[str]) -> Conditions:
@@ -112,7 +114,7 @@ class Conditions:
         return pd.concat([table, pd.DataFrame(self.counts, columns=self.neuron_ids)], axis=1)
 
 
-def condition_columns(stimulus: str) -> tuple[str, ...]:
+def condition_columns(stimulus: str, response: ResponseType = COUNTS) -> tuple[str, ...]:
     """Columns of a long table of trials with a parametric stimulus.
 
     Examples
@@ -120,7 +122,7 @@ def condition_columns(stimulus: str) -> tuple[str, ...]:
     >>> condition_columns("gabors")
     ('trial_id', 'neuron_id', 'spike_count', 'x_position', 'y_position', 'orientation')
     """
-    return ("trial_id", "neuron_id", "spike_count", *PARAMETRIC[stimulus])
+    return ("trial_id", "neuron_id", response.column, *PARAMETRIC[stimulus])
 
 
 def rivals_of_best(means: NDArray, errors: NDArray) -> float:
@@ -159,8 +161,9 @@ def conditions_from_table(
     neuron_ids: list[str],
     geometry: Geometry,
     option: str,
+    response: ResponseType = COUNTS,
 ) -> Conditions:
-    """Validate and zero-fill a user's long table of trials with stimulus parameters.
+    """Validate a user's long table of trials with stimulus parameters; see `trials_from_table`.
 
     Parameters
     ----------
@@ -171,11 +174,12 @@ def conditions_from_table(
     stimulus : str
         Name of a parametric stimulus, such as gabors.
     neuron_ids : list of str
-        Neurons of the session; those that are missing in the table are silent.
+        Neurons of the session; those that are missing in a table of counts are silent.
     geometry : Geometry
         Geometry of the screen, within which Gabors must be positioned.
     option : str
         Configuration key, used in messages.
+    response : ResponseType
 
     Raises
     ------
@@ -204,12 +208,18 @@ def conditions_from_table(
             f"{option}: trial {shorten(several.index[several], 3)} in {path} has more than one "
             "stimulus"
         )
-    trials = trials_from_table(table[list(TRIAL_COLUMNS)], str(path))
+    trials = trials_from_table(table[list(trial_columns(response))], str(path), response)
     unknown = [n for n in trials.neuron_ids if n not in neuron_ids]
     if unknown:
         raise MeiflowError(
             f"{option}: neuron {shorten(unknown, 3)} in {path} does not occur in session.trials; "
             "provide the same neurons"
+        )
+    missing = [n for n in neuron_ids if n not in trials.neuron_ids]
+    if response.real and missing:
+        raise MeiflowError(
+            f"{option}: {path} has no rows of neuron {shorten(missing, 3)}; real responses need a "
+            "row for every trial and neuron"
         )
     return Conditions(
         parameters, trials.trial_ids, trials.image_ids, neuron_ids, _of_all(trials, neuron_ids)
@@ -254,9 +264,9 @@ def _check_range(
         )
 
 
-def _of_all(trials: Trials, neuron_ids: list[str]) -> NDArray[np.int64]:
+def _of_all(trials: Trials, neuron_ids: list[str]) -> NDArray:
     """Counts with a column for every neuron; missing neurons have zero counts."""
-    counts = np.zeros((len(trials.trial_ids), len(neuron_ids)), np.int64)
+    counts = np.zeros((len(trials.trial_ids), len(neuron_ids)), trials.counts.dtype)
     counts[:, [neuron_ids.index(n) for n in trials.neuron_ids]] = trials.counts
     silent = len(neuron_ids) - len(trials.neuron_ids)
     if silent:

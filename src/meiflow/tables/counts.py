@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.io.paths import is_name
 from meiflow.progress import logger
+from meiflow.response_type import COUNTS, ResponseType
+from meiflow.tables.columns import line_of, real_numbers, whole_numbers
 from meiflow.tables.stack import BinnedMovie
 
 BLANK = -1
@@ -32,13 +34,12 @@ RESERVED = {
     "first_frame",
     "last_frame",
 }
-_MOST = 1_000_000  # limit for spikes per trial and for image ids
 _MOST_COUNTS = 500_000_000  # limit for trials times neurons, eight bytes each
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Spike counts of every trial and every neuron.
+    """Spike counts, or other responses, of every trial and every neuron.
 
     Parameters
     ----------
@@ -46,22 +47,25 @@ class Trials:
     neuron_ids : list of str, length neurons
     image_ids : ndarray of int, shape (trials,)
         Image shown in each trial; -1 is the grey blank.
-    counts : ndarray of int, shape (trials, neurons)
+    counts : ndarray, shape (trials, neurons)
+        Whole numbers, or the real numbers of `response`.
+    response : ResponseType
     """
 
     trial_ids: NDArray
     neuron_ids: list[str]
     image_ids: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    counts: NDArray
+    response: ResponseType = COUNTS
 
     def to_frame(self) -> pd.DataFrame:
-        """Long table, zero-filled, with the columns `TRIAL_COLUMNS`."""
+        """Long table of all trials and neurons, with the columns `trial_columns`."""
         n_trials, n_neurons = self.counts.shape
         return pd.DataFrame(
             {
                 "trial_id": np.repeat(self.trial_ids, n_neurons),
                 "neuron_id": np.tile(np.array(self.neuron_ids, dtype=object), n_trials),
-                "spike_count": self.counts.ravel(),
+                self.response.column: self.counts.ravel(),
                 "image_id": np.repeat(self.image_ids, n_neurons),
             }
         )
@@ -69,9 +73,8 @@ class Trials:
     def of_images(self) -> Trials:
         """The same trials without the blank."""
         keep = self.image_ids != BLANK
-        return Trials(
-            self.trial_ids[keep], self.neuron_ids, self.image_ids[keep], self.counts[keep]
-        )
+        shown = self.image_ids[keep], self.counts[keep]
+        return Trials(self.trial_ids[keep], self.neuron_ids, *shown, self.response)
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ class Responses:
     """Images and the mean response of every neuron to each image.
 
     ``image_ids`` (images,), ``images`` (images, height, width) luminance in [0, 1],
-    ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation.
-    ``movies`` are those whose bins are the images, if no natural scenes were shown.
+    ``neuron_ids`` (neurons,) and ``means`` (images, neurons) in spikes per presentation, or in the
+    unit of ``response``. ``movies`` are those whose bins are the images, if no natural scenes were
+    shown. ``tests`` (images,) are images for testing only, if there are any.
     """
 
     image_ids: NDArray[np.int64]
@@ -88,6 +92,8 @@ class Responses:
     neuron_ids: list[str]
     means: NDArray[np.float64]
     movies: tuple[BinnedMovie, ...] = ()
+    response: ResponseType = COUNTS
+    tests: NDArray[np.bool_] | None = None
 
     def column(self, neuron: str) -> int:
         """Index of a neuron.
@@ -215,21 +221,34 @@ def outside(
     return presentations[~touched]
 
 
-def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
-    """Validate and zero-fill a long trial table.
+def trial_columns(response: ResponseType) -> tuple[str, ...]:
+    """Columns of a long table of trials.
+
+    Examples
+    --------
+    >>> trial_columns(ResponseType(real=True))
+    ('trial_id', 'neuron_id', 'response', 'image_id')
+    """
+    return tuple(response.column if name == "spike_count" else name for name in TRIAL_COLUMNS)
+
+
+def trials_from_table(table: pd.DataFrame, origin: str, response: ResponseType = COUNTS) -> Trials:
+    """Validate a long trial table, and zero-fill that of counts.
 
     Parameters
     ----------
     table : DataFrame
-        Columns `TRIAL_COLUMNS`. A missing (trial, neuron) pair counts as zero spikes.
+        Columns `trial_columns`. A missing (trial, neuron) pair counts as zero spikes; of real
+        numbers, every pair is required.
     origin : str
         File name, used in messages.
+    response : ResponseType
 
     Raises
     ------
     MeiflowError
-        For missing values, negative or fractional counts, ids that are not whole numbers,
-        duplicate pairs, and trials with more than one image.
+        For missing values, negative or fractional counts, responses that are not finite, ids that
+        are not whole numbers, duplicate pairs, and trials with more than one image.
 
     Examples
     --------
@@ -240,20 +259,27 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
     """
     if table.empty:
         raise MeiflowError(f"{origin}: no trials")
-    for column in TRIAL_COLUMNS:
+    for column in trial_columns(response):
         missing = table[column].isna()
         if missing.any():
             raise MeiflowError(
                 f"{origin}: {column} is empty in row {line_of(table, missing)}; every row needs a "
                 "value"
             )
-    for column in ("spike_count", "image_id"):
+    for column in (response.column, "image_id"):
+        real = response.real and column == response.column
         if pd.api.types.is_bool_dtype(table[column]):
             raise MeiflowError(
-                f"{origin}: {column} contains True and False; expected whole numbers"
+                f"{origin}: {column} contains True and False; expected "
+                f"{'' if real else 'whole '}numbers"
             )
         lowest = 0 if column == "spike_count" else BLANK
-        table = table.assign(**{column: whole_numbers(table, column, origin, lowest)})
+        numbers = (
+            real_numbers(table, column, origin)
+            if real
+            else whole_numbers(table, column, origin, lowest)
+        )
+        table = table.assign(**{column: numbers})
     trial_codes, trial_ids = _factorized(table["trial_id"])
     neuron_codes, neuron_ids = _factorized(table["neuron_id"])
     check_names(trial_ids, neuron_ids, origin)
@@ -263,8 +289,9 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
             f"give more than {_MOST_COUNTS:,} counts; check the columns trial_id and neuron_id, or "
             "split the recording"
         )
-    pair = trial_codes * len(neuron_ids) + neuron_codes
-    again = np.bincount(pair, minlength=1) > 1
+    n_neurons = len(neuron_ids)
+    pair = trial_codes * n_neurons + neuron_codes
+    again = np.bincount(pair, minlength=len(trial_ids) * n_neurons) > 1
     if again.any():
         double = int(np.flatnonzero(again[pair])[0])
         rows = shorten(table.index[pair == pair[double]] + 2, 3)
@@ -279,9 +306,17 @@ def trials_from_table(table: pd.DataFrame, origin: str) -> Trials:
             f"{origin}: trial {shorten(trial_ids[mixed], 3)} has more than one image_id; every "
             "trial needs exactly one"
         )
-    counts = np.zeros((len(trial_ids), len(neuron_ids)), dtype=np.int64)
-    counts[trial_codes, neuron_codes] = table["spike_count"].to_numpy()
-    return Trials(trial_ids, list(neuron_ids), images["min"].to_numpy(), counts)
+    if response.real and len(pair) < len(again):
+        missing = int(np.bincount(pair, minlength=len(again)).argmin())
+        trial, neuron = divmod(missing, n_neurons)
+        raise MeiflowError(
+            f"{origin}: no row for trial {trial_ids[trial]}, neuron {neuron_ids[neuron]}; real "
+            "responses need a row for every trial and neuron, because only counts can be zero "
+            "without one"
+        )
+    counts = np.zeros((len(trial_ids), n_neurons), dtype=float if response.real else np.int64)
+    counts[trial_codes, neuron_codes] = table[response.column].to_numpy()
+    return Trials(trial_ids, list(neuron_ids), images["min"].to_numpy(), counts, response)
 
 
 def check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: str) -> None:
@@ -302,27 +337,6 @@ def check_names(trial_ids: Iterable[str], neuron_ids: Iterable[str], origin: str
             raise MeiflowError(f"{origin}: neuron_id {name!r} is reserved for a table column")
 
 
-def whole_numbers(
-    table: pd.DataFrame, column: str, origin: str, lowest: int = 0
-) -> NDArray[np.int64]:
-    """Values of a column, which must be whole numbers from `lowest` to a million."""
-    numbers = pd.to_numeric(table[column], errors="coerce")
-    wrong = numbers.isna() | ~np.isfinite(numbers) | (numbers != numbers.round())
-    wrong |= (numbers < lowest) | (numbers > _MOST)
-    if wrong.any():
-        value = str(table[column].iloc[int(np.flatnonzero(wrong)[0])])
-        raise MeiflowError(
-            f"{origin}: {column} is {value[:60]!r} in row {line_of(table, wrong)}; "
-            f"expected a whole number from {lowest} to {_MOST}"
-        )
-    return numbers.astype(np.int64).to_numpy()
-
-
-def line_of(table: pd.DataFrame, wrong: ArrayLike) -> int:
-    """Line number in the file of the first row that is wrong."""
-    return int(table.index[int(np.flatnonzero(wrong)[0])]) + 2
-
-
 def _factorized(column: pd.Series) -> tuple[NDArray[np.int64], NDArray]:
     """Code of every row, and the ids; each distinct id is converted only once."""
     raw_codes, raw_ids = pd.factorize(column)
@@ -336,15 +350,26 @@ def identifier(value: object) -> str:
 
 
 def mean_responses(trials: Trials) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Mean count per presentation of every image.
+    """Mean count per presentation of every image, or the average of its real-valued responses.
 
     Returns
     -------
     image_ids : ndarray, shape (images,)
         Image ids in increasing order.
     means : ndarray, shape (images, neurons)
+        Medians, if `trials.response` asks for them.
+
+    Examples
+    --------
+    >>> values, shown = np.array([[0.1], [-0.1], [9.0], [0.2]]), np.array([5, 5, 5, 7])
+    >>> trials = Trials(np.arange(4), ["a"], shown, values, ResponseType(True, "median"))
+    >>> mean_responses(trials)[1].ravel()
+    array([0.1, 0.2])
     """
     image_ids, codes = np.unique(trials.image_ids, return_inverse=True)
+    if trials.response.average == "median":
+        medians = [np.median(trials.counts[codes == i], axis=0) for i in range(len(image_ids))]
+        return image_ids, np.array(medians)
     repeats = np.bincount(codes)
     sums = np.zeros((len(image_ids), trials.counts.shape[1]))
     np.add.at(sums, codes, trials.counts)

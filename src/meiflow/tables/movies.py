@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.session.movie_passes import MoviePasses
+from meiflow.tables.columns import line_of, whole_numbers
 from meiflow.tables.counts import (
     Trials,
     check_names,
     count_spikes,
     identifier,
-    line_of,
-    whole_numbers,
 )
 
 MOVIE_COLUMNS = ("movie", "repeat", "frame", "neuron_id", "spike_count")

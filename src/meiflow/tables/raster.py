@@ -21,7 +21,8 @@ class Raster:
 
     Parameters
     ----------
-    counts : ndarray of int, shape (bins, neurons)
+    counts : ndarray, shape (bins, neurons)
+        Whole numbers, or the real-valued responses of trials.
     start_s : ndarray, shape (bins,)
         Start of each bin in seconds; the trial number if times are not known.
     block : ndarray of int, shape (bins,)
@@ -31,7 +32,7 @@ class Raster:
     neuron_ids : ndarray of str
     """
 
-    counts: NDArray[np.int64]
+    counts: NDArray
     start_s: NDArray[np.float64]
     block: NDArray[np.int64]
     bin_s: float
@@ -61,7 +62,8 @@ class Raster:
 
     def arrays(self) -> dict[str, NDArray]:
         """The arrays of raster.npz, by name."""
-        narrow = np.min_scalar_type(int(self.counts.max(initial=0)))
+        whole = np.issubdtype(self.counts.dtype, np.integer)
+        narrow = np.min_scalar_type(int(self.counts.max(initial=0))) if whole else np.float32
         return asdict(self) | {"counts": self.counts.astype(narrow)}
 
     @classmethod
@@ -74,8 +76,9 @@ class Raster:
             If an array is missing.
         """
         try:
+            counts = arrays["counts"]
             return cls(
-                arrays["counts"].astype(np.int64),
+                counts.astype(float if counts.dtype.kind == "f" else np.int64),
                 arrays["start_s"],
                 arrays["block"],
                 float(arrays["bin_s"]),

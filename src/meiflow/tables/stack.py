@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
+from meiflow.response_type import COUNTS, ResponseType
 
 _GEOMETRY = ("height", "width", "width_deg", "height_deg")
 
@@ -48,6 +49,10 @@ class StackInfo:
     movies : tuple of BinnedMovie
         Movies whose bins are the images, one movie after the other, of a session without natural
         scenes; otherwise empty.
+    response : ResponseType
+        What the responses to the images are.
+    tests : tuple of int
+        Ids of images for testing only, to which models are not fitted.
     """
 
     image_ids: NDArray[np.int64]
@@ -55,6 +60,8 @@ class StackInfo:
     mean_luminance: float
     mean_contrast: float
     movies: tuple[BinnedMovie, ...] = ()
+    response: ResponseType = COUNTS
+    tests: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -63,6 +70,8 @@ class StackInfo:
         image_ids: NDArray,
         geometry: Geometry,
         movies: tuple[BinnedMovie, ...] = (),
+        response: ResponseType = COUNTS,
+        tests: tuple[int, ...] = (),
     ) -> StackInfo:
         """Describe a stack (images, height, width) with luminance in [0, 1].
 
@@ -75,7 +84,8 @@ class StackInfo:
         (0.5, 0.5)
         """
         contrast = float(images.std(axis=(1, 2)).mean())
-        return cls(np.asarray(image_ids), geometry, float(images.mean()), contrast, movies)
+        mean = float(images.mean())
+        return cls(np.asarray(image_ids), geometry, mean, contrast, movies, response, tests)
 
     @property
     def bin_s(self) -> float | None:
@@ -94,7 +104,9 @@ class StackInfo:
         }
         if self.movies:
             document["movies"] = [asdict(movie) for movie in self.movies]
-        return json.dumps(document, indent=1) + "\n"
+        if self.tests:
+            document["test_images"] = list(self.tests)
+        return json.dumps(document | self.response.as_document(), indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> StackInfo:
@@ -121,6 +133,8 @@ class StackInfo:
                 float(document["mean_luminance"]),
                 float(document["mean_contrast"]),
                 movies,
+                ResponseType.from_document(document),
+                tuple(int(i) for i in document.get("test_images", ())),
             )
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(str(error)) from None

@@ -143,10 +143,13 @@ def tuning_table(
     moving: pd.DataFrame | None = None,
     flashes: pd.DataFrame | None = None,
     f1_f0: NDArray[np.float64] | None = None,
+    real: bool = False,
 ) -> pd.DataFrame:
     """Table of `COLUMNS`, one row per neuron; empty if the stimulus was not shown.
 
-    Receptive fields are given for neurons with at least 10 spikes during the Gabors.
+    Receptive fields are given for neurons with at least 10 spikes during the Gabors, or for all
+    neurons with real-valued responses. Of the latter, mean responses below zero count as zero for
+    preferences and selectivities to gratings and flashes.
 
     Parameters
     ----------
@@ -156,13 +159,20 @@ def tuning_table(
         flash_responses.csv; None if the stimulus was not shown.
     f1_f0 : ndarray, shape (neurons,), optional
         Output of `meiflow.tables.drifting.modulation_ratios`, which requires spike times.
+    real : bool
+        Whether responses are real numbers, which may be negative.
     """
     table = pd.DataFrame(np.nan, index=range(len(neuron_ids)), columns=list(COLUMNS))
     if gabors is not None:
         centres = np.array([field_centre(field) for field in receptive_fields(gabors, neuron_ids)])
         spikes = gabors[neuron_ids].mul(gabors["repeats"], axis=0).sum().to_numpy()
-        enough = spikes.round() >= _FEWEST_SPIKES
+        enough = real | (spikes.round() >= _FEWEST_SPIKES)
         table.loc[enough, list(COLUMNS[:3])] = centres[enough]
+    if real:
+        gratings, moving, flashes = (
+            None if shown is None else shown.assign(**shown[neuron_ids].clip(lower=0))
+            for shown in (gratings, moving, flashes)
+        )
     if gratings is not None:
         table = table.assign(**grating_preferences(gratings, neuron_ids))
     if moving is not None and len(moving):

@@ -2,6 +2,7 @@
 
 Python imports this module at start-up where its folder is on PYTHONPATH. It does nothing unless
 MEIFLOW_AUDIT names a folder for the notes and the process is the command ``meiflow``.
+MEIFLOW_KNOWN_CORES replaces published cores by those of a test, as JSON.
 """
 
 from __future__ import annotations
@@ -99,5 +100,10 @@ def _install(folder: Path) -> None:  # noqa: PLR0915
     atexit.register(note)
 
 
+if os.environ.get("MEIFLOW_KNOWN_CORES"):
+    from meiflow.config.cores import KNOWN_CORES, KnownCore
+
+    for _name, _values in json.loads(os.environ["MEIFLOW_KNOWN_CORES"]).items():
+        KNOWN_CORES[_name] = KnownCore(**_values)
 if _FOLDER and os.path.basename(_SCRIPT) == "meiflow":
     _install(Path(_FOLDER))
