@@ -61,8 +61,8 @@ check: dev
 
 # One lock for all supported versions of Python and systems. PyTorch pins its CUDA packages itself;
 # without them here, its build for the CPU can be installed. What only developers need is apart.
-COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --no-header \
-  --no-emit-find-links --quiet --extra workflow --extra allen
+COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 \
+  --fork-strategy fewest --no-annotate --no-header --no-emit-find-links --quiet --extra workflow --extra allen --extra zarr
 NO_CUDA = grep -v -E "^(nvidia|cuda)-|^triton==| (implementation_name == 'pypy'|(os_name == 'nt' or )?sys_platform == 'win32')$$"
 lock:
 	cat requirements.lock requirements-dev.lock > all.part

@@ -94,8 +94,6 @@ builtins.__import__ = recorded
 from meiflow.session import sdk
 sdk.ecephys_nwb_classes()
 sdk.ecephys_project()
-sdk._session_api_class()
-import allensdk.brain_observatory.ecephys.ecephys_session
 print(*sorted((direct & set(sys.modules)) - set(sys.stdlib_module_names) - {"allensdk"}))
 """
 

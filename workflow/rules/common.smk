@@ -129,6 +129,11 @@ def networks_of(wildcards):
     return [path for path in given if path] if session.source == "simulated" else []
 
 
+def judge_of(wildcards):
+    """The network among these that judges the stimuli."""
+    return networks_of(wildcards)[-1:]
+
+
 @cache
 def content_of(*paths):
     return fingerprint(paths)

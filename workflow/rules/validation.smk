@@ -22,7 +22,7 @@ if HAS.truth:
             ),
             [R.procedure(name).images for name in SHOWN],
             [R.procedure(name).table for name in SHOWN],
-            networks_of,
+            judge_of,
         output:
             R.closed_loop,
         log:

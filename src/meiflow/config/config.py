@@ -16,12 +16,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from meiflow.config.networks import check_core, check_simulated
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
 from meiflow.config.text_values import location_of, values_of_text
 from meiflow.config.written import require_as_written
 from meiflow.errors import MeiflowError, closest
-from meiflow.io.paths import path_error
+from meiflow.io.paths import path_error, require_path
 
 _JSON = "config"  # name of JSON text in messages
 _LONGEST = 1_000_000
@@ -268,7 +269,7 @@ def _check_conditions(session: Session) -> None:
                 f"session.{key}: a CSV is accepted only with source tables, not with source "
                 f"{session.source}"
             )
-        _require(f"session.{key}", value)
+        require_path(f"session.{key}", value)
     stacks = session.movies.stacks
     if stacks is not None and session.source not in ("nwb", "dandi", "tables"):
         raise MeiflowError(
@@ -286,27 +287,7 @@ def _check_conditions(session: Session) -> None:
             "session.movies: with counts, width_deg and height_deg of a frame are required; those "
             "of the images, if movies and images covered the same part of the screen"
         )
-    _require("session.movies.stacks", stacks, folder=True, kind="folder of .npy stacks")
-
-
-def _require(key: str, path: str | None, *, folder: bool = False, kind: str = "file") -> None:
-    fault = path_error(path, folder=folder) if path is not None else None
-    if fault is not None:
-        raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
-
-
-def _check_core(config: Config) -> None:
-    network = config.for_source().model.network
-    path, known = network.core_path, network.known_core
-    if known and config.session.source == "allen":
-        return  # downloaded with the session
-    if known and not known.path.exists():
-        raise MeiflowError(
-            f"model.network.core: {network.core} is not in {path}; download it once with meiflow "
-            f"core {network.core}"
-        )
-    kind = "core, made by meiflow pretrain or published"
-    _require("model.network.core", None if path is None else str(path), kind=kind)
+    require_path("session.movies.stacks", stacks, folder=True, kind="folder of .npy stacks")
 
 
 def _needed(session: Session) -> tuple[str, ...]:
@@ -327,7 +308,7 @@ def _check_sensorium(session: Session) -> None:
         raise MeiflowError(f"{key}: source sensorium needs a folder here")
     if session.source != "sensorium" and folder is not None:
         raise MeiflowError(f"{key}: accepted only with source sensorium, not {session.source}")
-    _require(key, folder, folder=True, kind="folder")
+    require_path(key, folder, folder=True, kind="folder")
 
 
 def check_inputs(config: Config) -> None:
@@ -348,7 +329,7 @@ def check_inputs(config: Config) -> None:
         if value is None:
             raise MeiflowError(f"session.{key}: source {session.source} needs a {kind} here")
         folder = key == "images" or (key == "nwb" and Path(value, ".zgroup").is_file())  # NWB-Zarr
-        _require(f"session.{key}", value, folder=folder, kind=kind)
+        require_path(f"session.{key}", value, folder=folder, kind=kind)
     _check_conditions(config.session)
     _check_sensorium(config.session)
     own = [("experiments.custom", spec) for spec in config.experiments.custom]
@@ -363,10 +344,10 @@ def check_inputs(config: Config) -> None:
             )
     for section in ("model", "experiments", "movie"):
         for path in getattr(config, section).custom_files:
-            _require(f"{section}.custom_files", path, folder=True, kind="file or folder")
+            require_path(f"{section}.custom_files", path, folder=True, kind="file or folder")
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
-    _require("stimuli.natural_images", further, folder=True, kind=kind)
-    _check_core(config)
+    require_path("stimuli.natural_images", further, folder=True, kind=kind)
+    check_core(config)
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     if session.source == "simulated":
@@ -376,7 +357,7 @@ def check_inputs(config: Config) -> None:
                 "session.simulation.repeats: 0 needs a movie in session.simulation.movie_repeats "
                 "that session.movies.shown names, because neither scenes nor movies would be shown"
             )
-        _check_networks(config)
+        check_simulated(config)
         known = session.simulation.units
         for area in session.areas or ():
             if area not in known:
@@ -384,20 +365,6 @@ def check_inputs(config: Config) -> None:
                     f"session.area: {area!r} is not simulated; session.simulation.units contains "
                     f"{', '.join(known)}{closest(area, known)}"
                 )
-
-
-def _check_networks(config: Config) -> None:
-    """Networks whose neurons are simulated."""
-    simulation = config.session.simulation
-    for key in ("truth", "judge"):
-        path = getattr(simulation, key)
-        _require(f"session.simulation.{key}", path, kind="published network")
-        core = config.model.network.core_path
-        if path is not None and core is not None and Path(path).samefile(core):
-            raise MeiflowError(
-                f"session.simulation.{key}: {path} is also model.network.core, so that the models "
-                "would use the features of the neurons that they predict; give another network"
-            )
 
 
 def resolved(config: Config, *names: str) -> str:

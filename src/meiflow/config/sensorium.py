@@ -26,6 +26,7 @@ class Sensorium(Section):
     most_reliable: int | None = Field(
         default=None,
         ge=1,
+        le=1_000_000,
         description="number of neurons that are used, those with the highest oracle correlation",
     )
 

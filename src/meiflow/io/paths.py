@@ -75,3 +75,16 @@ def require_file(path: str | Path) -> None:
     fault = path_error(path)
     if fault is not None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such file')}")
+
+
+def require_path(key: str, path: str | None, *, folder: bool = False, kind: str = "file") -> None:
+    """Check a path that a configuration key gives.
+
+    Raises
+    ------
+    MeiflowError
+        If it does not exist or cannot be read.
+    """
+    fault = path_error(path, folder=folder) if path is not None else None
+    if fault is not None:
+        raise MeiflowError(f"{key}: {path} {fault}; give the path of an existing {kind}")
