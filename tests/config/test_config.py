@@ -35,6 +35,10 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"session": {"id": "../up"}}, r"session.id: .*pattern"),
         ({"session": {"source": "allen"}}, "session.id: source allen needs a numeric"),
         ({"session": {"window_s": [0.3, 0.1]}}, "window_s: needs -1 <= start < stop"),
+        (
+            {"session": {"source": "tables", "movies": {"candidate_lags_s": [0.05]}}},
+            "candidate_lags_s and candidate_widths_s need spike times",
+        ),
         ({"seed": True}, "seed: .*valid integer"),
         ({"seed": 1.5}, "seed"),
         ({"image": {"height": float("nan")}}, "image.height"),

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
-from meiflow.models import cross_validate
+from meiflow.models import cross_validate, problem
 from meiflow.models.gain import TrialGain, behaviour_states
 from meiflow.models.jobs import Fits
 
@@ -199,7 +199,7 @@ def test_models_of_a_fold_are_fitted_to_means_from_its_training_images(session, 
 
         return {"v1": (fit, 0)}
 
-    monkeypatch.setattr(cross_validate, "fitters_of", recorder)
+    monkeypatch.setattr(problem, "fitters_of", recorder)
     images = np.random.default_rng(0).random((IMAGES, *GRID.shape))
     plain = np.stack([counts[shown == i].mean(axis=0) for i in range(IMAGES)])
     gain = of_behaviour(session)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from meiflow.config.sections import Model
+from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
-from meiflow.models import cross_validate
+from meiflow.models import problem
 from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.cross_validate import BASELINES, fit_all, learning_curve
+from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.jobs import Fits
 from meiflow.models.movie_stimuli import MovieStimuli
 
@@ -45,8 +47,8 @@ def session():
     return images, means, AuxiliaryStimuli(grey, np.array([[1.25, 2.5]]), np.array([3.0]))
 
 
-def fit(images, means, extra, config=CONFIG, movies=None):
-    return fit_all(images, means, np.ones(IMAGES), GRID, config, SEED, extra=extra, movies=movies)
+def fit(images, means, extra, config=CONFIG, **more):
+    return fit_all(images, means, np.ones(IMAGES), GRID, config, SEED, extra=extra, **more)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +64,22 @@ def movie(session):
 
 
 @pytest.fixture(scope="module")
-def fitted(session, movie):
-    found = fit(*session, movies=movie)
-    alone = fit(*session)
+def gratings():
+    """Drifting gratings of four orientations, to which both neurons respond."""
+    phases, directions = np.array([0.0, 90.0]), np.arange(4)[:, None] * 45.0
+    pairs = 0.4 * patterns.grating(GRID, 40.0, directions, phases).astype(np.float32)
+    means = np.random.default_rng(9).gamma(2.0, 2.0, (4, NEURONS))
+    given = pairs, np.arange(8) * 45.0, means, np.full(4, 0.3), True
+    return [DriftingStimuli("drifting_gratings", *given)]
+
+
+@pytest.fixture(scope="module")
+def fitted(session, movie, gratings):
+    found = fit(*session, movies=movie, drifting=gratings)
+    alone, shown = fit(*session), fit(*session, movies=movie)
     assert (found.predictions["ln"] != alone.predictions["ln"]).any()  # movies are used
+    for name in ("v1", "v1_window"):
+        assert (found.predictions[name] != shown.predictions[name]).any()  # and gratings
     return found
 
 
@@ -85,12 +99,12 @@ def images_changed(images, means, test):
 
 
 @pytest.mark.parametrize("change", [responses_changed, images_changed])
-def test_what_is_held_out_changes_no_model_of_its_fold(session, movie, fitted, change):
+def test_what_is_held_out_changes_no_model_of_its_fold(session, movie, gratings, fitted, change):
     """Positions, penalties, centres and weights of a fold all come from its training images."""
     images, means, extra = session
     test, elsewhere = fitted.held_out[FOLD], np.concatenate(fitted.held_out[:FOLD])
     images, means, same = change(images, means, test)
-    again = fit(images, means, extra, movies=movie)
+    again = fit(images, means, extra, movies=movie, drifting=gratings)
     for name in (*fitted.members, *BASELINES):
         before, after = fitted.predictions[name], again.predictions[name]
         np.testing.assert_array_equal(after[same], before[same], name)
@@ -127,7 +141,7 @@ class Recorder:
 
 def record(monkeypatch, **predictions):
     recorder = Recorder(**predictions)
-    monkeypatch.setattr(cross_validate, "fitters_of", recorder)
+    monkeypatch.setattr(problem, "fitters_of", recorder)
     return recorder
 
 

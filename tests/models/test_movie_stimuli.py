@@ -9,7 +9,9 @@ from meiflow.images.geometry import Geometry
 from meiflow.models.cross_validate import fit_all
 from meiflow.models.movie_stimuli import MovieStimuli, movie_slope, thin_movies
 from meiflow.models.search import find_places
+from meiflow.session.movie_passes import MoviePasses
 from meiflow.simulation.movies import draw_movie, temporal_rates
+from meiflow.tables.movies import MovieCounts, MovieWindows
 
 SCREEN = Geometry(20, 32)
 
@@ -136,3 +138,79 @@ def test_neurons_integrate_over_time_and_adapt():
     assert (np.diff(late) > -1e-9).all()
     settled = adapting[-1]
     assert adapting[33:45].max() > 1.2 * settled
+
+
+LATENCY_S, FRAME = 0.12, 1 / 30
+
+
+@pytest.fixture(scope="module")
+def late_neurons():
+    """Simple cells with a known latency: counts to 40 scenes, and spikes during a movie."""
+    rng = np.random.default_rng(6)
+    fields = patterns.gabor(SCREEN, [-20, 10, 25], [10, -15, 5], 24.0, [0, 60, 120], 90.0, 9.0)
+
+    def respond(images):
+        drive = np.tensordot(images - 0.5, fields, axes=([1, 2], [1, 2]))
+        return 1 + 4 * np.maximum(drive, 0)
+
+    scenes, shown = noise(rng, 40), noise(rng, 60)
+    means = np.maximum(respond(scenes) + rng.normal(0, 0.3, (40, 3)), 0)
+    passes = 10
+    starts = 100.0 * np.arange(passes)[:, None] + FRAME * np.arange(240)
+    every = respond(shown)
+    trains = []
+    for rates in every.T:
+        spikes = [
+            start + LATENCY_S + rng.uniform(0, 4 * FRAME, rng.poisson(rate))
+            for pass_starts in starts[:, ::4]
+            for start, rate in zip(pass_starts, rates, strict=True)
+        ]
+        trains.append(np.sort(np.concatenate(spikes)))
+    return scenes, means, shown, trains, MoviePasses("one", starts, starts + FRAME)
+
+
+def with_windows(late_neurons, *windows):
+    scenes, means, shown, trains, passes = late_neurons
+    found = MovieWindows.of(trains, [passes], 4, windows)
+    stimuli = MovieStimuli(shown, found.means[0], np.ones(60), found.means)
+    arguments = scenes, means, np.ones(40), SCREEN, config(), 0, 2, None, None, stimuli
+    return found, fit_all(*arguments)
+
+
+def test_each_neuron_is_counted_at_its_latency(late_neurons):
+    """In every fold; a wrong fixed delay gains nothing from the movie."""
+    lags = [(lag, None) for lag in (0.0, 0.06, LATENCY_S, 0.18)]
+    windows, chosen = with_windows(late_neurons, *lags)
+    np.testing.assert_array_equal(windows.lag_s[chosen.windows], LATENCY_S)
+    wrong = with_windows(late_neurons, lags[0])[1]
+    right = with_windows(late_neurons, lags[2])[1]
+    np.testing.assert_array_equal(chosen.predictions["model"], right.predictions["model"])
+
+    def score(found):
+        pairs = zip(found.predictions["model"].T, late_neurons[1].T, strict=True)
+        return np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])
+
+    assert score(chosen) > score(wrong) + 0.02
+
+
+def test_held_out_scenes_do_not_choose_the_window(late_neurons):
+    lags = [(lag, None) for lag in (0.06, LATENCY_S)]
+    scenes, means, *rest = late_neurons
+    before = with_windows(late_neurons, *lags)[1]
+    test = before.held_out[0]
+    changed = means.copy()
+    changed[test] = means.max() - means[test]
+    after = with_windows((scenes, changed, *rest), *lags)[1]
+    np.testing.assert_array_equal(before.windows[0], after.windows[0])
+    unchanged = before.predictions["v1"][test]
+    np.testing.assert_array_equal(unchanged, after.predictions["v1"][test])
+
+
+def test_a_window_of_another_length_counts_spikes_per_bin(late_neurons):
+    *_, trains, passes = late_neurons
+    found = MovieWindows.of(trains, [passes], 4, [(LATENCY_S, None), (LATENCY_S, 2 * FRAME)])
+    whole, half = found.means
+    np.testing.assert_allclose(found.width_s, [4 * FRAME, 2 * FRAME], atol=1e-5)
+    assert half.mean() == pytest.approx(whole.mean(), rel=0.1)
+    expected = MovieCounts.of(trains, passes, 4, LATENCY_S).means
+    np.testing.assert_allclose(whole, expected, atol=0.11)  # rounding of two equal limits

@@ -50,7 +50,7 @@ def fitted_like(predictions, member="ln"):
     states = [[{"kind": "ln", "bias": 0.0}] for _ in range(n)]
     folds = [np.arange(len(predictions["model"]))]
     rest = None, folds, None, (member,), states, [states], np.ones((n, 1))
-    return Fitted(predictions, *rest, without={})
+    return Fitted(predictions, *rest, without={}, windows=np.zeros((1, 1), int))
 
 
 @pytest.mark.parametrize("state", [{}, {"kind": "ln", "bias": np.nan}])

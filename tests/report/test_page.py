@@ -254,6 +254,7 @@ def test_the_page_claims_no_filters_for_a_users_own_tables(view, report_config):
 
 
 def test_the_page_says_that_gratings_were_learned(view, report_config):
-    said = "recorded tuning to these is compared with models that were not"
-    assert said in render_report(view, report_config, [], gratings=True)
+    said = "also fitted to static gratings, Gabors; recorded tuning is compared with models that"
+    learned = ["static_gratings", "gabors"]
+    assert said in render_report(view, report_config, [], parametric=learned)
     assert said not in render_report(view, report_config, [])

@@ -9,7 +9,7 @@ from meiflow.io.files import read_csv, write_csv
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_trials
-from meiflow.stages.auxiliary import auxiliary_stimuli
+from meiflow.stages.auxiliary import auxiliary_stimuli, drifting_stimuli
 
 GRATINGS = SessionHas(gratings=True)
 
@@ -36,6 +36,22 @@ def test_gratings_are_used_where_they_were_shown(small_results):
     """Not those that an earlier session left."""
     trials = read_trials(small_results)
     assert not len(extra_of(["static_gratings"], small_results, SessionHas(), trials).images)
+
+
+def test_gabors_are_learned_on_request_and_where_they_were_shown(small_results):
+    trials, has = read_trials(small_results), SessionHas(gabors=True)
+    neurons = trials.neuron_ids[:2]
+
+    def drifting(has, *kinds):
+        config = parse_config({"model": {"learn_from": ["scenes", *kinds]}})
+        return drifting_stimuli(config, small_results, has, 10.0, neurons)
+
+    [gabors] = drifting(has, "gabors", "drifting_gratings")
+    table = read_csv(small_results.gabor_responses)
+    np.testing.assert_array_equal(gabors.means, table[neurons])
+    np.testing.assert_allclose(gabors.weights, np.minimum(table["repeats"] / 10, 1))
+    assert gabors.pairs.shape == (len(table), 2, 60, 96)
+    assert drifting(has) == drifting(SessionHas(), "gabors") == []
 
 
 def test_gratings_of_other_neurons_are_reported(small_results, tmp_path):

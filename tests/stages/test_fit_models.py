@@ -9,8 +9,8 @@ import pytest
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
-from meiflow.io.files import read_csv, write_csv
-from meiflow.models import cross_validate
+from meiflow.io.files import read_csv, write_array, write_arrays, write_csv
+from meiflow.models import problem
 from meiflow.models.archive import ModelArchive
 from meiflow.models.folds import image_folds
 from meiflow.results.has import SessionHas
@@ -63,7 +63,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
     write_tables(whole)
     fragile_column = write_tables(results)["c"].to_numpy(float)
     fit_models(CONFIG, whole, SessionHas(), 1)
-    fitters = cross_validate.fitters_of
+    fitters = problem.fitters_of
 
     def breaking(*arguments):
         found = fitters(*arguments)
@@ -76,7 +76,7 @@ def test_a_silent_neuron_and_a_broken_one_are_recorded(tmp_path, monkeypatch):
 
         return found | {"ln": (broken, size)}
 
-    monkeypatch.setattr(cross_validate, "fitters_of", breaking)
+    monkeypatch.setattr(problem, "fitters_of", breaking)
     fit_models(CONFIG, results, SessionHas(), 1)
     status = read_csv(results.fit_status).set_index("neuron_id")
     assert status["fitted"].tolist() == [True, False, False, True]
@@ -140,3 +140,37 @@ def test_what_was_fitted_is_written_as_it_was(tmp_path):
             weights = search["weights"][i]
             kinds = [kind for kind, w in zip(search["base_models"], weights, strict=True) if w > 0]
             assert [s["kind"] for s in archive.fold_models(neuron)[0].mixture.states] == kinds
+
+
+def test_the_window_of_every_neuron_and_fold_is_written(tmp_path):
+    """`tests/models/test_movie_stimuli.py` tests which window it is."""
+    results, has = Layout(tmp_path), SessionHas(movies=True)
+    write_tables(results)
+    rng = np.random.default_rng(4)
+    images = rng.random((40, 12, 16)).astype(np.float32)
+    drive = np.stack([images[:, 2:8, k : k + 4].mean((1, 2)) for k in (2, 4, 6, 8)], 1)
+    means = np.stack([np.roll(drive, 1, axis=0), drive, drive[::-1]])
+    frames = {"movie": "one", "first_frame": 8 * np.arange(40), "last_frame": 8 * np.arange(40) + 7}
+    table = pd.DataFrame(frames | {"repeats": 10})
+    write_csv(
+        table.join(pd.DataFrame(20 * means[0], columns=list("abcd"))), results.movie_responses
+    )
+    write_array(images, results.movie_images)
+    windows = {"lag_s": np.array([0.0, 0.06, 0.12]), "width_s": np.full(3, 0.25)}
+    write_arrays(windows | {"means": 20 * means}, results.movie_windows)
+    model = CONFIG.model.model_copy(update={"learn_from": ["scenes", "movies"]})
+    movies = CONFIG.session.movies.model_copy(update={"candidate_lags_s": [0.0, 0.06, 0.12]})
+    session = CONFIG.session.model_copy(update={"movies": movies})
+    config = CONFIG.model_copy(update={"model": model, "session": session})
+    fit_models(config, results, has, 1)
+    found = read_csv(results.movie_lags)
+    assert found["fold"].tolist() == ["1", "2", "3", "all"] * 4
+    assert found["neuron_id"].unique().tolist() == list("abcd")
+    assert set(found["lag_s"]) <= {0.0, 0.06, 0.12}
+    assert (found["width_s"] == 0.25).all()
+    fewer = movies.model_copy(update={"candidate_lags_s": [0.0]})
+    other = config.model_copy(update={"session": session.model_copy(update={"movies": fewer})})
+    with pytest.raises(MeiflowError, match=r"movie_windows.npz: shape \(3, 40, 4\) instead"):
+        fit_models(other, results, has, 1)
+    fit_models(CONFIG, results, has, 1)
+    assert not results.movie_lags.exists()

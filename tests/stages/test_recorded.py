@@ -147,10 +147,11 @@ def test_gratings_are_predicted_by_the_model_that_was_not_fitted_to_them(results
     assert not table["learned"].any()
 
 
-def test_gratings_that_were_learned_are_marked(results):
+@pytest.mark.parametrize("learned", ["static_gratings", "drifting_gratings"])
+def test_gratings_that_were_learned_are_marked(results, learned):
     """For models of which there is no other, because its fit failed."""
     write_fitted(results, ["0"])
-    model = CONFIG.model.model_copy(update={"learn_from": ["scenes", "blanks", "static_gratings"]})
+    model = CONFIG.model.model_copy(update={"learn_from": ["scenes", "blanks", learned]})
     compare_recorded(CONFIG.model_copy(update={"model": model}), results, BOTH)
     assert found(results)[0].set_index("curve")["learned"].to_dict() == {
         "gabors": False,

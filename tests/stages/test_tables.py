@@ -150,9 +150,13 @@ def test_stimuli_that_a_downloaded_session_lacks_have_empty_tables(tmp_path):
     results = Layout(tmp_path)
     simulate(parse_config({"session": {"simulation": sizes}}), results)
     assert not results.scenes.exists()
-    config = parse_config({"session": {"source": "allen", "id": "5"}})
+    movies = {"candidate_lags_s": [0.0, 0.05], "candidate_widths_s": [0.1]}
+    config = parse_config({"session": {"source": "allen", "id": "5", "movies": movies}})
     build_tables(config, results, tmp_path / "none", results.session_file, movies=results.movies)
     assert read_stack_info(results).movies[0].bins == 8
+    windows = np.load(results.movie_windows)
+    assert (windows["lag_s"].tolist(), windows["width_s"].tolist()) == ([0.0, 0.05], [0.1, 0.1])
+    assert windows["means"].shape[:2] == (2, 8)
     for path, columns in (
         (results.grating_responses, ["condition_id", "orientation", "spatial_frequency", "phase"]),
         (results.grating_trials, ["trial_id", "condition_id", "orientation"]),

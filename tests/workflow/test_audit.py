@@ -21,7 +21,8 @@ NOT_OPENED = {
     "provenance": {"results/demo/tables/images.json"},
 }
 _FITTED = check.leaves("model.network") | check.leaves("model.window")
-_FITTED |= {"session.stimulus_parameters.grating_contrast", "model.movie_images"}
+_FITTED |= check.leaves("session.stimulus_parameters") | {"model.movie_images"}
+_FITTED |= {f"session.movies.{k}_s" for k in ("lag", "candidate_lags", "candidate_widths")}
 NOT_READ = {
     "simulate": {
         *("session.simulation.movie_frames", "session.simulation.judge"),
@@ -40,8 +41,11 @@ NOT_READ = {
     # optional base models, and gratings as training data
     "fit_models": _FITTED,
     "learning_curve": _FITTED,
-    # gratings, which the small session does not have
-    "recorded": {"session.stimulus_parameters.grating_contrast"},
+    # gratings, which the small session does not have or whose tuning is not compared
+    "recorded": {
+        f"session.stimulus_parameters.{key}"
+        for key in ("grating_contrast", "drifting_frequency_cpd", "drifting_contrast")
+    },
     # another mask; the score of a custom module
     "comparison": {"comparison.disc_diameter_deg", "seed"},
 }

@@ -6,8 +6,14 @@ if HAS.spike_times and CONFIG.model.gain != "none":
     LEARNED.append(R.presentations)
 if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.grating_responses)
+if HAS.gabors and "gabors" in CONFIG.model.learn_from:
+    LEARNED.append(R.gabor_responses)
+if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from:
+    LEARNED.append(R.drifting_responses)
 if HAS.movies and "movies" in CONFIG.model.learn_from:
     LEARNED += [R.movie_responses, R.movie_images]
+    LEARNED += [R.movie_windows] if CONFIG.session.movies.windows else []
+CHOSEN_WINDOWS = [R.movie_lags] if R.movie_windows in LEARNED else []
 
 
 rule fit_models:
@@ -25,6 +31,7 @@ rule fit_models:
         R.model_search,
         R.fit_status,
         [R.gain] if CONFIG.model.gain != "none" else [],
+        CHOSEN_WINDOWS,
     log:
         R.log("fit_models"),
     benchmark:

@@ -22,6 +22,7 @@ rule tables:
         R.tuning if HAS.tuning else [],
         (
             R.named("movie_responses", "movie_errors", "movie_counts", "movie_images")
+            + ([R.movie_windows] if CONFIG.session.movies.windows else [])
             if HAS.movies
             else []
         ),

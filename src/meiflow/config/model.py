@@ -245,10 +245,13 @@ class Model(Section):
         description="prior of the weights of the base models: equal, or those that suit the other "
         "neurons of the session",
     )
-    learn_from: list[Literal["scenes", "blanks", "movies", "static_gratings"]] = Field(
+    learn_from: list[
+        Literal["scenes", "blanks", "movies", "static_gratings", "gabors", "drifting_gratings"]
+    ] = Field(
         default=["scenes", "blanks", "movies", "static_gratings"],
         description="stimuli of the session to which models are fitted, where they were shown; "
-        "scenes are required, because models are scored on them",
+        "scenes are required, because models are scored on them; only v1, v1_window and "
+        "core_window learn from gabors and drifting_gratings",
     )
     movie_images: int = Field(
         default=150,

@@ -13,16 +13,14 @@ from meiflow.config.base import (
     InputPath,
     Positive,
     Section,
-    each_once,
     ids_as_text,
 )
 from meiflow.config.columns import Columns
 from meiflow.config.sensorium import Sensorium
+from meiflow.config.shown import NaturalMovies, StimulusParameters
 from meiflow.config.simulation import Simulation
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
-    ALLEN_MOVIE_HEIGHT_DEG,
-    ALLEN_MOVIE_WIDTH_DEG,
     ALLEN_WIDTH_DEG,
     Geometry,
 )
@@ -48,80 +46,6 @@ class Quality(Section):
     presence_ratio_min: Fraction | None = Field(
         default=0.95, description="minimum; null: no filter. Units without a value are excluded"
     )
-
-
-class StimulusParameters(Section):
-    """Appearance of the recorded Gabors and static gratings; the defaults are Allen's."""
-
-    gabor_frequency_cpd: Positive = Field(
-        default=0.08, description="spatial frequency of the Gabors, in cycles per degree"
-    )
-    gabor_diameter_deg: Degrees = Field(default=20.0, description="diameter of the circular patch")
-    gabor_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="Michelson contrast around mid-grey"
-    )
-    gabor_drifts: bool = Field(
-        default=True,
-        description="whether Gabors drift through whole cycles, so that their phase is irrelevant",
-    )
-    grating_contrast: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.8, description="Michelson contrast around mid-grey"
-    )
-
-
-class NaturalMovies(Section):
-    """Natural movies of the session, and how their spikes are counted."""
-
-    shown: list[Identifier] = Field(
-        default=["natural_movie_one", "natural_movie_three", "natural_movie_one_more_repeats"],
-        max_length=64,
-        description="names of the movies that are used, where the session shows them; [] for none",
-    )
-    stacks: InputPath | None = Field(
-        default=None,
-        description="sources nwb, tables and dandi: folder with the frames of every movie, an "
-        ".npy stack (frames, height, width) with its name, such as natural_movie_one.npy",
-    )
-    counts: InputPath | None = Field(
-        default=None,
-        description="source tables: CSV movie, repeat, frame, neuron_id, spike_count, where frame "
-        "is the number of a frame, starting at 0",
-    )
-    frames_per_bin: int = Field(
-        default=8,
-        ge=1,
-        le=1000,
-        description="number of consecutive frames that are averaged to one image",
-    )
-    lag_s: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="delay in seconds of the counting window behind the frames",
-    )
-    frame_rate_hz: Positive = Field(
-        default=30.0, description="source tables without trials: frames per second of the movies"
-    )
-    width_deg: Degrees | None = Field(
-        default=None,
-        description="width of a frame on the screen in degrees of visual angle; null: that of "
-        f"Allen's movies, {ALLEN_MOVIE_WIDTH_DEG:.1f}",
-    )
-    height_deg: Degrees | None = Field(
-        default=None,
-        description="height of a frame on the screen in degrees of visual angle; null: that of "
-        f"Allen's movies, {ALLEN_MOVIE_HEIGHT_DEG:.1f}",
-    )
-
-    @property
-    def size_deg(self) -> tuple[float, float]:
-        """Width and height of a frame in degrees of visual angle."""
-        return self.width_deg or ALLEN_MOVIE_WIDTH_DEG, self.height_deg or ALLEN_MOVIE_HEIGHT_DEG
-
-    @field_validator("shown")
-    @classmethod
-    def _each_once(cls, names: list[str]) -> list[str]:
-        return each_once(names)
 
 
 class Dandi(Section):
@@ -274,6 +198,11 @@ class Session(Section):
         if not -1 <= start < (0.2 if stop is None else stop) <= 10:
             raise ValueError(
                 f"window_s: needs -1 <= start < stop <= 10 seconds, got {start}, {stop}"
+            )
+        if self.source == "tables" and self.movies.windows:
+            raise ValueError(
+                "movies: candidate_lags_s and candidate_widths_s need spike times, but source "
+                "tables has counts of whole frames; remove them"
             )
         self._require_tables()
         if self.stream and not self.downloaded:

@@ -15,8 +15,8 @@ from meiflow.config.recording import (
     Selection,
     Session,
     Simulation,
-    StimulusParameters,
 )
+from meiflow.config.shown import StimulusParameters
 from meiflow.config.stimuli import Gabor, Mei, Movie, Stimuli
 
 __all__ = [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,14 @@ from numpy.typing import NDArray
 from meiflow.config.sections import StimulusParameters
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
-from meiflow.session.presented import grating_images
+from meiflow.models.drifting_stimuli import DriftingStimuli
+from meiflow.session.presented import (
+    drifting_images,
+    gabor_images,
+    gabor_phases,
+    grating_images,
+)
+from meiflow.session.schedule import DRIFT_PHASES
 from meiflow.tables.counts import Trials
 
 
@@ -99,6 +107,59 @@ def gather_auxiliary(
         )
     per_image = np.unique(trials.image_ids[trials.image_ids >= 0], return_counts=True)[1].mean()
     return AuxiliaryStimuli(found.images, found.means, found.weights / per_image, found.kinds)
+
+
+def gather_drifting(
+    tables: Mapping[str, pd.DataFrame],
+    geometry: Geometry,
+    shown: StimulusParameters,
+    scene_repeats: float,
+    neurons: list[str],
+) -> list[DriftingStimuli]:
+    """Gabors and drifting gratings of a session, as stimuli to which models are fitted.
+
+    A model of single images predicts the same for a grating that moves in the opposite direction or
+    at another speed, so that these conditions are averaged.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        For ``gabors`` and ``drifting_gratings``, one row per condition, with parameters,
+        ``repeats`` and the mean counts of `neurons`.
+    shown : StimulusParameters
+        Parameters of the stimuli.
+    scene_repeats : float
+        Mean number of trials of a scene.
+    neurons : list of str
+        Requested neurons.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"orientation": [0.0, 90.0, 180.0], "temporal_frequency": 2.0})
+    >>> table = table.assign(repeats=15, a=[3.0, 0.0, 5.0])
+    >>> shown = {"drifting_gratings": table}
+    >>> [found] = gather_drifting(shown, Geometry(12, 20), StimulusParameters(), 50.0, ["a"])
+    >>> found.means.ravel(), found.weights
+    (array([4., 0.]), array([0.6, 0.3]))
+    """
+    found = []
+    for kind, conditions in tables.items():
+        table, phases = conditions, np.array(DRIFT_PHASES)
+        if kind == "gabors":
+            phases = gabor_phases(shown)
+            draw = partial(gabor_images, geometry, table, shown)
+        else:
+            axis = (table["orientation"] % 180).rename("orientation")
+            grouped = table.drop(columns="orientation").groupby(axis)
+            means, repeats = grouped[neurons].mean(), grouped["repeats"].sum()
+            table = means.assign(repeats=repeats).reset_index()
+            draw = partial(drifting_images, geometry, table["orientation"].to_numpy(float), shown)
+        pairs = np.stack([draw(phase) for phase in (0.0, 90.0)], axis=1) - np.float32(GREY)
+        weights = np.minimum(table["repeats"].to_numpy(float) / scene_repeats, 1)
+        means = table[neurons].to_numpy(float)
+        same = kind == "gabors"
+        found.append(DriftingStimuli(kind, pairs, phases, means, weights, same))
+    return found
 
 
 def _blank(geometry: Geometry, trials: Trials, neurons: list[str]) -> AuxiliaryStimuli:

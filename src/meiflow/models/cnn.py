@@ -39,7 +39,7 @@ class CnnFitter:
     Parameters
     ----------
     window : WindowFitter
-        Its channels are the input of the networks.
+        Its channels of the images are the input of the networks; drifting stimuli are not used.
     weights : ndarray, shape (images,)
         Number of trials of each image divided by the mean number.
     config : Cnn
@@ -55,6 +55,10 @@ class CnnFitter:
         self._window, self._config, self._seed = window, config, seed
         self._weights = torch.as_tensor(weights, dtype=torch.float32)
         self._scenes = len(weights) - movies
+
+    @property
+    def _channels(self) -> Tensor:
+        return torch.as_tensor(self._window.channels[: len(self._weights)])
 
     def __call__(self, jobs: Jobs) -> Fits:
         """Fit jobs, which must have the same training images."""
@@ -85,7 +89,7 @@ class CnnFitter:
         return Fits(self._predictions(maps, states), states)
 
     def _predictions(self, maps: CnnMaps, states: list[dict[str, Any]]) -> NDArray[np.float64]:
-        channels = torch.as_tensor(self._window.channels)
+        channels = self._channels
         with torch.no_grad():
             parts = [maps.layer(part, maps.shape).flatten(2) for part in channels.split(_BATCH)]
         learned = torch.cat(parts).transpose(1, 2).numpy()
@@ -101,7 +105,7 @@ class CnnFitter:
         """Train one network, for which every fifth training image decides when to stop."""
         config, maps, seed = self._config, self._window.maps, self._seed + 1000 * number
         seen = torch.as_tensor(jobs.train[0])
-        channels = torch.as_tensor(self._window.channels)[seen]
+        channels = self._channels[seen]
         responses = torch.as_tensor(jobs.responses, dtype=torch.float32).T[seen]
         spread = channels.var(0).mean(0).sqrt()
         spread = spread.clamp(min=1e-3 * float(spread.median()) + 1e-9)

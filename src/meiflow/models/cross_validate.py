@@ -8,7 +8,7 @@ control is the same procedure on responses permuted across images.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,26 +17,25 @@ from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import REGIONS, regional_luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli
+from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fit_cache import FitCache
-from meiflow.models.fitters import (
-    FIRST_LAYERS,
-    LEARN_FROM_MOVIES,
-    at_windows,
-    fitters_of,
-    with_movies,
-)
-from meiflow.models.folds import Folds, fold_stream, folds_of, left_out_together, shuffled_order
-from meiflow.models.jobs import Fits, Jobs, fit_in_chunks
+from meiflow.models.folds import Folds, fold_stream, folds_of, shuffled_order
+from meiflow.models.jobs import Fits
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
-from meiflow.models.search import Places, find_places
+from meiflow.models.problem import Problem
+from meiflow.models.search import Places
 from meiflow.models.stacking import stacking_weights
 from meiflow.models.units import TrainingMeans, in_units, response_units
 from meiflow.tables.stack import BinnedMovie
 
 BASELINES = ("pixel_ridge", "luminance", "mean")
-# Stimuli to which models may be fitted, and whose recorded tuning they are compared with.
-OUT_OF_CLASS = ("static_gratings",)
+# Stimuli whose recorded tuning models are compared with, and the kinds of stimuli of their class,
+# to none of which these models are fitted. A drifting grating passes through images of static ones.
+OUT_OF_CLASS = {
+    "static_gratings": ("static_gratings", "drifting_gratings"),
+    "gabors": ("gabors",),
+}
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,12 @@ class Fitted:
     weights : ndarray, shape (neurons, members)
         Stacking weights of the base models.
     without : dict of str to tuple of Places and list
-        By kind of auxiliary stimulus with recorded tuning (`OUT_OF_CLASS`): RF positions and states
-        of models that were fitted to everything but these stimuli, so that tuning to them is
-        predicted out of class. They have the same stacking weights.
+        By stimulus with recorded tuning (`OUT_OF_CLASS`): RF positions and states of models that
+        were fitted to everything but stimuli of its class, so that tuning is predicted out of
+        class. They have the same stacking weights. Only for classes to which models were fitted.
+    windows : ndarray of int, shape (folds + 1, neurons)
+        Counting window of the movies that was chosen in every fold and with all images; 0 where
+        there is no choice.
     units : ndarray, shape (neurons,), optional
         Units of the states of real-valued responses; see `meiflow.models.units`.
     """
@@ -79,6 +81,7 @@ class Fitted:
     fold_states: list[list[list[State]]]
     weights: NDArray[np.float64]
     without: dict[str, tuple[Places, list[list[State]]]]
+    windows: NDArray[np.int64]
     units: NDArray[np.float64] | None = None
 
 
@@ -97,6 +100,7 @@ def fit_all(
     bins: Sequence[BinnedMovie] = (),
     real: bool = False,
     tests: NDArray[np.bool_] | None = None,
+    drifting: Sequence[DriftingStimuli] = (),
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -130,11 +134,14 @@ def fit_all(
         Whether responses are real numbers, with Gaussian noise, rather than counts.
     tests : ndarray of bool, shape (images,), optional
         Images for testing only; see `meiflow.models.folds`.
+    drifting : sequence of DriftingStimuli
+        Stimuli of several kinds to which v1 and the window readouts are fitted as well.
     """
     n_images, n_neurons = means.shape
     units = response_units(means, tests) if real else None
     if units is not None:
         means, extra, training_means = in_units(units, means, extra, training_means)
+        drifting = [shown.in_units(units) for shown in drifting]
     rng = fold_stream(seed)
     folds = folds_of(images, bins, config.folds, rng, tests)
     held_out, training = folds.held_out, folds.training
@@ -143,9 +150,10 @@ def fit_all(
     everything = folds.fitted
     own = _targets(means, [*training, everything], training_means)
     responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
-    given = images, weights, geometry, config, seed, threads, parts, extra, movies, bins, real
-    problem = _Problem(*given)
-    places, fits = problem.fit(responses, [*training, everything], n_neurons)
+    shared = images, weights, geometry, config, seed, threads
+    problem = Problem(*shared, parts, extra, movies, bins, drifting, real)
+    found = problem.fit(responses, [*training, everything], n_neurons)
+    places, fits = found.places, found.fits
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.members for name in fits]
     # neurons and their shuffled controls apart, because each group has a common prior
@@ -169,17 +177,19 @@ def fit_all(
         for first in range(0, len(places.x) * 2 * n_neurons, 2 * n_neurons)
     )
     without = {}
-    for kind in OUT_OF_CLASS:
-        if extra is not None and kind in extra.kinds:
-            others = replace(problem, extra=extra.without(kind))
-            apart, fits = others.fit(own[-1:], [everything], n_neurons)
+    for name, kinds in OUT_OF_CLASS.items():
+        if problem.kinds & set(kinds):
+            targets = np.array(own[-1:])
+            apart = problem.without(kinds).fit(targets, [everything], n_neurons)
             columns = range(n_neurons)
-            without[kind] = apart, [[fit.states[n] for fit in fits.values()] for n in columns]
+            own_states = [[fit.states[n] for fit in apart.fits.values()] for n in columns]
+            without[name] = apart.places, own_states
     if units is not None:
         predictions = {name: units * values for name, values in predictions.items()}
         shuffled = units * shuffled
-    found = places, tuple(fits), states, fold_states, mixture, without, units
-    return Fitted(predictions, shuffled, held_out, *found)
+    windows = found.windows[:, :n_neurons]
+    of_neurons = places, tuple(fits), states, fold_states, mixture, without, windows, units
+    return Fitted(predictions, shuffled, held_out, *of_neurons)
 
 
 def learning_curve(
@@ -196,6 +206,7 @@ def learning_curve(
     bins: Sequence[BinnedMovie] = (),
     real: bool = False,
     tests: NDArray[np.bool_] | None = None,
+    drifting: Sequence[DriftingStimuli] = (),
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -213,89 +224,19 @@ def learning_curve(
     units = response_units(means, tests) if real else np.ones(means.shape[1])
     if real:
         means, extra, training_means = in_units(units, means, extra, training_means)
-    given = images, weights, geometry, config, seed, threads, None, extra, movies, bins, real
-    problem = _Problem(*given)
+        drifting = [shown.in_units(units) for shown in drifting]
+    shared = images, weights, geometry, config, seed, threads
+    problem = Problem(*shared, None, extra, movies, bins, drifting, real)
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
         subsets = [np.sort(part[:number]) for part in order]
         responses = _targets(means, subsets, training_means)
-        _, fits = problem.fit(responses, subsets, means.shape[1])
+        fits = problem.fit(responses, subsets, means.shape[1]).fits
         members = _held_out(fits, held_out, means.shape[1])
         used = [name in config.members for name in fits]
         found[number] = units * _mix(members, used, responses, folds, config.stacking_prior)[0]
     return found
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """Images and settings shared by all fits."""
-
-    images: NDArray
-    weights: NDArray
-    geometry: Geometry
-    config: Model
-    seed: int
-    threads: int
-    parts: FitCache | None
-    extra: AuxiliaryStimuli | None
-    movies: MovieStimuli | None
-    bins: Sequence[BinnedMovie]
-    real: bool
-
-    def fit(
-        self, responses: NDArray, subsets: list[NDArray], n_neurons: int
-    ) -> tuple[Places, dict[str, Fits]]:
-        """Fit all base models to (subsets, images, responses) on subsets of the images."""
-        from threadpoolctl import threadpool_limits
-
-        from meiflow.models.v1 import V1Fitter
-
-        images, weights = self.images, self.weights
-        if self.extra is not None and len(self.extra.images):
-            added = np.arange(len(images), len(images) + len(self.extra.images))
-            subsets = [np.append(subset, added) for subset in subsets]
-            images = np.concatenate([images, self.extra.images])
-            weights = np.append(weights, self.extra.weights)
-            # blank responses are not shuffled
-            copies = responses.shape[2] // self.extra.means.shape[1]
-            responses = _with_rows(responses, np.tile(self.extra.means, (1, copies)))
-        shown, n_movies = len(images), 0
-        found = images, responses
-        if self.movies is not None and len(self.movies):
-            n_movies = len(self.movies)
-            images = np.concatenate([images, self.movies.images])
-            weights = np.append(weights, self.movies.weights)
-            responses = _with_rows(responses, self._movie_responses(responses.shape[2]))
-        together = left_out_together(self.bins)
-        sizes = n_movies, n_neurons, responses.shape[2]
-        fitters = fitters_of(
-            images, weights, self.geometry, self.config, self.seed, *sizes, together
-        )
-        with threadpool_limits(1):
-            places = find_places(
-                *found, subsets, self.geometry, self.config, self.threads, together
-            )
-            jobs = _jobs(responses, subsets, places, self.real)
-            everything = jobs
-            if n_movies:
-                v1 = V1Fitter(images, self.geometry, self.config, weights, n_movies)
-                everything = with_movies(jobs, shown, len(self.images), n_neurons, v1, self.threads)
-            fits: dict[str, Fits] = {}
-            for name, (fitter, size) in fitters.items():
-                kept = self.parts.keeping(name, fitter) if self.parts else fitter
-                own = everything if name in LEARN_FROM_MOVIES else jobs
-                if name == "cnn":
-                    own = at_windows(own, fits[FIRST_LAYERS[self.config.cnn.first_layer]])
-                fits[name] = fit_in_chunks(kept, own, size, self.threads, f"fitting {name}")
-        return places, fits
-
-    def _movie_responses(self, n: int) -> NDArray[np.float64]:
-        """Responses to the movies (frames, responses); those of shuffled controls are shifted."""
-        assert self.movies is not None
-        means = self.movies.means
-        shifted = self.movies.shifted(np.random.default_rng([self.seed, 4]))
-        return np.concatenate([means, shifted], axis=1)[:, :n]
 
 
 def _targets(
@@ -305,12 +246,6 @@ def _targets(
     if training_means is None:
         return np.broadcast_to(means, (len(subsets), *means.shape))
     return np.stack([training_means(subset) for subset in subsets])
-
-
-def _with_rows(responses: NDArray, more: NDArray) -> NDArray[np.float64]:
-    """Responses (subsets, images, responses) with those to further stimuli, for every subset."""
-    rows = np.broadcast_to(more, (len(responses), *more.shape))
-    return np.concatenate([responses, rows], axis=1)
 
 
 def _held_out(
@@ -324,22 +259,6 @@ def _held_out(
             own = fit.predictions[fold * n_responses : (fold + 1) * n_responses]
             members[test, :, i] = own[:, test].T
     return members
-
-
-def _jobs(responses: NDArray, subsets: list[NDArray], places: Places, real: bool) -> Jobs:
-    """One job per subset and response, ordered by subset."""
-    n_images, n_responses = responses.shape[1:]
-    train = np.zeros((len(subsets), n_images), bool)
-    for row, subset in zip(train, subsets, strict=True):
-        row[subset] = True
-    return Jobs(
-        responses.transpose(0, 2, 1).reshape(-1, n_images),
-        np.repeat(train, n_responses, axis=0),
-        places.x.ravel(),
-        places.y.ravel(),
-        places.starts.reshape(-1, *places.starts.shape[2:]),
-        real,
-    )
 
 
 def _mix(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,60 +15,97 @@ from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.front_end import FrontEnd
 from meiflow.models.jobs import Fits, Jobs
-from meiflow.models.movie_stimuli import movie_slope, scaled_responses
+from meiflow.models.movie_stimuli import chosen_windows, movie_slope, scaled_responses
 from meiflow.progress import track
 
 if TYPE_CHECKING:
     from meiflow.models.core_maps import CoreMaps
+    from meiflow.models.drifting_stimuli import DriftingStimuli
     from meiflow.models.v1 import V1Fitter
     from meiflow.models.window_front_end import WindowFrontEnd
 
 FIRST_LAYERS = {"v1": "v1_window", "core": "core_window"}
 # Base models that learn from movies where there are any.
 LEARN_FROM_MOVIES = ("v1", "v1_window", "core_window", "cnn", "ln")
+# Those that are linear in their channels, whose mean over the phases of a drift is exact.
+LEARN_FROM_DRIFTING = ("v1", "v1_window", "core_window")
 _CHUNK = 12
 _WORSE = 0.02  # of the variance of the responses
 
 
-def with_movies(
-    jobs: Jobs, images: int, scenes: int, n_neurons: int, v1: V1Fitter, threads: int
-) -> Jobs:
-    """Jobs that also train on movies, whose responses are brought to the scale of the scenes.
+def with_further(
+    jobs: Jobs,
+    images: int,
+    scenes: int,
+    n_neurons: int,
+    v1: V1Fitter,
+    threads: int,
+    same_window: Sequence[bool],
+    candidates: NDArray | None = None,
+) -> tuple[Jobs, NDArray[np.int64]]:
+    """Jobs that also train on movies and drifting stimuli, on the scale of the scenes.
 
-    The neurons of a fold share one slope, because adaptation to movies is common to a session.
-    Folds in which movies make v1 predict left-out training scenes worse, for half of the neurons,
-    do without them; movies that do not belong to the responses do so for nearly all neurons.
+    The neurons of a fold share one slope for each group of stimuli, because adaptation is common to
+    a session. Folds in which a group makes v1 predict left-out training scenes worse, for half of
+    the neurons, do without it; stimuli that do not belong to the responses do so for nearly all
+    neurons.
 
     Parameters
     ----------
     jobs : Jobs
     images : int
-        Number of images and other stimuli that precede the movies.
+        Number of images and other stimuli that precede the groups.
     scenes : int
         Number of images.
     n_neurons : int
     v1 : V1Fitter
     threads : int
+    same_window : sequence of bool
+        For each group of stimuli, whether its spikes were counted for as long as those of the
+        scenes.
+    candidates : ndarray, shape (windows, frames, responses), optional
+        Responses to the movies in several counting windows, of which one is chosen for each neuron
+        by the training scenes of each fold; needs movies as the first group.
+
+    Returns
+    -------
+    jobs : Jobs
+    chosen : ndarray of int, shape (jobs,)
+        Number of the chosen window; 0 without candidates.
     """
     train = jobs.train.copy()
     train[:, images:] = True
     responses = jobs.responses.copy()
     predicted = np.stack(_each(v1.from_scenes, jobs, threads, responses.shape[1] - images))
-    for first in range(0, len(jobs), n_neurons):
-        rows = slice(first, first + n_neurons)
-        shown, known = responses[rows, images:], train[rows, :scenes]
+    chosen = np.zeros(len(jobs), int)
+    blocks = [slice(first, first + n_neurons) for first in range(0, len(jobs), n_neurons)]
+    for rows in blocks:
+        known = train[rows, :scenes]
         mean = (responses[rows, :scenes] * known).sum(axis=1) / known.sum(axis=1)
         fine = np.isfinite(predicted[rows]).all(axis=1)
-        slope = movie_slope(predicted[rows][fine].T, shown[fine].T)
-        responses[rows, images:] = np.maximum(scaled_responses(shown.T, slope, mean), 0).T
+        if candidates is not None and fine.any():
+            movies, known_by = v1.groups[0], np.flatnonzero(fine)
+            columns = np.arange(rows.start, rows.stop) % candidates.shape[2]
+            seen = predicted[rows][:, movies - images].T
+            own = candidates[..., columns]
+            chosen[rows.start + known_by] = chosen_windows(seen[:, fine], own[..., fine])
+            responses[rows, movies] = own[chosen[rows], :, np.arange(n_neurons)]
+        for group, same in zip(v1.groups, same_window, strict=True):
+            shown = responses[rows, group]
+            if not same and shown.mean() > 0:
+                shown = shown * (mean.mean() / shown.mean())
+            own = predicted[rows, group - images]
+            slope = movie_slope(own[fine].T, shown[fine].T)
+            scaled = scaled_responses(shown.T, slope, mean).T
+            responses[rows, group] = scaled if jobs.real else np.maximum(scaled, 0)
     found = replace(jobs, responses=responses, train=train)
-    gain = np.concatenate(_each(v1.gain_by_movies, found, threads, 1))
-    for first in range(0, len(jobs), n_neurons):
-        rows = slice(first, first + n_neurons)
-        fine = np.isfinite(gain[rows])
-        if not (fine.any() and np.median(gain[rows][fine]) > -_WORSE):
-            train[rows, images:] = False
-    return found
+    gain = np.stack(_each(v1.gain_by_group, found, threads, len(v1.groups)))
+    for rows in blocks:
+        fine = np.isfinite(gain[rows]).all(axis=1)
+        for group, gains in zip(v1.groups, gain[rows][fine].T, strict=True):
+            if not (len(gains) and np.median(gains) > -_WORSE):
+                train[rows, group] = False
+    return found, chosen
 
 
 def _each(
@@ -106,11 +143,13 @@ def fitters_of(
     n_neurons: int,
     n_responses: int,
     together: int = 1,
+    drifting: Sequence[DriftingStimuli] = (),
 ) -> dict[str, tuple[Callable[[Jobs], Fits], int]]:
     """The fitter of every base model, and the number of jobs that it fits at once.
 
     Jobs with the same training set are `n_responses` in a row: `n_neurons` neurons, and as many
-    shuffled controls or none.
+    shuffled controls or none. Those of `LEARN_FROM_DRIFTING` have rows for the drifting stimuli
+    behind the images.
     """
     import torch
 
@@ -121,7 +160,7 @@ def fitters_of(
 
     torch.set_num_threads(1)
     found: dict[str, tuple[Any, int]] = {
-        "v1": (V1Fitter(images, geometry, config, weights, movies, together), _CHUNK),
+        "v1": (V1Fitter(images, geometry, config, weights, movies, together, drifting), _CHUNK),
         "ln": (LnFitter(images, weights, geometry, config.ln, movies, together), _CHUNK),
         "gabor_energy": (
             GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
@@ -129,7 +168,7 @@ def fitters_of(
         ),
     }
     names: set[str] = set(config.members)
-    given = movies, together, n_neurons
+    given = movies, together, n_neurons, drifting
     for name, maps in _window_maps(geometry, config, names).items():
         window = WindowFitter(images, maps, config.window, weights, *given)
         found[name] = (window, n_responses)

@@ -12,12 +12,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.config.config import parse_config
+from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Model, StimulusParameters
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import REGIONS, luminance
 from meiflow.models.auxiliary import AuxiliaryStimuli, gather_auxiliary
 from meiflow.models.cross_validate import Fitted, TrainingMeans, fit_all
+from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
@@ -111,13 +113,14 @@ def fit_population(
     bins: Sequence[BinnedMovie] = (),
     real: bool = False,
     tests: NDArray[np.bool_] | None = None,
+    drifting: Sequence[DriftingStimuli] = (),
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
-    images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins
-    real, tests
+    images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins,
+    real, tests, drifting
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -130,7 +133,7 @@ def fit_population(
     """
     weights = image_weights(scorer.repeats)
     given = images, means, weights, geometry, config, seed, threads
-    fitted = fit_all(*given, parts, extra, movies, training_means, bins, real, tests)
+    fitted = fit_all(*given, parts, extra, movies, training_means, bins, real, tests, drifting)
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)
@@ -324,10 +327,11 @@ def _model_config(base_models: Sequence[str], folds: int, settings: dict[str, An
         raise MeiflowError(f"fit: {min(wrong)} applies to the workflow only; remove it")
     section = settings | {"base_models": list(base_models), "folds": folds}
     config = parse_config({"model": section}, "fit").for_source().model
-    if "static_gratings" in settings.get("learn_from", ()):
-        raise MeiflowError(
-            "fit: learn_from: static_gratings are only available in the workflow; remove them"
-        )
+    for name in PARAMETRIC:
+        if name in settings.get("learn_from", ()):
+            raise MeiflowError(
+                f"fit: learn_from: {name} are only available in the workflow; remove them"
+            )
     return config
 
 

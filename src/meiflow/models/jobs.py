@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,10 @@ class Jobs:
     def means(self) -> NDArray[np.float64]:
         """Mean training response, shape (jobs,)."""
         return np.asarray((self.responses * self.train).sum(axis=1) / self.train.sum(axis=1))
+
+    def of_first(self, images: int) -> Jobs:
+        """The same jobs with the first images only."""
+        return replace(self, responses=self.responses[:, :images], train=self.train[:, :images])
 
     def chunks(self, size: int) -> Iterator[Jobs]:
         """Consecutive parts of at most `size` jobs."""

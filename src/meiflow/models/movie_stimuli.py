@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meiflow.models.empirical_bayes import candidate_weights
 from meiflow.progress import logger
 from meiflow.session.images import resize
 
@@ -37,25 +38,35 @@ class MovieStimuli:
         Mean counts.
     weights : ndarray, shape (frames,)
         Number of trials divided by the mean number of trials of the scenes; at most 1.
+    windows : ndarray, shape (windows, frames, neurons), optional
+        Mean counts in several counting windows, of which one is chosen for each neuron in each
+        fold; see `chosen_windows`.
     """
 
     images: NDArray[np.float32]
     means: NDArray[np.float64]
     weights: NDArray[np.float64]
+    windows: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def of(self, columns: list[int]) -> MovieStimuli:
         """The same images for some of the neurons."""
-        return MovieStimuli(self.images, self.means[:, columns], self.weights)
+        windows = None if self.windows is None else self.windows[..., columns]
+        return MovieStimuli(self.images, self.means[:, columns], self.weights, windows)
+
+    @property
+    def candidates(self) -> NDArray[np.float64]:
+        """Mean counts in every counting window, (windows, frames, neurons)."""
+        return self.means[None] if self.windows is None else self.windows
 
     def shifted(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Responses of every neuron shifted in time, for the shuffled control."""
+        """Candidates shifted in time, each neuron by another shift, for the shuffled control."""
         n, neurons = self.means.shape
         if n < 4:
-            return self.means
-        return np.take_along_axis(self.means, shifted_rows(n, neurons, rng), axis=0)
+            return self.candidates
+        return np.take_along_axis(self.candidates, shifted_rows(n, neurons, rng)[None], axis=1)
 
 
 def shifted_rows(n: int, columns: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -71,6 +82,7 @@ def thin_movies(
     scenes: NDArray,
     scene_repeats: float,
     most: int,
+    windows: NDArray | None = None,
 ) -> MovieStimuli:
     """Choose frames that differ from one another, and average over those that are alike.
 
@@ -89,6 +101,8 @@ def thin_movies(
         Mean number of trials of a scene.
     most : int
         Maximum number of frames.
+    windows : ndarray, shape (windows, frames, neurons), optional
+        Mean counts in several counting windows.
     """
     centre = scenes.mean(axis=0)
     coarse, of_scenes = (coarse_patterns(stack - centre) for stack in (images, scenes))
@@ -97,7 +111,8 @@ def thin_movies(
         logger.info(f"movies: left out {same.sum()} of {len(same)} images that resemble a scene")
     left = np.flatnonzero(~same)
     if not len(left):
-        return MovieStimuli(images[:0], means[:0], np.empty(0))
+        nothing = None if windows is None else windows[:, :0]
+        return MovieStimuli(images[:0], means[:0], np.empty(0), nothing)
     chosen = left[_pivots(coarse[left], most)]
     alike = unit_rows(coarse[left]) @ unit_rows(coarse[chosen]).T
     nearest = np.where(alike.max(axis=1) >= _ALIKE, alike.argmax(axis=1), -1)
@@ -107,7 +122,8 @@ def thin_movies(
     share /= total[:, None]
     kept = np.tensordot(share.astype(np.float32), images[left], axes=1)
     weights = np.minimum(total / scene_repeats, 1)
-    return MovieStimuli(kept, share @ means[left], weights)
+    each = None if windows is None else share @ windows[:, left]
+    return MovieStimuli(kept, share @ means[left], weights, each)
 
 
 def effective_number(images: NDArray) -> float:
@@ -140,7 +156,7 @@ def coarse_patterns(images: NDArray) -> NDArray[np.float64]:
 
 def unit_rows(rows: NDArray) -> NDArray:
     """Rows divided by their norms."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
 
 
 def _pivots(rows: NDArray, most: int) -> NDArray[np.int64]:
@@ -157,6 +173,40 @@ def _pivots(rows: NDArray, most: int) -> NDArray[np.int64]:
         direction = residual[best] / np.sqrt(size[best])
         residual -= np.outer(residual @ direction, direction)
     return np.sort(np.array(found, np.int64))
+
+
+def chosen_windows(predicted: NDArray, candidates: NDArray) -> NDArray[np.int64]:
+    """Counting window in which a prediction from scenes explains the responses to movies best.
+
+    Reliability cannot decide: a window that is too late is as reliable, but belongs to the next
+    frames. The evidence of a neuron is the squared correlation over frames of which four count as
+    one; the other neurons are its prior (`meiflow.models.empirical_bayes.candidate_weights`), so
+    that a neuron that is poorly predicted has the window of the session.
+
+    Parameters
+    ----------
+    predicted : ndarray, shape (frames, neurons)
+        Responses predicted by models of scenes, without held-out ones.
+    candidates : ndarray, shape (windows, frames, neurons)
+        Mean counts in every window.
+
+    Returns
+    -------
+    ndarray of int, shape (neurons,)
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> drive = rng.normal(size=(100, 3))
+    >>> windows = np.stack([np.roll(drive, 1, axis=0), drive])
+    >>> chosen_windows(drive + rng.normal(size=drive.shape), windows)
+    array([1, 1, 1])
+    """
+    p = unit_rows((predicted - predicted.mean(axis=0)).T)
+    r = (candidates - candidates.mean(axis=1, keepdims=True)).swapaxes(1, 2)
+    correlation = np.maximum(np.einsum("nf,wnf->wn", p, unit_rows(r)), 0)
+    weights = candidate_weights(1 - correlation**2, round(len(predicted) / _FRAMES_ALIKE))
+    return np.asarray(weights.argmax(axis=0))
 
 
 def movie_slope(predicted: NDArray, recorded: NDArray) -> float:

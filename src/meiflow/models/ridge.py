@@ -152,7 +152,7 @@ class FurtherRows:
     Parameters
     ----------
     features : ndarray, shape (images, n)
-        Features; their mean is subtracted.
+        Features, of mean zero.
     response : ndarray, shape (images,)
         Response, of mean zero.
     weights : ndarray, shape (images,)
@@ -201,7 +201,7 @@ def fit_reweighted(
     centred = response - response.mean()
     if further is not None:
         root = np.sqrt(further.weights)
-        rows = (further.features - further.features.mean(axis=0)) / standardise.spread
+        rows = further.features / standardise.spread
         standard = np.concatenate([standard, rows * root[:, None]])
         centred = np.concatenate([centred, further.response * root])
     scale = np.ones(features.shape[1])

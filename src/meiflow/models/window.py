@@ -7,6 +7,7 @@ they are the same for all neurons and their shuffled controls.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from threading import Lock
 from typing import Any
@@ -22,10 +23,12 @@ from meiflow.images.luminance import GREY
 from meiflow.models.boxes import Box, smallest_box
 from meiflow.models.cnn_maps import CnnMaps, FixedMaps
 from meiflow.models.core_maps import CoreMaps
+from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.empirical_bayes import candidate_weights
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import GramSpectrum
+from meiflow.models.v1 import groups_after
 from meiflow.models.window_front_end import WindowFrontEnd
 
 _BATCH = 64
@@ -61,6 +64,8 @@ class WindowFitter:
     group : int, optional
         Number of successive jobs whose candidates have a common prior, such as all neurons or all
         their shuffled controls; default all jobs of a call.
+    drifting : sequence of DriftingStimuli
+        Stimuli that follow the images, with their mean channels over all phases.
     """
 
     def __init__(
@@ -72,23 +77,28 @@ class WindowFitter:
         movies: int = 0,
         together: int = 1,
         group: int | None = None,
+        drifting: Sequence[DriftingStimuli] = (),
     ) -> None:
         self._images, self.maps, self._config, self._group = images, maps, config, group
         self._scenes, self._together = len(images) - movies, together
-        self._weights = np.ones(len(images)) if weights is None else weights
+        own = np.ones(len(images)) if weights is None else weights
+        self._weights = np.concatenate([own, *(shown.weights for shown in drifting)])
+        self._drifting = drifting
+        self._further = groups_after(self._scenes, movies, drifting)
         self._windows = _windows(maps, config)
         self._lock = Lock()
         self._channels: NDArray[np.float32] | None = None
 
     @property
     def channels(self) -> NDArray[np.float32]:
-        """Channels (images, positions, channels) of all images."""
+        """Channels (images, positions, channels) of all images and drifting stimuli."""
         with self._lock:
             if self._channels is None:
                 flat = torch.as_tensor(self._images, dtype=torch.float32).flatten(1) - GREY
                 with torch.no_grad():
                     parts = [self.maps(part) for part in flat.split(_BATCH)]
-                self._channels = torch.cat(parts).numpy()
+                further = [shown.averaged_maps(self.maps) for shown in self._drifting]
+                self._channels = np.concatenate([torch.cat(parts).numpy(), *further])
             return self._channels
 
     def scale(self, train: NDArray) -> NDArray[np.float64]:
@@ -136,7 +146,7 @@ class WindowFitter:
     def _readouts(self, jobs: Jobs, train: NDArray, features: NDArray) -> NDArray[np.float32]:
         """Weights (jobs, positions, channels) of features that are centred on the scenes.
 
-        With movies, candidates fitted to scenes alone compete with those fitted to both.
+        With further stimuli, candidates fitted to scenes alone compete with those fitted to all.
         """
         responses, n = jobs.responses[:, train].T, int(train.sum())
         centred = responses - responses.mean(axis=0)
@@ -144,34 +154,58 @@ class WindowFitter:
         size = self._group or len(jobs)
         groups = [np.arange(i, min(i + size, len(jobs))) for i in range(0, len(jobs), size)]
         weights = [candidate_weights(first.errors[:, group], n) for group in groups]
-        with_movies = [group for group in groups if jobs.train[group[0], self._scenes :].any()]
-        if not with_movies:
-            return first.readouts(np.concatenate(weights, axis=1))
-        movies = np.flatnonzero(jobs.train[with_movies[0][0], self._scenes :]) + self._scenes
-        shown, recorded = features[movies], jobs.responses[:, movies].T
-        root = np.sqrt(self._weights[movies])
-        rows = (shown - shown.mean(axis=0)) * root[:, None, None].astype(np.float32)
-        # only windows that scenes alone do not rule out for every neuron of the group
-        possible = np.zeros((len(self._windows), len(groups)), bool)
-        for i, (group, own) in enumerate(zip(groups, weights, strict=True)):
-            if jobs.train[group[0], movies[0]]:
-                share = own.reshape(len(self._windows), -1, len(group)).sum(axis=1)
-                possible[:, i] = share.max(axis=1) > _RULED_OUT
-        used = np.flatnonzero(possible.any(axis=1))
-        both = self._candidates(
-            np.concatenate([features[train], rows]),
-            np.concatenate([centred, root[:, None] * (recorded - recorded.mean(axis=0))]),
+        parts = []
+        for stimuli in dict.fromkeys(self._learned(jobs, group) for group in groups):
+            if not stimuli:
+                continue
+            # only windows that scenes alone do not rule out for every neuron of the group
+            possible = np.zeros((len(self._windows), len(groups)), bool)
+            for i, (group, own) in enumerate(zip(groups, weights, strict=True)):
+                if self._learned(jobs, group) == stimuli:
+                    share = own.reshape(len(self._windows), -1, len(group)).sum(axis=1)
+                    possible[:, i] = share.max(axis=1) > _RULED_OUT
+            used = np.flatnonzero(possible.any(axis=1))
+            both = self._with_further(jobs, features, train, centred, stimuli, used)
+            own_weights = np.zeros(both.errors.shape)
+            for i, group in enumerate(groups):
+                competing = np.repeat(possible[used, i], len(self._config.penalties))
+                if competing.any():
+                    errors = [first.errors[:, group], both.errors[competing][:, group]]
+                    found = candidate_weights(np.concatenate(errors), n)
+                    weights[i], own = np.split(found, [len(first.errors)])
+                    own_weights[np.ix_(competing, group)] = own
+            parts.append(both.readouts(own_weights))
+        readouts = first.readouts(np.concatenate(weights, axis=1))
+        for part in parts:
+            readouts = readouts + part
+        return readouts
+
+    def _learned(self, jobs: Jobs, group: NDArray) -> tuple[int, ...]:
+        """Numbers of the groups of further stimuli from which a group of jobs learns."""
+        train = jobs.train[group[0]]
+        return tuple(i for i, rows in enumerate(self._further) if train[rows].any())
+
+    def _with_further(
+        self,
+        jobs: Jobs,
+        features: NDArray,
+        train: NDArray,
+        centred: NDArray,
+        stimuli: tuple[int, ...],
+        windows: NDArray,
+    ) -> _Candidates:
+        """Candidates that are also fitted to further stimuli, each with an offset of its own."""
+        used = [self._further[i] for i in stimuli]
+        root = np.sqrt(self._weights[np.concatenate(used)])
+        shown = np.concatenate([features[rows] - features[rows].mean(axis=0) for rows in used])
+        recorded = [jobs.responses[:, rows].T for rows in used]
+        targets = np.concatenate([part - part.mean(axis=0) for part in recorded])
+        return self._candidates(
+            np.concatenate([features[train], shown * root[:, None, None].astype(np.float32)]),
+            np.concatenate([centred, root[:, None] * targets]),
             centred,
-            self._windows[used],
+            self._windows[windows],
         )
-        further = np.zeros(both.errors.shape)
-        for i, group in enumerate(groups):
-            competing = np.repeat(possible[used, i], len(self._config.penalties))
-            if competing.any():
-                errors = np.concatenate([first.errors[:, group], both.errors[competing][:, group]])
-                weights[i], own = np.split(candidate_weights(errors, n), [len(first.errors)])
-                further[np.ix_(competing, group)] = own
-        return first.readouts(np.concatenate(weights, axis=1)) + both.readouts(further)
 
     def _candidates(
         self, seen: NDArray, targets: NDArray, scored: NDArray, windows: NDArray

@@ -11,6 +11,7 @@ from meiflow.report.columns import number
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import TrustCalibration, trust_of
 from meiflow.results.layout import Layout
+from meiflow.validation.recorded import CURVES
 
 _MORE = 1.02  # times the best Gabor's response: smaller differences are not worth mentioning
 _ORACLE_P = 0.001
@@ -215,8 +216,10 @@ def agreement_line(results: Layout) -> str:
     if not parts:
         return "No neuron has significant recorded tuning with which to compare the predictions."
     fitted = "other stimuli of the session"
-    if table["learned"].any():
-        fitted += " and the gratings, so that the latter are not predictions"
+    learned = {CURVES[curve][0] for curve in table.loc[table["learned"], "curve"]}
+    if learned:
+        names = " and ".join(sorted("Gabors" if n == "gabors" else "gratings" for n in learned))
+        fitted += f" and the {names}, so that the latter are not predictions"
     return (
         "Mean correlation between recorded and predicted tuning, over neurons with significant "
         f"recorded tuning: {', '.join(parts)}. The models were fitted to the {fitted}."

@@ -20,7 +20,7 @@ def render_report(
     movies: str = "",
     natural_movies: Sequence[str] = (),
     notes: Sequence[str] = (),
-    gratings: bool = False,
+    parametric: Sequence[str] = (),
 ) -> str:
     """The page as HTML.
 
@@ -36,8 +36,8 @@ def render_report(
         Base models that were also fitted to natural movies.
     notes : sequence of str
         What may be wrong with the inputs.
-    gratings : bool
-        Whether the models were also fitted to static gratings.
+    parametric : sequence of str
+        Stimuli of `meiflow.config.parametric.PARAMETRIC` to which the models were also fitted.
     """
     text = json.dumps(config.model_dump(mode="json"), indent=1)
     return filled(
@@ -56,7 +56,7 @@ def render_report(
         movies=movies,
         natural_movies=natural_movies,
         notes=notes,
-        gratings=gratings,
+        parametric=[name.replace("_", " ").replace("gabors", "Gabors") for name in parametric],
         data={key: d.data for key, d in view.drawings.items()},
     )
 

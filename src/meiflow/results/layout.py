@@ -18,6 +18,7 @@ _GRATINGS = "static gratings were shown"
 _DRIFTING = "drifting gratings were shown"
 _FLASHES = "full-field flashes were shown"
 _MOVIES = "natural movies were shown"
+_WINDOWS = "`session.movies.candidate_lags_s` or `candidate_widths_s`, and natural movies"
 _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
 _NOTEBOOK = "`comparison.notebook`"
@@ -199,6 +200,13 @@ class Layout(Folder):
         "tables/movies.npy", "tables", "mean frame of every bin, on the grid of the images", _MOVIES
     )
 
+    movie_windows = ResultFile(
+        "tables/movie_windows.npz",
+        "tables",
+        "mean counts in every candidate window (window, bin, neuron)",
+        _WINDOWS,
+    )
+
     selection = ResultFile(
         "selection/neurons.csv",
         "selection",
@@ -220,6 +228,12 @@ class Layout(Folder):
         "fit_models",
         "gain of single trials, one row per neuron",
         "`model.gain` other than none",
+    )
+    movie_lags = ResultFile(
+        "models/movie_windows.csv",
+        "fit_models",
+        "counting window of movies that was chosen for each neuron, by fold",
+        _WINDOWS,
     )
     fitted_neurons = ResultFile(
         "models/neurons.csv", "fitted_neurons", "the selected neurons that have a model"

@@ -1,4 +1,4 @@
-"""Render the Gabors and static gratings of a session on the grid of the models."""
+"""Render the Gabors and gratings of a session on the grid of the models."""
 
 from __future__ import annotations
 
@@ -75,3 +75,27 @@ def grating_images(
     drawn = patterns.grating(fine, 1 / frequency, orientation, 360 * phase)
     drawn = drawn.reshape(-1, height, _FINER, width, _FINER).mean(axis=(2, 4))
     return (GREY * (1 + shown.grating_contrast * drawn)).astype(np.float32)
+
+
+def drifting_images(
+    geometry: Geometry, orientations: NDArray, shown: StimulusParameters, phase: float
+) -> NDArray[np.float32]:
+    """Full-field drifting gratings at their contrast on mid-grey, at one phase of their drift.
+
+    Parameters
+    ----------
+    orientations : ndarray
+        Directions of motion in degrees.
+    shown : StimulusParameters
+        Parameters shared by all drifting gratings.
+    phase : float
+        Phase in degrees.
+
+    Returns
+    -------
+    ndarray of float32, shape (orientations, height, width)
+        Luminance in [0, 1].
+    """
+    wavelength = 1 / shown.drifting_frequency_cpd
+    drawn = patterns.grating(geometry, wavelength, orientations, phase)
+    return (GREY * (1 + shown.drifting_contrast * drawn)).astype(np.float32)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.io.files import write_arrays, write_csv
 from meiflow.io.tracking import code_files, fingerprint
 from meiflow.models.archive import write_archive
-from meiflow.models.fitting import fit_population
+from meiflow.models.fitting import PopulationFit, fit_population
+from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.table import CONSTANT, Scorer, fold_scores, image_weights
 from meiflow.progress import logger
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
-from meiflow.stages.auxiliary import auxiliary_stimuli, movie_stimuli
+from meiflow.stages.auxiliary import (
+    auxiliary_stimuli,
+    drifting_stimuli,
+    movie_stimuli,
+    movie_windows_table,
+    read_windows,
+)
 from meiflow.stages.trial_gain import trial_gain
 
 # Keys of the section `model` on which this fit does not depend.
@@ -38,13 +46,19 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     weights = image_weights(scorer.repeats)
     extra = auxiliary_stimuli(config, results, has, trials, responses.neuron_ids)
     movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
+    drifting = drifting_stimuli(
+        config, results, has, float(scorer.repeats.mean()), responses.neuron_ids
+    )
     gain = trial_gain(config, results, has, trials)
-    shown = (movies.images, movies.weights) if movies else ()
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
     text += str(responses.movies or "")
     code = fingerprint(code_files(config.model.network.own_core))
     core = core_stamp(config.model.network, config.image.geometry)
-    inputs = (responses.images, weights, extra.images, extra.weights, core, *shown)
+    inputs: list[NDArray | str] = [responses.images, weights, extra.images, extra.weights, core]
+    inputs += [movies.images, movies.weights] if movies else []
+    inputs.append(str(config.session.movies.windows))
+    for own in drifting:
+        inputs += [own.pairs, own.phases, own.weights]
     parts = FitCache(results.unfinished_fits, version("meiflow"), text + code, *inputs)
     found = fit_population(
         responses.images,
@@ -62,6 +76,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         responses.movies,
         responses.response.real,
         responses.tests,
+        drifting,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)
@@ -98,8 +113,28 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         write_csv(gain.table(responses.neuron_ids), results.gain)
     else:
         results.gain.unlink(missing_ok=True)  # of an earlier run
+    _write_windows(config, results, has, movies, found)
     parts.clear()
     for _, row in status[~status["fitted"]].iterrows():
         logger.info(f"neuron {row['neuron_id']}: no model ({row['reason']})")
     mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
     logger.info("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
+
+
+def _write_windows(
+    config: Config,
+    results: Layout,
+    has: SessionHas,
+    movies: MovieStimuli | None,
+    found: PopulationFit,
+) -> None:
+    """Write the counting windows that were chosen; without rows if scenes cannot choose."""
+    if not (has.movies and "movies" in config.model.learn_from and config.session.movies.windows):
+        results.movie_lags.unlink(missing_ok=True)  # of an earlier run
+        return
+    neurons = found.status["neuron_id"].tolist() if movies else []
+    table = movie_windows_table(read_windows(results), found.fitted.windows, neurons)
+    write_csv(table, results.movie_lags)
+    last = table[table["fold"] == "all"].groupby(["lag_s", "width_s"]).size()
+    parts = [f"{lag:g} s for {width:g} s ({n} neurons)" for (lag, width), n in last.items()]
+    logger.info(f"movies: counted with a delay of {', '.join(parts) or 'session.movies.lag_s'}")

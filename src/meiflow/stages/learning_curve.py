@@ -12,7 +12,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
 from meiflow.results.tables import read_responses, read_trials
-from meiflow.stages.auxiliary import auxiliary_stimuli, movie_stimuli
+from meiflow.stages.auxiliary import auxiliary_stimuli, drifting_stimuli, movie_stimuli
 from meiflow.stages.trial_gain import trial_gain
 
 
@@ -23,7 +23,8 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
     trials = read_trials(results)
     scorer = Scorer.of(trials.of_images(), config.seed)
     columns = [responses.column(neuron) for neuron in neurons]
-    movies = movie_stimuli(config, results, has, responses, float(scorer.repeats.mean()))
+    repeats = float(scorer.repeats.mean())
+    movies = movie_stimuli(config, results, has, responses, repeats)
     gain = trial_gain(config, results, has, trials)
     curve = learning_curve(
         responses.images,
@@ -39,6 +40,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         responses.movies,
         responses.response.real,
         responses.tests,
+        drifting_stimuli(config, results, has, repeats, neurons),
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []

@@ -44,6 +44,7 @@ from meiflow.tables.image_spikes import ImageSpikes
 from meiflow.tables.movies import (
     MOVIE_COLUMNS,
     MovieCounts,
+    MovieWindows,
     bin_trials,
     movies_from_table,
     neurons_of_movies,
@@ -78,6 +79,7 @@ class SessionTables:
     movie_frames: dict[str, int]
     further: dict[str, pd.DataFrame]
     f1_f0: NDArray[np.float64] | None = None
+    movie_windows: MovieWindows | None = None
     binned: tuple[BinnedMovie, ...] = ()  # movies whose bins are the images
     about: dict[str, str] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
@@ -234,6 +236,9 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
         {passes.name: passes.starts.shape[1] for passes in recording.movies},
         {"presentations": scenes.rename_axis("trial_id").reset_index().rename(columns=names)},
         f1_f0,
+        MovieWindows.of(trains, recording.movies, chosen.frames_per_bin, chosen.windows)
+        if chosen.windows and recording.movies
+        else None,
         binned,
         {
             "units": f"{in_file} in the file, {in_areas} in the areas; "

@@ -13,6 +13,7 @@ from meiflow.config.sections import Config
 from meiflow.figures.recorded import recorded_overview
 from meiflow.figures.style import save_both
 from meiflow.io.files import write_csv
+from meiflow.models.cross_validate import OUT_OF_CLASS
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import SharedModel
 from meiflow.progress import logger, track
@@ -53,7 +54,7 @@ def predict_conditions(
 def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
     """Compare recorded Gabor and grating tuning with the predictions of the models.
 
-    Models that were fitted to the gratings as well are replaced by those that were not.
+    Models that were also fitted to stimuli of the class are replaced by those that were not.
     """
     neurons = wanted_neurons(results)
     archive = open_models(config, results)
@@ -76,7 +77,8 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
         ]
         chosen = [out or model for out, model in zip(own, models, strict=True)]
         # what a custom module was fitted to is not known
-        among = stimulus in config.model.learn_from and config.model.custom is None
+        same_class = OUT_OF_CLASS[stimulus]
+        among = not config.model.custom and any(k in config.model.learn_from for k in same_class)
         learned[stimulus] = [among and out is None for out in own]
         predicted = predict_conditions(chosen, config, stimulus, recorded)
         write_csv(_with_parameters(recorded, predicted), path)

@@ -36,13 +36,10 @@ _EXPERIMENTS, _MOVIE = (
 _MODELS = ("fitted_neurons", "models", "image_info")
 _MEANS = ("trials", "responses", "images", "image_info")
 # Tables to which models are fitted.
-_LEARNED = (
-    *_MEANS,
-    "presentations",
-    "grating_responses",
-    "movie_responses",
-    "movie_images",
-)
+_SHOWN = ("grating_responses", "gabor_responses", "drifting_responses", "movie_responses")
+_LEARNED = (*_MEANS, "presentations", *_SHOWN, "movie_images", "movie_windows")
+_WINDOWS = tuple(f"session.movies.{k}_s" for k in ("lag", "candidate_lags", "candidate_widths"))
+_FITTED = ("session.stimulus_parameters", *_WINDOWS, "image", *_FIT, "seed")
 _TABLES = ("id", "source", "area", "quality", "columns", "trials", "movies", "window_s")
 _RESPONSE = ("response", "response_unit", "average", "sensorium")
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
@@ -125,7 +122,7 @@ def _stages() -> Iterator[Stage]:
         "fit_models",
         "Fit the models and baselines of all neurons, and score them on held-out images.",
         "fit_models:fit_models",
-        keys=("session.stimulus_parameters.grating_contrast", "image", *_FIT, "seed"),
+        keys=_FITTED,
         inputs=_LEARNED,
         options=("has", "threads"),
         memory_mb=6000,
@@ -153,13 +150,7 @@ def _stages() -> Iterator[Stage]:
         "learning_curve",
         "Fit the models of the selected neurons to fewer images, and score them.",
         "learning_curve:fit_learning_curve",
-        keys=(
-            "session.stimulus_parameters.grating_contrast",
-            "image",
-            *_FIT,
-            "model.learning_curve",
-            "seed",
-        ),
+        keys=(*_FITTED, "model.learning_curve"),
         inputs=(*_LEARNED, "fitted_neurons"),
         options=("has", "threads"),
         memory_mb=6000,

@@ -106,10 +106,14 @@ def _write_movies(session: SessionTables, results: Layout, stack: NDArray | None
     """Write counts and images of the movies, or remove those of another session."""
     if stack is None:
         for path in results.named(
-            "movie_responses", "movie_errors", "movie_counts", "movie_images"
+            "movie_responses", "movie_errors", "movie_counts", "movie_images", "movie_windows"
         ):
             path.unlink(missing_ok=True)
         return
+    if session.movie_windows is None:
+        results.movie_windows.unlink(missing_ok=True)
+    else:
+        write_arrays(vars(session.movie_windows), results.movie_windows)
     names = session.trials.neuron_ids
     write_csv(movie_table(session.movies, names), results.movie_responses)
     write_csv(movie_table(session.movies, names, errors=True), results.movie_errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,65 @@ class MovieCounts:
         if n == 1:
             return np.full(self.counts.shape[1:], np.nan)
         return np.asarray(self.counts.std(axis=0, ddof=1) / np.sqrt(n))
+
+
+@dataclass(frozen=True)
+class MovieWindows:
+    """Mean counts of all movie bins in several counting windows.
+
+    Parameters
+    ----------
+    lag_s, width_s : ndarray, shape (windows,)
+        Delay behind the first frame of a bin and length, in seconds.
+    means : ndarray, shape (windows, bins, neurons)
+        Mean counts, in spikes per duration of the bin.
+    """
+
+    lag_s: NDArray[np.float64]
+    width_s: NDArray[np.float64]
+    means: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        trains: list[NDArray],
+        movies: Sequence[MoviePasses],
+        per_bin: int,
+        windows: Sequence[tuple[float, float | None]],
+    ) -> MovieWindows:
+        """Count in every window of every bin; see `MovieCounts.of`.
+
+        Parameters
+        ----------
+        windows : sequence of tuple
+            Delay and length in seconds; None for the duration of the frames.
+
+        Examples
+        --------
+        >>> onsets = np.arange(4.0)[None] / 10
+        >>> passes = MoviePasses("one", onsets, onsets + 0.1)
+        >>> trains = [np.array([0.04, 0.06, 0.21, 0.27])]
+        >>> found = MovieWindows.of(trains, [passes], 2, [(0.05, None), (0.0, 0.1)])
+        >>> found.width_s, found.means[..., 0]
+        (array([0.2, 0.1]), array([[2., 1.],
+               [4., 4.]]))
+        """
+        widths, means = [], []
+        for lag, width in windows:
+            parts, lengths = [], []
+            for passes in movies:
+                n, frames = passes.starts.shape
+                first = np.arange(0, frames - per_bin + 1, per_bin)
+                begin = (passes.starts[:, first] + lag).ravel()
+                length = (passes.stops[:, first + per_bin - 1] - passes.starts[:, first]).ravel()
+                own = length if width is None else np.full_like(length, width)
+                counts = count_spikes(trains, begin, begin + own) * (length / own)[:, None]
+                parts.append(counts.reshape(n, len(first), -1).mean(axis=0))
+                lengths.append(own)
+            means.append(np.concatenate(parts))
+            widths.append(np.median(np.concatenate(lengths)))
+        lags = [lag for lag, _ in windows]
+        return cls(np.array(lags, float), np.array(widths).round(6), np.stack(means))
 
 
 def bin_trials(movies: list[MovieCounts], neuron_ids: list[str]) -> Trials:
