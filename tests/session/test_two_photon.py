@@ -13,12 +13,11 @@ from meiflow.config.config import check_inputs, load_config
 from meiflow.errors import MeiflowError
 from meiflow.session.dataset import Dataset
 from meiflow.session.sdk import _restore_numpy_names
-from meiflow.session.two_photon import read_two_photon, responses
+from meiflow.session.two_photon import responses
+from meiflow.session.two_photon_file import read_two_photon
 from meiflow.stages.check import describe_inputs
 from meiflow.stages.convert import convert_two_photon
-
-RATE = 30.0
-PIPELINE = "processing/brain_observatory_pipeline"
+from tests.session.two_photon_files import PIPELINE, RATE, write_nwb_1
 
 
 def reader_of_allensdk(path):
@@ -34,34 +33,7 @@ def reader_of_allensdk(path):
 
 @pytest.fixture
 def experiment(tmp_path, rng):
-    """A file with the groups that AllenSDK reads, of four cells, one of which has a missing value.
-
-    Presentations are stored out of order, as in no released file.
-    """
-    path = tmp_path / "exp_1.nwb"
-    cells, frames = np.array([517474020, 517474022, 517474030, 517474041]), 2400
-    scenes = rng.permutation(np.repeat(np.arange(-1, 6), 10))
-    start = 100 + 8 * np.arange(70)  # 7 or 8 frames of 1/30 s
-    turn = rng.permutation(np.tile([0.0, 30.0, 60.0, 90.0, np.nan], 8))
-    gratings = np.column_stack([turn, np.where(np.isnan(turn), np.nan, 0.04), 0 * turn])
-    dff = rng.normal(size=(4, frames)).astype(np.float32)
-    dff[3, 50] = np.nan
-    order = rng.permutation(70)
-    with h5py.File(path, "w") as file:
-        traces = file.create_group(f"{PIPELINE}/DfOverF/imaging_plane_1")
-        traces["data"], traces["timestamps"] = dff, 12.0 + np.arange(frames) / RATE
-        file[f"{PIPELINE}/ImageSegmentation/cell_specimen_ids"] = cells
-        shown = file.create_group("stimulus/presentation/natural_scenes_stimulus")
-        shown["data"] = scenes[order]
-        shown["frame_duration"] = np.stack([start, start + 7], 1)[order].astype(float)
-        shown = file.create_group("stimulus/presentation/static_gratings_stimulus")
-        shown["data"] = gratings
-        shown["features"] = np.array([b"orientation", b"spatial_frequency", b"phase"])
-        first = 1000 + 8 * np.arange(40)
-        shown["frame_duration"] = np.stack([first, first + 7], 1).astype(float)
-        images = rng.integers(0, 256, (6, 18, 24)).astype(np.uint8)
-        file["stimulus/templates/natural_scenes_image_stack/data"] = images
-    return path
+    return write_nwb_1(tmp_path / "exp_1.nwb", rng)
 
 
 def test_traces_and_stimulus_tables_equal_those_of_allensdk(experiment):

@@ -187,7 +187,7 @@ def sessions(
 
 @app.command()
 def convert(
-    experiment: Annotated[Path, typer.Argument(help="two-photon experiment of Allen's (NWB 1)")],
+    experiment: Annotated[Path, typer.Argument(help="Allen two-photon experiment (NWB 1 or 2)")],
     folder: Annotated[Path, typer.Argument(help="folder for tables, images and config.yaml")],
     window: Annotated[
         tuple[float, float], typer.Option(help="start and stop of the response after the onset, s")
@@ -195,11 +195,14 @@ def convert(
     events: Annotated[
         Path | None, typer.Option(help=".npz with the events of the cells, used in place of dF/F")
     ] = None,
+    stored_events: Annotated[
+        bool, typer.Option("--stored-events", help="use the events in the file (NWB 2)")
+    ] = False,
 ) -> None:
     """Convert a two-photon experiment of the Allen Brain Observatory to tables."""
     from meiflow.stages.convert import convert_two_photon
 
-    print(convert_two_photon(experiment, folder, window, events))
+    print(convert_two_photon(experiment, folder, window, events, stored_events))
 
 
 @app.command()

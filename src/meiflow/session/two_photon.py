@@ -1,26 +1,17 @@
-"""Two-photon experiments of the Allen Brain Observatory (NWB 1), without AllenSDK.
-
-Stimulus tables are in imaging frames, as those of AllenSDK's ``BrainObservatoryNwbDataSet``.
-"""
+"""Responses of a two-photon experiment of the Allen Brain Observatory to its stimuli."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.errors import MeiflowError, shorten
-from meiflow.session.nwb_checks import require_self_contained
+from meiflow.errors import MeiflowError
 
-_PIPELINE = "processing/brain_observatory_pipeline"
-_SHOWN = "stimulus/presentation"
-_SCENES = "stimulus/templates/natural_scenes_image_stack/data"
-_INDEXED, _PARAMETRIC = ("natural_scenes",), ("static_gratings", "drifting_gratings")
+INDEXED, PARAMETRIC = ("natural_scenes",), ("static_gratings", "drifting_gratings")
 
 
 @dataclass(frozen=True)
@@ -39,6 +30,12 @@ class TwoPhotonExperiment:
         (missing for blanks), and the imaging frames ``start`` and ``end``.
     scenes : ndarray of uint8, shape (images, height, width), or None
         Natural scenes, if the file contains them.
+    events : ndarray, shape (cells, frames), or None
+        Events of the cells, if the file contains them (some in NWB 2).
+    shown : tuple of str
+        Names of all stimuli of the experiment, including those that are not read.
+    notes : tuple of str
+        What was left out because the file stores it wrongly.
     """
 
     cells: NDArray[np.int64]
@@ -46,61 +43,9 @@ class TwoPhotonExperiment:
     dff: NDArray[np.float32]
     stimuli: dict[str, pd.DataFrame]
     scenes: NDArray[np.uint8] | None = None
-
-
-def read_two_photon(path: str | Path) -> TwoPhotonExperiment:
-    """Read an experiment file, as downloaded by AllenSDK's ``BrainObservatoryCache``.
-
-    Raises
-    ------
-    MeiflowError
-        If the file cannot be opened, or lacks a data set; what it lacks is named.
-    """
-    import h5py
-
-    require_self_contained(Path(path))
-    with h5py.File(path, "r") as file:
-        traces = _group(file, f"{_PIPELINE}/DfOverF/imaging_plane_1", path)
-        dff, time_s = traces["data"][()], traces["timestamps"][()]
-        cells = _group(file, f"{_PIPELINE}/ImageSegmentation/cell_specimen_ids", path)[()]
-        shown = _group(file, _SHOWN, path)
-        stimuli = {}
-        for name in (*_INDEXED, *_PARAMETRIC):
-            group = shown.get(name, shown.get(f"{name}_stimulus"))
-            if group is not None:
-                stimuli[name] = _table(group, name, path)
-        scenes = file[_SCENES][()] if _SCENES in file else None
-    if dff.shape != (len(cells), len(time_s)):
-        raise MeiflowError(
-            f"{path}: DfOverF has shape {dff.shape} for {len(cells)} cells and {len(time_s)} "
-            "imaging frames"
-        )
-    return TwoPhotonExperiment(cells.astype(np.int64), time_s, dff, stimuli, scenes)
-
-
-def _group(file: Any, name: str, path: str | Path) -> Any:
-    if name not in file:
-        raise MeiflowError(
-            f"{path}: {name} is missing; expected a two-photon experiment (NWB 1) of the Allen "
-            f"Brain Observatory, but the file has {shorten(file, 6)}"
-        )
-    return file[name]
-
-
-def _table(group: Any, name: str, path: str | Path) -> pd.DataFrame:
-    values, frames = group["data"][()], group["frame_duration"][()]
-    if name in _INDEXED:
-        table = pd.DataFrame({"frame": values.astype(np.int64)})
-    else:
-        features = [f.decode() if isinstance(f, bytes) else str(f) for f in group["features"][()]]
-        table = pd.DataFrame(values, columns=features)
-    if frames.shape != (len(table), 2):
-        raise MeiflowError(
-            f"{path}: frame_duration of {name} has shape {frames.shape} for {len(table)} "
-            "presentations; expected (presentations, 2)"
-        )
-    table["start"], table["end"] = frames.T.astype(np.int64)
-    return table.sort_values(["start", "end"]).reset_index(drop=True)
+    events: NDArray[np.float64] | None = None
+    shown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def responses(
@@ -174,7 +119,7 @@ def trial_tables(
     cells = experiment.cells[kept].astype(str)
     found = {}
     for name, table in experiment.stimuli.items():
-        shown = table.dropna() if name in _PARAMETRIC else table
+        shown = table.dropna() if name in PARAMETRIC else table
         window = window_s
         if name == "drifting_gratings" and len(shown):
             ends = np.minimum(shown["end"], len(experiment.time_s) - 1)
@@ -189,5 +134,5 @@ def trial_tables(
         long.insert(0, "trial_id", np.repeat(np.flatnonzero(whole), len(cells)))
         long.insert(1, "neuron_id", np.tile(cells, whole.sum()))
         long.insert(2, "response", values[whole].ravel())
-        found["trials" if name in _INDEXED else name] = long
+        found["trials" if name in INDEXED else name] = long
     return found

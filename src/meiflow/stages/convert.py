@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,33 @@ import yaml
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import write_csv
-from meiflow.session.two_photon import read_two_photon, trial_tables
+from meiflow.session.two_photon import TwoPhotonExperiment, trial_tables
+from meiflow.session.two_photon_file import read_two_photon
+
+# Stimuli that only one type of session shows.
+_SESSIONS = {
+    "drifting_gratings": "A",
+    "natural_scenes": "B",
+    "static_gratings": "B",
+    "locally_sparse_noise_8deg": "C2",
+    "locally_sparse_noise_4deg": "C",
+    "locally_sparse_noise": "C",
+}
 
 
 def convert_two_photon(
-    path: Path, folder: Path, window_s: tuple[float, float], events: Path | None = None
+    path: Path,
+    folder: Path,
+    window_s: tuple[float, float],
+    events: Path | None = None,
+    stored_events: bool = False,
 ) -> str:
     """Write tables, natural scenes and a configuration of an Allen two-photon experiment.
 
     Parameters
     ----------
     path : path
-        Experiment file (NWB 1).
+        Experiment file (NWB 1 or NWB 2).
     folder : path
         Gets trials.csv, static_gratings.csv, images.npy and config.yaml, as far as the file
         contains them.
@@ -28,6 +44,8 @@ def convert_two_photon(
         Start and stop of the response after the onset of an image, in seconds.
     events : path, optional
         Events of the experiment, as downloaded by AllenSDK (.npz with the array ``ev``).
+    stored_events : bool
+        Whether to use the events in the file (NWB 2) in place of dF/F.
 
     Returns
     -------
@@ -41,17 +59,21 @@ def convert_two_photon(
     """
     if not window_s[0] < window_s[1]:
         raise MeiflowError(f"window: needs start < stop, got {window_s[0]:g} and {window_s[1]:g}")
+    if events is not None and stored_events:
+        raise MeiflowError("events: give either a file or --stored-events")
     experiment = read_two_photon(path)
     if "natural_scenes" not in experiment.stimuli:
-        found = shorten(experiment.stimuli) or "none of the stimuli that are read"
+        raise MeiflowError(_without_scenes(experiment, path))
+    if stored_events and experiment.events is None:
         raise MeiflowError(
-            f"{path}: shows no natural scenes (found: {found}); experiments of the session type "
-            "three_session_B show them"
+            f"{path}: contains no events (processing/ophys/DfOverF/DfOverFEvents), as all NWB 1 "
+            "and some NWB 2 files; give those that AllenSDK downloads with --events FILE.npz"
         )
-    tables = trial_tables(experiment, window_s, None if events is None else _events(events))
+    traces = experiment.events if stored_events else None if events is None else _events(events)
+    tables = trial_tables(experiment, window_s, traces)
     folder.mkdir(parents=True, exist_ok=True)
-    session = {"source": "tables", "id": path.stem, "response": "real"}
-    session["response_unit"] = "dF/F" if events is None else "events"
+    session = {"source": "tables", "id": _session_id(path), "response": "real"}
+    session["response_unit"] = "dF/F" if traces is None else "events"
     for name, table in tables.items():
         write_csv(table, folder / f"{name}.csv")
         session[name] = str(folder / f"{name}.csv")
@@ -61,10 +83,30 @@ def convert_two_photon(
     text = yaml.safe_dump({"session": session}, sort_keys=False)
     (folder / "config.yaml").write_text(text)
     kept = tables["trials"]["neuron_id"].nunique()
-    lacking = "" if experiment.scenes is not None else "; the file lacks images: add images.npy"
+    notes = [*experiment.notes]
+    if experiment.scenes is None:
+        notes.append("the file lacks images: add images.npy")
+    return "; ".join(
+        [
+            f"{kept} of {len(experiment.cells)} cells, {shorten(tables)} in "
+            f"{folder / 'config.yaml'}",
+            *notes,
+        ]
+    )
+
+
+def _session_id(path: Path) -> str:
+    """The file's name without characters that ids cannot contain, such as + on DANDI."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem)
+
+
+def _without_scenes(experiment: TwoPhotonExperiment, path: Path) -> str:
+    found = shorten(experiment.shown, 12) or "no stimulus at all"
+    kind = next((f"session {_SESSIONS[n]}, " for n in _SESSIONS if n in experiment.shown), "")
     return (
-        f"{kept} of {len(experiment.cells)} cells, {shorten(tables)} in "
-        f"{folder / 'config.yaml'}{lacking}"
+        f"{path}: shows no natural scenes ({kind}found: {found}), the only images that are "
+        "converted; convert session B of the same cells (three_session_B, -StimB on DANDI). Movies "
+        "and noise are not converted; gratings alone: meiflow.session.two_photon.trial_tables"
     )
 
 
