@@ -44,7 +44,7 @@ class DriftingStimuli:
         Number of trials divided by the mean number of trials of the scenes; at most 1.
     same_window : bool
         Whether spikes were counted for as long as those of the scenes. Otherwise counts are divided
-        by the ratio of the mean counts of all neurons.
+        by the ratio of the mean counts of all neurons, and real-valued responses stay as they are.
 
     Examples
     --------
