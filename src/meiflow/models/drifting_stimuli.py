@@ -69,10 +69,6 @@ class DriftingStimuli:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def of(self, columns: list[int]) -> DriftingStimuli:
-        """The same stimuli for some of the neurons."""
-        return replace(self, means=self.means[:, columns])
-
     def in_units(self, units: NDArray) -> DriftingStimuli:
         """The same stimuli with responses in other units, shape (neurons,)."""
         return replace(self, means=self.means / units)
