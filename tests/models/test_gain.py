@@ -197,7 +197,7 @@ def test_models_of_a_fold_are_fitted_to_means_from_its_training_images(session, 
             predictions = np.zeros((len(own), own.train.shape[1]))
             return Fits(predictions, [{"kind": "recorded"}] * len(own))
 
-        return {"v1": (fit, 0)}
+        return {"v1": (fit, counts.shape[1])}
 
     monkeypatch.setattr(problem, "fitters_of", recorder)
     images = np.random.default_rng(0).random((IMAGES, *GRID.shape))

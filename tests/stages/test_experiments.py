@@ -30,7 +30,7 @@ from meiflow.stages.experiments import (
     read_preferred,
     tidy,
 )
-from tests.known import linear, write_fitted, write_models
+from tests.known import linear, write_fitted, write_models, write_stack
 
 GRID = Geometry(30, 48)
 GABORS = {
@@ -128,6 +128,7 @@ def fitted(tmp_path_factory):
         write_csv(pd.DataFrame([gabor | REST]), files.best_gabor_table)
         write_array(0.45 + 0.2 * template, files.mei)
     write_models(results, GRID, states)
+    write_stack(results, np.full((2, *GRID.shape), 0.5), GRID)
     return results
 
 

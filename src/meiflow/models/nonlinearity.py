@@ -15,8 +15,9 @@ def rate_floor(mean_count: Any, real: bool = False) -> Any:
 
     Predictions of real-valued responses (`real`) do not bend.
 
-    >>> rate_floor(2.0), positive(-7.5, rate_floor(2.0, real=True))
-    (0.601, np.float64(-7.5))
+    >>> import numpy as np
+    >>> rate_floor(2.0), float(positive(np.float64(-7.5), rate_floor(2.0, real=True)))
+    (0.601, -7.5)
     """
     floor = 0.3 * mean_count + 1e-3
     return 0 * floor + NO_FLOOR if real else floor

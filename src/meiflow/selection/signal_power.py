@@ -188,7 +188,7 @@ def medians(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> values = rng.standard_t(2, (4000, 1))
+    >>> values = rng.standard_t(3, (4000, 1))
     >>> found, variance = medians(values, TrialGroups.of(np.repeat(np.arange(200), 20)))
     >>> bool(abs(variance.mean() / found.var() - 1) < 0.1)
     True

@@ -42,7 +42,7 @@ def write_experanto(scan: SensoriumScan, folder: str | Path, trial_s: float) -> 
         path.mkdir(parents=True)
     n, rows = len(scan.trials), np.searchsorted(scan.shown, scan.image_ids)
     for i, row in enumerate(rows):
-        np.save(screen / "data" / f"{i:05d}.npy", 255 * scan.images[row])
+        np.save(screen / "data" / f"{i:05d}.npy", 255 * scan.images[row], allow_pickle=False)
         about = {
             "modality": "image",
             "image_size": list(scan.images.shape[1:]),
@@ -53,16 +53,24 @@ def write_experanto(scan: SensoriumScan, folder: str | Path, trial_s: float) -> 
             "trial_idx": i,
         }
         (screen / "meta" / f"{i:05d}.yml").write_text(yaml.safe_dump(about, sort_keys=False))
-    np.save(screen / "timestamps.npy", trial_s * np.arange(n))
+    np.save(screen / "timestamps.npy", trial_s * np.arange(n), allow_pickle=False)
     (screen / "meta.yml").write_text(yaml.safe_dump({"modality": "screen"}))
     training = scan.tiers == "train" if (scan.tiers == "train").any() else np.ones(n, bool)
     seen = 255 * scan.images[np.unique(rows[training])]
-    np.save(screen / "meta" / "means.npy", seen.mean(axis=0))
-    np.save(screen / "meta" / "stds.npy", seen.std(axis=0))
-    np.save(responses / "data.npy", scan.responses.astype(np.float32))
-    np.save(responses / "meta" / "means.npy", scan.responses[training].mean(axis=0))
-    np.save(responses / "meta" / "stds.npy", scan.responses[training].std(axis=0))
-    np.save(responses / "meta" / "unit_ids.npy", scan.neurons["neuron_id"].astype(str))
+    np.save(screen / "meta" / "means.npy", seen.mean(axis=0), allow_pickle=False)
+    np.save(screen / "meta" / "stds.npy", seen.std(axis=0), allow_pickle=False)
+    np.save(responses / "data.npy", scan.responses.astype(np.float32), allow_pickle=False)
+    np.save(
+        responses / "meta" / "means.npy", scan.responses[training].mean(axis=0), allow_pickle=False
+    )
+    np.save(
+        responses / "meta" / "stds.npy", scan.responses[training].std(axis=0), allow_pickle=False
+    )
+    np.save(
+        responses / "meta" / "unit_ids.npy",
+        scan.neurons["neuron_id"].astype(str),
+        allow_pickle=False,
+    )
     series = {
         "modality": "sequence",
         "sampling_rate": float(1 / trial_s),

@@ -226,13 +226,17 @@ def write_sensorium(scan: SensoriumScan, folder: str | Path) -> None:
     for name, values in data.items():
         (folder / "data" / name).mkdir(parents=True)
         for i, value in enumerate(values):
-            np.save(folder / "data" / name / f"{i}.npy", value)
+            np.save(folder / "data" / name / f"{i}.npy", value, allow_pickle=False)
         summary = folder / "meta" / "statistics" / name / "all"
         summary.mkdir(parents=True)
         seen = values[training] if training.any() else values
         axis = None if name == "images" else 0
         for kind, of in _SUMMARIES.items():
-            np.save(summary / f"{kind}.npy", np.asarray(of(seen, axis=axis), np.float32))
+            np.save(
+                summary / f"{kind}.npy",
+                np.asarray(of(seen, axis=axis), np.float32),
+                allow_pickle=False,
+            )
     trials = {
         "tiers": scan.tiers.astype(str),
         "frame_image_id": scan.image_ids,
@@ -245,4 +249,4 @@ def write_sensorium(scan: SensoriumScan, folder: str | Path) -> None:
     for name, columns in (("trials", trials), ("neurons", neurons)):
         (folder / "meta" / name).mkdir()
         for column, values in columns.items():
-            np.save(folder / "meta" / name / f"{column}.npy", values)
+            np.save(folder / "meta" / name / f"{column}.npy", values, allow_pickle=False)

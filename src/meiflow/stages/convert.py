@@ -64,7 +64,7 @@ def convert_two_photon(
         session[name] = str(folder / f"{name}.csv")
     session["images"] = str(folder / "images.npy")
     if experiment.scenes is not None:
-        np.save(folder / "images.npy", experiment.scenes)
+        np.save(folder / "images.npy", experiment.scenes, allow_pickle=False)
     text = yaml.safe_dump({"session": session}, sort_keys=False)
     (folder / "config.yaml").write_text(text)
     kept = tables["trials"]["neuron_id"].nunique()

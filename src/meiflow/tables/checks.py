@@ -174,12 +174,13 @@ def outlier_notes(trials: Trials, origin: str) -> list[str]:
 
     Examples
     --------
+    >>> from meiflow.response_type import ResponseType
     >>> shown, rng = np.repeat(np.arange(50), 10), np.random.default_rng(0)
     >>> values = rng.normal(size=(500, 2))
     >>> values[7, 1] = 40.0
     >>> trials = Trials(np.arange(500), ["a", "b"], shown, values, ResponseType(real=True))
     >>> for text in outlier_notes(trials, "trials.csv"):
-    ...     print(text[:84])
+    ...     print(text[:83])
     trials.csv: in 1 of 2 neurons, 0.1% of the trials have more than a quarter of the v
     """
     groups = np.unique(trials.image_ids, return_inverse=True)[1]
