@@ -34,8 +34,8 @@ class ResponseType:
 
     Examples
     --------
-    >>> COUNTS.axis, ResponseType(real=True, unit="dF/F").axis
-    ('count', 'response (dF/F)')
+    >>> COUNTS.column, ResponseType(real=True, unit="dF/F").column
+    ('spike_count', 'response')
     """
 
     real: bool = False
@@ -51,16 +51,6 @@ class ResponseType:
     def noun(self) -> str:
         """Word for one response, in text."""
         return "response" if self.real else "count"
-
-    @property
-    def axis(self) -> str:
-        """Label of an axis of responses."""
-        return self.noun + (f" ({self.unit})" if self.unit else "")
-
-    @property
-    def averaged(self) -> str:
-        """Word for the average over the trials of an image, in text."""
-        return f"{self.average} {self.noun}"
 
     def words(self, text: str) -> str:
         """A text on counts that holds for these responses.

@@ -117,3 +117,9 @@ def test_another_network_is_refused(tmp_path, harm):
     write_document(harm(published()[1]), tmp_path / "other.pth")
     with pytest.raises(MeiflowError, match=re.escape("other.pth: not a core that can be read")):
         read_core(tmp_path / "other.pth")
+
+
+def test_a_file_of_another_kind_is_refused_without_advice_to_delete_it(tmp_path):
+    (tmp_path / "notes.pth").write_text("not a network")
+    with pytest.raises(MeiflowError, match=re.escape("notes.pth: not a core that can be read")):
+        read_core(tmp_path / "notes.pth")

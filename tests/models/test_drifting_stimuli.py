@@ -137,16 +137,29 @@ def equal(one, other):
     return True
 
 
-def test_tuning_is_predicted_by_models_that_saw_no_stimulus_of_the_class(neurons, monkeypatch):
-    """Static and drifting gratings are one class: a drifting one passes through the static ones.
-
-    Here all stimuli are used, whether they help or not, and fitted by v1 only.
-    """
+@pytest.fixture
+def all_used(monkeypatch):
+    """All stimuli are used, whether they help or not, and fitted by v1 only."""
     every = problem.fitters_of
     monkeypatch.setattr(problem, "fitters_of", lambda *given: {"v1": every(*given)["v1"]})
     monkeypatch.setattr(fitters, "_WORSE", np.inf)
     everything = v1.V1Fitter._fits
     monkeypatch.setattr(v1.V1Fitter, "_fits", lambda *given: everything(*given)[-1:])
+
+
+def test_the_zero_of_real_responses_is_arbitrary(neurons, all_used):
+    """Responses to gratings are not brought to the mean of those to scenes, here negative."""
+    scenes, means, _ = neurons
+    gratings = np.random.default_rng(5).gamma(2, 2, (40, 3))
+    [moving] = gathered(drifting_gratings=table_of(drifting_conditions(), gratings))
+    found = fitted((scenes, means), moving, real=True).predictions["v1"]
+    lower = replace(moving, means=moving.means - 1)
+    again = fitted((scenes, means - 50), lower, real=True).predictions["v1"]
+    np.testing.assert_allclose(again + 50, found, rtol=1e-4, atol=1e-3)
+
+
+def test_tuning_is_predicted_by_models_that_saw_no_stimulus_of_the_class(neurons, all_used):
+    """Static and drifting gratings are one class: a drifting one passes through the static ones."""
     rng = np.random.default_rng(5)
     gabors = neurons[2]
     [moving] = gathered(drifting_gratings=table_of(drifting_conditions(), rng.gamma(2, 2, (40, 3))))

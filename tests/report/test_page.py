@@ -8,6 +8,7 @@ import shutil
 import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,11 @@ from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv, write_text
 from meiflow.report.page import render_report
 from meiflow.report.provenance import read_provenance
-from meiflow.report.session_data import read_session_data
+from meiflow.report.session_data import SessionData, read_session_data
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.stages.report import write_report
+from meiflow.tables.counts import Responses
 from tests.report.conftest import EVERYTHING, HOSTILE, MANY
 from tests.report.results import make_results, view_of
 
@@ -49,6 +51,15 @@ class Tags(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.found if name == tag]
+
+
+def test_images_for_testing_only_are_no_training_images():
+    """Of 20 images, 8 are the first of 5 folds: 12 and four times 9 are used to fit models."""
+    images = np.random.default_rng(0).uniform(size=(20, 4, 6))
+    shown = Responses(np.arange(20), images, ["a"], np.zeros((20, 1)), tests=np.arange(20) < 8)
+    scores = pd.DataFrame({"folds": [0, 5]})
+    data = SimpleNamespace(scores=scores, responses=shown, config=parse_config({}))
+    assert SessionData.training_images.fget(data) == 10
 
 
 def test_fifty_neurons_fit_into_fifteen_megabytes(big_page):

@@ -74,6 +74,10 @@ def test_a_converted_experiment_is_a_session(experiment, tmp_path):
     convert_two_photon(experiment, tmp_path / "events", (0.25, 0.5), events)
     table = pd.read_csv(tmp_path / "events" / "trials.csv")
     assert table.groupby("neuron_id")["response"].min().round().tolist() == [0, 1, 2, 3]
+    (tmp_path / "out" / "trials.csv").unlink()
+    with pytest.raises(MeiflowError, match=r"static_gratings\.csv: already exists; choose another"):
+        convert_two_photon(experiment, tmp_path / "out", (0.25, 0.5))
+    assert not (tmp_path / "out" / "trials.csv").exists()
 
 
 def test_what_cannot_be_converted_is_named(experiment, tmp_path):

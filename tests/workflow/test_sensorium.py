@@ -10,6 +10,7 @@ import pytest
 
 from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
+from meiflow.results.session import open_results
 from meiflow.session.sensorium import SensoriumScan, write_sensorium
 from tests.project import SMALL, make_project
 
@@ -72,6 +73,7 @@ def test_neurons_are_selected_and_scored_by_the_repeated_images(results):
     summary = pd.read_csv(results / "summary.csv")
     assert (summary["mei_response"] > summary["grey_response"]).all()
     assert (summary["mei_over_best_gabor"] > 0.95).all()
+    assert open_results(results).responses.name == "response"
 
 
 def test_the_report_speaks_of_responses(results):

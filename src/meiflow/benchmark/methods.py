@@ -118,8 +118,8 @@ def _meiflow(recording: Recording) -> Answer:
     rows = []
     for column, name in zip(shared.columns, shared.population, strict=True):
         folds = [
-            NeuronModel(recording.screen, 0.0, 0.0, d["base_models"], d["weights"]).eval()
-            for d in shared.fit.fold_models(name)
+            NeuronModel.of(recording.screen, document).eval()
+            for document in shared.fit.fold_models(name)
         ]
         shares = fractions_of_own_optimum(
             folds, answer.stimuli[column], recording.mean, recording.contrast

@@ -174,7 +174,7 @@ def sessions(
     ] = False,
     output: Annotated[Path | None, typer.Option(help="CSV to write instead of printing")] = None,
 ) -> None:
-    """List the sessions in the Allen warehouse with areas, units, and whether they are cached."""
+    """List the sessions of the Allen Brain Observatory: areas, units, whether there is a copy."""
     from meiflow.io.files import write_csv
     from meiflow.session.download import choose_sessions, list_sessions
 

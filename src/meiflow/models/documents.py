@@ -73,9 +73,13 @@ def _unshared(value: Any) -> Any:
     return value
 
 
-def damaged(path: str | Path, error: Exception) -> MeiflowError:
+class DamagedError(MeiflowError):
+    """A file that is not a document, or is damaged."""
+
+
+def damaged(path: str | Path, error: Exception) -> DamagedError:
     """Error for a file that cannot be read."""
-    return MeiflowError(
+    return DamagedError(
         f"{path}: not a meiflow model, or damaged ({type(error).__name__}); "
         "delete it and run the workflow again"
     )

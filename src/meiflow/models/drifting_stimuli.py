@@ -44,7 +44,7 @@ class DriftingStimuli:
         Number of trials divided by the mean number of trials of the scenes; at most 1.
     same_window : bool
         Whether spikes were counted for as long as those of the scenes. Otherwise counts are divided
-        by the ratio of the mean counts of all neurons.
+        by the ratio of the mean counts of all neurons, and real-valued responses stay as they are.
 
     Examples
     --------
@@ -68,10 +68,6 @@ class DriftingStimuli:
 
     def __len__(self) -> int:
         return len(self.pairs)
-
-    def of(self, columns: list[int]) -> DriftingStimuli:
-        """The same stimuli for some of the neurons."""
-        return replace(self, means=self.means[:, columns])
 
     def in_units(self, units: NDArray) -> DriftingStimuli:
         """The same stimuli with responses in other units, shape (neurons,)."""

@@ -62,7 +62,8 @@ def with_further(
     threads : int
     same_window : sequence of bool
         For each group of stimuli, whether its spikes were counted for as long as those of the
-        scenes.
+        scenes. Otherwise counts are brought to the same mean; real-valued responses are averages
+        over their window, whose zero is arbitrary, and are not.
     candidates : ndarray, shape (windows, frames, responses), optional
         Responses to the movies in several counting windows, of which one is chosen for each neuron
         by the training scenes of each fold; needs movies as the first group.
@@ -92,7 +93,7 @@ def with_further(
             responses[rows, movies] = own[chosen[rows], :, np.arange(n_neurons)]
         for group, same in zip(v1.groups, same_window, strict=True):
             shown = responses[rows, group]
-            if not same and shown.mean() > 0:
+            if not (same or jobs.real) and shown.mean() > 0:
                 shown = shown * (mean.mean() / shown.mean())
             own = predicted[rows, group - images]
             slope = movie_slope(own[fine].T, shown[fine].T)

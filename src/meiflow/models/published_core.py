@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, elu, pad
 
 from meiflow.errors import MeiflowError
-from meiflow.models.documents import read_document
+from meiflow.models.documents import DamagedError, read_document
 
 Layers = list[dict[str, Tensor]]
 
@@ -43,7 +43,10 @@ def read_core(path: Path) -> Layers:
     MeiflowError
         If the file is missing, damaged, or contains a different kind of network.
     """
-    state = read_document(path)
+    try:
+        state = read_document(path)
+    except DamagedError:  # the file of a user, which no workflow can make again
+        raise _refused(path) from None
     layers: Layers = []
     while f"{_PREFIX}{len(layers)}.norm.weight" in state:
         own = f"{_PREFIX}{len(layers)}."
@@ -53,12 +56,16 @@ def read_core(path: Path) -> Layers:
         layers.append({name: state[own + name].float() for name in names})
     found = sum(key.startswith(_PREFIX) and key.endswith("norm.weight") for key in state)
     if not layers or len(layers) < found or layers[0]["conv.weight"].shape[1] != 1:
-        raise MeiflowError(
-            f"{path}: not a core that can be read; expected the state dict of a grey-scale "
-            "Stacked2dCore with depth-separable convolutions (neuralpredictors), such as "
-            "sensorium_sota_model.pth; any other network can be given as module:function"
-        )
+        raise _refused(path)
     return layers
+
+
+def _refused(path: Path) -> MeiflowError:
+    return MeiflowError(
+        f"{path}: not a core that can be read; expected the state dict of a grey-scale "
+        "Stacked2dCore with depth-separable convolutions (neuralpredictors), such as "
+        "sensorium_sota_model.pth; any other network can be given as module:function"
+    )
 
 
 class PublishedCore(nn.Module):

@@ -16,7 +16,7 @@ from meiflow.figures.recorded import TuningView
 from meiflow.figures.trials import PresentedImage
 from meiflow.io.checksums import verify_checksum
 from meiflow.io.files import read_array, read_arrays, read_csv
-from meiflow.models.folds import GUARD_S, folds_of
+from meiflow.models.folds import GUARD_S, fold_stream, folds_of
 from meiflow.report.tuning_views import tuning_views
 from meiflow.response_type import ResponseType
 from meiflow.results.has import SessionHas
@@ -106,12 +106,11 @@ class SessionData:
     @property
     def training_images(self) -> int:
         """Number of images to which a model is fitted in each fold."""
+        shown = self.responses
         folds = max(int(self.scores["folds"].max()), 2)
-        if self.responses.movies:
-            rng = np.random.default_rng(0)  # not used for movies
-            parts = folds_of(self.responses.images, self.responses.movies, folds, rng)
-            return round(float(np.mean([len(part) for part in parts.training])))
-        return round(len(self.responses.image_ids) * (1 - 1 / folds))
+        stream = fold_stream(self.config.seed)
+        parts = folds_of(shown.images, shown.movies, folds, stream, shown.tests)
+        return round(float(np.mean([len(part) for part in parts.training])))
 
     @property
     def response(self) -> ResponseType:

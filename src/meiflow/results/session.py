@@ -147,12 +147,12 @@ class SessionResults:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """Spike counts of every trial: trial_id, neuron_id, spike_count, image_id (-1: blank)."""
+        """Every trial: trial_id, neuron_id, spike_count or response, image_id (-1: blank)."""
         return _table(self.layout.trials)
 
     @property
     def responses(self) -> xr.DataArray:
-        """Mean counts per presentation of every neuron of the session (image, neuron)."""
+        """Mean counts, or averages of real-valued responses, of all neurons (image, neuron)."""
         import xarray as xr
 
         table = _table(self.layout.responses).set_index("image_id")
@@ -160,7 +160,7 @@ class SessionResults:
             table.to_numpy(float),
             dims=("image", "neuron"),
             coords={"image": table.index.to_numpy(), "neuron": [str(c) for c in table]},
-            name="count",
+            name=self.image_info.response.noun,
         )
 
     @property

@@ -51,7 +51,6 @@ class RangeFile(io.RawIOBase):
         self._marks = open(folder / _PRESENT, "rb+", buffering=0)  # noqa: SIM115
         self._present = bytearray(self._marks.read())
         self._position = 0
-        self.received = 0
 
     def readable(self) -> bool:
         """Whether the file can be read: always."""
@@ -128,7 +127,6 @@ class RangeFile(io.RawIOBase):
                     f"{Path(self._blocks.name).parent} and run again, or set session.stream: false"
                 )
             data: bytes = response.content
-        self.received += len(data)
         if len(data) != stop - start:
             raise FetchError(f"{self.url}: received {len(data)} of {stop - start} bytes")
         return data

@@ -314,8 +314,8 @@ def _require_nwb(root: Node) -> None:
     version = str(root.attribute("nwb_version") or "")
     if version.startswith(("1", "NWB-1")):
         raise MeiflowError(
-            f"session.nwb: {root.path} is of NWB version {version[:20]}; version 2 is needed, so "
-            "convert it or use session.source tables"
+            f"session.nwb: {root.path} is of NWB version {version[:20]}; version 2 is needed: use "
+            "session.source tables, which meiflow convert makes of Allen's two-photon experiments"
         )
     if (kind, space) != ("NWBFile", "core"):
         raise unreadable(

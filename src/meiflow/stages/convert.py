@@ -55,7 +55,8 @@ def convert_two_photon(
     Raises
     ------
     MeiflowError
-        If the experiment shows no natural scenes, or if a file is damaged.
+        If the experiment shows no natural scenes, a file is damaged, or one of the new files
+        exists; then nothing is written.
     """
     if not window_s[0] < window_s[1]:
         raise MeiflowError(f"window: needs start < stop, got {window_s[0]:g} and {window_s[1]:g}")
@@ -71,6 +72,12 @@ def convert_two_photon(
         )
     traces = experiment.events if stored_events else None if events is None else _events(events)
     tables = trial_tables(experiment, window_s, traces)
+    images = [] if experiment.scenes is None else ["images.npy"]
+    for name in (*(f"{name}.csv" for name in tables), *images, "config.yaml"):
+        if (folder / name).exists():
+            raise MeiflowError(
+                f"{folder / name}: already exists; choose another folder, or remove the file"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     session = {"source": "tables", "id": _session_id(path), "response": "real"}
     session["response_unit"] = "dF/F" if traces is None else "events"
