@@ -50,6 +50,11 @@ NOT_READ = {
     "comparison": {"comparison.disc_diameter_deg", "seed"},
 }
 
+# Stimuli that models can learn from, but that are not in model.learn_from.
+NOT_LEARNED = {
+    name: {"results/demo/tables/gabor_responses.csv"} for name in ("fit_models", "learning_curve")
+}
+
 
 @pytest.fixture(scope="module")
 def jobs(finished):
@@ -81,7 +86,7 @@ def test_the_registry_lists_the_inputs_that_the_rules_declare(finished, jobs):
         for folder in map(str, (results.scenes, results.movies)):
             inside = {path for path in declared if path.startswith(f"{folder}/")}
             declared = declared - inside | ({folder} if inside else set())
-        assert made == declared, job.stage.name
+        assert made - NOT_LEARNED.get(job.stage.name, set()) == declared, job.stage.name
 
 
 FILM = """
