@@ -40,8 +40,8 @@ def image_nuisances(images: NDArray) -> dict[str, NDArray[np.float64]]:
     --------
     >>> image = np.concatenate([np.full((4, 8), 0.75), np.full((4, 8), 0.25)])
     >>> found = image_nuisances(image[None])
-    >>> {name: found[name].ravel().tolist() for name in ("luminance_upper", "contrast")}
-    {'luminance_upper': [0.75], 'contrast': [0.25]}
+    >>> {name: round(float(found[name][0, 0]), 3) for name in ("luminance_upper", "contrast")}
+    {'luminance_upper': 0.75, 'contrast': 0.25}
     """
     halves = {"upper": (2, 0), "lower": (2, 1), "left": (1, 0), "right": (1, 1)}
     found = {"luminance_whole": regional_luminance(images, (1, 1))}

@@ -22,6 +22,7 @@ KIND = "published"
 AGREEMENT = 0.7
 # Distance of receptive fields from the edge of the screen, and spread of the responses over mean.
 _MARGIN_DEG, _LEAST_SPREAD = 8.0, 0.05
+_CONSTANT = 1e-9  # range over largest response
 
 
 def draw_published(
@@ -130,6 +131,9 @@ def agreement(a: NDArray, b: NDArray) -> NDArray[np.float64]:
     >>> agreement(responses, 2 * responses).round(3)
     array([1., 0.])
     """
+    varies = (np.ptp(a, axis=0) > _CONSTANT * np.abs(a).max(axis=0)) & (
+        np.ptp(b, axis=0) > _CONSTANT * np.abs(b).max(axis=0)
+    )
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    return np.divide((a * b).sum(axis=0), norm, where=norm > 0, out=np.zeros(len(norm)))
+    return np.divide((a * b).sum(axis=0), norm, where=varies, out=np.zeros(len(norm)))
