@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from tests.session.serving import serving
 
 ASSET = "2dac2c8d-66f9-4c53-9a9b-1b8a2c1a4a10"
 DANDISET, VERSION = "000021", "0.220126.1855"
@@ -105,14 +106,5 @@ def _handler(server: ByteServer) -> type[BaseHTTPRequestHandler]:
 def byte_server(**files: Path) -> Iterator[ByteServer]:
     """Serve files on a free local port."""
     server = ByteServer({f"/{name}": path for name, path in files.items()})
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    http.daemon_threads = True
-    server.address = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(server)) as server.address:
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,6 +21,7 @@ import pandas as pd
 from PIL import Image
 
 from meiflow.config.cores import KNOWN_CORES, KnownCore
+from tests.session.serving import serving
 
 SESSION = 798911424
 PROBE, CHANNEL, UNIT, NWB_FILE, FIRST_SCENE, FIRST_MOVIE = 1, 2, 3, 77, 1000, 2000
@@ -286,18 +287,11 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 def warehouse(nwb: Path) -> Iterator[Server]:
     """Serve one session on a free local port."""
     server = Server(nwb)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    http.daemon_threads = True
-    server.address = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.released.set()
-        http.shutdown()
-        http.server_close()
-        thread.join()
+    with serving(_handler(server)) as server.address:
+        try:
+            yield server
+        finally:
+            server.released.set()
 
 
 def _npy(array: np.ndarray) -> bytes:
