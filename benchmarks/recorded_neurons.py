@@ -109,7 +109,7 @@ def mouse(folder: Path, scenes: Path, lag: int, gain: bool = False) -> Iterator[
         trials = TrialGain(response, shown, nothing, shared=True, noise="gaussian")
         response = response[shown >= 0]
         groups = TrialGroups.of(shown[shown >= 0])
-        means = groups.sums(response) / groups.repeats[:, None]
+        means = groups.means(response)
         spread = means.std(axis=0, ddof=1)
         power = signal_power(response / spread, groups)
         # far above the floor at which the models bend: dF/F may be negative

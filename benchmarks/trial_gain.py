@@ -41,6 +41,7 @@ from meiflow.progress import log_to_stderr
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
+from meiflow.selection.activity import column_correlations
 from meiflow.session.images import resize
 from meiflow.simulation.rates import DISPLAY, formula_rates, image_rates
 from meiflow.stages.simulate import simulate
@@ -73,12 +74,6 @@ def predictions(
         found[test] = fits.predictions[:, test].T
     flat = images.reshape(n, -1)
     return found, ridge_predictions(flat, own, held_out, training, np.asarray(model.penalties))
-
-
-def correlations(a: NDArray, b: NDArray) -> NDArray[np.float64]:
-    """Correlation over images of every neuron."""
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    return np.asarray((a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0)))
 
 
 def true_rates(results: Layout, neurons: list[str]) -> NDArray[np.float64]:
@@ -133,10 +128,10 @@ def simulated(options: argparse.Namespace, drift: float, trials: int) -> Iterato
                 "neuron": responses.neuron_ids,
                 "explained": fit.explained if fit else np.nan,
                 "used": fit.used if fit else np.nan,
-                "score": correlations(window, responses.means),
-                "true": correlations(window, rates),
-                "means": correlations(fit.means if fit else responses.means, rates),
-                "pixels": correlations(pixels, responses.means),
+                "score": column_correlations(window, responses.means),
+                "true": column_correlations(window, rates),
+                "means": column_correlations(fit.means if fit else responses.means, rates),
+                "pixels": column_correlations(pixels, responses.means),
             }
         )
 

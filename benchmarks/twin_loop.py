@@ -44,6 +44,7 @@ from meiflow.models.movie_stimuli import MovieStimuli, thin_movies
 from meiflow.models.published_neurons import PublishedNeurons
 from meiflow.models.table import Scorer
 from meiflow.progress import log_to_stderr
+from meiflow.selection.activity import column_correlations
 from meiflow.session.images import resize
 from meiflow.session.presented import drifting_images, gabor_images, grating_images
 from meiflow.session.schedule import (
@@ -55,7 +56,7 @@ from meiflow.session.schedule import (
     grating_conditions,
 )
 from meiflow.simulation.movies import draw_movie
-from meiflow.simulation.published import AGREEMENT, agreement
+from meiflow.simulation.published import AGREEMENT
 from meiflow.stimuli.gabor_search import best_gabors
 from meiflow.tables.arrays import as_trials
 from meiflow.validation.published_loop import published_drives, published_optima
@@ -143,7 +144,7 @@ def main() -> None:
         for i in (1, 2)
     )
     rates, judged = (network.responses(scenes) for network in (first, second))
-    agreed = np.flatnonzero(agreement(rates, judged) > AGREEMENT)
+    agreed = np.flatnonzero(column_correlations(rates, judged) > AGREEMENT)
     chosen = np.sort(rng.permutation(agreed)[: options.neurons])
     first, second = first.of(chosen), second.of(chosen)
     recording = Recording(first, rates[:, chosen].mean(axis=0), rng)

@@ -14,7 +14,8 @@ from meiflow.config.simulation import NetworkInput
 from meiflow.errors import MeiflowError
 from meiflow.images.geometry import Geometry
 from meiflow.models.published_neurons import COLUMNS, ROWS, PublishedNeurons
-from meiflow.simulation.published import AGREEMENT, agreement
+from meiflow.selection.activity import column_correlations
+from meiflow.simulation.published import AGREEMENT
 from meiflow.validation.published_loop import published_drives, published_optima
 
 _SEEN = NetworkInput()
@@ -109,5 +110,5 @@ def usable_neurons(source: NetworkSource) -> NDArray[np.int64]:
             f"--judge: {source.judge} has {judged.shape[1]} neurons, but {source.path} has "
             f"{responses.shape[1]}; give networks of the same neurons"
         )
-    usable = np.flatnonzero(agreement(responses, judged) > AGREEMENT)
+    usable = np.flatnonzero(column_correlations(responses, judged) > AGREEMENT)
     return np.random.default_rng(source.seed).permutation(usable)

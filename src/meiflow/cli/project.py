@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from meiflow import __file__ as PACKAGE
-from meiflow.errors import MeiflowError
+from meiflow.io.paths import require_new
 from meiflow.io.writing import atomic
 
 _FOLDER = Path(PACKAGE).parent
@@ -52,9 +52,7 @@ def lay_out(folder: Path) -> list[Path]:
         sources |= {str(p.relative_to(_PROJECT)): p for p in sorted(_PROJECT.glob(pattern))}
     texts = {folder / "Snakefile": _INCLUDING}
     texts |= {folder / name: path.read_text("utf-8") for name, path in sources.items()}
-    for path in texts:
-        if path.exists():
-            raise MeiflowError(f"{path}: already exists; choose another folder, or remove the file")
+    require_new(*texts)
     for path, text in texts.items():
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -77,6 +77,19 @@ def require_file(path: str | Path) -> None:
         raise MeiflowError(f"{path}: {fault.replace('does not exist', 'no such file')}")
 
 
+def require_new(*paths: Path) -> None:
+    """Check that none of some files exists, so that nothing is overwritten.
+
+    Raises
+    ------
+    MeiflowError
+        If one exists.
+    """
+    for path in paths:
+        if path.exists():
+            raise MeiflowError(f"{path}: already exists; choose another folder, or remove the file")
+
+
 def require_path(key: str, path: str | None, *, folder: bool = False, kind: str = "file") -> None:
     """Check a path that a configuration key gives.
 

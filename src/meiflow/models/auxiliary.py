@@ -55,11 +55,11 @@ class AuxiliaryStimuli:
         """The same stimuli for some of the neurons."""
         return AuxiliaryStimuli(self.images, self.means[:, columns], self.weights, self.kinds)
 
-    def without(self, kind: str) -> AuxiliaryStimuli:
+    def without(self, kinds: Sequence[str]) -> AuxiliaryStimuli:
         """The stimuli of all other kinds."""
-        kept = np.array([own != kind for own in self.kinds], bool)
-        kinds = tuple(own for own in self.kinds if own != kind)
-        return AuxiliaryStimuli(self.images[kept], self.means[kept], self.weights[kept], kinds)
+        kept = np.array([own not in kinds for own in self.kinds], bool)
+        left = tuple(own for own in self.kinds if own not in kinds)
+        return AuxiliaryStimuli(self.images[kept], self.means[kept], self.weights[kept], left)
 
 
 def gather_auxiliary(

@@ -30,6 +30,7 @@ LEARN_FROM_MOVIES = ("v1", "v1_window", "core_window", "cnn", "ln")
 # Those that are linear in their channels, whose mean over the phases of a drift is exact.
 LEARN_FROM_DRIFTING = ("v1", "v1_window", "core_window")
 _CHUNK = 12
+_CHUNK_OF_GABORS = 48  # in smaller ones autograd takes longer than the arithmetic
 _WORSE = 0.02  # of the variance of the responses
 
 
@@ -165,7 +166,7 @@ def fitters_of(
         "ln": (LnFitter(images, weights, geometry, config.ln, movies, together), _CHUNK),
         "gabor_energy": (
             GaborEnergyFitter(images, weights, geometry, config.gabor_energy),
-            4 * _CHUNK,
+            _CHUNK_OF_GABORS,
         ),
     }
     names: set[str] = set(config.members)

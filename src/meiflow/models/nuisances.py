@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from meiflow.images.luminance import REGIONS, regional_luminance
 from meiflow.models.folds import Folds, shuffled_order
 from meiflow.models.table import Scorer
+from meiflow.selection.activity import column_correlations
 from meiflow.selection.reliability import TrialGroups
 from meiflow.tables.stack import BinnedMovie
 
@@ -84,7 +85,7 @@ def trial_nuisances(
         usual = total.sum() / number.sum()
         found[name] = np.where(number > 0, total / np.maximum(number, 1), usual)
     if times is not None:
-        found["time"] = groups.sums(stretches(times)) / groups.repeats[:, None]
+        found["time"] = groups.means(stretches(times))
     return found
 
 
@@ -134,7 +135,7 @@ def drift(
     parts = stretches(times)
 
     def around(of: NDArray) -> NDArray[np.float64]:
-        return np.asarray(of - (groups.sums(of) / groups.repeats[:, None])[groups.codes])
+        return np.asarray(of - groups.means(of)[groups.codes])
 
     design, residual = around(parts), around(values)
     effects, _, rank, _ = np.linalg.lstsq(design, residual, rcond=1e-9)
@@ -225,7 +226,7 @@ def nuisance_scores(
         own = ridge_predictions(
             features / spread, every, folds.held_out, folds.training, candidates
         )
-        by_chance = np.maximum(by_chance, _correlations(own[:, n:], permuted))
+        by_chance = np.fmax(by_chance, column_correlations(own[:, n:], permuted))
         found[name] = own[:, :n]
     chance = np.quantile(by_chance.reshape(n, _PERMUTATIONS), 0.95, axis=1)
     for i, row in enumerate(rows):
@@ -249,10 +250,3 @@ def _named(table: pd.DataFrame, nuisances: Sequence[str]) -> list[str]:
             fine.pop("luminance_regions", None)
         names.append(max(fine, key=lambda name: fine[name], default=""))
     return names
-
-
-def _correlations(predicted: NDArray, means: NDArray) -> NDArray[np.float64]:
-    """Correlation of every column; -1 where the predictions are constant."""
-    p, m = predicted - predicted.mean(axis=0), means - means.mean(axis=0)
-    norm = np.sqrt((p**2).sum(axis=0) * (m**2).sum(axis=0))
-    return np.divide((p * m).sum(axis=0), norm, where=norm > 1e-12, out=np.full(len(norm), -1.0))

@@ -71,10 +71,7 @@ class Problem:
 
     def without(self, kinds: Sequence[str]) -> Problem:
         """The same problem without some kinds of parametric stimuli."""
-        extra = self.extra
-        for kind in kinds if extra is not None else ():
-            assert extra is not None
-            extra = extra.without(kind)
+        extra = None if self.extra is None else self.extra.without(kinds)
         drifting = [shown for shown in self.drifting if shown.kind not in kinds]
         return replace(self, extra=extra, drifting=drifting)
 

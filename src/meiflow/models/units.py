@@ -6,7 +6,7 @@ nothing in a fit depends on them: neither a smallest variance nor the step size 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from meiflow.models.auxiliary import AuxiliaryStimuli
+    from meiflow.models.drifting_stimuli import DriftingStimuli
 
 TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
@@ -44,7 +45,10 @@ def in_units(
     means: NDArray,
     extra: AuxiliaryStimuli | None,
     training_means: TrainingMeans | None,
-) -> tuple[NDArray[np.float64], AuxiliaryStimuli | None, TrainingMeans | None]:
+    drifting: Sequence[DriftingStimuli],
+) -> tuple[
+    NDArray[np.float64], AuxiliaryStimuli | None, TrainingMeans | None, list[DriftingStimuli]
+]:
     """Mean responses to images and further stimuli, divided by `units` (neurons,)."""
     scaled = None
     if training_means is not None:
@@ -55,4 +59,4 @@ def in_units(
 
     if extra is not None:
         extra = replace(extra, means=extra.means / units)
-    return means / units, extra, scaled
+    return means / units, extra, scaled, [shown.in_units(units) for shown in drifting]

@@ -79,14 +79,35 @@ def pairwise_correlations(values: NDArray) -> NDArray[np.float64]:
            [-1.,  1., nan],
            [nan, nan, nan]])
     """
-    values = np.asarray(values, dtype=float)
     if not len(values):
         return np.full((values.shape[1], values.shape[1]), np.nan)
+    unit = _unit_columns(values)
+    return np.clip(unit.T @ unit, -1, 1)
+
+
+def column_correlations(a: NDArray, b: NDArray) -> NDArray[np.float64]:
+    """Pearson correlation of each column of `a` with that of `b`; NaN if one is constant.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (n, neurons)
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 1.0], [3.0, 1.0], [2.0, 1.0]])
+    >>> column_correlations(x, 2 * x).round(3)
+    array([ 1., nan])
+    """
+    return np.clip((_unit_columns(a) * _unit_columns(b)).sum(axis=0), -1, 1)
+
+
+def _unit_columns(values: NDArray) -> NDArray[np.float64]:
+    """Columns minus their mean, with a norm of one; NaN for constant ones."""
+    values = np.asarray(values, dtype=float)
     centred = values - values.mean(0)
     norm = np.sqrt((centred**2).sum(0))
     scale = np.maximum(np.abs(values).max(0, initial=0), 1e-300) * np.sqrt(len(values))
-    unit = centred / np.where(norm <= 1e-12 * scale, np.nan, norm)
-    return np.clip(unit.T @ unit, -1, 1)
+    return np.asarray(centred / np.where(norm <= 1e-12 * scale, np.nan, norm))
 
 
 def residuals(counts: NDArray, groups: TrialGroups) -> NDArray[np.float64]:
@@ -98,7 +119,7 @@ def residuals(counts: NDArray, groups: TrialGroups) -> NDArray[np.float64]:
     >>> residuals(np.array([[1], [3], [5], [9]]), TrialGroups.of(shown)).ravel()
     array([-1.,  1., -2.,  2.])
     """
-    means = groups.sums(counts) / groups.repeats[:, None]
+    means = groups.means(counts)
     repeated = groups.repeats[groups.codes] > 1
     return (counts - means[groups.codes])[repeated]
 

@@ -40,6 +40,10 @@ class TrialGroups:
         order, starts = self._order
         return np.add.reduceat(np.asarray(values, dtype=float)[order], starts, axis=0)
 
+    def means(self, values: NDArray) -> NDArray[np.float64]:
+        """Mean of `values` (trials, neurons) over the trials of each image."""
+        return self.sums(values) / self.repeats[:, None]
+
 
 def oracle_correlation(counts: NDArray, groups: TrialGroups) -> NDArray[np.float64]:
     """Jackknife oracle correlation of every neuron (Walker et al. 2019).

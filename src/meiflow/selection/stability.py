@@ -54,13 +54,12 @@ def block_stability(
 
     values = np.asarray(counts, dtype=float)
     in_block = TrialGroups.of(blocks)
-    means = in_block.sums(values) / in_block.repeats[:, None]
+    means = in_block.means(values)
     top = means.max(axis=0)
     single = len(means) < 2
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where((top > 0) & (not single), means.min(axis=0) / top, np.nan)
-    image_means = groups.sums(values) / groups.repeats[:, None]
-    drift = _rank_correlation(values - image_means[groups.codes])
+    drift = _rank_correlation(values - groups.means(values)[groups.codes])
     if real:
         return Stability(np.full_like(drift, np.nan), drift, np.ones(len(drift), bool))
     # a unit with few spikes has empty blocks by chance (Poisson)

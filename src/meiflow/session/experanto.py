@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from meiflow.errors import MeiflowError
-from meiflow.session.sensorium import SensoriumScan
+from meiflow.session.sensorium import SensoriumScan, new_folder
 
 
 def write_experanto(scan: SensoriumScan, folder: str | Path, trial_s: float) -> None:
@@ -34,9 +33,7 @@ def write_experanto(scan: SensoriumScan, folder: str | Path, trial_s: float) -> 
     MeiflowError
         If the folder exists.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise MeiflowError(f"{folder}: exists; give a new folder, or remove it")
+    folder = new_folder(folder)
     screen, responses = folder / "screen", folder / "responses"
     for path in (screen / "data", screen / "meta", responses / "meta"):
         path.mkdir(parents=True)

@@ -203,6 +203,19 @@ def _neurons(folder: Path, n: int) -> dict[str, NDArray]:
     return found
 
 
+def new_folder(folder: str | Path) -> Path:
+    """The folder as a path, if it does not exist yet.
+
+    Raises
+    ------
+    MeiflowError
+        If it exists.
+    """
+    if Path(folder).exists():
+        raise MeiflowError(f"{folder}: exists; give a new folder, or remove it")
+    return Path(folder)
+
+
 def write_sensorium(scan: SensoriumScan, folder: str | Path) -> None:
     """Write a scan in the layout that `read_sensorium` reads; images as grey levels 0 to 255.
 
@@ -217,9 +230,7 @@ def write_sensorium(scan: SensoriumScan, folder: str | Path) -> None:
     MeiflowError
         If the folder exists.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise MeiflowError(f"{folder}: exists; give a new folder, or remove it")
+    folder = new_folder(folder)
     pictures = (255 * scan.images[np.searchsorted(scan.shown, scan.image_ids)]).astype(np.float32)
     data = {"images": pictures[:, None], "responses": scan.responses.astype(np.float32)}
     training = scan.tiers == "train"

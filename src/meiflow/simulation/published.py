@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Simulation
 from meiflow.errors import MeiflowError
+from meiflow.selection.activity import column_correlations
 from meiflow.simulation.rates import DISPLAY, Rates
 from meiflow.simulation.truth import TRUTH_COLUMNS
 
@@ -22,7 +23,6 @@ KIND = "published"
 AGREEMENT = 0.7
 # Distance of receptive fields from the edge of the screen, and spread of the responses over mean.
 _MARGIN_DEG, _LEAST_SPREAD = 8.0, 0.05
-_CONSTANT = 1e-9  # range over largest response
 
 
 def draw_published(
@@ -67,7 +67,7 @@ def draw_published(
                 f"session.simulation.truth has {responses.shape[1]}; give networks of the same "
                 "neurons"
             )
-        fine &= agreement(responses, judged) > AGREEMENT
+        fine &= column_correlations(responses, judged) > AGREEMENT
         what += f" and on which both networks agree (correlation above {AGREEMENT:g})"
     tuned = (units["kind"] != "untuned").to_numpy()
     candidates = np.flatnonzero(fine)
@@ -116,24 +116,3 @@ def published_rates(units: pd.DataFrame, network: PublishedNeurons) -> Rates:
         return found
 
     return rates
-
-
-def agreement(a: NDArray, b: NDArray) -> NDArray[np.float64]:
-    """Correlation over images of what two networks say of each neuron; 0 for constant ones.
-
-    Parameters
-    ----------
-    a, b : ndarray, shape (images, neurons)
-
-    Examples
-    --------
-    >>> responses = np.array([[1.0, 1.0], [3.0, 1.0]])
-    >>> agreement(responses, 2 * responses).round(3)
-    array([1., 0.])
-    """
-    varies = (np.ptp(a, axis=0) > _CONSTANT * np.abs(a).max(axis=0)) & (
-        np.ptp(b, axis=0) > _CONSTANT * np.abs(b).max(axis=0)
-    )
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    return np.divide((a * b).sum(axis=0), norm, where=varies, out=np.zeros(len(norm)))

@@ -10,6 +10,7 @@ import yaml
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import write_csv
+from meiflow.io.paths import require_new
 from meiflow.session.two_photon import TwoPhotonExperiment, trial_tables
 from meiflow.session.two_photon_file import read_two_photon
 
@@ -73,11 +74,8 @@ def convert_two_photon(
     traces = experiment.events if stored_events else None if events is None else _events(events)
     tables = trial_tables(experiment, window_s, traces)
     images = [] if experiment.scenes is None else ["images.npy"]
-    for name in (*(f"{name}.csv" for name in tables), *images, "config.yaml"):
-        if (folder / name).exists():
-            raise MeiflowError(
-                f"{folder / name}: already exists; choose another folder, or remove the file"
-            )
+    names = *(f"{name}.csv" for name in tables), *images, "config.yaml"
+    require_new(*(folder / name for name in names))
     folder.mkdir(parents=True, exist_ok=True)
     session = {"source": "tables", "id": _session_id(path), "response": "real"}
     session["response_unit"] = "dF/F" if traces is None else "events"

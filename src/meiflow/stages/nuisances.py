@@ -73,7 +73,7 @@ def _drift(
     """Slow part of the variance of trials, and the score of the model without it."""
     share, steady = drift(trials.counts[:, columns], times, groups)
     scorer = Scorer(groups.repeats, signal_power(steady, groups, trials.response), seed)
-    means = groups.sums(steady) / groups.repeats[:, None]
+    means = groups.means(steady)
     scores = [
         scorer.row(i, "model", predicted[:, i], means[:, i], 0, 0)["cc_norm"]
         for i in range(len(columns))
