@@ -14,6 +14,12 @@ VENV=.venv
 VERSIONS='>=3.11,<3.14'
 TORCH_INDEX=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
 
+# An environment that is built anew must not be created by the Python that it replaces.
+PATH=:$PATH:
+PATH=${PATH//":$PWD/$VENV/bin:"/:}
+PATH=${PATH#:}
+PATH=${PATH%:}
+
 say() { echo "meiflow: $*" >&2; }
 
 usable() {
@@ -88,11 +94,6 @@ install() {
   "$VENV/bin/python" -m pip install --quiet "$@"
 }
 
-find_uv() {
-  UV=$(command -v uv || true)
-  [ -n "$UV" ] || [ ! -x "$VENV/bin/uv" ] || UV=$PWD/$VENV/bin/uv
-}
-
 # The build for the CPU, from a local folder or PyTorch's own index. The requirement of the lock is
 # then already met.
 torch_for_cpu() {
@@ -136,9 +137,10 @@ restore() { # what was there, if the new environment is not complete
   fi
 }
 
-find_uv
+UV=$(command -v uv || true)
 case "${1:-}" in
   dev | slurm)
+    [ -n "$UV" ] || [ ! -x "$VENV/bin/uv" ] || UV=$PWD/$VENV/bin/uv
     settings
     if [ "$1" = dev ]; then
       install -r requirements-dev.lock

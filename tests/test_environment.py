@@ -96,8 +96,15 @@ def test_where_none_fits_uv_is_asked_before_anything_is_removed(machine):
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_it_takes_what_it_finds_and_a_failure_restores(machine, version):
-    """The index cannot be reached after the old environment was moved away."""
+    """The index cannot be reached after the old environment was moved away.
+
+    `make` puts `.venv/bin` first in the path, but its Python and its uv are moved away too.
+    """
     machine.has(f"python{version}", answers(version))
+    old = machine.clone / ".venv" / "bin"
+    old.mkdir()
+    for tool in (f"python{version}", "uv"):
+        shutil.copy2(machine.bin / f"python{version}", old / tool)
     called = '[ "$1" = venv ] && mkdir -p "${@: -1}" && exit; exit 1'
     machine.has("uv", f'echo "uv $*" >> "$HOME/asked"; {called}')
     machine.has("mkdir", f'exec {shutil.which("mkdir")} "$@"')
