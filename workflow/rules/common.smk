@@ -71,11 +71,6 @@ def command(stage, *options):
     return " ".join([*words, *more, *options, "> {log:q} 2>&1"])
 
 
-def timing(job):
-    """File to which Snakemake writes the time and memory of a job."""
-    return R.timings / f"{job}.tsv"
-
-
 def both(path):
     """A figure as picture and as vector graphics."""
     return [f"{path}.png", f"{path}.svg"]

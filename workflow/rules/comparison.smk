@@ -29,8 +29,6 @@ rule comparison:
         ),
     log:
         R.log("neurons/{neuron}/comparison"),
-    benchmark:
-        timing("neurons/{neuron}/comparison")
     conda:
         CONDA
     threads: 1
@@ -66,8 +64,6 @@ rule compare_notebook:
         [N.notebook_gabor, N.notebook_gabor_picture] if HAS.gabors else [],
     log:
         R.log("neurons/{neuron}/compare_notebook"),
-    benchmark:
-        timing("neurons/{neuron}/compare_notebook")
     conda:
         CONDA
     threads: 1

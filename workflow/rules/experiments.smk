@@ -23,8 +23,6 @@ rule experiments:
         ),
     log:
         R.log("experiments"),
-    benchmark:
-        timing("experiments")
     conda:
         CONDA
     threads: 1
@@ -56,8 +54,6 @@ rule draw_experiments:
         ),
     log:
         R.log("neurons/{neuron}/draw_experiments"),
-    benchmark:
-        timing("neurons/{neuron}/draw_experiments")
     conda:
         CONDA
     threads: 1

@@ -34,8 +34,6 @@ rule fit_models:
         CHOSEN_WINDOWS,
     log:
         R.log("fit_models"),
-    benchmark:
-        timing("fit_models")
     conda:
         CONDA
     threads: STAGES["fit_models"].threads
@@ -117,8 +115,6 @@ if not CUSTOM:
             R.nuisances,
         log:
             R.log("nuisances"),
-        benchmark:
-            timing("nuisances")
         conda:
             CONDA
         threads: 1
@@ -148,8 +144,6 @@ rule learning_curve:
         R.learning_curve,
     log:
         R.log("learning_curve"),
-    benchmark:
-        timing("learning_curve")
     conda:
         CONDA
     threads: STAGES["learning_curve"].threads

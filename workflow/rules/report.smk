@@ -23,8 +23,6 @@ rule summary:
         ),
     log:
         R.log("summary"),
-    benchmark:
-        timing("summary")
     conda:
         CONDA
     threads: 1
@@ -58,8 +56,6 @@ rule provenance:
         R.provenance,
     log:
         R.log("provenance"),
-    benchmark:
-        timing("provenance")
     conda:
         CONDA
     threads: 1
@@ -138,8 +134,6 @@ rule report:
         ),
     log:
         R.log("report"),
-    benchmark:
-        timing("report")
     conda:
         CONDA
     threads: 1

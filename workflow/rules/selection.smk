@@ -13,8 +13,6 @@ rule selection:
         R.correlations,
     log:
         R.log("selection"),
-    benchmark:
-        timing("selection")
     conda:
         CONDA
     threads: 1
@@ -53,8 +51,6 @@ rule selection_figures:
         ),
     log:
         R.log("selection_figures"),
-    benchmark:
-        timing("selection_figures")
     conda:
         CONDA
     threads: 1

@@ -22,8 +22,6 @@ if SOURCE == "simulated":
             MOVIE_FILES,
         log:
             R.log("simulate"),
-        benchmark:
-            timing("simulate")
         conda:
             CONDA
         threads: 1
@@ -72,8 +70,6 @@ elif SOURCE in ("allen", "dandi"):
             R.download_record,
         log:
             R.log("download"),
-        benchmark:
-            timing("download")
         conda:
             CONDA
         threads: 1

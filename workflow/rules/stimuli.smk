@@ -14,8 +14,6 @@ checkpoint gabor_search:
         *R.procedure("best_gabors"),
     log:
         R.log("stimuli/gabor_search"),
-    benchmark:
-        timing("stimuli/gabor_search")
     conda:
         CONDA
     threads: STAGES["gabor_search"].threads
@@ -58,8 +56,6 @@ rule stimuli:
         [N.gabor, N.gabor_picture, N.gabor_table] if HAS.gabors else [],
     log:
         R.log("neurons/{neuron}/stimuli"),
-    benchmark:
-        timing("neurons/{neuron}/stimuli")
     conda:
         CONDA
     threads: 1
@@ -96,8 +92,6 @@ for NAME, PROCEDURE in PROCEDURES.items():
             *R.procedure(NAME),
         log:
             R.log(f"stimuli/{NAME}"),
-        benchmark:
-            timing(f"stimuli/{NAME}")
         conda:
             CONDA
         threads: 1
@@ -127,8 +121,6 @@ if CONFIG.movie.model:
             *R.procedure("movies"),
         log:
             R.log("movie"),
-        benchmark:
-            timing("movie")
         conda:
             CONDA
         threads: 1

@@ -28,8 +28,6 @@ rule tables:
         ),
     log:
         R.log("tables"),
-    benchmark:
-        timing("tables")
     conda:
         CONDA
     threads: 1

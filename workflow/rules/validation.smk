@@ -27,8 +27,6 @@ if HAS.truth:
             R.closed_loop,
         log:
             R.log("closed_loop"),
-        benchmark:
-            timing("closed_loop")
         conda:
             CONDA
         threads: 1
@@ -60,8 +58,6 @@ if not CUSTOM:
             R.trust,
         log:
             R.log("confidence"),
-        benchmark:
-            timing("confidence")
         conda:
             CONDA
         threads: 1
@@ -95,8 +91,6 @@ if HAS.conditions:
             R.recorded_svg,
         log:
             R.log("recorded"),
-        benchmark:
-            timing("recorded")
         conda:
             CONDA
         threads: 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from meiflow import __file__ as PACKAGE
@@ -36,6 +39,25 @@ def require_version() -> None:
             f"the workflow is of version {expected}, but its jobs run meiflow {__version__} "
             f"({os.path.dirname(PACKAGE)}); install the same version for both"
         )
+
+
+@contextmanager
+def measured(path: Path) -> Iterator[None]:
+    """Write the wall time, CPU time and peak memory of this process, in the columns of Snakemake.
+
+    Nothing is written of a command called by hand, or of one that fails.
+    """
+    start = time.monotonic()
+    yield
+    if WORKFLOW not in os.environ:
+        return
+    seconds = time.monotonic() - start
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(use.ru_utime + use.ru_stime for use in uses)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    memory = max(use.ru_maxrss for use in uses) / unit
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\tmax_rss\tcpu_time\n{seconds:.2f}\t{memory:.0f}\t{cpu:.2f}\n")
 
 
 @contextmanager
@@ -79,9 +101,14 @@ def end_with_run() -> None:
         _end("error: the run that started this job has ended", 1)
     except (KeyError, ValueError, OSError, AttributeError):
         return  # called by hand, or not supported by the system
-    threading.Thread(target=_watch, args=(run,), daemon=True).start()
+    end_with(run, "error: the run that started this job has ended; nothing more is written")
 
 
-def _watch(run: int) -> None:
-    select.select([run], [], [])
-    _end("error: the run that started this job has ended; nothing more is written", 1)
+def end_with(other: int, message: str) -> None:
+    """End this process when a process or connection, given by its descriptor, has ended."""
+
+    def watch() -> None:
+        select.select([other], [], [])
+        _end(message, 1)
+
+    threading.Thread(target=watch, daemon=True).start()

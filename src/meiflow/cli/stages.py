@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import typer
 
 from meiflow.cli import options
+from meiflow.cli.process import measured
 from meiflow.config.config import load_config
 from meiflow.stages.registry import STAGES
 from meiflow.stages.stage import Stage
@@ -32,24 +34,31 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
+def _run(stage: Stage, given: dict[str, Any]) -> None:
+    if stage.gradients:
+        one_thread()
+    from meiflow.results.has import SessionHas
+
+    results: Any = given.pop("results")
+    if "has" in given:
+        text = given["has"]
+        given["has"] = SessionHas.found(results) if text is None else SessionHas.parse(text)
+    if "name" in stage.options:
+        given["name"] = stage.name
+    config = [load_config(given.pop("config"))] if stage.keys else []
+    module, _, function = stage.call.partition(":")
+    getattr(import_module(f"meiflow.stages.{module}"), function)(*config, results, **given)
+
+
 def _command(stage: Stage) -> Callable[..., None]:
     def run(**given: Any) -> None:
-        if stage.gradients:
-            one_thread()
-        from meiflow.results.has import SessionHas
         from meiflow.results.layout import Layout
 
-        results: Any = given.pop("results")
-        if stage.name != "combine":  # which has the folder of all sessions
-            results = Layout(results)
-        if "has" in given:
-            text = given["has"]
-            given["has"] = SessionHas.found(results) if text is None else SessionHas.parse(text)
-        if "name" in stage.options:
-            given["name"] = stage.name
-        config = [load_config(given.pop("config"))] if stage.keys else []
-        module, _, function = stage.call.partition(":")
-        getattr(import_module(f"meiflow.stages.{module}"), function)(*config, results, **given)
+        root, neuron = given["results"], given.get("neuron")
+        alone = stage.name == "combine"  # which has the folder of all sessions
+        with nullcontext() if alone else measured(Layout(root).timing(stage.name, neuron)):
+            given["results"] = root if alone else Layout(root)
+            _run(stage, given)
 
     shared: dict[str, Any] = {"results": options.ResultsOption}
     if stage.keys:

@@ -358,8 +358,13 @@ class Layout(Folder):
 
     @property
     def timings(self) -> Path:
-        """Folder of the times and memory measured by Snakemake."""
+        """Folder of the time and memory used by the jobs."""
         return self.root / "benchmarks"
+
+    def timing(self, stage: str, neuron: str | None = None) -> Path:
+        """Time and memory used by a job."""
+        folder = self.timings / "neurons" / neuron if neuron else self.timings
+        return folder / f"{stage}.tsv"
 
     @property
     def unfinished_fits(self) -> Path:
