@@ -32,6 +32,7 @@ RUN = ("--cores", "2", "--configfile", "small.yaml")
 # Must be identical to the byte; not logs, times, and HDF5, which contains its creation time.
 SAME = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")
 PATIENCE_S = 300.0
+WARM = ["-P", "-m", "meiflow.cli.warm"]
 
 
 def undisturbed(factory: pytest.TempPathFactory) -> Project:
@@ -93,7 +94,7 @@ UNIGNORED = ("env", "--default-signal=INT")
 
 @dataclass(frozen=True)
 class Job:
-    """A running meiflow command."""
+    """A running meiflow command, its client, or the fork of the warm process that runs it."""
 
     stage: str
     process: psutil.Process
@@ -146,8 +147,10 @@ class Running:
                 words = process.cmdline()
             except psutil.Error:
                 continue
-            if words[1:4] == ["-P", "-m", "meiflow"]:
+            if words[1:4] == ["-P", "-m", "meiflow"] or words[1:3] == ["-I", "-S"]:
                 found.append(Job(words[4], process))
+            elif words[1:4] == WARM and process.ppid() != self.process.pid:
+                found.append(Job("", process))
         return found
 
     def wait(self) -> int:

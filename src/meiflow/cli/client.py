@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from types import FrameType
 
 WARM = "MEIFLOW_WARM"
@@ -46,10 +47,8 @@ def _number(server: socket.socket) -> int | None:
 
 def _pass_on_signals(job: int) -> None:
     def pass_on(number: int, frame: FrameType | None) -> None:
-        try:
+        with suppress(ProcessLookupError):  # has just ended
             os.kill(job, number)
-        except ProcessLookupError:
-            pass  # has just ended
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, pass_on)
@@ -58,6 +57,7 @@ def _pass_on_signals(job: int) -> None:
 if __name__ == "__main__":
     status = run(sys.argv[1:])
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)

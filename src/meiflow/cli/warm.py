@@ -1,17 +1,16 @@
 """A warm process from which the jobs of a run are forked, so that modules are imported once.
 
-Importing PyTorch, SciPy and matplotlib takes longer than the work of most jobs. `start` is called by
-the Snakefile and starts a process that imports them. A job then starts with `meiflow.cli.client`,
-which passes its arguments, folder, environment and open files to that process; a fork of it runs the
-command as in a process of its own. Jobs that begin before the imports are done, that have several
-threads, or that run on another machine start on their own.
+Importing PyTorch, SciPy and matplotlib takes longer than the work of most jobs. The Snakefile
+calls `start`, which starts a process that imports them. A job then starts with
+`meiflow.cli.client`, which passes its arguments, folder, environment and open files to that
+process; a fork of it runs the command as a new process would. Jobs that begin before the imports
+are done, that have several threads, or that run on another machine import the modules themselves.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
-import io
 import os
 import selectors
 import signal
@@ -20,13 +19,15 @@ import subprocess
 import sys
 import traceback
 import uuid
+from contextlib import suppress
 from importlib import import_module
 
 from meiflow.cli.client import NUMBER, WARM
 from meiflow.cli.process import RUN, end_with
 
 _BACKLOG = 512
-_MODULES = ("torch", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
+_MODULES = ("torch", "PIL.PngImagePlugin")
+_MODULES += ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
 _THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")  # _NUM_THREADS
 
 
@@ -55,19 +56,13 @@ def start() -> None:
 
 def _import_modules() -> None:
     from meiflow.cli import app
-    from meiflow.figures.style import new_figure, style
     from meiflow.stages.registry import STAGES
 
     for module in _MODULES:
         import_module(module)
     for stage in STAGES.values():
-        if stage.inputs:  # the others come first, and start on their own
+        if stage.inputs:  # the others come first
             import_module(f"meiflow.stages.{stage.call.partition(':')[0]}")
-    with style():  # finds the fonts
-        figure = new_figure(1, 1)
-        figure.subplots().set_title("0")
-        for kind in ("png", "svg"):
-            figure.savefig(io.BytesIO(), format=kind)
     app.stages.one_thread()
     gc.collect()
     gc.freeze()  # so that the collector does not copy what forks share
@@ -75,7 +70,8 @@ def _import_modules() -> None:
 
 def serve(listener: socket.socket) -> None:
     """Fork a process for each job that connects, until the run ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the jobs, and Snakemake ends this
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # these end the jobs; this process ends with the run
     end_of_run = os.pidfd_open(int(os.environ[RUN]))
     _import_modules()
     listener.listen(_BACKLOG)
@@ -108,11 +104,8 @@ def serve(listener: socket.socket) -> None:
 def _report(process: int, connection: socket.socket) -> None:
     """Send the exit status of a job to its client."""
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    try:
+    with connection, suppress(OSError):  # the client may have been killed
         connection.sendall(NUMBER.pack(status))
-    except OSError:
-        pass  # was killed
-    connection.close()
 
 
 def _run_job(connection: socket.socket) -> None:

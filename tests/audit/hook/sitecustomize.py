@@ -86,7 +86,9 @@ def _install(folder: Path) -> None:  # noqa: PLR0915
         return parsed
 
     base.Section.__getattribute__ = recorded  # type: ignore[method-assign]
-    config.load_config = load_config
+    for module in (config, sys.modules.get("meiflow.cli.stages")):
+        if module is not None:
+            module.load_config = load_config  # type: ignore[attr-defined]
 
     def note() -> None:
         content = {
@@ -107,3 +109,5 @@ if os.environ.get("MEIFLOW_KNOWN_CORES"):
         KNOWN_CORES[_name] = KnownCore(**_values)
 if _FOLDER and os.path.basename(_SCRIPT) == "meiflow":
     _install(Path(_FOLDER))
+elif _FOLDER and _SCRIPT == "meiflow.cli.warm":  # each fork is a command
+    os.register_at_fork(after_in_child=lambda: _install(Path(_FOLDER)))
