@@ -41,7 +41,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _number(server: socket.socket) -> int | None:
-    content = server.recv(NUMBER.size, socket.MSG_WAITALL)
+    try:
+        content = server.recv(NUMBER.size, socket.MSG_WAITALL)
+    except ConnectionError:
+        return None
     return NUMBER.unpack(content)[0] if len(content) == NUMBER.size else None
 
 

@@ -26,8 +26,7 @@ from meiflow.cli.client import NUMBER, WARM
 from meiflow.cli.process import RUN, end_with
 
 _BACKLOG = 512
-_MODULES = ("torch", "PIL.PngImagePlugin")
-_MODULES += ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
+_MODULES = ("torch", *(f"matplotlib.backends.backend_{kind}" for kind in ("agg", "svg")))
 _THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")  # _NUM_THREADS
 
 
@@ -96,6 +95,8 @@ def serve(listener: socket.socket) -> None:
                     for _, other in jobs.values():
                         other.close()
                     _run_job(connection)
+                with suppress(OSError):  # the client may have been killed
+                    connection.sendall(NUMBER.pack(process))
                 ended = os.pidfd_open(process)
                 jobs[ended] = (process, connection)
                 awaited.register(ended, selectors.EVENT_READ)
@@ -104,7 +105,7 @@ def serve(listener: socket.socket) -> None:
 def _report(process: int, connection: socket.socket) -> None:
     """Send the exit status of a job to its client."""
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    with connection, suppress(OSError):  # the client may have been killed
+    with connection, suppress(OSError):
         connection.sendall(NUMBER.pack(status))
 
 
@@ -123,9 +124,9 @@ def _run_job(connection: socket.socket) -> None:
             os.close(file)
         os.chdir(folder)
         os.environ.clear()
-        os.environ.update(word.split("=", 1) for word in words[int(count) :])
+        for name, _, value in (word.partition("=") for word in words[int(count) :]):
+            os.environ[name] = value
         sys.argv = ["meiflow", *words[: int(count)]]
-        connection.sendall(NUMBER.pack(os.getpid()))
         end_with(connection.fileno(), "error: stopped")
         status = _status_of_command()
     except OSError:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
@@ -41,6 +43,7 @@ for _procedure in sorted(PROCEDURES.values(), key=lambda p: p.place):
     if _procedure.stimulus is not None:
         STIMULUS_COLOURS[_procedure.stimulus] = _procedure.colour
         STIMULUS_NAMES[_procedure.stimulus] = _procedure.label
+_DPI = 150
 _DIGITS = 9  # decimal digits of positions, as fractions of the figure
 _RC = {
     "font.size": 8,
@@ -100,7 +103,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Save in the format of the suffix, without dates, so that files are reproducible."""
     metadata = {"Date": None} if path.suffix in (".svg", ".pdf") else {"Software": None}
     with style(), atomic(path) as temporary:
-        figure.savefig(temporary, metadata=metadata, dpi=150)
+        figure.savefig(temporary, metadata=metadata, dpi=_DPI)
 
 
 def relabelled(figure: Figure, response: ResponseType) -> Figure:
@@ -117,8 +120,13 @@ def save_both(figure: Figure, folder: Path, name: str, response: ResponseType = 
         relabelled(figure, response)
         figure.draw_without_rendering()  # layout takes longer than drawing, ...
         figure.set_layout_engine("none")  # ... and is done once for both
-    for suffix in ("png", "svg"):
-        save_figure(figure, folder / f"{name}.{suffix}")
+        figure.set_dpi(_DPI)
+    metadata = {"Software": None}
+    with style(), atomic(folder / f"{name}.png") as temporary:
+        # not savefig, which draws everything twice
+        FigureCanvasAgg(figure).print_png(temporary, metadata=metadata)
+    with style(), atomic(folder / f"{name}.svg") as temporary:
+        FigureCanvasSVG(figure).print_svg(temporary, metadata={"Date": None})
 
 
 def as_svg(figure: Figure) -> str:
