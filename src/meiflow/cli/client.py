@@ -35,7 +35,9 @@ def run(arguments: list[str]) -> int:
         _pass_on_signals(job)
     status = _number(server)
     if status is None:
-        print("meiflow: error: the warm process of this run has ended; run again", file=sys.stderr)
+        print(
+            "meiflow: error: the process that runs this job has ended; run again", file=sys.stderr
+        )
         return 1
     return status
 

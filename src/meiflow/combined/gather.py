@@ -133,7 +133,7 @@ def _counts(own: pd.DataFrame) -> dict[str, object]:
 
 
 def costs(timings: Iterable[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
-    """Time and memory used by each stage of each session, as measured by Snakemake.
+    """Time and memory used by each stage of each session, as measured by its jobs.
 
     Parameters
     ----------
@@ -144,8 +144,7 @@ def costs(timings: Iterable[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
     -------
     DataFrame
         session_id, stage, jobs, seconds (wall time, summed over jobs), cpu_seconds (also summed),
-        max_memory_mb (highest value of any job). Stages without a benchmark file are omitted; jobs
-        too short to be sampled have no CPU time and no memory.
+        max_memory_mb (highest value of any job). Stages without a benchmark file are omitted.
     """
     rows = []
     for session, stage, table in timings:

@@ -85,7 +85,7 @@ def _tables(results: Layout) -> SessionTables:
 
 
 def timings(results: Path, sessions: list[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Session, stage and Snakemake's measurements of every job."""
+    """Session, stage, and time and memory of every job."""
     for session in sessions:
         for path in sorted(Layout(results / session).timings.rglob("*.tsv")):
             yield session, path.stem, pd.read_csv(path, sep="\t", na_values=["-", "NA"])
