@@ -130,6 +130,17 @@ def test_a_killed_job_is_a_killed_client(server, tmp_path):
     assert job.returncode == -signal.SIGKILL
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+def test_other_users_are_refused(server):
+    other = os.fork()
+    if other == 0:
+        os.setuid(65534)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"\0{server.environment[client.WARM]}")
+            os._exit(0 if connection.recv(1) == b"" else 1)
+    assert os.waitpid(other, 0)[1] == 0
+
+
 def test_everything_ends_with_the_run(server, tmp_path):
     job, fork = server.waiting(tmp_path)
     warm = server.process

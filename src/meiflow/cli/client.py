@@ -17,6 +17,7 @@ from types import FrameType
 
 WARM = "MEIFLOW_WARM"
 NUMBER = struct.Struct("<i")
+CREDENTIALS = struct.Struct("3i")  # process, user, group
 
 
 def run(arguments: list[str]) -> int:
@@ -24,7 +25,10 @@ def run(arguments: list[str]) -> int:
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         server.connect("\0" + os.environ[WARM])
+        connected = same_user(server)
     except (KeyError, OSError):  # still importing, or not running
+        connected = False
+    if not connected:
         os.execv(sys.executable, [sys.executable, "-P", "-m", "meiflow", *arguments])
     parts = [os.getcwd(), str(len(arguments)), *arguments, *map("=".join, os.environ.items())]
     content = "\0".join(parts).encode(errors="surrogateescape")
@@ -40,6 +44,12 @@ def run(arguments: list[str]) -> int:
         )
         return 1
     return status
+
+
+def same_user(connection: socket.socket) -> bool:
+    """Whether the process at the other end belongs to the user of this process."""
+    who = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    return CREDENTIALS.unpack(who)[1] == os.getuid()
 
 
 def _number(server: socket.socket) -> int | None:

@@ -22,7 +22,7 @@ import uuid
 from contextlib import suppress
 from importlib import import_module
 
-from meiflow.cli.client import NUMBER, WARM
+from meiflow.cli.client import NUMBER, WARM, same_user
 from meiflow.cli.process import RUN, end_with
 
 _BACKLOG = 512
@@ -88,6 +88,9 @@ def serve(listener: socket.socket) -> None:
                     os.close(key.fd)
                     continue
                 connection = listener.accept()[0]
+                if not same_user(connection):
+                    connection.close()
+                    continue
                 process = os.fork()
                 if process == 0:
                     awaited.close()
