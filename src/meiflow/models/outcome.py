@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.models.soundness import too_high
 from meiflow.progress import note
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def outcomes(neurons: list[str], means: NDArray, fitted: Fitted) -> pd.DataFrame
         base model has a parameter or prediction that is not a number, or if the ensemble predicts
         held-out responses that are impossibly high.
     """
+    from meiflow.models.soundness import too_high
+
     reasons, diverged = [], []
     absurd: set[str] = set()
     units = fitted.units
