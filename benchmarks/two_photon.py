@@ -50,8 +50,8 @@ def write_session(experiment: Path, scenes: Path, folder: Path, lag: int) -> Pat
     session = {
         "source": "tables",
         "id": f"{experiment.stem}_lag_{lag}",
-        "trials": str(trials),
-        "images": str(scenes),
+        "trials": trials.name,
+        "images": str(scenes.resolve()),
         "response": "real",
         "response_unit": "dF/F",
     }

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from meiflow.config.given_paths import resolve_paths
 from meiflow.config.networks import check_core, check_simulated
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
@@ -149,7 +150,8 @@ def load_config(source: str | Path) -> Config:
     Parameters
     ----------
     source : str or Path
-        YAML file, or JSON text starting with ``{``.
+        YAML file, or JSON text starting with ``{``. Paths in a file are relative to its folder,
+        those in text to the working directory.
 
     Raises
     ------
@@ -179,7 +181,7 @@ def written_config(source: str | Path) -> Config:
     """
     origin = _origin(source)
     if origin != _JSON:
-        return parse_config(read_yaml(source), origin)
+        return parse_config(resolve_paths(read_yaml(source), source), origin)
     try:  # not as YAML, which reads the number 1e-09 as text
         return parse_config(json.loads(str(source), object_pairs_hook=_keys_once))
     except (ValueError, RecursionError) as error:

@@ -81,8 +81,8 @@ def convert_two_photon(
     session["response_unit"] = "dF/F" if traces is None else "events"
     for name, table in tables.items():
         write_csv(table, folder / f"{name}.csv")
-        session[name] = str(folder / f"{name}.csv")
-    session["images"] = str(folder / "images.npy")
+        session[name] = f"{name}.csv"  # relative to config.yaml
+    session["images"] = "images.npy"
     if experiment.scenes is not None:
         np.save(folder / "images.npy", experiment.scenes, allow_pickle=False)
     text = yaml.safe_dump({"session": session}, sort_keys=False)
