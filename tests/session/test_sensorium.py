@@ -84,6 +84,11 @@ def test_tables_and_checks(scan, tmp_path):
     np.testing.assert_allclose(trials.counts, responses[:, ::2], rtol=1e-6)
     read = read_responses(results)
     assert read.image_ids[read.tests].tolist() == (7 + np.arange(TEST)).tolist()
+    # pictures of 16 : 9 on a square are told, in degrees that the angle gives
+    image = config.image.model_copy(update={"height_deg": 100.0})
+    square = config.model_copy(update={"image": image})
+    lines = describe_inputs(square, Dataset(square).files_of("scan"))
+    assert any(line.startswith(f"note: {root}: pixels are not square: ") for line in lines)
     only = config_of(root, area="LM")
     assert "3 in the folder, 1 used" in describe_inputs(only, Dataset(only).files_of("scan"))[2]
 

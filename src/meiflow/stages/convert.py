@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG
 from meiflow.io.files import write_csv
 from meiflow.io.paths import require_new
 from meiflow.session.two_photon import TwoPhotonExperiment, trial_tables
@@ -85,7 +86,8 @@ def convert_two_photon(
     session["images"] = "images.npy"
     if experiment.scenes is not None:
         np.save(folder / "images.npy", experiment.scenes, allow_pickle=False)
-    text = yaml.safe_dump({"session": session}, sort_keys=False)
+    angle = {"width_deg": ALLEN_WIDTH_DEG, "height_deg": ALLEN_HEIGHT_DEG}
+    text = yaml.safe_dump({"session": session, "image": angle}, sort_keys=False)
     (folder / "config.yaml").write_text(text)
     kept = tables["trials"]["neuron_id"].nunique()
     notes = [*experiment.notes]

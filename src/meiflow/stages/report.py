@@ -50,11 +50,5 @@ def write_report(
     learned = []
     if has.movies and "movies" in config.model.learn_from and not view.without_scenes:
         learned = [name for name in config.model.members if name in LEARN_FROM_MOVIES]
-    shown = {
-        "static_gratings": has.gratings,
-        "gabors": has.gabors,
-        "drifting_gratings": has.drifting,
-    }
-    further = [name for name in config.model.learn_from if shown.get(name)]
-    page = render_report(view, config, inputs, movies, learned, read_notes(results.notes), further)
+    page = render_report(view, config, inputs, movies, learned, read_notes(results.notes))
     write_text(page, results.report)
