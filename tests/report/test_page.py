@@ -68,6 +68,10 @@ def test_images_for_testing_only_are_no_training_images():
     assert SessionData.training_images.fget(data) == 10
 
 
+def words_of(page: str) -> str:
+    return " ".join(Tags(page).text.split())
+
+
 def test_fifty_neurons_fit_into_fifteen_megabytes(big_page):
     size = big_page.stat().st_size
     assert 2_000_000 < size < 15_000_000
@@ -211,6 +215,7 @@ def test_a_session_of_counts_has_strips_and_no_ground_truth(report_config, small
     config = parse_config(
         {
             "session": {"source": "tables", "id": "own", "trials": "trials.csv"},
+            "image": {"width_deg": 121.24, "height_deg": 94.8},
             "stimuli": {"make": []},
             "experiments": {"make": []},
             "selection": {"oracle_p_max": 0.01, "shuffles": 200},
@@ -230,6 +235,15 @@ def test_a_session_of_counts_has_strips_and_no_ground_truth(report_config, small
     page = render_report(made, config, read_provenance(results.provenance))
     assert "Simulated session." not in page
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
+    # nothing is said of a session file: neither area nor filters, not even in the configuration
+    words = words_of(page)
+    for never in ("VISam", "Allen", "quality", "Siegle", "filter", "all areas", "gratings"):
+        assert not re.search(f".{{30}}{never}", words.split("Configuration of this run")[0]), never
+    assert "VISam" not in page
+    assert "Spike counts per trial are those of the tables, counted from 0 s to 0.25 s" in words
+    assert "source tables, custom tables; images of 121.24 x 94.8 degrees" in words
+    saved = page.partition('id="data-config">')[2].partition("</script>")[0]
+    assert parse_config(json.loads(json.loads(saved))) == config  # what is left out has no effect
 
 
 def test_the_command_names_the_neuron_and_the_saved_configuration(view, report_config):
@@ -261,38 +275,6 @@ def test_missing_results_are_named(report_config, results, tmp_path):
     with pytest.raises(MeiflowError, match=r"summary.csv: no such file"):
         write_report(report_config, copy, EVERYTHING)
     assert not copy.report.exists()
-
-
-def words_of(page: str) -> str:
-    return " ".join(Tags(page).text.split())
-
-
-OWN = {
-    "stimuli": {"make": []},
-    "experiments": {"make": []},
-    "selection": {"oracle_p_max": 0.01, "shuffles": 200},
-    "image": {"height": 30, "width": 48, "width_deg": 120.0, "height_deg": 90.0},
-}
-
-
-def test_a_report_of_custom_tables_says_nothing_of_a_session_file(small_results, tmp_path):
-    """No area, filter, atlas or archive: also not in the configuration that the page shows."""
-    own = {"source": "tables", "id": "own", "trials": "trials.csv"}
-    config = parse_config(OWN | {"session": own})
-    results, nothing = Layout(tmp_path / "own"), SessionHas()
-    ids = read_csv(small_results.units)["neuron_id"].tolist()[:2]
-    make_results(config, small_results, results, nothing, ids)
-    page = render_report(view_of(config, results, nothing), config, [])
-    words = words_of(page)
-    for never in ("VISam", "Allen", "quality", "Siegle", "filter", "all areas", "gratings"):
-        assert not re.search(f".{{30}}{never}", words.split("Configuration of this run")[0]), never
-    assert "VISam" not in page
-    assert "Spike counts per trial are those of the tables, counted from 0 s to 0.25 s" in words
-    assert "source tables, custom tables; images of 120 x 90 degrees" in words
-    saved = json.loads(
-        Tags(page).all("script") and page.split('id="data-config">')[1].split("</")[0]
-    )
-    assert parse_config(json.loads(saved)) == config  # the keys left out have no effect
 
 
 def counting_of(report_config, results, **changes) -> str:

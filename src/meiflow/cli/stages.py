@@ -38,6 +38,7 @@ def _command(stage: Stage) -> Callable[..., None]:
             one_thread()
         from meiflow.results.has import SessionHas
         from meiflow.results.layout import Layout
+        from meiflow.stages.outdated import mark_report
 
         results: Any = given.pop("results")
         if stage.name != "combine":  # which has the folder of all sessions
@@ -50,6 +51,8 @@ def _command(stage: Stage) -> Callable[..., None]:
         config = [load_config(given.pop("config"))] if stage.keys else []
         module, _, function = stage.call.partition(":")
         getattr(import_module(f"meiflow.stages.{module}"), function)(*config, results, **given)
+        if isinstance(results, Layout):
+            mark_report(results, stage.name)
 
     shared: dict[str, Any] = {"results": options.ResultsOption}
     if stage.keys:

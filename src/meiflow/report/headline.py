@@ -137,7 +137,7 @@ def mei_summary(data: SessionData) -> list[Sentence]:
     summary, trusted = data.summary, trusted_rows(data.summary)
     if trusted is None:
         lines = [
-            Sentence("Whether these MEIs can be trusted was not judged; all neurons are counted."),
+            Sentence("The confidence in these MEIs was not judged; all neurons are counted."),
             *(Sentence(line) for line in _driven(summary, f"the {len(summary)} neurons")),
         ]
     else:

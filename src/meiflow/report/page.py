@@ -21,6 +21,7 @@ def render_report(
     movies: str = "",
     natural_movies: Sequence[str] = (),
     notes: Sequence[str] = (),
+    made_of: str = "",
 ) -> str:
     """The page as HTML.
 
@@ -36,6 +37,8 @@ def render_report(
         Base models that were also fitted to natural movies.
     notes : sequence of str
         What may be wrong with the inputs.
+    made_of : str
+        Hashes of the results that it shows; see `meiflow.stages.outdated`.
     """
     screen = config.image.geometry
     text = json.dumps(used_config(config), indent=1)
@@ -55,6 +58,7 @@ def render_report(
         movies=movies,
         natural_movies=natural_movies,
         notes=notes,
+        made_of=made_of,
         smoothed=config.mei.smoothing_exponent > 0,
         refined=config.gabor.refine_steps > 0,
         credit=data_credit(config.session),

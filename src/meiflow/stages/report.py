@@ -14,6 +14,7 @@ from meiflow.report.trust import TrustCalibration, calibration_of
 from meiflow.report.view import build_view
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
+from meiflow.stages.outdated import as_text, made_of
 
 
 def write_report(
@@ -50,5 +51,6 @@ def write_report(
     learned = []
     if has.movies and "movies" in config.model.learn_from and not view.without_scenes:
         learned = [name for name in config.model.members if name in LEARN_FROM_MOVIES]
-    page = render_report(view, config, inputs, movies, learned, read_notes(results.notes))
+    state = as_text(made_of(results, data.neurons))
+    page = render_report(view, config, inputs, movies, learned, read_notes(results.notes), state)
     write_text(page, results.report)
