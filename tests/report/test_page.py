@@ -333,10 +333,13 @@ def test_headlines_count_trusted_neurons_and_dim_the_others(report_config, resul
     sizes = table.assign(mei_size_deg=[10.0, 12.0, 99.0])
     write_csv(sizes, copy.summary)
     sure, *_, rest = mei_summary(read_session_data(report_config, copy, EVERYTHING))
-    assert sure.text.startswith("MEIs of the 2 neurons trusted")
-    assert "median size 11 degrees; 2 of 2 are" in sure.text
+    assert sure.text.startswith("MEIs of 2 trusted neurons: ")
+    assert (
+        "median size 11 degrees; number well described by a single Gabor (R² ≥ 0.9): 2 of 2."
+        in sure.text
+    )
     assert rest.dimmed
-    assert "Not to be relied on: MEIs of the 1 neuron not trusted" in rest.text
+    assert "Not to be relied on: MEIs of 1 other neuron: " in rest.text
     assert "median size 99 degrees" in rest.text
     loop = findings(read_session_data(report_config, copy, EVERYTHING))
     assert [s.dimmed for s in loop if s.text.startswith("Closed loop")] == [False, True]
@@ -344,12 +347,12 @@ def test_headlines_count_trusted_neurons_and_dim_the_others(report_config, resul
     write_report(report_config, copy, EVERYTHING)
     page = copy.report.read_text(encoding="utf-8")
     assert "No MEI is trusted, so nothing can be said about what drives" in words_of(page)
-    assert '<p class="soft">Not to be relied on: MEIs of the 3 neurons not trusted' in page
+    assert '<p class="soft">Not to be relied on: MEIs of 3 other neurons: ' in page
     assert page.count('class="card doubted"') == 3
     with_trust(copy, [None] * 3)
     first, second, *_ = mei_summary(read_session_data(report_config, copy, EVERYTHING))
     assert "was not judged" in first.text
-    assert second.text.startswith("MEIs of the 3 neurons:")
+    assert second.text.startswith("MEIs of 3 neurons: ")
 
 
 def test_the_precision_quoted_is_that_of_the_files(view):

@@ -138,33 +138,33 @@ def mei_summary(data: SessionData) -> list[Sentence]:
     if trusted is None:
         lines = [
             Sentence("The confidence in these MEIs was not judged; all neurons are counted."),
-            *(Sentence(line) for line in _driven(summary, f"the {len(summary)} neurons")),
+            *(Sentence(line) for line in _driven(summary)),
         ]
     else:
         sure, rest = summary[trusted], summary[~trusted]
-        lines = [Sentence(line) for line in _driven(sure, f"the {_neurons(len(sure))} trusted")]
+        lines = [Sentence(line) for line in _driven(sure, "trusted ")]
         if not len(sure):
             lines = [Sentence("No MEI is trusted, so nothing can be said about what drives them.")]
         if len(rest):
-            line = _driven(rest, f"the {_neurons(len(rest))} not trusted")[0]
+            line = _driven(rest, "other ")[0]
             lines.append(Sentence(f"Not to be relied on: {line}", dimmed=True))
     return [Sentence(data.called(line.text), line.dimmed) for line in lines]
 
 
-def _neurons(number: int) -> str:
-    return f"{number} neuron{'' if number == 1 else 's'}"
+def _neurons(number: int, kind: str = "") -> str:
+    return f"{number} {kind}neuron{'' if number == 1 else 's'}"
 
 
-def _driven(summary: pd.DataFrame, whose: str) -> list[str]:
+def _driven(summary: pd.DataFrame, kind: str = "") -> list[str]:
     """Sentences on the MEIs of some neurons, of which the first says all in short."""
     if not len(summary):
         return []
     lines = [
-        f"MEIs of {whose}: median spatial frequency "
+        f"MEIs of {_neurons(len(summary), kind)}: median spatial frequency "
         f"{number(summary['mei_peak_frequency_cpd'].median(), 3)} cycles per degree, median size "
         f"{number(summary['mei_size_deg'].median(), 0)} degrees; "
-        f"{int((summary['mei_gabor_r2'] >= 0.9).sum())} of {len(summary)} are well described by a "
-        "single Gabor (R² ≥ 0.9)."
+        "number well described by a single Gabor (R² ≥ 0.9): "
+        f"{int((summary['mei_gabor_r2'] >= 0.9).sum())} of {len(summary)}."
     ]
     if "cell_type" in summary and summary["cell_type"].notna().any():
         kinds = summary["cell_type"].value_counts()
@@ -181,7 +181,7 @@ def _beaten(summary: pd.DataFrame) -> str:
     ratio = (summary["best_gabor_response"] - grey) / (summary["mei_response"] - grey)
     return (
         f"At equal mean and contrast, the model predicts more spikes for the MEI than for the best "
-        f"natural image in {beaten} of these {_neurons(len(summary))}; the best Gabor in silico "
+        f"natural image in {beaten} of {_neurons(len(summary))}; the best Gabor in silico "
         f"reaches {number(ratio.mean())} of the MEI's predicted response on average"
         f"{fold_agreement(summary)}. These are predictions, not measurements."
     )

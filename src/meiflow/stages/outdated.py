@@ -36,22 +36,24 @@ def results_read() -> list[str]:
 
 
 def made_of(results: Layout, neurons: Iterable[str]) -> dict[str, str]:
-    """Short hash of the results of each neuron, and, by an empty name, of those of the session.
+    """Short hash of the results of each neuron, and, after a colon, of each that all share.
 
     Examples
     --------
     >>> made_of(Layout(Path("nowhere")), ["7"])
-    {'': 'e3b0c44298fc', '7': 'e3b0c44298fc'}
+    {'7': 'e3b0c44298fc'}
     """
     known: dict[Path, dict[str, str]] = {}
     names = results_read()
     own = [name.partition(".")[2] for name in names if name.startswith("neuron.")]
-    shared = [getattr(results, name) for name in names if "." not in name]
+    found = {}
     for name in names:
         kind, _, of = name.partition(".")
+        paths = [getattr(results, name)] if not of else []
         if kind == "procedure":
-            shared += [results.procedure(of).images, results.procedure(of).table]
-    found = {"": _hash(shared, known)}
+            paths = [results.procedure(of).images, results.procedure(of).table]
+        if any(path.exists() for path in paths):  # others are not on the page
+            found[f":{of or name}"] = _hash(paths, known)
     for neuron in neurons:
         files = results.neuron(neuron)
         found[neuron] = _hash([getattr(files, name) for name in own], known)
@@ -93,8 +95,8 @@ def _mark(results: Layout) -> None:
     if listed is None or place is None:  # of another version
         return
     shown = dict(part.partition("=")[::2] for part in listed[1].split(" "))
-    now = made_of(results, [name for name in shown if name])
-    changed = [name for name in shown if shown[name] != now[name]]
+    now = made_of(results, [name for name in shown if not name.startswith(":")])
+    changed = [name for name in shown if shown[name] != now.get(name)]
     if bool(changed) == bool(place[1]):
         return
     text = page[: place.start()] + PLACE + _banner(changed, path) + page[place.end() :]
@@ -108,10 +110,10 @@ def _mark(results: Layout) -> None:
 def _banner(changed: list[str], path: Path) -> str:
     if not changed:
         return ""
-    neurons = [name for name in changed if name]
+    neurons = [name for name in changed if not name.startswith(":")]
     more = f" and {len(neurons) - _NAMED} more" if len(neurons) > _NAMED else ""
     what = [f"of neuron {', '.join(neurons[:_NAMED])}{more}"] if neurons else []
-    what += ["of the session"] if "" in changed else []
+    what += ["of all neurons together"] if len(neurons) < len(changed) else []
     return (
         '<p class="banner outdated"><strong>This page is outdated.</strong> Results '
         f"{escape(' and '.join(what))} have changed since it was written. To make it again, run "
