@@ -237,7 +237,7 @@ def test_a_session_of_counts_has_strips_and_no_ground_truth(report_config, small
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
     # nothing is said of a session file: neither area nor filters, not even in the configuration
     words = words_of(page)
-    for never in ("VISam", "Allen", "quality", "Siegle", "filter", "all areas", "gratings"):
+    for never in ("VISam", "Allen", "quality", "Siegle", "filters", "all areas", "gratings"):
         assert not re.search(f".{{30}}{never}", words.split("Configuration of this run")[0]), never
     assert "VISam" not in page
     assert "Spike counts per trial are those of the tables, counted from 0 s to 0.25 s" in words
