@@ -24,6 +24,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG
+
 
 def trial_table(experiment: Path, lag: int) -> pd.DataFrame:
     """One row per trial and cell: the response in the window `lag` trials after the image."""
@@ -50,12 +52,13 @@ def write_session(experiment: Path, scenes: Path, folder: Path, lag: int) -> Pat
     session = {
         "source": "tables",
         "id": f"{experiment.stem}_lag_{lag}",
-        "trials": str(trials),
-        "images": str(scenes),
+        "trials": trials.name,
+        "images": str(scenes.resolve()),
         "response": "real",
         "response_unit": "dF/F",
     }
-    config.write_text(yaml.safe_dump({"session": session}, sort_keys=False))
+    angle = {"width_deg": ALLEN_WIDTH_DEG, "height_deg": ALLEN_HEIGHT_DEG}
+    config.write_text(yaml.safe_dump({"session": session, "image": angle}, sort_keys=False))
     return config
 
 

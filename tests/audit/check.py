@@ -102,11 +102,13 @@ def faults(jobs: list[Job]) -> list[str]:
         undeclared = {
             f
             for f in job.opened - job.inputs - job.outputs
-            if not any(f.startswith(f"{folder}/") for folder in job.inputs)
+            if not f.endswith("/report.html")  # which any stage may mark as outdated
+            and not any(f.startswith(f"{folder}/") for folder in job.inputs)
             and f.removesuffix(".json") not in job.inputs  # its record, if it was downloaded
         }
         found += [f"{name} opens {f}, which its rule does not declare" for f in undeclared]
-        found += [f"{name} writes {f}, no output" for f in job.written - job.outputs]
+        unexpected = {f for f in job.written - job.outputs if not f.endswith("/report.html")}
+        found += [f"{name} writes {f}, no output" for f in unexpected]
         found += [f"{name} leaves out {f}" for f in job.outputs - job.written]
         handed = set().union(*map(leaves, job.stage.keys)) if job.stage.keys else set()
         found += [f"{name} reads {key}, which it is not given" for key in job.keys - handed]

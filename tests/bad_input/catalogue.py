@@ -87,7 +87,12 @@ def tables_config(folder: Path, **session: Any) -> Config:
     """Configuration of the session in `folder`: trials.csv and images.npy."""
     given = {"source": "tables", "trials": str(folder / "trials.csv")}
     given |= {"images": str(folder / "images.npy")} | session
-    return parse_config({"session": given, "image": {"height": 8, "width": 12}})
+    return parse_config(
+        {
+            "session": given,
+            "image": {"height": 8, "width": 12, "width_deg": 121.24, "height_deg": 94.8},
+        }
+    )
 
 
 def tables_session(folder: Path) -> Path:

@@ -23,7 +23,12 @@ Arguments = list[str]
 def config(folder: Path, **session: Any) -> str:
     given = {"source": "tables", "trials": str(folder / "trials.csv")}
     given |= {"images": str(folder / "images.npy")} | session
-    return json.dumps({"session": given, "image": {"height": 8, "width": 12}})
+    return json.dumps(
+        {
+            "session": given,
+            "image": {"height": 8, "width": 12, "width_deg": 121.24, "height_deg": 94.8},
+        }
+    )
 
 
 def tables(folder: Path, **session: Any) -> Arguments:

@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"seed": 1.5}, "seed"),
         ({"image": {"height": float("nan")}}, "image.height"),
         ({"image": {"width_deg": float("inf")}}, "image.width_deg"),
+        ({"image": {"width_deg": 90.0}}, "image: give both width_deg and height_deg"),
         ({"selection": {"oracle_p_max": 1e-9}}, "cannot be reached with 2000 shuffles"),
         (["a"], "expected keys and values, got list"),
     ],
@@ -62,6 +63,14 @@ def test_wrong_documents_are_explained(document, message):
             "session.nwb: /none.nwb does not exist",
         ),
         ({"session": {"area": "VISa"}}, r"session.area: 'VISa' is not simulated.*VISam"),
+        (
+            {"session": {"source": "sensorium", "sensorium": {"folder": "/"}}},
+            r"image: source sensorium needs width_deg and height_deg, the visual angle .*such as",
+        ),
+        (
+            {"session": {"source": "tables", "trials": __file__, "images": "/"}},
+            r"image: source tables needs width_deg and height_deg, the visual angle .*such as",
+        ),
     ],
 )
 def test_impossible_inputs_are_explained(document, message):

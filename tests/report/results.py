@@ -57,6 +57,7 @@ class Measured:
     precision_low: float = 0.87
     neurons: int = 214
     source: str = "Measured on simulated sessions."
+    on_random: str = "8 of 11"
 
 
 def make_results(

@@ -15,15 +15,21 @@ import pandas as pd
 import pytest
 
 from meiflow.config.config import parse_config
+from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv, write_text
+from meiflow.report.headline import findings, mei_summary
+from meiflow.report.methods import counting, further_stimuli
 from meiflow.report.page import render_report
 from meiflow.report.provenance import read_provenance
 from meiflow.report.session_data import SessionData, read_session_data
+from meiflow.report.trust import precision_text
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.stages.report import write_report
 from meiflow.tables.counts import Responses
+from meiflow.validation.trust import calibration, random_structure
+from tests.project import ROOT
 from tests.report.conftest import EVERYTHING, HOSTILE, MANY
 from tests.report.results import make_results, view_of
 
@@ -60,6 +66,10 @@ def test_images_for_testing_only_are_no_training_images():
     scores = pd.DataFrame({"folds": [0, 5]})
     data = SimpleNamespace(scores=scores, responses=shown, config=parse_config({}))
     assert SessionData.training_images.fget(data) == 10
+
+
+def words_of(page: str) -> str:
+    return " ".join(Tags(page).text.split())
 
 
 def test_fifty_neurons_fit_into_fifteen_megabytes(big_page):
@@ -205,6 +215,7 @@ def test_a_session_of_counts_has_strips_and_no_ground_truth(report_config, small
     config = parse_config(
         {
             "session": {"source": "tables", "id": "own", "trials": "trials.csv"},
+            "image": {"width_deg": 121.24, "height_deg": 94.8},
             "stimuli": {"make": []},
             "experiments": {"make": []},
             "selection": {"oracle_p_max": 0.01, "shuffles": 200},
@@ -224,6 +235,15 @@ def test_a_session_of_counts_has_strips_and_no_ground_truth(report_config, small
     page = render_report(made, config, read_provenance(results.provenance))
     assert "Simulated session." not in page
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
+    # nothing is said of a session file: neither area nor filters, not even in the configuration
+    words = words_of(page)
+    for never in ("VISam", "Allen", "quality", "Siegle", "filters", "all areas", "gratings"):
+        assert not re.search(f".{{30}}{never}", words.split("Configuration of this run")[0]), never
+    assert "VISam" not in page
+    assert "Spike counts per trial are those of the tables, counted from 0 s to 0.25 s" in words
+    assert "source tables, custom tables; images of 121.24 x 94.8 degrees" in words
+    saved = page.partition('id="data-config">')[2].partition("</script>")[0]
+    assert parse_config(json.loads(json.loads(saved))) == config  # what is left out has no effect
 
 
 def test_the_command_names_the_neuron_and_the_saved_configuration(view, report_config):
@@ -257,15 +277,93 @@ def test_missing_results_are_named(report_config, results, tmp_path):
     assert not copy.report.exists()
 
 
-def test_the_page_claims_no_filters_for_a_users_own_tables(view, report_config):
-    own = report_config.session.model_copy(update={"source": "tables"})
-    page = render_report(view, report_config.model_copy(update={"session": own}), [])
-    assert "Units are filtered by AllenSDK" not in page
-    assert "Units are filtered by AllenSDK" in render_report(view, report_config, [])
+def counting_of(report_config, results, **changes) -> str:
+    data = read_session_data(report_config, results, EVERYTHING)
+    session = report_config.session.model_copy(update=changes)
+    return counting(replace(data, config=report_config.model_copy(update={"session": session})))
 
 
-def test_the_page_says_that_gratings_were_learned(view, report_config):
-    said = "also fitted to static gratings, Gabors; recorded tuning is compared with models that"
-    learned = ["static_gratings", "gabors"]
-    assert said in render_report(view, report_config, [], parametric=learned)
-    assert said not in render_report(view, report_config, [])
+def test_filters_are_named_as_they_were_applied(report_config, results):
+    units = json.loads(results.unit_counts.read_text())
+    text = counting_of(report_config, results)
+    assert "(those of Siegle et al. 2021): ISI violations at most 0.5; amplitude" in text
+    assert f"{units['passed']} of {units['in_areas']} units in the areas pass." in text
+    one = Quality(isi_violations_max=None, amplitude_cutoff_max=None, presence_ratio_min=0.9)
+    text = counting_of(report_config, results, quality=one)
+    assert "metrics of the session file: presence ratio at least 0.9." in text
+    assert "Siegle" not in text
+    none = one.model_copy(update={"presence_ratio_min": None})
+    assert "filtered" not in counting_of(report_config, results, quality=none)
+    assert counting_of(report_config, results, source="sensorium").endswith("those of the folder.")
+
+
+def test_only_stimuli_that_were_shown_and_learned_are_named(report_config, results, tmp_path):
+    """A download promises tables of all stimuli; those that were not shown are empty."""
+    copy = copied(results, tmp_path)
+    model = report_config.model.model_copy(
+        update={"learn_from": ["scenes", "static_gratings", "gabors", "drifting_gratings"]}
+    )
+    config = report_config.model_copy(update={"model": model})
+    moving = replace(EVERYTHING, drifting=True)
+    write_csv(pd.DataFrame({"condition": []}), copy.drifting_responses)
+    text = further_stimuli(read_session_data(config, copy, moving))
+    assert text == (
+        "The models were also fitted to static gratings; v1 and v1_window were also fitted to "
+        "Gabors; recorded tuning is compared with models that were not fitted to stimuli of the "
+        "same class."
+    )
+    write_csv(pd.DataFrame({"condition": [0]}), copy.drifting_responses)
+    assert "Gabors and drifting gratings;" in further_stimuli(
+        read_session_data(config, copy, moving)
+    )
+    only = report_config.model_copy(
+        update={"model": model.model_copy(update={"learn_from": ["scenes"]})}
+    )
+    assert further_stimuli(read_session_data(only, copy, moving)) == ""
+
+
+def with_trust(results, trusted):
+    table = read_csv(results.summary)
+    write_csv(table.assign(trusted=trusted), results.summary)
+
+
+def test_headlines_count_trusted_neurons_and_dim_the_others(report_config, results, tmp_path):
+    copy = copied(results, tmp_path)
+    table = read_csv(copy.summary)
+    sizes = table.assign(mei_size_deg=[10.0, 12.0, 99.0])
+    write_csv(sizes, copy.summary)
+    sure, *_, rest = mei_summary(read_session_data(report_config, copy, EVERYTHING))
+    assert sure.text.startswith("MEIs of 2 trusted neurons: ")
+    assert (
+        "median size 11 degrees; number well described by a single Gabor (R² ≥ 0.9): 2 of 2."
+        in sure.text
+    )
+    assert rest.dimmed
+    assert "Not to be relied on: MEIs of 1 other neuron: " in rest.text
+    assert "median size 99 degrees" in rest.text
+    loop = findings(read_session_data(report_config, copy, EVERYTHING))
+    assert [s.dimmed for s in loop if s.text.startswith("Closed loop")] == [False, True]
+    with_trust(copy, [False] * 3)
+    write_report(report_config, copy, EVERYTHING)
+    page = copy.report.read_text(encoding="utf-8")
+    assert "No MEI is trusted, so nothing can be said about what drives" in words_of(page)
+    assert '<p class="soft">Not to be relied on: MEIs of 3 other neurons: ' in page
+    assert page.count('class="card doubted"') == 3
+    with_trust(copy, [None] * 3)
+    first, second, *_ = mei_summary(read_session_data(report_config, copy, EVERYTHING))
+    assert "was not judged" in first.text
+    assert second.text.startswith("MEIs of 3 neurons: ")
+
+
+def test_the_precision_quoted_is_that_of_the_files(view):
+    """One file of the package has the numbers of neurons of random structure."""
+    found, measured = random_structure(), calibration()
+    counted = f"{found['reached']} of {found['trusted']}"
+    interval = f"(95 % CI: {100 * found['low']:.0f} to {100 * found['high']:.0f} %"
+    assert f"of neurons of random structure, {counted} {interval}) did." in precision_text(measured)
+    assert f"{counted} {interval})" in measured.source
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"{counted} did {interval};" in readme
+    table = (ROOT / "docs" / "enter_your_method.md").read_text()
+    assert f"{found['trusted']} of the 24 MEIs are trusted, of which {found['reached']} " in table
+    assert f"({found['low']:.2f} to {found['high']:.2f})" in table

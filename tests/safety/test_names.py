@@ -64,7 +64,7 @@ def test_titles_and_paths_reach_the_commands_as_they_are(tmp_path: Path) -> None
     own = tables_session(tmp_path / FOLDER)
     session = {"source": "tables", "trials": str(own / "trials.csv")}
     session |= {"images": f"{FOLDER}/images.npy", "id": "own"}
-    image = {"height": 8, "width": 12}
+    image = {"height": 8, "width": 12, "width_deg": 12.0, "height_deg": 8.0}
     document = {"session": session, "image": image, "report": {"title": TITLE}}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(document))
     target = project.folder / "results" / "own" / "tables" / "trials.csv"

@@ -16,13 +16,8 @@ from meiflow.session.images import load_images
 from meiflow.session.recording import read_session
 from meiflow.session.warehouse import Warehouse
 from tests.session.test_choose import KNOWN
-from tests.session.test_download import HASTY, download, is_whole, tiny_session
+from tests.session.test_download import HASTY, download, is_whole
 from tests.session.warehouse import SCENES, SESSION, warehouse
-
-
-@pytest.fixture(scope="module")
-def tiny_nwb(tmp_path_factory):
-    return tiny_session(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -30,11 +25,6 @@ def server(tiny_nwb):
     with warehouse(tiny_nwb) as running:
         running.tables = True
         yield running
-
-
-@pytest.fixture
-def home(tmp_path):
-    return tmp_path / "allen" / f"session_{SESSION}" / f"session_{SESSION}.nwb"
 
 
 def of(server):

@@ -27,6 +27,7 @@ from tests.session.warehouse import (
     SESSION,
     Known,
     movie,
+    tiny_session,
     warehouse,
 )
 
@@ -35,37 +36,10 @@ IN_BUCKET = f"session_{SESSION}.nwb"
 IN_WAREHOUSE = f"well_known_file_download/{NWB_FILE}"
 
 
-def tiny_session(folder, **more):
-    """A session file with this id, small enough to send many times."""
-    from meiflow.config.config import parse_config
-    from meiflow.results.layout import Layout
-    from meiflow.simulation import simulate
-    from meiflow.stages.simulate import simulate as write_session
-
-    results = Layout(folder)
-    sizes = {"units": {"VISam": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
-    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40, "movie_frames": 30}
-    sizes |= {"movie_repeats": {"natural_movie_one": 1, "natural_movie_three": 1}} | more
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulate, "simulated_session_id", lambda _: SESSION)
-        write_session(parse_config({"session": {"simulation": sizes}}), results)
-    return results.session_file
-
-
-@pytest.fixture(scope="module")
-def tiny_nwb(tmp_path_factory):
-    return tiny_session(tmp_path_factory.mktemp("tiny"))
-
-
 @pytest.fixture
 def server(tiny_nwb):
     with warehouse(tiny_nwb) as running:
         yield running
-
-
-@pytest.fixture
-def home(tmp_path):
-    return tmp_path / "allen" / f"session_{SESSION}" / f"session_{SESSION}.nwb"
 
 
 def download(server, home, session_id=SESSION, network=HASTY, movies=(), **keys):

@@ -1,13 +1,16 @@
 """Folders in the layout of Sensorium 2022: as published, damaged, exported and read again."""
 
 import json
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from meiflow.config.config import check_inputs, parse_config
 from meiflow.errors import MeiflowError
+from meiflow.io.files import write_csv
 from meiflow.models.cross_validate import fit_all
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses, read_trials
@@ -84,6 +87,11 @@ def test_tables_and_checks(scan, tmp_path):
     np.testing.assert_allclose(trials.counts, responses[:, ::2], rtol=1e-6)
     read = read_responses(results)
     assert read.image_ids[read.tests].tolist() == (7 + np.arange(TEST)).tolist()
+    # pictures of 16 : 9 on a square are told, in degrees that the angle gives
+    image = config.image.model_copy(update={"height_deg": 100.0})
+    square = config.model_copy(update={"image": image})
+    lines = describe_inputs(square, Dataset(square).files_of("scan"))
+    assert any(line.startswith(f"note: {root}: pixels are not square: ") for line in lines)
     only = config_of(root, area="LM")
     assert "3 in the folder, 1 used" in describe_inputs(only, Dataset(only).files_of("scan"))[2]
 
@@ -214,3 +222,33 @@ def test_an_experanto_folder_interpolates_to_the_trials(scan, tmp_path):
         assert tuple(shown["image_size"]) == image.shape
         own = read.images[read.image_ids == trials.image_ids[frame]][0]
         np.testing.assert_allclose(image, 255 * own, rtol=1e-5)
+
+
+def test_an_export_goes_by_ids_and_is_whole_or_absent(scan, tmp_path, monkeypatch):
+    results, out = Layout(tmp_path / "results"), tmp_path / "out" / "exported"
+    build_tables(config_of(scan[0]), results, None, None)
+    units = pd.read_csv(results.units, dtype={"neuron_id": str})
+    write_csv(units.iloc[::-1], results.units)  # another order than the columns of the trials
+    export_session(results, "sensorium", out)
+    names = np.load(out / "meta/neurons/unit_ids.npy").astype(str)
+    areas = dict(zip(names, np.load(out / "meta/neurons/area.npy"), strict=True))
+    assert areas == dict(zip(units["neuron_id"], units["area"], strict=True))
+    shutil.rmtree(out)
+    written = []
+
+    def full(path, *args, **kwargs):
+        if len(written) == 9:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return save(path, *args, **kwargs)
+
+    save = np.save
+    monkeypatch.setattr(np, "save", full)
+    for layout in ("sensorium", "experanto"):
+        written.clear()
+        with pytest.raises(OSError, match="No space"):
+            export_session(results, layout, out)
+        assert list(out.parent.iterdir()) == []
+    write_csv(units.iloc[1:], results.units)
+    with pytest.raises(MeiflowError, match=r"units.csv: no neuron 11; rebuild the tables"):
+        export_session(results, "sensorium", out)

@@ -18,6 +18,7 @@ from uuid import uuid4
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from meiflow.config.cores import KNOWN_CORES, KnownCore
@@ -304,3 +305,20 @@ def _tiff(number: int) -> bytes:
     buffer = BytesIO()
     Image.fromarray(scene(number)).save(buffer, format="TIFF")
     return buffer.getvalue()
+
+
+def tiny_session(folder, **more):
+    """A session file with this id, small enough to send many times."""
+    from meiflow.config.config import parse_config
+    from meiflow.results.layout import Layout
+    from meiflow.simulation import simulate
+    from meiflow.stages.simulate import simulate as write_session
+
+    results = Layout(folder)
+    sizes = {"units": {"VISam": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
+    sizes |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40, "movie_frames": 30}
+    sizes |= {"movie_repeats": {"natural_movie_one": 1, "natural_movie_three": 1}} | more
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate, "simulated_session_id", lambda _: SESSION)
+        write_session(parse_config({"session": {"simulation": sizes}}), results)
+    return results.session_file

@@ -55,7 +55,8 @@ def test_a_retried_job_requests_more(tmp_path: Path) -> None:
     (project.folder / "trials.csv").write_text("no,trials\n")
     (project.folder / "images").mkdir()
     session = {"source": "tables", "trials": "trials.csv", "images": "images"}
-    project.configure("own.yaml", {"session": session})
+    angle = {"width_deg": 60.0, "height_deg": 40.0}
+    project.configure("own.yaml", {"session": session, "image": angle})
     target = "results/demo/tables/trials.csv"
     more = ("--retries", "1", "--set-resources", "tables:mem_mb=100*attempt")
     done = project.snakemake("--cores", "1", "--configfile", "own.yaml", *more, "--", target)

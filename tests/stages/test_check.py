@@ -147,7 +147,9 @@ def test_a_session_file_is_described(small_session):
         r"units: \d+ in the file, \d+ in the areas; .*session.quality.\w+ [\d.]+ ex", units
     )
     assert "gabors: 243 presentations of 243 conditions" in " ".join(lines)
-    assert not [line for line in lines if line.startswith("note")]
+    # a file of any laboratory is read: whose monitor is assumed is told
+    [note] = [line for line in lines if line.startswith("note")]
+    assert "not given: all angles assume the monitor of the Allen Brain Observatory" in note
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ def test_source_tables_without_times_or_positions(tmp_path, rng):
     config = parse_config(
         {
             "session": {"source": "tables", "trials": str(tmp_path / "trials.csv")},
+            "image": {"width_deg": 9.0, "height_deg": 6.0},
             "selection": RULE,
         }
     )

@@ -64,7 +64,7 @@ def test_images_and_responses_are_paired_by_number(tmp_path, rng):
     config = parse_config(
         {
             "session": {"source": "tables", "trials": str(tmp_path / "trials.csv")},
-            "image": {"height": 8, "width": 12},
+            "image": {"height": 8, "width": 12, "width_deg": 12.0, "height_deg": 8.0},
         }
     )
     results = Layout(tmp_path / "out")
@@ -81,7 +81,8 @@ def test_too_few_images(tmp_path):
     pd.DataFrame(
         {"trial_id": range(3), "neuron_id": "n", "spike_count": 1, "image_id": range(3)}
     ).to_csv(tmp_path / "trials.csv", index=False)
-    config = parse_config({"session": {"source": "tables", "trials": str(tmp_path / "trials.csv")}})
+    session = {"source": "tables", "trials": str(tmp_path / "trials.csv")}
+    config = parse_config({"session": session, "image": {"width_deg": 9.0, "height_deg": 6.0}})
     results = Layout(tmp_path / "out")
     with pytest.raises(MeiflowError, match="at least 4 are required"):
         build_tables(config, results, tmp_path / "images.npy", None)
@@ -95,6 +96,14 @@ def test_the_source_must_be_that_of_the_configuration(tmp_path):
     tables = {"source": "tables", "trials": "t.csv", "images": "i.npy"}
     with pytest.raises(MeiflowError, match=r"session.source: tables uses .*, not --nwb"):
         build_tables(parse_config({"session": tables}), results, tmp_path, tmp_path / "s.nwb")
+
+
+def test_the_screen_of_custom_tables_is_never_assumed(tmp_path):
+    """Neither for tables nor for a folder; every degree would be that of another monitor."""
+    for session in ({"source": "tables", "trials": "t.csv"}, {"source": "sensorium"}):
+        config = parse_config({"session": session})
+        with pytest.raises(MeiflowError, match="the visual angle that the images span, such as"):
+            build_tables(config, Layout(tmp_path / "out"), tmp_path, None)
 
 
 def movies_only(tmp_path, rng, bins=9, passes=3):
@@ -183,7 +192,8 @@ def noted(folder: Path, stack: np.ndarray, image_ids: np.ndarray, counts: np.nda
         folder / "trials.csv", index=False
     )
     given = {"source": "tables", "trials": str(folder / "trials.csv")}
-    config = parse_config({"session": given | {"images": str(folder / "images.npy")}})
+    given |= {"images": str(folder / "images.npy")}
+    config = parse_config({"session": given, "image": {"width_deg": 96.0, "height_deg": 60.0}})
     results = Layout(folder / "results")
     build_tables(config, results, folder / "images.npy", None)
     return [n.removeprefix(f"{folder}/images.npy: ") for n in json.loads(results.notes.read_text())]

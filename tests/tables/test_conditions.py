@@ -77,7 +77,7 @@ def custom_session(folder, gabors):
                 "gabors": str(folder / "gabors.csv"),
                 "images": str(folder / "images.npy"),
             },
-            "image": {"height": 8, "width": 12},
+            "image": {"height": 8, "width": 12, "width_deg": 121.24, "height_deg": 94.8},
         }
     )
 

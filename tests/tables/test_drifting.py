@@ -197,7 +197,12 @@ def test_tuning_of_own_tables(tmp_path):
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
         session[name] = str(tmp_path / f"{name}.csv")
-    config = parse_config({"session": session, "image": {"height": 8, "width": 12}})
+    config = parse_config(
+        {
+            "session": session,
+            "image": {"height": 8, "width": 12, "width_deg": 121.24, "height_deg": 94.8},
+        }
+    )
     check_inputs(config)
     assert session_files(config, tmp_path).shown == ("drifting_gratings", "flashes")
     other = Layout(tmp_path / "out")

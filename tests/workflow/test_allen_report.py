@@ -16,8 +16,7 @@ from meiflow.results.layout import Layout
 from tests.audit import check
 from tests.models.test_core_maps import published
 from tests.project import SMALL, make_project
-from tests.session.test_download import tiny_session
-from tests.session.warehouse import SESSION, Known, warehouse
+from tests.session.warehouse import SESSION, Known, tiny_session, warehouse
 
 pytestmark = pytest.mark.workflow
 

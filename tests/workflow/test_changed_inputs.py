@@ -73,9 +73,11 @@ def test_an_overwritten_picture_and_an_older_csv_rerun_the_tables(project):
         Image.fromarray(pixels).save(pictures / f"{number:03d}.png")
     other = folder / "other.png"
     Image.fromarray(np.full((8, 12), 200, np.uint8)).save(other)
-    session = {"source": "tables", "id": "own", "trials": "own/trials.csv"}
-    document = {"session": session | {"images": "own/pictures"}}
-    config = (project.configure("own.yaml", document | {"image": {"height": 8, "width": 12}}),)
+    # paths are relative to the file that gives them, not to the project
+    session = {"source": "tables", "id": "own", "trials": "trials.csv"}
+    document = {"session": session | {"images": "pictures"}}
+    screen = {"height": 8, "width": 12, "width_deg": 90.0, "height_deg": 60.0}
+    config = (project.configure("own/own.yaml", document | {"image": screen}),)
     target = "results/own/tables/images.npy"
     made(project, config, target)
     before = np.load(project.folder / target)

@@ -21,6 +21,7 @@ def test_a_failed_fit_stops_no_other_and_is_reported(finished, project):
             "trials": "mine.csv",
             "images": str(finished.results / "session" / "natural_scenes"),
         },
+        "image": {"width_deg": 121.24, "height_deg": 94.8},
         "selection": {"include": [silent]},
         "model": {"learning_curve": []},
         "stimuli": {"make": []},

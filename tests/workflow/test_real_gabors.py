@@ -67,6 +67,7 @@ def test_chain_runs_to_the_end(project, real_inputs):
                 "images": str(real_inputs / "images.npy"),
                 "window_s": [0.0, 0.249],
             },
+            "image": {"width_deg": 121.24, "height_deg": 94.8},
             "selection": {
                 "oracle_p_max": 0.001,
                 "quantile_above": {},

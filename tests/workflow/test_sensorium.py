@@ -45,6 +45,7 @@ def results(tmp_path_factory):
         "id": "demo", "source": "sensorium", "response_unit": "events",
         "sensorium": {"folder": "static1-2-3"},
     }  # fmt: skip
+    document["image"] |= {"width_deg": 121.24, "height_deg": 94.8}
     document["model"] |= {"learning_curve": [], "gain": "none"}
     document["stimuli"] = {"make": []}
     document["experiments"]["make"] = ["orientation"]

@@ -94,6 +94,11 @@ rule report:
         [R.gabor_responses, R.gabor_trials] if HAS.gabors else [],
         R.predicted_gabors if HAS.gabors else [],
         [R.grating_trials, R.predicted_gratings] if HAS.gratings else [],
+        (
+            R.drifting_responses
+            if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from
+            else []
+        ),
         [R.recorded_tuning, R.preferences, R.recorded_svg] if HAS.conditions else [],
         R.closed_loop if HAS.truth else [],
         R.experiment_tuning if EXPERIMENTS else [],

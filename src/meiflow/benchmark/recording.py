@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from meiflow.benchmark.design import MOST_IMAGES, MOST_REPEATS, TUNED, UNTUNED, Cell
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Config
+from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG
 from meiflow.io.files import write_array, write_csv
 from meiflow.progress import track
 from meiflow.session.schedule import gabor_conditions
@@ -126,7 +127,10 @@ class BenchmarkSession:
         The mean is that of the first images, so that all cells share the same optimum.
         """
         mean = round(float(self.blocks[0].mean()), 3)
-        return parse_config({"session": session, "mei": {"mean": mean}, "seed": self.seed})
+        angle = {"width_deg": ALLEN_WIDTH_DEG, "height_deg": ALLEN_HEIGHT_DEG}
+        return parse_config(
+            {"session": session, "image": angle, "mei": {"mean": mean}, "seed": self.seed}
+        )
 
     def record(self, cell: Cell, folder: Path) -> tuple[Config, Path]:
         """Write the recording of a cell as tables; return configuration and image stack."""

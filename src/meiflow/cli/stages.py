@@ -53,12 +53,15 @@ def _run(stage: Stage, given: dict[str, Any]) -> None:
 def _command(stage: Stage) -> Callable[..., None]:
     def run(**given: Any) -> None:
         from meiflow.results.layout import Layout
+        from meiflow.stages.outdated import mark_report
 
         root, neuron = given["results"], given.get("neuron")
         alone = stage.name == "combine"  # which has the folder of all sessions
         with nullcontext() if alone else measured(Layout(root).timing(stage.name, neuron)):
             given["results"] = root if alone else Layout(root)
             _run(stage, given)
+        if not alone:
+            mark_report(given["results"], stage.name)
 
     shared: dict[str, Any] = {"results": options.ResultsOption}
     if stage.keys:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from meiflow.config.given_paths import resolve_paths
 from meiflow.config.networks import check_core, check_simulated
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config, Session
@@ -149,7 +150,8 @@ def load_config(source: str | Path) -> Config:
     Parameters
     ----------
     source : str or Path
-        YAML file, or JSON text starting with ``{``.
+        YAML file, or JSON text starting with ``{``. Paths in a file are relative to its folder,
+        those in text to the working directory.
 
     Raises
     ------
@@ -179,7 +181,7 @@ def written_config(source: str | Path) -> Config:
     """
     origin = _origin(source)
     if origin != _JSON:
-        return parse_config(read_yaml(source), origin)
+        return parse_config(resolve_paths(read_yaml(source), source), origin)
     try:  # not as YAML, which reads the number 1e-09 as text
         return parse_config(json.loads(str(source), object_pairs_hook=_keys_once))
     except (ValueError, RecursionError) as error:
@@ -311,6 +313,23 @@ def _check_sensorium(session: Session) -> None:
     require_path(key, folder, folder=True, kind="folder")
 
 
+def require_angle(config: Config) -> None:
+    """Check that the visual angle of the images is given where nothing else tells it.
+
+    Raises
+    ------
+    MeiflowError
+        If the session has custom tables, and the angle is missing.
+    """
+    source = config.session.source
+    if source in ("tables", "sensorium") and config.image.width_deg is None:
+        raise MeiflowError(
+            f"image: source {source} needs width_deg and height_deg, the visual angle that the "
+            "images span, such as image: {width_deg: 60, height_deg: 40}; w cm at a distance of d "
+            "cm span 2 atan(w / 2d) degrees"
+        )
+
+
 def check_inputs(config: Config) -> None:
     """Check that the session can be simulated or found; no file is opened.
 
@@ -348,6 +367,7 @@ def check_inputs(config: Config) -> None:
     further, kind = config.stimuli.natural_images, "folder of pictures or .npy file"
     require_path("stimuli.natural_images", further, folder=True, kind=kind)
     check_core(config)
+    require_angle(config)
     if session.source == "tables" and session.window_s[1] is None:
         raise MeiflowError("session.window_s: with a trial CSV, both ends must be given in seconds")
     if session.source == "simulated":

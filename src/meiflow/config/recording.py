@@ -251,16 +251,28 @@ class Image(Section):
 
     height: int = Field(default=60, ge=8, le=512, description="height in pixels")
     width: int = Field(default=96, ge=8, le=512, description="width in pixels")
-    width_deg: Degrees = Field(
-        default=ALLEN_WIDTH_DEG, description="width in degrees of visual angle"
+    width_deg: Degrees | None = Field(
+        default=None,
+        description="width in degrees of visual angle; required with sources tables and sensorium; "
+        f"null: the {ALLEN_WIDTH_DEG} of the monitor of the Allen Brain Observatory",
     )
-    height_deg: Degrees = Field(
-        default=ALLEN_HEIGHT_DEG, description="height in degrees of visual angle"
+    height_deg: Degrees | None = Field(
+        default=None,
+        description="height in degrees of visual angle; as for width_deg, null: "
+        f"{ALLEN_HEIGHT_DEG}",
     )
+
+    @model_validator(mode="after")
+    def _both(self) -> Image:
+        if (self.width_deg is None) != (self.height_deg is None):
+            raise ValueError("give both width_deg and height_deg, or neither of them")
+        return self
 
     @property
     def geometry(self) -> Geometry:
-        """Pixel grid and visual angle of the images."""
+        """Pixel grid and visual angle of the images; by default that of Allen's monitor."""
+        if self.width_deg is None or self.height_deg is None:
+            return Geometry(self.height, self.width)
         return Geometry(self.height, self.width, self.width_deg, self.height_deg)
 
 

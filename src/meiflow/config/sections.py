@@ -148,7 +148,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _searchable(self) -> Config:
-        gabors = self.gabor.size(self.image.width_deg, self.image.height_deg)
+        screen = self.image.geometry
+        gabors = self.gabor.size(screen.width_deg, screen.height_deg)
         if gabors > _MOST_GABORS:
             raise ValueError(
                 f"gabor: the grid has {gabors:,} Gabors, more than {_MOST_GABORS:,}; use fewer "

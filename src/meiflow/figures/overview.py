@@ -83,19 +83,23 @@ def gallery(
     return figure
 
 
-def response_ratios(summary: pd.DataFrame) -> Figure:
+def response_ratios(summary: pd.DataFrame, counted: NDArray[np.bool_] | None = None) -> Figure:
     """Predicted counts for Gabors and natural images relative to the MEI, by neuron.
 
-    Neurons whose model is not better than chance are shown as open circles.
+    Neurons that are not counted are shown as open circles.
 
     Parameters
     ----------
     summary : DataFrame
         summary.csv.
+    counted : ndarray of bool, optional
+        Neurons that decide the median, such as those that are trusted; by default those whose model
+        is better than chance.
     """
     names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
     grey = summary.get("grey_response", 0.0)  # of real-valued responses only
-    holds = ~summary["model_above_chance"].isin([False]).to_numpy()
+    if counted is None:
+        counted = ~summary["model_above_chance"].isin([False]).to_numpy()
     with style():
         figure = new_figure(COLUMN, 0.42 * len(names) + 0.85)
         ax = figure.subplots()
@@ -105,10 +109,10 @@ def response_ratios(summary: pd.DataFrame) -> Figure:
             spread = np.linspace(-0.28, 0.28, len(ratio)) if len(ratio) > 1 else np.zeros(1)
             at = position + spread[np.argsort(np.argsort(ratio, kind="stable"))]
             colour = STIMULUS_COLOURS[stimulus]
-            ax.plot(ratio[holds], at[holds], "o", ms=3, color=colour)
-            ax.plot(ratio[~holds], at[~holds], "o", ms=3, mec=colour, mfc="white")
-            if np.isfinite(ratio).any():
-                middle = np.nanmedian(ratio)
+            ax.plot(ratio[counted], at[counted], "o", ms=3, color=colour)
+            ax.plot(ratio[~counted], at[~counted], "o", ms=3, mec=colour, mfc="white")
+            if np.isfinite(ratio[counted]).any():
+                middle = np.nanmedian(ratio[counted])
                 ax.vlines(middle, position - 0.38, position + 0.38, color="black", lw=1.2)
         ax.axvline(1, color=VERMILION, lw=0.8)
         ax.text(0.98, -0.55, "MEI", color=VERMILION, va="center", ha="right", fontsize=7)

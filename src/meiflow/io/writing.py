@@ -41,8 +41,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    mark = f"{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary = path.with_name(f".{path.stem}.{mark}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{_mark()}.part{path.suffix}")
     _UNFINISHED.add(temporary)
     try:
         yield temporary
@@ -59,6 +58,23 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise _unwritable(path, reason) from None
     finally:
         temporary.unlink(missing_ok=True)
+        _UNFINISHED.discard(temporary)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A path next to `path` for a new folder, renamed to it when the block ends without error.
+
+    Neither of them may exist; a folder that is not finished is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{_mark()}.part")
+    _UNFINISHED.add(temporary)
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        _discard(temporary)
         _UNFINISHED.discard(temporary)
 
 
@@ -89,9 +105,20 @@ def _unwritable(path: Path, reason: OSError) -> MeiflowError:
 
 
 def discard_unfinished() -> None:
-    """Remove the unfinished files of this process, before it exits at once."""
+    """Remove the unfinished files and folders of this process, before it exits at once."""
     for temporary in list(_UNFINISHED):
+        _discard(temporary)
+
+
+def _discard(temporary: Path) -> None:
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
         temporary.unlink(missing_ok=True)
+
+
+def _mark() -> str:
+    return f"{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def _refused(error: BaseException | None, names: set[str]) -> OSError | None:

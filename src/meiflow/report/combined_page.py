@@ -6,6 +6,7 @@ import json
 
 from meiflow.config.sections import Config
 from meiflow.report.combined_view import CombinedView
+from meiflow.report.methods import data_credit, used_config
 from meiflow.report.page import filled
 from meiflow.report.provenance import versions
 
@@ -22,7 +23,8 @@ def render_combined(view: CombinedView, config: Config) -> str:
         "combined",
         view=view,
         seed=config.seed,
-        config_text=json.dumps(config.model_dump(mode="json"), indent=1),
+        config_text=json.dumps(used_config(config), indent=1),
+        credit=data_credit(config.session),
         versions=versions(),
         data={key: d.data for key, d in view.drawings.items()},
         table={"columns": [c.name for c in view.columns], "rows": view.rows},

@@ -19,6 +19,7 @@ from meiflow.images.spectrum import ORIENTED
 from meiflow.report.columns import Column, cell, columns_of, corrected
 from meiflow.report.drawing import Drawing, drawing, picture_uri
 from meiflow.report.headline import FunnelStep
+from meiflow.report.methods import CUSTOM_TABLES
 from meiflow.report.trust import (
     Trust,
     TrustCalibration,
@@ -162,7 +163,7 @@ def build_combined_view(
         simulated=source == "simulated",
         source=source,
         areas=areas_of(neurons),
-        stages=_funnel(data),
+        stages=_funnel(data, source),
         confidence_summary=_confidence_summary(data, numbers["estimates"], calibration),
         mean_areas=list(numbers["estimates"]["area"].unique()),
         means=_means(numbers["estimates"]),
@@ -220,10 +221,12 @@ def _session(row: dict[Any, Any]) -> dict[str, Any]:
     return shown | {"link": link(row["session_id"]) if row["modelled"] else ""}
 
 
-def _funnel(data: Combined) -> list[FunnelStep]:
+def _funnel(data: Combined, source: str) -> list[FunnelStep]:
     table = data.sessions
     left = int((table["modelled"] > 0).sum())
-    meaning = f"in {len(table)} sessions; in the chosen areas, passing the quality filters"
+    meaning = f"in {len(table)} sessions"
+    if source not in CUSTOM_TABLES:
+        meaning += "; in the chosen areas, passing the quality filters"
     stages = [
         FunnelStep(int(table["units"].sum()), "units", meaning),
         FunnelStep(int(table["selected"].sum()), "selected", "criteria of the section selection"),

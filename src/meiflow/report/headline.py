@@ -9,7 +9,7 @@ import pandas as pd
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import TrustCalibration, trust_of
+from meiflow.report.trust import TrustCalibration, trust_of, trusted_rows
 from meiflow.results.layout import Layout
 from meiflow.validation.recorded import CURVES
 
@@ -29,17 +29,22 @@ class FunnelStep:
 
 def funnel(data: SessionData) -> list[FunnelStep]:
     """Number of units remaining at each stage, from the file to the trusted neurons."""
-    stages = []
-    if data.config.session.source not in ("tables", "sensorium"):
-        areas = data.config.session.areas
-        where = f"in {', '.join(areas)}" if areas else "in all areas"
-        stages += [
-            FunnelStep(data.units["in_file"], "units in the file", "all sorted units"),
-            FunnelStep(data.units["in_areas"], f"units {where}", "session.area"),
-            FunnelStep(data.units["passed"], "pass the quality filters", "session.quality"),
+    session, units = data.config.session, data.units
+    if session.source == "sensorium":
+        stages = [
+            FunnelStep(units["in_file"], "neurons in the folder", "session.sensorium.folder"),
+            FunnelStep(units["passed"], "used", "session.sensorium"),
         ]
+    elif session.source == "tables":
+        given = "session.trials" if session.trials else "session.movies.counts"
+        stages = [FunnelStep(units["passed"], "neurons in the tables", given)]
     else:
-        stages.append(FunnelStep(data.units["passed"], "neurons in the tables", "session.trials"))
+        where = f"in {', '.join(session.areas)}" if session.areas else "in all areas"
+        stages = [
+            FunnelStep(units["in_file"], "units in the file", "all sorted units"),
+            FunnelStep(units["in_areas"], f"units {where}", "session.area"),
+            FunnelStep(units["passed"], "pass the quality filters", "session.quality"),
+        ]
     significant = int((data.table["oracle_p"] <= _ORACLE_P).sum())
     held = data.summary["model_above_chance"]
     stages += [
@@ -119,24 +124,55 @@ def _listed(named: list[str], total: int) -> str:
     return ", ".join(named) + more
 
 
-def mei_summary(data: SessionData) -> list[str]:
-    """What drives the neurons best."""
-    summary = data.summary
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of the summary; `dimmed` where it is about neurons that are not trusted."""
+
+    text: str
+    dimmed: bool = False
+
+
+def mei_summary(data: SessionData) -> list[Sentence]:
+    """What drives the neurons best: the trusted ones first, the others beside them."""
+    summary, trusted = data.summary, trusted_rows(data.summary)
+    if trusted is None:
+        lines = [
+            Sentence("The confidence in these MEIs was not judged; all neurons are counted."),
+            *(Sentence(line) for line in _driven(summary)),
+        ]
+    else:
+        sure, rest = summary[trusted], summary[~trusted]
+        lines = [Sentence(line) for line in _driven(sure, "trusted ")]
+        if not len(sure):
+            lines = [Sentence("No MEI is trusted, so nothing can be said about what drives them.")]
+        if len(rest):
+            line = _driven(rest, "other ")[0]
+            lines.append(Sentence(f"Not to be relied on: {line}", dimmed=True))
+    return [Sentence(data.called(line.text), line.dimmed) for line in lines]
+
+
+def _neurons(number: int, kind: str = "") -> str:
+    return f"{number} {kind}neuron{'' if number == 1 else 's'}"
+
+
+def _driven(summary: pd.DataFrame, kind: str = "") -> list[str]:
+    """Sentences on the MEIs of some neurons, of which the first says all in short."""
+    if not len(summary):
+        return []
     lines = [
-        "The median spatial frequency of the MEIs is "
-        f"{number(summary['mei_peak_frequency_cpd'].median(), 3)} cycles per degree, and their "
-        f"median size {number(summary['mei_size_deg'].median(), 0)} degrees; "
-        f"{int((summary['mei_gabor_r2'] >= 0.9).sum())} of {len(summary)} are well described by a "
-        "single Gabor (R² ≥ 0.9)."
+        f"MEIs of {_neurons(len(summary), kind)}: median spatial frequency "
+        f"{number(summary['mei_peak_frequency_cpd'].median(), 3)} cycles per degree, median size "
+        f"{number(summary['mei_size_deg'].median(), 0)} degrees; "
+        "number well described by a single Gabor (R² ≥ 0.9): "
+        f"{int((summary['mei_gabor_r2'] >= 0.9).sum())} of {len(summary)}."
     ]
     if "cell_type" in summary and summary["cell_type"].notna().any():
         kinds = summary["cell_type"].value_counts()
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         lines.append(
-            f"Classified by their modulation with grating phase, the models are: {counts}."
+            f"Classified by their modulation with grating phase, their models are: {counts}."
         )
-    lines.append(_beaten(summary))
-    return [data.called(line) for line in lines]
+    return [*lines, _beaten(summary)]
 
 
 def _beaten(summary: pd.DataFrame) -> str:
@@ -145,8 +181,8 @@ def _beaten(summary: pd.DataFrame) -> str:
     ratio = (summary["best_gabor_response"] - grey) / (summary["mei_response"] - grey)
     return (
         f"At equal mean and contrast, the model predicts more spikes for the MEI than for the best "
-        f"natural image in {beaten} of {len(summary)} neurons; the best Gabor in silico reaches "
-        f"{number(ratio.mean())} of the MEI's predicted response on average"
+        f"natural image in {beaten} of {_neurons(len(summary))}; the best Gabor in silico "
+        f"reaches {number(ratio.mean())} of the MEI's predicted response on average"
         f"{fold_agreement(summary)}. These are predictions, not measurements."
     )
 
@@ -164,32 +200,45 @@ def fold_agreement(summary: pd.DataFrame) -> str:
     )
 
 
-def findings(data: SessionData) -> list[str]:
+def findings(data: SessionData) -> list[Sentence]:
     """How well the models predict, and results of the closed loop and of recorded tuning."""
-    summary = data.summary
+    summary, trusted = data.summary, trusted_rows(data.summary)
     network = ""
     if "cc_norm_cnn" in summary:
         network = f"the convolutional network alone {number(summary['cc_norm_cnn'].mean())}, "
     lines = [
-        "On held-out images, the mean normalised correlation is "
-        f"{number(summary['cc_norm_model'].mean())} for the model ({network}pixel ridge "
-        f"{number(summary['cc_norm_pixel_ridge'].mean())}, shuffled control "
-        f"{number(summary['cc_norm_model_shuffled'].mean())})."
+        Sentence(
+            f"On held-out images, the mean normalised correlation of all "
+            f"{_neurons(len(summary))} is "
+            f"{number(summary['cc_norm_model'].mean())} for the model ({network}pixel ridge "
+            f"{number(summary['cc_norm_pixel_ridge'].mean())}, shuffled control "
+            f"{number(summary['cc_norm_model_shuffled'].mean())})."
+        )
     ]
     if data.loop is not None:
-        mei = summary["mei_true_fraction"]
-        natural = summary["best_natural_true_fraction"]
-        lines.append(
-            "Closed loop: shown to the simulated neurons themselves, the MEI reaches "
-            f"{number(mei.mean())} of the maximal drive (lowest "
-            f"{number(mei.min())}), the best Gabor in silico "
-            f"{number(summary['best_gabor_true_fraction'].mean())}, the best natural image "
-            f"{number(natural.mean())}; the MEI is better than the natural image in "
-            f"{int((mei > natural).sum())} of {int(mei.notna().sum())} neurons."
-        )
+        groups = [(summary, "")] if trusted is None else [
+            (summary[trusted], " of the trusted neurons"),
+            (summary[~trusted], " of the neurons that are not trusted"),
+        ]  # fmt: skip
+        lines += [
+            Sentence(_closed_loop(rows, whose), dimmed=n > 0)
+            for n, (rows, whose) in enumerate(groups)
+            if len(rows)
+        ]
     if data.tuning:
-        lines.append(agreement_line(data.results))
-    return [data.called(line) for line in lines]
+        lines.append(Sentence(agreement_line(data.results)))
+    return [Sentence(data.called(line.text), line.dimmed) for line in lines]
+
+
+def _closed_loop(summary: pd.DataFrame, whose: str) -> str:
+    mei, natural = summary["mei_true_fraction"], summary["best_natural_true_fraction"]
+    return (
+        f"Closed loop: shown to the simulated neurons themselves, the MEI{whose} reaches "
+        f"{number(mei.mean())} of the maximal drive (lowest {number(mei.min())}), the best Gabor "
+        f"in silico {number(summary['best_gabor_true_fraction'].mean())}, the best natural image "
+        f"{number(natural.mean())}; the MEI is better than the natural image in "
+        f"{int((mei > natural).sum())} of {_neurons(int(mei.notna().sum()))}."
+    )
 
 
 def agreement_line(results: Layout) -> str:

@@ -141,14 +141,16 @@ def _trials(data: SessionData, neuron: str) -> Drawing:
             _counts_table(shown, data.response),
             data.response,
         )
+    later = "The next image follows immediately, so later spikes are responses to that image."
+    if data.config.session.source not in ("simulated", "allen"):  # there may be gaps
+        later = "Later spikes may be responses to the next image."
     everywhere = psth(data.all_spikes(neuron), -BEFORE_S, AFTER_S)
     return drawing(
         "trials",
         "Best and worst images: raster and PSTH",
         alt,
         "The two best and two worst images with their mean count; spikes of every trial; rate in "
-        "bins of 20 ms. Grey line: mean over all images. Shaded: counting window. The next image "
-        "follows immediately, so later spikes are responses to that image.",
+        "bins of 20 ms. Grey line: mean over all images. Shaded: counting window. " + later,
         raster_figure(shown, everywhere, data.window, grid),
         _spikes_table(shown),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from meiflow.config.names import PICTURED_PROCEDURES
+from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES
 from meiflow.figures.models import learning_curves, model_scores
 from meiflow.figures.overview import closed_loop, gallery, response_ratios
 from meiflow.figures.style import relabelled, save_both
@@ -14,8 +16,9 @@ from meiflow.io.files import read_csv
 from meiflow.report.columns import corrected
 from meiflow.report.drawing import Drawing, drawing, drawing_of_file
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import sort_by_confidence, trust_of
+from meiflow.report.trust import sort_by_confidence, trust_of, trusted_rows
 from meiflow.results.stimuli import read_procedure
+from meiflow.validation.recorded import CURVES
 
 _GALLERY = 8
 
@@ -40,7 +43,11 @@ def overview_drawings(data: SessionData) -> dict[str, Drawing]:
     made = _made(data)
     for name, (figure, _) in made.items():
         save_both(figure, data.results.figures(name)[0].parent, name)
-    words = _WORDS | {"gallery": _gallery_words(data)}
+    words = _WORDS | {
+        "gallery": _gallery_words(data),
+        "responses": _response_words(trusted_rows(data.summary) is not None),
+        "procedures": _procedure_words(data.config.stimuli.make),
+    }
     found = {
         name: drawing(name, *words[name], figure, numbers)
         for name, (figure, numbers) in made.items()
@@ -58,11 +65,14 @@ def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
     rows = summary[summary["neuron_id"].astype(str).isin(best)]
     chosen = data.scores[data.scores["neuron_id"].astype(str).isin(data.neurons)]
     counts = [c for c in summary.columns if c.endswith("_response")]
+    trusted = trusted_rows(summary)
+    counted = None if trusted is None else trusted.to_numpy()
+    judged = [] if trusted is None else ["trusted"]
     made = {
         "gallery": (gallery(shown, geometry, titles), rows),
         "responses": (
-            relabelled(response_ratios(summary), data.response),
-            summary[["neuron_id", *counts, "model_above_chance"]],
+            relabelled(response_ratios(summary, counted), data.response),
+            summary[["neuron_id", *counts, "model_above_chance", *judged]],
         ),
         "scores": (model_scores(data.scores, data.neurons), chosen),
     }
@@ -99,7 +109,8 @@ def _from_files(data: SessionData) -> dict[str, Drawing]:
     if data.tuning:
         numbers = read_csv(data.results.recorded_tuning)
         picture = data.results.recorded_svg
-        found["recorded"] = drawing_of_file("recorded", *_WORDS["recorded"], picture, numbers)
+        words = _recorded_words(numbers)
+        found["recorded"] = drawing_of_file("recorded", *words, picture, numbers)
     return found
 
 
@@ -120,28 +131,60 @@ def _gallery_words(data: SessionData) -> tuple[str, str, str]:
     )
 
 
-# Title, alternative text, caption.
-_WORDS = {
-    "responses": (
+def _response_words(judged: bool) -> tuple[str, str, str]:
+    rest = "neurons that are not trusted" if judged else "models no better than chance"
+    return (
         "MEI compared with Gabors and natural images",
         "Predicted counts for Gabors and natural images relative to the MEI, one dot per neuron",
-        "Predicted count for each stimulus, at the same mean and contrast; bar: median. A dot to "
-        "the right of the line would be better than the MEI. Open circles: models no better than "
-        "chance.",
-    ),
+        "Predicted count for each stimulus, at the same mean and contrast. A dot to the right of "
+        f"the line would be better than the MEI. Open circles: {rest}; bar: median of the others.",
+    )
+
+
+def _procedure_words(made: Sequence[str]) -> tuple[str, str, str]:
+    shown = sorted((PROCEDURES[n] for n in PICTURED_PROCEDURES if n in made), key=lambda p: p.place)
+    caption = "Images as made by each procedure, at different contrasts."
+    if "suppressive" in made:
+        caption += (
+            " A suppressive image must place its contrast somewhere, so parts far from the "
+            "receptive field are meaningless."
+        )
+    if "receptive_field" in made:
+        caption += " Linear RFs of complex cells are faint, although this is not visible here."
+    labels = ", ".join(procedure.label for procedure in shown)
+    return "Other procedures", f"Stimuli of the same neurons: {labels}", caption
+
+
+def _recorded_words(table: pd.DataFrame) -> tuple[str, str, str]:
+    """What was shown, and whether models that are compared were fitted to it."""
+    kinds = {name: CURVES[name][0] for name in table["curve"].unique()}
+    names = {"gabors": "Gabors", "static_gratings": "static gratings"}
+    shown = " and ".join(text for name, text in names.items() if name in kinds.values())
+    learned = {kinds[name] for name in table.loc[table["learned"].astype(bool), "curve"]}
+    fitted = " and ".join(text for name, text in names.items() if name in learned)
+    caption = f"{shown[:1].upper()}{shown[1:]} were shown to the same neurons. "
+    caption += (
+        f"The models were also fitted to {fitted}, so these are not predictions. "
+        if fitted
+        else "Models that were not fitted to them predict the responses. "
+    )
+    return (
+        "Recorded and predicted tuning",
+        f"Correlation between recorded and predicted tuning to {shown}, with ceilings and "
+        "controls, and recorded and predicted preferences",
+        f"{caption}One dot per neuron with significant recorded tuning (p ≤ 0.001). Controls: the "
+        "models of the other neurons, and the 95th percentile when the points of the curve are "
+        "permuted.",
+    )
+
+
+# Title, alternative text, caption.
+_WORDS = {
     "closed_loop": (
         "Closed loop",
         "True drive as a fraction of the maximal drive, by kind of neuron and stimulus",
         "Each stimulus is shown to the simulated neuron. Bars: mean; dots: neurons. The maximal "
         "drive is found by gradient ascent on the true neuron, at the same mean and contrast.",
-    ),
-    "procedures": (
-        "Other procedures",
-        "Stimuli of the same neurons made by other procedures: from noise only, Walker et al., the "
-        "notebook, faded natural images, linear RFs, suppressive images",
-        "Images as made by each procedure, at different contrasts. A suppressive image must place "
-        "its contrast somewhere, so parts far from the receptive field are meaningless. Linear RFs "
-        "of complex cells are faint, although this is not visible here.",
     ),
     "scores": (
         "Models",
@@ -171,14 +214,5 @@ _WORDS = {
         "Activity during the images",
         "Binned activity of all neurons, with similar neurons next to each other",
         "Similar neurons are next to each other; triangles mark selected neurons.",
-    ),
-    "recorded": (
-        "Recorded and predicted tuning",
-        "Correlation between recorded and predicted tuning to Gabors and gratings, with ceilings "
-        "and controls, and recorded and predicted preferences",
-        "Gabors and static gratings were shown to the same neurons; models that were not "
-        "fitted to them predict the responses. One dot per neuron with significant recorded tuning "
-        "(p ≤ 0.001). Controls: the models of the other neurons, and the 95th "
-        "percentile when the points of the curve are permuted.",
     ),
 }

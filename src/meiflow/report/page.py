@@ -9,6 +9,7 @@ from typing import Any
 
 from meiflow import __version__
 from meiflow.config.sections import Config
+from meiflow.report.methods import data_credit, used_config
 from meiflow.report.provenance import hash_of_text, versions
 from meiflow.report.view import ReportView
 
@@ -20,7 +21,7 @@ def render_report(
     movies: str = "",
     natural_movies: Sequence[str] = (),
     notes: Sequence[str] = (),
-    parametric: Sequence[str] = (),
+    made_of: str = "",
 ) -> str:
     """The page as HTML.
 
@@ -36,10 +37,11 @@ def render_report(
         Base models that were also fitted to natural movies.
     notes : sequence of str
         What may be wrong with the inputs.
-    parametric : sequence of str
-        Stimuli of `meiflow.config.parametric.PARAMETRIC` to which the models were also fitted.
+    made_of : str
+        Hashes of the results that it shows; see `meiflow.stages.outdated`.
     """
-    text = json.dumps(config.model_dump(mode="json"), indent=1)
+    screen = config.image.geometry
+    text = json.dumps(used_config(config), indent=1)
     return filled(
         "report",
         view=view,
@@ -56,7 +58,11 @@ def render_report(
         movies=movies,
         natural_movies=natural_movies,
         notes=notes,
-        parametric=[name.replace("_", " ").replace("gabors", "Gabors") for name in parametric],
+        made_of=made_of,
+        smoothed=config.mei.smoothing_exponent > 0,
+        refined=config.gabor.refine_steps > 0,
+        credit=data_credit(config.session),
+        angle=f"{screen.width_deg:g} x {screen.height_deg:g}",
         data={key: d.data for key, d in view.drawings.items()},
     )
 

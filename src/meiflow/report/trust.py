@@ -30,7 +30,11 @@ class TrustCalibration(Protocol):
 
     @property
     def source(self) -> str:
-        """One sentence on how the precision was measured."""
+        """How the precision was measured, and that on neurons of random structure."""
+
+    @property
+    def on_random(self) -> str:
+        """How many trusted MEIs of neurons of random structure reached `level`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,21 @@ def trust_of(row: Mapping[Any, Any]) -> Trust | None:
     return Trust("✗", "not trusted", "no", reason, known)
 
 
+def trusted_rows(summary: pd.DataFrame) -> pd.Series | None:
+    """Which rows of summary.csv are trusted; None if no neuron was judged.
+
+    Examples
+    --------
+    >>> trusted_rows(pd.DataFrame({"trusted": [True, False, None]})).tolist()
+    [True, False, False]
+    >>> trusted_rows(pd.DataFrame({"cc_norm_model": [0.9]}))
+    """
+    verdicts = [trust_of(row) for row in summary.to_dict("records")]
+    if all(verdict is None or verdict.kind == "unknown" for verdict in verdicts):
+        return None
+    return pd.Series([v is not None and v.kind == "yes" for v in verdicts], summary.index, bool)
+
+
 def nuisance_of(row: Mapping[Any, Any]) -> str:
     """What predicts nearly as well as the model, in words; empty if nothing does.
 
@@ -127,5 +146,6 @@ def precision_text(calibration: TrustCalibration | None) -> str:
     return (
         f"✓ trusted: in simulations, {100 * calibration.precision:.0f} % of the MEIs with this "
         f"mark reached at least {100 * calibration.level:.0f} % of the maximal drive (95 % CI from "
-        f"{100 * calibration.precision_low:.0f} %)."
+        f"{100 * calibration.precision_low:.0f} %); of neurons of random structure, "
+        f"{calibration.on_random} did."
     )

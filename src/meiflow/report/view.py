@@ -14,7 +14,15 @@ from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
 from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, corrected, number
 from meiflow.report.drawing import Drawing, packed, picture_uri
-from meiflow.report.headline import FunnelStep, confidence_summary, findings, funnel, mei_summary
+from meiflow.report.headline import (
+    FunnelStep,
+    Sentence,
+    confidence_summary,
+    findings,
+    funnel,
+    mei_summary,
+)
+from meiflow.report.methods import counting, further_stimuli
 from meiflow.report.neuron_drawings import neuron_drawings
 from meiflow.report.overview_drawings import overview_drawings, ranked
 from meiflow.report.session_data import SessionData
@@ -72,8 +80,8 @@ class ReportView:
     area: str
     stages: list[FunnelStep]
     confidence_summary: list[str]
-    mei_summary: list[str]
-    findings: list[str]
+    mei_summary: list[Sentence]
+    findings: list[Sentence]
     precision: str
     columns: list[Column]
     kinds: list[str]
@@ -89,11 +97,16 @@ class ReportView:
     selected: int
     notebook: bool
     without_scenes: str
+    counting: str
+    further_stimuli: str
 
 
 def _area(session: Session) -> str:
-    if session.source in ("tables", "sensorium"):
-        return "neurons of the tables" if session.source == "tables" else "neurons of the folder"
+    if session.source == "tables":
+        return "custom tables"
+    if session.source == "sensorium":
+        area = session.sensorium.area
+        return "all neurons of the folder" if area is None else f"neurons in {area}"
     return ", ".join(session.areas) if session.areas else "all areas"
 
 
@@ -143,6 +156,8 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         selected=len(data.neurons) + len(data.failed),
         notebook=config.comparison.notebook,
         without_scenes=data.without_scenes,
+        counting=counting(data),
+        further_stimuli=further_stimuli(data),
     )
 
 

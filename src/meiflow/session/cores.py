@@ -6,14 +6,7 @@ from pathlib import Path
 
 from meiflow.config.cores import KNOWN_CORES
 from meiflow.errors import MeiflowError, closest
-from meiflow.session.transfer import (
-    ConnectionLimits,
-    FetchError,
-    exclusive,
-    fetch,
-    read_record,
-    write_record,
-)
+from meiflow.session.transfer import ConnectionLimits, FetchError, adopt, fetch
 
 
 def download_core(
@@ -47,10 +40,7 @@ def download_core(
     path = known.path
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        known.require_copy()
-        with exclusive(path):
-            if read_record(path) is None:  # placed there by hand
-                write_record(path, path.resolve().as_uri())
+        adopt(path, known.require_copy)
         return path
 
     try:

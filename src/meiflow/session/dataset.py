@@ -10,22 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from meiflow.config.config import check_inputs, parse_config
+from meiflow.config.given_paths import merged
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.session.source import SessionFiles, session_files
 
 # Folder of the combined results; not allowed as a session id.
 COMBINED = "combined"
-
-
-def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge `more` over `base`, section by section."""
-    merged = dict(base)
-    for key, value in more.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 class Dataset:
@@ -84,7 +75,7 @@ class Dataset:
         if not isinstance(simulation, Mapping):
             raise MeiflowError(f"{where}.simulation: expected keys with values")
         units = simulation.get("units")
-        document["session"] = _merged(document["session"], more)
+        document["session"] = merged(document["session"], more)
         if units is not None:  # areas replace those of the section `session`
             document["session"]["simulation"]["units"] = units
         document["sessions"] = None

@@ -30,6 +30,7 @@ from meiflow.session.templates import (
 from meiflow.session.transfer import (
     ConnectionLimits,
     FetchError,
+    adopt,
     exclusive,
     fetch,
     is_as_fetched,
@@ -80,8 +81,8 @@ def _check_at_hand(path: Path, session_id: int) -> None:
         raise MeiflowError(f"{path}: {error}; provide the complete file or remove it") from None
 
 
-def _adopt(source: Path, target: Path, session_id: int) -> None:
-    """Adopt a file that the user already has, as a hard link if possible, otherwise a copy."""
+def _take_copy(source: Path, target: Path, session_id: int) -> None:
+    """Take a file that the user already has, as a hard link if possible, otherwise a copy."""
     if not source.is_file():
         raise MeiflowError(f"session.nwb: {source} is not a file")
     _check_at_hand(source, session_id)
@@ -211,12 +212,9 @@ def _fetch_session(
         logger.info(f"session {session_id}: {nwb} exists and is unchanged")
     elif session.nwb is not None:
         with exclusive(nwb):
-            _adopt(Path(session.nwb), nwb, session_id)
+            _take_copy(Path(session.nwb), nwb, session_id)
     elif nwb.exists() and read_record(nwb) is None:
-        # placed there by hand: adopted if it is valid
-        with exclusive(nwb):
-            _check_at_hand(nwb, session_id)
-            write_record(nwb, nwb.resolve().as_uri())
+        adopt(nwb, lambda: _check_at_hand(nwb, session_id))
     else:
         known = catalogue.sessions()
         if session_id not in known.index:

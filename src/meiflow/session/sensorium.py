@@ -112,6 +112,12 @@ def read_sensorium(folder: str | Path, shape: tuple[int, int]) -> SensoriumScan:
     return SensoriumScan(trials, ids, tiers, recorded, shown, stack, neurons, tuple(withheld))
 
 
+def picture_shape(folder: str | Path) -> tuple[int, int]:
+    """Rows and columns of the pictures in a folder that `read_sensorium` has read."""
+    rows, columns = _array(Path(folder) / "data" / "images" / "0.npy").shape[-2:]
+    return rows, columns
+
+
 @dataclass(frozen=True)
 class _Files:
     """The files 0.npy, 1.npy, ... of a folder."""

@@ -261,6 +261,14 @@ def write_record(path: Path, url: str, content: Path | None = None) -> Record:
     return record
 
 
+def adopt(path: Path, check: Callable[[], object]) -> None:
+    """Record a file that was placed there by hand, after it has passed its check."""
+    with exclusive(path):
+        check()
+        if read_record(path) is None:
+            write_record(path, path.resolve().as_uri())
+
+
 def is_as_fetched(path: Path) -> bool:
     """Whether `path` exists and matches its record; False without a record.
 

@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.io.files import write_csv
+from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG
+from meiflow.io.files import write_array, write_csv, write_text
 from meiflow.io.paths import require_new
 from meiflow.session.two_photon import TwoPhotonExperiment, trial_tables
 from meiflow.session.two_photon_file import read_two_photon
@@ -81,12 +82,13 @@ def convert_two_photon(
     session["response_unit"] = "dF/F" if traces is None else "events"
     for name, table in tables.items():
         write_csv(table, folder / f"{name}.csv")
-        session[name] = str(folder / f"{name}.csv")
-    session["images"] = str(folder / "images.npy")
+        session[name] = f"{name}.csv"  # relative to config.yaml
+    session["images"] = "images.npy"
     if experiment.scenes is not None:
-        np.save(folder / "images.npy", experiment.scenes, allow_pickle=False)
-    text = yaml.safe_dump({"session": session}, sort_keys=False)
-    (folder / "config.yaml").write_text(text)
+        write_array(experiment.scenes, folder / "images.npy")
+    angle = {"width_deg": ALLEN_WIDTH_DEG, "height_deg": ALLEN_HEIGHT_DEG}
+    text = yaml.safe_dump({"session": session, "image": angle}, sort_keys=False)
+    write_text(text, folder / "config.yaml")  # last: it names all others
     kept = tables["trials"]["neuron_id"].nunique()
     notes = [*experiment.notes]
     if experiment.scenes is None:

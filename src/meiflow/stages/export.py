@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import read_csv
+from meiflow.io.writing import atomic_folder
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack, read_stack_info, read_trials
 from meiflow.session.experanto import write_experanto
-from meiflow.session.sensorium import SensoriumScan, write_sensorium
+from meiflow.session.sensorium import SensoriumScan, new_folder, write_sensorium
 
 
 def export_session(
@@ -38,7 +40,11 @@ def export_session(
     """
     ids, images = read_stack(results)
     trials = read_trials(results).of_images()
-    units = read_csv(results.units, ("neuron_id",))
+    units = read_csv(results.units, ("neuron_id",)).set_index("neuron_id")
+    missing = [name for name in trials.neuron_ids if name not in units.index]
+    if missing:
+        raise MeiflowError(f"{results.units}: no neuron {shorten(missing)}; rebuild the tables")
+    units = units.loc[trials.neuron_ids]
     info = read_stack_info(results)
     tier = np.full(len(ids), "train", dtype="<U10")
     order = np.random.default_rng(0).permutation(len(ids))
@@ -62,9 +68,10 @@ def export_session(
         images,
         neurons,
     )
-    if layout == "sensorium":
-        write_sensorium(scan, folder)
-    else:
-        write_experanto(scan, folder, trial_s)
+    with atomic_folder(new_folder(folder)) as unfinished:
+        if layout == "sensorium":
+            write_sensorium(scan, unfinished)
+        else:
+            write_experanto(scan, unfinished, trial_s)
     numbers = ", ".join(f"{(tier == name).sum()} {name}" for name in np.unique(tier))
     return f"{len(rows)} trials of {len(ids)} images ({numbers}), {len(trials.neuron_ids)} neurons"

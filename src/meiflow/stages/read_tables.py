@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.config import require_angle
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, shorten
@@ -16,6 +17,7 @@ from meiflow.io.files import map_array, read_csv
 from meiflow.progress import logger, note
 from meiflow.session.images import given_images, load_images
 from meiflow.session.movie_frames import movie_bins
+from meiflow.session.sensorium import picture_shape
 from meiflow.tables.checks import (
     count_notes,
     image_notes,
@@ -269,6 +271,7 @@ def read_tables(
     if (nwb is None) != (config.session.source in ("tables", "sensorium")):
         wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
+    require_angle(config)
     session = (
         tables_of_sensorium(config)
         if sensorium
@@ -304,8 +307,13 @@ def read_tables(
         )
         require_images(stack, "session.movies", movies)
     elif session.stack is not None:
+        folder, screen = str(config.session.sensorium.folder), config.image.geometry
         stack, notes = session.stack, image_notes(session.stack, shown)
-        require_images(stack, "session.sensorium.folder", config.session.sensorium.folder)
+        require_images(stack, "session.sensorium.folder", folder)
+        notes += [
+            f"{folder}: {text}"
+            for text in pixel_note(picture_shape(folder), screen.width_deg, screen.height_deg)
+        ]
     elif images is None:
         raise MeiflowError("session.images: the session shows natural scenes; give their images")
     else:
@@ -313,6 +321,12 @@ def read_tables(
         require_images(stack, "session.images", images)
         means = mean_responses(session.trials)[1][-len(shown) :]
         notes = image_notes(stack, shown) + _image_notes(config, images, shown, stack, means)
+    if config.session.source in ("nwb", "dandi") and config.image.width_deg is None:
+        screen = config.image.geometry
+        notes.append(
+            "image.width_deg and height_deg are not given: all angles assume the monitor of the "
+            f"Allen Brain Observatory, {screen.width_deg:g} x {screen.height_deg:g} degrees"
+        )
     for text in (*notes, *_movie_notes(config, session, movies), *_notes(session, config, nwb)):
         note(text)
     return session, stack
@@ -358,9 +372,9 @@ def _image_notes(
 ) -> list[str]:
     """What may be wrong with the images and their numbers."""
     numbers, first = given_images(source)
-    image = config.image
+    screen = config.image.geometry
     notes = unshown_note(numbers, image_ids.tolist())
-    notes += pixel_note(first.shape[1:], image.width_deg, image.height_deg)
+    notes += pixel_note(first.shape[1:], screen.width_deg, screen.height_deg)
     notes += axis_note(first) if len(first) > 1 else []
     notes += numbering_note(stack, image_ids, means)
     return [f"{source}: {note}" for note in notes]

@@ -343,6 +343,7 @@ def _stages() -> Iterator[Stage]:
             "gabor_responses",
             "gabor_trials",
             "grating_trials",
+            "drifting_responses",
             "predicted_gabors",
             "predicted_gratings",
             "recorded_tuning",

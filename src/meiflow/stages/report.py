@@ -14,6 +14,7 @@ from meiflow.report.trust import TrustCalibration, calibration_of
 from meiflow.report.view import build_view
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
+from meiflow.stages.outdated import as_text, made_of
 
 
 def write_report(
@@ -50,11 +51,6 @@ def write_report(
     learned = []
     if has.movies and "movies" in config.model.learn_from and not view.without_scenes:
         learned = [name for name in config.model.members if name in LEARN_FROM_MOVIES]
-    shown = {
-        "static_gratings": has.gratings,
-        "gabors": has.gabors,
-        "drifting_gratings": has.drifting,
-    }
-    further = [name for name in config.model.learn_from if shown.get(name)]
-    page = render_report(view, config, inputs, movies, learned, read_notes(results.notes), further)
+    state = as_text(made_of(results, data.neurons))
+    page = render_report(view, config, inputs, movies, learned, read_notes(results.notes), state)
     write_text(page, results.report)

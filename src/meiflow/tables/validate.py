@@ -16,7 +16,7 @@ _BEST = 5
 _SHIFTS = 19
 # Differences between random shifts are at most about three standard deviations.
 _NEXT, _FURTHER, _APART = 4.0, 6.0, 3.0
-_SQUARE = 1.6  # the highest ratio of a pixel's sides in degrees that passes without a note
+_SQUARE = 1.3  # the highest ratio of a pixel's sides in degrees that passes without a note
 _ALIKE = 0.7
 
 

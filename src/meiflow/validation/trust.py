@@ -99,8 +99,18 @@ class Calibration:
             f"flagged as trusted reached at least {100 * self.level:.0f} % of the maximal drive "
             f"(n = {self.recordings} recordings of {self.neurons} neurons; 95 % CI over neurons "
             f"from {100 * self.precision_low:.0f} %); {self.untuned_trusted} of {self.untuned} "
-            "recordings of untuned neurons were flagged. Real neurons may differ from the twelve "
-            "simulated kinds."
+            "recordings of untuned neurons were flagged. Of neurons of random structure, which "
+            f"took part in no choice of ours, {self.on_random} did. Real neurons may differ from "
+            "all of these."
+        )
+
+    @property
+    def on_random(self) -> str:
+        """How many trusted MEIs of neurons of random structure reached `level`."""
+        found = random_structure()
+        return (
+            f"{found['reached']} of {found['trusted']} (95 % CI: {100 * found['low']:.0f} to "
+            f"{100 * found['high']:.0f} %)"
         )
 
     def expected(self, table: pd.DataFrame) -> NDArray[np.float64]:
@@ -198,6 +208,22 @@ def nuisance_text(name: str, correlation: float, model: float) -> str:
 
 def _shown(value: float) -> str:
     return f"{value:.2f}" if np.isfinite(value) else "(unknown)"
+
+
+@cache
+def random_structure() -> dict[str, float]:
+    """Trusted MEIs of neurons of random structure, and how many of them reached the level.
+
+    ``random_structure.json`` is the only place of these numbers in the package; the README and
+    ``docs/enter_your_method.md`` repeat them, and a test compares these.
+
+    Examples
+    --------
+    >>> sorted(random_structure())
+    ['high', 'low', 'reached', 'trusted']
+    """
+    text = files("meiflow.validation").joinpath("random_structure.json").read_text("utf-8")
+    return dict(json.loads(text))
 
 
 @cache
