@@ -21,8 +21,8 @@ from tests.faults.session import RUN, TINY, assert_undisturbed, contents, differ
 from tests.project import Project, make_project
 
 pytestmark = pytest.mark.workflow
-# Too small for the NWB file; for the models; for the report.
-SIZES_KB = (1000, 1800, 4000)
+# Too small for the NWB file; for the figures of the selection; for those of the neurons.
+SIZES_KB = (700, 1250, 2600)
 
 
 def mount(*arguments: str) -> None:
