@@ -1,5 +1,5 @@
 # make run    the main job: results/demo/report.html
-# make test   the tests of eight minutes, with one small whole run and its faults
+# make test   the tests, with one small whole run and its faults
 # make test-all   all tests, with every whole run
 # make docs   the pages and the API as a website: docs/_build/html/index.html
 # make env    only the environment, .venv (make run builds it first)

@@ -77,6 +77,7 @@ def project(tmp_path) -> Project:
     subprocess.run(["umount", "--lazy", str(results)], check=True)
 
 
+@pytest.mark.thorough
 def test_a_full_disk_and_a_read_only_one(project, expected, count):
     """Run after run on a disk that is too small, then a larger one: each stops with the file's
     name, keeps what is whole, and the last one ends as if nothing had been."""
