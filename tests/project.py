@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -97,7 +93,6 @@ class Project:
     """A folder with Snakefile, workflow, profiles and config.yaml."""
 
     folder: Path
-    warm: bool = False  # jobs are forked from a process that has imported everything
 
     @property
     def results(self) -> Path:
@@ -111,14 +106,12 @@ class Project:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run snakemake there; stdout and stderr are both in ``stdout``."""
         self.notes.mkdir(exist_ok=True)
-        python = f"{HOOK}{os.pathsep}{ROOT}" if self.warm else str(HOOK)
-        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": python}
-        warm = {"MEIFLOW_WARM": warm_address()} if self.warm else {}
+        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(HOOK)}
         paths = {name: f"{p}{os.pathsep}{os.environ.get(name, '')}" for name, p in first.items()}
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
-            env=os.environ | paths | warm | {"MEIFLOW_AUDIT": str(self.notes)},
+            env=os.environ | paths | {"MEIFLOW_AUDIT": str(self.notes)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -134,41 +127,22 @@ class Project:
     def copy(self, folder: Path, *left_out: str) -> Project:
         """A copy with all results, for a test that changes them; dates are kept for Snakemake."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(*left_out))
-        return Project(folder, self.warm)
+        return Project(folder)
 
 
-@cache
-def warm_address() -> str:
-    """Address of a `tests.warm.server` that ends with this process."""
-    address = str(Path(tempfile.mkdtemp()) / "warm")
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path, "MPLBACKEND": "Agg"}
-    environment |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    command = [sys.executable, "-P", str(ROOT / "tests" / "warm" / "server.py"), address]
-    server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-    atexit.register(server.kill)
-    while not Path(address).exists():
-        assert server.poll() is None, "the server of jobs has ended"
-        time.sleep(0.05)
-    return address
-
-
-def make_project(folder: Path, document: dict = SMALL, warm: bool = False) -> Project:
+def make_project(folder: Path, document: dict = SMALL) -> Project:
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "environment.yml", folder)
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name)
-    project = Project(folder, warm)
+    project = Project(folder)
     project.configure("small.yaml", document)
     return project
 
 
 def finished_project(
-    factory: pytest.TempPathFactory,
-    document: dict = SMALL,
-    name: str = "finished",
-    warm: bool = True,
+    factory: pytest.TempPathFactory, document: dict = SMALL, name: str = "finished"
 ) -> Project:
     """A project whose whole workflow has run once, on two cores; created once for all tests.
 
@@ -179,15 +153,15 @@ def finished_project(
     folder = shared / name
     with FileLock(shared / f"{name}.lock"):
         if folder.is_dir():
-            return Project(folder, warm)
+            return Project(folder)
         begun = folder.with_suffix(".part")
         shutil.rmtree(begun, ignore_errors=True)
         begun.mkdir()
-        project = make_project(begun, document, warm)
+        project = make_project(begun, document)
         done = project.snakemake("--cores", "2", "--configfile", "small.yaml")
         assert done.returncode == 0, done.stdout[-5000:]
         project.folder.rename(folder)
-    return Project(folder, warm)
+    return Project(folder)
 
 
 def contents(results: Path) -> dict[str, bytes]:

@@ -26,11 +26,8 @@ PATIENCE_S = 300.0
 
 
 def undisturbed(factory: pytest.TempPathFactory) -> Project:
-    """The session after an undisturbed run; must not be changed.
-
-    Each of its jobs imports what it needs, as for users.
-    """
-    return finished_project(factory, TINY, "undisturbed", warm=False)
+    """The session after an undisturbed run; must not be changed."""
+    return finished_project(factory, TINY, "undisturbed")
 
 
 def contents(results: Path) -> dict[str, bytes]:

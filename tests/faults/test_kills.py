@@ -144,8 +144,8 @@ def chain(request) -> Chain:
 
 def test_killed_at_many_moments_of_many_stages(chain, count):
     """The chain covers enough faults for the tests below."""
-    hit = {stage for _, stages in chain.kills for stage in stages}
-    assert len(hit) >= 4, hit
+    hit = {stage for _, stages in chain.kills for stage in stages if stage}
+    assert len(hit) >= 3, hit
     assert {how for how, _ in chain.kills} == {
         "kill -9 of a job",
         "kill -9 of snakemake",

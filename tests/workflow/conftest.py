@@ -12,7 +12,7 @@ from tests.project import Project, finished_project, make_project
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """A fresh project without results."""
-    return make_project(tmp_path, warm=True)
+    return make_project(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    project = make_project(tmp_path_factory.mktemp("default"), warm=True)
+    project = make_project(tmp_path_factory.mktemp("default"))
     # without what is not tested here, or also tested on the small session
     spared = {"model": {"learning_curve": []}, "stimuli": {"make": ["population_mei"]}}
     project.configure("spared.yaml", spared)

@@ -99,7 +99,7 @@ def test_chain_runs_to_the_end(project):
     assert len(table) == len(some)
     significant = (table["oracle_p"] <= 0.001).sum()
     # a recording with signal in far more units than by chance (0.001 of them)
-    assert len(some) / 7 < significant < len(some)
+    assert 5 <= significant < len(some)
     assert 5 <= table["selected"].sum() <= 6
     scores = pd.read_csv(results / "models" / "cross_validation.csv")
     chosen = scores[scores["neuron_id"].isin(table.loc[table["selected"], "neuron_id"])]

@@ -50,7 +50,7 @@ def results(tmp_path_factory):
         "id": "demo", "source": "sensorium", "response_unit": "events",
         "sensorium": {"folder": "static1-2-3"},
     }  # fmt: skip
-    project = make_project(tmp_path_factory.mktemp("sensorium"), document, warm=True)
+    project = make_project(tmp_path_factory.mktemp("sensorium"), document)
     write_sensorium(scan(), project.folder / "static1-2-3")
     done = project.snakemake("--cores", "2", "--configfile", "small.yaml")
     assert done.returncode == 0, done.stdout[-5000:]

@@ -35,7 +35,7 @@ def configured(project: Project, sessions: object, **session: object) -> Project
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Project:
     """Three sessions that have run; a test may add results, and must remove them again."""
-    project = configured(make_project(tmp_path_factory.mktemp("sessions"), warm=True), LIST)
+    project = configured(make_project(tmp_path_factory.mktemp("sessions")), LIST)
     done = project.snakemake(*RUN)
     assert done.returncode == 0, done.stdout[-5000:]
     return project

@@ -28,7 +28,7 @@ def results(tmp_path_factory):
             "experiments": {"make": []},
         }
     )
-    project = make_project(tmp_path_factory.mktemp("without_scenes"), document, warm=True)
+    project = make_project(tmp_path_factory.mktemp("without_scenes"), document)
     done = project.snakemake("--cores", "2", "--configfile", "small.yaml")
     assert done.returncode == 0, done.stdout[-5000:]
     return project.results

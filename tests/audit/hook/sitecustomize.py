@@ -2,8 +2,7 @@
 
 Python imports this module at start-up where its folder is on PYTHONPATH. It does nothing unless
 MEIFLOW_AUDIT names a folder for the notes and the process is the command ``meiflow``.
-MEIFLOW_KNOWN_CORES replaces published cores by those of a test, as JSON. With MEIFLOW_WARM the
-command runs in a process that has imported everything (`tests.warm`), for which that is done.
+MEIFLOW_KNOWN_CORES replaces published cores by those of a test, as JSON.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+_FOLDER = os.environ.get("MEIFLOW_AUDIT")
 _SCRIPT = next((a for a in sys.orig_argv[1:] if not a.startswith("-")), "")
-_IS_MEIFLOW = os.path.basename(_SCRIPT) == "meiflow"
 
 
 def _install(folder: Path) -> None:  # noqa: PLR0915
@@ -101,20 +100,10 @@ def _install(folder: Path) -> None:  # noqa: PLR0915
     atexit.register(note)
 
 
-def install(is_meiflow: bool = True) -> None:
-    """Do what the environment asks for."""
-    if os.environ.get("MEIFLOW_KNOWN_CORES"):
-        from meiflow.config.cores import KNOWN_CORES, KnownCore
+if os.environ.get("MEIFLOW_KNOWN_CORES"):
+    from meiflow.config.cores import KNOWN_CORES, KnownCore
 
-        for name, values in json.loads(os.environ["MEIFLOW_KNOWN_CORES"]).items():
-            KNOWN_CORES[name] = KnownCore(**values)
-    if os.environ.get("MEIFLOW_AUDIT") and is_meiflow:
-        _install(Path(os.environ["MEIFLOW_AUDIT"]))
-
-
-if __name__ == "sitecustomize":
-    if _IS_MEIFLOW and os.environ.get("MEIFLOW_WARM"):
-        from tests.warm.client import pass_on
-
-        pass_on(os.environ["MEIFLOW_WARM"])
-    install(_IS_MEIFLOW)
+    for _name, _values in json.loads(os.environ["MEIFLOW_KNOWN_CORES"]).items():
+        KNOWN_CORES[_name] = KnownCore(**_values)
+if _FOLDER and os.path.basename(_SCRIPT) == "meiflow":
+    _install(Path(_FOLDER))
