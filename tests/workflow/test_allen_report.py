@@ -45,11 +45,11 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, server):
+    # every base model, each with little to do
     less = {"folds": 2, "penalties": [0.1], "learning_curve": [], "cnn": {"epochs": 2}}
     less |= {"gabor_energy": {"starts": 1, "steps": 10}}
-    document = altered(SECONDS, {"stimuli": {"make": ["natural"]}})
-    document["image"] = SMALL["image"]
-    document["model"] = SMALL["model"] | less
+    few = {key: SECONDS[key] for key in ("mei", "gabor", "experiments")}
+    document = altered(few, {"model": less, "stimuli": {"make": ["natural"]}})
     document["session"] = {
         "source": "allen",
         "id": str(SESSION),
