@@ -1,5 +1,6 @@
 # make run    the main job: results/demo/report.html
-# make test   the tests
+# make test   the tests, with one small whole run and its faults
+# make test-all   all tests, with every whole run
 # make docs   the pages and the API as a website: docs/_build/html/index.html
 # make env    only the environment, .venv (make run builds it first)
 # make dev    the same with the tools for tests, pages and checks (these build it first)
@@ -15,19 +16,24 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test docs env dev slurm-env slurm-test check lock clean
+.PHONY: run test test-all docs env dev slurm-env slurm-test check lock clean
 .DELETE_ON_ERROR:
 
 run: env
 	snakemake --cores $(CORES)
 
+PYTEST = python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: dev
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not thorough"
+
+test-all: dev
+	$(PYTEST)
 
 # A page that does not resolve a link, or a docstring that Sphinx cannot read, is an error.
+BUILT ?= docs/_build
 docs: dev
-	python -m sphinx -W --keep-going -q docs docs/_build/html -d docs/_build/doctrees
-	@echo "Open docs/_build/html/index.html"
+	python -m sphinx -W --keep-going -q docs $(BUILT)/html -d $(BUILT)/doctrees
+	@echo "Open $(BUILT)/html/index.html"
 
 env: $(STAMP)
 dev: $(STAMP).dev

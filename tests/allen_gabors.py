@@ -8,6 +8,7 @@ The data are not part of the project: run
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,13 @@ def visam_units(folder: Path) -> pd.Index:
     return units.index[keep]
 
 
-def convert(folder: Path, output: Path, geometry: Geometry) -> None:
-    """Write trials.csv and images.npy, where image_id is the Gabor condition, and gabors.csv."""
+def convert(
+    folder: Path, output: Path, geometry: Geometry, chosen: Sequence[int] | None = None
+) -> None:
+    """Write trials.csv and images.npy, where image_id is the Gabor condition, and gabors.csv.
+
+    Of the VISam units, or of the chosen ones.
+    """
     presentations = pd.read_csv(folder / "gabor_presentations.csv")
     archive = np.load(folder / "gabor_spike_counts.npz", allow_pickle=False)
     ids = presentations["stimulus_presentation_id"].to_numpy()
@@ -41,7 +47,7 @@ def convert(folder: Path, output: Path, geometry: Geometry) -> None:
     conditions = presentations[KEYS].drop_duplicates().sort_values(KEYS).reset_index(drop=True)
     lookup = conditions.assign(image_id=np.arange(len(conditions)))
     image_ids = presentations[KEYS].merge(lookup, on=KEYS, how="left")["image_id"].to_numpy()
-    units = visam_units(folder)
+    units = visam_units(folder) if chosen is None else pd.Index(chosen)
     rows = pd.Index(archive["unit_ids"]).get_indexer(units)
     counts = next(archive[k] for k in archive.files if archive[k].ndim == 2)[rows]
     output.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 from filelock import FileLock
+from snakemake.utils import update_config
 
 from tests.audit.check import HOOK
 
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
     "session": {
         "id": "demo",
+        "movies": {"shown": []},
         "simulation": {
             "units": {"VISam": 4, "VISp": 2},
             "frames": 50,
@@ -62,6 +65,26 @@ SMALL = {
         "refine_steps": 10,
         "refine_top": 3,
     },
+}
+
+
+def altered(*changes: dict) -> dict:
+    """The small session's configuration with changes merged into it."""
+    document = deepcopy(SMALL)
+    for change in changes:
+        update_config(document, change)
+    return document
+
+
+# One linear model, few images and pixels: a job takes hardly longer than its start.
+SECONDS = {
+    "session": {"simulation": {"frames": 24, "untuned_fraction": 0.0}},
+    "image": {"height": 20, "width": 32},
+    "model": {"base_models": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
+    "mei": {"steps": 3},
+    "stimuli": {"make": []},
+    "experiments": {"make": []},
+    "gabor": {"wavelengths_deg": [16.0], "orientations": 3, "refine_steps": 2, "refine_top": 1},
 }
 
 

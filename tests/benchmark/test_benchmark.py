@@ -50,6 +50,7 @@ def test_a_smaller_recording_is_a_part_of_a_larger_one(session):
     assert sorted(part["image_id"].unique()) == list(range(-1, 25))
 
 
+@pytest.mark.thorough
 def test_recordings_are_reproducible_and_sessions_differ(session):
     again = BenchmarkSession(3)
     cell = Cell(3, 25, 5)

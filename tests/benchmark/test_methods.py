@@ -80,6 +80,15 @@ def small(folder, neurons=2, seed=0):
     return Plan(RandomSource(Pictures(None, seed), seed), neurons, 12, 3, seed, folder)
 
 
+def given_optima(plan):
+    """The plan with made-up optima, which take long to find."""
+    for session in plan.sessions:
+        plan.optima(session).parent.mkdir(parents=True, exist_ok=True)
+        names = [f"n{i}" for i in range(session[1])]
+        pd.DataFrame({"name": names, "optimum": 1.0}).to_csv(plan.optima(session), index=False)
+    return plan
+
+
 @pytest.mark.parametrize(
     ("source", "known"),
     [
@@ -199,11 +208,11 @@ def test_single_stimuli_fail_alone(opened, monkeypatch):
 def test_any_number_of_jobs_and_a_killed_run_give_the_same_table(custom, monkeypatch):
     monkeypatch.setattr(score, "SIZE", 1)
     chosen = ["entered:mean_image", "entered:drawn", "best-natural"]
-    first = small(custom / "a")
+    first = given_optima(small(custom / "a"))
     run_sessions(first, chosen, 1)
     whole = results_of(first, chosen)
     assert len(whole) == 2 * 3 * (1 + score.UNTUNED)
-    second = small(custom / "b")
+    second = given_optima(small(custom / "b"))
     # killed after the first method of the first session
     run_sessions(small(custom / "b", 1), chosen[1:2], 1)
     kept = second.unit((0, 1), chosen[1])
@@ -221,12 +230,8 @@ def test_any_number_of_jobs_and_a_killed_run_give_the_same_table(custom, monkeyp
 def test_processes_give_the_same_table(custom):
     """Two sessions in two processes, each with other generators before the call."""
     chosen = ["entered:drawn"]
-    together, alone = small(custom / "a", 13), small(custom / "b", 13)
+    together, alone = (given_optima(small(custom / name, 13)) for name in "ab")
     for plan, jobs in ((together, 2), (alone, 1)):
-        for session in plan.sessions:  # the optima are the same, and slow
-            plan.optima(session).parent.mkdir(parents=True, exist_ok=True)
-            names = [f"n{i}" for i in range(session[1])]
-            pd.DataFrame({"name": names, "optimum": 1.0}).to_csv(plan.optima(session), index=False)
         np.random.seed(jobs)  # noqa: NPY002
         run_sessions(plan, chosen, jobs)
     pd.testing.assert_frame_equal(

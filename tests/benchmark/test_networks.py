@@ -34,6 +34,7 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_only_neurons_on_which_the_networks_agree_are_used(files):
     folder = files
     source = NetworkSource(folder / "first.tar", folder / "second.tar", Pictures())

@@ -26,7 +26,6 @@ from tests.project import SMALL, Project, finished_project
 from tests.session.test_old_session import OLD
 from tests.session.warehouse import SESSION, Server, warehouse
 
-pytestmark = pytest.mark.workflow
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 SHOWN = [block for block in BLOCKS if not block.language.startswith("{")]
 WITH_BLOCKS = list(dict.fromkeys(b.page for b in SHOWN if b.language in TRIED))
@@ -56,7 +55,6 @@ class Reader:
         self.config = yaml.safe_load((ROOT / "config.yaml").read_text())
         # the configuration for `make run`, but small and with the warehouse on this machine
         here = {"session": {"warehouse": server.address, "bucket": server.bucket}}
-        here["session"]["movies"] = {"shown": []}  # the file of this test shows none
         small = yaml.safe_load((ROOT / "config.yaml").read_text())
         for document in (SMALL, here):
             update_config(small, document)
@@ -145,6 +143,8 @@ def reader(
         sys.modules.pop((block.file or "").removesuffix(".py"), None)
 
 
+@pytest.mark.workflow
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.stem)
 def test_a_page_can_be_followed(reader: Reader, page: Path) -> None:
     for block in blocks(page):
@@ -196,6 +196,8 @@ def documented(page: Path) -> re.Pattern[str]:
     return re.compile(f"({'|'.join(prefixes)})?({'|'.join(names)})({'|'.join(suffixes)})?")
 
 
+@pytest.mark.workflow
+@pytest.mark.thorough
 def test_every_column_of_the_results_is_explained(tmp_path_factory: pytest.TempPathFactory) -> None:
     results = finished_project(tmp_path_factory).results
     known = documented(ROOT / "docs" / "results.md")

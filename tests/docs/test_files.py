@@ -37,6 +37,7 @@ def on_the_page(path: str) -> str:
 
 
 @pytest.mark.workflow
+@pytest.mark.thorough
 def test_a_run_writes_the_files_of_the_page_by_the_stages_of_the_page(tmp_path_factory) -> None:
     project = finished_project(tmp_path_factory)
     told = project.snakemake("--summary", "--configfile", "small.yaml").stdout

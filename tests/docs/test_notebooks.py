@@ -35,6 +35,7 @@ def outputs(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
 
 
 @pytest.mark.workflow
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_silently_and_gives_what_was_saved(
     path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory

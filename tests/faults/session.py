@@ -8,26 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
-from snakemake.utils import update_config
 
 from meiflow.io.checksums import CHECKSUMS, read_checksums
-from tests.project import SMALL, Project, finished_project
+from tests.project import SECONDS, Project, altered, finished_project
 
-LESS = {
-    "stimuli": {"make": ["receptive_field"]},
-    "experiments": {"make": []},
-    "model": {"learning_curve": []},
-    "mei": {"steps": 10},
-    "selection": {"top_k": 2},
-}
-TINY = deepcopy(SMALL)
-update_config(TINY, LESS)
+LESS = {"selection": {"top_k": 2}, "model": {"learning_curve": [0.5]}}
+TINY = altered(SECONDS, LESS)
 RUN = ("--cores", "2", "--configfile", "small.yaml")
 # Must be identical to the byte; not logs, times, and HDF5, which contains its creation time.
 SAME = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")

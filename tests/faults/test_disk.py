@@ -21,8 +21,8 @@ from tests.faults.session import RUN, TINY, assert_undisturbed, contents, differ
 from tests.project import Project, make_project
 
 pytestmark = pytest.mark.workflow
-# Too small for the NWB file; for the models; for the report.
-SIZES_KB = (1000, 1800, 4000)
+# Too small for the NWB file; for the figures of the selection; for those of the neurons.
+SIZES_KB = (700, 1250, 2600)
 
 
 def mount(*arguments: str) -> None:
@@ -77,6 +77,7 @@ def project(tmp_path) -> Project:
     subprocess.run(["umount", "--lazy", str(results)], check=True)
 
 
+@pytest.mark.thorough
 def test_a_full_disk_and_a_read_only_one(project, expected, count):
     """Run after run on a disk that is too small, then a larger one: each stops with the file's
     name, keeps what is whole, and the last one ends as if nothing had been."""

@@ -69,6 +69,7 @@ def test_gratings_are_drawn_as_they_were_shown(session, small_results):
     assert np.abs(extra.images[fast] - 0.5).max() == pytest.approx(abs(seen), abs=0.05)
 
 
+@pytest.mark.thorough
 def test_extra_stimuli_teach_and_are_not_scored(session, rng):
     """A grey screen with an extreme response changes the predictions, not the scored images."""
     config, responses, _ = session

@@ -1,6 +1,7 @@
 """Feature maps of published cores, compared with the modules of which they were made."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,21 @@ def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("core") / "core.pth"
     torch.save(published()[1], path)
     return path
+
+
+# The published file, which is not part of the project.
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "twins"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the published core is not here")
+def test_the_published_core_itself_is_read():
+    core = PublishedCore(read_core(REAL / "sensorium_sota_model.pth"), 2)
+    maps = CoreMaps(core, SCREEN, 8.0, SEEN)
+    with torch.no_grad():
+        found = maps((torch.rand(2, *SCREEN.shape) - 0.5).flatten(1))
+    assert len(found) == 2
+    assert torch.isfinite(found).all()
+    assert (found.flatten(1).std(dim=1) > 0.01).all()
 
 
 def test_maps_are_those_of_the_published_modules(path):

@@ -113,6 +113,7 @@ def test_base_models_left_out_get_no_weight(images, found):
     np.testing.assert_allclose(fitted.predictions["model"], fitted.predictions["ln"])
 
 
+@pytest.mark.thorough
 def test_result_does_not_depend_on_threads(images, found):
     quick = CONFIG.model_copy(
         update={"stride": 6, "gabor_energy": GaborEnergy(starts=2, steps=4), "folds": 3}

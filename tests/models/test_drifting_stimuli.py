@@ -114,6 +114,7 @@ def held_out(found, neurons, name):
     return np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])
 
 
+@pytest.mark.thorough
 def test_gabors_improve_the_prediction_of_scenes_and_wrong_ones_do_no_harm(neurons):
     """Although they have half the gain and another mean rate."""
     alone, both = fitted(neurons), fitted(neurons, neurons[2])

@@ -81,6 +81,7 @@ def test_the_control_of_movies_is_shifted(rng):
         np.testing.assert_array_equal(np.sort(found[low:high], axis=0), means[low:high])
 
 
+@pytest.mark.thorough
 def test_random_folds_of_a_movie_leak_and_these_do_not(rng):
     """Responses that drift with time, and have nothing to do with the images, look predictable."""
     bins, neurons = 120, 12

@@ -177,6 +177,7 @@ def with_windows(late_neurons, *windows):
     return found, fit_all(*arguments)
 
 
+@pytest.mark.thorough
 def test_each_neuron_is_counted_at_its_latency(late_neurons):
     """In every fold; a wrong fixed delay gains nothing from the movie."""
     lags = [(lag, None) for lag in (0.0, 0.06, LATENCY_S, 0.18)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def here(installed: Path, *command: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.thorough
 def test_wheel_contains_every_file_of_the_package_and_of_the_workflow(installed):
     kept = "__pycache__", ".DS_Store"
     for source, target in [
@@ -74,6 +76,7 @@ def test_wheel_contains_every_file_of_the_package_and_of_the_workflow(installed)
     assert {p.name.partition("-")[0] for p in installed.iterdir()} == {"meiflow"}
 
 
+@pytest.mark.thorough
 def test_sdist_has_what_tests_and_locks_need(built):
     with tarfile.open(built[0]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
@@ -82,6 +85,7 @@ def test_sdist_has_what_tests_and_locks_need(built):
 
 
 @pytest.mark.workflow
+@pytest.mark.thorough
 def test_a_project_without_a_clone_runs_the_rules_of_the_wheel(installed, tmp_path):
     done = here(installed, SMOKE, "workflow", tmp_path / "project")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -106,12 +110,14 @@ def test_init_writes_nothing_over_anything(tmp_path):
 def test_a_missing_extra_is_named(tmp_path):
     code = (
         "import sys\nsys.modules['pynwb'] = sys.modules['hdmf'] = None\n"
-        "sys.argv = ['meiflow', 'simulate', '--config', '{}', '--results', sys.argv[1]]\n"
+        "sys.argv = ['meiflow', 'simulate', '--config', sys.argv[2], '--results', sys.argv[1]]\n"
         "from meiflow.cli.app import main\nmain()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    few = {"units": {"VISam": 2}, "frames": 4, "repeats": 2, "gabor_repeats": 0}
+    few |= {"grating_repeats": 0, "frame_height": 40, "frame_width": 40}
+    config = json.dumps({"session": {"simulation": few}})
+    command = [sys.executable, "-c", code, str(tmp_path), config]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
@@ -131,6 +137,7 @@ def test_every_package_of_an_extra_is_known_to_the_message():
 
 
 @pytest.mark.workflow
+@pytest.mark.thorough
 def test_the_catalog_can_deploy_it_as_a_module(tmp_path):
     """As `snakedeploy deploy-workflow` does: config/ is copied, workflow/Snakefile is a module."""
     (tmp_path / "config").mkdir()

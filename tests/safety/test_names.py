@@ -58,6 +58,7 @@ TITLE = "{neuron} $(touch made1); `touch made2` '\"{} <b> & | > made3"
 FOLDER = "my $(touch made4);'\"& data"
 
 
+@pytest.mark.thorough
 def test_titles_and_paths_reach_the_commands_as_they_are(tmp_path: Path) -> None:
     """With the workflow's rules: quoted for the shell, and no wildcards for Snakemake."""
     project = make_project(tmp_path)

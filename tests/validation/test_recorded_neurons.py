@@ -18,6 +18,7 @@ from tests.allen_gabors import DATA
 FOLDER, SCENES = DATA.parent / "recorded", DATA.parent / "natural_scenes"
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not FOLDER.exists(), reason="the recorded neurons are not here")
 def test_light_of_the_monitor_is_told_from_a_response():
     """In the images' own window, layer 5 follows the luminance of the screen; later, nothing does.

@@ -16,7 +16,7 @@ from tests.session.warehouse import (
     warehouse,
 )
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +14,13 @@ from meiflow.models.documents import document_bytes
 from meiflow.results.layout import Layout
 from tests.audit import check
 from tests.models.test_core_maps import published
-from tests.project import SMALL, make_project
+from tests.project import SECONDS, SMALL, altered, make_project
 from tests.session.warehouse import SESSION, Known, tiny_session, warehouse
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 MOVIE = "natural_movie_one_more_repeats"
 BINS = 40
-# The published file where it is; otherwise a core of the same kind with three layers.
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "twins"
-CORE = REAL / "sensorium_sota_model.pth"
 # Another source, and names of columns that only the tables need.
 NOT_READ = check.leaves("session.dandi") | {"session.columns.units"}
 RUN = ("--cores", "2", "--configfile", "small.yaml")
@@ -40,7 +36,7 @@ def server(tmp_path_factory):
     with warehouse(path) as running:
         running.known = (Known(type="functional_connectivity"),)
         running.movies = {1: np.load(Layout(folder).movies / f"{MOVIE}.npy")}
-        running.core = CORE.read_bytes() if CORE.exists() else document_bytes(published()[1])
+        running.core = document_bytes(published()[1])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MEIFLOW_KNOWN_CORES", running.known_cores)
             yield running
@@ -48,17 +44,17 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, server):
-    document = copy.deepcopy(SMALL)
+    # every base model, each with little to do
+    less = {"folds": 2, "penalties": [0.1], "learning_curve": [], "cnn": {"epochs": 2}}
+    less |= {"gabor_energy": {"starts": 1, "steps": 10}}
+    few = {key: SECONDS[key] for key in ("mei", "gabor", "experiments")}
+    document = altered(few, {"model": less, "stimuli": {"make": ["natural"]}})
     document["session"] = {
         "source": "allen",
         "id": str(SESSION),
         "warehouse": server.address,
         "bucket": server.bucket,
     }
-    document["stimuli"]["make"] = ["natural"]
-    document["experiments"]["make"] = []
-    document["mei"]["steps"] = 3
-    document["gabor"] |= {"wavelengths_deg": [16.0], "orientations": 3, "refine_steps": 2}
     return make_project(tmp_path_factory.mktemp("allen"), document)
 
 

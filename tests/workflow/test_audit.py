@@ -11,7 +11,7 @@ from meiflow.results.neurons import fitted_neurons
 from meiflow.stages.inputs import input_paths
 from tests.audit import check
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 # Not recorded, or not used in the small session.
 NOT_OPENED = {

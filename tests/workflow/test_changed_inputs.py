@@ -15,7 +15,7 @@ from tests.bad_input.catalogue import tables_session
 from tests.project import Project
 from tests.workflow.test_run import jobs
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 MOVIE = """
 import torch

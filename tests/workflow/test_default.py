@@ -8,7 +8,7 @@ import pytest
 from meiflow.simulation.truth import GABOR_KINDS
 from tests.project import make_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

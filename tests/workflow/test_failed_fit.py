@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from meiflow.io.files import read_csv, write_csv
+from tests.project import SECONDS
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 
 def test_a_failed_fit_stops_no_other_and_is_reported(finished, project):
@@ -23,12 +24,10 @@ def test_a_failed_fit_stops_no_other_and_is_reported(finished, project):
         },
         "image": {"width_deg": 121.24, "height_deg": 94.8},
         "selection": {"include": [silent]},
-        "model": {"learning_curve": []},
-        "stimuli": {"make": []},
-        "experiments": {"make": []},
     }
+    project.configure("seconds.yaml", {k: SECONDS[k] for k in SECONDS if k != "session"})
     project.configure("own.yaml", own)
-    given = ("--configfile", "small.yaml", "own.yaml")
+    given = ("--configfile", "small.yaml", "seconds.yaml", "own.yaml")
     done = project.snakemake("--cores", "2", *given)
     assert done.returncode == 0, done.stdout[-4000:]
     table = read_csv(project.results / "models" / "neurons.csv").set_index("neuron_id")

@@ -17,7 +17,7 @@ from meiflow.results.layout import Layout
 from meiflow.stages.fit_models import fit_models
 from tests.project import SMALL, finished_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 
 def test_fit_gives_the_scores_and_models_of_the_stage(

@@ -13,7 +13,7 @@ import pytest
 import meiflow
 from tests.project import ROOT, Project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 ONE_JOB = ("--cores", "1", "--configfile", "small.yaml", "--", "results/demo/session/truth.csv")
 
 

@@ -1,6 +1,5 @@
 """A folder in the layout of Sensorium 2022, with real-valued responses, from folder to report."""
 
-import copy
 import json
 import re
 
@@ -12,9 +11,9 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
 from meiflow.results.session import open_results
 from meiflow.session.sensorium import SensoriumScan, write_sensorium
-from tests.project import SMALL, make_project
+from tests.project import altered, make_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 ONCE, TESTS, REPEATS = 100, 12, 10
 SCREEN = Geometry(30, 48)
@@ -40,15 +39,18 @@ def scan():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    document = copy.deepcopy(SMALL)
+    document = altered(
+        {
+            "model": {"base_models": ["ln"], "learning_curve": [], "gain": "none"},
+            "stimuli": {"make": []},
+            "experiments": {"make": ["orientation"]},
+        }
+    )
     document["session"] = {
         "id": "demo", "source": "sensorium", "response_unit": "events",
         "sensorium": {"folder": "static1-2-3"},
     }  # fmt: skip
     document["image"] |= {"width_deg": 121.24, "height_deg": 94.8}
-    document["model"] |= {"learning_curve": [], "gain": "none"}
-    document["stimuli"] = {"make": []}
-    document["experiments"]["make"] = ["orientation"]
     project = make_project(tmp_path_factory.mktemp("sensorium"), document)
     write_sensorium(scan(), project.folder / "static1-2-3")
     done = project.snakemake("--cores", "2", "--configfile", "small.yaml")

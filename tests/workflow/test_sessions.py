@@ -12,25 +12,15 @@ import pytest
 
 from meiflow.cli.reference_files import combined_files
 from tests.audit import check
-from tests.project import SMALL, Project, make_project
+from tests.project import SECONDS, Project, altered, make_project
 from tests.session.warehouse import Known, warehouse
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
-# The cheapest possible sessions; in the second one no neuron responds to the images.
-TINY = {
-    "session": {
-        "simulation": SMALL["session"]["simulation"]
-        | {"units": {"VISam": 2}, "frames": 24, "gabor_repeats": 0, "untuned_fraction": 0.0},
-    },
-    "image": {"height": 20, "width": 32},
-    "model": {"base_models": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
-    "selection": SMALL["selection"],
-    "mei": {"steps": 3, "restarts": 1},
-    "stimuli": {"make": []},
-    "experiments": {"make": []},
-    "gabor": {"wavelengths_deg": [16.0], "orientations": 3, "refine_steps": 2, "refine_top": 1},
-}
+# In the second session no neuron responds to the images.
+TINY = altered(SECONDS, {"session": {"simulation": {"gabor_repeats": 0}}})
+TINY["session"]["simulation"]["units"] = {"VISam": 2}
+del TINY["session"]["id"]
 UNTUNED = {"id": "m2", "simulation": {"untuned_fraction": 1.0}}
 LIST = ["m1", UNTUNED, "m3"]
 RUN = ("--cores", "2", "--configfile", "sessions.yaml")

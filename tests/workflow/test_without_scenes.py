@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.project import SMALL, make_project
+from tests.project import altered, make_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 MOVIE = "natural_movie_one_more_repeats"
 BINS, PASSES = 60, 10
@@ -19,14 +18,16 @@ BINS, PASSES = 60, 10
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    document = copy.deepcopy(SMALL)
-    document["session"]["simulation"] |= {
-        "repeats": 0,
-        "movie_repeats": {MOVIE: PASSES},
-        "movie_frames": 8 * BINS,
-    }
-    document["stimuli"]["make"] = ["natural"]
-    document["experiments"]["make"] = []
+    shown = {"repeats": 0, "movie_repeats": {MOVIE: PASSES}, "movie_frames": 8 * BINS}
+    document = altered(
+        {
+            "session": {"movies": {"shown": [MOVIE]}, "simulation": shown},
+            "model": {"base_models": ["ln"]},
+            "mei": {"steps": 3},
+            "stimuli": {"make": ["natural"]},
+            "experiments": {"make": []},
+        }
+    )
     project = make_project(tmp_path_factory.mktemp("without_scenes"), document)
     done = project.snakemake("--cores", "2", "--configfile", "small.yaml")
     assert done.returncode == 0, done.stdout[-5000:]

@@ -1,0 +1,70 @@
+"""A whole run of a session of seconds, as a user runs it; `make test` has no other."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from tests.audit import check
+from tests.faults.session import RUN, undisturbed
+from tests.project import Project, contents
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The run with which those with faults are compared; must not be changed."""
+    return undisturbed(tmp_path_factory)
+
+
+def neurons(project: Project) -> list[str]:
+    table = pd.read_csv(project.results / "models" / "neurons.csv", dtype={"neuron_id": str})
+    return table.loc[table["selected"], "neuron_id"].tolist()
+
+
+def test_every_fitted_neuron_is_in_the_summary_with_an_mei(whole):
+    summary = pd.read_csv(whole.results / "summary.csv", dtype={"neuron_id": str})
+    assert summary["neuron_id"].tolist() == neurons(whole) != []
+    assert (summary["mei_response"] >= summary["best_gabor_response"] - 1e-4).all()
+    for neuron in neurons(whole):
+        assert (whole.results / "neurons" / neuron / "mei.png").stat().st_size
+    assert not [p for p in whole.results.rglob("*") if ".part" in p.name]
+
+
+def test_report_is_self_contained(whole):
+    page = (whole.results / "report.html").read_text()
+    # the printed configuration may contain addresses, but nothing is loaded from one
+    loaded = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import|fetch\(', page)
+    assert loaded
+    assert all((one or two).startswith(("data:", "#")) for one, two in loaded)
+    for neuron in neurons(whole):
+        assert f'id="n{neuron}"' in page
+    assert "Simulated session." in page
+
+
+def test_second_run_does_nothing(whole):
+    again = whole.snakemake("--dry-run", *RUN)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+
+
+def test_no_stage_opens_or_reads_what_its_rule_does_not_pass_on(whole):
+    jobs = check.read_jobs(whole.folder, whole.notes)
+    assert {"simulate", "fit_models", "stimuli", "report"} <= {job.stage.name for job in jobs}
+    assert check.faults(jobs) == []
+
+
+def test_one_core_gives_the_same_bits_as_two(whole, tmp_path):
+    """Of the stages that use several threads; the others do not know the number of cores."""
+    project = whole.copy(tmp_path / "copy")
+    made = ("models/models.zip", "models/learning_curve.csv", "stimuli/best_gabors.npy")
+    one = ("--cores", "1", *RUN[2:], "--forcerun", "fit_models", "learning_curve", "gabor_search")
+    done = project.snakemake(*one, "--", *(f"results/demo/{name}" for name in made))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.stdout.count("Finished jobid") >= len(made)
+    one_core, two_cores = contents(project.results), contents(whole.results)
+    assert one_core.keys() == two_cores.keys()
+    assert not [name for name in one_core if one_core[name] != two_cores[name]]
