@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from meiflow.benchmark import publish
-from meiflow.benchmark.calibrate import choose_rule, with_fractions
+from meiflow.benchmark.calibrate import choose_rule
 from meiflow.benchmark.design import (
     BREAKING,
     GABOR_LIKE,
@@ -122,7 +122,7 @@ def test_means_by_kind_and_group():
 def test_fractions_by_cell():
     loop = rows(LOOP)
     mei = loop[(loop["stimulus"] == "mei") & (loop["model"] == "mixture")]
-    judged = with_fractions(loop, mei.drop(columns=["fraction_of_optimum"])).assign(
+    judged = publish.with_fractions(loop, mei.drop(columns=["fraction_of_optimum"])).assign(
         selected=[True, True, False, False], trusted=[True, False, True, False]
     )
     judged["right"] = judged["fraction_of_optimum"] >= 0.8
@@ -204,5 +204,5 @@ def test_tables_of_the_docs_follow_from_what_is_published(name):
 
 
 def test_the_rule_has_the_precision_that_follows_from_what_is_published():
-    """Chosen on some sessions and measured on the others, both from the published table."""
-    assert choose_rule(publish.published("confidence")) == calibration()
+    """Chosen on some neurons and measured on others, both from the published table."""
+    assert choose_rule(publish.published("trust")) == calibration()

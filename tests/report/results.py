@@ -57,7 +57,6 @@ class Measured:
     precision_low: float = 0.87
     neurons: int = 214
     source: str = "Measured on simulated sessions."
-    on_random: str = "8 of 11"
 
 
 def make_results(
@@ -240,6 +239,7 @@ def _trust(results: Layout, neurons: list[str]) -> None:
         "expected_fraction": np.where(last, 0.41, 0.93),
         "cc_norm_low": np.where(last, 0.2, 0.8),
         "fold_agreement": np.where(last, 0.5, 0.9),
+        "peak_ratio": np.where(last, 0.4, 1.0),
         "trust_reason": np.where(last, "its Gabor disagrees", ""),
         "nuisance": np.where(last, "luminance_lower", ""),
     }

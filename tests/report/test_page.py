@@ -28,7 +28,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.stages.report import write_report
 from meiflow.tables.counts import Responses
-from meiflow.validation.trust import calibration, random_structure
+from meiflow.validation.trust import calibration
 from tests.project import ROOT
 from tests.report.conftest import EVERYTHING, HOSTILE, MANY
 from tests.report.results import make_results, view_of
@@ -355,15 +355,11 @@ def test_headlines_count_trusted_neurons_and_dim_the_others(report_config, resul
     assert second.text.startswith("MEIs of 3 neurons: ")
 
 
-def test_the_precision_quoted_is_that_of_the_files(view):
-    """One file of the package has the numbers of neurons of random structure."""
-    found, measured = random_structure(), calibration()
-    counted = f"{found['reached']} of {found['trusted']}"
-    interval = f"(95 % CI: {100 * found['low']:.0f} to {100 * found['high']:.0f} %"
-    assert f"of neurons of random structure, {counted} {interval}) did." in precision_text(measured)
-    assert f"{counted} {interval})" in measured.source
+def test_the_precision_quoted_is_that_of_the_files():
+    """README and page quote the file of the rule."""
+    own = calibration()
+    percent = f"{100 * own.precision:.0f} % of the MEIs"
+    assert percent in precision_text(own)
+    assert percent in own.source
     readme = " ".join((ROOT / "README.md").read_text().split())
-    assert f"{counted} did {interval};" in readme
-    table = (ROOT / "docs" / "enter_your_method.md").read_text()
-    assert f"{found['trusted']} of the 24 MEIs are trusted, of which {found['reached']} " in table
-    assert f"({found['low']:.2f} to {found['high']:.2f})" in table
+    assert f"{100 * own.precision:.0f} % of the MEIs labelled as trusted" in readme

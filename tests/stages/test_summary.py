@@ -63,6 +63,7 @@ def results(tmp_path):
     write_csv(found, results.preferences)
     judged = {"trusted": [True, False], "expected_fraction": [0.97, 0.4]}
     judged |= {"cc_norm_low": [0.9, 0.1], "fold_agreement": [0.95, 0.4], "nuisance": ["", ""]}
+    judged |= {"peak_ratio": [1.0, 0.3]}
     judged = pd.DataFrame({"neuron_id": neurons, **judged, "trust_reason": ["", "too low"]})
     write_csv(judged, results.trust)
     measured = pd.DataFrame({"neuron_id": neurons, "cell_type": ["simple", "complex"], "osi": 0.5})

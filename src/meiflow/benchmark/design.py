@@ -16,10 +16,8 @@ UNTUNED = 4
 MOST_IMAGES, MOST_REPEATS = 2000, 50  # size of a session
 USUAL_NOISE = 0.2
 MAIN = (118, 50)  # images x repeats of an Allen session
-# The trust rule is calibrated on the first sessions and evaluated on the others.
-CHOOSING = (0, 1, 2, 3)
-MEASURING = (4, 5, 6)
-_BOTH = (CHOOSING[0], MEASURING[0])
+_SESSIONS = range(7)
+_BOTH = (0, 4)
 _NOISE = (0.0, 0.5)
 _LESS = ((25, 5), (25, 50), (50, 50), (118, 5), (118, 15))
 _MORE = ((0, 500, 5), (4, 500, 50))  # session, images, repeats: slow
@@ -54,7 +52,7 @@ class Cell:
 
 def full_design() -> list[Cell]:
     """All cells of the benchmark in the order in which they are run, cheap ones first."""
-    main = [Cell(s, *MAIN) for s in (*CHOOSING, *MEASURING)]
+    main = [Cell(s, *MAIN) for s in _SESSIONS]
     noisy = [Cell(s, *MAIN, noise) for s in _BOTH for noise in _NOISE]
     less = [Cell(s, *size) for s in _BOTH for size in _LESS]
     return [*main, *noisy, *less, *(Cell(*cell) for cell in _MORE)]

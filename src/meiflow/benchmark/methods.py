@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -31,7 +31,7 @@ from meiflow.stimuli.of_model import mei
 from meiflow.stimuli.optimiser import Optimised
 from meiflow.stimuli.published import notebook_mei, walker_mei
 from meiflow.tables.arrays import as_trials
-from meiflow.validation.confidence import fractions_of_own_optimum
+from meiflow.validation.confidence import Evidence
 from meiflow.validation.trust import calibration
 
 # Of openretina's own scripts and its tutorial.
@@ -121,13 +121,18 @@ def _meiflow(recording: Recording) -> Answer:
             NeuronModel.of(recording.screen, document).eval()
             for document in shared.fit.fold_models(name)
         ]
-        shares = fractions_of_own_optimum(
-            folds, answer.stimuli[column], recording.mean, recording.contrast
+        evidence = Evidence.of(
+            shared.population[name],
+            folds,
+            answer.stimuli[column],
+            recording.images,
+            recording.mean_counts[:, column],
+            recording.mean,
+            recording.contrast,
         )
         own = scores.loc[(name, "model")]
-        agreement = np.nanmean(shares) if np.isfinite(shares).any() else np.nan
         names = ["cc_abs", "cc_norm", "cc_norm_low", "ceiling_error"]
-        rows.append(own[names].to_dict() | {"fold_agreement": agreement})
+        rows.append(own[names].to_dict() | asdict(evidence))
     table = pd.DataFrame(rows, index=shared.columns, dtype=float)
     table = table.reindex(range(recording.neurons))
     judged = calibration().judge(table)

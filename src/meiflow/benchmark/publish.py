@@ -9,16 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from meiflow.benchmark import table as tables
-from meiflow.benchmark.calibrate import (
-    choose_rule,
-    with_fractions,
-    write_rule,
-)
-from meiflow.benchmark.design import MEASURING, TUNED, Cell, full_design, quick_design
+from meiflow.benchmark.design import TUNED, Cell, full_design, quick_design
 from meiflow.benchmark.run import read_cells, run_cells
 from meiflow.errors import MeiflowError
 from meiflow.io.files import write_csv
-from meiflow.validation.trust import FEATURES, Calibration, calibration
+from meiflow.validation.trust import calibration
 
 DIGITS = 2
 _KEPT = 4
@@ -32,7 +27,8 @@ def published(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        ``fractions`` (one row per neuron, model and stimulus) or ``confidence`` (one per neuron).
+        ``fractions`` (one row per neuron, model and stimulus of ``meiflow validate``) or ``trust``
+        (one per neuron of ``python -m benchmarks.trust``).
     """
     path = files("meiflow.benchmark").joinpath(f"published_{name}.csv")
     return pd.read_csv(StringIO(path.read_text(encoding="utf-8")))
@@ -107,28 +103,30 @@ def run_quick(folder: Path, threads: int) -> None:
 
 
 def run_full(folder: Path, threads: int) -> None:
-    """Run all cells, calibrate and evaluate the trust rule, write tables and figures."""
+    """Run all cells, write tables and figures."""
     cells = full_design()
     run_cells(cells, folder, threads)
     publish(cells, folder)
 
 
-def publish(cells: list[Cell], folder: Path) -> Calibration:
-    """Write the published files of finished cells, and calibrate and evaluate the trust rule."""
-    from meiflow.figures.benchmark import (
-        fraction_against_data,
-        fractions_by_kind,
-        trust_calibration,
-    )
+def with_fractions(loop: pd.DataFrame, confidence: pd.DataFrame) -> pd.DataFrame:
+    """Confidence and true fraction of every neuron; 0 for untuned neurons."""
+    mei = loop[(loop["model"] == tables.MIXTURE) & (loop["stimulus"] == "mei")]
+    both = confidence.merge(mei[[*tables.KEYS, tables.FRACTION]], on=tables.KEYS)
+    return both.fillna({tables.FRACTION: 0.0})
+
+
+def publish(cells: list[Cell], folder: Path) -> None:
+    """Write the published files of finished cells; trust is that of this version."""
+    from meiflow.figures.benchmark import fraction_against_data, fractions_by_kind
     from meiflow.figures.style import save_both
 
     loop = read_cells(cells, folder, "loop")
     confidence = with_fractions(loop, read_cells(cells, folder, "confidence"))
-    rule = choose_rule(confidence)
+    rule = calibration()
     judged = pd.concat([confidence, rule.judge(confidence)], axis=1)
     judged["right"] = judged[tables.FRACTION] >= rule.level
     main = tables.at_main(loop)
-    measured_on = judged[judged["session"].isin(MEASURING)]
     stimuli = tables.by_stimulus(main)
     found = {
         "by_kind": stimuli.loc[[*TUNED]],
@@ -136,26 +134,16 @@ def publish(cells: list[Cell], folder: Path) -> Calibration:
         "trust_by_kind": tables.trust_by_kind(tables.at_main(judged)),
         "by_model": tables.by_model(main),
         "by_data": tables.by_data(judged).set_index(["noise", "images", "repeats"]),
-        "by_confidence": tables.by_confidence(measured_on),
-        "by_feature": tables.by_feature(measured_on, (*FEATURES, "cc_norm", "expected_fraction")),
     }
     kept = loop[[*_SAME, tables.FRACTION]].dropna()
     write_csv(kept.round({tables.FRACTION: _KEPT}), folder / "published_fractions.csv")
     write_csv(judged, folder / "confidence.csv")
-    short = [*tables.KEYS, "kind", "selected", *FEATURES, tables.FRACTION]
-    write_csv(confidence[short], folder / "published_confidence.csv")
     for name, table in found.items():
         write_csv(_as_printed(table).reset_index(), folder / f"{name}.csv")
         _print(name, table)
-    write_rule(rule, folder / "calibration.json")
     drawn = stimuli.loc[[*TUNED, *tables.WHOLE]]
     save_both(fractions_by_kind(drawn), folder, "by_kind")
     usual = found["by_data"].reset_index()
     usual = usual[usual["noise"] == tables.USUAL_NOISE]
     save_both(fraction_against_data(usual), folder, "by_data")
-    save_both(trust_calibration(measured_on, rule.level), folder, "calibration")
-    print(
-        f"\nTrust: expected fraction at least {rule.expected_min:g}. {rule.source}\n"
-        f"Rule included in this version: {calibration()}"
-    )
-    return rule
+    _print("trusted, all recordings", judged.groupby("trusted")["right"].agg(["size", "mean"]))

@@ -19,6 +19,7 @@ from meiflow.simulation.truth import CENTRED_KINDS, POOLED_KINDS, SHAPE_KINDS
 KEYS = ["session", "images", "repeats", "noise", "neuron_id"]
 FRACTION = "fraction_of_optimum"
 MIXTURE = "mixture"
+UNTUNED = "untuned"  # structure of a neuron without a best image
 # Kinds that are reported together; from the second group on they violate the Gabor assumption.
 GROUPS = {
     "Gabor-like": GABOR_LIKE,
@@ -148,8 +149,8 @@ def by_confidence(judged: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     judged : DataFrame
-        One row per neuron and cell: expected_fraction, fraction_of_optimum (0 if untuned),
-        right, kind.
+        One row per neuron: expected_fraction, fraction_of_optimum (0 if untuned), right,
+        structure.
 
     Returns
     -------
@@ -160,7 +161,7 @@ def by_confidence(judged: pd.DataFrame) -> pd.DataFrame:
     edges = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0]
     names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     bins = pd.cut(judged["expected_fraction"], edges, labels=names, include_lowest=True)
-    groups = judged.assign(untuned=judged["kind"] == "untuned").groupby(bins, observed=True)
+    groups = judged.assign(untuned=judged["structure"] == UNTUNED).groupby(bins, observed=True)
     found = groups.agg(
         neurons=("right", "size"),
         untuned=("untuned", "sum"),
@@ -179,7 +180,7 @@ def by_feature(judged: pd.DataFrame, features: tuple[str, ...]) -> pd.DataFrame:
     """
     from sklearn.metrics import roc_auc_score
 
-    tuned = judged[judged["kind"] != "untuned"]
+    tuned = judged[judged["structure"] != UNTUNED]
     rows = {}
     for feature in features:
         known = judged[feature].fillna(-1)

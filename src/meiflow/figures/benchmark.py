@@ -95,8 +95,8 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        ``expected_fraction``, ``fraction_of_optimum``, ``trusted``, ``kind``; and the features
-        ``cc_norm_low`` and ``fold_agreement``.
+        ``expected_fraction``, ``fraction_of_optimum``, ``trusted``, ``structure``; and the features
+        ``cc_norm_low``, ``fold_agreement`` and ``peak_ratio``.
     level : float
         Fraction that a trusted MEI should reach.
     """
@@ -104,15 +104,16 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
         "expected_fraction": "expected fraction\nof the maximal drive",
         "cc_norm_low": "CC_norm on held-out images,\nlower end of the interval",
         "fold_agreement": "fraction of the fold models'\nown optimum",
+        "peak_ratio": "fraction of the strongest\nresponse reproduced",
     }
-    untuned = table["kind"] == "untuned"
+    untuned = table["structure"] == "untuned"
     groups = (
         (table["trusted"], BLUE, "o", "trusted"),
         (~table["trusted"] & ~untuned, ORANGE, "s", "not trusted"),
         (untuned, "black", "x", "untuned (no best image)"),
     )
     with style():
-        figure = new_figure(7.1, 2.6)
+        figure = new_figure(8.6, 2.6)
         axes = figure.subplots(1, len(panels), sharey=True)
         for ax, (column, label) in zip(axes, panels.items(), strict=True):
             for rows, colour, marker, name in groups:

@@ -28,6 +28,10 @@ _FIRST = {
         "agreement",
         "fraction of their own optimum that fold models reach with the MEI",
     ),
+    "peak_ratio": (
+        "peak",
+        "highest predicted response to an image shown, divided by the highest measured one",
+    ),
     "oracle": ("oracle", "reliability: jackknife oracle correlation"),
     "mei_over_best_gabor": (
         "MEI / Gabor",

@@ -30,11 +30,7 @@ class TrustCalibration(Protocol):
 
     @property
     def source(self) -> str:
-        """How the precision was measured, and that on neurons of random structure."""
-
-    @property
-    def on_random(self) -> str:
-        """How many trusted MEIs of neurons of random structure reached `level`."""
+        """How the precision was measured."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +140,8 @@ def precision_text(calibration: TrustCalibration | None) -> str:
     if calibration is None:
         return ""
     return (
-        f"✓ trusted: in simulations, {100 * calibration.precision:.0f} % of the MEIs with this "
-        f"mark reached at least {100 * calibration.level:.0f} % of the maximal drive (95 % CI from "
-        f"{100 * calibration.precision_low:.0f} %); of neurons of random structure, "
-        f"{calibration.on_random} did."
+        f"✓ trusted: of simulated neurons on which nothing was chosen, "
+        f"{100 * calibration.precision:.0f} % of the MEIs with this mark reached at least "
+        f"{100 * calibration.level:.0f} % of the maximal drive (95 % CI from "
+        f"{100 * calibration.precision_low:.0f} %)."
     )

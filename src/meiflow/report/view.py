@@ -259,6 +259,7 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
             ("expected drive of the MEI", f"{number(trust.expected)} of the maximum"),
             ("CC norm, lower end", number(row.get("cc_norm_low", math.nan))),
             ("agreement of fold models", number(row.get("fold_agreement", math.nan))),
+            ("strongest response reproduced", number(row.get("peak_ratio", math.nan))),
         ]
     facts.append(("selected", str(own["reason"])))
     return facts

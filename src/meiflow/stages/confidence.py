@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
@@ -9,8 +11,9 @@ from meiflow.config.sections import Config
 from meiflow.io.files import read_array, read_csv, write_csv
 from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
+from meiflow.results.tables import read_responses
 from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
-from meiflow.validation.confidence import fractions_of_own_optimum
+from meiflow.validation.confidence import Evidence
 from meiflow.validation.trust import calibration, nuisances_of
 
 
@@ -21,20 +24,28 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
     -------
     DataFrame
         neuron_id; cc_abs, cc_norm, cc_norm_low, ceiling_error of the model; cc_shuffled of
-        the control; fold_agreement and fold_lowest, mean and lowest fraction of their own optimum
-        that the fold models reach with the MEI.
+        the control; and the columns of `meiflow.validation.confidence.Evidence`.
     """
     mean, contrast = stimulus_targets(config, results)
     archive = open_models(config, results)
     scores = read_csv(results.cross_validation, ("neuron_id", "model"))
     scores = scores.set_index(["neuron_id", "model"])
+    responses = read_responses(results, config.image.geometry)
     rows = []
     for neuron in track(neurons, "confidence", len(neurons)):
         own = scores.loc[(neuron, "model")]
-        folds, mei = archive.fold_models(neuron), read_array(results.neuron(neuron).mei)
         ascent = config.mei.steps, config.mei.step_size, config.mei.smoothing_exponent
-        shares = fractions_of_own_optimum(folds, mei, mean, contrast, *ascent, config.seed)
-        known = shares[np.isfinite(shares)]
+        evidence = Evidence.of(
+            archive.model(neuron),
+            archive.fold_models(neuron),
+            read_array(results.neuron(neuron).mei),
+            responses.images,
+            responses.means[:, responses.column(neuron)],
+            mean,
+            contrast,
+            *ascent,
+            config.seed,
+        )
         rows.append(
             {
                 "neuron_id": neuron,
@@ -43,8 +54,7 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
                     for name in ("cc_abs", "cc_norm", "cc_norm_low", "ceiling_error")
                 },
                 "cc_shuffled": scores.loc[(neuron, "model_shuffled"), "cc_abs"],
-                "fold_agreement": known.mean() if len(known) else np.nan,
-                "fold_lowest": known.min() if len(known) else np.nan,
+                **asdict(evidence),
             }
         )
     return pd.DataFrame(rows)

@@ -34,6 +34,7 @@ _FROM_TRUST = (
     "expected_fraction",
     "cc_norm_low",
     "fold_agreement",
+    "peak_ratio",
     "trust_reason",
     "nuisance",
 )

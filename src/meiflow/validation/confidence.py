@@ -1,8 +1,10 @@
-"""Confidence in the MEI of a neuron, computed without the ground truth."""
+"""Measures of confidence in the MEI of a neuron, computed without the ground truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,56 @@ from meiflow.models.population import PairedModel
 from meiflow.stimuli.mei import most_exciting_of_each, noise_starts
 
 _RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How far an MEI depends on the images shown, and how far its model reaches.
+
+    Parameters
+    ----------
+    fold_agreement, fold_lowest : float
+        Mean and lowest fraction of their own optimum that models fitted to other images reach with
+        the MEI. NaN if no image drives any of them.
+    peak_ratio : float
+        See `peak_ratio`.
+    """
+
+    fold_agreement: float
+    fold_lowest: float
+    peak_ratio: float
+
+    @classmethod
+    def of(
+        cls,
+        model: NeuronModel,
+        folds: Sequence[NeuronModel],
+        mei: NDArray,
+        images: NDArray,
+        responses: NDArray,
+        mean: float,
+        contrast: float,
+        *ascent: Any,
+    ) -> Evidence:
+        """Measure everything of one neuron.
+
+        Parameters
+        ----------
+        model : NeuronModel
+            The ensemble.
+        folds : sequence of NeuronModel
+            Ensembles fitted to the training images of each fold.
+        mei : ndarray, shape (height, width)
+        images, responses
+            As for `peak_ratio`.
+        mean, contrast, *ascent
+            As for `fractions_of_own_optimum`.
+        """
+        shares = fractions_of_own_optimum(folds, mei, mean, contrast, *ascent)
+        known = shares[np.isfinite(shares)]
+        mean_share, lowest = (known.mean(), known.min()) if len(known) else (np.nan, np.nan)
+        peak = peak_ratio(model, images, responses, mean)
+        return cls(float(mean_share), float(lowest), peak)
 
 
 def fractions_of_own_optimum(
@@ -60,3 +112,30 @@ def fractions_of_own_optimum(
     best = np.maximum(best, own)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(best > grey, np.maximum(own - grey, 0) / (best - grey), np.nan)
+
+
+def peak_ratio(model: NeuronModel, images: NDArray, responses: NDArray, mean: float) -> float:
+    """How much of a neuron's strongest response the model reproduces.
+
+    A model that lacks a neuron's nonlinearity cannot reach its peaks, even if it correlates well
+    with the responses; what it extrapolates to the MEI is then uncertain.
+
+    Parameters
+    ----------
+    model : NeuronModel
+    images : ndarray, shape (images, height, width)
+        The images shown; luminance in [0, 1].
+    responses : ndarray, shape (images,)
+        Measured mean responses, to which the model was fitted.
+    mean : float
+        Luminance of grey.
+
+    Returns
+    -------
+    float
+        Highest predicted response divided by the highest measured one, both above the predicted
+        response to grey. NaN if no measured response is above it.
+    """
+    (grey,) = model.predict(np.full((1, *images.shape[1:]), mean))
+    highest = float(np.nanmax(responses)) - grey
+    return float((model.predict(images).max() - grey) / highest) if highest > 0 else np.nan

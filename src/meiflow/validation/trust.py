@@ -11,7 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-FEATURES = ("cc_norm_low", "fold_agreement")
+FEATURES = ("cc_norm_low", "fold_agreement", "peak_ratio")
+# Differences from 1 smaller than these are noise.
+_LEAST_ERROR, _LEAST_DISAGREEMENT = 0.02, 0.003
+# A model that exceeds the peaks is no better than one that reproduces them.
+_LEAST_PEAK, _FULL_PEAK = 0.05, 1.0
 # What a nuisance is, in words, and what it may mean that it predicts as well as the model.
 _LIGHT = "light of the monitor may have entered the recording, or the neuron responds to luminance"
 _HALVES = ("upper", "lower", "left", "right")
@@ -51,7 +55,7 @@ _ABOVE_ONE = (
 
 @dataclass(frozen=True)
 class Calibration:
-    """The rule, and how often it was right on simulated neurons.
+    """The rule, and how often it was right on neurons that it had not seen.
 
     Parameters
     ----------
@@ -61,20 +65,17 @@ class Calibration:
         Minimum expected fraction of the optimum at which a neuron is trusted.
     intercept, slopes : float, tuple of float
         The expected fraction is the logistic function of the intercept plus slopes times
-        `FEATURES`.
+        what `features_of` returns.
     precision : float
         Fraction of the trusted neurons whose MEI reached `level`.
     precision_low : float
-        Lower end of a 95 % interval (Clopper & Pearson 1934) over neurons. Each neuron counts
-        once, and as wrong if its MEI failed in any recording in which it was trusted.
-    recordings : int
-        Number of recordings of trusted neurons in the measurement.
+        Lower end of its 95 % interval (Clopper & Pearson 1934).
     neurons : int
-        Number of these neurons; some were recorded with several amounts of data.
-    recall : float
+        Number of trusted neurons in the measurement.
+    coverage : float
         Fraction of the neurons whose MEI reached `level` that were trusted.
     untuned : int
-        Number of recordings of untuned neurons.
+        Number of untuned neurons.
     untuned_trusted : int
         Number of these that were trusted.
     """
@@ -82,12 +83,11 @@ class Calibration:
     level: float
     expected_min: float
     intercept: float
-    slopes: tuple[float, float]
+    slopes: tuple[float, ...]
     precision: float
     precision_low: float
-    recordings: int
     neurons: int
-    recall: float
+    coverage: float
     untuned: int
     untuned_trusted: int
 
@@ -95,27 +95,17 @@ class Calibration:
     def source(self) -> str:
         """One sentence on how the precision was measured."""
         return (
-            f"In simulations with known ground truth, {100 * self.precision:.0f} % of the MEIs "
-            f"flagged as trusted reached at least {100 * self.level:.0f} % of the maximal drive "
-            f"(n = {self.recordings} recordings of {self.neurons} neurons; 95 % CI over neurons "
-            f"from {100 * self.precision_low:.0f} %); {self.untuned_trusted} of {self.untuned} "
-            "recordings of untuned neurons were flagged. Of neurons of random structure, which "
-            f"took part in no choice of ours, {self.on_random} did. Real neurons may differ from "
-            "all of these."
-        )
-
-    @property
-    def on_random(self) -> str:
-        """How many trusted MEIs of neurons of random structure reached `level`."""
-        found = random_structure()
-        return (
-            f"{found['reached']} of {found['trusted']} (95 % CI: {100 * found['low']:.0f} to "
-            f"{100 * found['high']:.0f} %)"
+            f"Of simulated neurons on which nothing was chosen, {100 * self.precision:.0f} % of "
+            f"the MEIs flagged as trusted reached at least {100 * self.level:.0f} % of the maximal "
+            f"drive (n = {self.neurons} neurons; 95 % CI from {100 * self.precision_low:.0f} %), "
+            f"{self.untuned_trusted} of {self.untuned} untuned neurons were flagged, and "
+            f"{100 * self.coverage:.0f} % of the MEIs that reached it were trusted. Real neurons "
+            "may differ from these."
         )
 
     def expected(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """Expected fraction of the optimum; 0 if the features are not known."""
-        features = table[list(FEATURES)].to_numpy(float)
+        features = features_of(table)
         known = np.isfinite(features).all(1)
         z = self.intercept + np.nan_to_num(features) @ np.array(self.slopes)
         return np.where(known, 1 / (1 + np.exp(-z)), 0.0)
@@ -144,15 +134,35 @@ class Calibration:
             elif trusted[i]:
                 reasons.append("")
             else:
-                low, agreement = (_shown(row[name]) for name in FEATURES)
+                low, folds, peak = (_shown(row[name]) for name in FEATURES)
                 reasons.append(
                     f"expected to reach {expected[i]:.2f} of the maximal drive "
                     f"({self.expected_min:g} required): the lower end of the held-out CC_norm is "
-                    f"{low}, and models trained on other folds reach {agreement} of their own "
-                    "optimum with this MEI"
+                    f"{low}, models trained on other folds reach {folds} of their own optimum "
+                    f"with this MEI, and the model reproduces {peak} of the strongest response"
                 )
         columns = {"trusted": trusted, "expected_fraction": expected, "trust_reason": reasons}
         return pd.DataFrame(columns, index=table.index)
+
+
+def features_of(table: pd.DataFrame) -> NDArray[np.float64]:
+    """What the rule combines, (neurons, features).
+
+    -ln(1 - ``cc_norm_low``), -ln(1 - ``fold_agreement``) and ln(``peak_ratio``), the last at most
+    0.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Output of `meiflow.stages.confidence.measure_confidence`.
+    """
+    low, agreement, peak = (table[name].to_numpy(float) for name in FEATURES)
+    columns = [
+        -np.log((1 - low).clip(_LEAST_ERROR)),
+        -np.log((1 - agreement).clip(_LEAST_DISAGREEMENT)),
+        np.log(peak.clip(_LEAST_PEAK, _FULL_PEAK)),
+    ]
+    return np.stack(columns, axis=1)
 
 
 def ceiling_known(table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -211,24 +221,8 @@ def _shown(value: float) -> str:
 
 
 @cache
-def random_structure() -> dict[str, float]:
-    """Trusted MEIs of neurons of random structure, and how many of them reached the level.
-
-    ``random_structure.json`` is the only place of these numbers in the package; the README and
-    ``docs/enter_your_method.md`` repeat them, and a test compares these.
-
-    Examples
-    --------
-    >>> sorted(random_structure())
-    ['high', 'low', 'reached', 'trusted']
-    """
-    text = files("meiflow.validation").joinpath("random_structure.json").read_text("utf-8")
-    return dict(json.loads(text))
-
-
-@cache
 def calibration() -> Calibration:
-    """The rule of this version, as calibrated by ``meiflow validate``."""
+    """The rule of this version, as chosen and measured by ``python -m benchmarks.trust``."""
     text = files("meiflow.validation").joinpath("calibration.json").read_text(encoding="utf-8")
     values = json.loads(text)
     return Calibration(**values | {"slopes": tuple(values["slopes"])})
