@@ -44,7 +44,7 @@ def test_the_name_is_not_found():
 
 def test_the_proxy_is_not_there(closed, monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://me:secret@127.0.0.1:{closed}")
-    with pytest.raises(FetchError, match="the proxy cannot be used.*http_proxy") as error:
+    with pytest.raises(FetchError, match=r"the proxy cannot be used.*http_proxy") as error:
         read_bytes("http://nobody.invalid/a", ONCE, 10)
     assert "secret" not in str(error.value)
 
@@ -52,7 +52,7 @@ def test_the_proxy_is_not_there(closed, monkeypatch):
 def test_tls_is_not_accepted(tmp_path):
     with warehouse(tmp_path / "none.nwb") as server:  # speaks no TLS
         address = server.address.replace("http://", "https://")
-        with pytest.raises(FetchError, match="the TLS connection to .* REQUESTS_CA_BUNDLE"):
+        with pytest.raises(FetchError, match=r"the TLS connection to .* REQUESTS_CA_BUNDLE"):
             read_bytes(f"{address}/a", ONCE, 10)
 
 

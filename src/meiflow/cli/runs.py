@@ -21,6 +21,7 @@ from meiflow.io.paths import require_file
 from meiflow.results.layout import Layout, NeuronLayout
 
 _INTERRUPTED = 130
+_STOPPED = "meiflow: stopped; run the same command again to resume"
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def run_workflow(
         except KeyboardInterrupt:
             complete, log, page = False, "", ""
     if signals:
-        print("meiflow: stopped; run the same command again to resume", file=sys.stderr)
+        print("\n" * sys.stderr.isatty() + _STOPPED, file=sys.stderr)  # not after the ^C
         return _INTERRUPTED
     log = _from(here, request.folder / log)
     if screen.watch.failures:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from meiflow.cli.engine import TARGETS
 from meiflow.cli.expected import duration
-from meiflow.cli.watch import Shown, Stage, Watch
+from meiflow.cli.watch import Shown, Watch
 
 _BAR, _NAME = 20, 20
 _REDRAW_S, _PLAIN_S = 0.5, 30.0
@@ -95,29 +95,34 @@ class Screen(logging.Handler):
             self._start_of(record.__dict__["rule_name"])
         elif event == "job_finished":
             stage = self.watch.finished(record.__dict__["job_id"])
-            if stage is not None:
-                self._end_of(self.watch.stages[stage])
+            self._end_of(stage)
         elif event == "job_error":
-            self.watch.failed(record.__dict__["jobid"], next(iter(record.__dict__["log"]), ""))
+            log = next(iter(record.__dict__["log"]), "")
+            self._end_of(self.watch.failed(record.__dict__["jobid"], log))
         elif event == "progress":  # after a job, whose end may have added others
             self.watch.plan(self.counts())
 
     def _start_of(self, name: str) -> None:
         stage = self.watch.stages[name]
-        if not self._live and self._formatter is None and len(stage.running) + stage.done == 1:
+        if self._live:
+            self._print("")
+        elif self._formatter is None and len(stage.running) + stage.done + stage.failed == 1:
             jobs = f" ({stage.total} jobs)" if stage.total > 1 else ""
             self._print(f"{self._elapsed()} {name}{jobs}")
 
-    def _end_of(self, stage: Stage) -> None:
-        if not stage.complete or self._formatter is not None or stage.began is None:
+    def _end_of(self, name: str | None) -> None:
+        stage = self.watch.stages.get(name or "")
+        if stage is None or not stage.complete or self._formatter or stage.began is None:
             return
-        jobs = f"{stage.done} of {stage.total}, " if stage.total > 1 else ""
         took = duration(stage.ended - stage.began)
+        failed = f", {stage.failed} failed" if stage.failed else ""
         if self._live:
-            count = f"{stage.done} of {stage.total}"
-            self._print(self._row(Shown(stage.name, 1.0, count, took)))
+            done = stage.done + stage.failed
+            count = f"{done} of {stage.total}"
+            self._print(self._row(Shown(stage.name, 1.0, count, f"{took}{failed}")))
         else:
-            self._print(f"{self._elapsed()} {stage.name}: done, {jobs}{took}")
+            jobs = f" {stage.done} of {stage.total}" if stage.total > 1 else ""
+            self._print(f"{self._elapsed()} {stage.name}: done{jobs}, {took}{failed}")
 
     def _elapsed(self) -> str:
         seconds = round(self.watch.clock() - self.watch.begin)
@@ -152,10 +157,9 @@ class Screen(logging.Handler):
                         self._print(f"{self._elapsed()} {shown.name}: {shown.count}, {shown.text}")
 
     def _print(self, text: str) -> None:
-        if not text or text == "None":
-            return
         self._erase()
-        self._stream.write(f"{text}\n")
+        if text and text != "None":
+            self._stream.write(f"{text}\n")
         self._said = time.monotonic()
         self._draw()
         self._stream.flush()

@@ -148,11 +148,13 @@ class Watch:
         stage.done += 1
         return stage.name
 
-    def failed(self, job: int, log: str) -> None:
-        """Note that a job has failed."""
-        if (stage := self._end(job)) is not None:
-            stage.failed += 1
-            self.failures.append((stage.name, log))
+    def failed(self, job: int, log: str) -> str | None:
+        """Note that a job has failed; returns its stage."""
+        if (stage := self._end(job)) is None:
+            return None
+        stage.failed += 1
+        self.failures.append((stage.name, log))
+        return stage.name
 
     def _end(self, job: int) -> Stage | None:
         stage = self.stages.get(self._of.get(job, ""))
