@@ -81,7 +81,8 @@ def jobs_in(folder: Path) -> list[psutil.Process]:
 
 
 def lines(text: str) -> list[str]:
-    return [line for line in re.sub(r"\x1b\[[?0-9]*[A-Za-z]", "", text).split("\n") if line.strip()]
+    plain = re.sub(r"\x1b\[[0-9]*[A-Z]|\r", "", text)
+    return [line for line in plain.split("\n") if line.strip()]
 
 
 @pytest.fixture
@@ -98,9 +99,7 @@ def test_ctrl_c_on_a_terminal_leaves_no_orphan_and_the_same_command_resumes(tmp_
     first.until(lambda: "simulate " in first.text)
     first.ctrl_c()
     assert first.wait() == 130
-    assert lines(first.text)[-1].strip() == (
-        "meiflow: stopped; run the same command again to resume"
-    )
+    assert lines(first.text)[-1] == ("meiflow: stopped; run the same command again to resume")
     assert not jobs_in(tmp_path)
     killed = OnTerminal(tmp_path, *run)
     killed.until(lambda: "simulate " in killed.text)

@@ -17,7 +17,6 @@ from meiflow.cli.watch import Shown, Watch
 _BAR, _NAME = 20, 20
 _REDRAW_S, _PLAIN_S = 0.5, 30.0
 _LINE_UP, _CLEAR = "\x1b[1A", "\x1b[J"
-_HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 
 
 def bar(fraction: float, width: int = _BAR, ascii_only: bool = False) -> str:
@@ -64,8 +63,6 @@ class Screen(logging.Handler):
 
     def __enter__(self) -> Screen:
         self._active = True
-        if self._live:
-            self._stream.write(_HIDE)
         self._thread = threading.Thread(target=self._tick, daemon=True)
         self._thread.start()
         return self
@@ -77,8 +74,6 @@ class Screen(logging.Handler):
         with self.lock:  # type: ignore[union-attr]
             self._erase()
             self._active = False
-            if self._live:
-                self._stream.write(_SHOW)
             self._stream.flush()
 
     def emit(self, record: logging.LogRecord) -> None:
