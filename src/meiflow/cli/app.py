@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from meiflow import __version__
-from meiflow.cli import front, stages
+from meiflow.cli import front, own_data, stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
 from meiflow.cli.session import session_app
@@ -211,6 +211,9 @@ def convert(
     from meiflow.stages.convert import convert_two_photon
 
     print(convert_two_photon(experiment, folder, window, events, stored_events))
+
+
+own_data.register(app, DATA)
 
 
 @app.command(rich_help_panel=DATA)

@@ -38,6 +38,8 @@ class Job:
         Params with which its output was made and that it has now, where these differ.
     reasons : tuple of str
         Snakemake's reasons, in its words.
+    checkpoint : bool
+        Whether jobs that are not known yet follow.
     """
 
     stage: str
@@ -45,6 +47,7 @@ class Job:
     old: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    checkpoint: bool = False
 
 
 class Engine:
@@ -124,7 +127,9 @@ class Engine:
         changed = reason.params_changed
         old, new = (changed.only_old, changed.only_new) if changed else ((), ())
         names = (name for name in reason.get_names() if not name.startswith("params"))
-        return Job(job.rule.name, job.threads, tuple(old), tuple(new), tuple(names))
+        changed_params = tuple(old), tuple(new)
+        more = job.rule.is_checkpoint
+        return Job(job.rule.name, job.threads, *changed_params, tuple(names), more)
 
     def unlock(self) -> None:
         """Remove the lock that a killed run left."""

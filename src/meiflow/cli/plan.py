@@ -121,9 +121,9 @@ def described(jobs: list[Job], expected: Expected, cores: int, neurons: int) -> 
         stages = groups.setdefault(why(job), {})
         stages[job.stage] = stages.get(job.stage, 0) + 1
     total = _seconds(_together(groups.values()), expected, cores, neurons)
-    pending = any(job.stage == "fitted_neurons" for job in jobs) or not neurons
+    pending = list(dict.fromkeys(job.stage for job in jobs if job.checkpoint))
     of = "" if not neurons else f" for {_number(neurons, 'neuron')}"
-    more = "; more follow when the fitted neurons are known" if pending else ""
+    more = f"; more follow after {' and '.join(pending)}" if pending else ""
     lines = [f"{_number(len(jobs), 'job')}{of}{_about(total)}{more}"]
     for reason, stages in groups.items():
         if reason:
