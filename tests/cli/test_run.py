@@ -140,14 +140,14 @@ def test_a_variant_shares_what_did_not_change(done):
     assert plan.returncode == 0, plan.stderr
     neurons = sorted(path.name for path in (done.results / "neurons").iterdir())
     assert f"for {len(neurons)} neuron" in plan.stdout
-    assert re.search(r"  mei\.steps 10 -> 12: .*MEI.*about \d+ s", plan.stdout)
+    assert re.search(r"  mei\.steps 10 -> 12: .*MEI.*about \d", plan.stdout)
     assert "fit_models" not in plan.stdout
     made = meiflow(done.folder, *run)
     assert made.returncode == 0, made.stderr
     variant = done.folder / "variants" / "more" / "results" / "demo"
     assert made.stdout.endswith("variants/more/results/demo/report.html\n")
     assert "fit_models" not in made.stderr
-    assert re.search(r"^\[ +\d:\d\d\] report: done, \d+ s$", made.stderr, re.MULTILINE)
+    assert re.search(r"^\[ +\d:\d\d\] report: done, \d", made.stderr, re.MULTILINE)
     assert (variant / "models/models.zip").samefile(done.results / "models/models.zip")
     assert contents(done.results) == before
     assert contents(variant) != before
@@ -163,8 +163,6 @@ def test_a_variant_shares_what_did_not_change(done):
 
 
 def test_a_failed_job_ends_in_one_line_with_its_log(done):
-    (done.results / "models" / "models.zip").write_bytes(b"damaged")
-    (done.results / "report.html").unlink()
     failed = meiflow(done.folder, "run", "small.yaml", "--cores", "2", "--neuron", "950000999")
     assert failed.returncode == 1
     assert failed.stderr.count("meiflow: error:") == 1

@@ -122,6 +122,15 @@ def test_long_jobs_are_mentioned_in_a_plain_log(times, tmp_path, monkeypatch):
     assert line == "[  0:00] fit: 0 of 1, fitting ln: 5 of 20, about 30 s left"
 
 
+def test_what_takes_longer_than_before_does_not_end_in_a_second_for_ever(times):
+    watch = Watch(Expected({"fit": [20.0]}), clock=lambda: times[0])
+    watch.started(1, "fit", "")
+    times[0] = 15
+    assert watch.line(watch.stages["fit"]).text == "about 5 s left"
+    times[0] = 65
+    assert watch.line(watch.stages["fit"]).text == "1 min 5 s so far"
+
+
 def test_earlier_times_come_from_benchmark_files(tmp_path):
     for name, seconds in (("a/benchmarks/report", 9), ("b/benchmarks/neurons/7/stimuli", 3)):
         path = tmp_path / f"{name}.tsv"

@@ -195,7 +195,8 @@ class Watch:
         texts = [inside.text] if inside else []
         if left is None and inside:
             left = inside.left if stage.total == 1 else None
-        if left is not None:
+        late = each is not None and all(now - job.start > each for job in stage.running.values())
+        if left is not None and not late:
             texts.append(f"about {duration(left / max(len(stage.running), 1))} left")
         elif stage.began is not None:
             texts.append(f"{duration(now - stage.began)} so far")
