@@ -176,6 +176,14 @@ def opened(
         yield engine
 
 
+def snakemake_formatter() -> logging.Formatter:
+    """How Snakemake itself writes its messages."""
+    from snakemake.logging import DefaultFormatter
+
+    formatter: logging.Formatter = DefaultFormatter(show_failed_logs=True)
+    return formatter
+
+
 @contextmanager
 def _as_meiflow_error() -> Iterator[None]:
     from snakemake.exceptions import WorkflowError

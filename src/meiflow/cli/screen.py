@@ -8,9 +8,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TextIO
 
-from meiflow.cli.engine import TARGETS
+from meiflow.cli.engine import TARGETS, snakemake_formatter
 from meiflow.cli.expected import duration
 from meiflow.cli.watch import Shown, Watch
 
@@ -54,12 +54,7 @@ class Screen(logging.Handler):
         self._active, self._end = False, threading.Event()
         self._thread: threading.Thread | None = None
         self.counts: Callable[[], Counter[str]] = Counter
-        if verbose:
-            from snakemake.logging import DefaultFormatter
-
-            self._formatter: Any = DefaultFormatter(show_failed_logs=True)
-        else:
-            self._formatter = None
+        self._formatter = snakemake_formatter() if verbose else None
 
     def __enter__(self) -> Screen:
         self._active = True
@@ -110,14 +105,16 @@ class Screen(logging.Handler):
         if stage is None or not stage.complete or self._formatter or stage.began is None:
             return
         took = duration(stage.ended - stage.began)
-        failed = f", {stage.failed} failed" if stage.failed else ""
+        failed = f", {stage.failed} failed" if stage.failed and stage.done else ""
         if self._live:
             done = stage.done + stage.failed
             count = f"{done} of {stage.total}"
-            self._print(self._row(Shown(stage.name, 1.0, count, f"{took}{failed}")))
+            word = f"{took}{failed}" if stage.done else f"failed after {took}"
+            self._print(self._row(Shown(stage.name, 1.0, count, word)))
         else:
             jobs = f" {stage.done} of {stage.total}" if stage.total > 1 else ""
-            self._print(f"{self._elapsed()} {stage.name}: done{jobs}, {took}{failed}")
+            word = f"done{jobs}," if stage.done else "failed after"
+            self._print(f"{self._elapsed()} {stage.name}: {word} {took}{failed}")
 
     def _elapsed(self) -> str:
         seconds = round(self.watch.clock() - self.watch.begin)
