@@ -122,8 +122,10 @@ def described(jobs: list[Job], expected: Expected, cores: int, neurons: int) -> 
         stages[job.stage] = stages.get(job.stage, 0) + 1
     total = _seconds(_together(groups.values()), expected, cores, neurons)
     pending = list(dict.fromkeys(job.stage for job in jobs if job.checkpoint))
-    of = "" if not neurons else f" for {_number(neurons, 'neuron')}"
+    unknown = "fitted_neurons" in pending
+    of = f" for {_number(neurons, 'neuron')}" if neurons and not unknown else ""
     more = f"; more follow after {' and '.join(pending)}" if pending else ""
+    more += ", when the number of neurons is known" if unknown else ""
     lines = [f"{_number(len(jobs), 'job')}{of}{_about(total)}{more}"]
     for reason, stages in groups.items():
         if reason:
