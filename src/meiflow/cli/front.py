@@ -47,7 +47,7 @@ def run(
     ] = None,
     cores: CoresOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="say what would be done, and why")
+        bool, typer.Option("--dry-run", "-n", help="list what would be done, and why")
     ] = False,
     variant: AsOption = None,
     verbose: Annotated[
@@ -57,7 +57,7 @@ def run(
         bool, typer.Option("--unlock", help="remove the lock of a killed run, and run nothing")
     ] = False,
 ) -> None:
-    """Run the workflow from recording to report; what is done already is not done again.
+    """Run the workflow from recording to report; finished parts are not repeated.
 
     The results are in results/, beside the file. A config.yaml beside it is read first. Snakemake
     does the work; its own log is in .snakemake/log.
@@ -72,7 +72,7 @@ def status(
     config: ConfigArgument = Path("config.yaml"),
     variant: AsOption = None,
 ) -> None:
-    """Say what is done, what is left to do, and why."""
+    """Print what is done, what is left to do, and why."""
     from meiflow.cli.runs import Request, describe_status
 
     for line in describe_status(Request.of(config, None, None, _all_cores(), variant)):

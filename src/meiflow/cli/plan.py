@@ -87,8 +87,8 @@ def why(job: Job) -> str:
     """
     if changed := changes(job):
         return ", ".join(changed[:_MOST]) + (" ..." if len(changed) > _MOST else "")
-    told = [_REASONS.get(r, r) for r in job.reasons if r != _AFTER]
-    return told[0] if told else ""
+    reasons = [_REASONS.get(r, r) for r in job.reasons if r != _AFTER]
+    return reasons[0] if reasons else ""
 
 
 def described(jobs: list[Job], expected: Expected, cores: int, neurons: int) -> list[str]:

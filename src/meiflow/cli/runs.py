@@ -115,7 +115,7 @@ def _fitted(folder: Path, sessions: tuple[str, ...]) -> int:
 def run_workflow(
     request: Request, *, dry_run: bool = False, verbose: bool = False, unlock: bool = False
 ) -> int:
-    """Run the workflow, or say what it would do.
+    """Run the workflow, or print what it would do.
 
     Returns
     -------
@@ -157,11 +157,11 @@ def run_workflow(
         raise MeiflowError(screen.watch.error())
     if not complete:
         raise MeiflowError(f"not every job was run; run the same command again; log: {log}")
-    _say_done(request, screen.watch, _from(here, request.folder / page))
+    _report_end(request, screen.watch, _from(here, request.folder / page))
     return 0
 
 
-def _say_done(request: Request, watch: Watch, page: str) -> None:
+def _report_end(request: Request, watch: Watch, page: str) -> None:
     took = duration(watch.clock() - watch.begin)
     done = f"Done in {took}" if watch.stages else "Nothing to do: everything is up to date"
     if request.neurons or request.until:

@@ -50,7 +50,7 @@ class Screen(logging.Handler):
         self.watch, self._stream, self._cores = watch, stream, cores
         self._live = stream.isatty() and not verbose
         self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
-        self._drawn, self._said = 0, time.monotonic()
+        self._drawn, self._last = 0, time.monotonic()
         self._active, self._end = False, threading.Event()
         self._thread: threading.Thread | None = None
         self.counts: Callable[[], Counter[str]] = Counter
@@ -143,7 +143,7 @@ class Screen(logging.Handler):
                 if self._live:
                     self._erase()
                     self._draw()
-                elif self._formatter is None and time.monotonic() - self._said >= _PLAIN_S:
+                elif self._formatter is None and time.monotonic() - self._last >= _PLAIN_S:
                     for stage in self.watch.running():
                         shown = self.watch.line(stage)
                         self._print(f"{self._elapsed()} {shown.name}: {shown.count}, {shown.text}")
@@ -152,7 +152,7 @@ class Screen(logging.Handler):
         self._erase()
         if text and text != "None":
             self._stream.write(f"{text}\n")
-        self._said = time.monotonic()
+        self._last = time.monotonic()
         self._draw()
         self._stream.flush()
 
