@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.faults.session import TINY, contents, undisturbed
+from tests.faults.session import TINY, contents, undisturbed, wait_until
 from tests.project import Project
 
 pytestmark = pytest.mark.workflow
@@ -100,7 +100,7 @@ def test_ctrl_c_on_a_terminal_leaves_no_orphan_and_the_same_command_resumes(tmp_
     first.ctrl_c()
     assert first.wait() == 130
     assert lines(first.text)[-1] == ("meiflow: stopped; run the same command again to resume")
-    assert not jobs_in(tmp_path)
+    wait_until(lambda: not jobs_in(tmp_path), "every process of the run to end", 10)
     killed = OnTerminal(tmp_path, *run)
     killed.until(lambda: "simulate " in killed.text)
     os.kill(killed.pid, signal.SIGKILL)
