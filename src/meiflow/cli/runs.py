@@ -145,7 +145,9 @@ def run_workflow(
                 with screen:
                     engine.execute(targets, until)
                 complete, log, page = engine.complete, engine.log, engine.front_page
-        except KeyboardInterrupt:
+        except BaseException:  # after Ctrl-C, whatever it interrupted
+            if not signals:
+                raise
             complete, log, page = False, "", ""
     if signals:
         print("\n" * sys.stderr.isatty() + _STOPPED, file=sys.stderr)  # not after the ^C
