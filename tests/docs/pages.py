@@ -37,6 +37,7 @@ WAYS = {
     r"--configfile (mice|all)\.yaml": "snakemake -n",  # several whole sessions
     r"^meiflow validate( --quick)?$": "validate -n",  # minutes and hours
     r"^meiflow benchmark .*--(published|judge)": "benchmark --cite",  # minutes to hours
+    r"^meiflow convert-phy": "files",  # tests/stages/test_convert_own.py does
     r"^meiflow session info http": "files",  # tests/session/test_ranges.py does
     r"^meiflow sessions": "warehouse",  # the one on this machine
 }

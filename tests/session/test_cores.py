@@ -85,7 +85,7 @@ def test_a_fault_says_in_one_line_what_can_be_done(server, fault, reason):
 
 
 def test_without_a_network(server):
-    with pytest.raises(MeiflowError, match=r"the connection failed \(3 attempts\).*core: null"):
+    with pytest.raises(MeiflowError, match=r"refuses the connection .*\(3 attempts\).*core: null"):
         download_core("sensorium", "http://127.0.0.1:9/core.pth", HASTY)
 
 

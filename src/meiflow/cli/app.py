@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from meiflow import __version__
-from meiflow.cli import stages
+from meiflow.cli import front, own_data, stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
 from meiflow.cli.session import session_app
@@ -22,11 +22,16 @@ from meiflow.progress import log_to_stderr
 if TYPE_CHECKING:
     from meiflow.session.dataset import Dataset
 
+# Groups of `meiflow --help`, after those of `front` and `stages`.
+LOOK_UP, DATA, BENCHMARKS = "Look up", "Data and models", "Benchmarks"
+
 app = typer.Typer(
     help="From a recording session to each neuron's most exciting input (MEI).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # a command may be written like its rule: fit_models for fit-models
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
 
 
@@ -62,7 +67,11 @@ def _options(
     """From a recording session to each neuron's most exciting input (MEI)."""
 
 
-@app.command()
+front.register(app)
+stages.register(app)
+
+
+@app.command(rich_help_panel=front.RUN)
 def init(
     folder: Annotated[Path, typer.Argument(help="folder of the new project")],
 ) -> None:
@@ -75,7 +84,7 @@ def init(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=front.RUN)
 def check(
     config: Annotated[str, typer.Argument(help="YAML file")] = "config.yaml",
     inputs: Annotated[bool, typer.Option(help="open the inputs and describe them")] = True,
@@ -144,13 +153,13 @@ def _describe(data: Dataset, session: str, run_code: bool) -> None:
         print(f"  {line}")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK_UP)
 def schema() -> None:
     """Print the configuration's JSON schema as YAML."""
     print(config_schema(), end="")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK_UP)
 def reference(
     page: Annotated[Page, typer.Argument(help="page to print")] = Page.CONFIGURATION,
 ) -> None:
@@ -161,11 +170,10 @@ def reference(
     print(files_reference() if page is Page.FILES else configuration_reference(), end="")
 
 
-stages.register(app)
-app.add_typer(session_app, name="session")
+app.add_typer(session_app, name="session", rich_help_panel=LOOK_UP)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK_UP)
 def sessions(
     config: ConfigOption = "{}",
     data: Annotated[Path, typer.Option(help="folder of downloads")] = Path("data/allen"),
@@ -185,7 +193,7 @@ def sessions(
         write_csv(found, output)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def convert(
     experiment: Annotated[Path, typer.Argument(help="Allen two-photon experiment (NWB 1 or 2)")],
     folder: Annotated[Path, typer.Argument(help="folder for tables, images and config.yaml")],
@@ -205,7 +213,10 @@ def convert(
     print(convert_two_photon(experiment, folder, window, events, stored_events))
 
 
-@app.command()
+own_data.register(app, DATA)
+
+
+@app.command(rich_help_panel=DATA)
 def export(
     layout: Annotated[ExportFormat, typer.Argument(help="layout of the folder")],
     results: Annotated[Path, typer.Argument(help="results of a session, such as results/demo")],
@@ -225,7 +236,7 @@ def export(
     print(f"{folder}: {made}")
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def pretrain(
     config: ConfigOption,
     output: Annotated[Path, typer.Option("--output", help="file to write")],
@@ -243,7 +254,7 @@ def pretrain(
     save_core(core, parsed.model.network, geometry, output)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def core(
     name: Annotated[str, typer.Argument(help=f"one of: {', '.join(KNOWN_CORES)}")],
     url: Annotated[str | None, typer.Option(help="another address of the same file")] = None,
@@ -257,7 +268,7 @@ def core(
     print(f"With model.network.core: {name}, core_window is one of the default base models.")
 
 
-@app.command()
+@app.command(rich_help_panel=BENCHMARKS)
 def validate(
     output: Annotated[
         Path, typer.Option("--output", help="output folder; finished parts are reused")
@@ -282,7 +293,7 @@ def validate(
     (run_quick if quick else run_full)(output, threads)
 
 
-@app.command()
+@app.command(rich_help_panel=BENCHMARKS)
 def benchmark(
     methods: Annotated[
         list[str] | None,

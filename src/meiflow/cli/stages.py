@@ -14,10 +14,13 @@ import typer
 from meiflow.cli import options
 from meiflow.cli.process import measured
 from meiflow.config.config import load_config
+from meiflow.config.names import PROCEDURES
 from meiflow.stages.registry import STAGES
 from meiflow.stages.stage import Stage
 
+ONE_STAGE, STIMULI = "One stage", "Stimuli"
 _NO_DEFAULT = Parameter.empty
+_STIMULI = ("gabor_search", "stimuli", "movie")
 # Argument of a stage -> option and default.
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "has": (options.HasOption, None),
@@ -92,4 +95,6 @@ def one_thread() -> None:
 def register(app: typer.Typer) -> None:
     """Add a command for every stage."""
     for stage in STAGES.values():
-        app.command(stage.command)(_command(stage))
+        stimuli = stage.name in _STIMULI or stage.name in PROCEDURES
+        panel = STIMULI if stimuli else ONE_STAGE
+        app.command(stage.command, rich_help_panel=panel)(_command(stage))

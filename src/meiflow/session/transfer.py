@@ -27,6 +27,7 @@ from meiflow.errors import MeiflowError
 from meiflow.io.checksums import sha256_of
 from meiflow.io.files import write_text
 from meiflow.progress import Transfer, logger
+from meiflow.session.connection import connection_fault
 
 T = TypeVar("T")
 _CHUNK = 1 << 16
@@ -155,7 +156,8 @@ def answer(
         except ValueError as error:
             raise FetchError(f"{_named(url)}: not a valid address ({error})") from None
         except requests.RequestException as error:
-            reason = _reason(error, network, "the connection failed")
+            fault = connection_fault(error, url)
+            reason = fault or _reason(error, network, "the connection failed")
             raise FetchError(f"{_named(url)}: {reason} ({network.attempts} attempts)") from None
         with response:
             status = response.status_code

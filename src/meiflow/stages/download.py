@@ -11,7 +11,12 @@ from meiflow.results.layout import Layout
 from meiflow.session.download import download_session
 from meiflow.session.ranges import ADDRESS
 from meiflow.session.source import session_files
-from meiflow.session.transfer import record_path
+from meiflow.session.transfer import FetchError, record_path
+
+_OFFLINE = (
+    "Run the same command again later; or, without a connection, copy the folder data/ of a "
+    "computer that has downloaded this session, or name a file that you have in session.nwb"
+)
 
 
 def download(config: Config, results: Layout, data: Path) -> None:
@@ -33,6 +38,9 @@ def download(config: Config, results: Layout, data: Path) -> None:
     assert files.nwb is not None
     assert files.images is not None
     home = data / "allen"
-    download_session(session, files.nwb, files.images, home / "cache", home / "natural_movies")
+    try:
+        download_session(session, files.nwb, files.images, home / "cache", home / "natural_movies")
+    except FetchError as error:
+        raise MeiflowError(f"{error}. {_OFFLINE}") from None
     record = files.nwb / ADDRESS if session.stream else record_path(files.nwb)
     write_text(record.read_text(encoding="utf-8"), results.download_record)
