@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from meiflow.config.config import load_config, parse_config
+from meiflow.config.given_paths import resolve_paths
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv
@@ -167,5 +168,6 @@ def test_damaged_configurations(damage: Damage, tmp_path: Path, tried: Any) -> N
         explained(error, "damaged.yaml")
         tried("random configurations", digest(data))
         return
-    assert config == parse_config(yaml.safe_load(data.decode("utf-8"))).for_source()
+    given = resolve_paths(yaml.safe_load(data.decode("utf-8")), path)
+    assert config == parse_config(given).for_source()
     assert load_config(json.dumps(config.model_dump(mode="json"))) == config

@@ -6,11 +6,12 @@ import pytest
 
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_array, write_csv
+from meiflow.models.network import NeuronModel
 from meiflow.results.layout import Layout
 from meiflow.stages.confidence import judge_neurons, measure_confidence
 from meiflow.validation.trust import calibration
 from tests.known import write_models, write_stack
-from tests.validation.test_trust import CONFIG, GRID, matched, state_of
+from tests.validation.test_trust import CONFIG, GRID, MEAN, matched, state_of
 
 
 @pytest.fixture
@@ -21,7 +22,13 @@ def results(tmp_path):
     upright, _ = state_of(90.0)
     folds = {"6": [level, level], "7": [level, upright]}
     write_models(results, GRID, {"6": level, "7": level}, folds)
-    write_stack(results, np.random.default_rng(0).uniform(size=(5, *GRID.shape)), GRID)
+    images = np.random.default_rng(0).uniform(size=(5, *GRID.shape))
+    write_stack(results, images, GRID)
+    # the model reproduces the responses of the first neuron, and half of those of the second
+    predicted = NeuronModel(GRID, 0.0, 0.0, [level], [1.0]).predict(images)
+    grey = NeuronModel(GRID, 0.0, 0.0, [level], [1.0]).predict(np.full((1, *GRID.shape), MEAN))
+    means = pd.DataFrame({"image_id": np.arange(5), "6": predicted})
+    write_csv(means.assign(**{"7": 2 * predicted - grey}), results.responses)
     for neuron in ("6", "7"):
         write_array(matched(even), results.neuron(neuron).mei)
     scores = pd.DataFrame({"model": ["model", "model_shuffled"] * 2, "cc_abs": [0.7, 0.1] * 2})
@@ -40,6 +47,7 @@ def test_confidence_of_a_neuron_comes_from_its_files(results):
     assert (row["neuron_id"], row["cc_norm_low"], row["cc_shuffled"]) == ("7", 0.6, 0.1)
     assert row["fold_agreement"] == pytest.approx(0.5, abs=0.1)
     assert row["fold_lowest"] == pytest.approx(0, abs=0.1)
+    assert row["peak_ratio"] == pytest.approx(0.5)
 
 
 def test_the_rule_of_this_version_judges_every_fitted_neuron(results):

@@ -6,6 +6,7 @@ from benchmarks.recorded_neurons import mouse, nuisances_of_recording
 from benchmarks.two_photon import write_session
 
 from meiflow.config.config import parse_config, read_yaml
+from meiflow.config.given_paths import resolve_paths
 from meiflow.models.fitting import fit_population
 from meiflow.models.folds import fold_stream, folds_of
 from meiflow.models.nuisances import image_nuisances, nuisance_scores
@@ -36,8 +37,10 @@ def test_light_of_the_monitor_is_told_from_a_response():
 def test_a_session_of_real_responses_names_the_light(lag, fewest, most, tmp_path):
     """From the tables that `benchmarks.two_photon` writes to the nuisance."""
     experiment = FOLDER / "allen_2p" / "exp_614535829_VISp_L5.npz"
-    document = read_yaml(write_session(experiment, SCENES, tmp_path, lag))
-    document |= {"image": {"height": 30, "width": 48}, "model": MODEL}
+    path = write_session(experiment, SCENES, tmp_path, lag)
+    document = resolve_paths(read_yaml(path), path)
+    document["image"] |= {"height": 30, "width": 48}
+    document["model"] = MODEL
     config = parse_config(document)
     results, model = Layout(tmp_path / "results"), config.model
     build_tables(config, results, SCENES, None)

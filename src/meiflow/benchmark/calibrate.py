@@ -68,6 +68,7 @@ def _fitted(features: NDArray, fractions: NDArray) -> tuple[float, tuple[float, 
     known = np.isfinite(features).all(axis=1)
     features, target = features[known], fractions[known].clip(0, 1)
     mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
     standard = (features - mean) / spread
 
     def error(p: NDArray) -> float:

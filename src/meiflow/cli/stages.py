@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from importlib import import_module
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -37,12 +36,11 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def _run(stage: Stage, given: dict[str, Any]) -> None:
+def _run(stage: Stage, results: Any, given: dict[str, Any]) -> None:
     if stage.gradients:
         one_thread()
     from meiflow.results.has import SessionHas
 
-    results: Any = given.pop("results")
     if "has" in given:
         text = given["has"]
         given["has"] = SessionHas.found(results) if text is None else SessionHas.parse(text)
@@ -58,13 +56,14 @@ def _command(stage: Stage) -> Callable[..., None]:
         from meiflow.results.layout import Layout
         from meiflow.stages.outdated import mark_report
 
-        root, neuron = given["results"], given.get("neuron")
-        alone = stage.name == "combine"  # which has the folder of all sessions
-        with nullcontext() if alone else measured(Layout(root).timing(stage.name, neuron)):
-            given["results"] = root if alone else Layout(root)
-            _run(stage, given)
-        if not alone:
-            mark_report(given["results"], stage.name)
+        root, neuron = given.pop("results"), given.get("neuron")
+        if stage.name == "combine":  # which has the folder of all sessions
+            _run(stage, root, given)
+            return
+        results = Layout(root)
+        with measured(results.timing(stage.name, neuron)):
+            _run(stage, results, given)
+        mark_report(results, stage.name)
 
     shared: dict[str, Any] = {"results": options.ResultsOption}
     if stage.keys:
