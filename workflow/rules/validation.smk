@@ -52,6 +52,8 @@ if not CUSTOM:
             R.cross_validation,
             R.nuisances,
             R.fitted_neurons,
+            R.responses,
+            R.images,
             R.image_info,
             of_fitted(N.mei),
         output:

@@ -271,9 +271,10 @@ class Image(Section):
     @property
     def geometry(self) -> Geometry:
         """Pixel grid and visual angle of the images; by default that of Allen's monitor."""
-        if self.width_deg is None or self.height_deg is None:
+        width, height = self.width_deg, self.height_deg
+        if width is None or height is None:
             return Geometry(self.height, self.width)
-        return Geometry(self.height, self.width, self.width_deg, self.height_deg)
+        return Geometry(self.height, self.width, width, height)
 
 
 class Selection(Section):
