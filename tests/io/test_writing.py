@@ -82,6 +82,15 @@ def test_the_reason_is_reported_with_the_name(tmp_path, error, said):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_hdf5_could_not_write_on_closing_is_reported(tmp_path):
+    text = "Disable slist on flush dest failure failed (file write failed: errno = {}, error = x)"
+    named = "cannot be written: No space left on device; free some"
+    with pytest.raises(MeiflowError, match=named), atomic(tmp_path / "a.nwb"):
+        raise RuntimeError(text.format(errno.ENOSPC))
+    with pytest.raises(RuntimeError, match="errno = 9,"), atomic(tmp_path / "a.nwb"):
+        raise RuntimeError(text.format(errno.EBADF))
+
+
 def test_errors_of_reading_are_left_alone(tmp_path):
     with pytest.raises(FileNotFoundError), atomic(tmp_path / "a.csv"):
         (tmp_path / "none").read_bytes()

@@ -96,12 +96,16 @@ def require_writable(folder: Path) -> None:
 
 
 def _unwritable(path: Path, reason: OSError) -> MeiflowError:
-    # HDF5 reports the error number within its message
-    match = re.search(r"errno = (\d+)", str(reason))
-    number = int(match[1]) if match else reason.errno or 0
+    number = _number_in(reason) or reason.errno or 0
     text = os.strerror(number) if number else str(reason)
     advice = _ADVICE.get(number, "fix this and run again")
     return MeiflowError(f"{path}: cannot be written: {text}; {advice}")
+
+
+def _number_in(error: BaseException) -> int:
+    """Error number within the message of HDF5; 0 without one."""
+    match = re.search(r"errno = (\d+)", str(error))
+    return int(match[1]) if match else 0
 
 
 def discard_unfinished() -> None:
@@ -128,6 +132,8 @@ def _refused(error: BaseException | None, names: set[str]) -> OSError | None:
             unnamed = error.filename is None and error.errno in _ADVICE
             if unnamed or str(error.filename) in names:
                 return error
+        elif isinstance(error, RuntimeError) and (number := _number_in(error)) in _ADVICE:
+            return OSError(number, None)  # of HDF5, when it writes what is left on closing
         error = error.__cause__ or error.__context__
     return None
 
