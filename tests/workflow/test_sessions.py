@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 # In the second session no neuron responds to the images.
 TINY = altered(SECONDS, {"session": {"simulation": {"gabor_repeats": 0}}})
 TINY["session"]["simulation"]["units"] = {"VISam": 2}
-del TINY["session"]["id"]
+for key in ("id", "movies"):
+    del TINY["session"][key]
 UNTUNED = {"id": "m2", "simulation": {"untuned_fraction": 1.0}}
 LIST = ["m1", UNTUNED, "m3"]
 RUN = ("--cores", "2", "--configfile", "sessions.yaml")
