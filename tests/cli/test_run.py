@@ -148,7 +148,8 @@ def test_a_variant_shares_what_did_not_change(done):
     assert re.fullmatch(r"Done in .*: results of stimuli\n", made.stdout)
     lines_of_log = made.stderr.splitlines()
     assert re.fullmatch(rf"\[ +\d:\d\d\] stimuli \({len(neurons)} jobs\)", lines_of_log[0])
-    assert re.fullmatch(rf"\[ +\d+:\d\d\] stimuli: done {len(neurons)} of .*", lines_of_log[-1])
+    assert re.fullmatch(rf"\[ +\d+:\d\d\] stimuli: done {len(neurons)} of .*", lines_of_log[-2])
+    assert lines_of_log[-1].startswith("results/demo/report.html is older than the results; run")
     assert (variant / "models/models.zip").samefile(done.results / "models/models.zip")
     assert contents(done.results) == before
     assert contents(variant) != before
