@@ -226,7 +226,7 @@ def test_the_rule_of_this_version_keeps_what_is_promised():
     """What the sentence of the report says follows from neurons on which nothing was chosen."""
     own = calibration()
     assert own.level == 0.8
-    assert own.neurons >= 25
+    assert own.neurons >= 20
     assert f"{100 * own.precision:.0f} % of the MEIs" in own.source
     assert own.untuned > 0
     assert own.untuned_trusted == 0
