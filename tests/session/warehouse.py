@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -307,7 +308,7 @@ def _tiff(number: int) -> bytes:
     return buffer.getvalue()
 
 
-def tiny_session(folder, **more):
+def tiny_session(folder: Path, **more: Any) -> Path:
     """A session file with this id, small enough to send many times."""
     from meiflow.config.config import parse_config
     from meiflow.results.layout import Layout

@@ -116,8 +116,9 @@ def by_source(rule: Calibration, table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (use, source), part in table.groupby(["use", "source"], sort=False):
         found = measured(rule, part)
-        right = int((part[FRACTION] >= rule.level).sum())
-        hits = round(found.coverage * right)
+        reached = part[FRACTION] >= rule.level
+        right = int(reached.sum())
+        hits = int((reached & rule.judge(part)["trusted"]).sum())
         low, high = clopper_pearson(hits, found.neurons)
         rows.append(
             {

@@ -99,7 +99,7 @@ def check(
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
-    tables = parsed.session.source in ("tables", "sensorium")
+    tables = parsed.session.custom_tables
     details = "" if tables else f", areas {', '.join(areas) if areas else 'all'}"
     if data.ids is None:
         where = "all sessions in the warehouse"

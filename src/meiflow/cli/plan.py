@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -116,11 +117,10 @@ def described(jobs: list[Job], expected: Expected, cores: int, neurons: int) -> 
       mei.steps 40 -> 60: 1 MEI, about 10 s
       then: comparison (1)
     """
-    groups: dict[str, dict[str, int]] = {}
+    groups: dict[str, Counter[str]] = {}
     for job in jobs:
-        stages = groups.setdefault(why(job), {})
-        stages[job.stage] = stages.get(job.stage, 0) + 1
-    total = _seconds(_together(groups.values()), expected, cores, neurons)
+        groups.setdefault(why(job), Counter())[job.stage] += 1
+    total = _seconds(Counter(job.stage for job in jobs), expected, cores, neurons)
     pending = list(dict.fromkeys(job.stage for job in jobs if job.checkpoint))
     unknown = "fitted_neurons" in pending
     of = f" for {_number(neurons, 'neuron')}" if neurons and not unknown else ""
@@ -135,14 +135,6 @@ def described(jobs: list[Job], expected: Expected, cores: int, neurons: int) -> 
         names = [f"{stage} ({count})" for stage, count in groups[""].items()]
         lines.append(f"  then: {', '.join(names)}")
     return lines
-
-
-def _together(groups: Iterable[dict[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for stages in groups:
-        for stage, count in stages.items():
-            found[stage] = found.get(stage, 0) + count
-    return found
 
 
 def _listed(stages: dict[str, int]) -> str:

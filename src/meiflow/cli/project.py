@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from meiflow import __file__ as PACKAGE
+from meiflow.io.files import write_text
 from meiflow.io.paths import require_new
-from meiflow.io.writing import atomic
 
 _FOLDER = Path(PACKAGE).parent
 # Part of the package when it is installed, and the clone when it is installed from there.
@@ -97,8 +97,7 @@ def template(source: str) -> str:
 def write_template(source: str, file: Path) -> None:
     """Write the template of a source; parameters and errors as for `template` and `lay_out`."""
     require_new(file)
-    with atomic(file) as temporary:
-        temporary.write_text(template(source), encoding="utf-8")
+    write_text(template(source), file)
 
 
 def lay_out(folder: Path) -> list[Path]:
@@ -130,6 +129,5 @@ def lay_out(folder: Path) -> list[Path]:
     texts |= {folder / name: path.read_text("utf-8") for name, path in sources.items()}
     require_new(*texts)
     for path, text in texts.items():
-        with atomic(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(text, path)
     return list(texts)

@@ -321,12 +321,11 @@ def require_angle(config: Config) -> None:
     MeiflowError
         If the session has custom tables, and the angle is missing.
     """
-    source = config.session.source
-    if source in ("tables", "sensorium") and config.image.width_deg is None:
+    if config.session.custom_tables and config.image.width_deg is None:
         raise MeiflowError(
-            f"image: source {source} needs width_deg and height_deg, the visual angle that the "
-            "images span, such as image: {width_deg: 60, height_deg: 40}; w cm at a distance of d "
-            "cm span 2 atan(w / 2d) degrees"
+            f"image: source {config.session.source} needs width_deg and height_deg, the visual "
+            "angle that the images span, such as image: {width_deg: 60, height_deg: 40}; w cm at a "
+            "distance of d cm span 2 atan(w / 2d) degrees"
         )
 
 

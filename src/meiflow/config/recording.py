@@ -27,6 +27,8 @@ from meiflow.images.geometry import (
 from meiflow.response_type import ResponseType
 
 # Scheme and host without user, query or fragment; the path of the request is appended.
+# Sources without a session file: neurons, images and screen are those of the user.
+CUSTOM_TABLES = ("tables", "sensorium")
 _ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+"
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
@@ -238,6 +240,11 @@ class Session(Section):
     def downloaded(self) -> bool:
         """Whether the session comes from a server."""
         return self.source in ("allen", "dandi")
+
+    @property
+    def custom_tables(self) -> bool:
+        """Whether there is no session file, but tables of the user."""
+        return self.source in CUSTOM_TABLES
 
     @property
     def areas(self) -> tuple[str, ...] | None:

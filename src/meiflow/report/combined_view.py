@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from meiflow.combined.estimates import FEWEST, MEASURES, areas_of
 from meiflow.combined.gather import Combined
+from meiflow.config.recording import CUSTOM_TABLES
 from meiflow.figures.combined import CUMULATIVE, by_area, distributions, most_confident, scores
 from meiflow.images.geometry import Geometry
 from meiflow.images.spectrum import ORIENTED
 from meiflow.report.columns import Column, cell, columns_of, corrected
 from meiflow.report.drawing import Drawing, drawing, picture_uri
 from meiflow.report.headline import FunnelStep
-from meiflow.report.methods import CUSTOM_TABLES
 from meiflow.report.trust import (
     Trust,
     TrustCalibration,

@@ -10,8 +10,6 @@ from meiflow.io.files import read_csv
 from meiflow.models.fitters import LEARN_FROM_DRIFTING
 from meiflow.report.session_data import SessionData
 
-# Sources without a session file: neurons, images and screen are those of the user.
-CUSTOM_TABLES = ("tables", "sensorium")
 # Keys of the section `session` that have no effect with these sources.
 _OF_SESSION_FILES = (
     *("area", "nwb", "warehouse", "bucket", "dandi", "stream"),
@@ -22,8 +20,11 @@ _LIMITS = {
     "amplitude_cutoff_max": "amplitude cutoff at most {:g}",
     "presence_ratio_min": "presence ratio at least {:g}",
 }
-_NAMES = {"gabors": "Gabors", "static_gratings": "static gratings"}
-_NAMES["drifting_gratings"] = "drifting gratings"
+_NAMES = {
+    "gabors": "Gabors",
+    "static_gratings": "static gratings",
+    "drifting_gratings": "drifting gratings",
+}
 
 
 def counting(data: SessionData) -> str:
@@ -108,7 +109,7 @@ def _listed(names: Sequence[str]) -> str:
 def used_config(config: Config) -> dict[str, Any]:
     """The configuration of a run without the keys of the session that had no effect on it."""
     document = config.model_dump(mode="json")
-    if config.session.source in CUSTOM_TABLES:
+    if config.session.custom_tables:
         for key in _OF_SESSION_FILES:
             del document["session"][key]
     return document

@@ -105,7 +105,7 @@ def _skipped(config: Config, session: SessionTables) -> Iterator[str]:
             else "not used by meiflow; movies are named in session.movies.shown"
         )
         yield f"{name} ({number} presentations; {why})"
-    tables = config.session.source in ("tables", "sensorium")
+    tables = config.session.custom_tables
     for name in PARAMETRIC:
         shown = session.conditions.get(name)
         if shown is None or not len(shown.parameters):

@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG
-from meiflow.io.files import write_array, write_csv, write_text
+from meiflow.io.files import write_array, write_csv
 from meiflow.io.paths import require_new
 from meiflow.session.two_photon import TwoPhotonExperiment, trial_tables
 from meiflow.session.two_photon_file import read_two_photon
+from meiflow.stages.converted import CONFIG, require_window, write_configuration
 
 # Stimuli that only one type of session shows.
 _SESSIONS = {
@@ -60,8 +60,7 @@ def convert_two_photon(
         If the experiment shows no natural scenes, a file is damaged, or one of the new files
         exists; then nothing is written.
     """
-    if not window_s[0] < window_s[1]:
-        raise MeiflowError(f"window: needs start < stop, got {window_s[0]:g} and {window_s[1]:g}")
+    require_window(window_s)
     if events is not None and stored_events:
         raise MeiflowError("events: give either a file or --stored-events")
     experiment = read_two_photon(path)
@@ -75,7 +74,7 @@ def convert_two_photon(
     traces = experiment.events if stored_events else None if events is None else _events(events)
     tables = trial_tables(experiment, window_s, traces)
     images = [] if experiment.scenes is None else ["images.npy"]
-    names = *(f"{name}.csv" for name in tables), *images, "config.yaml"
+    names = *(f"{name}.csv" for name in tables), *images, CONFIG
     require_new(*(folder / name for name in names))
     folder.mkdir(parents=True, exist_ok=True)
     session = {"source": "tables", "id": _session_id(path), "response": "real"}
@@ -86,17 +85,14 @@ def convert_two_photon(
     session["images"] = "images.npy"
     if experiment.scenes is not None:
         write_array(experiment.scenes, folder / "images.npy")
-    angle = {"width_deg": ALLEN_WIDTH_DEG, "height_deg": ALLEN_HEIGHT_DEG}
-    text = yaml.safe_dump({"session": session, "image": angle}, sort_keys=False)
-    write_text(text, folder / "config.yaml")  # last: it names all others
+    write_configuration(session, (ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG), folder)
     kept = tables["trials"]["neuron_id"].nunique()
     notes = [*experiment.notes]
     if experiment.scenes is None:
         notes.append("the file lacks images: add images.npy")
     return "; ".join(
         [
-            f"{kept} of {len(experiment.cells)} cells, {shorten(tables)} in "
-            f"{folder / 'config.yaml'}",
+            f"{kept} of {len(experiment.cells)} cells, {shorten(tables)} in {folder / CONFIG}",
             *notes,
         ]
     )

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_array, read_csv, write_csv
 from meiflow.io.paths import require_file, require_new
-from meiflow.io.writing import atomic
 from meiflow.session.phy import read_phy
+from meiflow.stages.converted import CONFIG, require_window, write_configuration
 from meiflow.tables.counts import count_spikes
 
 
@@ -142,12 +141,11 @@ def _write(
     window_s: tuple[float, float],
     more: dict[str, Any],
 ) -> None:
-    if not window_s[0] < window_s[1]:
-        raise MeiflowError(f"window: needs start < stop, got {window_s[0]:g} and {window_s[1]:g}")
+    require_window(window_s)
     if not images.is_dir():
         require_file(images)
-    table_file, config_file = folder / "trials.csv", folder / "config.yaml"
-    require_new(table_file, config_file)
+    table_file = folder / "trials.csv"
+    require_new(table_file, folder / CONFIG)
     folder.mkdir(parents=True, exist_ok=True)
     trials, neurons = responses.shape
     value = "response" if more else "spike_count"
@@ -166,8 +164,5 @@ def _write(
         "images": str(images.absolute()),
         "window_s": list(window_s),
     }
-    image = {"width_deg": size_deg[0], "height_deg": size_deg[1]}
     write_csv(table, table_file)
-    with atomic(config_file) as temporary:
-        text = yaml.safe_dump({"session": session | more, "image": image}, sort_keys=False)
-        temporary.write_text(text, encoding="utf-8")
+    write_configuration(session | more, size_deg, folder)

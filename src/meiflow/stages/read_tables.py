@@ -268,7 +268,7 @@ def read_tables(
     from meiflow.stages.read_sensorium import tables_of_sensorium
 
     sensorium = config.session.source == "sensorium"
-    if (nwb is None) != (config.session.source in ("tables", "sensorium")):
+    if (nwb is None) != config.session.custom_tables:
         wrong = "needs a session file (--nwb)" if nwb is None else "uses session.trials, not --nwb"
         raise MeiflowError(f"session.source: {config.session.source} {wrong}")
     require_angle(config)

@@ -278,7 +278,7 @@ def _stages() -> Iterator[Stage]:
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
         keys=("image", "model.network.core", *_ASCENT, "seed"),
-        inputs=(*_MODELS, *_MEANS[1:3], "cross_validation", "nuisances", "neuron.mei"),
+        inputs=(*_MODELS, "responses", "images", "cross_validation", "nuisances", "neuron.mei"),
         gradients=True,
     )
     yield Stage(
