@@ -237,3 +237,14 @@ def loop_config(wildcards):
     stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
     shown = config.model_copy(update={"stimuli": stimuli})
     return resolved(shown, *STAGES["closed_loop"].keys)
+
+
+def tell_outdated():
+    """Name the reports that are older than the results, as after a run of one neuron."""
+    for name in DATASET.ids or ():
+        page = Layout(f"results/{name}").report
+        if is_outdated(page):
+            print(
+                f"{page} is older than the results; run everything, or {page}, to make it again",
+                file=sys.stderr,
+            )

@@ -113,7 +113,7 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
         (untuned, "black", "x", "untuned (no best image)"),
     )
     with style():
-        figure = new_figure(8.6, 2.6)
+        figure = new_figure(10.4, 2.6)
         axes = figure.subplots(1, len(panels), sharey=True)
         for ax, (column, label) in zip(axes, panels.items(), strict=True):
             for rows, colour, marker, name in groups:
@@ -124,5 +124,5 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
             ax.set(xlabel=label, ylim=(-0.03, 1.05))
         axes[0].plot([0, 1], [0, 1], color=GREY, lw=0.8)
         axes[0].set_ylabel("true drive of the MEI / maximum")
-        axes[0].legend(loc="upper left", bbox_to_anchor=(0.0, 0.75))
+        axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure

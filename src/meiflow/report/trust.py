@@ -140,7 +140,7 @@ def precision_text(calibration: TrustCalibration | None) -> str:
     if calibration is None:
         return ""
     return (
-        f"✓ trusted: of simulated neurons on which nothing was chosen, "
+        "✓ trusted: in simulated neurons that took no part in choosing the rule, "
         f"{100 * calibration.precision:.0f} % of the MEIs with this mark reached at least "
         f"{100 * calibration.level:.0f} % of the maximal drive (95 % CI from "
         f"{100 * calibration.precision_low:.0f} %)."

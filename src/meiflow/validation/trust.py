@@ -95,10 +95,11 @@ class Calibration:
     def source(self) -> str:
         """One sentence on how the precision was measured."""
         return (
-            f"Of simulated neurons on which nothing was chosen, {100 * self.precision:.0f} % of "
-            f"the MEIs flagged as trusted reached at least {100 * self.level:.0f} % of the maximal "
-            f"drive (n = {self.neurons} neurons; 95 % CI from {100 * self.precision_low:.0f} %), "
-            f"{self.untuned_trusted} of {self.untuned} untuned neurons were flagged, and "
+            "In simulated neurons that took no part in choosing the rule, "
+            f"{100 * self.precision:.0f} % of the MEIs flagged as trusted reached at least "
+            f"{100 * self.level:.0f} % of the maximal drive (n = {self.neurons} neurons; 95 % CI "
+            f"from {100 * self.precision_low:.0f} %), {self.untuned_trusted} of {self.untuned} "
+            "untuned neurons were flagged, and "
             f"{100 * self.coverage:.0f} % of the MEIs that reached it were trusted. Real neurons "
             "may differ from these."
         )
