@@ -44,6 +44,7 @@ def render_report(
     text = json.dumps(used_config(config), indent=1)
     return filled(
         "report",
+        libraries=libraries(),
         view=view,
         session=config.session,
         seed=config.seed,
@@ -86,10 +87,17 @@ def filled(name: str, **values: Any) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    templates = files("meiflow.report") / "templates"
-    style, *scripts = (
-        (templates / file).read_text(encoding="utf-8")
-        for file in ("report.css", "shared.js", f"{name}.js")
-    )
+    style, *scripts = map(_template, ("report.css", "shared.js", f"{name}.js"))
     page = environment.get_template(f"{name}.html.jinja")
     return page.render(**values, style=style, script="".join(scripts), version=__version__)
+
+
+def _template(name: str) -> str:
+    return (files("meiflow.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def libraries() -> str:
+    """d3 and Observable Plot, with their licence texts in ``vendor``."""
+    folder = files("meiflow.report") / "vendor"
+    names = ("d3.min.js", "plot.umd.min.js")
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
