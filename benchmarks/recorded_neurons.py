@@ -2,7 +2,7 @@
 
     python -m benchmarks.recorded_neurons FOLDER SCENES [--images 118 400] [--lag 0] [--csv FILE]
         [--members v1 v1_window core_window] [--core FILE] [--prior session] [--together] [--gain]
-        [--cells FILE]
+        [--stride 2] [--cells FILE]
 
 FOLDER holds ``allen_2p/exp_*.npz`` (mouse V1, calcium; frame, max_dff) and ``v4_201025`` (macaque
 V4, Cowley et al. 2023; responses and images); SCENES holds the pictures ns_000.png to ns_117.png of
@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--lag", type=int, default=1, help="0: the image's own window, an artefact")
     parser.add_argument("--members", nargs="*", default=Model().members)
     parser.add_argument("--prior", choices=["equal", "session"], default=Model().stacking_prior)
+    parser.add_argument("--stride", type=int, default=Model().stride)
     parser.add_argument("--core", type=Path, help="file of a published core, for core_window")
     parser.add_argument("--together", action="store_true", help="mice as one population")
     parser.add_argument("--gain", action="store_true", help="fit mice at one state of their gain")
@@ -285,6 +286,7 @@ def main() -> None:
             "model": {
                 "base_models": options.members,
                 "stacking_prior": options.prior,
+                "stride": options.stride,
                 "network": {"core": str(options.core) if options.core else None},
             }
         }
