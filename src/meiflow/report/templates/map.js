@@ -1,0 +1,91 @@
+
+  // ---- the screen: every MEI at its true place and size --------------------------------------------
+  const map = d3.select("#map"), [screenWide, screenHigh] = linked.screen;
+  const placed = neurons.filter(neuron => neuron.box);
+  const ranks = { no: 0, unknown: 1, "": 1, yes: 2 };
+  const drawOrder = [...placed].sort((p, q) => ranks[p.kind] - ranks[q.kind]);  // trusted ones in front
+  const middle = neuron => [d3.mean(neuron.outline, p => p[0]), d3.mean(neuron.outline, p => p[1])];
+  const whole = [-screenWide / 2, -screenHigh / 2, screenWide, screenHigh];  // x, y, width, height; y downwards
+  // The part with most of the MEIs, in the proportions of the screen.
+  const populated = () => {
+    const good = placed.filter(neuron => neuron.kind !== "no"), used = good.length ? good : placed;
+    if (!used.length) return whole;
+    const share = 1.12 * Math.max((d3.max(used, n => n.box[2]) - d3.min(used, n => n.box[0])) / screenWide,
+      (d3.max(used, n => n.box[1]) - d3.min(used, n => n.box[3])) / screenHigh);
+    if (share > 0.8) return whole;
+    const [w, h] = [share * screenWide, share * screenHigh];
+    const x = (d3.max(used, n => n.box[2]) + d3.min(used, n => n.box[0]) - w) / 2;
+    const y = -(d3.max(used, n => n.box[1]) + d3.min(used, n => n.box[3]) + h) / 2;
+    return [Math.max(whole[0], Math.min(x, -whole[0] - w)), Math.max(whole[1], Math.min(y, -whole[1] - h)), w, h];
+  };
+  const near = populated();
+  const line = d3.line();
+  const outline = neuron => `${line(neuron.outline.map(([x, y]) => [x, -y]))}Z`;
+  const images = map.append("g"), links = map.append("g"), front = map.append("g").attr("class", "front"), ruler = map.append("g");
+  const place = (selection, neuron = n => n) => selection
+    .attr("href", n => neuron(n).picture).attr("preserveAspectRatio", "none")
+    .attr("x", n => neuron(n).box[0]).attr("y", n => -neuron(n).box[1])
+    .attr("width", n => neuron(n).box[2] - neuron(n).box[0]).attr("height", n => neuron(n).box[1] - neuron(n).box[3]);
+  images.selectAll("image").data(drawOrder).join("image").call(place).attr("class", n => `mei-on-map ${n.kind}`);
+  const onMap = links.selectAll("a").data(drawOrder).join("a").attr("class", "on-map").attr("href", n => n.address)
+    .attr("tabindex", -1).attr("aria-label", spoken);
+  const halo = onMap.append("path").attr("class", "halo").attr("d", outline);
+  const ring = onMap.append("path").attr("class", n => `ring ${n.kind}`).attr("d", outline);
+  const centre = onMap.append("circle").attr("class", "dot").attr("cx", n => middle(n)[0]).attr("cy", n => -middle(n)[1]);
+  const reachable = walkable(map.node());
+
+  const zoomed = field("map-near");
+  zoomed.closest("label").hidden = near === whole;
+  const frame = () => {
+    const box = zoomed.checked ? near : whole, unit = box[2] / 640;  // degrees per pixel of a map 640 wide
+    map.attr("viewBox", box.join(" ")).style("aspect-ratio", `${screenWide} / ${screenHigh}`);
+    map.style("--unit", unit);
+    centre.attr("r", 3.2 * unit);
+    // a bar of a round length
+    const long = [40, 20, 10, 5, 2, 1].find(size => size <= box[2] / 4) ?? 1;
+    const [x, y] = [box[0] + box[2] - long - 12 * unit, box[1] + box[3] - 12 * unit];
+    ruler.selectAll("*").remove();
+    if (zoomed.checked && near !== whole) {  // where on the screen this part is
+      const [w, h] = [110 * unit, 110 * unit * screenHigh / screenWide], scale = w / screenWide;
+      const inset = ruler.append("g").attr("transform", `translate(${box[0] + 10 * unit + w / 2},${box[1] + 10 * unit + h / 2}) scale(${scale})`);
+      inset.append("rect").attr("class", "inset").attr("x", whole[0]).attr("y", whole[1]).attr("width", whole[2]).attr("height", whole[3]);
+      inset.append("rect").attr("class", "part").attr("x", near[0]).attr("y", near[1]).attr("width", near[2]).attr("height", near[3]);
+    }
+    ruler.append("path").attr("class", "bar").attr("d", `M${x},${y}h${long}`);
+    ruler.append("text").attr("x", x + long / 2).attr("y", y - 5 * unit).attr("font-size", 13 * unit).attr("text-anchor", "middle").text(`${long}°`);
+  };
+  zoomed.addEventListener("change", () => { frame(); changed(); });
+
+  views.push(() => {
+    const { length } = placed.filter(neuron => neuron.shown);
+    images.selectAll("image").classed("out", n => !n.shown);
+    onMap.classed("out", n => !n.shown).attr("aria-hidden", n => n.shown ? null : "true");
+    ring.style("stroke", coloured);
+    centre.style("fill", coloured);
+    frame();
+    reachable();
+    const lost = neurons.filter(neuron => neuron.shown && !neuron.box).length;
+    field("map-count").textContent = `${length} MEI${length === 1 ? "" : "s"} on a screen of ${plain(screenWide, 0)}° × ${plain(screenHigh, 0)}°${lost ? `; ${lost} without a place` : ""}`;
+  });
+  lighters.push(neuron => {
+    const chosen = neuron?.box ? [neuron] : [];
+    map.classed("some", chosen.length);
+    front.selectAll("image").data(chosen).join("image").call(place);
+    front.selectAll("path").data([...chosen, ...chosen]).join("path").attr("d", outline)
+      .attr("class", (n, i) => i ? `ring ${n.kind}` : "halo").style("stroke", (n, i) => i ? coloured(n) : null);
+  });
+  // The pointer takes the nearest centre: outlines overlap, centres rarely do.
+  const nearest = (event, most) => {
+    const [x, y] = d3.pointer(event, map.node()), open = placed.filter(neuron => neuron.shown);
+    const far = neuron => Math.hypot(middle(neuron)[0] - x, -middle(neuron)[1] - y);
+    const found = d3.least(open, far);
+    return found && far(found) < most ? found : null;
+  };
+  map.on("pointermove", event => {
+    if (event.pointerType !== "touch") light(nearest(event, screenWide / 6), event.clientX, event.clientY);
+  }).on("pointerleave", dark).on("click", event => {
+    const found = nearest(event, screenWide / 6);
+    if (!found || event.detail === 0) return;  // a key opens the link that has the focus
+    event.preventDefault();
+    location.hash = found.address;
+  });
