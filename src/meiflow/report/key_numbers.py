@@ -15,7 +15,6 @@ from meiflow.report.columns import number
 from meiflow.report.headline import tuned_rows
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import TrustCalibration, trusted_rows
-from meiflow.validation.recorded import CURVES
 
 if TYPE_CHECKING:
     from meiflow.report.view import NeuronPage
@@ -157,20 +156,18 @@ def _tuning(data: SessionData, chosen: pd.DataFrame, whose: str) -> KeyNumber:
     if not found:
         missing = _without(chosen, whose, "has significant recorded tuning")
         return KeyNumber(_NONE, "", label, missing)
-    (curve, rows), *others = found.items()
-    note = f"mean correlation, n = {len(rows)} {whose}; the ceiling is that of the recorded curve"
+    (curve, rows), *others = sorted(found.items(), key=lambda item: -len(item[1]))
+    note = f"mean correlation, n = {len(rows)} {whose}"
     for other, more in others:
         note += (
             f"; {_CURVES[other].removesuffix(' tuning')} {number(more['cc_abs'].mean())} of "
-            f"{number(more['cc_max'].mean())}"
+            f"{number(more['cc_max'].mean())} (n = {len(more)})"
         )
-    if table.loc[table["learned"], "curve"].map(lambda c: CURVES[c][0]).isin(
-        [CURVES[c][0] for c in found]
-    ).any():  # fmt: skip
-        note += "; partly fitted to these stimuli, so not all are predictions"
+    if any(own["learned"].any() for own in found.values()):
+        note += "; models were fitted to some of these stimuli, so not all are predictions"
     return KeyNumber(
         number(rows["cc_abs"].mean()),
-        f"of a ceiling of {number(rows['cc_max'].mean())}",
+        f"of an estimated ceiling of {number(rows['cc_max'].mean())}",
         f"recorded {_CURVES[curve]} predicted",
         note,
     )

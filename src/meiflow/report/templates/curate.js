@@ -41,7 +41,7 @@
     return group;
   };
   const drawVerdicts = () => {
-    all("[data-verdict]").forEach(button => button.setAttribute("aria-pressed", verdictOf(byId.get(button.dataset.of)) === button.dataset.verdict));
+    all("button[data-verdict]").forEach(button => button.setAttribute("aria-pressed", verdictOf(byId.get(button.dataset.of)) === button.dataset.verdict));
     neurons.forEach(neuron => {
       neuron.card.dataset.verdict = neuron.row.dataset.verdict = verdictOf(neuron);
       const cell = neuron.row.cells[0], mark = one(".verdict", cell) ?? cell.appendChild(made("span", { className: "verdict" }));

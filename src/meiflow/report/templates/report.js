@@ -62,6 +62,7 @@
     if (lines.sorted()) found.set("sort", lines.sorted());
     if (colourBy.selectedIndex > 0) found.set("colour", colourBy.value);
     if (!zoomed.checked) found.set("screen", "whole");
+    if (apart.checked !== crowded) found.set("apart", Number(apart.checked));
     scatters.forEach((scatter, i) => {
       const [pair, rectangle] = scatter.written();
       if (!scatter.isDefault()) found.set(`axes${i + 1}`, pair);
@@ -81,6 +82,7 @@
     colourBy.value = given.get("colour") ?? "";
     if (colourBy.selectedIndex === -1) colourBy.selectedIndex = 0;
     zoomed.checked = given.get("screen") !== "whole";
+    apart.checked = given.has("apart") ? given.get("apart") === "1" : crowded;
     scatters.forEach((scatter, i) => scatter.set(given.get(`axes${i + 1}`) ?? "", given.get(`brush${i + 1}`) ?? ""));
     tray.splice(0, tray.length, ...new Set(given.getAll("tray").map(id => byId.get(id)).filter(Boolean).slice(0, MOST)));
     lines.sortBy(given.get("sort") ?? "");

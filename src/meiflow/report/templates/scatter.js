@@ -34,7 +34,7 @@
 
   const scatters = all(".scatter").map((box, number) => {
     const svg = d3.select(one("svg", box)).attr("viewBox", `0 0 ${WIDE} ${HIGH}`);
-    const selects = all("select", box), [fromX, toX, fromY, toY] = all("input", box);
+    const selects = [one(".axis-x", box), one(".axis-y", box)], [fromX, toX, fromY, toY] = all("input", box);
     selects.forEach(select => axes.forEach(name => (first.has(name) || name in linked.further ? one("optgroup", select) : all("optgroup", select)[1])
       .append(new Option(labels[name], name))));
     const grid = svg.append("g"), brushed = svg.append("g"), bars = svg.append("g"), dots = svg.append("g");

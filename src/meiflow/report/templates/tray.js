@@ -10,7 +10,7 @@
   const column = neuron => made("section", {},
     made("h3", {}, made("a", { href: neuron.address, textContent: neuron.id })),
     made("p", { className: `trust ${neuron.kind}`, textContent: MARKS[neuron.kind] }),
-    ...Object.entries(STIMULI).filter(([name]) => picture(neuron, name)).map(([name, text]) => made("figure", {},
+    ...Object.entries(STIMULI).filter(([name]) => picture(neuron, name)).map(([name, text]) => made("figure", { className: name },
       made("img", { src: picture(neuron, name), alt: `${text} of neuron ${neuron.id}` }), made("figcaption", { textContent: text }))),
     made("dl", {}, ...[...keyNumbers(neuron), ["oracle", plain(neuron.value("oracle"))],
       ["expected drive", plain(neuron.value("expected_fraction"))], ["size", `${plain(neuron.value("mei_size_deg"), 0)}°`],
