@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,7 @@ from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.headline import tuned_rows
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import TrustCalibration, trusted_rows
-
-if TYPE_CHECKING:
-    from meiflow.report.view import NeuronPage
+from meiflow.report.trust import Trust, TrustCalibration, is_doubted, trusted_rows
 
 _CURVES = {
     "orientation": "orientation tuning",
@@ -57,10 +54,10 @@ def key_numbers(data: SessionData, calibration: TrustCalibration | None) -> list
 def _trusted(
     data: SessionData, trusted: pd.Series | None, calibration: TrustCalibration | None
 ) -> KeyNumber:
-    label = "MEIs can be trusted"
     if trusted is None:
-        custom = "; a custom module has no fold models" if data.config.model.custom else ""
-        return KeyNumber(_NONE, "", label, f"the confidence was not judged{custom}")
+        custom = ": a custom module has no fold models" if data.config.model.custom else ""
+        note = f"the confidence in the MEIs was not judged{custom}"
+        return KeyNumber(_NONE, "", "whom to trust", note)
     note = ""
     if calibration is not None:
         note = (
@@ -68,7 +65,9 @@ def _trusted(
             f"{100 * calibration.level:.0f} % of the maximal drive"
         )
     selected = len(data.neurons) + len(data.failed)
-    return KeyNumber(str(int(trusted.sum())), f"of {selected} selected", label, note)
+    return KeyNumber(
+        str(int(trusted.sum())), f"of {selected} selected", "MEIs can be trusted", note
+    )
 
 
 def _predicted(data: SessionData, chosen: pd.DataFrame, whose: str) -> KeyNumber:
@@ -175,13 +174,22 @@ def _tuning(data: SessionData, chosen: pd.DataFrame, whose: str) -> KeyNumber:
 
 @dataclass(frozen=True)
 class Beyond:
-    """MEI over best Gabor of a neuron, with its interval, also as positions in per cent."""
+    """MEI over best Gabor of a neuron, with its interval.
 
-    page: NeuronPage
+    ``at`` are the lower end, the ratio and the upper end on a logarithmic axis from 1, in per cent.
+    """
+
+    id: str
+    trust: Trust | None
     value: float
     low: float
     high: float
     at: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the MEI was judged, and is not trusted."""
+        return is_doubted(self.trust)
 
     @property
     def text(self) -> str:
@@ -189,25 +197,22 @@ class Beyond:
         return f"{number(self.value)} ({number(self.low)} to {number(self.high)})"
 
 
-def beyond_gabor(pages: Iterable[NeuronPage]) -> list[Beyond]:
+def beyond_gabor(neurons: Iterable[Beyond]) -> list[Beyond]:
     """Neurons whose MEI drives the model more than any Gabor: lower end of the interval above 1.
 
     Trusted neurons come first, then those with the highest lower end.
+
+    Examples
+    --------
+    >>> ratios = [Beyond("a", None, 1.1, 0.9, 1.3), Beyond("b", None, 1.2, 1.1, 1.21)]
+    >>> [(one.id, one.at) for one in beyond_gabor(ratios)]
+    [('b', (50.0, 95.6, 100.0))]
     """
-    rows = [
-        Beyond(page, *page.over_gabor)
-        for page in pages
-        if page.over_gabor is not None and page.over_gabor[1] > 1
-    ]
-    rows.sort(key=lambda row: (row.page.doubted, -row.low))
-    if not rows:
-        return []
-    top = np.log(max(row.high for row in rows))
-    return [
-        Beyond(row.page, row.value, row.low, row.high, _at(row, top)) for row in rows
-    ]  # fmt: skip
+    rows = [one for one in neurons if one.low > 1]
+    rows.sort(key=lambda one: (one.doubted, -one.low))
+    longest = math.log(max((one.high for one in rows), default=math.e))
 
+    def place(value: float) -> float:
+        return round(100 * math.log(value) / longest, 1)
 
-def _at(row: Beyond, top: float) -> tuple[float, float, float]:
-    low, value, high = (100 * float(np.log(v)) / top for v in (row.low, row.value, row.high))
-    return round(low, 1), round(value, 1), round(high, 1)
+    return [replace(one, at=(place(one.low), place(one.value), place(one.high))) for one in rows]

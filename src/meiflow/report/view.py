@@ -28,7 +28,14 @@ from meiflow.report.methods import counting, further_stimuli
 from meiflow.report.neuron_drawings import neuron_drawings
 from meiflow.report.overview_drawings import overview_drawings, ranked
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import Trust, TrustCalibration, nuisance_of, precision_text, trust_of
+from meiflow.report.trust import (
+    Trust,
+    TrustCalibration,
+    is_doubted,
+    nuisance_of,
+    precision_text,
+    trust_of,
+)
 
 _COMPARED = {
     "stimulus": "stimulus",
@@ -77,7 +84,7 @@ class NeuronPage:
     @property
     def doubted(self) -> bool:
         """Whether the MEI was judged, and is not trusted."""
-        return self.trust is not None and self.trust.kind != "yes"
+        return is_doubted(self.trust)
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,9 @@ class ReportView:
     @property
     def beyond_gabor(self) -> list[Beyond]:
         """Neurons that no Gabor explains."""
-        return beyond_gabor(self.pages)
+        return beyond_gabor(
+            Beyond(page.id, page.trust, *page.over_gabor) for page in self.pages if page.over_gabor
+        )
 
 
 def _area(session: Session) -> str:

@@ -64,4 +64,5 @@
     if (event.target.closest("input, select, textarea")) return;
     const verdict = VERDICTS[event.key.toLowerCase()], open = one(".neuron.open") ?? cardAt();
     if (verdict && open) give(byId.get(open.dataset.neuron), verdict);
+    else if (event.key.toLowerCase() === "c" && open) toggle(byId.get(open.dataset.neuron));
   });

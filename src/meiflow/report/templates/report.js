@@ -118,8 +118,8 @@
   const equip = page => {
     if (one(".tools", page)) return;
     const neuron = byId.get(page.dataset.neuron);
-    const glance = Object.entries(STIMULI).filter(([name]) => picture(neuron, name)).map(([name, text]) => made("figure", {},
-      made("img", { src: picture(neuron, name), alt: `${text} of neuron ${neuron.id}` }), made("figcaption", { textContent: text })));
+    const glance = Object.entries(STIMULI).filter(([name]) => picture(neuron, name)).map(([name, text]) => made("div", {},
+      made("img", { src: picture(neuron, name), alt: `${text} of neuron ${neuron.id}` }), made("span", { className: "soft", textContent: text })));
     one("h2", page).after(made("div", { className: "tools" }, made("div", { className: "glance" }, ...glance), judging(neuron, true), comparing(neuron)));
     drawVerdicts();
   };
@@ -174,7 +174,11 @@
     event.target.parentElement.remove();
     one(".beyond .rest a").focus();
   });
-  neurons.forEach(neuron => neuron.card.append(made("span", { className: "buttons needs-script" }, judging(neuron, false), comparing(neuron))));
+  neurons.forEach(neuron => {
+    const buttons = made("span", { className: "buttons" }, judging(neuron, false), comparing(neuron));
+    all("button", buttons).forEach(button => { button.tabIndex = -1; });  // keys do the same on the link of the card
+    neuron.card.append(buttons);
+  });
   drawVerdicts();
   restore(split()[0].startsWith("neuron-") ? "" : split()[1]);
   addEventListener("hashchange", show);

@@ -42,6 +42,7 @@
   const comparing = neuron => {
     const button = made("button", { type: "button", className: "compare", textContent: "Compare" });
     button.dataset.compare = neuron.id;
+    button.title = "key C";
     button.setAttribute("aria-pressed", tray.includes(neuron));
     button.setAttribute("aria-label", `Compare neuron ${neuron.id}`);
     button.addEventListener("click", () => toggle(neuron));
