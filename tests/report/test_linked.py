@@ -61,7 +61,7 @@ def test_views_follow_each_other_and_the_address_keeps_their_state(open_page):
     # a rectangle around the upper half of a plot: all views show what lies in it
     scores = dict(zip(rows(page), map(float, column(page, "cc_norm_model")), strict=True))
     plot = page.locator(".scatter svg").first
-    drag(page, plot, (0.14, 0.02), (0.965, 0.4))
+    drag(page, plot, (0.16, 0.05), (0.96, 0.4))
     brush = [float(v) for v in given(page)["brush1"].split("~")]
     inside = sorted(n for n, score in scores.items() if brush[2] <= score <= brush[3])
     assert 5 < len(inside) < MANY - 5

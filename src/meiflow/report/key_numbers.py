@@ -99,7 +99,7 @@ def _over_gabor(chosen: pd.DataFrame, whose: str) -> KeyNumber:
     if ends is not None:
         of = f"({number(ends[0])} to {number(ends[1])})"
     else:
-        of = f"({number(values.min())} to {number(values.max())}, all {len(values)})"
+        of = f"({number(values.min())} to {number(values.max())}, n = {len(values)})"
         of = of if len(values) > 1 else ""
     note = "predicted; 95 % interval over neurons" if ends is not None else "predicted; too few "
     note += "" if ends is not None else "neurons for an interval"

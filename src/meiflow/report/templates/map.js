@@ -10,8 +10,8 @@
   const populated = () => {
     const good = placed.filter(neuron => neuron.kind !== "no"), used = good.length ? good : placed;
     if (!used.length) return whole;
-    const share = 1.12 * Math.max((d3.max(used, n => n.box[2]) - d3.min(used, n => n.box[0])) / screenWide,
-      (d3.max(used, n => n.box[1]) - d3.min(used, n => n.box[3])) / screenHigh);
+    const share = Math.max(0.3, 1.12 * Math.max((d3.max(used, n => n.box[2]) - d3.min(used, n => n.box[0])) / screenWide,
+      (d3.max(used, n => n.box[1]) - d3.min(used, n => n.box[3])) / screenHigh));
     if (share > 0.8) return whole;
     const [w, h] = [share * screenWide, share * screenHigh];
     const x = (d3.max(used, n => n.box[2]) + d3.min(used, n => n.box[0]) - w) / 2;
@@ -39,11 +39,16 @@
     < (p.box[2] - p.box[0]) / 2).length) ?? 1;
   const apart = field("map-apart"), crowded = crowd > 4;
   let spread = { scale: 1, of: new Map() };
+  const spreads = new Map();  // by what is seen of the screen: MEIs keep their places while others are filtered
   const spreadOut = box => {
-    const open = placed.filter(neuron => neuron.shown), size = n => Math.sqrt((n.box[2] - n.box[0]) * (n.box[1] - n.box[3])) / 2.2;
-    if (!apart.checked || !open.length) return { scale: 1, of: new Map() };
-    const scale = Math.min(1, Math.sqrt(0.66 * box[2] * box[3] / d3.sum(open, n => Math.PI * size(n) ** 2)));
-    const nodes = open.map(n => ({ n, x: middle(n)[0], y: -middle(n)[1], r: scale * size(n) }));
+    if (!apart.checked || !placed.length) return { scale: 1, of: new Map() };
+    if (!spreads.has(box)) spreads.set(box, spreadIn(box));
+    return spreads.get(box);
+  };
+  const spreadIn = box => {
+    const size = n => Math.sqrt((n.box[2] - n.box[0]) * (n.box[1] - n.box[3])) / 2.2;
+    const scale = Math.min(1, Math.sqrt(0.66 * box[2] * box[3] / d3.sum(placed, n => Math.PI * size(n) ** 2)));
+    const nodes = placed.map(n => ({ n, x: middle(n)[0], y: -middle(n)[1], r: scale * size(n) }));
     d3.forceSimulation(nodes).stop().force("x", d3.forceX(d => middle(d.n)[0]).strength(0.05)).force("y", d3.forceY(d => -middle(d.n)[1]).strength(0.05))
       .force("apart", d3.forceCollide(d => d.r).iterations(3)).force("inside", () => nodes.forEach(d => {
         d.x = Math.max(box[0] + d.r, Math.min(box[0] + box[2] - d.r, d.x));

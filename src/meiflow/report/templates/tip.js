@@ -32,7 +32,10 @@
 
   // Links of a drawing are one stop of the Tab key; the arrow keys walk among those that are shown.
   const walkable = svg => {
-    const links = () => all("a[href]", svg).filter(link => link.__data__.shown);
+    const links = () => {
+      const order = new Map(neurons.map((neuron, i) => [neuron, i]));
+      return all("a[href]", svg).filter(link => link.__data__.shown).sort((p, q) => order.get(p.__data__) - order.get(q.__data__));
+    };
     svg.addEventListener("focusin", event => {
       const link = event.target.closest("a");
       if (!link) return;
@@ -46,9 +49,7 @@
       if (event.key === "Escape") dark();
       if (!step) return;
       event.preventDefault();
-      const order = new Map(neurons.map((neuron, i) => [neuron, i]));
-      const sorted = links().sort((p, q) => order.get(p.__data__) - order.get(q.__data__));
-      const now = sorted.indexOf(document.activeElement);
+      const sorted = links(), now = sorted.indexOf(document.activeElement);
       sorted[(now + step + sorted.length) % sorted.length]?.focus();
     });
     return () => {  // after a change: some link that is shown can be reached
