@@ -147,7 +147,7 @@ def median_interval(values: ArrayLike) -> tuple[float, float] | None:
 def _tuning(data: SessionData, chosen: pd.DataFrame, whose: str) -> KeyNumber:
     label = "recorded tuning predicted"
     if not data.tuning:
-        return KeyNumber(_NONE, "", label, "neither Gabors nor gratings were shown")
+        return KeyNumber(_NONE, "", label, "no stimuli with recorded tuning were shown")
     table = read_csv(data.results.recorded_tuning)
     table = table[table["neuron_id"].astype(str).isin(chosen["neuron_id"].astype(str))]
     found = {curve: tuned_rows(table, curve) for curve in _CURVES}
@@ -166,7 +166,7 @@ def _tuning(data: SessionData, chosen: pd.DataFrame, whose: str) -> KeyNumber:
         note += "; models were fitted to some of these stimuli, so not all are predictions"
     return KeyNumber(
         number(rows["cc_abs"].mean()),
-        f"of an estimated ceiling of {number(rows['cc_max'].mean())}",
+        f"of a ceiling of {number(rows['cc_max'].mean())}",
         f"recorded {_CURVES[curve]} predicted",
         note,
     )
