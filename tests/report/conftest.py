@@ -1,7 +1,10 @@
-"""Results folders of three neurons, and the page of fifty."""
+"""Results folders of three neurons, the page of fifty, and a browser that opens it."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +25,18 @@ EVERYTHING = SessionHas(spike_times=True, gabors=True, gratings=True, truth=True
 NEURONS = 3
 MANY = 50
 HOSTILE = "<script>alert(1)</script>\"' & é"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+NO_STORAGE = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("denied", "SecurityError"); } })"""
+LOCAL = ("file:", "data:", "blob:")
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +85,45 @@ def big_page(view, report_config, results, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(html, encoding="utf-8")
     return path
+
+
+def found_browser() -> str | None:
+    given = os.environ.get("MEIFLOW_CHROMIUM")
+    return given or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = found_browser()
+    if path is None:
+        pytest.skip("no Chromium on PATH; install one or set MEIFLOW_CHROMIUM")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser, big_page):
+    """Open the report; console errors and external requests fail the test."""
+    contexts, faults = [], []
+
+    def opened(path: Path = big_page, fragment: str = "", storage: bool = True, **options):
+        settings = {"viewport": {"width": 1280, "height": 900}} | options
+        context = browser.new_context(offline=True, accept_downloads=True, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        if not storage:
+            page.add_init_script(NO_STORAGE)
+        page.set_default_timeout(20_000)
+        page.on("console", lambda m: faults.append(m.text) if m.type in ("error", "warning") else 0)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(LOCAL) else faults.append(r.url))
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not faults

@@ -234,6 +234,8 @@ def test_a_session_of_counts_has_strips_and_no_ground_truth(report_config, small
     assert "no raster" in next(d.caption for d in made.pages[0].drawings if d.key == "trials")
     page = render_report(made, config, read_provenance(results.provenance))
     assert "Simulated session." not in page
+    assert made.key_numbers[3].value == "–"
+    assert made.key_numbers[3].note == "no stimuli with recorded tuning were shown"
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
     # nothing is said of a session file: neither area nor filters, not even in the configuration
     words = words_of(page)
@@ -349,6 +351,7 @@ def test_headlines_count_trusted_neurons_and_dim_the_others(report_config, resul
     assert "No MEI is trusted, so nothing can be said about what drives" in words_of(page)
     assert '<p class="soft">Not to be relied on: MEIs of 3 other neurons: ' in page
     assert page.count('class="card doubted"') == 3
+    assert words_of(page).count("– no neuron is trusted") == 3  # in place of three key numbers
     with_trust(copy, [None] * 3)
     first, second, *_ = mei_summary(read_session_data(report_config, copy, EVERYTHING))
     assert "was not judged" in first.text

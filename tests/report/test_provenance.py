@@ -131,5 +131,5 @@ def test_cells_sort_by_their_value_and_read_well():
     assert cell("osi", np.nan).text == "–"
     assert cell("model_above_chance", np.True_).value == "1"
     assert cell("mei_peak_frequency_cpd", 0.04567).text == "0.046"
-    assert number(0.00049975) == "5.0e-04"
+    assert number(0.00049975) == "0.0005"
     assert number(12345.678) == "12346"

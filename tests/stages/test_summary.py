@@ -98,7 +98,7 @@ def test_a_row_holds_what_every_stage_found(results):
 
 @pytest.mark.parametrize(("level", "holds"), [(0.58, True), (0.62, False)])
 def test_a_model_above_chance_above_all_but_one_in_twenty_controls(results, level, holds):
-    """The model's correlation of 0.6 counts; its CC norm of 0.8 is in another unit."""
+    """The model's correlation of 0.6 counts; its CC_norm of 0.8 is in another unit."""
     control = np.append(level * np.linspace(0, 1, 96), np.linspace(0.7, 0.75, 5))
     table = pd.DataFrame({"model": "model_shuffled", "cc_abs": [*control, np.nan]})
     measured = pd.DataFrame({"model": ["model"] * 50, "cc_abs": 0.9})

@@ -78,7 +78,7 @@ def test_the_report_says_what_took_the_place_of_scenes(results):
     page = (results / "report.html").read_text()
     assert "This session showed no natural scenes." in page
     assert f"Frames of {MOVIE} take their place: {BINS} means of 8" in page
-    assert "contiguous stretches of the movies; CC norm" in page
+    assert "contiguous stretches of the movies; CC_norm" in page
     assert "best movie frame" in page
     natural = pd.read_csv(results / "stimuli" / "natural.csv")
     assert len(natural)

@@ -27,8 +27,8 @@ class Measure:
 
 
 MEASURES = (
-    Measure("cc_norm_model", "CC norm, held out"),
-    Measure("cc_norm_model_shuffled", "CC norm, shuffled control"),
+    Measure("cc_norm_model", "CC_norm, held out"),
+    Measure("cc_norm_model_shuffled", "CC_norm, shuffled control"),
     Measure("model_above_chance", "fraction better than chance", share=True),
     Measure("trusted", "fraction trusted", share=True),
     Measure("mei_over_best_gabor", "MEI / best Gabor"),
@@ -36,7 +36,7 @@ MEASURES = (
     Measure("mei_peak_frequency_cpd", "MEI frequency (cycles/deg)"),
     Measure("mei_size_deg", "MEI size (deg)"),
     Measure("mei_gabor_r2", "R² of a Gabor fitted to the MEI"),
-    Measure("cc_norm_pixel_ridge", "CC norm, pixel ridge"),
+    Measure("cc_norm_pixel_ridge", "CC_norm, pixel ridge"),
     Measure("mei_true_fraction", "true drive of the MEI"),
 )
 

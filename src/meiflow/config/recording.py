@@ -19,6 +19,7 @@ from meiflow.config.columns import Columns
 from meiflow.config.sensorium import Sensorium
 from meiflow.config.shown import NaturalMovies, StimulusParameters
 from meiflow.config.simulation import Simulation
+from meiflow.config.verdicts import rejected_ids
 from meiflow.images.geometry import (
     ALLEN_HEIGHT_DEG,
     ALLEN_WIDTH_DEG,
@@ -323,7 +324,11 @@ class Selection(Section):
         default=[],
         description="ids of neurons that are selected regardless of the other conditions",
     )
-    exclude: list[str] = Field(default=[], description="ids of neurons that are never selected")
+    exclude: list[str] | InputPath = Field(
+        default=[],
+        description="ids of neurons that are never selected, or the path of a CSV of verdicts that "
+        "a report saved, of which the rejected ones are taken",
+    )
     shuffles: int = Field(
         default=2000,
         ge=100,
@@ -343,6 +348,12 @@ class Selection(Section):
     @classmethod
     def _ids_as_text(cls, value: Any) -> Any:
         return ids_as_text(value)
+
+    @field_validator("exclude")
+    @classmethod
+    def _rejected(cls, value: list[str] | str) -> list[str]:
+        """The ids in a file, so that stages get these and rerun when they change."""
+        return rejected_ids(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _enough_shuffles(self) -> Selection:

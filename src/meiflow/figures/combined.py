@@ -276,5 +276,5 @@ def scores(neurons: pd.DataFrame, seed: int) -> Figure:
                 ax.vlines(at + 0.22, low, high, color="black", lw=1.2)
         ax.axhline(0, color=GREY, lw=0.6)
         ax.set_xticks(range(len(kinds)), [name.replace(" ", "\n", 1) for _, name, _ in kinds])
-        ax.set_ylabel("CC norm, median per session")
+        ax.set_ylabel("CC_norm, median per session")
     return figure

@@ -14,16 +14,16 @@ _FIRST = {
     "neuron_id": ("neuron", "unit id"),
     "trusted": ("trust", "whether the MEI can be trusted"),
     "expected_fraction": (
-        "expected drive",
+        "expected drive (of maximum)",
         "expected drive of the MEI divided by the maximal drive",
     ),
     "model_above_chance": ("above chance", "held-out correlation above the shuffled controls"),
     "cc_norm_model": (
-        "CC norm",
+        "CC_norm",
         "noise-corrected correlation of the model on held-out images; above 1 where the noise "
         "ceiling was underestimated by chance",
     ),
-    "cc_norm_low": ("CC norm, lower end", "lower end of the 95 % interval of CC norm"),
+    "cc_norm_low": ("CC_norm, lower end", "lower end of the 95 % interval of CC_norm"),
     "fold_agreement": (
         "agreement",
         "fraction of their own optimum that fold models reach with the MEI",
@@ -34,15 +34,15 @@ _FIRST = {
     ),
     "oracle": ("oracle", "reliability: jackknife oracle correlation"),
     "mei_over_best_gabor": (
-        "MEI / Gabor",
+        "MEI / Gabor (ratio)",
         "predicted count for the MEI divided by that for the best Gabor",
     ),
     "mei_over_windowed_natural": (
-        "MEI / natural, windowed",
+        "MEI / natural, windowed (ratio)",
         "predicted count for the MEI divided by that for the best natural image in the MEI's mask",
     ),
     "mei_over_best_natural": (
-        "MEI / natural, whole",
+        "MEI / natural, whole (ratio)",
         "predicted count for the MEI divided by that for the best whole image at equal contrast",
     ),
     "mei_orientation_deg": ("orientation (deg)", "orientation of the MEI: direction of modulation"),
@@ -51,10 +51,13 @@ _FIRST = {
     "cell_type": ("cell type", "simple or complex, by F1/F0 of the model"),
     "kind": ("simulated as", "kind of the simulated neuron"),
     "mei_true_fraction": (
-        "true drive",
+        "true drive (of maximum)",
         "closed loop: true drive of the MEI divided by the maximal drive",
     ),
 }
+_UNITS = {"_deg2": " (deg²)", "_deg": " (deg)", "_cpd": " (c/deg)", "_hz": " (Hz)"}
+_UNITS |= {"_octaves": " (octaves)", "_um": " (µm)", "_low": ", lower end", "_high": ", upper end"}
+_WORDS = {"mei": "MEI", "gabor": "Gabor", "gabors": "Gabors", "cc": "CC"}
 KINDS = ("kind", "cell_type")
 
 
@@ -80,20 +83,39 @@ def columns_of(summary: pd.DataFrame, response: ResponseType = COUNTS) -> list[C
     """The columns to show first, then all others in the order of the summary."""
     names = [n for n in _FIRST if n in summary.columns]
     first = [Column(n, _FIRST[n][0], response.words(_FIRST[n][1]), first=True) for n in names]
-    rest = [Column(str(n), str(n), "", first=False) for n in summary.columns if n not in _FIRST]
+    rest = [Column(str(n), heading(str(n)), "", first=False) for n in summary if n not in _FIRST]
     return first + rest
 
 
+def heading(name: str) -> str:
+    """Words and unit of a column that has no heading of its own.
+
+    Examples
+    --------
+    >>> heading("mean_rate_hz"), heading("mei_over_best_gabor_low"), heading("cc_norm_v1")
+    ('mean rate (Hz)', 'MEI over best Gabor, lower end', 'CC_norm v1')
+    """
+    end = next((end for end in _UNITS if name.endswith(end)), "")
+    words = [_WORDS.get(word, word) for word in name.removesuffix(end).split("_")]
+    return " ".join(words).replace("CC ", "CC_") + _UNITS.get(end, "")
+
+
 def number(value: object, digits: int = 2) -> str:
-    """A value as text: a dash if missing, yes or no, numbers with few digits."""
+    """A value as text: a dash if missing, yes or no, numbers with few digits and no exponent.
+
+    Examples
+    --------
+    >>> number(0.826), number(0.000497), number(12345.6), number(None), number(True)
+    ('0.83', '0.0005', '12346', '–', 'yes')
+    """
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return "–"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
-        small = 0 < abs(float(value)) < 0.5 * 10**-digits
-        large = abs(float(value)) >= 1000
-        return f"{value:.1e}" if small else f"{value:.0f}" if large else f"{value:.{digits}f}"
+        if 0 < abs(float(value)) < 0.5 * 10**-digits:
+            return np.format_float_positional(float(f"{value:.1g}"), trim="-")
+        return f"{value:.0f}" if abs(float(value)) >= 1000 else f"{value:.{digits}f}"
     return str(value)
 
 

@@ -212,7 +212,7 @@ def _card(row: dict[Any, Any], image: NDArray) -> Card:
         picture=picture_uri(image),
         alt=f"MEI of neuron {neuron} in session {session}",
         trust=trust_of(row),
-        text=f"{_area(row)}; CC norm {corrected(row['cc_norm_model'])}",
+        text=f"{_area(row)}; CC_norm {corrected(row['cc_norm_model'])}",
     )
 
 

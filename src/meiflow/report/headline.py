@@ -241,6 +241,11 @@ def _closed_loop(summary: pd.DataFrame, whose: str) -> str:
     )
 
 
+def tuned_rows(table: pd.DataFrame, curve: str) -> pd.DataFrame:
+    """Rows of recorded.csv: one curve of the neurons whose recorded tuning is significant."""
+    return table[(table["curve"] == curve) & table["tuned"] & table["cc_abs"].notna()]
+
+
 def agreement_line(results: Layout) -> str:
     """One sentence on how well the recorded tuning is predicted."""
     table = read_csv(results.recorded_tuning)
@@ -251,7 +256,7 @@ def agreement_line(results: Layout) -> str:
         ("orientation", "grating orientations", "orientation_error_deg", "degrees"),
         ("spatial_frequency", "spatial frequencies", "frequency_error_octaves", "octaves"),
     ):
-        rows = table[(table["curve"] == curve) & table["tuned"] & table["cc_abs"].notna()]
+        rows = tuned_rows(table, curve)
         if len(rows):
             others = errors[f"{error}_others"].median()
             parts.append(

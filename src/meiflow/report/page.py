@@ -65,7 +65,21 @@ def render_report(
         credit=data_credit(config.session),
         angle=f"{screen.width_deg:g} x {screen.height_deg:g}",
         data={key: d.data for key, d in view.drawings.items()},
+        linked={
+            "session": config.session.id,
+            "config": hash_of_text(text)[:12],
+            "screen": [screen.width_deg, screen.height_deg],
+            "further": view.further_columns,
+            "neurons": [{"id": page.id} | page.linked for page in view.pages],
+        },
     )
+
+
+# Scripts of a page, in one scope: each uses what those before it define.
+_SCRIPTS = {
+    "report": ("shared", "table", "neurons", "tip", "map", "scatter", "tray", "curate", "report"),
+    "combined": ("shared", "table", "combined"),
+}
 
 
 def filled(name: str, **values: Any) -> str:
@@ -74,7 +88,7 @@ def filled(name: str, **values: Any) -> str:
     Parameters
     ----------
     name : str
-        Name of ``templates/{name}.html.jinja`` and of its script ``templates/{name}.js``.
+        Name of ``templates/{name}.html.jinja``, whose scripts are listed in `_SCRIPTS`.
     **values
         Values used by the template; text in them is escaped.
     """
@@ -87,7 +101,8 @@ def filled(name: str, **values: Any) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    style, *scripts = map(_template, ("report.css", "shared.js", f"{name}.js"))
+    style = _template("report.css") + (_template("views.css") if name == "report" else "")
+    scripts = [_template(f"{script}.js") for script in _SCRIPTS[name]]
     page = environment.get_template(f"{name}.html.jinja")
     return page.render(**values, style=style, script="".join(scripts), version=__version__)
 

@@ -84,6 +84,11 @@ def trust_of(row: Mapping[Any, Any]) -> Trust | None:
     return Trust("✗", "not trusted", "no", reason, known)
 
 
+def is_doubted(trust: Trust | None) -> bool:
+    """Whether an MEI was judged, and is not trusted."""
+    return trust is not None and trust.kind != "yes"
+
+
 def trusted_rows(summary: pd.DataFrame) -> pd.Series | None:
     """Which rows of summary.csv are trusted; None if no neuron was judged.
 

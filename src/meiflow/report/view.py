@@ -22,11 +22,20 @@ from meiflow.report.headline import (
     funnel,
     mei_summary,
 )
+from meiflow.report.key_numbers import Beyond, KeyNumber, beyond_gabor, key_numbers
+from meiflow.report.linked import FURTHER, further_values, linked_of
 from meiflow.report.methods import counting, further_stimuli
 from meiflow.report.neuron_drawings import neuron_drawings
 from meiflow.report.overview_drawings import overview_drawings, ranked
 from meiflow.report.session_data import SessionData
-from meiflow.report.trust import Trust, TrustCalibration, nuisance_of, precision_text, trust_of
+from meiflow.report.trust import (
+    Trust,
+    TrustCalibration,
+    is_doubted,
+    nuisance_of,
+    precision_text,
+    trust_of,
+)
 
 _COMPARED = {
     "stimulus": "stimulus",
@@ -52,7 +61,8 @@ class NeuronPage:
 
     ``card`` is the text below its pictures in the gallery; ``pictures`` are the small pictures
     there, by stimulus, each with its alternative text; ``store`` is the compressed text of its
-    figures, whose names, titles and captions are in ``drawings``.
+    figures, whose names, titles and captions are in ``drawings``. ``over_gabor`` is the ratio of
+    MEI and best Gabor with its interval, if known; ``linked`` is `meiflow.report.linked.linked_of`.
     """
 
     id: str
@@ -68,6 +78,13 @@ class NeuronPage:
     command: str
     card: str
     cells: list[TableCell]
+    over_gabor: tuple[float, float, float] | None
+    linked: dict[str, Any]
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the MEI was judged, and is not trusted."""
+        return is_doubted(self.trust)
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,7 @@ class ReportView:
     simulated: bool
     source: str
     area: str
+    key_numbers: list[KeyNumber]
     stages: list[FunnelStep]
     confidence_summary: list[str]
     mei_summary: list[Sentence]
@@ -99,6 +117,15 @@ class ReportView:
     without_scenes: str
     counting: str
     further_stimuli: str
+    further_columns: dict[str, str]
+    intervals: bool
+
+    @property
+    def beyond_gabor(self) -> list[Beyond]:
+        """Neurons that no Gabor explains."""
+        return beyond_gabor(
+            Beyond(page.id, page.trust, *page.over_gabor) for page in self.pages if page.over_gabor
+        )
 
 
 def _area(session: Session) -> str:
@@ -124,10 +151,10 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
     config = data.config
     columns = columns_of(data.summary, data.response)
     rows = {str(row["neuron_id"]): row for row in data.summary.to_dict("records")}
-    order = ranked(data)
+    order, further = ranked(data), further_values(data)
     config_name = f"meiflow-{config.session.id}.json"
     pages = [
-        _page(data, neuron, rows[neuron], columns, config_name)
+        _page(data, neuron, rows[neuron], columns, config_name, further)
         for neuron in track(order, "drawing neurons", len(order))
     ]
     kind_column = next((name for name in KINDS if name in data.summary), "")
@@ -137,6 +164,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         simulated=data.simulated,
         source=config.session.source,
         area=_area(config.session),
+        key_numbers=key_numbers(data, calibration),
         stages=funnel(data),
         confidence_summary=confidence_summary(data, calibration),
         mei_summary=mei_summary(data),
@@ -158,11 +186,18 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         without_scenes=data.without_scenes,
         counting=counting(data),
         further_stimuli=further_stimuli(data),
+        further_columns={name: FURTHER[name] for name in further},
+        intervals="mei_over_best_gabor_low" in data.summary,
     )
 
 
 def _page(
-    data: SessionData, neuron: str, row: dict[Any, Any], columns: list[Column], config_name: str
+    data: SessionData,
+    neuron: str,
+    row: dict[Any, Any],
+    columns: list[Column],
+    config_name: str,
+    further: pd.DataFrame,
 ) -> NeuronPage:
     drawings = neuron_drawings(data, neuron)
     target = str(data.files(neuron).comparison)
@@ -185,9 +220,11 @@ def _page(
         comparison=_comparison(data, read_csv(data.files(neuron).comparison, ("stimulus",))),
         command=f"snakemake --cores 2 --configfile {quote(config_name)} --forcerun stimuli -- "
         f"{quote(target)}",
-        card=f"CC norm {corrected(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
+        card=f"CC_norm {corrected(row['cc_norm_model'])}; MEI/Gabor {_times(row, 'best_gabor')}, "
         f"MEI/windowed natural {_times(row, 'windowed_natural')}",
         cells=[_cell(column.name, row) for column in columns],
+        over_gabor=_over_gabor(row),
+        linked=linked_of(data, neuron, further),
     )
 
 
@@ -229,7 +266,7 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
     """The numbers at the top of a neuron's page."""
     own = data.table.set_index(data.table["neuron_id"].astype(str)).loc[neuron]
     facts = [
-        ("CC norm, held out", corrected(row["cc_norm_model"])),
+        ("CC_norm, held out", corrected(row["cc_norm_model"])),
         ("pixel ridge", number(row["cc_norm_pixel_ridge"])),
         ("shuffled control", number(row["cc_norm_model_shuffled"])),
         ("oracle", f"{number(row['oracle'])} (p {number(row['oracle_p'], 4)})"),
@@ -257,7 +294,7 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
     if trust is not None and trust.expected is not None:
         facts[:0] = [
             ("expected drive of the MEI", f"{number(trust.expected)} of the maximum"),
-            ("CC norm, lower end", number(row.get("cc_norm_low", math.nan))),
+            ("CC_norm, lower end", number(row.get("cc_norm_low", math.nan))),
             ("agreement of fold models", number(row.get("fold_agreement", math.nan))),
             ("strongest response reproduced", number(row.get("peak_ratio", math.nan))),
         ]
@@ -270,6 +307,11 @@ def _interval(row: dict[Any, Any], name: str) -> str:
     if pd.isna(value):
         return "–"
     return f"{number(value)}" + ("" if pd.isna(low) else f" ({number(low)} to {number(high)})")
+
+
+def _over_gabor(row: dict[Any, Any]) -> tuple[float, float, float] | None:
+    ends = [row.get(f"mei_over_best_gabor{end}", math.nan) for end in ("", "_low", "_high")]
+    return None if any(pd.isna(end) for end in ends) else (ends[0], ends[1], ends[2])
 
 
 def _comparison(data: SessionData, table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

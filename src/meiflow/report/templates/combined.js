@@ -9,7 +9,7 @@
     if (typeof value === "string") return name.endsWith("_id") ? value : value.replaceAll("_", " ");
     if (Number.isInteger(value)) return String(value);
     const digits = name.endsWith("_deg") ? 1 : name.endsWith("_cpd") ? 3 : 2;
-    return value !== 0 && Math.abs(value) < 0.5 / 10 ** digits ? value.toExponential(1) : value.toFixed(digits);
+    return plain(value, digits);
   };
   const linked = row => {
     const link = document.createElement("a");
@@ -48,4 +48,4 @@
     shown = left.map(line => line.values);
     page = 0;
     draw();
-  });
+  }).filter();
