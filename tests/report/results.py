@@ -11,6 +11,7 @@ import pandas as pd
 
 from meiflow.comparison.compare import spectra_table
 from meiflow.config.sections import Config
+from meiflow.experiments.measures import SUMMARY_COLUMNS
 from meiflow.images.patterns import gabor
 from meiflow.images.spectrum import power_spectrum
 from meiflow.io.files import (
@@ -223,11 +224,16 @@ def _experiments(results: Layout, neurons: list[str]) -> None:
         angle = np.arange(0, 180, 15.0)
         tuning = {"orientation_deg": angle, "response": 1 + np.cos(np.deg2rad(2 * angle))}
         part = pd.DataFrame({"neuron_id": neuron, "experiment": "orientation"} | tuning)
-        parts.append(part)
-        write_text(STUB, results.neuron(neuron).experiments_svg)
+        contrasts = {"rms_contrast": np.geomspace(0.01, 0.1, 5), "response": np.arange(5.0)}
+        more = pd.DataFrame({"neuron_id": neuron, "experiment": "mei_contrast"} | contrasts)
+        parts += [part, more]
     write_csv(pd.concat(parts), results.experiment_tuning)
-    summary = pd.DataFrame({"neuron_id": neurons, "cell_type": "simple", "f1_f0": 1.5})
-    write_csv(summary, results.experiment_summary)
+    summary = pd.DataFrame({"neuron_id": neurons} | dict.fromkeys(SUMMARY_COLUMNS, 1.5))
+    write_csv(summary.assign(cell_type="simple"), results.experiment_summary)
+    places = {"x_deg": np.linspace(-50, 50, 6), "y_deg": np.linspace(40, -40, 5)}
+    shape = (len(neurons), 5, 6)
+    maps = {"position": np.arange(np.prod(shape), dtype=float).reshape(shape)}
+    write_arrays({"neuron_id": np.array(neurons)} | places | maps, results.experiment_maps)
 
 
 def _trust(results: Layout, neurons: list[str]) -> None:

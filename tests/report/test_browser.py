@@ -6,8 +6,10 @@ import base64
 import io
 import re
 import xml.etree.ElementTree as ET
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -34,11 +36,10 @@ def column(page, name: str) -> list[str]:
 
 
 def drawn(page) -> None:
-    """Wait until every figure of the open neuron is a picture."""
+    """Wait until every figure of the open neuron is drawn."""
     page.wait_for_function(
-        """() => { const images = [...document.querySelectorAll(".neuron.open figure img")];
-          const there = i => i.src && i.complete && i.naturalWidth > 50;
-          return images.length && images.every(there); }"""
+        """() => { const frames = [...document.querySelectorAll(".neuron.open .panels")];
+          return frames.length && frames.every(f => f.querySelector("svg")); }"""
     )
 
 
@@ -188,24 +189,6 @@ def test_every_neuron_has_its_figures_by_address(open_page):
             "id => document.querySelector('.neuron.open')?.dataset.neuron === id", arg=neuron
         )
         drawn(page)
-    broken = page.evaluate(
-        """async () => {
-          const bad = [];
-          for (const page of document.querySelectorAll(".neuron")) {
-            const text = document.getElementById(page.dataset.store).textContent;
-            const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
-            const unpack = new DecompressionStream("deflate");
-            const stream = new Blob([bytes]).stream().pipeThrough(unpack);
-            const store = await new Response(stream).json();
-            for (const figure of page.querySelectorAll("figure")) {
-              const part = store[figure.dataset.key];
-              if (!part || !part.svg.includes("<svg") || !part.csv.includes(",")) bad.push(page.id);
-            }
-          }
-          return bad;
-        }"""
-    )
-    assert not broken
 
 
 def test_a_hostile_id_is_text_and_opens(open_page):
@@ -224,21 +207,69 @@ def saved(page, button) -> bytes:
     return Path(waiting.value.path()).read_bytes()
 
 
-def check_downloads(png: bytes, svg: bytes, csv: bytes, width: int) -> None:
+def check_downloads(png: bytes, svg: bytes, csv: bytes) -> None:
+    """The files open elsewhere: the SVG needs neither the page's style nor other files."""
     picture = Image.open(io.BytesIO(png))
     assert picture.format == "PNG"
-    assert picture.width == 3 * width
-    assert picture.convert("L").getextrema()[0] < 100  # the picture is not empty
-    assert ET.fromstring(svg).tag.endswith("svg")
+    grey = picture.convert("L")
+    assert grey.getextrema()[0] < 100  # the picture is not empty, ...
+    assert grey.getpixel((grey.width - 1, 0)) == 255  # ... on white
+    root = ET.fromstring(svg)
+    width = root.attrib["width"]
+    points = 4 / 3 if width.endswith("pt") else 1
+    assert picture.width == pytest.approx(3 * points * float(width.removesuffix("pt")), abs=3)
+    text = svg.decode()
+    assert not re.search(r"var\(|currentColor|url\((?!#)", text)
+    links = re.findall(r'href="([^"]{5})', text)
+    assert all(link == "data:" or link.startswith("#") for link in links)
     assert len(pd.read_csv(io.BytesIO(csv)))
 
 
-def test_a_figure_is_saved_as_png_svg_and_csv(open_page):
+def test_a_figure_is_saved_as_a_file(open_page):
     page = open_page()
     figure = page.locator("main figure[data-key=closed_loop]")
-    width = figure.locator("img").evaluate("image => image.naturalWidth")
-    kinds = ("png", "svg", "csv")
-    check_downloads(*(saved(page, figure.locator(f"[data-get={k}]")) for k in kinds), width)
+    check_downloads(
+        *(saved(page, figure.locator(f"[data-get={k}]")) for k in ("png", "svg", "csv"))
+    )
+
+
+def test_figures_answer_and_are_saved_together(open_page, results, view):
+    page = open_page(fragment="#neuron-u1003")
+    drawn(page)
+    table = next(d.data["table"] for d in view.pages[0].drawings if d.key == "prediction")
+    raster = page.locator(".neuron.open figure[data-key=raster]")
+    card, order = raster.locator(".shown > text"), {}
+    for name in ("measured", "predicted"):
+        raster.locator("select").select_option(name)
+        order[name] = table["image_id"][int(np.argmax(table[name]))]
+        page.wait_for_selector(
+            f".neuron.open [data-key=raster][data-sort={name}] .shown > text"
+            f":text-matches('^image {order[name]}, 1 of')"
+        )
+    heat = raster.locator(".rows image").first
+    heat.hover(position={"x": 5, "y": heat.bounding_box()["height"] - 2})
+    least = table["image_id"][int(np.argmin(table["predicted"]))]
+    assert card.first.text_content().startswith(f"image {least}, ")
+    # from the keyboard as well
+    raster.locator("input[type=range]").press("Home")
+    assert card.first.text_content().startswith(f"image {order['predicted']}, 1 of")
+    contrast = page.locator(".neuron.open figure[data-key=contrast]")
+    contrast.locator("input").press("Home")
+    assert contrast.locator("output").inner_text().endswith(" 0.00")
+    zipped = zipfile.ZipFile(io.BytesIO(saved(page, page.locator(".neuron.open [data-zip]"))))
+    assert zipped.testzip() is None
+    names = zipped.namelist()
+    keys = page.eval_on_selector_all(".neuron.open figure", "all => all.map(f => f.dataset.key)")
+    for key in keys:
+        check_downloads(*(zipped.read(f"{key}.{kind}") for kind in ("png", "svg", "csv")))
+    assert all(f"{key}: " in zipped.read("captions.txt").decode() for key in keys)
+    assert {"without-axes/mei.png", "without-axes/best_gabor.png"} <= set(names)
+    mei = Image.open(io.BytesIO(zipped.read("without-axes/mei.png")))
+    truth = np.load(results.neuron(view.pages[0].id).mei)
+    assert mei.size == (8 * truth.shape[1], 8 * truth.shape[0])
+    grey = np.asarray(mei.convert("L"), dtype=float)[::8, ::8]
+    away = truth - np.median(truth)
+    np.testing.assert_allclose(grey, 127.5 + 127.5 * away / np.abs(away).max(), atol=0.6)
 
 
 # Content of a download, without saving it: Chromium drops every eleventh download of a page.
@@ -259,13 +290,10 @@ CAUGHT = """
 """
 
 
-@pytest.mark.parametrize("fragment", ["", "#neuron-u1002"])
-def test_every_figure_has_downloads(open_page, fragment):
-    page = open_page(fragment=fragment)
-    if fragment:
-        drawn(page)
+def test_every_figure_has_downloads(open_page):
+    page = open_page()
     page.evaluate(CAUGHT)
-    figures = page.locator(f"{'.neuron.open' if fragment else 'main'} figure[data-key]")
+    figures = page.locator("main figure[data-key]")
     assert figures.count() >= 8
     for figure in figures.all():
         page.evaluate("window.caught = []")
@@ -273,8 +301,7 @@ def test_every_figure_has_downloads(open_page, fragment):
         page.wait_for_function("() => window.caught.length === 3")
         got = dict(page.evaluate("window.caught"))
         by_kind = {name.rpartition(".")[2]: base64.b64decode(text) for name, text in got.items()}
-        width = figure.locator("img").evaluate("image => image.naturalWidth")
-        check_downloads(by_kind["png"], by_kind["svg"], by_kind["csv"], width)
+        check_downloads(by_kind["png"], by_kind["svg"], by_kind["csv"])
         assert all(re.fullmatch(r"[\w.-]+", name) for name in got)
 
 
@@ -297,7 +324,7 @@ def test_a_phone_needs_no_sideways_scrolling(open_page, fragment):
         drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     small = page.eval_on_selector_all(
-        "figure:not(.wide) img",
+        "figure:not(.wide) img, figure:not(.wide) .panels",
         "all => all.filter(i => i.offsetParent && i.getBoundingClientRect().width < 300).length",
     )
     assert small == 0  # a figure of column width fills the screen of a phone

@@ -1,7 +1,6 @@
 """The page as data and as text; test_browser.py tests it in a browser."""
 
 import base64
-import io
 import json
 import re
 import shutil
@@ -80,8 +79,11 @@ def test_fifty_neurons_fit_into_fifteen_megabytes(big_page):
 def test_the_page_is_well_formed_and_names_everything(big_page):
     page = Tags(big_page.read_text(encoding="utf-8"))
     images = page.all("img")
-    assert len(images) > 10 * MANY
+    assert len(images) > 3 * MANY
     assert all(image.get("alt") for image in images)
+    plots = [a for a in page.all("div") if a.get("class") == "frame" and "role" in a]
+    assert len(plots) > 12 * MANY
+    assert all(plot["aria-label"] for plot in plots)
     ids = [a["id"] for _, a in page.found if "id" in a]
     assert len(ids) == len(set(ids))
     # d3 can fetch files, but the page's policy forbids every connection.
@@ -117,30 +119,52 @@ def test_a_hostile_title_path_or_module_stays_text(view, report_config):
     )
 
 
-def test_a_neurons_store_holds_its_figures_as_svg_and_csv(view):
+def test_a_neurons_store_holds_the_data_of_its_figures(view):
     for page in view.pages:
         store = json.loads(zlib.decompress(base64.b64decode(page.store)))
         assert list(store) == [d.key for d in page.drawings]
-        assert {"mei", "trials", "reliability", "prediction", "scores", "spectra", "tuning",
-                "experiments", "rivals", "responses"} <= set(store)  # fmt: skip
-        for part in store.values():
-            assert "<svg" in part["svg"]
-            assert len(part["csv"].splitlines()) > 1
+        assert {
+            "mei",
+            "trials",
+            "reliability",
+            "prediction",
+            "scores",
+            "spectra",
+            "tuning",
+            "experiments",
+            "rivals",
+            "responses",
+            "raster",
+            "contrast",
+        } <= set(store)
+        assert store["experiments"]["panels"][0]["lines"][0]["x"][:2] == [0, 15]
+        curve = store["contrast"]["table"]
+        assert curve["rms_contrast"][-1] == pytest.approx(0.1)
+
+
+def unpacked(image, kind):
+    levels = np.frombuffer(base64.b64decode(image["data"]), kind).astype(float)
+    share = levels.reshape(image["height"], image["width"]) / (2 ** image["bits"] - 1)
+    return image["low"] + share * (image["high"] - image["low"])
 
 
 def test_numbers_behind_the_figures(view, results):
     """The numbers that a reader downloads are those of the tables."""
     page = view.pages[0]
-    data = {d.key: pd.read_csv(io.StringIO(d.data)) for d in page.drawings}
+    data = {d.key: pd.DataFrame(d.data["table"]) for d in page.drawings if "table" in d.data}
+    stored = {d.key: d.data for d in page.drawings}
     responses = read_csv(results.responses)
     np.testing.assert_allclose(data["prediction"]["measured"], responses[page.id], rtol=1e-4)
     # as many odd as even trials, so the mean is that of the two halves
     halves = data["reliability"][["odd", "even"]].mean(1)
     np.testing.assert_allclose(halves, data["reliability"]["mean"], rtol=1e-3, atol=1e-4)
     mei = np.load(results.neuron(page.id).mei)
-    np.testing.assert_allclose(data["mei"].iloc[:, 1:], mei, atol=1e-4)
+    np.testing.assert_allclose(unpacked(stored["mei"]["image"], "<u2"), mei, atol=1e-4)
     trials = read_csv(results.trials)
-    own = trials[trials["neuron_id"] == page.id]
+    own = trials[(trials["neuron_id"] == page.id) & (trials["image_id"] >= 0)]
+    counts = np.rint(unpacked(stored["raster"]["trials"], "u1"))
+    ordered = own.groupby("image_id")["spike_count"].agg(list)
+    assert counts.tolist() == ordered.tolist()
     spikes = data["trials"]
     inside = spikes[(spikes["spike_s"] > 0) & (spikes["spike_s"] <= 0.25)]
     for label, part in inside.groupby("image"):

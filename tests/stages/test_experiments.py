@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -16,14 +14,14 @@ from meiflow.cli.app import app
 from meiflow.config.config import check_inputs, parse_config
 from meiflow.config.experiments import MAP_EXPERIMENTS, STANDARD
 from meiflow.errors import MeiflowError
-from meiflow.experiments.measures import SUMMARY_COLUMNS
+from meiflow.experiments.measures import SUMMARY_COLUMNS, untidy
 from meiflow.figures.custom_experiments import custom_sheet
 from meiflow.figures.experiments import neuron_figure, population_figure
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.io.files import read_arrays, read_csv, write_array, write_csv
+from meiflow.report.session_data import read_experiments
 from meiflow.results.layout import Layout
-from meiflow.stages.draw_experiments import draw_neuron, untidy
 from meiflow.stages.experiments import (
     custom_experiments,
     make_experiments,
@@ -180,12 +178,10 @@ def test_files_of_the_stage(results, custom_code):
     assert maps["y_deg"][0] > maps["y_deg"][-1]
     for name in (*STANDARD, "custom"):
         assert all(path.stat().st_size for path in results.experiment_figures(name))
-    draw_neuron(results, "007")
-    files = results.neuron("007")
-    assert files.experiments_png.stat().st_size
-    assert files.experiments_svg.stat().st_size
-    with pytest.raises(MeiflowError, match="no neuron 008; available: 007, b"):
-        draw_neuron(results, "008")
+    found = read_experiments(results)
+    figure = neuron_figure(found.tables["007"], found.maps["007"], found.summary.loc["007"])
+    titles = [ax.get_title().split(":")[0] for ax in figure.axes]
+    assert {"orientation", "size", "small Gabors", "dark spots", "swept"} <= set(titles)
 
 
 def figures(results):
@@ -208,7 +204,6 @@ def test_some_experiments_leave_the_other_columns_empty(results):
     maps = read_arrays(results.experiment_maps)
     assert set(maps) == {"neuron_id", "x_deg", "y_deg", "on", "off"}
     assert figures(results) == ["phase.png", "spots.png"]
-    draw_neuron(results, "b")
     make_experiments(config(make=[]), results)
     assert figures(results) == []
     assert len(read_csv(results.experiment_tuning)) == 0
@@ -219,11 +214,9 @@ def test_figures_of_experiments_no_longer_made_are_removed(results, custom_code)
     make_experiments(config(make=["phase", "shift", "spots"], custom=own), results)
     folder = results.experiment_maps.parent
     (folder / "mine.png").write_text("a user's")
-    draw_neuron(results, "b")
     make_experiments(config(make=["phase"]), results)
     left = {p.name for p in folder.iterdir() if p.suffix in (".png", ".svg")}
     assert left == {"phase.png", "phase.svg", "mine.png"}
-    assert results.neuron("b").experiments_svg.exists()
 
 
 def _drawn(name, heights, cell_types, top):
@@ -321,12 +314,9 @@ def test_the_same_on_the_command_line_and_twice(fitted, tmp_path):
         arguments = ["--config", text, "--results", str(results.root)]
         done = runner.invoke(app, ["experiments", *arguments], catch_exceptions=False)
         assert done.exit_code == 0
-        arguments = ["--results", str(results.root), "--neuron", "b"]
-        done = runner.invoke(app, ["draw-experiments", *arguments])
-        assert done.exit_code == 0
     one, two = layouts
     written = {p.relative_to(one.root) for p in one.root.rglob("*.*") if p.is_file()}
-    for path in (one.experiment_tuning, one.experiment_summary, one.neuron("b").experiments_svg):
+    for path in (one.experiment_tuning, one.experiment_summary):
         assert path.relative_to(one.root) in written
     for path in written:
         assert (one.root / path).read_bytes() == (two.root / path).read_bytes(), path
@@ -400,12 +390,6 @@ def test_invalid_gabors(tmp_path, change):
     write_csv(pd.DataFrame([row]), tmp_path / "best_gabor.csv")
     with pytest.raises(MeiflowError, match=r"best_gabor.csv: expected one row of finite numbers"):
         read_preferred(tmp_path / "best_gabor.csv", GRID)
-
-
-def test_drawing_needs_no_torch():
-    code = "import sys, meiflow.stages.draw_experiments; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_without_neurons(tmp_path):

@@ -21,12 +21,6 @@ rule comparison:
         N.spectra,
         N.mei_mask,
         N.mei_mask_picture,
-        reported(
-            [N.spectra_png, N.spectra_svg],
-            "Neurons",
-            "spectra",
-            subcategory="{neuron}",
-        ),
     log:
         R.log("neurons/{neuron}/comparison"),
     conda:

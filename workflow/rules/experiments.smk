@@ -37,32 +37,3 @@ rule experiments:
         "Running the experiments on all neurons"
     shell:
         command("experiments")
-
-
-rule draw_experiments:
-    input:
-        R.experiment_tuning,
-        R.experiment_summary,
-        R.experiment_maps,
-        R.image_info,
-    output:
-        reported(
-            [N.experiments_png, N.experiments_svg],
-            "Neurons",
-            "experiments",
-            subcategory="{neuron}",
-        ),
-    log:
-        R.log("neurons/{neuron}/draw_experiments"),
-    conda:
-        CONDA
-    threads: 1
-    resources:
-        **needs("draw_experiments"),
-    params:
-        results=folder_of,
-        version=VERSION,
-    message:
-        "Drawing the experiments on neuron {wildcards.neuron}"
-    shell:
-        command("draw_experiments")

@@ -102,7 +102,11 @@ rule report:
         ),
         [R.recorded_tuning, R.preferences, R.recorded_svg] if HAS.conditions else [],
         R.closed_loop if HAS.truth else [],
-        R.experiment_tuning if EXPERIMENTS else [],
+        (
+            [R.experiment_tuning, R.experiment_summary, R.experiment_maps]
+            if EXPERIMENTS
+            else []
+        ),
         [R.procedure(name).images for name in PICTURED],
         [R.procedure(name).table for name in PICTURED],
         R.procedure("movies").picture if CONFIG.movie.model else [],
@@ -117,7 +121,6 @@ rule report:
             N.comparison,
             N.scores,
             N.spectra,
-            *([N.experiments_svg] if EXPERIMENTS else []),
         ),
     output:
         report(

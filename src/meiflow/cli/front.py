@@ -1,4 +1,4 @@
-"""The commands that a user needs first: run, open, status, new, compare."""
+"""The commands that a user needs first: run, open, status, new, compare, figure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from meiflow.cli.figure import figure
 from meiflow.cli.options import NeuronsOption
 from meiflow.errors import MeiflowError
 from meiflow.io.paths import require_file
@@ -34,7 +35,7 @@ class Source(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (run, status, compare, new):
+    for command in (run, status, compare, figure, new):
         app.command(rich_help_panel=RUN)(command)
     app.command("open", rich_help_panel=RUN)(open_report)
 

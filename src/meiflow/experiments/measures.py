@@ -135,6 +135,27 @@ def spread(series: pd.Series, by: str) -> pd.DataFrame:
     return series.unstack(by).reindex(index=rows, columns=columns)
 
 
+def untidy(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Split a neuron's table by experiment, keeping only the parameters of each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The neuron's rows of experiments/tuning.csv.
+
+    Examples
+    --------
+    >>> rows = [("7", "size", 5.0, None, 1.0), ("7", "phase", None, 90.0, 2.0)]
+    >>> names = ["neuron_id", "experiment", "diameter_deg", "phase_deg", "response"]
+    >>> {k: list(t) for k, t in untidy(pd.DataFrame(rows, columns=names)).items()}
+    {'size': ['diameter_deg', 'response'], 'phase': ['phase_deg', 'response']}
+    """
+    return {
+        str(name): part.drop(columns=["neuron_id", "experiment"]).dropna(axis=1, how="all")
+        for name, part in table.groupby("experiment", sort=False)
+    }
+
+
 def maps(tables: Mapping[str, pd.DataFrame], grey: float) -> dict[str, pd.DataFrame]:
     """RF maps of the response minus grey, with y (decreasing) in rows and x in columns.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -19,12 +20,37 @@ _COLUMNS = 4
 _LINES = 6
 
 
-def draw_custom(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
-    """Draw an experiment over its two longest axes: lines for few values, otherwise a map.
+@dataclass(frozen=True)
+class CustomPanel:
+    """What the panel of a custom experiment shows.
 
     Parameters
     ----------
-    ax : Axes
+    title : str
+        Its second line, if any, names the axes that are averaged.
+    along, other : str
+        Horizontal axis; axis of the lines or the vertical axis, empty if there is none.
+    measure : str
+        What the values are.
+    values : DataFrame
+        One row per position along the horizontal axis, one column per line.
+    is_map : bool
+        Whether it is a map, which has more than six columns.
+    """
+
+    title: str
+    along: str
+    other: str
+    measure: str
+    values: pd.DataFrame
+    is_map: bool
+
+
+def custom_panel(title: str, table: pd.DataFrame, grey: float) -> CustomPanel:
+    """An experiment over its two longest axes: lines for few values, otherwise a map.
+
+    Parameters
+    ----------
     title : str
         Title, to which axes averaged over are appended.
     table : DataFrame
@@ -34,32 +60,42 @@ def draw_custom(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
     """
     axes = [c for c in table.columns if c != "response" and (c != PHASE or len(table.columns) < 3)]
     counts = {c: table[c].nunique() for c in sorted(axes, key=lambda c: -table[c].nunique())}
-    along, *other = list(counts)[:2]
+    along, *rest = list(counts)[:2]
     averaged = [c for c in list(counts)[2:] if counts[c] > 1]
-    ax.set(xlabel=along)
-    if other and counts[other[0]] > _LINES:
-        drive = response_curve(table, [other[0], along], grey)
-        field = spread(drive, along)
-        places = map(_places, (field.columns, field.index))
-        picture = ax.pcolormesh(*places, field.to_numpy(), cmap="viridis")
-        ax.figure.colorbar(picture, ax=ax, shrink=0.7, label=COUNTS[str(drive.name)])
-        ax.set(ylabel=other[0])
-        title += f", up to {float(field.to_numpy().max()):.2g}"
-    else:
-        ax.axhline(0, color=GREY, lw=0.6)
-        several = other and counts[other[0]] > 1
-        drive = response_curve(table, [other[0], along] if several else [along], grey)
-        lines = spread(drive, other[0]) if several else drive.to_frame("")
-        for value in lines:
-            ax.plot(_places(lines.index), lines[value], ".-", lw=1, ms=3, label=_label(value))
-        if several:
-            low, high = ax.get_ylim()
-            ax.set_ylim(low, high + 0.4 * (high - low))  # room for the legend above the lines
-            ax.legend(title=other[0], fontsize=5.5, title_fontsize=5.5, loc="upper center", ncols=3)
-        ax.set(ylabel=COUNTS[str(drive.name)])
+    other = rest[0] if rest and counts[rest[0]] > 1 else ""
+    drive = response_curve(table, [other, along] if other else [along], grey)
+    shown = spread(drive, other) if other else drive.to_frame("")
+    is_map = bool(other) and counts[other] > _LINES
+    if is_map:
+        title += f", up to {float(shown.to_numpy().max()):.2g}"
     if averaged:
         title += f"\nmean over {', '.join(averaged)}"
-    ax.set_title(title, fontsize=7)
+    return CustomPanel(title, along, other, COUNTS[str(drive.name)], shown, is_map)
+
+
+def draw_custom(ax: Any, title: str, table: pd.DataFrame, grey: float) -> None:
+    """Draw an experiment; parameters as for `custom_panel`."""
+    panel = custom_panel(title, table, grey)
+    ax.set(xlabel=panel.along)
+    if panel.is_map:
+        field = panel.values.T
+        places = map(_places, (field.columns, field.index))
+        picture = ax.pcolormesh(*places, field.to_numpy(), cmap="viridis")
+        ax.figure.colorbar(picture, ax=ax, shrink=0.7, label=panel.measure)
+        ax.set(ylabel=panel.other)
+    else:
+        ax.axhline(0, color=GREY, lw=0.6)
+        lines = panel.values
+        for value in lines:
+            ax.plot(_places(lines.index), lines[value], ".-", lw=1, ms=3, label=_label(value))
+        if panel.other:
+            low, high = ax.get_ylim()
+            ax.set_ylim(low, high + 0.4 * (high - low))  # room for the legend above the lines
+            ax.legend(
+                title=panel.other, fontsize=5.5, title_fontsize=5.5, loc="upper center", ncols=3
+            )
+        ax.set(ylabel=panel.measure)
+    ax.set_title(panel.title, fontsize=7)
 
 
 def _label(value: Any) -> str:

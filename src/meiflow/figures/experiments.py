@@ -114,6 +114,69 @@ _CURVES = {
     ),
 }
 _PREFERRED = {"orientation": "preferred_orientation_deg", "bars": "bar_orientation_deg"}
+_MARKS = {
+    "orientation": "preferred_orientation_deg",
+    "size": "preferred_size_deg",
+    "frequency": "preferred_frequency_cpd",
+    "contrast": "half_contrast",
+}
+_POLARITIES = ((1, "#E69F00", "bright"), (-1, "black", "dark"))
+MAP_NAMES = {"position": "small Gabors", "on": "bright spots", "off": "dark spots"}
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    """What the panel of a one-dimensional experiment on a neuron shows.
+
+    Parameters
+    ----------
+    title, xlabel, ylabel : str
+    log : bool
+        Whether the horizontal axis is logarithmic.
+    mark : float
+        Preferred value; NaN if there is none.
+    lines : mapping of str to Series
+        Responses by position, by the name of the line, which is empty if there is only one.
+    """
+
+    title: str
+    xlabel: str
+    ylabel: str
+    log: bool
+    mark: float
+    lines: Mapping[str, pd.Series]
+
+
+def curve_panel(name: str, table: pd.DataFrame, row: pd.Series) -> CurvePanel | None:
+    """The panel of an experiment; None if it has no curve.
+
+    Parameters
+    ----------
+    name : str
+        Name of the experiment.
+    table : DataFrame
+        Values of the axes and response.
+    row : Series
+        The neuron's row of summary.csv.
+    """
+    if name not in _CURVES:
+        return None
+    look, grey = _CURVES[name], float(row["grey_response"])
+    lines = {"": _reduced(name, table, grey)}
+    measure = COUNTS[str(lines[""].name)]
+    if name == "bars":
+        parts = {label: table[table["polarity"] == sign] for sign, _, label in _POLARITIES}
+        lines = {label: _reduced(name, part, grey) for label, part in parts.items() if len(part)}
+    value = float(row[look.index])
+    shown = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+    return CurvePanel(
+        f"{name}: {look.short} {shown}",
+        look.label,
+        ("best " if name == "bars" else "") + measure,
+        look.log,
+        float(row[_MARKS[name]]) if name in _MARKS else np.nan,
+        lines,
+    )
 
 
 def _reduced(name: str, table: pd.DataFrame, grey: float) -> pd.Series:
@@ -273,9 +336,10 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
     grey = float(row["grey_response"])
     columns = 4
     panels: list[Callable[[Any], None] | None] = []
+    kind = str(row["cell_type"])
     for name, table in tables.items():
-        if name in _CURVES:
-            panels.append(lambda ax, n=name, t=table: _neuron_curve(ax, n, t, row))  # type: ignore[misc]
+        if (curve := curve_panel(name, table, row)) is not None:
+            panels.append(lambda ax, c=curve: _neuron_curve(ax, c, kind))  # type: ignore[misc]
     if maps:  # on a separate line, because their colour bars make columns wider
         panels += [None] * (-len(panels) % columns)
     top = max([float(m.to_numpy().max()) for k, m in maps.items() if k != "position"], default=0.0)
@@ -299,44 +363,32 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
             for label in (ax.xaxis.label, ax.yaxis.label):
                 label.set_fontsize(6.5)
             ax.title.set_fontsize(6)
-        kind = row["cell_type"] if row["cell_type"] in _TYPE_COLOURS else "cell type unknown"
+        known = kind if kind in _TYPE_COLOURS else "cell type unknown"
         figure.suptitle(
-            f"neuron {row['neuron_id']}, {kind}: predicted count ({grey:.2g} for grey);\n"
+            f"neuron {row['neuron_id']}, {known}: predicted count ({grey:.2g} for grey);\n"
             "over phases its amplitude (F1) or its mean minus grey (F0), as labelled",
             fontsize=8,
         )
     return figure
 
 
-def _neuron_curve(ax: Any, name: str, table: pd.DataFrame, row: pd.Series) -> None:
-    look, grey = _CURVES[name], float(row["grey_response"])
-    drive = _reduced(name, table, grey)
-    colour = _TYPE_COLOURS.get(row["cell_type"], GREY)
+def _neuron_curve(ax: Any, panel: CurvePanel, kind: str) -> None:
+    colours = {label: colour for _, colour, label in _POLARITIES}
     ax.axhline(0, color=GREY, lw=0.6)
-    if name == "bars":
-        _bar_lines(ax, table, grey)
-    else:
-        ax.plot(drive.index, drive, ".-", color=colour, lw=1, ms=3)
-    if look.log:
-        _log_axis(ax, table[look.axis])
-    value = float(row[look.index])
-    best = "best " if name == "bars" else ""
-    ax.set(xlabel=look.label, ylabel=best + COUNTS[str(drive.name)])
-    shown = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
-    ax.set_title(f"{name}: {look.short} {shown}", fontsize=7)
-    marks = {"orientation": "preferred_orientation_deg", "size": "preferred_size_deg"}
-    marks |= {"frequency": "preferred_frequency_cpd", "contrast": "half_contrast"}
-    if name in marks and np.isfinite(row[marks[name]]):
-        ax.axvline(row[marks[name]], color="black", lw=0.6, ls="--")
-
-
-def _bar_lines(ax: Any, table: pd.DataFrame, grey: float) -> None:
-    """Separate lines for bright and dark bars."""
-    for polarity, colour, label in ((1, "#E69F00", "bright"), (-1, "black", "dark")):
-        part = table[table["polarity"] == polarity]
-        drive = _reduced("bars", part, grey)
-        ax.plot(drive.index, drive, color=colour, lw=0.8, label=label)
-    ax.legend(fontsize=5.5)
+    for label, drive in panel.lines.items():
+        if label:
+            ax.plot(drive.index, drive, color=colours[label], lw=0.8, label=label)
+        else:
+            colour = _TYPE_COLOURS.get(kind, GREY)
+            ax.plot(drive.index, drive, ".-", color=colour, lw=1, ms=3)
+    if len(panel.lines) > 1:
+        ax.legend(fontsize=5.5)
+    if panel.log:
+        _log_axis(ax, pd.concat([line.index.to_series() for line in panel.lines.values()]))
+    ax.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+    ax.set_title(panel.title, fontsize=7)
+    if np.isfinite(panel.mark):
+        ax.axvline(panel.mark, color="black", lw=0.6, ls="--")
 
 
 def _neuron_map(ax: Any, name: str, field: pd.DataFrame, top: float, row: pd.Series) -> None:
@@ -352,7 +404,6 @@ def _neuron_map(ax: Any, name: str, field: pd.DataFrame, top: float, row: pd.Ser
     ax.figure.colorbar(picture, ax=ax, shrink=0.7, label=label, extend=below)
     ax.set_aspect("equal")
     ax.set(xlabel="azimuth (deg)", ylabel="elevation (deg)")
-    names = {"position": "small Gabors", "on": "bright spots", "off": "dark spots"}
-    ax.set_title(f"{names[name]}: up to {float(field.to_numpy().max()):.2g}", fontsize=7)
+    ax.set_title(f"{MAP_NAMES[name]}: up to {float(field.to_numpy().max()):.2g}", fontsize=7)
     if name == "position":
         ax.plot(row["field_x_deg"], row["field_y_deg"], "+", color="white")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MASK_COLOUR = "#F0E442"
-_SHORT = {
+SHORT_NAMES = {
     "mei": "MEI",
     "best_gabor": "best Gabor",
     "recorded_gabor": "recorded Gabor",
@@ -121,12 +121,12 @@ def rivals_figure(
             show_image(ax, images[name], grid)
             fair = "" if rows.loc[name, "matched"] else " (lower contrast)"
             count = rows.loc[name, "predicted_response"]
-            ax.set_title(f"{_SHORT[name]}: {count:.2f}{fair}", color=_dark(name), fontsize=7)
+            ax.set_title(f"{SHORT_NAMES[name]}: {count:.2f}{fair}", color=dark(name), fontsize=7)
             _degrees(ax, place % 2 == 0, place + 2 >= len(names))
     return figure
 
 
-def _dark(name: str) -> str:
+def dark(name: str) -> str:
     """The colour of a stimulus for text, darkened to be legible on white."""
     return {"recorded_gabor": "#2A7FA8", "best_natural": "#4E7D1A"}.get(
         name, STIMULUS_COLOURS[name]
@@ -162,7 +162,7 @@ def responses_figure(comparison: pd.DataFrame, true_fraction: Mapping[str, float
             truth = [true_fraction.get(name, np.nan) for name in names]
             ax.plot(truth, range(len(names)), "D", color="black", mfc="white", ms=4.5, zorder=3)
         ax.axvline(1, color=GREY, lw=0.8)
-        ax.set_yticks(range(len(names)), [_SHORT[name] for name in names])
+        ax.set_yticks(range(len(names)), [SHORT_NAMES[name] for name in names])
         ax.invert_yaxis()
         label = "predicted count relative to the MEI"
         if true_fraction:

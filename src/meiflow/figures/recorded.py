@@ -46,7 +46,8 @@ class TuningView:
     scores: pd.DataFrame
 
 
-def _verdict(scores: pd.DataFrame, curve: str) -> str:
+def verdict(scores: pd.DataFrame, curve: str) -> str:
+    """Correlation of a curve with its prediction, and its ceiling or control, in two lines."""
     row = scores.loc[curve]
     text = f"r {row['cc_abs']:.2f}"
     if np.isfinite(row["cc_max"]):
@@ -93,7 +94,7 @@ def _draw_map(ax: Any, kind: str, field: xr.DataArray, scores: pd.DataFrame, top
         ax.set_ylabel("elevation (deg)")
         ax.set_title("Gabor positions,\nrecorded\n", fontsize=7)
     else:
-        ax.set_title(f"predicted\n{_verdict(scores, 'position')}", fontsize=7)
+        ax.set_title(f"predicted\n{verdict(scores, 'position')}", fontsize=7)
         ax.set_yticklabels([])
     return picture
 
@@ -121,7 +122,7 @@ def _draw_curve(
         ax.set_xticks(values[::2] if len(values) > 4 else values)
     label = "frequency (cycles/deg)" if frequency else "orientation (deg)"
     ax.set(xlabel=label, ylabel="count" if first else "")
-    ax.set_title(_verdict(scores, name), fontsize=7)
+    ax.set_title(verdict(scores, name), fontsize=7)
 
 
 def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:

@@ -61,6 +61,7 @@ _RC = {
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "svg.hashsalt": "meiflow",
     "svg.fonttype": "none",  # text stays text: editable, searchable, and half the size
+    "pdf.fonttype": 42,  # the same for PDF
     "figure.constrained_layout.use": True,
 }
 
@@ -101,7 +102,8 @@ def _round_positions(figure: Any) -> None:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Save in the format of the suffix, without dates, so that files are reproducible."""
-    metadata = {"Date": None} if path.suffix in (".svg", ".pdf") else {"Software": None}
+    dates = {".svg": "Date", ".pdf": "CreationDate", ".png": "Software"}
+    metadata = {dates[path.suffix]: None}
     with style(), atomic(path) as temporary:
         figure.savefig(temporary, metadata=metadata, dpi=_DPI)
 

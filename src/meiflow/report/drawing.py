@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -24,8 +23,8 @@ _PIXELS_PER_POINT = 4 / 3
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure on the page.
+class Captioned:
+    """The texts of a figure on the page.
 
     Parameters
     ----------
@@ -33,22 +32,32 @@ class Drawing:
         Unique key within a neuron's page or within the overview.
     title, alt, caption : str
         Heading, alternative text for readers who cannot see it, and caption.
-    svg : str
-    data : str
-        The underlying data as CSV text.
     """
 
     key: str
     title: str
     alt: str
     caption: str
-    svg: str
-    data: str
 
-    def reworded(self, words: Callable[[str], str]) -> Drawing:
+    def reworded(self, words: Callable[[str], str]) -> Self:
         """The same figure with other words."""
         title, alt, caption = map(words, (self.title, self.alt, self.caption))
         return replace(self, title=title, alt=alt, caption=caption)
+
+
+@dataclass(frozen=True)
+class Drawing(Captioned):
+    """A figure that was drawn before the page was written.
+
+    Parameters
+    ----------
+    svg : str
+    data : str
+        The underlying data as CSV text.
+    """
+
+    svg: str
+    data: str
 
     @property
     def uri(self) -> str:
@@ -107,14 +116,6 @@ def csv_text(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
 
 
-def image_table(image: NDArray, x: NDArray, y: NDArray) -> pd.DataFrame:
-    """An image as a table: one row per elevation, one column per azimuth, in degrees."""
-    columns = [f"{value:.2f}" for value in x]
-    table = pd.DataFrame(np.round(image, 4), columns=columns)
-    table.insert(0, "y_deg \\ x_deg", np.round(y, 2))
-    return table
-
-
 def picture_uri(image: NDArray, reach: float | None = None) -> str:
     """A small grey-scale picture (height, width) as a ``data:`` URL, centred on its median.
 
@@ -133,9 +134,3 @@ def picture_uri(image: NDArray, reach: float | None = None) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def packed(drawings: Sequence[Drawing]) -> str:
-    """SVG and CSV of each figure as compressed base64 text, to be unpacked by the page."""
-    document = {d.key: {"svg": d.svg, "csv": d.data} for d in drawings}
-    return base64.b64encode(zlib.compress(json.dumps(document).encode(), 9)).decode()

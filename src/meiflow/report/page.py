@@ -5,13 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from meiflow import __version__
+from meiflow.config.config import parse_config
 from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.io.paths import require_file
 from meiflow.report.methods import data_credit, used_config
 from meiflow.report.provenance import hash_of_text, versions
 from meiflow.report.view import ReportView
+
+_STYLES = {"report": ("report", "views", "plots"), "combined": ("report",)}
+# Scripts of a page, in one scope: each uses what those before it define.
+_SCRIPTS = {
+    "report": (
+        *("shared", "table", "neurons", "plots", "neuron_plots", "raster"),
+        *("tip", "map", "scatter", "tray", "curate", "report"),
+    ),
+    "combined": ("shared", "table", "combined"),
+}
 
 
 def render_report(
@@ -75,11 +89,23 @@ def render_report(
     )
 
 
-# Scripts of a page, in one scope: each uses what those before it define.
-_SCRIPTS = {
-    "report": ("shared", "table", "neurons", "tip", "map", "scatter", "tray", "curate", "report"),
-    "combined": ("shared", "table", "combined"),
-}
+def config_of_report(path: Path) -> Config:
+    """The configuration of a run, from its report.
+
+    Raises
+    ------
+    MeiflowError
+        If there is no report, or if it was made by another version.
+    """
+    require_file(path)
+    text = path.read_text(encoding="utf-8")
+    saved = text.partition('id="data-config">')[2].partition("</script>")[0]
+    try:
+        return parse_config(json.loads(json.loads(saved)))
+    except ValueError:
+        raise MeiflowError(
+            f"{path}: its configuration cannot be read; make the report again: meiflow run FILE"
+        ) from None
 
 
 def filled(name: str, **values: Any) -> str:
@@ -101,10 +127,10 @@ def filled(name: str, **values: Any) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    style = _template("report.css") + (_template("views.css") if name == "report" else "")
-    scripts = [_template(f"{script}.js") for script in _SCRIPTS[name]]
+    style = "".join(_template(f"{part}.css") for part in _STYLES[name])
+    script = "".join(_template(f"{part}.js") for part in _SCRIPTS[name])
     page = environment.get_template(f"{name}.html.jinja")
-    return page.render(**values, style=style, script="".join(scripts), version=__version__)
+    return page.render(**values, style=style, script=script, version=__version__)
 
 
 def _template(name: str) -> str:
@@ -112,7 +138,7 @@ def _template(name: str) -> str:
 
 
 def libraries() -> str:
-    """d3 and Observable Plot, with their licence texts in ``vendor``."""
+    """d3, Observable Plot and fflate, with their licence texts in ``vendor``."""
     folder = files("meiflow.report") / "vendor"
-    names = ("d3.min.js", "plot.umd.min.js")
+    names = ("d3.min.js", "plot.umd.min.js", "fflate.umd.js")
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
+from meiflow.experiments.measures import MAPS, SUMMARY_COLUMNS, untidy
 from meiflow.figures.recorded import TuningView
 from meiflow.figures.trials import PresentedImage
 from meiflow.io.checksums import verify_checksum
@@ -36,6 +39,47 @@ _OF_MOVIES = {
     "Natural image": "Movie frame",
     "on responses permuted across images": "on responses shifted in time",
 }
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """Results of the experiments on the models.
+
+    Parameters
+    ----------
+    tables : dict of str to dict of str to DataFrame
+        experiments/tuning.csv by neuron and experiment.
+    summary : DataFrame
+        experiments/summary.csv, indexed by neuron.
+    maps : dict of str to dict of str to DataFrame
+        RF maps by neuron and name; rows are y, columns x.
+    """
+
+    tables: dict[str, dict[str, pd.DataFrame]]
+    summary: pd.DataFrame
+    maps: dict[str, dict[str, pd.DataFrame]]
+
+
+def read_experiments(results: Layout) -> Experiments:
+    """Read the results of the experiments.
+
+    Raises
+    ------
+    MeiflowError
+        If a file is missing or damaged.
+    """
+    table = read_csv(results.experiment_tuning, ("neuron_id", "experiment", "response"))
+    summary = read_csv(results.experiment_summary, ("neuron_id", *SUMMARY_COLUMNS))
+    arrays = read_arrays(results.experiment_maps)
+    axes = arrays["y_deg"], arrays["x_deg"]
+    return Experiments(
+        {str(neuron): untidy(rows) for neuron, rows in table.groupby("neuron_id", sort=False)},
+        summary.set_index("neuron_id", drop=False),
+        {
+            str(neuron): {k: pd.DataFrame(arrays[k][i], *axes) for k in MAPS if k in arrays}
+            for i, neuron in enumerate(arrays["neuron_id"])
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -64,8 +108,8 @@ class SessionData:
         models/search.npz.
     tuning : dict of str to TuningView
         Tuning by neuron; empty if only images were shown.
-    experiments : DataFrame
-        experiments/tuning.csv; empty if no experiments were run.
+    experiments : Experiments or None
+        None if no experiments were run.
     units : dict of str to int
         Number of units ``in_file``, ``in_areas``, and that ``passed`` the quality filters.
     """
@@ -85,7 +129,7 @@ class SessionData:
     spikes: ImageSpikes | None
     search: dict[str, NDArray]
     tuning: dict[str, TuningView]
-    experiments: pd.DataFrame
+    experiments: Experiments | None
     units: dict[str, int]
 
     @property
@@ -167,24 +211,46 @@ class SessionData:
         own = self.loop[self.loop["neuron_id"].astype(str) == neuron]
         return dict(zip(own["stimulus"], own["fraction_of_optimum"], strict=True))
 
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row (image) and column (how often it was shown before) of every trial."""
+        images = pd.Series(self.trials.image_ids)
+        rows = pd.Index(self.responses.image_ids).get_indexer(images)
+        return rows, images.groupby(images).cumcount().to_numpy()
+
+    def trials_by_image(self, neuron: str) -> NDArray[np.float64]:
+        """Responses (images, trials) in the order of presentation; NaN where there is no trial."""
+        rows, places = self._places
+        found = np.full((len(self.responses.image_ids), int(places.max()) + 1), np.nan)
+        found[rows, places] = self.trials.counts[:, self.trials.neuron_ids.index(neuron)]
+        return found
+
     def by_image(self, neuron: str) -> pd.DataFrame:
         """Average over trials of each image, its standard error, and averages of odd and even ones.
 
         The averages are means, or medians if the session has these.
         """
-        column = self.trials.neuron_ids.index(neuron)
-        counts = pd.Series(self.trials.counts[:, column], name="count")
-        grouped = counts.groupby(self.trials.image_ids)
-        odd = grouped.cumcount() % 2 == 0
-        average = self.response.average
-        table = pd.DataFrame({"mean": grouped.agg(average), "sem": grouped.sem()})
-        if average == "median":
+        trials = self.trials_by_image(neuron)
+        average = np.nanmedian if self.response.average == "median" else np.nanmean
+        shown = np.isfinite(trials).sum(1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # single trials
+            sem = np.nanstd(trials, axis=1, ddof=1) / np.sqrt(shown)
+            table = pd.DataFrame({"image_id": self.responses.image_ids})
+            table["mean"], table["sem"] = average(trials, axis=1), sem
+            for first, name in enumerate(("odd", "even")):
+                part = trials[:, first::2]
+                table[name] = average(part, axis=1) if part.shape[1] else np.nan
+        if self.response.average == "median":
+            column = self.trials.neuron_ids.index(neuron)
             own = self.trials.counts[:, [column]].astype(float)
             variance = medians(own, TrialGroups.of(self.trials.image_ids))[1][:, 0]
-            table["sem"] = np.where(grouped.size() > 1, np.sqrt(variance), np.nan)
-        for name, part in (("odd", odd), ("even", ~odd)):
-            table[name] = counts[part].groupby(self.trials.image_ids[part]).agg(average)
-        return table.reindex(self.responses.image_ids).rename_axis("image_id").reset_index()
+            table["sem"] = np.where(shown > 1, np.sqrt(variance), np.nan)
+        return table
+
+    def row_of(self, neuron: str) -> pd.Series:
+        """The neuron's row of selection/neurons.csv."""
+        return self.table[self.table["neuron_id"].astype(str) == neuron].iloc[0]
 
     def best_and_worst(self, neuron: str) -> list[PresentedImage]:
         """The images that drive the neuron most, then those that drive it least."""
@@ -199,11 +265,8 @@ class SessionData:
                 times = self.spikes.of_neuron(neuron, image) if self.spikes is not None else []
                 own = counts[self.trials.image_ids == image]
                 label = self.label(image)
-                shown.append(
-                    PresentedImage(
-                        label, self.responses.images[row], own, tuple(times), best, average
-                    )
-                )
+                picture = self.responses.images[row]
+                shown.append(PresentedImage(label, picture, own, tuple(times), best, average))
         return shown
 
     def all_spikes(self, neuron: str) -> list[NDArray]:
@@ -228,6 +291,7 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
     neurons = selected_neurons(results.fitted_neurons)
     if not neurons:
         raise MeiflowError("no neuron was selected; there is nothing to report")
+    make = config.experiments
     return SessionData(
         config=config,
         results=results,
@@ -244,15 +308,9 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         spikes=read_image_spikes(results) if has.spike_times else None,
         search=read_arrays(results.model_search),
         tuning=tuning_views(results, has, neurons) if has.conditions else {},
-        experiments=_experiments(config, results),
+        experiments=read_experiments(results) if make.make or make.custom else None,
         units=_units(results.unit_counts),
     )
-
-
-def _experiments(config: Config, results: Layout) -> pd.DataFrame:
-    if not (config.experiments.make or config.experiments.custom):
-        return pd.DataFrame()
-    return read_csv(results.experiment_tuning, ("neuron_id", "experiment"))
 
 
 def _units(path: Path) -> dict[str, int]:

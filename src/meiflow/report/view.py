@@ -13,7 +13,7 @@ from meiflow.config.sections import Session
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
 from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, corrected, number
-from meiflow.report.drawing import Drawing, packed, picture_uri
+from meiflow.report.drawing import Drawing, picture_uri
 from meiflow.report.headline import (
     FunnelStep,
     Sentence,
@@ -25,8 +25,10 @@ from meiflow.report.headline import (
 from meiflow.report.key_numbers import Beyond, KeyNumber, beyond_gabor, key_numbers
 from meiflow.report.linked import FURTHER, further_values, linked_of
 from meiflow.report.methods import counting, further_stimuli
-from meiflow.report.neuron_drawings import neuron_drawings
+from meiflow.report.neuron_plots import neuron_plots
 from meiflow.report.overview_drawings import overview_drawings, ranked
+from meiflow.report.plot import Plot, packed, packed_plots
+from meiflow.report.plot_session import session_document
 from meiflow.report.session_data import SessionData
 from meiflow.report.trust import (
     Trust,
@@ -71,7 +73,7 @@ class NeuronPage:
     holds: bool | None
     nuisance: str
     facts: list[tuple[str, str]]
-    drawings: list[Drawing]
+    drawings: list[Plot]
     store: str
     pictures: dict[str, tuple[str, str]]
     comparison: tuple[list[str], list[list[str]]]
@@ -107,6 +109,7 @@ class ReportView:
     judged: bool
     pages: list[NeuronPage]
     drawings: dict[str, Drawing]
+    plots: str
     summary_csv: str
     run_command: str
     config_name: str
@@ -176,6 +179,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         judged=any(page.trust is not None and page.trust.kind != "unknown" for page in pages),
         pages=pages,
         drawings=overview_drawings(data),
+        plots=packed(session_document(data)),
         summary_csv=data.summary.to_csv(index=False, float_format="%.8g", lineterminator="\n"),
         run_command=f"snakemake --cores 2 --configfile {quote(config_name)}",
         config_name=config_name,
@@ -199,7 +203,7 @@ def _page(
     config_name: str,
     further: pd.DataFrame,
 ) -> NeuronPage:
-    drawings = neuron_drawings(data, neuron)
+    drawings = neuron_plots(data, neuron)
     target = str(data.files(neuron).comparison)
     held = row["model_above_chance"]
     images = data.images(neuron)
@@ -211,7 +215,7 @@ def _page(
         nuisance=nuisance_of(row),
         facts=_facts(data, neuron, row),
         drawings=drawings,
-        store=packed(drawings),
+        store=packed_plots(drawings),
         pictures={
             name: (picture_uri(images[name]), data.called(_alt_text(name, neuron, row)))
             for name in _CARD

@@ -60,8 +60,6 @@ class NeuronLayout(Folder):
     spectra = ResultFile("spectra.csv", "comparison", "profiles of the power spectra")
     mei_mask = ResultFile("mei_mask.npy", "comparison", "tight mask of the MEI")
     mei_mask_picture = ResultFile("mei_mask.png", "comparison", "the same as a picture")
-    spectra_png = ResultFile("spectra.png", "comparison", "stimuli and their power spectra")
-    spectra_svg = ResultFile("spectra.svg", "comparison", "the same as vector graphics")
     notebook = ResultFile(
         "notebook.csv",
         "compare_notebook",
@@ -86,16 +84,14 @@ class NeuronLayout(Folder):
         "the same as a picture",
         f"{_NOTEBOOK}, and {_GABORS}",
     )
-    experiments_png = ResultFile(
-        "experiments.png", "draw_experiments", "figure of all experiments", _EXPERIMENTS
-    )
-    experiments_svg = ResultFile(
-        "experiments.svg", "draw_experiments", "the same as vector graphics", _EXPERIMENTS
-    )
     model = ResultFile("model.pt", "extract_neuron", "model of a single neuron", "on request")
     fold_models = ResultFile(
         "fold_models.pt", "extract_neuron", "fold models of a single neuron", "on request"
     )
+
+    def figure(self, name: str, suffix: str) -> Path:
+        """A figure of the neuron, made on request by ``meiflow figure``."""
+        return self.root / "figures" / f"{name}.{suffix}"
 
 
 class Layout(Folder):

@@ -13,8 +13,6 @@ from meiflow.comparison.compare import (
     spectra_table,
 )
 from meiflow.config.sections import Config
-from meiflow.figures.spectrum import SpectrumView, spectrum_figure
-from meiflow.figures.style import save_both
 from meiflow.images.masks import equivalent_diameter
 from meiflow.images.projection import is_matched
 from meiflow.images.similarity import image_similarity
@@ -53,7 +51,7 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
         else np.empty((0, len(stimuli)))
     )
     mei = stimuli[0].image.astype(float)
-    rows, views = [], []
+    rows, spectra = [], {}
     for i, stimulus in enumerate(stimuli):
         image = stimulus.image.astype(float)
         spectrum = power_spectrum(image, geometry)
@@ -76,10 +74,8 @@ def compare_neuron(config: Config, results: Layout, has: SessionHas, neuron: str
             | mei_ratio(drive[[0, i]], folds[:, [0, i]])
             | shape_metrics(image, spectrum, mei, geometry)
         )
-        views.append(SpectrumView(stimulus.name, image, masks.measured, spectrum))
-    table = spectra_table({view.name: view.spectrum for view in views})
-    write_csv(table, files.spectra)
-    save_both(spectrum_figure(views, geometry), files.root, "spectra")
+        spectra[stimulus.name] = spectrum
+    write_csv(spectra_table(spectra), files.spectra)
     write_csv(_scores(config, results, model, neuron), files.scores)
     write_csv(pd.DataFrame(rows), files.comparison)
 

@@ -251,14 +251,6 @@ def _stages() -> Iterator[Stage]:
         gradients=True,
     )
     yield Stage(
-        "draw_experiments",
-        "Draw the experiments on a neuron's model.",
-        "draw_experiments:draw_neuron",
-        inputs=("experiment_tuning", "experiment_summary", "experiment_maps", "image_info"),
-        options=("neuron",),
-        minutes=15,
-    )
-    yield Stage(
         "closed_loop",
         "Show the stimuli to the simulated neurons (closed loop).",
         "closed_loop:close_loop",
@@ -352,6 +344,8 @@ def _stages() -> Iterator[Stage]:
             "preferences",
             "closed_loop",
             "experiment_tuning",
+            "experiment_summary",
+            "experiment_maps",
             "provenance",
             "neuron.mei",
             "neuron.mei_trace",
@@ -363,7 +357,6 @@ def _stages() -> Iterator[Stage]:
             "neuron.comparison",
             "neuron.scores",
             "neuron.spectra",
-            "neuron.experiments_svg",
             *(f"procedure.{name}" for name in PICTURED_PROCEDURES),
             "picture.movies",
             *(f"figure.{name}" for name in ("oracle", "measures", "rastermap")),

@@ -21,22 +21,10 @@
     save(name, new Blob([text], { type }));
   }));
 
-  // ---- figures: SVG and CSV of a neuron are stored compressed -----------------------------------
-  const unpacked = new Map();
-  const unpack = id => {
-    if (!unpacked.has(id)) {
-      const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), c => c.charCodeAt(0));
-      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-      unpacked.set(id, new Response(stream).json());
-    }
-    return unpacked.get(id);
-  };
+  // ---- figures: those of the overview are pictures, whose data is in the page ---------------------
   const decoded = uri => new TextDecoder().decode(Uint8Array.from(atob(uri.split(",")[1]), c => c.charCodeAt(0)));
-  const parts = async figure => {
-    const key = figure.dataset.key, page = figure.closest(".neuron");
-    if (page) return (await unpack(page.dataset.store))[key];
-    return { svg: decoded(one("img", figure).src), csv: json("data-overview")[key] };
-  };
+  const parts = async figure => figure.classList.contains("plot") ? plotted(figure)
+    : { svg: decoded(one("img", figure).src), csv: json("data-overview")[figure.dataset.key] };
   const asPng = async svg => {
     const picture = new Image();
     const address = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
@@ -59,11 +47,3 @@
       : kind === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : new Blob([csv], { type: "text/csv" });
     save(`${figure.dataset.file}.${kind}`, blob);
   }));
-  const fill = async page => {
-    const figures = all("figure[data-key]", page);
-    if (!figures.length || one("img", figures[0]).src) return;
-    const store = await unpack(page.dataset.store);
-    for (const figure of figures) {
-      one("img", figure).src = URL.createObjectURL(new Blob([store[figure.dataset.key].svg], { type: "image/svg+xml" }));
-    }
-  };
