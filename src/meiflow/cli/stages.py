@@ -63,7 +63,7 @@ def _command(stage: Stage) -> Callable[..., None]:
         results = Layout(root)
         with measured(results.timing(stage.name, neuron)):
             _run(stage, results, given)
-        mark_report(results, stage.name)
+        mark_report(results, stage.name, neuron)
 
     shared: dict[str, Any] = {"results": options.ResultsOption}
     if stage.keys:
