@@ -3,9 +3,9 @@
 ``python -m benchmarks.plan_size 2x50 4x100 8x150`` lays out that many sessions of that many fitted
 neurons, as empty files up to the models and the search for Gabors, and plans the rest
 (``snakemake --dry-run``). Nothing of science is computed. For each size it plans everything, and
-one session of the same list, and fits how the cost grows. ``--all-done``: everything but the
-reports is there. ``--folder`` keeps the folder; ``--profile FILE`` writes a profile of the last
-plan.
+one session of the same list. ``--results results/demo`` prints what a neuron of a finished session
+takes on disk instead. ``--folder`` keeps the folder; ``--profile FILE`` writes a profile of
+the last plan of everything, which takes about twice as long with it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -21,10 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import yaml
-
 from benchmarks.ten_sessions import ROOT
+
 from meiflow.results.layout import Layout
 
 # Stages that are done, in their order.
@@ -42,7 +40,7 @@ def lay_out(folder: Path, sessions: list[str], neurons: int) -> None:
         shutil.copy(ROOT / name, folder / name)
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name)
-    frames = 118
+    frames = 4  # each image of a simulated session is an output; those of recordings are not
     document = {"sessions": sessions, "session": {"simulation": {"frames": frames}}}
     (folder / "sessions.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     rows = "".join(f"n{n:04d},True,fitted,\n" for n in range(neurons))
@@ -89,12 +87,29 @@ def plan(folder: Path, targets: list[str], profile: Path | None = None) -> dict[
     }
 
 
+def on_disk(results: Path) -> None:
+    """Print the files and bytes of a neuron of a finished session, mean over neurons."""
+    neurons = [path for path in (results / "neurons").iterdir() if path.is_dir()]
+    files = [path for neuron in neurons for path in neuron.iterdir()]
+    vectors = {path.with_suffix("") for path in files if path.suffix == ".svg"}
+    pictures = [path for path in files if path.suffix in (".svg", ".png")]
+    figures = [path for path in pictures if path.with_suffix("") in vectors]
+    more = [p for name in ("logs", "benchmarks") for p in results.glob(f"{name}/neurons/*/*")]
+    for what, paths in (("all", files), ("figures", figures), ("logs and times", more)):
+        size = sum(path.stat().st_size for path in paths) / len(neurons)
+        print(f"{what}: {len(paths) / len(neurons):.1f} files, {size / 1e6:.2f} MB per neuron")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", default=["2x50", "4x100"], help="sessions x neurons")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--profile", type=Path)
+    parser.add_argument("--results", type=Path, help="a finished session, to be measured instead")
     given = parser.parse_args()
+    if given.results:
+        on_disk(given.results)
+        return
     folder = given.folder or Path(tempfile.mkdtemp()) / "plan"
     for size in given.sizes:
         count, neurons = map(int, size.split("x"))
