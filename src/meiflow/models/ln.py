@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -146,9 +146,11 @@ class LnFitter:
             basis = vectors[:, keep] / (np.sqrt(values[keep]) * scale)
             z[i, :, : len(keep)] = centred[:, train] @ basis
             bases.append((width, basis))
-        given = (z, jobs.responses, jobs.train * self._weights, self._config.penalties)
         tensors = _fit(
-            *(torch.as_tensor(values, dtype=torch.float32).to(chosen_device()) for values in given),
+            _placed(z),
+            _placed(jobs.responses),
+            _placed(jobs.train * self._weights),
+            _placed(self._config.penalties),
             self._scenes,
             self._together,
             jobs.real,
@@ -197,6 +199,10 @@ class LnFitter:
             "filter": torch.as_tensor(pixels, dtype=torch.float32),
             "offset": -float((pixels * centre).sum()),
         }
+
+
+def _placed(values: ArrayLike) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32).to(chosen_device())
 
 
 def _fit(
