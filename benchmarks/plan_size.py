@@ -46,7 +46,7 @@ def lay_out(folder: Path, sessions: list[str], neurons: int) -> None:
     rows = "".join(f"n{n:04d},True,fitted,\n" for n in range(neurons))
     for session in sessions:
         layout = Layout(folder / "results" / session)
-        paths = {stage: [] for stage in DONE}
+        paths: dict[str, list[Path]] = {stage: [] for stage in DONE}
         for name, file in Layout.files().items():
             if file.stage in paths and name not in ("scenes", "movies"):
                 paths[file.stage].append(getattr(layout, name))
