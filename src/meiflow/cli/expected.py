@@ -102,7 +102,7 @@ def most_neurons(layout: Layout, config: Config, waiting: Container[str]) -> int
     >>> from meiflow.config.config import parse_config
     >>> units = {"VISam": 20, "VISp": 8}
     >>> config = parse_config({"session": {"simulation": {"units": units}, "area": "VISam"}})
-    >>> most_neurons(Layout("nowhere"), config, {"simulate"})
+    >>> most_neurons(Layout("nowhere"), config, {"tables", "selection"})
     20
     """
     session, rule = config.session, config.selection
