@@ -53,8 +53,8 @@ counts = count_spikes(session.spike_times, onset, onset + 0.25)
 counted = time.perf_counter() - start
 """
 ALLEN = """
-from meiflow.session.sdk import ecephys_nwb_classes
-ecephys_nwb_classes()
+from meiflow.session.sdk import ecephys_project
+ecephys_project()
 from allensdk.brain_observatory.ecephys.ecephys_session import EcephysSession
 start = time.perf_counter()
 session = EcephysSession.from_nwb_path(str(path))

@@ -49,7 +49,7 @@ from meiflow.results.tables import read_raster, read_responses, read_trials
 from meiflow.selection.raster import raster_order
 from meiflow.selection.reliability import TrialGroups, oracle_correlation
 from meiflow.session.recording import read_session
-from meiflow.session.sdk import ecephys_nwb_classes
+from meiflow.session.sdk import ecephys_project
 from meiflow.stages.combine import timings
 from meiflow.stages.common import stimulus_targets
 from meiflow.stimuli.gabor_search import gabor_grid, render_gabors
@@ -75,7 +75,7 @@ def counting(nwb: Path, areas: tuple[str, ...] | None, quality: Any) -> tuple[fl
     session = read_session(nwb, areas, quality)
     onset = session.scenes["start_time"].to_numpy()
     ours, _ = cpu(lambda: count_spikes(session.spike_times, onset, onset + 0.25))
-    ecephys_nwb_classes()
+    ecephys_project()
     sdk = importlib.import_module("allensdk.brain_observatory.ecephys.ecephys_session")
     theirs_session = sdk.EcephysSession.from_nwb_path(str(nwb))
     shown = theirs_session.get_stimulus_table("natural_scenes").index.to_numpy()

@@ -92,7 +92,6 @@ def recorded(name, globals=None, locals=None, fromlist=(), level=0):
 
 builtins.__import__ = recorded
 from meiflow.session import sdk
-sdk.ecephys_nwb_classes()
 sdk.ecephys_project()
 print(*sorted((direct & set(sys.modules)) - set(sys.stdlib_module_names) - {"allensdk"}))
 """

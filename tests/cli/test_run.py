@@ -118,6 +118,9 @@ def test_ctrl_c_on_a_terminal_leaves_no_orphan_and_the_same_command_resumes(tmp_
     assert lines(last.text)[-1].startswith("Done in ")
     assert (tmp_path / "results" / "demo" / "tables" / "trials.csv").exists()
     assert not (tmp_path / "results" / "demo" / "selection").exists()
+    plan = meiflow(tmp_path, "run", "tiny.yaml", "--dry-run").stdout.splitlines()
+    most = "of at most 2 neurons"  # of four units: selection.top_k
+    assert re.fullmatch(rf"  to follow: \d jobs for each neuron \(stimuli, .*\), {most}", plan[-1])
 
 
 def test_what_snakemake_made_is_taken_over(done, tmp_path):

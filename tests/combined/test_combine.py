@@ -14,9 +14,10 @@ from meiflow.combined.estimates import estimate, interval, session_values
 from meiflow.combined.gather import SessionTables, costs, gather
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_csv, write_csv
+from meiflow.io.files import read_array, read_csv, write_array, write_csv
 from meiflow.results.layout import CombinedLayout, Layout
 from meiflow.stages.combine import combine_sessions, timings
+from meiflow.stages.outdated import mark_report
 from tests.combined.results import session_results
 from tests.docs.pages import ROOT
 from tests.docs.test_commands import documented
@@ -258,3 +259,20 @@ def test_sessions_that_were_not_chosen_are_listed(results):
         "Of the 3 sessions in the warehouse, 2 were chosen; excluded: 1 (showed no natural scenes)."
         in text
     )
+
+
+def test_the_page_is_outdated_as_soon_as_a_session_or_a_shown_mei_changes(results):
+    page = combined(results).report
+    m3 = Layout(results / "m3")
+    before = page.read_bytes()
+    mark_report(m3, "summary")
+    mark_report(m3, "stimuli", "007")
+    assert page.read_bytes() == before
+    write_csv(read_csv(m3.summary).assign(cc_norm_model=0.5), m3.summary)
+    mark_report(m3, "summary")
+    assert "among them those of session m3." in page.read_text()
+    combined(results)
+    assert page.read_bytes().count(b"outdated.</strong>") == 0
+    write_array(read_array(m3.neuron("007").mei) * 0.9, m3.neuron("007").mei)
+    mark_report(m3, "stimuli", "007")
+    assert "among them those of neuron 007 of session m3." in page.read_text()

@@ -55,7 +55,8 @@ class Chain:
 
 def _unmarked(report: Path) -> bytes:
     """The page without the banner that says it is older than the results, which a kill removed."""
-    return re.sub(rb'<p class="banner outdated">.*?</p>', b"", report.read_bytes(), flags=re.DOTALL)
+    banner = rb'<p class="banner outdated" .*?</p>'
+    return re.sub(banner, b"", report.read_bytes(), flags=re.DOTALL)
 
 
 def _a_moment(run: Running, chance: random.Random) -> bool:

@@ -1,17 +1,28 @@
 """The simulated session, opened by AllenSDK exactly like a downloaded one."""
 
+import sys
 import warnings
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
+from meiflow.config.config import parse_config
 from meiflow.config.sections import Quality
 from meiflow.errors import MeiflowError
+from meiflow.results.layout import Layout
 from meiflow.session.recording import read_session
 from meiflow.session.schedule import build_schedule
 from meiflow.session.sdk import _restore_numpy_names
+from meiflow.stages.simulate import simulate
 from meiflow.tables.counts import count_spikes
+
+OF_ALLENSDK = (
+    "general/devices/probeA",
+    "general/extracellular_ephys/probeA",
+    "general/subject",
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +36,17 @@ def allen(small_session):
         session = EcephysSession.from_nwb_path(str(small_session.session_file))
         _ = session.units, session.stimulus_presentations
         yield session
+
+
+def test_a_session_is_simulated_without_allensdk(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "allensdk", None)
+    simulation = {"units": {"VISam": 1}, "frames": 4, "repeats": 2, "grating_repeats": 1}
+    simulation |= {"gabor_repeats": 0, "failing_fraction": 0.0}
+    results = Layout(tmp_path)
+    simulate(parse_config({"session": {"simulation": simulation}}), results)
+    with h5py.File(results.session_file) as file:
+        kinds = [file[name].attrs["neurodata_type"] for name in OF_ALLENSDK]
+    assert kinds == ["EcephysProbe", "EcephysElectrodeGroup", "EcephysSpecimen"]
 
 
 def test_full_preset_has_the_size_of_the_real_session():

@@ -240,9 +240,9 @@ def loop_config(wildcards):
 
 
 def tell_outdated():
-    """Name the reports that are older than the results, as after a run of one neuron."""
-    for name in DATASET.ids or ():
-        page = Layout(f"results/{name}").report
+    """Name the pages that are older than their results, as after a run of one neuron."""
+    pages = [Layout(f"results/{name}").report for name in DATASET.ids or ()]
+    for page in [*pages, ALL.report] if DATASET.many else pages:
         if is_outdated(page):
             print(
                 f"{page} is older than the results; run everything, or {page}, to make it again",

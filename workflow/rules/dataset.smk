@@ -30,29 +30,31 @@ def of_sessions(files):
     return expanded
 
 
+# Rules with one job for all neurons of a session, and with one for each, as soon as they are known.
+OF_ALL = ["summary", "report", "learning_curve", "gabor_search", *CONFIG.stimuli.make]
+OF_ALL += ["movie"] if CONFIG.movie.model else []
+OF_ALL += ["closed_loop"] if HAS.truth else []
+OF_ALL += [] if CUSTOM else ["confidence"]
+OF_ALL += ["recorded"] if HAS.conditions else []
+OF_ALL += ["experiments"] if EXPERIMENTS else []
+OF_EACH = ["stimuli", "comparison"]
+OF_EACH += ["compare_notebook"] if CONFIG.comparison.notebook else []
+
+
 def wanted_of_session(session):
     """Every file of a session that a user may open, so that a deleted one is made again."""
     known = ["tables", "selection", "selection_figures", "fit_models", "provenance"]
     known += ["simulate"] if SOURCE == "simulated" else []
-    of_all = ["summary", "report", "learning_curve", "gabor_search"]
-    of_all += CONFIG.stimuli.make
-    of_all += ["movie"] if CONFIG.movie.model else []
-    of_all += ["closed_loop"] if HAS.truth else []
-    of_all += [] if CUSTOM else ["confidence"]
-    of_all += ["recorded"] if HAS.conditions else []
-    of_all += ["experiments"] if EXPERIMENTS else []
-    of_each = ["stimuli", "comparison"]
-    of_each += ["compare_notebook"] if CONFIG.comparison.notebook else []
 
     def outputs(names):
         return [str(path) for name in names for path in getattr(rules, name).output]
 
     neurons = fitted(session)
-    files = outputs(known) + (outputs(of_all) if neurons else [])
+    files = outputs(known) + (outputs(OF_ALL) if neurons else [])
     files = [path.format(session=session) for path in files]
     for neuron in neurons:
         files += [
-            path.format(session=session, neuron=neuron) for path in outputs(of_each)
+            path.format(session=session, neuron=neuron) for path in outputs(OF_EACH)
         ]
     return list(dict.fromkeys(files))
 

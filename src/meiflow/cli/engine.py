@@ -75,6 +75,11 @@ class Engine:
         return next(iter(self._api.logger_manager.get_logfile()), "")
 
     @property
+    def of_each_neuron(self) -> list[str]:
+        """Names of the rules with one job for each neuron."""
+        return list(self._workflow.globals["OF_EACH"])
+
+    @property
     def rules(self) -> list[str]:
         """Names of all rules of this configuration, in the order of the workflow."""
         return [rule.name for rule in self._workflow.rules if rule.name not in TARGETS]

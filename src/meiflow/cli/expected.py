@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
+from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.results.layout import Layout
-from meiflow.results.neurons import fitted_neurons
+from meiflow.results.neurons import fitted_neurons, selected_neurons
 
 # Stages whose time does not depend on the number of fitted neurons.
 _OF_SESSION = {"simulate", "download", "tables", "selection", "selection_figures", "provenance"}
@@ -82,6 +83,44 @@ def count_fitted(layout: Layout) -> int:
         return len(fitted_neurons(layout.fitted_neurons))
     except (MeiflowError, OSError):
         return 0
+
+
+def most_neurons(layout: Layout, config: Config, waiting: Container[str]) -> int | None:
+    """The largest number of neurons that may be fitted; None if nothing is known of the units.
+
+    Parameters
+    ----------
+    layout : Layout
+        Results of the session.
+    config : Config
+        Its configuration.
+    waiting : container of str
+        Stages that have yet to run, whose old results do not count.
+
+    Examples
+    --------
+    >>> from meiflow.config.config import parse_config
+    >>> units = {"VISam": 20, "VISp": 8}
+    >>> config = parse_config({"session": {"simulation": {"units": units}, "area": "VISam"}})
+    >>> most_neurons(Layout("nowhere"), config, {"tables", "selection"})
+    20
+    """
+    session, rule = config.session, config.selection
+    try:
+        if "selection" not in waiting:
+            return len(selected_neurons(layout.selection))
+        if "tables" not in waiting:
+            with open(layout.responses, encoding="utf-8", newline="") as file:
+                units = len(next(csv.reader(file))) - 1
+        elif session.source == "simulated":
+            simulated = session.simulation.units
+            units = sum(n for name, n in simulated.items() if name in (session.areas or simulated))
+        else:
+            return None
+    except (MeiflowError, OSError, ValueError, StopIteration):
+        return None
+    left = max(units - len(rule.exclude), 0)
+    return left if rule.top_k is None else min(left, rule.top_k + len(rule.include))
 
 
 def _seconds(path: Path) -> float | None:

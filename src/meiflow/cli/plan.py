@@ -137,6 +137,29 @@ def described(jobs: list[Job], expected: Expected, cores: int, neurons: int) -> 
     return lines
 
 
+def to_follow(of_each: list[str], most: int | None) -> str:
+    """Line on the jobs that follow when the neurons are known.
+
+    Parameters
+    ----------
+    of_each : list of str
+        Rules with one job for each neuron.
+    most : int or None
+        Largest number of neurons; None if unknown.
+
+    Examples
+    --------
+    >>> to_follow(["stimuli", "comparison"], 20)
+    '  to follow: 2 jobs for each neuron (stimuli, comparison), of at most 20 neurons'
+    >>> to_follow(["stimuli", "comparison"], None)
+    '  to follow: 2 jobs for each neuron (stimuli, comparison); how many is known after the tables'
+    """
+    jobs = f"  to follow: {_number(len(of_each), 'job')} for each neuron ({', '.join(of_each)})"
+    if most is None:
+        return f"{jobs}; how many is known after the tables"
+    return f"{jobs}, of at most {_number(most, 'neuron')}"
+
+
 def _listed(stages: dict[str, int]) -> str:
     """The stages with their numbers of jobs; what the jobs of a stage make, where that is clear."""
     if list(stages) == ["stimuli"]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meiflow.cli import variants
-from meiflow.cli.engine import Engine, interruptible, opened
-from meiflow.cli.expected import Expected, count_fitted, duration, earlier
-from meiflow.cli.plan import described
+from meiflow.cli.engine import Engine, Job, interruptible, opened
+from meiflow.cli.expected import Expected, count_fitted, duration, earlier, most_neurons
+from meiflow.cli.plan import described, to_follow
 from meiflow.cli.screen import Screen
 from meiflow.cli.watch import Watch
 from meiflow.errors import MeiflowError, closest
@@ -140,6 +140,8 @@ def run_workflow(
                     jobs = engine.execute(targets, until, dry_run=True)
                     neurons = len(targets) or screen.watch.neurons()
                     lines = described(jobs, screen.watch.expected, request.cores, neurons)
+                    if not targets and not until:
+                        lines += _to_follow(request.folder, engine, jobs)
                     print("\n".join(lines if jobs else ["Nothing to do: everything is up to date"]))
                     return 0
                 with screen:
@@ -183,9 +185,28 @@ def describe_status(request: Request) -> list[str]:
             return [*lines, "a run is working here, or was killed (then: meiflow run --unlock)"]
         jobs = engine.execute((), (), dry_run=True)
         neurons = screen.watch.neurons()
+        more = _to_follow(request.folder, engine, jobs)
     if not jobs:
         return [*lines, "everything is up to date"]
-    return [*lines, "to do:", *described(jobs, screen.watch.expected, request.cores, neurons)]
+    return [
+        *lines,
+        "to do:",
+        *described(jobs, screen.watch.expected, request.cores, neurons),
+        *more,
+    ]
+
+
+def _to_follow(folder: Path, engine: Engine, jobs: list[Job]) -> list[str]:
+    """What follows when the neurons are known, if they are not."""
+    ids, waiting = engine.dataset.ids, {job.stage for job in jobs}
+    if "fitted_neurons" not in waiting or ids is None:
+        return []
+    each = [
+        most_neurons(Layout(folder / "results" / name), engine.dataset.config_of(name), waiting)
+        for name in ids
+    ]
+    known = [most for most in each if most is not None]
+    return [to_follow(engine.of_each_neuron, sum(known) if len(known) == len(each) else None)]
 
 
 def _of_session(folder: Path, name: str, here: Path) -> str:

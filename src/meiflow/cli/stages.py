@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -48,7 +49,15 @@ def _run(stage: Stage, results: Any, given: dict[str, Any]) -> None:
         given["name"] = stage.name
     config = [load_config(given.pop("config"))] if stage.keys else []
     module, _, function = stage.call.partition(":")
-    getattr(import_module(f"meiflow.stages.{module}"), function)(*config, results, **given)
+    call = getattr(import_module(f"meiflow.stages.{module}"), function)
+    with _device(config[0].device) if "device" in stage.keys else nullcontext():
+        call(*config, results, **given)
+
+
+def _device(name: str) -> AbstractContextManager[None]:
+    from meiflow.models.device import computing_on
+
+    return computing_on(name)
 
 
 def _command(stage: Stage) -> Callable[..., None]:
@@ -63,7 +72,7 @@ def _command(stage: Stage) -> Callable[..., None]:
         results = Layout(root)
         with measured(results.timing(stage.name, neuron)):
             _run(stage, results, given)
-        mark_report(results, stage.name)
+        mark_report(results, stage.name, neuron)
 
     shared: dict[str, Any] = {"results": options.ResultsOption}
     if stage.keys:

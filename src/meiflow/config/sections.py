@@ -109,6 +109,11 @@ class Config(Section):
     experiments: Experiments = Experiments()
     report: Report = Report()
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of all random numbers")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="cpu",
+        description="where models are fitted and stimuli made; cuda: a GPU; auto: a GPU if there "
+        "is one. Untried on a GPU",
+    )
 
     def for_source(self) -> Config:
         """The configuration with the core of its session source in place of auto.

@@ -37,8 +37,8 @@ def rotated_axes(
     x, y, orientation = _expand(x, y, orientation)
     xp = namespace(x)
     theta = xp.deg2rad(orientation)
-    dx = xp.asarray(geometry.x, dtype=x.dtype)[None, :] - x
-    dy = xp.asarray(geometry.y, dtype=x.dtype)[:, None] - y
+    dx = xp.asarray(geometry.x, dtype=x.dtype, device=x.device)[None, :] - x
+    dy = xp.asarray(geometry.y, dtype=x.dtype, device=x.device)[:, None] - y
     return (
         dx * xp.cos(theta) + dy * xp.sin(theta),
         -dx * xp.sin(theta) + dy * xp.cos(theta),

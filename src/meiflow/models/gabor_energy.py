@@ -19,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d, softplus
 from meiflow.config.sections import GaborEnergy
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models.device import chosen_device
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 
@@ -144,25 +145,27 @@ class GaborEnergyFitter:
         self, images: NDArray, weights: NDArray, geometry: Geometry, config: GaborEnergy
     ) -> None:
         self._steps = config.steps
-        self._fine = Grid.of(geometry)
-        whole = torch.as_tensor(images, dtype=torch.float32) - GREY
+        self._device = chosen_device()
+        self._fine = Grid.of(geometry).to(self._device)
+        whole = torch.as_tensor(images, dtype=torch.float32).to(self._device) - GREY
         self._contrast = whole.reshape(len(images), -1)
-        self._weights = torch.as_tensor(weights, dtype=torch.float32)
+        self._weights = torch.as_tensor(weights, dtype=torch.float32).to(self._device)
         halve = 1 + (geometry.height * geometry.width > 2 * _COARSEST_PIXELS)
         shape = (-(-geometry.height // halve), -(-geometry.width // halve))
         coarse = Geometry(*shape, geometry.width_deg, geometry.height_deg)
-        self._coarse = Grid.of(coarse)
+        self._coarse = Grid.of(coarse).to(self._device)
         self._coarse_contrast = adaptive_avg_pool2d(whole[:, None], shape).reshape(len(images), -1)
 
     def __call__(self, jobs: Jobs) -> Fits:
         """Fit every job; after a few steps only the start with the lowest error is continued."""
         n_starts = jobs.starts.shape[1]
-        p = _initial(torch.as_tensor(jobs.starts.reshape(-1, 5), dtype=torch.float32))
+        starts = torch.as_tensor(jobs.starts.reshape(-1, 5), dtype=torch.float32)
+        p = _initial(starts.to(self._device))
         few = min(self._steps, _FEW_STEPS)
         every = _Problem.of(jobs, self._weights, n_starts)
         error = self._descend(p, every, few)
         best = error.nan_to_num(np.inf).reshape(-1, n_starts).argmin(1)
-        best = best + n_starts * torch.arange(len(best))
+        best = best + n_starts * torch.arange(len(best), device=self._device)
         p = {name: value.detach()[best].clone() for name, value in p.items()}
         problem = _Problem.of(jobs, self._weights, 1)
         self._descend(p, problem, self._steps - few)
@@ -177,13 +180,13 @@ class GaborEnergyFitter:
                 "kind": "gabor_energy",
                 "parameters": {name: parameters[name][i] for name in NAMES},
                 "scale": float(scale[i]),
-                "weight": w[i].clone(),
+                "weight": w[i].cpu().clone(),
                 "bias": float(bias[i]),
                 "floor": float(floor[i]),
             }
             for i in range(len(jobs))
         ]
-        return Fits(rate.T.numpy().astype(float), states)
+        return Fits(rate.T.cpu().numpy().astype(float), states)
 
     def _descend(self, p: dict[str, Tensor], problem: _Problem, steps: int) -> Tensor:
         """Optimise `p` in place; return the final error of each row."""
@@ -194,7 +197,7 @@ class GaborEnergyFitter:
             [{"params": [p["x"], p["y"]], "lr": 0.4}, {"params": shapes, "lr": 0.04}]
         )
         half_x, half_y = float(self._fine.x.abs().max()), float(self._fine.y.abs().max())
-        error = torch.zeros(len(p["x"]))
+        error = torch.zeros(len(p["x"]), device=self._device)
         for _ in range(steps):
             optimiser.zero_grad()
             x, _ = features(p, self._coarse, self._coarse_contrast, weight=problem.weight)
@@ -230,7 +233,8 @@ class _Problem:
         """Build the targets, with each job repeated `repeats` times."""
 
         def columns(values: NDArray) -> Tensor:
-            return torch.as_tensor(np.repeat(values, repeats, axis=0).T, dtype=torch.float32)
+            repeated = np.repeat(values, repeats, axis=0).T
+            return torch.as_tensor(repeated, dtype=torch.float32).to(weights.device)
 
         response = columns(jobs.responses)
         weight = columns(jobs.train) * weights[:, None]
@@ -241,7 +245,8 @@ class _Problem:
 
 def _initial(start: Tensor) -> dict[str, Tensor]:
     """Initial parameters from starts (rows, 5): x, y, wavelength, orientation, phase."""
-    p = {name: torch.full((len(start),), _PRIOR.get(name, (0.0,))[0]) for name in NAMES}
+    middle = {name: _PRIOR.get(name, (0.0,))[0] for name in NAMES}
+    p = {name: start.new_full((len(start),), value) for name, value in middle.items()}
     x, y, wavelength, orientation, phase = (column.clone() for column in start.T)
     p |= {"x": x, "y": y, "log_wavelength": wavelength.log()}
     return p | {"orientation": torch.deg2rad(orientation), "phase": torch.deg2rad(phase)}
@@ -256,7 +261,7 @@ def _solve(x: Tensor, problem: _Problem) -> tuple[Tensor, Tensor]:
     standard = centred / spread
     weighted = standard * weight[..., None]
     gram = torch.einsum("ifc,ifd->fcd", weighted, standard)
-    gram = gram + _RIDGE * torch.eye(x.shape[-1])
+    gram = gram + _RIDGE * torch.eye(x.shape[-1], device=x.device)
     side = torch.einsum("ifc,if->fc", weighted, problem.response - problem.mean)
     w = torch.linalg.solve(gram, side[..., None])[..., 0] / spread
     return w, problem.mean - (w * mean).sum(-1)

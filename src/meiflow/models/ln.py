@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -21,6 +21,7 @@ from torch.nn.functional import softplus
 from meiflow.config.sections import LinearNonlinear
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models.device import chosen_device
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.ridge import GramSpectrum
 
@@ -146,15 +147,15 @@ class LnFitter:
             z[i, :, : len(keep)] = centred[:, train] @ basis
             bases.append((width, basis))
         tensors = _fit(
-            torch.as_tensor(z),
-            torch.as_tensor(jobs.responses, dtype=torch.float32),
-            torch.as_tensor(jobs.train * self._weights, dtype=torch.float32),
-            torch.tensor(self._config.penalties),
+            _placed(z),
+            _placed(jobs.responses),
+            _placed(jobs.train * self._weights),
+            _placed(self._config.penalties),
             self._scenes,
             self._together,
             jobs.real,
         )
-        predictions, weight, offset, baseline, scale_of = tensors
+        predictions, weight, offset, baseline, scale_of = (t.cpu() for t in tensors)
         states = []
         for i, (width, basis) in enumerate(bases):
             dual = basis @ weight[i, : basis.shape[1]].numpy().astype(float)
@@ -200,6 +201,10 @@ class LnFitter:
         }
 
 
+def _placed(values: ArrayLike) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32).to(chosen_device())
+
+
 def _fit(
     z: Tensor,
     responses: Tensor,
@@ -238,8 +243,8 @@ def _fit(
     spread = (((responses - mean[:, None]) ** 2 * train).sum(1) / total).sqrt()
     scale = torch.maximum(spread, 0.05 * mean + 1e-3)
     shape = (n_jobs, len(folds), len(penalties))
-    weight = torch.zeros(*shape, components, requires_grad=True)
-    offset = torch.full(shape, 0.0, requires_grad=True)
+    weight = z.new_zeros(*shape, components).requires_grad_(True)
+    offset = z.new_zeros(shape).requires_grad_(True)
     # a weakly modulated neuron starts at its mean, a tuned one near zero
     level = (mean / scale - 1).clamp(min=0.13).expm1().log()
     if real:  # starts at the mean
@@ -279,12 +284,12 @@ def _fit(
             optimiser.step()
             schedule.step()
         rate = rectified(drive_of(), baseline[..., None], scale[:, None, None, None], real)
-        errors = torch.zeros(n_jobs, len(penalties))
+        errors = z.new_zeros(n_jobs, len(penalties))
         for k in range(_INNER_FOLDS):
             held_out = (train * (inner == k))[:, None]
             errors += ((rate[:, k] - responses[:, None]) ** 2 * held_out).sum(-1)
         best = errors.argmin(1)
-        rows = torch.arange(n_jobs)
+        rows = torch.arange(n_jobs, device=z.device)
         return (
             rate[rows, -1, best],
             weight.detach()[rows, -1, best],

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from meiflow.errors import MeiflowError, out_of_memory
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models.device import device_of
 from meiflow.models.documents import damaged, read_document, write_document
 from meiflow.models.members import Mixture, State
 
@@ -88,7 +89,7 @@ class NeuronModel(nn.Module):
         if tuple(images.shape[-2:]) != self.geometry.shape:
             got = tuple(images.shape[-2:])
             raise ValueError(f"images have {got} pixels; the model expects {self.geometry.shape}")
-        return torch.as_tensor(self.mixture(images))
+        return torch.as_tensor(self.mixture(images.to(device_of(self)))).to(images.device)
 
     def predict(self, images: NDArray, batch: int = 512) -> NDArray[np.float64]:
         """Predictions for a stack of images (n, height, width), without gradients."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from meiflow.images.luminance import GREY
 from meiflow.models import gabor_energy
+from meiflow.models.device import chosen_device, device_of
 from meiflow.models.ln import rectified
 from meiflow.models.members import GaborEnergyMember, LnMember, V1Member, without_subnormals
 from meiflow.models.network import NeuronModel
@@ -129,7 +131,9 @@ def _key(member: nn.Module) -> object:
 
 
 class _Population(nn.Module):
-    """Base models of all neurons, stacked by kind, and their weights.
+    """Base models of all neurons, stacked by kind, and their weights, on the chosen device.
+
+    Images may be on any device; the responses are on the same.
 
     Parameters
     ----------
@@ -161,6 +165,9 @@ class _Population(nn.Module):
             rows.append(own)
             weights.append([1.0] * len(own))  # the stack sums with the weights
         self.stacks = nn.ModuleList(stacks)
+        device = chosen_device()
+        if device.type != "cpu":  # a copy, because the models contain parts of it
+            self.stacks = deepcopy(self.stacks).to(device)
         self.rows = [torch.tensor(own) for own in rows]
         self.whole = [own == list(range(self.neurons)) for own in rows]
         self.weights = [torch.tensor(own) for own in weights]
@@ -176,6 +183,7 @@ class _Population(nn.Module):
 
     def _responses(self, contrast: Tensor) -> Tensor:
         """Responses (neurons, batch) of each neuron to its set, or of all to a single set."""
+        given, contrast = contrast.device, contrast.to(device_of(self))
         shape = (self.neurons, contrast.shape[1])
         total = torch.zeros(shape, dtype=contrast.dtype, device=contrast.device)
         groups = zip(self.stacks, self.rows, self.weights, self.whole, strict=True)
@@ -184,7 +192,7 @@ class _Population(nn.Module):
             part = stack(contrast if whole or len(contrast) == 1 else contrast[here])
             part = part * weight.to(part)[:, None]
             total = total + part if whole else total.index_add(0, here, part)
-        return total
+        return total.to(given)
 
 
 class PairedModel(_Population):

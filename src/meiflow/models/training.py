@@ -14,6 +14,7 @@ from torch import Tensor
 
 from meiflow.config.model import Training
 from meiflow.errors import MeiflowError
+from meiflow.models.device import chosen_device
 from meiflow.models.trainable import Trainable
 from meiflow.progress import logger
 
@@ -40,11 +41,6 @@ class TrainingTrace:
     loss: NDArray[np.float64]
     correlation: NDArray[np.float64]
     best: int
-
-
-def device() -> torch.device:
-    """CUDA if available, otherwise the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def poisson_loss(rate: Tensor, response: Tensor, weight: Tensor, mean: Tensor) -> Tensor:
@@ -102,6 +98,8 @@ def train(
 ) -> TrainingTrace:
     """Train a network in place, and restore its best epoch.
 
+    This is done on the chosen device; the network ends on the CPU.
+
     Parameters
     ----------
     contrast : Tensor, shape (images, ...)
@@ -120,7 +118,7 @@ def train(
     slow_down : bool
         Whether to continue once from the best epoch with a fifth of the learning rate.
     """
-    on = device()
+    on = chosen_device()
     network.to(on)
     contrast, responses, weights = (t.to(on) for t in (contrast, responses, weights))
     order_of = torch.Generator().manual_seed(seed)

@@ -11,17 +11,20 @@ from meiflow.report.page import filled
 from meiflow.report.provenance import versions
 
 
-def render_combined(view: CombinedView, config: Config) -> str:
+def render_combined(view: CombinedView, config: Config, made_of: str = "") -> str:
     """The page as HTML.
 
     Parameters
     ----------
     view : CombinedView
     config : Config
+    made_of : str
+        Hashes of the results that it shows; see `meiflow.stages.outdated`.
     """
     return filled(
         "combined",
         view=view,
+        made_of=made_of,
         seed=config.seed,
         config_text=json.dumps(used_config(config), indent=1),
         credit=data_credit(config.session),

@@ -30,15 +30,6 @@ def _restore_numpy_names() -> None:
             setattr(np, name, value)
 
 
-def ecephys_nwb_classes() -> Any:
-    """AllenSDK's NWB extension module (probe, electrode group and specimen classes)."""
-    _restore_numpy_names()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from allensdk.brain_observatory.ecephys import nwb
-    return nwb
-
-
 def ecephys_project() -> Any:
     """AllenSDK's project classes: EcephysProjectCache, EcephysProjectWarehouseApi, RmaEngine."""
     _restore_numpy_names()

@@ -7,10 +7,11 @@ column.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,19 @@ from meiflow.io.writing import atomic
 
 _SAMPLING_HZ = 30_000.0
 _START = datetime(2019, 1, 1, tzinfo=UTC)
+# Types of the extension with which AllenSDK's files are written: base, and types of the attributes.
+_EXTENSION, _EXTENSION_VERSION = "ndx-aibs-ecephys", "0.2.0"
+_TYPES = {
+    "EcephysProbe": ("Device", {"sampling_rate": "float64", "probe_id": "int"}),
+    "EcephysElectrodeGroup": (
+        "ElectrodeGroup",
+        {"has_lfp_data": "bool", "probe_id": "int", "lfp_sampling_rate": "float64"},
+    ),
+    "EcephysSpecimen": (
+        "Subject",
+        {"specimen_name": "text", "age_in_days": "float", "strain": "text"},
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -71,20 +85,50 @@ def _ragged(name: str, pieces: list[NDArray]) -> list[Any]:
     return [data, VectorIndex(name=f"{name}_index", target=data, data=ends)]
 
 
-def _add_probes(nwbfile: Any, channels: pd.DataFrame) -> None:
-    from meiflow.session.sdk import ecephys_nwb_classes
+def _with_extension() -> Any:
+    """A type map of PyNWB that also has the types of AllenSDK's extension, without AllenSDK.
 
-    classes = ecephys_nwb_classes()
+    It is a copy, so that AllenSDK can load its own in the same process.
+    """
+    from pynwb import get_type_map
+    from pynwb.spec import NWBAttributeSpec, NWBGroupSpec, NWBNamespaceBuilder
+
+    builder = NWBNamespaceBuilder(
+        doc="types of AllenSDK's session files",
+        name=_EXTENSION,
+        version=_EXTENSION_VERSION,
+        author="meiflow",
+        contact="none",
+    )
+    builder.include_namespace("core")
+    for name, (base, attributes) in _TYPES.items():
+        given = [NWBAttributeSpec(n, n.replace("_", " "), dtype=t) for n, t in attributes.items()]
+        spec = NWBGroupSpec(
+            f"{base} of AllenSDK",
+            neurodata_type_def=name,
+            neurodata_type_inc=base,
+            attributes=given,
+        )
+        builder.add_spec(f"{_EXTENSION}.extension.yaml", spec)
+    types = get_type_map()
+    with TemporaryDirectory() as folder:
+        file = f"{_EXTENSION}.namespace.yaml"
+        builder.export(file, outdir=folder)
+        types.load_namespaces(str(Path(folder, file)))
+    return types
+
+
+def _add_probes(nwbfile: Any, channels: pd.DataFrame, class_of: Callable[[str], Any]) -> None:
     groups = {}
     for probe_id, name in channels[["probe_id", "probe_name"]].drop_duplicates().to_numpy():
-        probe = classes.EcephysProbe(
+        probe = class_of("EcephysProbe")(
             name=name,
             description="simulated probe",
             manufacturer="simulated",
             probe_id=int(probe_id),
             sampling_rate=_SAMPLING_HZ,
         )
-        group = classes.EcephysElectrodeGroup(
+        group = class_of("EcephysElectrodeGroup")(
             name=name,
             description="simulated electrode group",
             probe_id=int(probe_id),
@@ -174,9 +218,8 @@ def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
     The contents depend only on `recording` and `seed`, but the bytes differ between runs because
     NWB files contain random object ids.
     """
+    from hdmf.build import BuildManager
     from pynwb import NWBHDF5IO, NWBFile
-
-    from meiflow.session.sdk import ecephys_nwb_classes
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -191,7 +234,12 @@ def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
             if "natural_scenes" in recording.stimuli
             else "functional_connectivity",
         )
-        nwbfile.subject = ecephys_nwb_classes().EcephysSpecimen(
+        types = _with_extension()
+
+        def class_of(name: str) -> Any:
+            return types.get_dt_container_cls(name, _EXTENSION)
+
+        nwbfile.subject = class_of("EcephysSpecimen")(
             specimen_name="simulated",
             age_in_days=100.0,
             strain="simulated",
@@ -201,9 +249,10 @@ def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
             subject_id="0",
             age="P100D",
         )
-        _add_probes(nwbfile, recording.channels)
+        _add_probes(nwbfile, recording.channels, class_of)
         _add_units(nwbfile, recording, np.random.default_rng(seed))
         _add_stimuli(nwbfile, recording.stimuli)
         _add_running(nwbfile, recording.running_times, recording.running_speed)
-        with atomic(path) as temporary, NWBHDF5IO(str(temporary), "w") as io:
+        manager = BuildManager(types)
+        with atomic(path) as temporary, NWBHDF5IO(str(temporary), "w", manager=manager) as io:
             io.write(nwbfile)

@@ -19,6 +19,7 @@ from meiflow.report.trust import TrustCalibration, calibration_of
 from meiflow.results.layout import CombinedLayout, Layout
 from meiflow.session.dataset import COMBINED, Dataset
 from meiflow.session.download import chosen_sessions
+from meiflow.stages.outdated import as_text, made_of_sessions
 
 
 def combine_sessions(
@@ -46,9 +47,10 @@ def combine_sessions(
     calibration = calibration or calibration_of(data.neurons)
     values = session_values(data.neurons)
     numbers = {"values": values, "estimates": estimate(values, config.seed)}
+    gallery = gallery_rows(data.neurons)[["session_id", "neuron_id"]].astype(str)
     images = [
-        read_array(Layout(results / row["session_id"]).neuron(row["neuron_id"]).mei)
-        for row in gallery_rows(data.neurons).to_dict("records")
+        read_array(Layout(results / session).neuron(neuron).mei)
+        for session, neuron in gallery.itertuples(index=False)
     ]
     figures = figures_of(
         data, values, numbers["estimates"], images, config.image.geometry, config.seed
@@ -69,7 +71,9 @@ def combine_sessions(
         calibration,
         _left_out(output.warehouse) if config.sessions == "all" else [],
     )
-    write_text(render_combined(view, config), output.report)
+    shown = gallery.groupby("session_id")["neuron_id"].apply(list).to_dict()
+    state = as_text(made_of_sessions(results, {s: shown.get(s, []) for s in sessions}))
+    write_text(render_combined(view, config, state), output.report)
     logger.info(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
 
 

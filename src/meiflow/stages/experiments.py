@@ -24,6 +24,7 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
 from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
 from meiflow.models.custom import call_function
+from meiflow.models.device import chosen_device
 from meiflow.models.network import NeuronModel
 from meiflow.progress import track
 from meiflow.results.layout import Layout
@@ -145,7 +146,7 @@ def run_population(config: Config, results: Layout, neurons: list[str]) -> Findi
     archive = open_models(config, results)
     for neuron in track(neurons, "experiments", len(neurons)):
         files = results.neuron(neuron)
-        model = archive.model(neuron, config.model.custom)
+        model = archive.model(neuron, config.model.custom).to(chosen_device())
         preferred = read_preferred(files.best_gabor_table, geometry)
         mei = read_array(files.mei)
         try:

@@ -15,6 +15,7 @@ from meiflow.figures.stimuli import film_strip
 from meiflow.figures.style import save_figure
 from meiflow.io.files import write_array, write_csv
 from meiflow.models.custom import call_function
+from meiflow.models.device import chosen_device
 from meiflow.models.soundness import check_repeatable
 from meiflow.results.layout import Layout
 from meiflow.stimuli.movie import most_exciting_movie
@@ -50,11 +51,11 @@ def make_movies(config: Config, results: Layout) -> None:
             "movie.model: null; to make movies, give the module:function of a spatio-temporal model"
         )
     geometry = config.image.geometry
-    model = load_movie_model(options.model, geometry)
+    model = load_movie_model(options.model, geometry).to(chosen_device())
     shape = (options.channels, options.frames, *geometry.shape)
     name = f"movie.model {options.model}"
     generator = torch.Generator().manual_seed(config.seed)
-    probe = torch.rand((3, *shape), generator=generator)
+    probe = torch.rand((3, *shape), generator=generator).to(chosen_device())
     try:
         check_repeatable(model.eval(), model, probe, name)
     except _OF_USERS as error:

@@ -39,7 +39,7 @@ _MEANS = ("trials", "responses", "images", "image_info")
 _SHOWN = ("grating_responses", "gabor_responses", "drifting_responses", "movie_responses")
 _LEARNED = (*_MEANS, "presentations", *_SHOWN, "movie_images", "movie_windows")
 _WINDOWS = tuple(f"session.movies.{k}_s" for k in ("lag", "candidate_lags", "candidate_widths"))
-_FITTED = ("session.stimulus_parameters", *_WINDOWS, "image", *_FIT, "seed")
+_FITTED = ("session.stimulus_parameters", *_WINDOWS, "image", *_FIT, "seed", "device")
 _TABLES = ("id", "source", "area", "quality", "columns", "trials", "movies", "window_s")
 _RESPONSE = ("response", "response_unit", "average", "sensorium")
 _SEARCH = tuple(f"gabor.{key}" for key in Gabor.model_fields if key != "merge_top")
@@ -62,7 +62,7 @@ def _procedure(entry: Procedure) -> Stage:
         entry.name,
         entry.about,
         "procedures:make_procedure",
-        keys=("image", *_CODE, *entry.keys),
+        keys=("image", *_CODE, *entry.keys, "device"),
         inputs=inputs,
         options=("name", "neurons"),
         memory_mb=4000,
@@ -170,7 +170,7 @@ def _stages() -> Iterator[Stage]:
         "gabor_search",
         "Search for the best Gabors in silico of all fitted neurons.",
         "gabor_search:search_gabors",
-        keys=("image", *_CODE, *_TARGETS, *_SEARCH),
+        keys=("image", *_CODE, *_TARGETS, *_SEARCH, "device"),
         inputs=_MODELS,
         options=("threads",),
         memory_mb=4000,
@@ -189,6 +189,7 @@ def _stages() -> Iterator[Stage]:
             "gabor.merge_top",
             "comparison.mask_threshold",
             "seed",
+            "device",
         ),
         inputs=(
             "fitted_neurons",
@@ -207,7 +208,7 @@ def _stages() -> Iterator[Stage]:
         "movie",
         "Make optimal movies for the custom spatio-temporal model (movie.model).",
         "movie:make_movies",
-        keys=("image", *_MOVIE, "seed"),
+        keys=("image", *_MOVIE, "seed", "device"),
         memory_mb=8000,
         minutes=240,
         gradients=True,
@@ -244,7 +245,7 @@ def _stages() -> Iterator[Stage]:
         "experiments",
         "Run the in-silico experiments on every fitted neuron.",
         "experiments:make_experiments",
-        keys=("image", *_CODE, *_EXPERIMENTS),
+        keys=("image", *_CODE, *_EXPERIMENTS, "device"),
         inputs=("fitted_neurons", "models", "image_info", "neuron.best_gabor_table", "neuron.mei"),
         options=("neurons",),
         memory_mb=4000,
@@ -269,7 +270,7 @@ def _stages() -> Iterator[Stage]:
         "confidence",
         "Measure the confidence in every neuron's MEI, without using the ground truth.",
         "confidence:judge_neurons",
-        keys=("image", "model.network.core", *_ASCENT, "seed"),
+        keys=("image", "model.network.core", *_ASCENT, "seed", "device"),
         inputs=(*_MODELS, "responses", "images", "cross_validation", "nuisances", "neuron.mei"),
         gradients=True,
     )
@@ -277,7 +278,10 @@ def _stages() -> Iterator[Stage]:
         "recorded",
         "Compare recorded Gabor and grating tuning with the predictions of the models.",
         "recorded:compare_recorded",
-        keys=("session.stimulus_parameters", "image", *_CODE, "model.learn_from", "seed"),
+        keys=(
+            *("session.stimulus_parameters", "image", *_CODE),
+            *("model.learn_from", "seed", "device"),
+        ),
         inputs=("fitted_neurons", "models", "gabor_trials", "grating_trials"),
         options=("has",),
         gradients=True,

@@ -12,6 +12,7 @@ from meiflow.config.sections import Config
 from meiflow.images.masks import pattern_mask, soft_mask
 from meiflow.images.projection import project_array
 from meiflow.io.files import write_array, write_csv, write_picture
+from meiflow.models.device import chosen_device
 from meiflow.models.network import NeuronModel
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
@@ -38,7 +39,7 @@ def make_stimuli(config: Config, results: Layout, has: SessionHas, neuron: str) 
     """
     require_selected(results.fitted_neurons, neuron)
     archive = open_models(config, results)
-    model = archive.model(neuron, config.model.custom)
+    model = archive.model(neuron, config.model.custom).to(chosen_device())
     check_custom(config, results, [model], [neuron])
     mean, contrast = stimulus_targets(config, results)
     _make_optimal(config, results, model, neuron, mean, contrast)

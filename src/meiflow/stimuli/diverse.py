@@ -107,7 +107,7 @@ def diverse_images(
         seed=seed,
     )
     with evaluated(model), torch.no_grad():
-        images, blended = _blend(model, found.stimuli, mei, enough, mean, contrast)
+        images, blended = _blend(model, found.stimuli.cpu(), mei, enough, mean, contrast)
         responses = model(images).double().numpy()
         alike = nearest_correlation(images, weights).double().numpy()
     return DiverseSet(images.numpy(), responses, alike, blended.numpy())

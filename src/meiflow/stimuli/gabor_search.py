@@ -17,6 +17,7 @@ from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project, statistics
+from meiflow.models.device import chosen_device
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel
 from meiflow.progress import track
@@ -135,7 +136,7 @@ def best_gabors(
         If no Gabor of the grid can reach this contrast.
     """
     rows = gabor_grid(config, geometry) if grid is None else grid
-    gabors = torch.as_tensor(rows, dtype=torch.float32)
+    gabors = torch.as_tensor(rows, dtype=torch.float32).to(chosen_device())
     search = _Search(geometry, mean, contrast, threads)
     starts, values = search.candidates(models, gabors, config.refine_top)
     if not bool(torch.isfinite(values[:, 0]).all()):
@@ -145,7 +146,7 @@ def best_gabors(
         )
     best = search.refined(models, starts, values, config.refine_steps)
     with torch.no_grad():
-        images = render_gabors(best, geometry, mean, contrast).numpy()
+        images = render_gabors(best, geometry, mean, contrast).cpu().numpy()
     return [
         GaborFit(
             _canonical(parameters),
@@ -186,7 +187,7 @@ class _Search:
         parts = [models[i : i + _TOGETHER] for i in range(0, len(models), _TOGETHER)]
         shared = [SharedModel(part).eval() for part in parts]
         kinds, sizes = torch.unique_consecutive(
-            grid[:, [_WAVELENGTH, _ORIENTATION]], dim=0, return_counts=True
+            grid[:, [_WAVELENGTH, _ORIENTATION]].cpu(), dim=0, return_counts=True
         )
         starts = sizes.cumsum(0) - sizes
         batches = [
@@ -205,7 +206,7 @@ class _Search:
                 return value, first + row
 
         found = self._parallel(best_of, batches, "searching Gabors")
-        values = torch.full((len(kinds), len(models)), -torch.inf)
+        values = grid.new_full((len(kinds), len(models)), -torch.inf)
         rows = torch.zeros_like(values, dtype=torch.long)
         for (kind, _, _), (value, row) in zip(batches, found, strict=True):
             rows[kind] = torch.where(value > values[kind], row, rows[kind])
@@ -236,18 +237,18 @@ class _Search:
         starts, values = starts.take_along_dim(kept[..., None], 1), values.gather(1, kept)
         rest = np.linspace(*_STEP, steps - few).tolist()
         starts, values = self._climb(model, starts, values, rest)
-        return starts[torch.arange(len(starts)), values.argmax(1)]
+        return starts[torch.arange(len(starts), device=starts.device), values.argmax(1)]
 
     def _climb(
         self, model: PairedModel, starts: Tensor, values: Tensor, rates: list[float]
     ) -> tuple[Tensor, Tensor]:
         """Best iterates of Adam and their responses, with one step per learning rate."""
         pitch = self.geometry.dx
-        low = torch.tensor([-np.inf, -np.inf, 2 * pitch, -np.inf, -np.inf, pitch, 0.5])
-        high = torch.tensor([np.inf, np.inf, 80.0, np.inf, np.inf, 40.0, 3.0])
-        scale = torch.tensor(_SCALE)
+        low = starts.new_tensor([-np.inf, -np.inf, 2 * pitch, -np.inf, -np.inf, pitch, 0.5])
+        high = starts.new_tensor([np.inf, np.inf, 80.0, np.inf, np.inf, 40.0, 3.0])
+        scale = starts.new_tensor(_SCALE)
         best, top = starts.flatten(0, 1), values.flatten()
-        logs = torch.zeros(len(PARAMETERS), dtype=torch.bool)
+        logs = torch.zeros(len(PARAMETERS), dtype=torch.bool, device=starts.device)
         logs[_LENGTHS] = True
         free = (torch.where(logs, best.clamp_min(1e-6).log(), best) / scale).requires_grad_(True)
         optimiser = torch.optim.Adam([free])

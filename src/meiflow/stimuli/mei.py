@@ -12,6 +12,7 @@ from torch import Tensor
 
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import feasible_contrast, project
+from meiflow.models.device import chosen_device
 from meiflow.stimuli.objectives import Objective, ResponseModel
 from meiflow.stimuli.optimiser import Optimised, optimise
 from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
@@ -32,6 +33,8 @@ def noise_starts(
 ) -> Tensor:
     """`n` images of smoothed Gaussian noise with the given mean and contrast.
 
+    They are drawn on the CPU, and placed on the chosen device.
+
     Examples
     --------
     >>> starts = noise_starts(3, Geometry(30, 48), exponent=1.0, mean=0.5, contrast=0.05, seed=0)
@@ -39,7 +42,7 @@ def noise_starts(
     (torch.Size([3, 30, 48]), tensor([0.0500, 0.0500, 0.0500]))
     """
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn((n, *geometry.shape), generator=generator)
+    noise = torch.randn((n, *geometry.shape), generator=generator).to(chosen_device())
     return project(smoothing(geometry, exponent)(noise, noise), mean, contrast)
 
 
@@ -81,7 +84,7 @@ def mei_starts(
     torch.Size([4, 30, 48])
     """
     noise = noise_starts(restarts, geometry, exponent, mean, contrast, seed)
-    return torch.cat([noise, torch.as_tensor(gabor)[None]])
+    return torch.cat([noise, torch.as_tensor(gabor).to(noise.device)[None]])
 
 
 def reinitialise_silent(

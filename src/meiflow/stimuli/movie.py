@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from meiflow.models.device import chosen_device
 from meiflow.stimuli.mei import climb
 from meiflow.stimuli.objectives import Objective, ResponseModel
 from meiflow.stimuli.optimiser import Optimised
@@ -64,7 +65,7 @@ def most_exciting_movie(
     """
     generator = torch.Generator().manual_seed(seed)
     held = MeanContrast(mean, contrast)
-    noise = torch.randn((restarts, *shape), generator=generator)
+    noise = torch.randn((restarts, *shape), generator=generator).to(chosen_device())
     smooth = power_law(shape[-2:], exponent, keep_mean=True)
     low_pass: tuple[TemporalLowPass, ...] = ()
     if temporal_sigma > 0:

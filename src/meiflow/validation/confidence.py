@@ -101,7 +101,7 @@ def fractions_of_own_optimum(
     geometry = others[0].geometry
     noise = noise_starts(_RESTARTS, geometry, exponent, mean, contrast, seed)
     shown = torch.as_tensor(np.asarray(mei, np.float32))[None]
-    starts = torch.cat([shown, noise])
+    starts = torch.cat([shown.to(noise.device), noise])
     paired = PairedModel(others)
     best = most_exciting_of_each(
         paired, len(others), starts, geometry, mean, contrast, steps, step_size, exponent
