@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from meiflow.io.writing import atomic
 
 _SAMPLING_HZ = 30_000.0
+_DISTANCE_CM = 15.0  # of the monitor
 _START = datetime(2019, 1, 1, tzinfo=UTC)
 
 
@@ -43,6 +44,9 @@ class Recording:
         Presentations by stimulus name; see `meiflow.session.schedule`.
     running_times, running_speed : ndarray
         Sample times in seconds and speed in cm/s.
+    eye_times, gaze_deg : ndarray
+        Sample times in seconds, and azimuth and elevation of gaze (samples, 2); empty if the eye
+        was not recorded.
     end_s : float
         End of the recording.
     """
@@ -54,6 +58,8 @@ class Recording:
     stimuli: Mapping[str, pd.DataFrame]
     running_times: NDArray
     running_speed: NDArray
+    eye_times: NDArray
+    gaze_deg: NDArray
     end_s: float
 
 
@@ -166,6 +172,24 @@ def _add_running(nwbfile: Any, times: NDArray, speed: NDArray) -> None:
     nwbfile.add_processing_module(module)
 
 
+def _add_gaze(nwbfile: Any, times: NDArray, gaze_deg: NDArray) -> None:
+    """Gaze in the columns from which AllenSDK reads it: y, then x."""
+    from pynwb import ProcessingModule, TimeSeries
+
+    area = np.where(np.isnan(gaze_deg[:, 0]), np.nan, 1000.0)
+    at = gaze_deg[:, ::-1]
+    for kind in ("raw", "filtered"):
+        module = ProcessingModule(f"{kind}_gaze_mapping", f"{kind} gaze of the subject")
+        for name, unit, data in (
+            ("eye_area", "Pixels ^ 2", 4 * area),
+            ("pupil_area", "Pixels ^ 2", area),
+            ("screen_coordinates", "Centimeters", _DISTANCE_CM * np.tan(np.deg2rad(at))),
+            ("screen_coordinates_spherical", "Degrees", at),
+        ):
+            module.add(TimeSeries(name=name, timestamps=times, data=data, unit=unit))
+        nwbfile.add_processing_module(module)
+
+
 def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
     """Write `recording` to `path`; no file is left if writing fails.
 
@@ -205,5 +229,7 @@ def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
         _add_units(nwbfile, recording, np.random.default_rng(seed))
         _add_stimuli(nwbfile, recording.stimuli)
         _add_running(nwbfile, recording.running_times, recording.running_speed)
+        if len(recording.eye_times):
+            _add_gaze(nwbfile, recording.eye_times, recording.gaze_deg)
         with atomic(path) as temporary, NWBHDF5IO(str(temporary), "w") as io:
             io.write(nwbfile)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
@@ -14,7 +16,7 @@ from meiflow.results.layout import Layout
 from meiflow.stages.trial_gain import presentations_of
 from meiflow.tables.counts import Responses, Trials
 
-_COLUMNS = ["gaze_x_deg", "gaze_y_deg"]
+_COLUMNS = ["gaze_x_deg", "gaze_y_deg"]  # as in `tables/presentations.csv`
 _LEAST = 0.5  # of the trials, whose gaze must be known
 
 
@@ -71,9 +73,19 @@ def gaze_views(
     return views
 
 
+def gaze_of(shown: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Recorded gaze during presentations in degrees, by name."""
+    found = {name: shown[name].to_numpy(float) for name in _COLUMNS if name in shown}
+    return {
+        name.removesuffix("_deg"): angle
+        for name, angle in found.items()
+        if np.isfinite(angle).any()
+    }
+
+
 def _recorded(
     results: Layout, has: SessionHas, trials: Trials, responses: Responses
-) -> tuple[str, np.ndarray | None]:
+) -> tuple[str, NDArray[np.float64] | None]:
     """Why gaze cannot be used, or gaze during the trials of images (trials, 2)."""
     if responses.movies:
         return "the images of this session are bins of movies", None
