@@ -14,6 +14,8 @@ from meiflow.images.geometry import Geometry
 from meiflow.images.retina import gaze_pixels, seen_images
 from meiflow.models.cross_validate import fit_all, learning_curve
 from meiflow.models.gaze import GazeViews
+from meiflow.models.movie_stimuli import MovieStimuli
+from meiflow.models.problem import Problem, ProblemFits
 
 GRID = Geometry(16, 24, 48.0, 32.0)
 IMAGES, REPEATS, NEURONS = 30, 16, 3
@@ -153,6 +155,28 @@ def test_the_learning_curve_uses_the_shift_as_well(session, moving):
     ((number, predicted),) = with_gaze.items()
     assert predicted.shape == means.shape
     assert (predicted != without[number]).any()
+
+
+def test_other_stimuli_keep_their_weight(session, monkeypatch):
+    """A view has a quarter of an image's trials, so that movie frames weigh four times as much."""
+    images, shown, gaze = session
+    seen = []
+
+    def recorded(self, *_):
+        seen.append(self)
+        return ProblemFits(None, {}, np.zeros((1, 1), int))
+
+    monkeypatch.setattr(Problem, "fit", recorded)
+    movies = MovieStimuli(images[:5], np.ones((5, 1)), np.full(5, 0.4))
+    counts = np.ones((len(shown), 1))
+    views = GazeViews.of(images, counts, shown, gaze, GRID)
+    given = images, np.ones(IMAGES), GRID, CONFIG, 0, 1, None, None, movies, ()
+    responses = np.ones((1, IMAGES, 1))
+    subsets = [np.arange(IMAGES)]
+    views.fit(Problem(*given), responses, subsets, 1, None, np.array(["xy"]))
+    assert seen[0].views == 4
+    np.testing.assert_allclose(seen[0].weights, 1)
+    np.testing.assert_allclose(seen[0].movies.weights, 1.6)
 
 
 def test_groups_are_of_equal_size_and_similar_gaze(session):

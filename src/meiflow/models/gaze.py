@@ -216,7 +216,8 @@ class GazeViews:
         if order is not None and n_responses > n_neurons:
             own = np.concatenate([own, np.take_along_axis(own, order[:, None], axis=0)], axis=2)
         responses = np.tile(own.reshape(n * views, -1), (len(subsets), 1, 1))
-        found = replace(problem, weights=self.weights.ravel(), views=views).fit(
+        weights = views * self.weights.ravel()
+        found = replace(_reweighted(problem, views), weights=weights, views=views).fit(
             responses, [_rows(subset, views) for subset in subsets], n_neurons
         )
         fits = {name: self._averaged(one) for name, one in found.fits.items()}
@@ -228,6 +229,21 @@ class GazeViews:
         share = self.weights / self.weights.sum(axis=1, keepdims=True)
         of_views = fits.predictions[:, : n * views].reshape(-1, n, views)
         return Fits((of_views * share).sum(axis=2), fits.states)
+
+
+def _reweighted(problem: Problem, factor: float) -> Problem:
+    """The problem with other weights of everything but the images, whose mean weight is 1."""
+    found = replace(
+        problem,
+        drifting=[replace(shown, weights=factor * shown.weights) for shown in problem.drifting],
+    )
+    if found.extra is not None:
+        extra = replace(found.extra, weights=factor * found.extra.weights)
+        found = replace(found, extra=extra)
+    if found.movies is not None:
+        movies = replace(found.movies, weights=factor * found.movies.weights)
+        found = replace(found, movies=movies)
+    return found
 
 
 def _joined(parts: list[ProblemFits], subsets: NDArray[np.int64], images: int) -> ProblemFits:
