@@ -135,8 +135,9 @@ def fit_population(
     """
     weights = image_weights(scorer.repeats)
     given = images, means, weights, geometry, config, seed, threads
-    further = extra, movies, training_means, bins, real, tests, drifting, gaze
-    fitted = fit_all(*given, parts, *further)
+    fitted = fit_all(
+        *given, parts, extra, movies, training_means, bins, real, tests, drifting, gaze
+    )
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)

@@ -44,11 +44,11 @@ class Recording:
         Presentations by stimulus name; see `meiflow.session.schedule`.
     running_times, running_speed : ndarray
         Sample times in seconds and speed in cm/s.
-    eye_times, gaze_deg : ndarray
-        Sample times in seconds, and azimuth and elevation of gaze (samples, 2); empty if the eye
-        was not recorded.
     end_s : float
         End of the recording.
+    eye_times, gaze_deg : ndarray, optional
+        Sample times in seconds, and azimuth and elevation of gaze (samples, 2), if the eye was
+        recorded.
     """
 
     session_id: int
@@ -58,9 +58,9 @@ class Recording:
     stimuli: Mapping[str, pd.DataFrame]
     running_times: NDArray
     running_speed: NDArray
-    eye_times: NDArray
-    gaze_deg: NDArray
     end_s: float
+    eye_times: NDArray | None = None
+    gaze_deg: NDArray | None = None
 
 
 def _column(name: str, data: Any) -> Any:
@@ -229,7 +229,7 @@ def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
         _add_units(nwbfile, recording, np.random.default_rng(seed))
         _add_stimuli(nwbfile, recording.stimuli)
         _add_running(nwbfile, recording.running_times, recording.running_speed)
-        if len(recording.eye_times):
+        if recording.eye_times is not None and recording.gaze_deg is not None:
             _add_gaze(nwbfile, recording.eye_times, recording.gaze_deg)
         with atomic(path) as temporary, NWBHDF5IO(str(temporary), "w") as io:
             io.write(nwbfile)

@@ -216,13 +216,13 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
     running_times, speed = running_speed(schedule.end_s, streams("running"))
     log_gain = shared_gain(running_times, speed, sizes.gain_drift, streams("gain"))
     moved: tuple[str, ...] = ()
-    eye_times, gaze = np.empty(0), np.empty((0, 2))
+    eye_times = gaze = None
     if sizes.gaze_sd_deg and sizes.repeats:
         moved = ("natural_scenes",)
-        eye_times, gaze = eye_movements(schedule.end_s, sizes.gaze_sd_deg, streams("gaze"))
+        eye_times, at = eye_movements(schedule.end_s, sizes.gaze_sd_deg, streams("gaze"))
         scenes = schedule.tables["natural_scenes"]
-        rates_of["natural_scenes"] = scene_rates(rates_to, display, scenes, eye_times, gaze)
-        gaze = with_blinks(gaze, streams("blinks"))
+        rates_of["natural_scenes"] = scene_rates(rates_to, display, scenes, eye_times, at)
+        gaze = with_blinks(at, streams("blinks"))
     edges, shown, rates = rate_bins(
         schedule,
         rates_of,
@@ -261,9 +261,9 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         stimuli=schedule.tables,
         running_times=running_times,
         running_speed=speed,
+        end_s=schedule.end_s,
         eye_times=eye_times,
         gaze_deg=gaze,
-        end_s=schedule.end_s,
     )
     truth = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
     return SimulatedSession(frames if sizes.repeats else frames[:0], movies, recording, truth)

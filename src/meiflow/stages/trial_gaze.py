@@ -61,7 +61,7 @@ def gaze_views(
         return None
     shown = trials.of_images()
     _, codes = np.unique(shown.image_ids, return_inverse=True)
-    known = np.isfinite(gaze).all(axis=1)
+    known = np.asarray(np.isfinite(gaze).all(axis=1))
     x, y = np.std(centred_gaze(gaze)[known], axis=0)
     views = GazeViews.of(
         responses.images, shown.counts, codes, gaze, config.image.geometry, kind == "shift"
