@@ -346,6 +346,8 @@ def test_only_stimuli_that_were_shown_and_learned_are_named(report_config, resul
         update={"model": model.model_copy(update={"learn_from": ["scenes"]})}
     )
     assert further_stimuli(read_session_data(only, copy, moving)) == ""
+    moved = only.model_copy(update={"model": only.model.model_copy(update={"gaze": "shift"})})
+    assert "shifted by gaze" in further_stimuli(read_session_data(moved, copy, moving))
 
 
 def with_trust(results, trusted):

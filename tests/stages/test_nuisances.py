@@ -36,11 +36,13 @@ def test_own_tables_are_predicted_from_their_images(results):
 
 
 def test_a_session_file_adds_behaviour_and_time(results):
-    write_presentations(results, **RUNNING)
+    gaze = np.random.default_rng(0).normal(size=60)
+    write_presentations(results, **RUNNING, gaze_x_deg=gaze, gaze_y_deg=np.nan)
     score_nuisances(CONFIG, results, SessionHas(spike_times=True))
     table = read_csv(results.nuisances)
     assert {"cc_abs_running_speed", "cc_norm_high_time"} < set(table)
-    assert "cc_abs_pupil_area" not in table
+    assert "cc_abs_gaze_x" in table
+    assert not {"cc_abs_pupil_area", "cc_abs_gaze_y"} & set(table)  # never known
     # the images were shown one after the other, in the order in which the animal ran faster
     assert table["drift_share"].abs().max() < 0.3
     assert np.isfinite(table["cc_norm_model_steady"]).any()

@@ -2,7 +2,7 @@
 
 # Tables of further stimuli to which models are fitted, and of behaviour.
 LEARNED = []
-if HAS.spike_times and CONFIG.model.gain != "none":
+if HAS.spike_times and not CONFIG.model.gain == CONFIG.model.gaze == "none":
     LEARNED.append(R.presentations)
 if HAS.gratings and "static_gratings" in CONFIG.model.learn_from:
     LEARNED.append(R.grating_responses)
@@ -31,6 +31,7 @@ rule fit_models:
         R.model_search,
         R.fit_status,
         [R.gain] if CONFIG.model.gain != "none" else [],
+        [R.gaze] if CONFIG.model.gaze != "none" else [],
         CHOSEN_WINDOWS,
     log:
         R.log("fit_models"),

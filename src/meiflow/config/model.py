@@ -265,6 +265,11 @@ class Model(Section):
         "animal: none; from running speed and pupil area (behaviour), or from the other neurons "
         "(population); auto: behaviour where recorded, else population",
     )
+    gaze: Literal["none", "shift", "auto"] = Field(
+        default="none",
+        description="images shifted by gaze, where it was recorded: none, shift, or auto: in every "
+        "fold whose training images are explained better by it",
+    )
     custom: str | None = Field(
         default=None,
         pattern=FUNCTION,

@@ -130,6 +130,13 @@ class Simulation(Section):
     gain_drift: float = Field(
         default=0.2, ge=0, le=1, description="standard deviation of the shared log gain"
     )
+    gaze_sd_deg: float = Field(
+        default=0.0,
+        ge=0,
+        le=20,
+        description="standard deviation of the azimuth of gaze during natural scenes, twice that "
+        "of its elevation; receptive fields follow the eye. 0: the eye rests and is not recorded",
+    )
     latency_s: float = Field(
         default=0.04, ge=0, le=0.2, description="delay between stimulus onset and response"
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.config.sections import Model
@@ -20,10 +21,11 @@ from meiflow.models.auxiliary import AuxiliaryStimuli
 from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.folds import Folds, fold_stream, folds_of, shuffled_order
+from meiflow.models.gaze import GazeViews
 from meiflow.models.jobs import Fits
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
-from meiflow.models.problem import Problem
+from meiflow.models.problem import Problem, ProblemFits
 from meiflow.models.search import Places
 from meiflow.models.stacking import stacking_weights
 from meiflow.models.units import TrainingMeans, in_units, response_units
@@ -70,6 +72,9 @@ class Fitted:
         there is no choice.
     units : ndarray, shape (neurons,), optional
         Units of the states of real-valued responses; see `meiflow.models.units`.
+    gaze : DataFrame, optional
+        Comparison of shifted with unshifted images in every fold and for all images; see
+        `meiflow.models.gaze.GazeViews.compared`. Only with views by gaze.
     """
 
     predictions: dict[str, NDArray[np.float64]]
@@ -83,6 +88,7 @@ class Fitted:
     without: dict[str, tuple[Places, list[list[State]]]]
     windows: NDArray[np.int64]
     units: NDArray[np.float64] | None = None
+    gaze: pd.DataFrame | None = None
 
 
 def fit_all(
@@ -101,6 +107,7 @@ def fit_all(
     real: bool = False,
     tests: NDArray[np.bool_] | None = None,
     drifting: Sequence[DriftingStimuli] = (),
+    gaze: GazeViews | None = None,
 ) -> Fitted:
     """Fit and cross-validate all neurons together.
 
@@ -136,6 +143,9 @@ def fit_all(
         Images for testing only; see `meiflow.models.folds`.
     drifting : sequence of DriftingStimuli
         Stimuli of several kinds to which v1 and the window readouts are fitted as well.
+    gaze : GazeViews, optional
+        Views of the images by gaze, for counts. They replace the images in the folds whose
+        training images they explain better; predictions and scores remain those of mean responses.
     """
     n_images, n_neurons = means.shape
     units = response_units(means, tests) if real else None
@@ -152,7 +162,10 @@ def fit_all(
     responses = np.concatenate([own, np.take_along_axis(own, order[None], axis=1)], axis=2)
     shared = images, weights, geometry, config, seed, threads
     problem = Problem(*shared, parts, extra, movies, bins, drifting, real)
-    found = problem.fit(responses, [*training, everything], n_neurons)
+    subsets = [*training, everything]
+    compared = None if gaze is None else gaze.compared(subsets, problem)
+    seen = _Views(gaze, compared, order)
+    found = seen.fit(problem, responses, subsets, n_neurons)
     places, fits = found.places, found.fits
     members = _held_out(fits, held_out, 2 * n_neurons)
     used = [name in config.members for name in fits]
@@ -180,7 +193,7 @@ def fit_all(
     for name, kinds in OUT_OF_CLASS.items():
         if problem.kinds & set(kinds):
             targets = np.array(own[-1:])
-            apart = problem.without(kinds).fit(targets, [everything], n_neurons)
+            apart = seen.fit(problem.without(kinds), targets, [everything], n_neurons)
             columns = range(n_neurons)
             own_states = [[fit.states[n] for fit in apart.fits.values()] for n in columns]
             without[name] = apart.places, own_states
@@ -189,7 +202,7 @@ def fit_all(
         shuffled = units * shuffled
     windows = found.windows[:, :n_neurons]
     of_neurons = places, tuple(fits), states, fold_states, mixture, without, windows, units
-    return Fitted(predictions, shuffled, held_out, *of_neurons)
+    return Fitted(predictions, shuffled, held_out, *of_neurons, compared)
 
 
 def learning_curve(
@@ -207,6 +220,7 @@ def learning_curve(
     real: bool = False,
     tests: NDArray[np.bool_] | None = None,
     drifting: Sequence[DriftingStimuli] = (),
+    gaze: GazeViews | None = None,
 ) -> dict[int, NDArray[np.float64]]:
     """Held-out predictions of models fitted to fewer images.
 
@@ -232,11 +246,30 @@ def learning_curve(
         number = max(2, round(share * min(len(part) for part in rest)))
         subsets = [np.sort(part[:number]) for part in order]
         responses = _targets(means, subsets, training_means)
-        fits = problem.fit(responses, subsets, means.shape[1]).fits
+        compared = None if gaze is None else gaze.compared(subsets, problem)
+        fits = _Views(gaze, compared).fit(problem, responses, subsets, means.shape[1]).fits
         members = _held_out(fits, held_out, means.shape[1])
         used = [name in config.members for name in fits]
         found[number] = units * _mix(members, used, responses, folds, config.stacking_prior)[0]
     return found
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Whether subsets of the images are fitted to views by gaze, and the order of the controls."""
+
+    gaze: GazeViews | None
+    compared: pd.DataFrame | None
+    order: NDArray[np.int64] | None = None
+
+    def fit(
+        self, problem: Problem, responses: NDArray, subsets: list[NDArray], n_neurons: int
+    ) -> ProblemFits:
+        """Fit all subsets, or the last ones only."""
+        if self.gaze is None or self.compared is None:
+            return problem.fit(responses, subsets, n_neurons)
+        used = self.compared["used"].to_numpy(str)[-len(subsets) :]
+        return self.gaze.fit(problem, responses, subsets, n_neurons, self.order, used)
 
 
 def _targets(

@@ -23,6 +23,7 @@ from meiflow.models.drifting_stimuli import DriftingStimuli
 from meiflow.models.fit_cache import FitCache
 from meiflow.models.fitted import FittedPopulation
 from meiflow.models.front_end import FrontEnd
+from meiflow.models.gaze import GazeViews
 from meiflow.models.members import State
 from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.outcome import outcomes, sound
@@ -35,7 +36,7 @@ from meiflow.tables.counts import mean_responses
 from meiflow.tables.stack import BinnedMovie
 
 # Keys of the section `model` that do not apply when arrays are fitted.
-_OF_THE_WORKFLOW = {"custom", "custom_files", "gain", "learning_curve"}
+_OF_THE_WORKFLOW = {"custom", "custom_files", "gain", "gaze", "learning_curve"}
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,14 @@ def fit_population(
     real: bool = False,
     tests: NDArray[np.bool_] | None = None,
     drifting: Sequence[DriftingStimuli] = (),
+    gaze: GazeViews | None = None,
 ) -> PopulationFit:
     """Fit every neuron's models and baselines and score them on held-out images.
 
     Parameters
     ----------
     images, means, geometry, config, seed, threads, parts, extra, movies, training_means, bins,
-    real, tests, drifting
+    real, tests, drifting, gaze
         As for `meiflow.models.cross_validate.fit_all`.
     neuron_ids : list of str
     scorer : Scorer
@@ -133,7 +135,9 @@ def fit_population(
     """
     weights = image_weights(scorer.repeats)
     given = images, means, weights, geometry, config, seed, threads
-    fitted = fit_all(*given, parts, extra, movies, training_means, bins, real, tests, drifting)
+    fitted = fit_all(
+        *given, parts, extra, movies, training_means, bins, real, tests, drifting, gaze
+    )
     status = outcomes(neuron_ids, means, fitted)
     folds = len(fitted.held_out)
     sizes = _sizes(config, images, fitted)

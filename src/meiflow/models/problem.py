@@ -48,7 +48,11 @@ class ProblemFits:
 
 @dataclass(frozen=True)
 class Problem:
-    """Images and settings shared by all fits."""
+    """Images and settings shared by all fits.
+
+    ``views`` successive rows of the images are views of the same image, such as with different
+    gaze.
+    """
 
     images: NDArray
     weights: NDArray
@@ -62,6 +66,7 @@ class Problem:
     bins: Sequence[BinnedMovie]
     drifting: Sequence[DriftingStimuli] = ()
     real: bool = False
+    views: int = 1
 
     @property
     def kinds(self) -> set[str]:
@@ -105,7 +110,7 @@ class Problem:
             rng = np.random.default_rng([self.seed, 6, number])
             both = np.concatenate([stimuli.means, stimuli.shuffled(rng)], axis=1)
             responses = _with_rows(responses, both[:, : responses.shape[2]])
-        together = left_out_together(self.bins)
+        together = max(left_out_together(self.bins), self.views)
         given = images, weights, self.geometry, self.config, self.seed
         sizes = n_movies, n_neurons, responses.shape[2]
         fitters = fitters_of(*given, *sizes, together, drifting)

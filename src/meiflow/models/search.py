@@ -41,12 +41,15 @@ class Places:
         in degrees of visual angle, orientation and phase in degrees.
     score : DataArray, dims (y_deg, x_deg, response)
         RF map: best leave-one-out R2 at every position, for the last subset.
+    r2 : ndarray, shape (subsets, responses)
+        Leave-one-out R2 at the best position.
     """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     starts: NDArray[np.float64]
     score: xr.DataArray
+    r2: NDArray[np.float32]
 
 
 def _ridge_scores(
@@ -160,4 +163,4 @@ def find_places(
     )
     axes = ("y_deg", "x_deg", "response")
     score = xr.DataArray(scores[-1], {"y_deg": y, "x_deg": x}, axes)
-    return Places(x[column], y[row], starts.transpose(0, 2, 1, 3), score)
+    return Places(x[column], y[row], starts.transpose(0, 2, 1, 3), score, flat.max(axis=1))

@@ -20,6 +20,12 @@ _LIMITS = {
     "amplitude_cutoff_max": "amplitude cutoff at most {:g}",
     "presence_ratio_min": "presence ratio at least {:g}",
 }
+_GAZE = {
+    "none": "",
+    "shift": "The models were fitted to images shifted by gaze (models/gaze.csv).",
+    "auto": "The models were fitted to images shifted by gaze where gaze was recorded and this "
+    "explained left-out training images better (models/gaze.csv).",
+}
 _NAMES = {
     "gabors": "Gabors",
     "static_gratings": "static gratings",
@@ -83,7 +89,7 @@ def shown_rows(data: SessionData, stimulus: str) -> bool:
 
 
 def further_stimuli(data: SessionData) -> str:
-    """Stimuli other than images and movies to which the models were fitted; empty if none."""
+    """What else the models were fitted to than plain images and movies; empty if nothing."""
     model = data.config.model
     if model.custom:
         return ""
@@ -96,10 +102,11 @@ def further_stimuli(data: SessionData) -> str:
     if moving and some:
         parts.append(f"{_listed(some)} were also fitted to {_listed(moving)}")
     if not parts:
-        return ""
+        return _GAZE[model.gaze]
     compared = {"gabors", "static_gratings"} & set(among) and data.tuning
     rest = "; recorded tuning is compared with models that were not fitted to stimuli of the same"
-    return "; ".join(parts) + (f"{rest} class." if compared else ".")
+    text = "; ".join(parts) + (f"{rest} class." if compared else ".")
+    return f"{text} {_GAZE[model.gaze]}".rstrip()
 
 
 def _listed(names: Sequence[str]) -> str:

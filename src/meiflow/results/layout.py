@@ -225,6 +225,12 @@ class Layout(Folder):
         "gain of single trials, one row per neuron",
         "`model.gain` other than none",
     )
+    gaze = ResultFile(
+        "models/gaze.csv",
+        "fit_models",
+        "whether images shifted by gaze explain responses better, by fold",
+        "`model.gaze` other than none",
+    )
     movie_lags = ResultFile(
         "models/movie_windows.csv",
         "fit_models",

@@ -70,8 +70,9 @@ class RecordedSession:
         Sorted spike times in seconds, in the order of `units`.
     scenes : DataFrame
         Natural scenes, indexed by presentation id; columns start_time, stop_time, block, frame,
-        running_speed_cm_s and, if the eye was recorded, pupil_area_px. Without scenes, the bins of
-        the movies; see `meiflow.session.movie_passes.bin_presentations`.
+        running_speed_cm_s and, if the eye was recorded, pupil_area_px, gaze_x_deg, gaze_y_deg.
+        Without scenes, the bins of the movies; see
+        `meiflow.session.movie_passes.bin_presentations`.
     conditions : dict of str to DataFrame
         Presentations of each stimulus of `PARAMETRIC` in the session: start_time, stop_time and
         parameters.
@@ -279,10 +280,10 @@ def _lost_intervals(session: SessionReader, units: pd.DataFrame) -> NDArray[np.f
 
 
 def _behaviour(session: SessionReader, scenes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Running speed and pupil area during each presentation, if they were recorded."""
+    """Running speed, pupil area and gaze during each presentation, where they were recorded."""
     found = {}
     windows = scenes["start_time"].to_numpy(), scenes["stop_time"].to_numpy()
-    running, pupil = session.running, session.pupil
+    running, pupil, gaze = session.running, session.pupil, session.gaze
     if running is not None:
         centre = (running["start_time"] + running["end_time"]).to_numpy() / 2
         speed = running["velocity"].to_numpy()
@@ -290,13 +291,22 @@ def _behaviour(session: SessionReader, scenes: pd.DataFrame) -> dict[str, NDArra
     if pupil is not None:
         area = (np.pi / 4 * pupil["pupil_width"] * pupil["pupil_height"]).to_numpy()
         found["pupil_area_px"] = mean_within(pupil.index.to_numpy(), area, *windows)
+    if gaze is not None:
+        times = gaze.index.to_numpy()
+        for axis in ("x", "y"):
+            angle = gaze[f"raw_screen_coordinates_spherical_{axis}_deg"].to_numpy(float)
+            found[f"gaze_{axis}_deg"] = mean_within(times, angle, *windows, interpolated=False)
     return found
 
 
 def mean_within(
-    times: NDArray, values: NDArray, starts: NDArray, stops: NDArray
+    times: NDArray,
+    values: NDArray,
+    starts: NDArray,
+    stops: NDArray,
+    interpolated: bool = True,
 ) -> NDArray[np.float64]:
-    """Mean of the samples in each window, or the interpolated value if there are none.
+    """Mean of the samples in each window, or the interpolated value (or NaN) if there are none.
 
     Samples that are not finite are excluded; NaN if there are no samples at all.
     """
@@ -308,5 +318,5 @@ def mean_within(
     total = np.concatenate([[0.0], np.cumsum(values)])
     first, last = np.searchsorted(times, [starts, stops])
     n = last - first
-    between = np.interp((starts + stops) / 2, times, values)
+    between = np.interp((starts + stops) / 2, times, values) if interpolated else np.nan
     return np.where(n > 0, (total[last] - total[first]) / np.maximum(n, 1), between)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from meiflow.io.writing import atomic
 
 _SAMPLING_HZ = 30_000.0
+_DISTANCE_CM = 15.0  # of the monitor
 _START = datetime(2019, 1, 1, tzinfo=UTC)
 # Types of the extension with which AllenSDK's files are written: base, and types of the attributes.
 _EXTENSION, _EXTENSION_VERSION = "ndx-aibs-ecephys", "0.2.0"
@@ -59,6 +60,9 @@ class Recording:
         Sample times in seconds and speed in cm/s.
     end_s : float
         End of the recording.
+    eye_times, gaze_deg : ndarray, optional
+        Sample times in seconds, and azimuth and elevation of gaze (samples, 2), if the eye was
+        recorded.
     """
 
     session_id: int
@@ -69,6 +73,8 @@ class Recording:
     running_times: NDArray
     running_speed: NDArray
     end_s: float
+    eye_times: NDArray | None = None
+    gaze_deg: NDArray | None = None
 
 
 def _column(name: str, data: Any) -> Any:
@@ -210,6 +216,24 @@ def _add_running(nwbfile: Any, times: NDArray, speed: NDArray) -> None:
     nwbfile.add_processing_module(module)
 
 
+def _add_gaze(nwbfile: Any, times: NDArray, gaze_deg: NDArray) -> None:
+    """Gaze in the columns from which AllenSDK reads it: y, then x."""
+    from pynwb import ProcessingModule, TimeSeries
+
+    area = np.where(np.isnan(gaze_deg[:, 0]), np.nan, 1000.0)
+    at = gaze_deg[:, ::-1]
+    for kind in ("raw", "filtered"):
+        module = ProcessingModule(f"{kind}_gaze_mapping", f"{kind} gaze of the subject")
+        for name, unit, data in (
+            ("eye_area", "Pixels ^ 2", 4 * area),
+            ("pupil_area", "Pixels ^ 2", area),
+            ("screen_coordinates", "Centimeters", _DISTANCE_CM * np.tan(np.deg2rad(at))),
+            ("screen_coordinates_spherical", "Degrees", at),
+        ):
+            module.add(TimeSeries(name=name, timestamps=times, data=data, unit=unit))
+        nwbfile.add_processing_module(module)
+
+
 def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
     """Write `recording` to `path`; no file is left if writing fails.
 
@@ -253,6 +277,8 @@ def write_nwb(recording: Recording, path: str | Path, seed: int) -> None:
         _add_units(nwbfile, recording, np.random.default_rng(seed))
         _add_stimuli(nwbfile, recording.stimuli)
         _add_running(nwbfile, recording.running_times, recording.running_speed)
+        if recording.eye_times is not None and recording.gaze_deg is not None:
+            _add_gaze(nwbfile, recording.eye_times, recording.gaze_deg)
         manager = BuildManager(types)
         with atomic(path) as temporary, NWBHDF5IO(str(temporary), "w", manager=manager) as io:
             io.write(nwbfile)

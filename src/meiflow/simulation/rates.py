@@ -165,8 +165,12 @@ def rate_bins(
     baseline: NDArray,
     latency_s: float,
     step_s: float = 0.5,
+    per_presentation: Container[str] = (),
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """Divide the recording into bins of constant rate.
+
+    The rates of a stimulus have one row for each condition, or, for those of `per_presentation`,
+    for each presentation.
 
     Returns
     -------
@@ -185,7 +189,8 @@ def rate_bins(
             shown = _drift(table) if name == "drifting_gratings" else table
             starts.append(shown["start_time"].to_numpy() + latency_s)
             stops.append(shown["stop_time"].to_numpy() + latency_s)
-            rows.append(first + _condition_index(name, shown))
+            each = name in per_presentation
+            rows.append(first + (np.arange(len(shown)) if each else _condition_index(name, shown)))
             every.append(rates[name])
             first += len(rates[name])
     onset = np.concatenate(starts) if starts else np.empty(0)

@@ -14,6 +14,7 @@ from meiflow.progress import track
 from meiflow.session import schedule as plan
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
+from meiflow.simulation.eye import eye_movements, scene_rates, with_blinks
 from meiflow.simulation.movies import draw_movie, draw_temporal
 from meiflow.simulation.nwb_writer import Recording
 from meiflow.simulation.published import draw_published, published_gain, published_rates
@@ -214,11 +215,20 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
 
     running_times, speed = running_speed(schedule.end_s, streams("running"))
     log_gain = shared_gain(running_times, speed, sizes.gain_drift, streams("gain"))
+    moved: tuple[str, ...] = ()
+    eye_times = gaze = None
+    if sizes.gaze_sd_deg and sizes.repeats:
+        moved = ("natural_scenes",)
+        eye_times, at = eye_movements(schedule.end_s, sizes.gaze_sd_deg, streams("gaze"))
+        scenes = schedule.tables["natural_scenes"]
+        rates_of["natural_scenes"] = scene_rates(rates_to, display, scenes, eye_times, at)
+        gaze = with_blinks(at, streams("blinks"))
     edges, shown, rates = rate_bins(
         schedule,
         rates_of,
         units["baseline_hz"].to_numpy(),
         sizes.latency_s,
+        per_presentation=moved,
     )
     centres = (edges[:-1] + edges[1:]) / 2
     drift = np.interp(centres, running_times, log_gain)
@@ -252,6 +262,8 @@ def simulate_session(sizes: Simulation, name: str, seed: int, image_seed: int) -
         running_times=running_times,
         running_speed=speed,
         end_s=schedule.end_s,
+        eye_times=eye_times,
+        gaze_deg=gaze,
     )
     truth = units.drop(columns=columns).rename_axis("neuron_id").reset_index()
     return SimulatedSession(frames if sizes.repeats else frames[:0], movies, recording, truth)

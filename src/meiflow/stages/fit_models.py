@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
@@ -12,6 +13,7 @@ from meiflow.io.files import write_arrays, write_csv
 from meiflow.io.tracking import code_files, fingerprint
 from meiflow.models.archive import write_archive
 from meiflow.models.fitting import PopulationFit, fit_population
+from meiflow.models.gaze import GAZE_COLUMNS, NO_SHIFT
 from meiflow.models.movie_stimuli import MovieStimuli
 from meiflow.models.table import CONSTANT, Scorer, fold_scores, image_weights
 from meiflow.progress import logger
@@ -26,6 +28,7 @@ from meiflow.stages.auxiliary import (
     read_windows,
 )
 from meiflow.stages.trial_gain import trial_gain
+from meiflow.stages.trial_gaze import gaze_views
 
 # Keys of the section `model` on which this fit does not depend.
 _LATER = {"custom", "learning_curve"}
@@ -50,6 +53,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         config, results, has, float(scorer.repeats.mean()), responses.neuron_ids
     )
     gain = trial_gain(config, results, has, trials)
+    gaze = gaze_views(config, results, has, trials, responses)
     text = config.model.model_dump_json(exclude=_LATER) + f"{config.image}{config.seed}"
     text += str(responses.movies or "")
     code = fingerprint(code_files(config.model.network.own_core))
@@ -59,6 +63,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
     inputs.append(str(config.session.movies.windows))
     for own in drifting:
         inputs += [own.pairs, own.phases, own.weights]
+    inputs += [gaze.images, gaze.weights] if gaze else []
     parts = FitCache(results.unfinished_fits, version("meiflow"), text + code, *inputs)
     found = fit_population(
         responses.images,
@@ -77,6 +82,7 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         responses.response.real,
         responses.tests,
         drifting,
+        gaze,
     )
     fitted, scores, status = found.fitted, found.scores, found.status
     write_csv(scores, results.cross_validation)
@@ -113,12 +119,32 @@ def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -
         write_csv(gain.table(responses.neuron_ids), results.gain)
     else:
         results.gain.unlink(missing_ok=True)  # of an earlier run
+    _write_gaze(config, results, fitted.gaze)
     _write_windows(config, results, has, movies, found)
     parts.clear()
     for _, row in status[~status["fitted"]].iterrows():
         logger.info(f"neuron {row['neuron_id']}: no model ({row['reason']})")
     mean = scores.groupby("model", sort=False)["cc_norm"].mean().drop(CONSTANT)
     logger.info("cc_norm, mean over neurons: " + ", ".join(f"{m} {v:.3f}" for m, v in mean.items()))
+
+
+def _write_gaze(config: Config, results: Layout, compared: pd.DataFrame | None) -> None:
+    """Write what shifted images explain in every fold; without rows if gaze cannot be used."""
+    if config.model.gaze == "none":
+        results.gaze.unlink(missing_ok=True)  # of an earlier run
+        return
+    table = pd.DataFrame(columns=GAZE_COLUMNS) if compared is None else compared
+    folds = [*map(str, range(1, len(table))), "all"][: len(table)]
+    write_csv(table.assign(fold=folds)[["fold", *GAZE_COLUMNS]], results.gaze)
+    if compared is not None:
+        used = compared["used"] != NO_SHIFT
+        last = compared.iloc[-1]
+        logger.info(
+            f"images shifted by gaze explain {max(last['r2_xy'], last['r2_yx']):.3f} of the "
+            f"variance of left-out training images, unshifted ones {last['r2_unshifted']:.3f}; "
+            f"used in {used[:-1].sum()} of {len(used) - 1} folds, and "
+            f"{'' if used.iloc[-1] else 'not '}by the final models"
+        )
 
 
 def _write_windows(

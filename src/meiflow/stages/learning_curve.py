@@ -14,6 +14,7 @@ from meiflow.results.neurons import selected_neurons
 from meiflow.results.tables import read_responses, read_trials
 from meiflow.stages.auxiliary import auxiliary_stimuli, drifting_stimuli, movie_stimuli
 from meiflow.stages.trial_gain import trial_gain
+from meiflow.stages.trial_gaze import gaze_views
 
 
 def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
@@ -26,6 +27,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
     repeats = float(scorer.repeats.mean())
     movies = movie_stimuli(config, results, has, responses, repeats)
     gain = trial_gain(config, results, has, trials)
+    gaze = gaze_views(config, results, has, trials, responses)
     curve = learning_curve(
         responses.images,
         responses.means[:, columns],
@@ -41,6 +43,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         responses.response.real,
         responses.tests,
         drifting_stimuli(config, results, has, repeats, neurons),
+        gaze.of_neurons(columns) if gaze else None,
     )
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []

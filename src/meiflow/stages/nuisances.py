@@ -19,6 +19,7 @@ from meiflow.selection.reliability import TrialGroups
 from meiflow.selection.signal_power import signal_power
 from meiflow.stages.common import wanted_neurons
 from meiflow.stages.trial_gain import behaviour_of, presentations_of
+from meiflow.stages.trial_gaze import gaze_of
 from meiflow.tables.counts import Trials
 
 
@@ -40,7 +41,8 @@ def score_nuisances(config: Config, results: Layout, has: SessionHas) -> None:
     if has.spike_times:
         shown = presentations_of(results, trials)
         times = shown["start_s"].to_numpy(float)
-        nuisances |= trial_nuisances(behaviour_of(shown), times, groups)
+        states = behaviour_of(shown) | gaze_of(shown)
+        nuisances |= trial_nuisances(states, times, groups)
     shown_as = responses.images, responses.movies
     folds = folds_of(*shown_as, config.model.folds, fold_stream(config.seed), responses.tests)
     table = nuisance_scores(

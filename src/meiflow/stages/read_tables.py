@@ -20,6 +20,7 @@ from meiflow.session.movie_frames import movie_bins
 from meiflow.session.sensorium import picture_shape
 from meiflow.tables.checks import (
     count_notes,
+    gaze_notes,
     image_notes,
     outlier_notes,
     repeat_notes,
@@ -353,7 +354,8 @@ def _notes(session: SessionTables, config: Config, nwb: Path | None) -> list[str
     where = "trials" if nwb is not None else str(own)
     counts = session.trials.counts
     real = session.trials.response.real
-    found = repeat_notes(session.trials) + silent_notes(counts, names, where, real)
+    found = gaze_notes(session.further.get("presentations", pd.DataFrame()))
+    found += repeat_notes(session.trials) + silent_notes(counts, names, where, real)
     if real:
         return found + outlier_notes(session.trials, where)
     found += count_notes(counts, names, trial_length_s(config, session), where)

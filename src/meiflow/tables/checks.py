@@ -7,6 +7,7 @@ returned as notes.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
@@ -19,6 +20,7 @@ _ALIKE = 1e-5
 _FAINT = 2e-3  # half a grey level of 8 bits
 _ENOUGH_COUNTS = 20  # counts that are all multiples of a number by chance are fewer
 _FEW_REPEATS = 4
+_FAR_DEG, _OFTEN_FAR = 5.0, 0.1  # gaze, and fraction of the presentations
 _FEW_TRIALS, _OUTLYING = 0.001, 0.25  # fractions of the trials, and of their variance
 
 
@@ -222,6 +224,38 @@ def repeat_notes(trials: Trials) -> list[str]:
             "poorly known"
         )
     return notes
+
+
+def gaze_notes(presentations: pd.DataFrame) -> list[str]:
+    """Note on gaze that moved so far that means over trials are those to blurred images.
+
+    Parameters
+    ----------
+    presentations : DataFrame
+        gaze_x_deg and gaze_y_deg, in degrees and NaN where unknown, if gaze was recorded.
+
+    Examples
+    --------
+    >>> at = [0.0, 0.0, 0.0, 7.0, np.nan]
+    >>> gaze_notes(pd.DataFrame({"gaze_x_deg": at, "gaze_y_deg": at}))[0][:70]
+    'gaze: in 25 % of the presentations more than 5 degrees from its median'
+    """
+    if not {"gaze_x_deg", "gaze_y_deg"} <= set(presentations):
+        return []
+    gaze = presentations[["gaze_x_deg", "gaze_y_deg"]].to_numpy(float)
+    known = gaze[np.isfinite(gaze).all(axis=1)]
+    if not len(known):
+        return []
+    away = np.hypot(*(known - np.median(known, axis=0)).T) > _FAR_DEG
+    if away.mean() < _OFTEN_FAR:
+        return []
+    x, y = known.std(axis=0)
+    return [
+        f"gaze: in {100 * away.mean():.0f} % of the presentations more than {_FAR_DEG:g} degrees "
+        f"from its median, about the radius of a receptive field (standard deviation {x:.1f} "
+        f"degrees in azimuth, {y:.1f} in elevation; unknown in {len(gaze) - len(known)} of "
+        f"{len(gaze)}); model.gaze: auto shifts the images by it if that predicts better"
+    ]
 
 
 def _of(some: int, whole: int) -> str:

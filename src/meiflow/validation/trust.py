@@ -37,6 +37,13 @@ NUISANCES = {
         "mean pupil area during each image",
         "the pupil was wider during some images than during others",
     ),
+    **{
+        f"gaze_{axis}": (
+            f"mean {angle} of gaze during each image",
+            "the animal looked elsewhere during some images than during others",
+        )
+        for axis, angle in (("x", "azimuth"), ("y", "elevation"))
+    },
     "time": (
         "time at which each image was shown",
         "the responses drifted, and images were shown at different times",
