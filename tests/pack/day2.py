@@ -12,19 +12,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.config import parse_config
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
-from meiflow.io.files import write_array, write_csv
+from meiflow.io.files import read_array, read_csv, write_array, write_csv
+from meiflow.pack.design import Design
 from meiflow.pack.monitor import Gamma, Monitor
 from meiflow.results.layout import Layout
+from meiflow.results.pack import PackLayout
 from meiflow.simulation.truth import draw_neurons, render_filters
-from meiflow.validation.closed_loop import drives_to, true_optimum
+from meiflow.stages.export_stimuli import export_stimuli
+from meiflow.validation.closed_loop import drives_to
 from tests.known import linear, write_models, write_stack
 
 GRID = Geometry(30, 48)
 MEAN, CONTRAST = 0.45, 0.05
 WINDOW_S = 0.25
-NEURONS = 8
+NEURONS = 6
 MONITOR = Monitor(51.92, 32.45, 15.0, 192, 120)
 GAMMA = Gamma.of(2.2)
 
@@ -47,17 +51,19 @@ def make_session(root: Path) -> tuple[Layout, pd.DataFrame, NDArray[np.float32]]
         one = table.loc[[neuron]]
         filters = render_filters(one, GRID)
         true = filters.even[0].reshape(GRID.shape)
-        none = np.empty((0, *GRID.shape))
-        optimum = true_optimum(one, GRID, MEAN, CONTRAST, none, 0, restarts=1)[0]
+        # of a linear neuron, the image within [0, 1] that drives it most is its clipped filter
+        optimum = project_array(true[None], MEAN, CONTRAST)[0]
         # 25 Hz above the baseline for the optimum
         table.loc[neuron, "gain_hz"] = 25.0 / drives_to(one, GRID, optimum[None])[0]
         one = table.loc[[neuron]]
         noise = rng.standard_normal(GRID.shape) * (np.abs(true) > 0.05 * np.abs(true).max())
         found = true / np.linalg.norm(true) + 0.6 * noise / np.linalg.norm(noise)
         found *= np.linalg.norm(true)
-        scale = float(one["gain_hz"].iloc[0]) * WINDOW_S
-        base = float(one["baseline_hz"].iloc[0]) * WINDOW_S
-        states[neuron] = linear(found * scale, offset=0.5 * scale * found.sum(), baseline=base)
+        mei = project_array(found[None], MEAN, CONTRAST)[0]
+        found *= 3.0 / float(((mei - 0.5) * found).sum())
+        scale = 25.0 * WINDOW_S / 3.0
+        base = float(one["baseline_hz"].iloc[0]) * WINDOW_S / scale
+        states[neuron] = linear(found, baseline=float(np.log(np.expm1(base))), scale=scale)
         optima.append(optimum)
         files = results.neuron(neuron)
         gabor = np.roll(true, 2, axis=1)
@@ -79,3 +85,21 @@ def true_rates(table: pd.DataFrame, images: NDArray) -> NDArray[np.float64]:
         for neuron, one in table.iterrows()
     ]
     return np.stack(columns, axis=1)
+
+
+def make_pack(results: Layout, folder: Path, optima: NDArray, **changes: object) -> None:
+    """The pack of the trusted neurons, in which the optimum of each true neuron is shown too."""
+    stack = folder.with_name("optima.npy")
+    write_array(optima, stack)
+    design = Design(MONITOR, GAMMA, every=True, extra={"optimum": stack}, **changes)
+    export_stimuli(parse_config({}), results, folder, design)
+
+
+def show(folder: Path, table: pd.DataFrame, path: Path, seed: int = 3) -> None:
+    """Show a pack to the true neurons: Poisson counts in the order of frames.csv."""
+    frames = read_csv(PackLayout(folder).frames)
+    rates = true_rates(table, read_array(PackLayout(folder).luminance))
+    counts = np.random.default_rng(seed).poisson(rates[frames["stimulus_id"]])
+    shown = pd.DataFrame(counts, columns=list(table.index))
+    shown.insert(0, "frame", frames["frame"])
+    write_csv(shown, path)

@@ -58,13 +58,20 @@ def pack_figure(
     own = pd.concat([responses[responses["made_for"] == responses["neuron_id"]], own])
     kinds = [name for name in dict.fromkeys(responses["stimulus"]) if name != BLANK]
     with style():
-        figure = new_figure(PAGE, 2.9)
+        figure = new_figure(PAGE, 3.0)
         left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
         here = comparisons[np.isclose(comparisons["contrast"], reference)]
         _fractions(left, here, trusted, [name for name in kinds if name != MEI])
         shown = own[np.isclose(own["contrast"], reference) | (own["stimulus"] == BLANK)]
         _predicted(middle, shown, trusted, response)
-        _series(right, own, trusted or set(neurons["neuron_id"]), [*kinds, BLANK], bool(trusted))
+        _series(
+            right,
+            own,
+            trusted or set(neurons["neuron_id"]),
+            [*kinds, BLANK],
+            bool(trusted),
+            response.noun,
+        )
         for ax, letter in zip((left, middle, right), "abc", strict=True):
             ax.set_title(letter, loc="left", fontweight="bold")
         handles = [
@@ -73,7 +80,7 @@ def pack_figure(
         ]
         marks: Any = {"markeredgecolor": "0.3", "marker": "o", "ls": "", "ms": 4}
         handles += [
-            Line2D([], [], color="0.3", label="MEI trusted", **marks),
+            Line2D([], [], markerfacecolor="0.3", label="MEI trusted", **marks),
             Line2D([], [], markerfacecolor="white", label="MEI not trusted", **marks),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
@@ -102,10 +109,9 @@ def _fractions(ax: Any, table: pd.DataFrame, trusted: set[str], kinds: list[str]
             ax.plot(position + np.array([-0.42, 0.42]), [median] * 2, color="0.2", lw=1.2)
     ax.set_ylim(min(-0.3, -0.05 * top), top)
     ax.set_xlim(-0.6, len(kinds) - 0.4)
-    labels = [_name(kind).replace(" of ", "\nof ").replace(", ", ",\n") for kind in kinds]
-    ax.set_xticks(range(len(kinds)), [label.replace("best ", "best\n") for label in labels])
-    ax.tick_params(axis="x", labelrotation=0, labelsize=6)
-    ax.set_ylabel("measured drive / drive of the MEI")
+    ax.set_xticks(range(len(kinds)), [kind.replace("_", "\n") for kind in kinds])
+    ax.tick_params(axis="x", labelsize=6)
+    ax.set_ylabel("drive / that of the MEI")
 
 
 def _predicted(ax: Any, own: pd.DataFrame, trusted: set[str], response: ResponseType) -> None:
@@ -123,12 +129,14 @@ def _predicted(ax: Any, own: pd.DataFrame, trusted: set[str], response: Response
             markerfacecolor=colour if row.neuron_id in trusted else "white",
         )  # fmt: skip
     ax.set(xlim=(least - 0.03, most), ylim=(least - 0.03, most), aspect="equal")
-    noun = response.noun
-    ax.set_xlabel(f"predicted {noun} / that for the MEI")
-    ax.set_ylabel(f"measured {noun} / predicted for the MEI")
+    ax.set_xlabel(f"predicted {response.noun}")
+    ax.set_ylabel(f"measured {response.noun}")
+    ax.set_title("relative to the prediction for the MEI", fontsize=7)
 
 
-def _series(ax: Any, own: pd.DataFrame, counted: set[str], kinds: list[str], trusted: bool) -> None:
+def _series(
+    ax: Any, own: pd.DataFrame, counted: set[str], kinds: list[str], trusted: bool, noun: str
+) -> None:
     """Mean over neurons of the response relative to that to the MEI at the highest contrast."""
     rows = own[own["neuron_id"].isin(counted)]
     mei = rows[rows["stimulus"] == MEI].sort_values("contrast").groupby("neuron_id")
@@ -144,8 +152,8 @@ def _series(ax: Any, own: pd.DataFrame, counted: set[str], kinds: list[str], tru
         ax.errorbar(mean.index, mean, error, color=_colour(kind), marker="o", ms=3, lw=1)
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.set_xlabel("RMS contrast of the image")
-    who = "trusted neurons" if trusted else "all neurons"
-    ax.set_ylabel(f"response / highest to MEI, {who}")
+    ax.set_ylabel(f"{noun} / that for the MEI")
+    ax.set_title("trusted neurons" if trusted else "all neurons", fontsize=7)
 
 
 def _colour(kind: str) -> str:

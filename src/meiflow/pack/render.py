@@ -29,7 +29,7 @@ class Rendered:
         only a part is on the monitor, this is the contrast asked for times the ratio of the
         contrasts shown and asked for in that part.
     mean_error : float
-        Relative error of the mean luminance.
+        Relative error of the mean luminance, apart from the rounding to the nearest grey level.
     clipped : float
         Fraction of the visible image that is black or white because it would be beyond.
     on_screen : float
@@ -96,8 +96,7 @@ class Renderer:
         """The monitor without a stimulus."""
         level = self.gamma.levels(self.surround)
         mean = float(self.gamma.luminance[level])
-        error = abs(mean - self.surround) / self.surround
-        return Rendered(np.full(self.monitor.shape, level), mean, 0.0, error, 0.0, 1.0, 1)
+        return Rendered(np.full(self.monitor.shape, level), mean, 0.0, 0.0, 0.0, 1.0, 1)
 
     def draw(self, image: NDArray, shift_deg: tuple[float, float] = (0.0, 0.0)) -> Rendered:
         """Draw an image.
@@ -144,13 +143,14 @@ class Renderer:
         shown = self._rounded(pattern, weights, wanted)
         levels[inside] = shown
         luminance = self.gamma.luminance[shown]
-        mean, meant = float(weights @ luminance), self.mean + float(weights @ pattern)
+        mean, middle = float(weights @ luminance), self.gamma.luminance[self.mean_level]
+        meant = float(middle + weights @ pattern)
         beyond = (self.mean + pattern < -1e-6) | (self.mean + pattern > 1 + 1e-6)
         return Rendered(
             levels,
             mean,
             asked * _spread(luminance, weights) / max(wanted, 1e-12),
-            abs(mean - meant) / self.mean,
+            abs(mean - meant) / meant,
             float(weights @ beyond),
             min(energy, 1.0),
             len(np.unique(shown)),

@@ -19,6 +19,7 @@ CONTROLS = (OTHER, SCRAMBLED, BLANK)
 SIGNIFICANT = 0.05
 _BOOTSTRAPS, _PERMUTATIONS = 2000, 9999
 _ENDS = (0.025, 0.975)
+_FEWEST_POOLED = 3
 
 
 @dataclass(frozen=True)
@@ -256,12 +257,52 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def _rank_correlation(a: NDArray, b: NDArray) -> float:
-    from scipy.stats import rankdata
+    return float(pd.Series(a).rank().corr(pd.Series(b).rank()))
 
-    ranks = rankdata(a), rankdata(b)
-    if any(np.ptp(r) == 0 for r in ranks):
-        return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+
+def pooled_fractions(
+    comparisons: pd.DataFrame, neurons: pd.DataFrame, reference: float, seed: int
+) -> pd.DataFrame:
+    """Mean over neurons of the drive of each stimulus relative to that of the MEI.
+
+    Parameters
+    ----------
+    comparisons, neurons : DataFrame
+        Output of `score_pack`; `neurons` with a column trusted.
+    reference : float
+        Contrast.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row per group (trusted, all) and stimulus: number of neurons, in how many the MEI wins,
+        mean predicted fraction, and mean measured fraction with its 95 % interval over neurons
+        (bootstrap; NaN with fewer than three).
+    """
+    rng = np.random.default_rng([seed, len(neurons)])
+    trusted = set(neurons.loc[neurons["trusted"].astype(bool), "neuron_id"])
+    here = comparisons[np.isclose(comparisons["contrast"], reference)]
+    rows = []
+    for group, table in (("trusted", here[here["neuron_id"].isin(trusted)]), ("all", here)):
+        for stimulus, own in table.groupby("stimulus", sort=False):
+            found = own["fraction"].dropna().to_numpy(float)
+            ends = (np.nan, np.nan)
+            if len(found) >= _FEWEST_POOLED:
+                ends = tuple(np.quantile(_Means.of(found, rng).drawn, _ENDS))
+            mean = float(found.mean()) if len(found) else np.nan
+            rows.append(
+                {
+                    "neurons_are": group,
+                    "stimulus": stimulus,
+                    "neurons": len(own),
+                    "mei_wins": int(own["mei_wins"].sum()),
+                    "predicted_fraction": float(own["predicted_fraction"].mean()),
+                    **_with_ends("fraction", (mean, *ends)),
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def summarise(neurons: pd.DataFrame) -> dict[str, float | int]:
@@ -301,5 +342,7 @@ def summarise(neurons: pd.DataFrame) -> dict[str, float | int]:
                 f"{name}_high": float(ends.high),
             }
             for column in ("cc_abs", "cc_norm", "fraction_of_predicted"):
-                found[f"{name}_median_{column}"] = float(group[column].median())
+                known = group[column].dropna()
+                if len(known):
+                    found[f"{name}_median_{column}"] = float(known.median())
     return found

@@ -89,6 +89,11 @@ class DayLayout(Folder):
         return self.root / "neurons.csv"
 
     @property
+    def stimuli(self) -> Path:
+        """Mean over neurons of the drive relative to that of the MEI, one row per stimulus."""
+        return self.root / "stimuli.csv"
+
+    @property
     def responses(self) -> Path:
         """Measured and predicted mean response, one row per neuron and stimulus."""
         return self.root / "responses.csv"

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError, closest, shorten
 from meiflow.figures.pack import pack_figure
 from meiflow.figures.style import save_both
+from meiflow.io.checksums import bookkeeping
 from meiflow.io.files import read_csv, write_csv, write_text
 from meiflow.io.writing import atomic_folder
-from meiflow.pack.score import PackResponses, score_pack, summarise
+from meiflow.pack.score import PackResponses, pooled_fractions, score_pack, summarise
 from meiflow.progress import note
 from meiflow.response_type import ResponseType
 from meiflow.results.pack import DayLayout, Pack, read_pack
@@ -63,9 +64,11 @@ def score_responses(
     neurons = neurons.merge(pack.neurons, on="neuron_id", how="left")
     neurons["trusted"] = neurons["trusted"].fillna(False).astype(bool)
     summary = summarise(neurons)
+    by_stimulus = pooled_fractions(comparisons, neurons, reference, seed)
     with atomic_folder(out) as unfinished:
         files = DayLayout(unfinished)
         unfinished.mkdir()
+        write_csv(by_stimulus, files.stimuli)
         write_csv(comparisons, files.comparisons)
         write_csv(neurons, files.neurons)
         write_csv(_means(pack, shown), files.responses)
@@ -73,6 +76,7 @@ def score_responses(
         write_text(json.dumps(whole, indent=1) + "\n", files.summary)
         figure = pack_figure(comparisons, neurons, _means(pack, shown), reference, response)
         save_both(figure, unfinished, "day2", response)
+        bookkeeping(unfinished)[2].unlink(missing_ok=True)
     return _sentence(summary)
 
 
