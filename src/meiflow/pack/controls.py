@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 from meiflow.images.geometry import Geometry
 from meiflow.images.masks import background, pattern_centre, pattern_mask, soft_mask
 
+_DRAWS = 16
+
 
 def phase_scrambled(image: NDArray, seed: int) -> NDArray[np.float64]:
     """The image with random phases, seen through the mask of its own pattern.
 
     Amplitudes of all spatial frequencies are those of the image. Without the mask, the contrast
     energy would be spread over the whole screen, most of it outside the receptive field, which
-    would make it a weak control.
+    would make it a weak control. For the same reason, of 16 draws of the phases the one is taken
+    whose contrast energy is centred most nearly where that of the image is.
 
     Parameters
     ----------
@@ -39,12 +42,20 @@ def phase_scrambled(image: NDArray, seed: int) -> NDArray[np.float64]:
     """
     mask = pattern_mask(image)
     grey = background(image, mask)
-    noise = np.random.default_rng(seed).standard_normal(image.shape)
+    noise = np.random.default_rng(seed).standard_normal((_DRAWS, *image.shape))
     phases = np.exp(1j * np.angle(np.fft.fft2(noise)))
     spectrum = np.abs(np.fft.fft2(image - grey))
     spectrum[0, 0] = 0.0
-    scrambled = np.fft.ifft2(spectrum * phases).real
-    return grey + scrambled * soft_mask(mask)
+    scrambled = np.fft.ifft2(spectrum * phases).real * soft_mask(mask)
+    away = np.linalg.norm(_centres(scrambled) - _centres((image - grey)[None] * mask), axis=1)
+    return grey + scrambled[np.argmin(away)]
+
+
+def _centres(contrast: NDArray) -> NDArray[np.float64]:
+    """Row and column of the centre of contrast energy of each image (n, height, width)."""
+    energy = contrast**2 / np.maximum((contrast**2).sum((1, 2), keepdims=True), 1e-20)
+    rows, columns = (np.arange(size) for size in energy.shape[1:])
+    return np.stack([energy.sum(2) @ rows, energy.sum(1) @ columns], axis=1)
 
 
 def pattern_position(image: NDArray, geometry: Geometry) -> tuple[float, float]:

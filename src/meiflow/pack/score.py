@@ -78,6 +78,20 @@ def score_pack(
     widened by sqrt(n / (n - 1)) because means of n trials vary less in the bootstrap.
     *p* is one-sided, of the difference in means when 9,999 times the trials of the two stimuli are
     permuted; *p_holm* is corrected over neurons, by contrast and stimulus (Holm 1979).
+
+    Examples
+    --------
+    >>> stimuli = pd.DataFrame({"stimulus": ["mei", "best_gabor", "blank"]})
+    >>> stimuli = stimuli.assign(stimulus_id=range(3), neuron_id=["a", "a", ""])
+    >>> stimuli["contrast"] = [0.05, 0.05, 0.0]
+    >>> ids = np.repeat([0, 1, 2], 20)
+    >>> counts = np.random.default_rng(0).poisson(np.array([9.0, 5.0, 1.0])[ids])
+    >>> shown = PackResponses(ids, counts[:, None].astype(float), ["a"])
+    >>> table, neurons = score_pack(shown, stimuli, pd.DataFrame({"a": [8.0, 4.0, 1.0]}), 0.05, 0)
+    >>> table[["stimulus", "mei_wins"]].to_numpy().tolist(), neurons["beats_all"].tolist()
+    ([['best_gabor', True], ['blank', True]], [True])
+    >>> bool(table["fraction_low"][0] < 0.5 < table["fraction_high"][0])
+    True
     """
     groups = TrialGroups.of(shown.stimulus_ids)
     power = signal_power(shown.responses, groups, response)
@@ -280,6 +294,16 @@ def pooled_fractions(
         One row per group (trusted, all) and stimulus: number of neurons, in how many the MEI wins,
         mean predicted fraction, and mean measured fraction with its 95 % interval over neurons
         (bootstrap; NaN with fewer than three).
+
+    Examples
+    --------
+    >>> ids, wins = ["a", "b", "c"], [True, True, False]
+    >>> table = pd.DataFrame({"neuron_id": ids, "mei_wins": wins, "fraction": [0.5, 0.6, 1.0]})
+    >>> table = table.assign(contrast=0.05, stimulus="best_gabor", predicted_fraction=0.7)
+    >>> neurons = pd.DataFrame({"neuron_id": ids, "trusted": [True, True, False]})
+    >>> found = pooled_fractions(table, neurons, reference=0.05, seed=0)
+    >>> found[["neurons_are", "neurons", "mei_wins", "fraction"]].round(2).to_numpy().tolist()
+    [['trusted', 2, 2, 0.55], ['all', 3, 2, 0.7]]
     """
     rng = np.random.default_rng([seed, len(neurons)])
     trusted = set(neurons.loc[neurons["trusted"].astype(bool), "neuron_id"])
