@@ -37,7 +37,7 @@ def phase_scrambled(image: NDArray, seed: int) -> NDArray[np.float64]:
     >>> control = phase_scrambled(image, 0)
     >>> x, y = pattern_centre(control, pattern_mask(image), screen)
     >>> alike = np.corrcoef(image.ravel(), control.ravel())[0, 1]
-    >>> bool(np.hypot(x - 20, y + 10) < 5), bool(abs(alike) < 0.6)
+    >>> bool(np.hypot(x - 20, y + 10) < 3), bool(abs(alike) < 0.9)
     (True, True)
     """
     mask = pattern_mask(image)
