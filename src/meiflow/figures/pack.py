@@ -129,9 +129,8 @@ def _predicted(ax: Any, own: pd.DataFrame, trusted: set[str], response: Response
             markerfacecolor=colour if row.neuron_id in trusted else "white",
         )  # fmt: skip
     ax.set(xlim=(least - 0.03, most), ylim=(least - 0.03, most), aspect="equal")
-    ax.set_xlabel(f"predicted {response.noun}")
-    ax.set_ylabel(f"measured {response.noun}")
-    ax.set_title("relative to the prediction for the MEI", fontsize=7)
+    ax.set_xlabel(f"predicted {response.noun} (MEI: 1)")
+    ax.set_ylabel(f"measured {response.noun} (same unit)")
 
 
 def _series(

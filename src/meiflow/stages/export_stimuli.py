@@ -97,7 +97,7 @@ def export_stimuli(config: Config, results: Layout, folder: Path, design: Design
     info = read_stack_info(results)
     geometry = info.geometry
     mean, contrast = _targets(results, neurons)
-    contrasts = tuple(sorted(design.contrasts or (part * contrast for part in _SERIES)))
+    contrasts = tuple(sorted(design.contrasts or (round(part * contrast, 5) for part in _SERIES)))
     background = mean if design.background is None else design.background
     stimuli = _stimuli(results, design, neurons, geometry, mean, contrasts, background)
     places = _places(stimuli, design, neurons, geometry)
