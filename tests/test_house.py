@@ -19,7 +19,7 @@ SOURCE = ROOT / "src" / "meiflow"
 FILES = sorted(SOURCE.rglob("*.py"))
 # Arrays in, arrays out; only session reads files.
 LIBRARIES = ("images", "tables", "selection", "models", "stimuli", "experiments", "comparison")
-LIBRARIES += ("validation", "combined", "simulation", "config", "session", "io")
+LIBRARIES += ("validation", "combined", "simulation", "config", "session", "io", "pack")
 ABOVE = ("stages", "figures", "results", "report", "cli", "benchmark")
 
 

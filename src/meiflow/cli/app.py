@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from meiflow import __version__
-from meiflow.cli import front, own_data, stages
+from meiflow.cli import front, own_data, pack, stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, require_version, stoppable
 from meiflow.cli.session import session_app
@@ -214,6 +214,7 @@ def convert(
 
 
 own_data.register(app, DATA)
+pack.register(app)
 
 
 @app.command(rich_help_panel=DATA)
