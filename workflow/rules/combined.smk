@@ -42,6 +42,8 @@ if DATASET.many:
             ALL.neurons,
             ALL.sessions,
             ALL.estimates,
+            ALL.groups,
+            ALL.differences,
             ALL.cost,
             ALL.figures("gallery", "areas", "distributions", "models"),
         log:

@@ -6,6 +6,7 @@ PICTURED = [name for name in PICTURED_PROCEDURES if name in CONFIG.stimuli.make]
 
 rule summary:
     input:
+        R.units,
         R.selection,
         R.fitted_neurons,
         R.cross_validation,

@@ -12,6 +12,12 @@ from meiflow.response_type import COUNTS, ResponseType
 # Shown first, in this order, if the summary contains them; the others on request.
 _FIRST = {
     "neuron_id": ("neuron", "unit id"),
+    "area": ("area", "area of the unit's channel"),
+    "layer": ("layer", "cortical layer, where the acronym of the structure names it"),
+    "spiking": (
+        "spiking",
+        "fast or regular: trough to peak of the waveform below 0.4 ms or longer",
+    ),
     "trusted": ("trust", "whether the MEI can be trusted"),
     "expected_fraction": (
         "expected drive",
@@ -56,6 +62,8 @@ _FIRST = {
     ),
 }
 KINDS = ("kind", "cell_type")
+# Columns by which the table is filtered, if they have several values.
+CLASSES = ("area", "layer", "spiking")
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,22 @@ def columns_of(summary: pd.DataFrame, response: ResponseType = COUNTS) -> list[C
     first = [Column(n, _FIRST[n][0], response.words(_FIRST[n][1]), first=True) for n in names]
     rest = [Column(str(n), str(n), "", first=False) for n in summary.columns if n not in _FIRST]
     return first + rest
+
+
+def choices_of(summary: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
+    """Name, heading and values of each column of `CLASSES` that has several values.
+
+    Examples
+    --------
+    >>> choices_of(pd.DataFrame({"area": ["VISp", "VISam"], "spiking": ["fast", None]}))
+    [('area', 'area', ['VISam', 'VISp'])]
+    """
+    found = [
+        (name, _FIRST[name][0], sorted(summary[name].dropna().astype(str).unique()))
+        for name in CLASSES
+        if name in summary
+    ]
+    return [choice for choice in found if len(choice[2]) > 1]
 
 
 def number(value: object, digits: int = 2) -> str:
@@ -115,6 +139,8 @@ def cell(name: str, value: object) -> TableCell:
         return TableCell("–", "")
     if isinstance(value, bool | np.bool_):
         return TableCell("yes" if value else "no", str(int(value)))
+    if name.endswith("_um"):
+        return TableCell(f"{value:.0f}", str(value))
     if name.endswith("_deg"):  # an angle of 0.004 degrees is 0.0
         return TableCell(f"{value:.1f}", str(value))
     if name.startswith("cc_norm"):

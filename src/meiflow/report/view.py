@@ -12,7 +12,16 @@ import pandas as pd
 from meiflow.config.sections import Session
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
-from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, corrected, number
+from meiflow.report.columns import (
+    KINDS,
+    Column,
+    TableCell,
+    cell,
+    choices_of,
+    columns_of,
+    corrected,
+    number,
+)
 from meiflow.report.drawing import Drawing, packed, picture_uri
 from meiflow.report.headline import (
     FunnelStep,
@@ -22,6 +31,7 @@ from meiflow.report.headline import (
     funnel,
     mei_summary,
 )
+from meiflow.report.identity import identity_facts
 from meiflow.report.methods import counting, further_stimuli
 from meiflow.report.neuron_drawings import neuron_drawings
 from meiflow.report.overview_drawings import overview_drawings, ranked
@@ -86,6 +96,7 @@ class ReportView:
     columns: list[Column]
     kinds: list[str]
     kind_column: str
+    choices: list[tuple[str, str, list[str]]]
     judged: bool
     pages: list[NeuronPage]
     drawings: dict[str, Drawing]
@@ -145,6 +156,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         columns=columns,
         kinds=sorted(set(kinds)),
         kind_column=kind_column,
+        choices=choices_of(data.summary),
         judged=any(page.trust is not None and page.trust.kind != "unknown" for page in pages),
         pages=pages,
         drawings=overview_drawings(data),
@@ -261,7 +273,7 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
             ("agreement of fold models", number(row.get("fold_agreement", math.nan))),
             ("strongest response reproduced", number(row.get("peak_ratio", math.nan))),
         ]
-    facts.append(("selected", str(own["reason"])))
+    facts += [*identity_facts(row), ("selected", str(own["reason"]))]
     return facts
 
 

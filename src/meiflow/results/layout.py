@@ -390,6 +390,10 @@ class CombinedLayout(Folder):
     neurons = ResultFile("neurons.csv", "combine", "one row per fitted neuron")
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
     estimates = ResultFile("estimates.csv", "combine", "means over sessions, with intervals")
+    groups = ResultFile("groups.csv", "combine", "MEI properties by area and class of neurons")
+    differences = ResultFile(
+        "differences.csv", "combine", "differences between these groups, with intervals"
+    )
     cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
     report = ResultFile("report.html", "combine", "the report of all sessions")
 

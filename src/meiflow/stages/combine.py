@@ -9,6 +9,7 @@ import pandas as pd
 
 from meiflow.combined.estimates import estimate, session_values
 from meiflow.combined.gather import SessionTables, costs, gather
+from meiflow.combined.hierarchical import compare_groups
 from meiflow.config.sections import Config
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
@@ -46,6 +47,7 @@ def combine_sessions(
     calibration = calibration or calibration_of(data.neurons)
     values = session_values(data.neurons)
     numbers = {"values": values, "estimates": estimate(values, config.seed)}
+    numbers["groups"], numbers["differences"] = compare_groups(data.neurons, config.seed)
     images = [
         read_array(Layout(results / row["session_id"]).neuron(row["neuron_id"]).mei)
         for row in gallery_rows(data.neurons).to_dict("records")
@@ -58,6 +60,8 @@ def combine_sessions(
     write_csv(data.neurons, output.neurons)
     write_csv(data.sessions, output.sessions)
     write_csv(numbers["estimates"], output.estimates)
+    write_csv(numbers["groups"], output.groups)
+    write_csv(numbers["differences"], output.differences)
     write_csv(costs(timings(results, list(data.sessions["session_id"]))), output.cost)
     view = build_combined_view(
         data,

@@ -296,6 +296,7 @@ def _stages() -> Iterator[Stage]:
         "summary:write_summary",
         keys=("model.custom", "experiments.make", "experiments.custom"),
         inputs=(
+            "units",
             "selection",
             "fitted_neurons",
             "cross_validation",
