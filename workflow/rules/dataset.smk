@@ -43,6 +43,7 @@ def wanted_of_session(session):
     of_all += ["experiments"] if EXPERIMENTS else []
     of_each = ["stimuli", "comparison"]
     of_each += ["draw_experiments"] if EXPERIMENTS else []
+    of_each += ["invariance"] if CONFIG.experiments.invariance else []
     of_each += ["compare_notebook"] if CONFIG.comparison.notebook else []
 
     def outputs(names):

@@ -55,6 +55,11 @@ _FIRST = {
     "mei_peak_frequency_cpd": ("frequency (c/deg)", "spatial frequency of the MEI"),
     "mei_size_deg": ("size (deg)", "diameter of a disc with the area of the MEI's mask"),
     "cell_type": ("cell type", "simple or complex, by F1/F0 of the model"),
+    "invariance_deg": (
+        "invariance (deg)",
+        "angle from the MEI within which an image can drive the neuron nearly as much; 180: even "
+        "the MEI's negative",
+    ),
     "kind": ("simulated as", "kind of the simulated neuron"),
     "mei_true_fraction": (
         "true drive",

@@ -260,6 +260,8 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
     ]
     if "cell_type" in row and not pd.isna(row["cell_type"]):
         facts.append(("cell type of the model", str(row["cell_type"])))
+    if "invariance_deg" in row and not pd.isna(row["invariance_deg"]):
+        facts.append(("invariance: angle from the MEI", f"{number(row['invariance_deg'], 0)}°"))
     if "kind" in row:
         facts.append(("simulated as", str(row["kind"]).replace("_", " ")))
         facts.append(

@@ -23,6 +23,7 @@ _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
 _NOTEBOOK = "`comparison.notebook`"
 _EXPERIMENTS = "`experiments.make` or `experiments.custom`"
+_INVARIANCE = "`experiments.invariance`"
 
 
 class NeuronLayout(Folder):
@@ -91,6 +92,21 @@ class NeuronLayout(Folder):
     )
     experiments_svg = ResultFile(
         "experiments.svg", "draw_experiments", "the same as vector graphics", _EXPERIMENTS
+    )
+    invariance = ResultFile(
+        "invariance.csv", "invariance", "how far images can differ from the MEI", _INVARIANCE
+    )
+    invariance_path = ResultFile(
+        "invariance_path.npy", "invariance", "images on the way from the MEI", _INVARIANCE
+    )
+    invariance_steps = ResultFile(
+        "invariance_path.csv", "invariance", "their angles and responses", _INVARIANCE
+    )
+    invariance_png = ResultFile(
+        "invariance.png", "invariance", "figure of these images", _INVARIANCE
+    )
+    invariance_svg = ResultFile(
+        "invariance.svg", "invariance", "the same as vector graphics", _INVARIANCE
     )
     model = ResultFile("model.pt", "extract_neuron", "model of a single neuron", "on request")
     fold_models = ResultFile(

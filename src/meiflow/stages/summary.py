@@ -44,6 +44,12 @@ _ENDS = ("", "_low", "_high")
 _ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
 
 
+_FROM_INVARIANCE = (
+    "invariance_deg",
+    "phase_tolerance_deg",
+    "shift_tolerance_deg",
+    "size_tolerance_octaves",
+)
 _FROM_EXPERIMENTS = (
     "cell_type",
     "f1_f0",
@@ -101,6 +107,9 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
             gabor = stimuli.loc["best_gabor"]
             row["mei_gabor_similarity"] = gabor["similarity_to_mei"]
             row["mei_gabor_shifted_similarity"] = gabor["shifted_similarity_to_mei"]
+        if config.experiments.invariance:
+            found = read_csv(files.invariance, _FROM_INVARIANCE)
+            row |= found.loc[0, [*_FROM_INVARIANCE]].to_dict()
         row |= measured.get(neuron, {}) | tuning.get(neuron, {})
         if loop is not None:
             own = loop[loop["neuron_id"].astype(str) == neuron].set_index("stimulus")
