@@ -20,7 +20,10 @@ from meiflow.stimuli.preconditioning import Preconditioner, smoothing
 FRACTION = 0.95
 _WIDEST_DEG = 180.0
 _STEP_SIZES = (0.5, 0.05)  # of the unit direction, first and last
-_BLUR = 2.0  # pixels
+_BLUR_DEG = 2.5
+# Local contrast of the MEI, relative to its highest, at which pixels begin to change and are free.
+_EDGE = (0.05, 0.2)
+_LEVEL = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class InvariancePath:
     Parameters
     ----------
     images : ndarray, shape (images, height, width)
-        The first is the MEI.
+        The first is the MEI, at the contrast of all.
     angle_deg : ndarray, shape (images,)
         Angle between the contrasts of each image and of the MEI; its cosine is their correlation.
     response : ndarray, shape (images,)
@@ -62,17 +65,20 @@ def invariance_path(
     step_deg: float = 7.5,
     steps: int = 12,
     noise: int = 4,
+    mask: NDArray | None = None,
     exponent: float = 1.0,
     seed: int = 0,
 ) -> InvariancePath:
     """Walk away from the MEI along images that drive the neuron nearly as much.
 
-    At a fixed angle from the MEI, the image with the highest response is found by gradient ascent
-    at the MEI's mean and contrast; the angle then grows by a step, from the image found, until the
-    response falls below `fraction` of the MEI's. Distance is thus maximised subject to the
-    response, as for the diverse exciting inputs of Cadena et al. (2018) and Ding et al. (2023), but
-    along a continuous path. Of several branches, which start in different directions, the one that
-    goes furthest is returned.
+    All images have the mean of the MEI, and the contrast at which it drives the neuron half as much
+    as at its own: a saturated neuron would respond to any image with a part of the MEI in it. At a
+    fixed angle from the MEI, the image with the highest response is found by gradient ascent at
+    this mean and contrast; the angle then grows by a step, from the image found, until the response
+    falls below `fraction` of the MEI's. Distance is thus maximised subject to the response, as for
+    the diverse exciting inputs of Cadena et al. (2018) and Ding et al. (2023), but along a
+    continuous path. Of several branches, which start in different directions, the one that goes
+    furthest is returned.
 
     A rectified linear neuron responds with the cosine of the angle, so its path ends at 18 degrees
     for 95 %, or earlier with a threshold; that of an energy model passes through all phases, up to
@@ -93,7 +99,11 @@ def invariance_path(
     steps : int
         Steps of gradient ascent at each angle.
     noise : int
-        Number of further branches, which start in random directions near the MEI.
+        Number of further branches, which start in random directions.
+    mask : ndarray, shape (height, width), optional
+        Weight of each pixel between 0 (fixed relative to the MEI) and 1 (free). Otherwise the
+        contrast of the MEI would move to where the neuron does not see it. By default from the
+        local contrast of the MEI.
     exponent : float
         Exponent of the gradient smoothing; see `meiflow.stimuli.preconditioning.power_law`.
     seed : int
@@ -131,7 +141,7 @@ def invariance_path(
             "expected a fraction between 0 and 1, a step of at most 90 degrees and at least one "
             f"direction, got {fraction}, {step_deg} and {len(directions) + noise}"
         )
-    start = torch.as_tensor(np.asarray(mei), dtype=torch.float32)[None]
+    start = _unsaturated(model, torch.as_tensor(np.asarray(mei), dtype=torch.float32)[None])
     mean, contrast = float(start.mean()), float(start.std(correction=0))
     pole = _units(start)
     with evaluated(model), torch.no_grad():
@@ -147,10 +157,11 @@ def invariance_path(
         return project(flat.reshape(-1, *geometry.shape), mean, contrast, best_effort=False)
 
     smooth = smoothing(geometry, exponent)
-    near = gaussian_blur((start - mean).abs(), _BLUR)
-    random = (noise_starts(noise, geometry, exponent, mean, contrast, seed) - mean) * near
+    free = _mask_of(start - mean, geometry) if mask is None else torch.as_tensor(mask).float()
+    sphere = _Tangent(pole, free.reshape(1, -1))
+    random = noise_starts(noise, geometry, exponent, mean, contrast, seed)
     given = [torch.as_tensor(np.asarray(d), dtype=torch.float32)[None] for d in directions]
-    towards = _tangent(_units(torch.cat([*given, random])), pole)
+    towards = sphere(torch.cat([*given, random]).flatten(1))
     walked: list[list[tuple[Tensor, float, float]]] = [[(start[0], 0.0, 1.0)] for _ in towards]
     reach = np.zeros(len(towards))
     alive = torch.arange(len(towards))
@@ -158,7 +169,7 @@ def invariance_path(
     with evaluated(model):
         while len(alive) and angle < _WIDEST_DEG:
             angle = min(angle + step_deg, _WIDEST_DEG)
-            found = _ascend(model, towards[alive], angle, images_at, pole, smooth, steps)
+            found = _ascend(model, towards[alive], angle, images_at, sphere, smooth, steps)
             towards[alive] = found
             with torch.no_grad():
                 shown = images_at(angle, found)
@@ -186,6 +197,18 @@ def invariance_path(
     )
 
 
+def _unsaturated(model: ResponseModel, mei: Tensor) -> Tensor:
+    """The MEI with the contrast at which it drives the neuron half as much, (1, height, width)."""
+    mean = mei.mean()
+    scales = torch.linspace(0, 1, 41)[:, None, None]
+    with evaluated(model), torch.no_grad():
+        response = model(mean + scales * (mei - mean)).double()
+    drive = response - response[0]
+    enough = (drive >= _LEVEL * drive[-1]).nonzero()[:, 0]
+    first = int(enough[0]) if drive[-1] > 0 and len(enough) else len(scales) - 1
+    return mean + scales[first] * (mei - mean)
+
+
 def _units(images: Tensor) -> Tensor:
     """Contrasts as vectors of unit length, (batch, pixels)."""
     flat = images.reshape(len(images), -1)
@@ -193,11 +216,29 @@ def _units(images: Tensor) -> Tensor:
     return flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp_min(1e-20)
 
 
-def _tangent(flat: Tensor, pole: Tensor) -> Tensor:
-    """Unit vectors orthogonal to the MEI."""
-    flat = flat - flat.mean(1, keepdim=True)
-    flat = flat - (flat @ pole.T) * pole
-    return flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp_min(1e-20)
+def _mask_of(contrast: Tensor, geometry: Geometry) -> Tensor:
+    """Weights of the pixels from the local contrast of the MEI."""
+    local = gaussian_blur(contrast.abs(), (_BLUR_DEG / geometry.dy, _BLUR_DEG / geometry.dx))
+    low, high = _EDGE
+    return ((local / local.max() - low) / (high - low)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class _Tangent:
+    """Unit vectors (batch, pixels) in the mask that are orthogonal to the MEI and to grey."""
+
+    pole: Tensor
+    free: Tensor
+
+    def __call__(self, flat: Tensor) -> Tensor:
+        flat = self._centred(flat)
+        own = self._centred(self.pole)
+        flat = flat - (flat @ self.pole.T) / (own @ self.pole.T).clamp_min(1e-20) * own
+        return flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp_min(1e-20)
+
+    def _centred(self, flat: Tensor) -> Tensor:
+        flat = flat * self.free
+        return flat - self.free * flat.sum(1, keepdim=True) / self.free.sum()
 
 
 def _ascend(
@@ -205,7 +246,7 @@ def _ascend(
     towards: Tensor,
     angle: float,
     images_at: Callable[[float, Tensor], Tensor],
-    pole: Tensor,
+    sphere: _Tangent,
     smooth: Preconditioner,
     steps: int,
 ) -> Tensor:
@@ -222,9 +263,9 @@ def _ascend(
             break
         (gradient,) = torch.autograd.grad(response.sum(), variable)
         gradient = gradient - (gradient * towards).sum(1, keepdim=True) * towards
-        gradient = gradient - (gradient @ pole.T) * pole  # before smoothing, as in `Tangent`
-        frames = gradient.reshape(shown.shape)
-        direction = _tangent(smooth(frames, frames).reshape(len(towards), -1), pole)
+        # before smoothing, as in `meiflow.stimuli.preconditioning.Tangent`
+        frames = (gradient - (gradient @ sphere.pole.T) * sphere.pole).reshape(shown.shape)
+        direction = sphere(smooth(frames, frames).flatten(1))
         size = _STEP_SIZES[0] + (_STEP_SIZES[1] - _STEP_SIZES[0]) * step / max(steps - 1, 1)
-        towards = _tangent(towards + size * direction, pole)
+        towards = sphere(towards + size * direction)
     return best
