@@ -220,7 +220,7 @@ def test_the_same_results_give_the_same_files_whose_columns_are_explained(result
         }
         for layout in (combined(results) for _ in range(2))
     )
-    assert len(first) == 15
+    assert len(first) == 16
     assert first == second
     costs_of = read_csv(CombinedLayout(results / "combined").cost)
     assert costs_of["session_id"].unique().tolist() == IDS

@@ -39,6 +39,7 @@ if DATASET.many:
             ALL.warehouse if DATASET.ids is None else [],
         output:
             ALL.report,
+            ALL.atlas,
             ALL.neurons,
             ALL.sessions,
             ALL.estimates,

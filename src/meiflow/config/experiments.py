@@ -71,7 +71,7 @@ class Experiments(Section):
         description="also find how far images can differ from each MEI and still drive the neuron",
     )
     invariance_fraction: float = Field(
-        default=0.95, gt=0, lt=1, description="fraction of the response that such images must reach"
+        default=0.7, gt=0, lt=1, description="fraction of the response that such images must reach"
     )
 
     @field_validator("make", "custom")

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from meiflow.experiments.tolerances import FRACTION
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project
 from meiflow.stimuli.blur import gaussian_blur
@@ -17,7 +18,6 @@ from meiflow.stimuli.mei import noise_starts
 from meiflow.stimuli.objectives import ResponseModel, evaluated
 from meiflow.stimuli.preconditioning import Preconditioner, smoothing
 
-FRACTION = 0.95
 _WIDEST_DEG = 180.0
 _STEP_SIZES = (0.5, 0.05)  # of the unit direction, first and last
 _BLUR_DEG = 2.5
@@ -80,8 +80,8 @@ def invariance_path(
     continuous path. Of several branches, which start in different directions, the one that goes
     furthest is returned.
 
-    A rectified linear neuron responds with the cosine of the angle, so its path ends at 18 degrees
-    for 95 %, or earlier with a threshold; that of an energy model passes through all phases, up to
+    A rectified linear neuron responds with the cosine of the angle, so its path ends at 46 degrees
+    for 70 %, or earlier with a threshold; that of an energy model passes through all phases, up to
     the MEI's negative at 180 degrees.
 
     Parameters
@@ -132,7 +132,7 @@ def invariance_path(
     >>> complex_ = lambda images: (drive(images, even) ** 2 + drive(images, odd) ** 2).sqrt()
     >>> mei = 0.5 + 0.3 * even.numpy()
     >>> round(invariance_path(simple, mei, screen).reach_deg)
-    18
+    46
     >>> round(invariance_path(complex_, mei, screen).reach_deg)
     180
     """

@@ -97,8 +97,10 @@ def columns_of(summary: pd.DataFrame, response: ResponseType = COUNTS) -> list[C
     return first + rest
 
 
-def choices_of(summary: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
-    """Name, heading and values of each column of `CLASSES` that has several values.
+def choices_of(
+    summary: pd.DataFrame, further: tuple[str, ...] = ()
+) -> list[tuple[str, str, list[str]]]:
+    """Name, heading and values of each column of `CLASSES` and `further` with several values.
 
     Examples
     --------
@@ -106,8 +108,8 @@ def choices_of(summary: pd.DataFrame) -> list[tuple[str, str, list[str]]]:
     [('area', 'area', ['VISam', 'VISp'])]
     """
     found = [
-        (name, _FIRST[name][0], sorted(summary[name].dropna().astype(str).unique()))
-        for name in CLASSES
+        (name, _FIRST.get(name, ("session",))[0], sorted(set(summary[name].dropna().astype(str))))
+        for name in (*CLASSES, *further)
         if name in summary
     ]
     return [choice for choice in found if len(choice[2]) > 1]

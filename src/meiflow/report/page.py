@@ -87,7 +87,9 @@ def filled(name: str, **values: Any) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    style, *scripts = map(_template, ("report.css", "shared.js", f"{name}.js"))
+    # the atlas has no table and no figures, which the shared script is for
+    used = (f"{name}.js",) if name == "atlas" else ("shared.js", f"{name}.js")
+    style, *scripts = map(_template, ("report.css", *used))
     page = environment.get_template(f"{name}.html.jinja")
     return page.render(**values, style=style, script="".join(scripts), version=__version__)
 

@@ -412,6 +412,7 @@ class CombinedLayout(Folder):
     )
     cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
     report = ResultFile("report.html", "combine", "the report of all sessions")
+    atlas = ResultFile("atlas.html", "combine", "all MEIs, arranged by similarity")
 
     overview_figures = figures(
         "figures",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from meiflow.combined.atlas import centred_tile
 from meiflow.combined.estimates import estimate, session_values
 from meiflow.combined.gather import SessionTables, costs, gather
 from meiflow.combined.hierarchical import compare_groups
@@ -14,6 +15,7 @@ from meiflow.config.sections import Config
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
 from meiflow.progress import logger
+from meiflow.report.atlas_page import render_atlas
 from meiflow.report.combined_page import render_combined
 from meiflow.report.combined_view import build_combined_view, figures_of, gallery_rows
 from meiflow.report.trust import TrustCalibration, calibration_of
@@ -74,6 +76,16 @@ def combine_sessions(
         _left_out(output.warehouse) if config.sessions == "all" else [],
     )
     write_text(render_combined(view, config), output.report)
+    tiles = [
+        centred_tile(
+            read_array(Layout(results / row["session_id"]).neuron(row["neuron_id"]).mei),
+            row["mei_x_deg"],
+            row["mei_y_deg"],
+            config.image.geometry,
+        )
+        for row in data.neurons.to_dict("records")
+    ]
+    write_text(render_atlas(data.neurons, tiles, view.title, config.seed), output.atlas)
     logger.info(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
 
 
