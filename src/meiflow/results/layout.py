@@ -93,21 +93,11 @@ class NeuronLayout(Folder):
     experiments_svg = ResultFile(
         "experiments.svg", "draw_experiments", "the same as vector graphics", _EXPERIMENTS
     )
-    invariance = ResultFile(
-        "invariance.csv", "invariance", "how far images can differ from the MEI", _INVARIANCE
-    )
-    invariance_path = ResultFile(
-        "invariance_path.npy", "invariance", "images on the way from the MEI", _INVARIANCE
-    )
-    invariance_steps = ResultFile(
-        "invariance_path.csv", "invariance", "their angles and responses", _INVARIANCE
-    )
-    invariance_png = ResultFile(
-        "invariance.png", "invariance", "figure of these images", _INVARIANCE
-    )
-    invariance_svg = ResultFile(
-        "invariance.svg", "invariance", "the same as vector graphics", _INVARIANCE
-    )
+    invariance = ResultFile("invariance.csv", "invariance", "reach and tolerances", _INVARIANCE)
+    invariance_path = ResultFile("invariance_path.npy", "invariance", "images", _INVARIANCE)
+    invariance_steps = ResultFile("invariance_path.csv", "invariance", "their angles", _INVARIANCE)
+    invariance_png = ResultFile("invariance.png", "invariance", "figure of these", _INVARIANCE)
+    invariance_svg = ResultFile("invariance.svg", "invariance", "as vector graphics", _INVARIANCE)
     model = ResultFile("model.pt", "extract_neuron", "model of a single neuron", "on request")
     fold_models = ResultFile(
         "fold_models.pt", "extract_neuron", "fold models of a single neuron", "on request"
@@ -407,9 +397,7 @@ class CombinedLayout(Folder):
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
     estimates = ResultFile("estimates.csv", "combine", "means over sessions, with intervals")
     groups = ResultFile("groups.csv", "combine", "MEI properties by area and class of neurons")
-    differences = ResultFile(
-        "differences.csv", "combine", "differences between these groups, with intervals"
-    )
+    differences = ResultFile("differences.csv", "combine", "differences between these groups")
     cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
     report = ResultFile("report.html", "combine", "the report of all sessions")
     atlas = ResultFile("atlas.html", "combine", "all MEIs, arranged by similarity")
