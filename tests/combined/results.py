@@ -62,7 +62,9 @@ def session_results(
         text = BENCHMARK.format(seconds=seconds, memory=memory, cpu=cpu)
         write_text(text, results.timings / f"{name}.tsv")
     if modelled:
-        write_csv(_summary(list(modelled), trusted, rng), results.summary)
+        summary = _summary(list(modelled), trusted, rng).assign(area=list(modelled.values()))
+        summary["spiking"] = np.where(np.arange(len(modelled)) % 3, "regular", "fast")
+        write_csv(summary, results.summary)
         for i, neuron in enumerate(modelled):
             wave = gabor(GRID, 5.0 * (i % 9) - 20, 5.0, 15.0, 40.0 * i, 0.0, 6.0, 0.6)
             image = 0.5 + 0.3 * np.asarray(wave)

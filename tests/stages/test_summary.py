@@ -22,6 +22,8 @@ def results(tmp_path):
     table = pd.DataFrame({"neuron_id": [*neurons, "9"], "selected": [True, True, False]})
     write_csv(table.assign(**dict.fromkeys(measures, 0.5)), results.selection)
     write_csv(table, results.fitted_neurons)
+    units = {"area": ["VISam5", "VISam2/3", "LGd"], "waveform_duration": [0.2, 0.7, 0.2]}
+    write_csv(pd.DataFrame({"neuron_id": [*neurons, "9"]} | units), results.units)
     models = ["model", "v1", "ln", "gabor_energy", "pixel_ridge", "luminance", "model_shuffled"]
     scores = pd.DataFrame({"model": models, "cc_abs": 0.6, "cc_norm": 0.8, "folds": 5})
     shuffled = pd.DataFrame({"model": ["model_shuffled"] * 2, "cc_abs": [0.1, -0.1]})
@@ -94,6 +96,14 @@ def test_a_row_holds_what_every_stage_found(results):
     assert np.isnan(table.loc["8", "field_error_deg"])
     assert table["cell_type"].tolist() == ["simple", "complex"]
     assert table["model_above_chance"].all()
+
+
+def test_a_row_says_who_the_neuron_is(results):
+    table = summarised(results).set_index("neuron_id")
+    found = table[["area", "layer", "spiking", "waveform_duration_ms"]].to_numpy().tolist()
+    assert found == [["VISam", "L5", "fast", 0.2], ["VISam", "L2/3", "regular", 0.7]]
+    write_csv(read_csv(results.units)[["neuron_id"]], results.units)  # a user's own tables
+    assert not {"area", "layer", "spiking"} & set(summarised(results))
 
 
 @pytest.mark.parametrize(("level", "holds"), [(0.58, True), (0.62, False)])

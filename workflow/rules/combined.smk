@@ -39,9 +39,12 @@ if DATASET.many:
             ALL.warehouse if DATASET.ids is None else [],
         output:
             ALL.report,
+            ALL.atlas,
             ALL.neurons,
             ALL.sessions,
             ALL.estimates,
+            ALL.groups,
+            ALL.differences,
             ALL.cost,
             ALL.figures("gallery", "areas", "distributions", "models"),
         log:

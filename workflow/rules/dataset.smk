@@ -38,6 +38,7 @@ OF_ALL += [] if CUSTOM else ["confidence"]
 OF_ALL += ["recorded"] if HAS.conditions else []
 OF_ALL += ["experiments"] if EXPERIMENTS else []
 OF_EACH = ["stimuli", "comparison"]
+OF_EACH += ["invariance"] if CONFIG.experiments.invariance else []
 OF_EACH += ["compare_notebook"] if CONFIG.comparison.notebook else []
 
 

@@ -37,3 +37,40 @@ rule experiments:
         "Running the experiments on all neurons"
     shell:
         command("experiments")
+
+
+if CONFIG.experiments.invariance:
+
+    rule invariance:
+        input:
+            R.models,
+            N.mei,
+            N.best_gabor_table,
+            CUSTOM_CODE,
+            ancient(R.fitted_neurons),
+        output:
+            N.invariance,
+            N.invariance_path,
+            N.invariance_steps,
+            reported(
+                [N.invariance_png, N.invariance_svg],
+                "Neurons",
+                "invariance",
+                subcategory="{neuron}",
+            ),
+        log:
+            R.log("neurons/{neuron}/invariance"),
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            **needs("invariance"),
+        params:
+            code=CUSTOM_STATE,
+            config=config_for("invariance"),
+            results=folder_of,
+            version=VERSION,
+        message:
+            "Measuring the invariance of neuron {wildcards.neuron}"
+        shell:
+            command("invariance")

@@ -6,10 +6,15 @@ PICTURED = [name for name in PICTURED_PROCEDURES if name in CONFIG.stimuli.make]
 
 rule summary:
     input:
+        R.units,
         R.selection,
         R.fitted_neurons,
         R.cross_validation,
-        of_fitted(N.comparison, N.scores),
+        of_fitted(
+            N.comparison,
+            N.scores,
+            *([N.invariance] if CONFIG.experiments.invariance else []),
+        ),
         R.closed_loop if HAS.truth else [],
         [] if CUSTOM else R.trust,
         [R.recorded_tuning, R.preferences] if HAS.conditions else [],

@@ -86,7 +86,7 @@ def gather(sessions: Mapping[str, SessionTables]) -> Combined:
             "modelled": modelled,
         }
         if tables.summary is not None:
-            own = _neurons(tables.summary, session, tables.units)
+            own = _neurons(tables.summary, session)
             parts.append(own)
             row |= _counts(own)
             row |= {f"median_{n}": meaningful(own, n)[n].median() for n in MEDIANS if n in own}
@@ -114,16 +114,12 @@ def meaningful(neurons: pd.DataFrame, name: str) -> pd.DataFrame:
     )
 
 
-def _neurons(summary: pd.DataFrame, session: str, units: pd.DataFrame) -> pd.DataFrame:
-    areas = units.set_index("neuron_id")["area"] if "area" in units else pd.Series(dtype=str)
-    own = pd.DataFrame(
-        {
-            "session_id": session,
-            "neuron_id": summary["neuron_id"],
-            "area": areas.reindex(summary["neuron_id"]).to_numpy(object),
-        }
-    )
-    return pd.concat([own, summary.drop(columns="neuron_id")], axis=1)
+def _neurons(summary: pd.DataFrame, session: str) -> pd.DataFrame:
+    own = summary.assign(session_id=session)
+    if "area" not in own:
+        own["area"] = None
+    first = ["session_id", "neuron_id", "area"]
+    return own[[*first, *(name for name in own if name not in first)]]
 
 
 def _counts(own: pd.DataFrame) -> dict[str, object]:

@@ -66,6 +66,14 @@ class Experiments(Section):
         default=5.0, gt=0, le=40, description="grid spacing of the receptive-field maps"
     )
 
+    invariance: bool = Field(
+        default=False,
+        description="also find how far images can differ from each MEI and still drive the neuron",
+    )
+    invariance_fraction: float = Field(
+        default=0.7, gt=0, lt=1, description="fraction of the response that such images must reach"
+    )
+
     @field_validator("make", "custom")
     @classmethod
     def _each_once(cls, names: list[str]) -> list[str]:

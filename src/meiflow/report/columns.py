@@ -12,6 +12,12 @@ from meiflow.response_type import COUNTS, ResponseType
 # Shown first, in this order, if the summary contains them; the others on request.
 _FIRST = {
     "neuron_id": ("neuron", "unit id"),
+    "area": ("area", "area of the unit's channel"),
+    "layer": ("layer", "cortical layer, where the acronym of the structure names it"),
+    "spiking": (
+        "spiking",
+        "fast or regular: trough to peak of the waveform below 0.4 ms or longer",
+    ),
     "trusted": ("trust", "whether the MEI can be trusted"),
     "expected_fraction": (
         "expected drive (of maximum)",
@@ -49,6 +55,11 @@ _FIRST = {
     "mei_peak_frequency_cpd": ("frequency (c/deg)", "spatial frequency of the MEI"),
     "mei_size_deg": ("size (deg)", "diameter of a disc with the area of the MEI's mask"),
     "cell_type": ("cell type", "simple or complex, by F1/F0 of the model"),
+    "invariance_deg": (
+        "invariance (deg)",
+        "angle from the MEI within which an image can drive the neuron nearly as much; 180: even "
+        "the MEI's negative",
+    ),
     "kind": ("simulated as", "kind of the simulated neuron"),
     "mei_true_fraction": (
         "true drive (of maximum)",
@@ -59,6 +70,8 @@ _UNITS = {"_deg2": " (deg²)", "_deg": " (deg)", "_cpd": " (c/deg)", "_hz": " (H
 _UNITS |= {"_octaves": " (octaves)", "_um": " (µm)", "_low": ", lower end", "_high": ", upper end"}
 _WORDS = {"mei": "MEI", "gabor": "Gabor", "gabors": "Gabors", "cc": "CC"}
 KINDS = ("kind", "cell_type")
+# Columns by which the table is filtered, if they have several values.
+CLASSES = ("area", "layer", "spiking")
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,24 @@ def heading(name: str) -> str:
     return " ".join(words).replace("CC ", "CC_") + _UNITS.get(end, "")
 
 
+def choices_of(
+    summary: pd.DataFrame, further: tuple[str, ...] = ()
+) -> list[tuple[str, str, list[str]]]:
+    """Name, heading and values of each column of `CLASSES` and `further` with several values.
+
+    Examples
+    --------
+    >>> choices_of(pd.DataFrame({"area": ["VISp", "VISam"], "spiking": ["fast", None]}))
+    [('area', 'area', ['VISam', 'VISp'])]
+    """
+    found = [
+        (name, _FIRST.get(name, ("session",))[0], sorted(set(summary[name].dropna().astype(str))))
+        for name in (*CLASSES, *further)
+        if name in summary
+    ]
+    return [choice for choice in found if len(choice[2]) > 1]
+
+
 def number(value: object, digits: int = 2) -> str:
     """A value as text: a dash if missing, yes or no, numbers with few digits and no exponent.
 
@@ -137,6 +168,8 @@ def cell(name: str, value: object) -> TableCell:
         return TableCell("–", "")
     if isinstance(value, bool | np.bool_):
         return TableCell("yes" if value else "no", str(int(value)))
+    if name.endswith("_um"):
+        return TableCell(f"{value:.0f}", str(value))
     if name.endswith("_deg"):  # an angle of 0.004 degrees is 0.0
         return TableCell(f"{value:.1f}", str(value))
     if name.startswith("cc_norm"):

@@ -17,8 +17,14 @@ from meiflow.config.recording import CUSTOM_TABLES
 from meiflow.figures.combined import CUMULATIVE, by_area, distributions, most_confident, scores
 from meiflow.images.geometry import Geometry
 from meiflow.images.spectrum import ORIENTED
-from meiflow.report.columns import Column, cell, columns_of, corrected
+from meiflow.report.columns import Column, cell, choices_of, columns_of, corrected
 from meiflow.report.drawing import Drawing, drawing, picture_uri
+from meiflow.report.group_rows import (
+    DIFFERENCE_HEADINGS,
+    GROUP_HEADINGS,
+    difference_rows,
+    group_rows,
+)
 from meiflow.report.headline import FunnelStep
 from meiflow.report.trust import (
     Trust,
@@ -60,6 +66,7 @@ class CombinedView:
     confidence_summary: list[str]
     mean_areas: list[str]
     means: list[tuple[str, list[str]]]
+    groups: list[tuple[str, tuple[str, ...], list[list[str]]]]
     left_out: list[str]
     precision: str
     cards: list[Card]
@@ -67,6 +74,7 @@ class CombinedView:
     session_columns: list[str]
     sessions: list[dict[str, Any]]
     columns: list[Column]
+    choices: list[tuple[str, str, list[str]]]
     rows: list[list[Any]]
     judged: bool
 
@@ -133,7 +141,8 @@ def build_combined_view(
     figures : dict of str to Figure
         Output of `figures_of`.
     numbers : dict of str to DataFrame
-        Data shown in ``areas`` (``values`` and ``estimates``).
+        Tables made by `meiflow.combined.estimates` (``values`` and ``estimates``) and
+        `meiflow.combined.hierarchical` (``groups`` and ``differences``).
     images : list of ndarray
         MEIs of `gallery_rows`.
     calibration : TrustCalibration or None
@@ -167,6 +176,14 @@ def build_combined_view(
         confidence_summary=_confidence_summary(data, numbers["estimates"], calibration),
         mean_areas=list(numbers["estimates"]["area"].unique()),
         means=_means(numbers["estimates"]),
+        groups=[
+            ("MEI properties by area and class", GROUP_HEADINGS, group_rows(numbers["groups"])),
+            (
+                "Differences between areas and classes",
+                DIFFERENCE_HEADINGS,
+                difference_rows(numbers["differences"]),
+            ),
+        ],
         left_out=left_out,
         precision=precision_text(calibration),
         cards=[
@@ -177,6 +194,7 @@ def build_combined_view(
         session_columns=[c for c in data.sessions if c not in ("session_id", "status", "reason")],
         sessions=[_session(row) for row in data.sessions.to_dict("records")],
         columns=columns,
+        choices=choices_of(neurons),
         rows=[[_value(v) for v in row] for row in table.itertuples(index=False)],
         judged=any(t is not None and t.kind != "unknown" for t in trusts),
     )

@@ -17,7 +17,7 @@ from meiflow.report.methods import data_credit, used_config
 from meiflow.report.provenance import hash_of_text, versions
 from meiflow.report.view import ReportView
 
-_STYLES = {"report": ("report", "views", "plots"), "combined": ("report",)}
+_STYLES = {"report": ("report", "views", "plots"), "combined": ("report",), "atlas": ("report",)}
 # Scripts of a page, in one scope: each uses what those before it define.
 _SCRIPTS = {
     "report": (
@@ -25,6 +25,7 @@ _SCRIPTS = {
         *("tip", "map", "scatter", "tray", "curate", "report"),
     ),
     "combined": ("shared", "table", "combined"),
+    "atlas": ("atlas",),
 }
 
 

@@ -12,7 +12,16 @@ import pandas as pd
 from meiflow.config.sections import Session
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
-from meiflow.report.columns import KINDS, Column, TableCell, cell, columns_of, corrected, number
+from meiflow.report.columns import (
+    KINDS,
+    Column,
+    TableCell,
+    cell,
+    choices_of,
+    columns_of,
+    corrected,
+    number,
+)
 from meiflow.report.drawing import Drawing, picture_uri
 from meiflow.report.headline import (
     FunnelStep,
@@ -24,6 +33,7 @@ from meiflow.report.headline import (
 )
 from meiflow.report.key_numbers import Beyond, KeyNumber, beyond_gabor, key_numbers
 from meiflow.report.linked import FURTHER, further_values, linked_of
+from meiflow.report.identity import identity_facts
 from meiflow.report.methods import counting, further_stimuli
 from meiflow.report.neuron_plots import neuron_plots
 from meiflow.report.overview_drawings import overview_drawings, ranked
@@ -106,6 +116,7 @@ class ReportView:
     columns: list[Column]
     kinds: list[str]
     kind_column: str
+    choices: list[tuple[str, str, list[str]]]
     judged: bool
     pages: list[NeuronPage]
     drawings: dict[str, Drawing]
@@ -176,6 +187,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         columns=columns,
         kinds=sorted(set(kinds)),
         kind_column=kind_column,
+        choices=choices_of(data.summary),
         judged=any(page.trust is not None and page.trust.kind != "unknown" for page in pages),
         pages=pages,
         drawings=overview_drawings(data),
@@ -289,6 +301,8 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
     ]
     if "cell_type" in row and not pd.isna(row["cell_type"]):
         facts.append(("cell type of the model", str(row["cell_type"])))
+    if "invariance_deg" in row and not pd.isna(row["invariance_deg"]):
+        facts.append(("invariance: angle from the MEI", f"{number(row['invariance_deg'], 0)}°"))
     if "kind" in row:
         facts.append(("simulated as", str(row["kind"]).replace("_", " ")))
         facts.append(
@@ -302,7 +316,7 @@ def _facts(data: SessionData, neuron: str, row: dict[Any, Any]) -> list[tuple[st
             ("agreement of fold models", number(row.get("fold_agreement", math.nan))),
             ("strongest response reproduced", number(row.get("peak_ratio", math.nan))),
         ]
-    facts.append(("selected", str(own["reason"])))
+    facts += [*identity_facts(row), ("selected", str(own["reason"]))]
     return facts
 
 

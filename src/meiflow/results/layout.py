@@ -23,6 +23,7 @@ _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
 _NOTEBOOK = "`comparison.notebook`"
 _EXPERIMENTS = "`experiments.make` or `experiments.custom`"
+_INVARIANCE = "`experiments.invariance`"
 
 
 class NeuronLayout(Folder):
@@ -84,6 +85,11 @@ class NeuronLayout(Folder):
         "the same as a picture",
         f"{_NOTEBOOK}, and {_GABORS}",
     )
+    invariance = ResultFile("invariance.csv", "invariance", "reach and tolerances", _INVARIANCE)
+    invariance_path = ResultFile("invariance_path.npy", "invariance", "images", _INVARIANCE)
+    invariance_steps = ResultFile("invariance_path.csv", "invariance", "their angles", _INVARIANCE)
+    invariance_png = ResultFile("invariance.png", "invariance", "figure of these", _INVARIANCE)
+    invariance_svg = ResultFile("invariance.svg", "invariance", "as vector graphics", _INVARIANCE)
     model = ResultFile("model.pt", "extract_neuron", "model of a single neuron", "on request")
     fold_models = ResultFile(
         "fold_models.pt", "extract_neuron", "fold models of a single neuron", "on request"
@@ -392,8 +398,11 @@ class CombinedLayout(Folder):
     neurons = ResultFile("neurons.csv", "combine", "one row per fitted neuron")
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
     estimates = ResultFile("estimates.csv", "combine", "means over sessions, with intervals")
+    groups = ResultFile("groups.csv", "combine", "MEI properties by area and class of neurons")
+    differences = ResultFile("differences.csv", "combine", "differences between these groups")
     cost = ResultFile("cost.csv", "combine", "time and memory of every stage")
     report = ResultFile("report.html", "combine", "the report of all sessions")
+    atlas = ResultFile("atlas.html", "combine", "all MEIs, arranged by similarity")
 
     overview_figures = figures(
         "figures",

@@ -51,7 +51,7 @@ class Recording:
         ``"None"`` outside the brain), x, y, z (CCF, microns).
     units : DataFrame
         Index: unit id. Columns peak_channel_id, local_index, cluster_id, quality,
-        isi_violations, presence_ratio, amplitude_cutoff, snr.
+        isi_violations, presence_ratio, amplitude_cutoff, snr, waveform_duration (ms).
     spike_times : mapping of int to ndarray
         Spike times in seconds for every unit id.
     stimuli : mapping of str to DataFrame

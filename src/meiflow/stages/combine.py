@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from meiflow.combined.atlas import centred_tile
 from meiflow.combined.estimates import estimate, session_values
 from meiflow.combined.gather import SessionTables, costs, gather
+from meiflow.combined.hierarchical import compare_groups
 from meiflow.config.sections import Config
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
 from meiflow.progress import logger
+from meiflow.report.atlas_page import render_atlas
 from meiflow.report.combined_page import render_combined
 from meiflow.report.combined_view import build_combined_view, figures_of, gallery_rows
 from meiflow.report.trust import TrustCalibration, calibration_of
@@ -48,6 +51,7 @@ def combine_sessions(
     values = session_values(data.neurons)
     numbers = {"values": values, "estimates": estimate(values, config.seed)}
     gallery = gallery_rows(data.neurons)[["session_id", "neuron_id"]].astype(str)
+    numbers["groups"], numbers["differences"] = compare_groups(data.neurons, config.seed)
     images = [
         read_array(Layout(results / session).neuron(neuron).mei)
         for session, neuron in gallery.itertuples(index=False)
@@ -60,6 +64,8 @@ def combine_sessions(
     write_csv(data.neurons, output.neurons)
     write_csv(data.sessions, output.sessions)
     write_csv(numbers["estimates"], output.estimates)
+    write_csv(numbers["groups"], output.groups)
+    write_csv(numbers["differences"], output.differences)
     write_csv(costs(timings(results, list(data.sessions["session_id"]))), output.cost)
     view = build_combined_view(
         data,
@@ -74,6 +80,16 @@ def combine_sessions(
     shown = gallery.groupby("session_id")["neuron_id"].apply(list).to_dict()
     state = as_text(made_of_sessions(results, {s: shown.get(s, []) for s in sessions}))
     write_text(render_combined(view, config, state), output.report)
+    tiles = [
+        centred_tile(
+            read_array(Layout(results / row["session_id"]).neuron(row["neuron_id"]).mei),
+            row["mei_x_deg"],
+            row["mei_y_deg"],
+            config.image.geometry,
+        )
+        for row in data.neurons.to_dict("records")
+    ]
+    write_text(render_atlas(data.neurons, tiles, view.title, config.seed), output.atlas)
     logger.info(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
 
 

@@ -29,8 +29,9 @@ _JUDGES = tuple(f"session.simulation.{key}" for key in ("truth", "judge", "truth
 _CODE = ("model.custom", "model.network.core")
 _NO_FIT = ("custom", "custom_files", "learning_curve")
 _FIT = tuple(f"model.{key}" for key in Model.model_fields if key not in _NO_FIT)
+_NOT_SHOWN = ("custom_files", "invariance", "invariance_fraction")
 _EXPERIMENTS, _MOVIE = (
-    tuple(f"{name}.{key}" for key in section.model_fields if key != "custom_files")
+    tuple(f"{name}.{key}" for key in section.model_fields if key not in _NOT_SHOWN)
     for name, section in (("experiments", Experiments), ("movie", Movie))
 )
 _MODELS = ("fitted_neurons", "models", "image_info")
@@ -252,6 +253,16 @@ def _stages() -> Iterator[Stage]:
         gradients=True,
     )
     yield Stage(
+        "invariance",
+        "Find how far images can differ from a neuron's MEI and still drive it.",
+        "invariance:measure_invariance",
+        keys=("image", *_CODE, "experiments.invariance_fraction", "seed"),
+        inputs=("fitted_neurons", "models", "neuron.mei", "neuron.best_gabor_table"),
+        options=("neuron",),
+        minutes=30,
+        gradients=True,
+    )
+    yield Stage(
         "closed_loop",
         "Show the stimuli to the simulated neurons (closed loop).",
         "closed_loop:close_loop",
@@ -290,13 +301,15 @@ def _stages() -> Iterator[Stage]:
         "summary",
         "Collect the main results, one row per fitted neuron.",
         "summary:write_summary",
-        keys=("model.custom", "experiments.make", "experiments.custom"),
+        keys=("model.custom", *(f"experiments.{k}" for k in ("make", "custom", "invariance"))),
         inputs=(
+            "units",
             "selection",
             "fitted_neurons",
             "cross_validation",
             "neuron.scores",
             "neuron.comparison",
+            "neuron.invariance",
             "closed_loop",
             "trust",
             "recorded_tuning",

@@ -11,6 +11,7 @@ from meiflow.models.table import CONSTANT
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import selected_neurons
+from meiflow.tables.identity import identify
 
 _FROM_SELECTION = ["oracle", "oracle_p", "cc_max", "fev", "variance"]
 _LEVELS = ["mean_rate_hz", "mean_response"]  # one of them
@@ -43,6 +44,12 @@ _ENDS = ("", "_low", "_high")
 _ERRORS = ("field_error_deg", "orientation_error_deg", "frequency_error_octaves")
 
 
+_FROM_INVARIANCE = (
+    "invariance_deg",
+    "phase_tolerance_deg",
+    "shift_tolerance_deg",
+    "size_tolerance_octaves",
+)
 _FROM_EXPERIMENTS = (
     "cell_type",
     "f1_f0",
@@ -55,7 +62,7 @@ _FROM_EXPERIMENTS = (
 
 
 def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
-    """Write one row per fitted neuron: selection, scores, comparison and validation.
+    """Write one row per fitted neuron: identity, selection, scores, comparison and validation.
 
     The response to a stimulus that could not be matched in mean and contrast is empty.
     ``model_above_chance`` is whether the model's held-out correlation is above 95 % of the shuffled
@@ -69,6 +76,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
     experiments = [*config.experiments.make, *config.experiments.custom]
     measured = _experiments(results) if experiments else {}
     judged = _trust(results) if config.model.custom is None else {}
+    who = identify(read_csv(results.units, ("neuron_id",)))
     control = read_csv(results.cross_validation)
     limit = chance_level(control.loc[control["model"] == "model_shuffled", "cc_abs"])
     rows = []
@@ -79,7 +87,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
         stimuli = read_csv(
             files.comparison, ("stimulus", "predicted_response", "matched")
         ).set_index("stimulus")
-        row: dict[str, object] = {"neuron_id": neuron}
+        row: dict[str, object] = {"neuron_id": neuron} | who.loc[neuron].to_dict()
         row |= measures.loc[neuron, kept].to_dict()
         row |= {f"cc_norm_{m}": score for m, score in scores.items() if m != CONSTANT}
         own = all_scores.loc["model"]
@@ -99,6 +107,9 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
             gabor = stimuli.loc["best_gabor"]
             row["mei_gabor_similarity"] = gabor["similarity_to_mei"]
             row["mei_gabor_shifted_similarity"] = gabor["shifted_similarity_to_mei"]
+        if config.experiments.invariance:
+            found = read_csv(files.invariance, _FROM_INVARIANCE)
+            row |= found.loc[0, [*_FROM_INVARIANCE]].to_dict()
         row |= measured.get(neuron, {}) | tuning.get(neuron, {})
         if loop is not None:
             own = loop[loop["neuron_id"].astype(str) == neuron].set_index("stimulus")

@@ -21,7 +21,7 @@
     let order = rows, sort = "";
     const filter = () => {
       const text = field("f-text").value.trim().toLowerCase(), least = field("f-score").value;
-      const wanted = [["area", "f-area"], ["session_id", "f-session"], ["kind" in at ? "kind" : "cell_type", "f-kind"]]
+      const wanted = [["area", "f-area"], ["layer", "f-layer"], ["spiking", "f-spiking"], ["session_id", "f-session"], ["kind" in at ? "kind" : "cell_type", "f-kind"]]
         .map(([name, id]) => [at[name], field(id)?.value]).filter(([column, value]) => value && column >= 0);
       const needed = [["trusted", "f-trusted"], ["model_above_chance", "f-holds"]]
         .filter(([name, id]) => name in at && field(id)?.checked).map(([name]) => at[name]);

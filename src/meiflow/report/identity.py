@@ -1,0 +1,37 @@
+"""Who a neuron is, as facts on its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from meiflow.report.columns import number
+
+_CCF = ("ccf_ap_um", "ccf_dv_um", "ccf_lr_um")
+
+
+def identity_facts(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """Names and values of what is known of the neuron's unit; what is missing is left out.
+
+    Examples
+    --------
+    >>> row = {"area": "VISam", "layer": "L5", "spiking": "fast", "waveform_duration_ms": 0.22}
+    >>> identity_facts(row)
+    [('area', 'VISam, L5'), ('waveform', 'fast spiking (0.22 ms)')]
+    """
+    known = {name: value for name, value in row.items() if not pd.isna(value)}
+    facts = []
+    if "area" in known:
+        facts.append(("area", ", ".join(known[n] for n in ("area", "layer") if n in known)))
+    if "waveform_duration_ms" in known:
+        duration = f"{number(known['waveform_duration_ms'])} ms"
+        spiking = known.get("spiking")
+        facts.append(("waveform", f"{spiking} spiking ({duration})" if spiking else duration))
+    if "probe_position_um" in known:
+        facts.append(("above the probe's tip", f"{known['probe_position_um']:.0f} µm"))
+    if all(name in known for name in _CCF):
+        place = ", ".join(f"{known[name]:.0f}" for name in _CCF)
+        facts.append(("CCF: AP, DV, LR", f"{place} µm"))
+    return facts
