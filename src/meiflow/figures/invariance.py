@@ -36,7 +36,7 @@ def invariance_figure(
     shown = np.unique(np.linspace(0, len(images) - 1, _SHOWN).round().astype(int))
     with style():
         figure = new_figure(PAGE, 2.3)
-        above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1.0, 1.1)))
+        above, below = figure.subfigures(2, 1, height_ratios=(1.0, 1.1))  # type: ignore[misc]
         axes = above.subplots(1, _SHOWN)
         for ax in axes:
             ax.axis("off")

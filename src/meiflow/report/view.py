@@ -31,9 +31,9 @@ from meiflow.report.headline import (
     funnel,
     mei_summary,
 )
+from meiflow.report.identity import identity_facts
 from meiflow.report.key_numbers import Beyond, KeyNumber, beyond_gabor, key_numbers
 from meiflow.report.linked import FURTHER, further_values, linked_of
-from meiflow.report.identity import identity_facts
 from meiflow.report.methods import counting, further_stimuli
 from meiflow.report.neuron_plots import neuron_plots
 from meiflow.report.overview_drawings import overview_drawings, ranked

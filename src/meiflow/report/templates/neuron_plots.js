@@ -2,7 +2,7 @@
   const screenOf = ({ width_deg: wide, height_deg: high }) => [-wide / 2, wide / 2, -high / 2, high / 2];
   const reachOf = (...lists) => d3.extent(lists.flat().filter(value => value !== null));
   const dotted = (points, x, y) => Plot.dot(points, { x, y, r: 1.7, fill: BLUE, fillOpacity: 0.7 });
-  const tip = (still, points, x, y, title) => still ? [] : [Plot.tip(points, Plot.pointer({ x, y, title, fontSize: 10 }))];
+  const hint = (still, points, x, y, title) => still ? [] : [Plot.tip(points, Plot.pointer({ x, y, title, fontSize: 10 }))];
   const diagonal = ([low, high]) => Plot.line([[low, low], [high, high]], { stroke: SOFT, strokeWidth: 0.8 });
   const labelled = (session, text) => session.labels[text] ?? text;
 
@@ -61,11 +61,11 @@
         Plot.ruleY(sure, { x1: row => 1 / row.mei_ratio_high, x2: row => 1 / row.mei_ratio_low, y: name, stroke: "black" }),
         lineX([1]),
         ...(truth ? [Plot.dot(rows, { x: "true_fraction", y: name, symbol: "diamond", r: 4, fill: "white", stroke: "black" })] : []),
-        ...tip(still, rows, share, name, row => `${name(row)}\n${short(share(row))} of the MEI${truth ? `\ntrue drive ${short(row.true_fraction)} of the maximum` : ""}`),
+        ...hint(still, rows, share, name, row => `${name(row)}\n${short(share(row))} of the MEI${truth ? `\ntrue drive ${short(row.true_fraction)} of the maximum` : ""}`),
       ],
     });
     const items = [["prediction", SOFT, "square"], ["95 % interval", "black", "line"], ["true drive / maximal drive", "black", "diamond"]];
-    return { data, panels: [drawn, legend(items.slice(0, truth ? 3 : 2), 340)], width: 340 };
+    return { data, panels: [drawn, legendPanel(items.slice(0, truth ? 3 : 2), 340)], width: 340 };
   };
 
   FIGURES.ascent = (data, store, session, still) => {
@@ -76,7 +76,7 @@
         width: 340, height: 130, marginTop: 8, x: { label: "step of gradient ascent" },
         y: { domain: [Math.min(0, d3.min(data.table.response)), 1.05 * d3.max(data.table.response)], label: labelled(session, "predicted count") },
         marks: [Plot.line(rows, { x: "step", y: "response", stroke: session.stimuli.mei.colour, strokeWidth: 1.4 }),
-          ...tip(still, rows, "step", "response", row => `step ${row.step}\n${short(row.response)}`)],
+          ...hint(still, rows, "step", "response", row => `step ${row.step}\n${short(row.response)}`)],
       })],
     };
   };
@@ -89,7 +89,7 @@
       return panel({
         ...margins(i), height: 30 + high, marginTop: 26, marginBottom: 4, bare: true,
         x: { domain: box.slice(0, 2), axis: null }, y: { domain: box.slice(2), axis: null },
-        marks: [picture(bitmap(one.picture), box), heading(`${one.label}\n${short(one.centre)}`, colour(one))],
+        marks: [pictureMark(bitmap(one.picture), box), heading(`${one.label}\n${short(one.centre)}`, colour(one))],
       });
     });
     if (!data.edges) return { data, width: 340, panels: [...pictures, strip(data, session, colour)] };
@@ -145,14 +145,14 @@
         panel({
           x: { label: labelled(session, "odd trials (count)") }, y: { label: labelled(session, "even trials (count)") },
           marks: [diagonal(reach), dotted(both, "odd", "even"), ...title,
-            ...tip(still, both, "odd", "even", row => `${nameOf(session, row.i)}\nodd ${short(row.odd)}, even ${short(row.even)}`)],
+            ...hint(still, both, "odd", "even", row => `${nameOf(session, row.i)}\nodd ${short(row.odd)}, even ${short(row.even)}`)],
         }),
         panel({
           x: { label: "image, ranked" },
           y: { domain: [Math.min(0, d3.min(ranked, row => row.mean - sem(row))), d3.max(ranked, row => row.mean + sem(row))], label: labelled(session, "mean count") },
           marks: [Plot.areaY(ranked, { x: "rank", y1: row => row.mean - sem(row), y2: row => row.mean + sem(row), fill: BLUE, fillOpacity: 0.3 }),
             Plot.line(ranked, { x: "rank", y: "mean", stroke: BLUE, strokeWidth: 1.2 }),
-            ...tip(still, ranked, "rank", "mean", row => `${nameOf(session, row.i)}\n${short(row.mean)} ± ${short(sem(row))}`)],
+            ...hint(still, ranked, "rank", "mean", row => `${nameOf(session, row.i)}\n${short(row.mean)} ± ${short(sem(row))}`)],
         }),
       ],
     };
@@ -171,7 +171,7 @@
         panel({
           width: 160, height: Number(right.getAttribute("height")), marginBottom: 40, x: { label: "predicted (held out)" }, y: { label: labelled(session, "measured count") },
           marks: [diagonal(reach), dotted(rows, "predicted", "measured"),
-            ...tip(still, rows, "predicted", "measured", row => `${nameOf(session, row.i)}\nmeasured ${short(row.measured)}\npredicted ${short(row.predicted)}`)],
+            ...hint(still, rows, "predicted", "measured", row => `${nameOf(session, row.i)}\nmeasured ${short(row.measured)}\npredicted ${short(row.predicted)}`)],
         }),
         right,
       ],
@@ -188,7 +188,7 @@
       marks: [lineX([0]), lineX([1], DOTTED),
         Plot.ruleY(kinds, { x1: "cc_norm_low", x2: "cc_norm_high", y: "name", stroke: "colour", strokeWidth: 1.4 }),
         Plot.dot(kinds, { x: "cc_norm", y: "name", r: 3, fill: "colour" }),
-        ...tip(still, kinds, "cc_norm", "name", row => `${row.name}\n${short(row.cc_norm)} (${short(row.cc_norm_low)} to ${short(row.cc_norm_high)})`)],
+        ...hint(still, kinds, "cc_norm", "name", row => `${row.name}\n${short(row.cc_norm)} (${short(row.cc_norm_low)} to ${short(row.cc_norm_high)})`)],
     })];
     if (curve.length > 1) {
       panels.push(panel({
@@ -213,7 +213,7 @@
     return {
       data, width: 340,
       panels: [
-        legend([...data.stimuli].reverse().map(name => [session.stimuli[name].name, session.stimuli[name].colour, "line"]), 340),
+        legendPanel([...data.stimuli].reverse().map(name => [session.stimuli[name].name, session.stimuli[name].colour, "line"]), 340),
         panel({
           marginTop: 6, x: { label: "frequency (cycles/deg)" }, marginLeft: 40,
           y: { type: "log", domain: [highest * 1e-5, highest * 2], ticks: 4, tickFormat: power, label: "mean power", labelOffset: 36 },
@@ -253,10 +253,10 @@
           Plot.line(rows, { x: "value", y: "recorded", stroke: "black" }), Plot.dot(rows, { x: "value", y: "recorded", r: 2.2, fill: "black" }),
           Plot.line(rows, { x: "value", y: "predicted", stroke: ORANGE }),
           Plot.dot(rows, { x: "value", y: "predicted", r: 2.2, symbol: "square", fill: ORANGE }),
-          ...tip(still, rows, "value", "recorded", row => `${row.value}\nrecorded ${short(row.recorded)} ± ${short(row.sem)}\npredicted ${short(row.predicted)}`)],
+          ...hint(still, rows, "value", "recorded", row => `${row.value}\nrecorded ${short(row.recorded)} ± ${short(row.sem)}\npredicted ${short(row.predicted)}`)],
       }));
     }
-    if (curves.size) panels.push(legend([["recorded", "black", "line"], ["predicted", ORANGE, "line"]], 340));
+    if (curves.size) panels.push(legendPanel([["recorded", "black", "line"], ["predicted", ORANGE, "line"]], 340));
     return { data, panels, width: 340 };
   };
 
@@ -276,7 +276,7 @@
         y: { domain: [Math.min(0, d3.min(rows, row => row.response)), 1.05 * d3.max(rows, row => row.response)], label: labelled(session, "predicted count") },
         marks: [lineY([data.grey], { strokeDasharray: "1.5,2" }), Plot.line(rows, { x: "rms_contrast", y: "response", stroke: BLUE }),
           Plot.dot(rows, { x: "rms_contrast", y: "response", r: 2.2, fill: BLUE }), mark(start),
-          ...tip(still, rows, "rms_contrast", "response", row => `RMS contrast ${row.rms_contrast}\n${short(row.response)}`)],
+          ...hint(still, rows, "rms_contrast", "response", row => `RMS contrast ${row.rms_contrast}\n${short(row.response)}`)],
       }),
     ];
     const live = figure => {
@@ -299,9 +299,9 @@
   };
 
   const KINDS = { simple: BLUE, complex: ORANGE }, LINES = ["#E69F00", "black", "#009E73", BLUE, ORANGE, "#CC79A7"];
-  const WIDE = 950, ACROSS = 5;
+  const SHEET = 950, ACROSS = 5;
   FIGURES.experiments = (data, store, session) => {
-    const width = WIDE / ACROSS, colour = KINDS[data.kind] ?? SOFT, panels = [];
+    const width = SHEET / ACROSS, colour = KINDS[data.kind] ?? SOFT, panels = [];
     const curves = data.panels.filter(one => !one.map), maps = data.panels.filter(one => one.map);
     for (const one of curves) {
       const text = one.lines.some(line => line.x.some(value => typeof value === "string")), several = one.lines.length > 1;
@@ -334,7 +334,7 @@
       panels.push(stacked([drawn, ramp(labelled(session, one.ylabel), one.map.low, one.map.high, width)]));
     }
     return {
-      data, panels, width: WIDE,
+      data, panels, width: SHEET,
       csv: () => csvOf(["experiment", "line", "x", "y", "value"], data.panels.flatMap(one => one.map
         ? Array.from(valuesOf(one.map), (value, i) => [one.name, one.ylabel, one.map.x[i % one.map.width], one.map.y[Math.floor(i / one.map.width)], Number(value.toPrecision(4))])
         : one.lines.flatMap(line => line.x.map((value, i) => [one.name, line.name || one.ylabel, value, null, line.y[i]])))),

@@ -65,7 +65,7 @@
     return made;
   };
   // An image in a box of the axes: left, right, bottom, top.
-  const picture = (href, [left, right, bottom, top]) => (index, { x, y }) => element("image", {
+  const pictureMark = (href, [left, right, bottom, top]) => (index, { x, y }) => element("image", {
     href, x: Math.min(x(left), x(right)), y: Math.min(y(top), y(bottom)), width: Math.abs(x(right) - x(left)),
     height: Math.abs(y(top) - y(bottom)), preserveAspectRatio: "none", style: "image-rendering: pixelated",
   });
@@ -97,7 +97,7 @@
       x: { domain: [box[0], box[1]], label: below ? "azimuth (deg)" : null, tickFormat: below ? undefined : () => "" },
       y: { domain: [box[2], box[3]], label: left ? "elevation (deg)" : null, tickFormat: left ? undefined : () => "",
         labelOffset: 35 },
-      marks: [picture(href, box), ...marks], ...rest, marginTop, ...more,
+      marks: [pictureMark(href, box), ...marks], ...rest, marginTop, ...more,
     });
   };
   // Widths of panels side by side, of which only the first has labels on its left.
@@ -120,10 +120,10 @@
   const ramp = (label, low, high, width, colour = viridis) => panel({
     width, height: 44, marginTop: 6, marginBottom: 32, marginLeft: 38, marginRight: 12, bare: true,
     x: { domain: [low, high], label, ticks: 3 }, y: { domain: [0, 1], axis: null },
-    marks: [picture(canvasOf(256, 1, i => colour(i / 255)).toDataURL(), [low, high, 0, 1])],
+    marks: [pictureMark(canvasOf(256, 1, i => colour(i / 255)).toDataURL(), [low, high, 0, 1])],
   });
   // A legend of its own, which covers nothing: [text, colour, "line", "dot", "diamond" or "square"].
-  const legend = (items, width, across = 2) => {
+  const legendPanel = (items, width, across = 2) => {
     const rows = Math.ceil(items.length / across), made = element("svg", {
       width, height: 13 * rows + 4, viewBox: `0 0 ${width} ${13 * rows + 4}`, "font-size": 9, "font-family": FONT,
     });

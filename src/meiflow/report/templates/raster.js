@@ -12,7 +12,7 @@
     const axis = { domain: [n, 0], ticks: 5, label: `image, by ${SORTS[sort]}` };
     const heat = panel({
       width: 440, height: high, marginTop: 8, x: { domain: [0, trials.width], label: "trial" }, y: axis,
-      marks: [picture(href, [0, trials.width, n, 0])],
+      marks: [pictureMark(href, [0, trials.width, n, 0])],
     });
     const means = panel({
       width: 190, height: high, marginTop: 8, marginLeft: 12, x: { label: labelled(session, "mean count") }, y: { ...axis, axis: null },
@@ -65,7 +65,7 @@
     };
     const left = stacked([heat, ramp(labelled(session, "count"), least, most, 440)]);
     left.classList.add("main");
-    const middle = stacked([means, legend([["measured ± s.e.m.", "black", "dot"], ["predicted", ORANGE, "dot"]], 190, 1)]);
+    const middle = stacked([means, legendPanel([["measured ± s.e.m.", "black", "dot"], ["predicted", ORANGE, "dot"]], 190, 1)]);
     return {
       data, width: 860, panels: [left, middle, card], live,
       csv: () => csvOf(["image_id", "measured", "predicted", ...d3.range(trials.width).map(i => `trial_${i + 1}`)],
