@@ -8,12 +8,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
 from meiflow import __version__
 from meiflow.config.config import parse_config
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.paths import require_file
 from meiflow.report.methods import data_credit, used_config
+from meiflow.report.paper import as_latex, as_plain, bibliography, cited, with_versions
 from meiflow.report.provenance import hash_of_text, versions
 from meiflow.report.view import ReportView
 
@@ -57,27 +61,46 @@ def render_report(
     """
     screen = config.image.geometry
     text = json.dumps(used_config(config), indent=1)
+    methods = (
+        environment()
+        .get_template("_methods_text.html.jinja")
+        .render(
+            view=view,
+            session=config.session,
+            custom=config.model.custom,
+            base_models=config.model.members,
+            core=config.model.network.known_core,
+            stacking_prior=config.model.stacking_prior,
+            natural_movies=natural_movies,
+            smoothed=config.mei.smoothing_exponent > 0,
+            refined=config.gabor.refine_steps > 0,
+        )
+    )
+    credit, used = data_credit(config.session), versions()
+    plain = with_versions(as_plain(methods), used)
+    references = cited(f"{plain} {credit}")
     return filled(
         "report",
         libraries=libraries(),
         view=view,
+        methods=Markup(methods),
+        references=references,
+        for_paper={
+            "txt": plain,
+            "tex": as_latex(plain),
+            "bib": bibliography(references),
+        },
         session=config.session,
         seed=config.seed,
         custom=config.model.custom,
-        base_models=config.model.members,
-        core=config.model.network.known_core,
-        stacking_prior=config.model.stacking_prior,
         config_text=text,
         config_hash=hash_of_text(text),
         inputs=inputs,
-        versions=versions(),
+        versions=used,
         movies=movies,
-        natural_movies=natural_movies,
         notes=notes,
         made_of=made_of,
-        smoothed=config.mei.smoothing_exponent > 0,
-        refined=config.gabor.refine_steps > 0,
-        credit=data_credit(config.session),
+        credit=credit,
         angle=f"{screen.width_deg:g} x {screen.height_deg:g}",
         data={key: d.data for key, d in view.drawings.items()},
         linked={
@@ -109,6 +132,17 @@ def config_of_report(path: Path) -> Config:
         ) from None
 
 
+def environment() -> Environment:
+    """Where the templates are found."""
+    return Environment(
+        loader=PackageLoader("meiflow.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+
+
 def filled(name: str, **values: Any) -> str:
     """Render a template with the style and the scripts embedded.
 
@@ -119,18 +153,9 @@ def filled(name: str, **values: Any) -> str:
     **values
         Values used by the template; text in them is escaped.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("meiflow.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
     style = "".join(_template(f"{part}.css") for part in _STYLES[name])
     script = "".join(_template(f"{part}.js") for part in _SCRIPTS[name])
-    page = environment.get_template(f"{name}.html.jinja")
+    page = environment().get_template(f"{name}.html.jinja")
     return page.render(**values, style=style, script=script, version=__version__)
 
 

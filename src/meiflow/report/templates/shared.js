@@ -15,6 +15,7 @@
   const SAVED = {
     config: () => [one("[data-save=config]").textContent.replace(/^Save as /, ""), json("data-config"), "application/json"],
     summary: () => ["summary.csv", json("data-summary"), "text/csv"],
+    ...Object.fromEntries(["txt", "tex", "bib"].map(kind => [`methods-${kind}`, () => [`methods.${kind}`, json("data-methods")[kind], "text/plain"]])),
   };
   all("[data-save]").forEach(button => button.addEventListener("click", () => {
     const [name, text, type] = SAVED[button.dataset.save]();
