@@ -12,7 +12,7 @@ import typer
 from meiflow import __version__
 from meiflow.cli import front, own_data, pack, stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
-from meiflow.cli.process import end_with_run, require_version, stoppable
+from meiflow.cli.process import end_with_run, hide_echoes, require_version, stoppable
 from meiflow.cli.session import session_app
 from meiflow.config.config import config_schema, load_config, written_config
 from meiflow.config.cores import KNOWN_CORES
@@ -65,6 +65,7 @@ def _options(
     ] = False,
 ) -> None:
     """From a recording session to each neuron's most exciting input (MEI)."""
+    hide_echoes()  # here, because Typer sets a hook of its own
 
 
 front.register(app)

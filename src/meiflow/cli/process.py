@@ -89,6 +89,21 @@ def _end(message: str, status: int) -> None:
         os._exit(status)
 
 
+def hide_echoes() -> None:
+    """Do not print that parts of an HDF5 file could not be closed.
+
+    This follows a failure to write the file, e.g. on a full disk, which is reported by itself.
+    """
+    unraisable, usual = sys.unraisablehook, sys.excepthook
+
+    def is_echo(error: BaseException | None) -> bool:
+        return "Can't decrement id ref count" in str(error)
+
+    # Cython prints such an error by both hooks
+    sys.unraisablehook = lambda args: None if is_echo(args.exc_value) else unraisable(args)
+    sys.excepthook = lambda *args: None if is_echo(args[1]) else usual(*args)
+
+
 def end_with_run() -> None:
     """End this process when the Snakemake process that started it has ended.
 
