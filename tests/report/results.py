@@ -66,6 +66,8 @@ def make_results(
     """Fill a folder with everything that the report reads, for neurons of the tables."""
     rng = np.random.default_rng(3)
     shutil.copytree(source.trials.parent, results.trials.parent)
+    if config.session.custom_tables:  # nothing else is known of the units
+        write_csv(read_csv(results.units)[["neuron_id"]], results.units)
     select(config, results, has)
     table = read_csv(results.selection)
     table["selected"] = table["neuron_id"].isin(neurons)

@@ -12,12 +12,6 @@ from meiflow.response_type import COUNTS, ResponseType
 # Shown first, in this order, if the summary contains them; the others on request.
 _FIRST = {
     "neuron_id": ("neuron", "unit id"),
-    "area": ("area", "area of the unit's channel"),
-    "layer": ("layer", "cortical layer, where the acronym of the structure names it"),
-    "spiking": (
-        "spiking",
-        "fast or regular: trough to peak of the waveform below 0.4 ms or longer",
-    ),
     "trusted": ("trust", "whether the MEI can be trusted"),
     "expected_fraction": (
         "expected drive (of maximum)",
@@ -54,6 +48,12 @@ _FIRST = {
     "mei_orientation_deg": ("orientation (deg)", "orientation of the MEI: direction of modulation"),
     "mei_peak_frequency_cpd": ("frequency (c/deg)", "spatial frequency of the MEI"),
     "mei_size_deg": ("size (deg)", "diameter of a disc with the area of the MEI's mask"),
+    "area": ("area", "area of the unit's channel"),
+    "layer": ("layer", "cortical layer, where the acronym of the structure names it"),
+    "spiking": (
+        "spiking",
+        "fast or regular: trough to peak of the waveform below 0.4 ms or longer",
+    ),
     "cell_type": ("cell type", "simple or complex, by F1/F0 of the model"),
     "invariance_deg": (
         "invariance (deg)",

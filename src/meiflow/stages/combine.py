@@ -80,6 +80,14 @@ def combine_sessions(
     shown = gallery.groupby("session_id")["neuron_id"].apply(list).to_dict()
     state = as_text(made_of_sessions(results, {s: shown.get(s, []) for s in sessions}))
     write_text(render_combined(view, config, state), output.report)
+    write_atlas(data.neurons, results, config, view.title, output.atlas)
+    logger.info(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
+
+
+def write_atlas(
+    neurons: pd.DataFrame, results: Path, config: Config, title: str, path: Path
+) -> None:
+    """Write the page of all MEIs, arranged by similarity."""
     tiles = [
         centred_tile(
             read_array(Layout(results / row["session_id"]).neuron(row["neuron_id"]).mei),
@@ -87,10 +95,9 @@ def combine_sessions(
             row["mei_y_deg"],
             config.image.geometry,
         )
-        for row in data.neurons.to_dict("records")
+        for row in neurons.to_dict("records")
     ]
-    write_text(render_atlas(data.neurons, tiles, view.title, config.seed), output.atlas)
-    logger.info(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
+    write_text(render_atlas(neurons, tiles, title, config.seed), path)
 
 
 def _tables(results: Layout) -> SessionTables:
