@@ -8,7 +8,7 @@ from meiflow.combined.atlas import TILE, arrange, centred_tile
 from meiflow.images.geometry import Geometry
 from meiflow.images.patterns import gabor
 from meiflow.report.atlas_page import render_atlas
-from tests.report.test_browser import LOCAL, browser
+from tests.report.conftest import LOCAL, browser
 
 __all__ = ["browser"]  # a fixture
 SCREEN = Geometry(30, 48)
