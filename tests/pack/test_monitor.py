@@ -11,7 +11,7 @@ from meiflow.images.patterns import gabor
 from meiflow.images.projection import project_array
 from meiflow.pack.monitor import Gamma, Monitor
 from meiflow.pack.render import Renderer
-from meiflow.session.sdk import ecephys_nwb_classes
+from meiflow.session.sdk import ecephys_project
 
 SMALL = Geometry(30, 48, 60.0, 40.0)  # degrees; wholly on the monitor
 MONITOR = Monitor(51.92, 32.45, 15.0, 640, 400)
@@ -21,7 +21,7 @@ MEASURED = Gamma.measured(
 
 
 def test_spherical_projection_is_the_warp_of_allensdk():
-    ecephys_nwb_classes()  # restores the names of NumPy that AllenSDK needs
+    ecephys_project()  # restores the names of NumPy that AllenSDK needs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from allensdk.brain_observatory.stimulus_info import warp_stimulus_coords
