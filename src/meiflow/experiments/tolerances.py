@@ -147,9 +147,9 @@ def width_above(
 
     Examples
     --------
-    >>> width_above([0, 1, 2, 3, 4], [0, 0, 1, 1, 0], 0.5)
+    >>> round(width_above([0, 1, 2, 3, 4], [0, 0, 1, 1, 0], 0.5), 2)
     2.0
-    >>> width_above([0, 90, 180, 270], [1, 0, 1, 0], 0.5, period=360)
+    >>> round(width_above([0, 90, 180, 270], [1, 0, 1, 0], 0.5, period=360), 2)
     180.0
     """
     x, r = np.asarray(axis, float), np.asarray(response, float)
