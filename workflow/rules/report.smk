@@ -93,7 +93,6 @@ rule report:
         R.responses,
         R.images,
         R.image_info,
-        R.units,
         R.unit_counts,
         R.notes,
         R.image_spikes if HAS.spike_times else [],

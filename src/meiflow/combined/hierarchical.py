@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.combined.estimates import FEWEST
+from meiflow.selection.corrected import holm
 
 PROPERTIES = {
     "mei_size_deg": "MEI size (deg)",
@@ -139,7 +140,7 @@ def _compare(
             | {"difference": whole[i] - whole[j], "low": low, "high": high}
             | {"p": _two_sided(difference) if fewest >= FEWEST else np.nan}
         )
-    corrected = holm(np.array([row["p"] for row in rows], float))
+    corrected = holm([row["p"] for row in rows])
     differences += [row | {"p_holm": p} for row, p in zip(rows, corrected, strict=True)]
 
 
@@ -169,18 +170,3 @@ def _two_sided(difference: NDArray) -> float:
     known = difference[~np.isnan(difference)]
     below, above = (known <= 0).sum(), (known >= 0).sum()
     return float(min(1.0, 2 * (min(below, above) + 1) / (len(known) + 1)))
-
-
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p values for their number (Holm 1979); missing ones are not counted.
-
-    Examples
-    --------
-    >>> holm(np.array([0.04, 0.01, np.nan, 0.02])).round(2).tolist()
-    [0.04, 0.03, nan, 0.04]
-    """
-    corrected = np.full(len(p), np.nan)
-    order = np.argsort(p)[: int((~np.isnan(p)).sum())]
-    steps = len(order) - np.arange(len(order))
-    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * steps), 1)
-    return corrected

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from meiflow.config.experiments import ExperimentName, Experiments
 from meiflow.experiments.experiment import Experiment
@@ -46,6 +46,19 @@ class Preferred:
     phase_deg: float
     sigma_deg: float
     aspect: float = 1.0
+
+    def gabor(self, phase_deg: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Its pattern (height, width), or one for each of several other phases."""
+        return patterns.gabor(
+            self.geometry,
+            self.x_deg,
+            self.y_deg,
+            self.wavelength_deg,
+            self.orientation_deg,
+            self.phase_deg if phase_deg is None else phase_deg,
+            self.sigma_deg,
+            self.aspect,
+        )
 
     def aperture(self, sigmas: float) -> float:
         """Diameter of gratings in degrees, at least one cycle."""

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from meiflow.experiments.experiment import Respond
 from meiflow.experiments.standard import Preferred
-from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 
@@ -72,15 +71,7 @@ def tolerances(
 
     place = preferred.x_deg, preferred.y_deg
     phases = np.arange(_PHASES) * 360 / _PHASES
-    gabors = patterns.gabor(
-        geometry,
-        *place,
-        preferred.wavelength_deg,
-        preferred.orientation_deg,
-        phases,
-        preferred.sigma_deg,
-        preferred.aspect,
-    )
+    gabors = preferred.gabor(phases)
     theta = np.deg2rad(preferred.orientation_deg)
     shifts = np.linspace(-1, 1, _SHIFTS) * preferred.wavelength_deg
     moved = [

@@ -22,6 +22,8 @@ from meiflow.images.spectrum import (
     spectral_peak,
 )
 
+# Drawn in this order, so that the MEI is in front.
+PROFILE_ORDER = ("best_natural", "windowed_natural", "recorded_gabor", "best_gabor", "mei")
 _DEPTH = 1e-5  # radial profiles are cut off at this fraction of the highest power
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from meiflow.models.scores import score_prediction
 from meiflow.pack.stimuli import BLANK, OTHER, SCRAMBLED
 from meiflow.response_type import COUNTS, ResponseType
+from meiflow.selection.corrected import holm
 from meiflow.selection.reliability import TrialGroups
 from meiflow.selection.signal_power import signal_power
 
@@ -252,22 +253,6 @@ def permutation_p(first: NDArray, second: NDArray, rng: np.random.Generator) -> 
     drawn = rng.permuted(np.tile(pooled, (_PERMUTATIONS, 1)), axis=1)[:, : len(first)].mean(1)
     reached = drawn >= np.mean(first) - 1e-9 * max(1.0, float(np.abs(pooled).max()))
     return float((1 + reached.sum()) / (1 + _PERMUTATIONS))
-
-
-def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Step-down corrected p values (Holm 1979).
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03]).round(3)
-    array([0.03, 0.06, 0.06])
-    """
-    values = np.asarray(p, dtype=float)
-    order = np.argsort(values)
-    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    out = np.empty(len(values))
-    out[order] = np.minimum(stepped, 1.0)
-    return out
 
 
 def _rank_correlation(a: NDArray, b: NDArray) -> float:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.combined.atlas import TILE, arrange, sprite
 from meiflow.report.columns import choices_of
+from meiflow.report.drawing import png_uri
 from meiflow.report.page import filled
 
 _CLASSES = ("cell_type", "kind")
@@ -39,7 +37,7 @@ def render_atlas(neurons: pd.DataFrame, tiles: Sequence[NDArray], title: str, se
         count=len(neurons),
         choices=choices,
         judged="trusted" in neurons and bool(neurons["trusted"].notna().any()),
-        picture=_png(picture),
+        picture=png_uri(picture),
         atlas={
             "tile": TILE,
             "across": across,
@@ -54,11 +52,3 @@ def render_atlas(neurons: pd.DataFrame, tiles: Sequence[NDArray], title: str, se
 
 def _texts(values: pd.Series) -> list[Any]:
     return [None if pd.isna(value) else str(value) for value in values]
-
-
-def _png(picture: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "png")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -126,11 +126,20 @@ def picture_uri(image: NDArray, reach: float | None = None) -> str:
     reach : float, optional
         Luminance difference from grey to white; by default the range of the image.
     """
-    from PIL import Image
+    return png_uri(grey_levels(image, reach))
 
+
+def grey_levels(image: NDArray, reach: float | None = None) -> NDArray[np.uint8]:
+    """Grey levels of an image (height, width), centred on its median; see `picture_uri`."""
     grey = float(np.median(image))
     span = max(float(np.abs(image - grey).max()), 1e-6) if reach is None else reach
-    pixels = np.rint(255 * np.clip(0.5 + (image - grey) / (2 * span), 0, 1)).astype(np.uint8)
+    return np.rint(255 * np.clip(0.5 + (image - grey) / (2 * span), 0, 1)).astype(np.uint8)
+
+
+def png_uri(levels: NDArray[np.uint8]) -> str:
+    """Grey levels (height, width), or with opacity (height, width, 2), as a ``data:`` URL."""
+    from PIL import Image
+
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png", optimize=True)
+    Image.fromarray(levels).save(buffer, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

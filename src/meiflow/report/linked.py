@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,9 @@ from numpy.typing import NDArray
 from meiflow.images.geometry import Geometry
 from meiflow.images.masks import background, soft_mask
 from meiflow.io.files import read_csv
-from meiflow.report.session_data import SessionData, mask_of
+from meiflow.report.drawing import png_uri
+from meiflow.report.session_data import SessionData
 
-DEPTH = "probe_vertical_position_um"
 # Further columns offered as axes, and what their values are compared with.
 FURTHER = {
     "recorded_orientation_deg": "recorded orientation (deg)",
@@ -26,7 +24,6 @@ FURTHER = {
     "predicted_x_deg": "predicted RF, azimuth (deg)",
     "recorded_y_deg": "recorded RF, elevation (deg)",
     "predicted_y_deg": "predicted RF, elevation (deg)",
-    DEPTH: "position on the probe (µm)",
 }
 # Error that is known only if the recorded tuning is significant.
 _TUNED = {"orientation": "orientation_error_deg", "frequency": "frequency_error_octaves"}
@@ -34,7 +31,7 @@ _TUNED |= {"x": "field_error_deg", "y": "field_error_deg"}
 
 
 def further_values(data: SessionData) -> pd.DataFrame:
-    """Recorded and predicted preferences, and the position on the probe, where they are known.
+    """Recorded and predicted preferences, where they are known.
 
     Returns
     -------
@@ -50,10 +47,6 @@ def further_values(data: SessionData) -> pd.DataFrame:
             error = _TUNED.get(name.partition("_")[2].rpartition("_")[0], "")
             if name in table and error in table:
                 found[name] = table[name].where(table[error].notna())
-    units = read_csv(data.results.units, ("neuron_id",))
-    if DEPTH in units:
-        units.index = pd.Index(units["neuron_id"].astype(str))
-        found[DEPTH] = units[DEPTH]
     return found
 
 
@@ -110,20 +103,13 @@ def place_of(image: NDArray, mask: NDArray, screen: Geometry) -> dict[str, Any]:
 
 
 def _picture(image: NDArray, mask: NDArray, alpha: NDArray, cut: tuple[slice, slice]) -> str:
-    from PIL import Image
-
     contrast = (image - background(image, mask))[cut]
     reach = max(float(np.abs(contrast * alpha[cut]).max()), 1e-6)
     grey = np.clip(0.5 + contrast / (2 * reach), 0, 1)
-    pixels = np.rint(255 * np.stack([grey, alpha[cut]], axis=-1)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels, "LA").save(buffer, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return png_uri(np.rint(255 * np.stack([grey, alpha[cut]], axis=-1)).astype(np.uint8))
 
 
-def linked_of(data: SessionData, neuron: str, further: pd.DataFrame) -> dict[str, Any]:
+def linked_of(mei: NDArray, mask: NDArray, screen: Geometry, further: pd.Series) -> dict[str, Any]:
     """What the views draw of a neuron: its `place_of`, and `further_values` that are known."""
-    mei = data.images(neuron)["mei"]
-    place = place_of(mei, mask_of(data, neuron), data.config.image.geometry)
-    values = further.loc[neuron].dropna()
-    return place | {"more": {name: float(f"{value:.5g}") for name, value in values.items()}}
+    known = {name: float(f"{value:.5g}") for name, value in further.dropna().items()}
+    return place_of(mei, mask, screen) | {"more": known}

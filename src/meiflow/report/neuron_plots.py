@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from meiflow.figures.models import KINDS
 from meiflow.figures.recorded import verdict
+from meiflow.figures.spectrum import PROFILE_ORDER
 from meiflow.figures.style import STIMULUS_NAMES
 from meiflow.figures.trials import PresentedImage, psth
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.experiment_plots import contrast_plots, experiment_plots
 from meiflow.report.plot import Plot, columns, grey_pixels, outline, pixels, values
-from meiflow.report.session_data import SessionData, mask_of
+from meiflow.report.session_data import SessionData
 from meiflow.response_type import ResponseType
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S
 
-_SPECTRA = ("best_natural", "windowed_natural", "recorded_gabor", "best_gabor", "mei")
 _MOST_COUNT = 254  # highest count that the raster keeps exactly; 255 marks a missing trial
 
 
-def neuron_plots(data: SessionData, neuron: str) -> list[Plot]:
+def neuron_plots(
+    data: SessionData, neuron: str, images: Mapping[str, NDArray], mask: NDArray
+) -> list[Plot]:
     """All figures of a neuron, in the order of its page.
 
     Parameters
@@ -32,9 +35,13 @@ def neuron_plots(data: SessionData, neuron: str) -> list[Plot]:
     data : SessionData
     neuron : str
         Id of a fitted neuron.
+    images : mapping of str to ndarray
+        Its stimuli by name, each of shape (height, width).
+    mask : ndarray, shape (height, width)
+        Tight mask of its MEI.
     """
     found = [
-        *_stimuli(data, neuron),
+        *_stimuli(data, neuron, images, mask),
         _trials(data, neuron),
         _reliability(data, neuron),
         _prediction(data, neuron),
@@ -48,9 +55,10 @@ def neuron_plots(data: SessionData, neuron: str) -> list[Plot]:
     return [plot.reworded(data.called) for plot in found]
 
 
-def _stimuli(data: SessionData, neuron: str) -> list[Plot]:
+def _stimuli(
+    data: SessionData, neuron: str, images: Mapping[str, NDArray], mask: NDArray
+) -> list[Plot]:
     files = data.files(neuron)
-    images = data.images(neuron)
     comparison = read_csv(files.comparison, ("stimulus", "predicted_response"))
     trace = read_csv(files.mei_trace, ("step", "response"))
     truth = data.true_fraction(neuron)
@@ -82,7 +90,7 @@ def _stimuli(data: SessionData, neuron: str) -> list[Plot]:
             "centre.",
             {
                 "image": grey_pixels(images["mei"], bits=16),
-                "mask": outline(mask_of(data, neuron)),
+                "mask": outline(mask),
                 "centre": values([x, y]),
             },
         ),
@@ -310,7 +318,7 @@ def _spectra(data: SessionData, neuron: str) -> Plot:
         "the modulation, counter-clockwise: 0 is a vertical grating. "
         f"Two-dimensional spectra: meiflow figure {neuron} spectra.",
         {
-            "stimuli": [name for name in _SPECTRA if (table["stimulus"] == name).any()],
+            "stimuli": [name for name in PROFILE_ORDER if (table["stimulus"] == name).any()],
             "table": columns(table),
         },
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from meiflow.figures.neuron import MASK_COLOUR, SHORT_NAMES, dark
 from meiflow.figures.style import STIMULUS_COLOURS, STIMULUS_NAMES
+from meiflow.report.drawing import grey_levels
 from meiflow.report.plot import values
 from meiflow.report.session_data import SessionData
 
@@ -79,10 +80,7 @@ def _thumbnails(images: NDArray) -> dict[str, Any]:
     across = max(int(np.ceil(np.sqrt(len(images) * size[1] / size[0]))), 1)
     sheet = Image.new("L", (across * size[0], -(-len(images) // across) * size[1]), 128)
     for i, image in enumerate(images):
-        grey = float(np.median(image))
-        reach = max(float(np.abs(image - grey).max()), 1e-6)
-        levels = np.rint(255 * np.clip(0.5 + (image - grey) / (2 * reach), 0, 1))
-        small = Image.fromarray(levels.astype(np.uint8)).resize(size)
+        small = Image.fromarray(grey_levels(image)).resize(size)
         sheet.paste(small, (i % across * size[0], i // across * size[1]))
     buffer = io.BytesIO()
     sheet.save(buffer, "jpeg", quality=_QUALITY)

@@ -39,7 +39,7 @@ from meiflow.report.neuron_plots import neuron_plots
 from meiflow.report.overview_drawings import overview_drawings, ranked
 from meiflow.report.plot import Plot, packed, packed_plots
 from meiflow.report.plot_session import session_document
-from meiflow.report.session_data import SessionData
+from meiflow.report.session_data import SessionData, mask_of
 from meiflow.report.trust import (
     Trust,
     TrustCalibration,
@@ -215,10 +215,10 @@ def _page(
     config_name: str,
     further: pd.DataFrame,
 ) -> NeuronPage:
-    drawings = neuron_plots(data, neuron)
     target = str(data.files(neuron).comparison)
     held = row["model_above_chance"]
-    images = data.images(neuron)
+    images, mask = data.images(neuron), mask_of(data, neuron)
+    drawings = neuron_plots(data, neuron, images, mask)
     return NeuronPage(
         id=neuron,
         name=f"neuron-{neuron}",
@@ -240,7 +240,7 @@ def _page(
         f"MEI/windowed natural {_times(row, 'windowed_natural')}",
         cells=[_cell(column.name, row) for column in columns],
         over_gabor=_over_gabor(row),
-        linked=linked_of(data, neuron, further),
+        linked=linked_of(images["mei"], mask, data.config.image.geometry, further.loc[neuron]),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -12,7 +10,6 @@ from meiflow.experiments.invariance import invariance_path
 from meiflow.experiments.tolerances import tolerances
 from meiflow.figures.invariance import invariance_figure
 from meiflow.figures.style import save_both
-from meiflow.images.patterns import gabor
 from meiflow.io.files import read_array, write_array, write_csv
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import require_selected
@@ -36,22 +33,7 @@ def measure_invariance(config: Config, results: Layout, neuron: str) -> None:
     model = open_models(config, results).model(neuron, config.model.custom)
     preferred = read_preferred(files.best_gabor_table, geometry)
     mei = read_array(files.mei)
-    turned = [
-        replace(preferred, phase_deg=preferred.phase_deg + sign * _QUARTER_DEG) for sign in (1, -1)
-    ]
-    directions = [
-        gabor(
-            geometry,
-            p.x_deg,
-            p.y_deg,
-            p.wavelength_deg,
-            p.orientation_deg,
-            p.phase_deg,
-            p.sigma_deg,
-            p.aspect,
-        )
-        for p in turned
-    ]
+    directions = [preferred.gabor(preferred.phase_deg + sign * _QUARTER_DEG) for sign in (1, -1)]
     fraction = chosen.invariance_fraction
     path = invariance_path(model, mei, geometry, directions, fraction, seed=config.seed)
     grey = float(model.predict(np.full((1, *geometry.shape), mei.mean()))[0])

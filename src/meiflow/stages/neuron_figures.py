@@ -14,7 +14,7 @@ from meiflow.figures import neuron as draw
 from meiflow.figures.experiments import neuron_figure
 from meiflow.figures.models import neuron_scores
 from meiflow.figures.recorded import tuning_figure
-from meiflow.figures.spectrum import SpectrumView, profiles_figure, spectrum_figure
+from meiflow.figures.spectrum import PROFILE_ORDER, SpectrumView, profiles_figure, spectrum_figure
 from meiflow.figures.style import relabelled, save_figure
 from meiflow.figures.trials import psth, raster_figure, strip_figure
 from meiflow.images.spectrum import power_spectrum
@@ -25,8 +25,6 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import require_selected
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S
-
-_LAST = ("best_natural", "windowed_natural", "recorded_gabor", "best_gabor", "mei")
 
 
 def _mei(data: SessionData, neuron: str) -> Figure:
@@ -85,7 +83,7 @@ def _scores(data: SessionData, neuron: str) -> Figure:
 
 def _profiles(data: SessionData, neuron: str) -> Figure:
     table = read_csv(data.files(neuron).spectra, ("stimulus", "profile"))
-    return profiles_figure(table, [n for n in _LAST if (table["stimulus"] == n).any()])
+    return profiles_figure(table, [n for n in PROFILE_ORDER if (table["stimulus"] == n).any()])
 
 
 def _spectra(data: SessionData, neuron: str) -> Figure:

@@ -347,7 +347,6 @@ def _stages() -> Iterator[Stage]:
             "images",
             "image_info",
             "image_spikes",
-            "units",
             "unit_counts",
             "notes",
             "gabor_responses",

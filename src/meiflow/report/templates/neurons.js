@@ -35,10 +35,9 @@
   const first = new Set(heads.filter(head => !head.classList.contains("more")).map(head => head.dataset.name));
 
   // ---- colour: of the map and of all dots ------------------------------------------------------
-  const isDepth = "probe_vertical_position_um";
   const COLOURS = {
     trust: "trust", mei_orientation_deg: "orientation of the MEI", mei_peak_frequency_cpd: "spatial frequency of the MEI",
-    [isDepth]: "position on the probe",
+    probe_position_um: "position on the probe",
   };
   const colourBy = field("colour");
   Object.entries(COLOURS).filter(([name]) => name === "trust" ? neurons.some(n => n.kind) : axes.includes(name))
