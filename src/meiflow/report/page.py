@@ -29,7 +29,7 @@ _SCRIPTS = {
         *("tip", "map", "scatter", "tray", "curate", "report"),
     ),
     "combined": ("shared", "table", "combined"),
-    "atlas": ("atlas",),
+    "atlas": ("shared", "atlas"),
 }
 
 

@@ -1,6 +1,4 @@
-  const field = id => document.getElementById(id);
-  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
-  const atlas = JSON.parse(field("data-atlas").textContent);
+  const atlas = json("data-atlas");
   const { tile, across, places, ids, classes, trusted, above } = atlas;
   const canvas = field("atlas"), pen = canvas.getContext("2d"), sprite = field("sprite");
   const rows = 1 + Math.max(...places.map(p => p[0])), columns = 1 + Math.max(...places.map(p => p[1]));

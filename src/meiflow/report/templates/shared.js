@@ -1,5 +1,6 @@
   const one = (selector, from = document) => from.querySelector(selector);
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const field = id => document.getElementById(id);
   const json = id => JSON.parse(document.getElementById(id).textContent);
 
   // ---- saving ------------------------------------------------------------------------------

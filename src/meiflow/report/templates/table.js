@@ -11,18 +11,17 @@
   // `rows` have `values`, one per column, null where missing, and `words`, which the search looks at;
   // `draw` gets the rows that are left, and all of them, in their order. `also` is a further filter,
   // `orders` are further orders by name: functions that compare two rows.
-  const field = id => document.getElementById(id);
   const table = field("table"), body = table.tBodies[0], heads = all("th", table);
   const at = Object.fromEntries(heads.map((head, i) => [head.dataset.name, i]));
   const compare = (p, q) => typeof p === "number" && typeof q === "number"
     ? p - q : String(p).localeCompare(String(q), "en", { numeric: true });
   const neuronTable = (rows, draw, also = () => true, orders = {}) => {
     const numeric = heads.map((_, column) => column !== at.neuron_id && rows.some(row => typeof row.values[column] === "number"));
+    const form = one(".filters");
     let order = rows, sort = "";
     const filter = () => {
       const text = field("f-text").value.trim().toLowerCase(), least = field("f-score").value;
-      const wanted = [["area", "f-area"], ["layer", "f-layer"], ["spiking", "f-spiking"], ["session_id", "f-session"], ["kind" in at ? "kind" : "cell_type", "f-kind"]]
-        .map(([name, id]) => [at[name], field(id)?.value]).filter(([column, value]) => value && column >= 0);
+      const wanted = all("select[data-column]", form).filter(select => select.value).map(select => [at[select.dataset.column], select.value]);
       const needed = [["trusted", "f-trusted"], ["model_above_chance", "f-holds"]]
         .filter(([name, id]) => name in at && field(id)?.checked).map(([name]) => at[name]);
       const left = order.filter(row => row.words.includes(text)
@@ -52,7 +51,6 @@
       sortBy(down ? `-${name}` : name);
       filter();
     }));
-    const form = one(".filters");
     form.addEventListener("input", filter);
     form.addEventListener("reset", () => setTimeout(filter));
     form.addEventListener("submit", event => event.preventDefault());
