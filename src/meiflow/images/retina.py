@@ -26,11 +26,11 @@ def gaze_pixels(gaze_deg: NDArray, geometry: Geometry) -> NDArray[np.int64]:
     return np.rint(np.asarray(gaze_deg) / [geometry.dx, geometry.dy]).astype(np.int64)
 
 
-def seen_images(images: NDArray, pixels: NDArray) -> NDArray:
+def seen_images(images: NDArray, pixels: NDArray, fill: float = GREY) -> NDArray:
     """Images in the coordinates of an eye that has moved.
 
     Where the eye looks, receptive fields follow, so that the image moves in the opposite direction
-    on the retina. What enters from beyond the edge of the image is grey, as the screen is there.
+    on the retina. What enters from beyond the edge of the image is uniform, as the screen is there.
 
     Parameters
     ----------
@@ -38,6 +38,8 @@ def seen_images(images: NDArray, pixels: NDArray) -> NDArray:
         Luminance in [0, 1].
     pixels : ndarray of int, shape (images, 2)
         Gaze during each image; see `gaze_pixels`.
+    fill : float
+        Luminance of what enters; by default grey.
 
     Returns
     -------
@@ -64,4 +66,4 @@ def seen_images(images: NDArray, pixels: NDArray) -> NDArray:
     found = images[
         number, rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None, :]
     ]
-    return np.where(inside, found, images.dtype.type(GREY))
+    return np.where(inside, found, images.dtype.type(fill))

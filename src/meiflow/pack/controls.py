@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from meiflow.images.geometry import Geometry
 from meiflow.images.masks import background, pattern_centre, pattern_mask, soft_mask
+from meiflow.images.retina import seen_images
 
 _DRAWS = 16
 
@@ -89,11 +90,5 @@ def moved(image: NDArray, geometry: Geometry, x_deg: float, y_deg: float) -> NDA
     """
     x, y = pattern_position(image, geometry)
     right, up = round((x_deg - x) / geometry.dx), round((y_deg - y) / geometry.dy)
-    out = np.full(geometry.shape, background(image, pattern_mask(image)))
-    height, width = geometry.shape
-    rows, columns = np.arange(height) + up, np.arange(width) - right
-    inside = np.ix_((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
-    out[inside] = image[
-        np.ix_(rows[(rows >= 0) & (rows < height)], columns[(columns >= 0) & (columns < width)])
-    ]
-    return out
+    grey = background(image, pattern_mask(image))
+    return seen_images(np.asarray(image, float)[None], np.array([[-right, -up]]), grey)[0]
