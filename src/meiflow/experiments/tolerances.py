@@ -54,9 +54,9 @@ def tolerances(
     Examples
     --------
     >>> screen = Geometry(60, 96)
-    >>> gabor = patterns.gabor(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
-    >>> linear = lambda images: np.maximum(((images - 0.5) * gabor).sum((1, 2)), 0)
     >>> best = Preferred(screen, 10.0, 5.0, 20.0, 30.0, 0.0, 8.0)
+    >>> gabor = best.gabor()
+    >>> linear = lambda images: np.maximum(((images - 0.5) * gabor).sum((1, 2)), 0)
     >>> found = tolerances(linear, 0.5 + 0.1 * gabor, best, 0.0)
     >>> round(found.phase_deg), round(found.shift_deg, 1), round(found.size_octaves, 1)
     (90, 4.8, 1.2)
