@@ -117,6 +117,7 @@ def test_verdicts_are_kept_and_exclude_neurons(open_page, tmp_path):
     page = open_page()
     one, two, three = rows(page)[1:4]
     page.hover(f".card[data-neuron='{one}']")
+    page.wait_for_selector(f".card[data-neuron='{one}']:hover")
     page.keyboard.press("r")
     page.focus(f".card[data-neuron='{two}'] a")
     page.keyboard.press("b")
