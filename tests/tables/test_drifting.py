@@ -224,6 +224,7 @@ def binned(train, starts, length):
 @pytest.mark.filterwarnings("ignore")
 def test_f1_f0_agrees_with_the_function_of_allensdk_on_whole_cycles(recording):
     """Spike times in steps of 1 ms, the width of AllenSDK's bins, of which 15 Hz is no multiple."""
+    _restore_numpy_names()
     from allensdk.brain_observatory.ecephys.stimulus_analysis.drifting_gratings import f1_f0
 
     shown = recording.conditions["drifting_gratings"]
