@@ -96,7 +96,7 @@ class NeuronModel(nn.Module):
         images = np.asarray(images)
         with torch.no_grad():
             parts = [
-                self(torch.as_tensor(images[i : i + batch], dtype=torch.float32))
+                self(torch.tensor(images[i : i + batch], dtype=torch.float32))
                 for i in range(0, len(images), batch)
             ]
         return torch.cat(parts).numpy().astype(float)
