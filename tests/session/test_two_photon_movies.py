@@ -93,7 +93,7 @@ def test_a_bin_is_the_mean_in_one_window_behind_its_first_frame(experiment, tmp_
     np.testing.assert_allclose(read_csv(results.movie_errors)[CELLS], errors, rtol=1e-6)
     assert read_array(results.movie_images).shape == (2, 60, 96)
     assert len(read_responses(results).image_ids) == 6  # the scenes
-    other, results = tables_of(tmp_path / "out", average="median")
+    _, results = tables_of(tmp_path / "out", average="median")
     table = read_csv(results.movie_responses)
     np.testing.assert_allclose(table[CELLS], np.median(counts, axis=0), rtol=1e-6)
 

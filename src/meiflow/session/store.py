@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.errors import MeiflowError
+from meiflow.errors import MeiflowError, shorten
 from meiflow.session.nwb_checks import require_no_links, require_self_contained, unreadable
 from meiflow.session.ranges import RangeFile, is_remote
 from meiflow.session.transfer import exclusive
@@ -182,7 +182,7 @@ class Table(Node):
         index, target = self.data(f"{name}_index"), self.data(name)
         for part, found in ((name, target), (f"{name}_index", index)):
             if found is None:
-                raise self.error(f"has no {part}")
+                raise self.error(f"has no column {part}; it is incomplete, or of another layout")
         if index.shape != (len(self),):
             raise self.error(f"has {len(self)} rows but {index.shape[0]} values of {name}_index")
         ends = np.asarray(index[...]).astype(np.int64)
@@ -311,15 +311,18 @@ def _zarr(path: Path) -> Iterator[Any]:
 
 def _require_nwb(root: Node) -> None:
     kind, space = root.attribute("neurodata_type"), root.attribute("namespace")
-    version = str(root.attribute("nwb_version") or "")
+    version = str(root.attribute("nwb_version") or root.text("nwb_version") or "")
     if version.startswith(("1", "NWB-1")):
         raise MeiflowError(
             f"session.nwb: {root.path} is of NWB version {version[:20]}; version 2 is needed: use "
             "session.source tables, which meiflow convert makes of Allen's two-photon experiments"
         )
     if (kind, space) != ("NWBFile", "core"):
-        raise unreadable(
-            root.path, "NWB", f"its root is {kind or 'of no type'} of namespace {space}"
+        what = f"of type {kind}, namespace {space}" if kind else "of no type"
+        raise MeiflowError(
+            f"session.nwb: {root.path} is not a readable NWB file (its root is {what}; it contains "
+            f"{shorten(root.names()) or 'nothing'}); give a file in NWB 2, or count the spikes and "
+            "use session.source tables"
         )
     for name in ("identifier", "session_start_time"):
         if root.data(name) is None:

@@ -164,7 +164,10 @@ def trial_tables(
             window = window_s[0], window_s[0] + _frame_s(shown, time_s)
         elif name == "drifting_gratings" and len(shown):
             ends = np.minimum(shown["end"], len(time_s) - 1)
-            window = window_s[0], window_s[0] + float(np.median(time_s[ends] - _onsets(shown, time_s)))
+            window = (
+                window_s[0],
+                window_s[0] + float(np.median(time_s[ends] - _onsets(shown, time_s))),
+            )
         values = responses(given[kept], shown, time_s, window)
         whole = np.isfinite(values).all(axis=1)
         if name in MOVIES:

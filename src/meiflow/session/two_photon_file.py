@@ -77,6 +77,17 @@ def read_two_photon(path: str | Path) -> TwoPhotonExperiment:
     return found
 
 
+def is_two_photon(path: str | Path) -> bool:
+    """Whether a file has traces of cells and no units, as a two-photon experiment."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return _PIPELINE in file or (_OPHYS in file and "units" not in file)
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
 def _read_nwb_1(file: Any, path: str | Path) -> TwoPhotonExperiment:
     traces = _group(file, f"{_PIPELINE}/DfOverF/imaging_plane_1", path)
     dff, time_s = traces["data"][()], traces["timestamps"][()]

@@ -14,8 +14,8 @@ from meiflow.response_type import COUNTS, ResponseType
 from meiflow.session.movie_passes import MoviePasses
 from meiflow.tables.columns import line_of, real_numbers, whole_numbers
 from meiflow.tables.counts import (
-    Trials,
     MOST_COUNTS,
+    Trials,
     check_names,
     count_spikes,
     identifier,
