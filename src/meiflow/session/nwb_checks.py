@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from meiflow.session.store import Table
 
 
+ZARR = (".zgroup", "zarr.json")  # one of them is in an NWB-Zarr folder
+
+
 class UnavailableError(MeiflowError):
     """A session file that cannot be opened now, although it may be whole."""
 
@@ -109,6 +112,8 @@ def require_self_contained(path: Path) -> None:
         folder = path.is_dir()
         if folder and (path / "data" / "responses").is_dir():
             fault += "; it seems to be a scan in the layout of Sensorium: session.source sensorium"
+        elif folder and any((path / name).is_file() for name in ZARR):
+            fault = "is NWB-Zarr; here, give the HDF5 file of the same session"
         elif folder:
             fault += ", and not NWB-Zarr (neither .zgroup nor zarr.json)"
         raise MeiflowError(f"session.nwb: {path} {fault}")

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.session.nwb_checks import require_no_links, require_self_contained, unreadable
+from meiflow.session.nwb_checks import ZARR, require_no_links, require_self_contained, unreadable
 from meiflow.session.ranges import RangeFile, is_remote
 from meiflow.session.transfer import exclusive
 
-_ZARR = (".zgroup", "zarr.json")
+_PIPELINE = "processing/brain_observatory_pipeline"  # of two-photon files in NWB 1
 
 
 class Node:
@@ -234,7 +234,7 @@ def is_zarr(path: Path) -> bool:
     >>> is_zarr(Path("/")), is_zarr(Path("/none.nwb"))
     (False, False)
     """
-    return path.is_dir() and any((path / name).is_file() for name in _ZARR)
+    return path.is_dir() and any((path / name).is_file() for name in ZARR)
 
 
 @contextmanager
@@ -312,10 +312,11 @@ def _zarr(path: Path) -> Iterator[Any]:
 def _require_nwb(root: Node) -> None:
     kind, space = root.attribute("neurodata_type"), root.attribute("namespace")
     version = str(root.attribute("nwb_version") or root.text("nwb_version") or "")
-    if version.startswith(("1", "NWB-1")):
+    if version.startswith(("1", "NWB-1")) or root.group(_PIPELINE) is not None:
         raise MeiflowError(
-            f"session.nwb: {root.path} is of NWB version {version[:20]}; version 2 is needed: use "
-            "session.source tables, which meiflow convert makes of Allen's two-photon experiments"
+            f"session.nwb: {root.path} is of NWB version {version[:20] or 1}; version 2 is needed: "
+            "use session.source tables, which meiflow convert makes of Allen's two-photon "
+            "experiments"
         )
     if (kind, space) != ("NWBFile", "core"):
         what = f"of type {kind}, namespace {space}" if kind else "of no type"
