@@ -102,6 +102,23 @@ def test_a_movie_that_does_not_fit_the_responses_does_no_harm(neurons):
         np.testing.assert_allclose(alone.predictions[name], wrong.predictions[name], rtol=0.05)
 
 
+def test_movies_of_real_numbers_help_in_any_unit(neurons):
+    """dF/F around an arbitrary zero: as much is gained, and in another unit exactly as much."""
+    scenes, means, shown, movie, *_ = neurons
+    found = []
+    for unit, stimuli in ((1.0, None), (1.0, movie - 5.0), (1e-4, movie - 5.0)):
+        given = stimuli if stimuli is None else unit * stimuli
+        given = given if given is None else MovieStimuli(shown, given, np.ones(len(shown)))
+        responses = unit * (means - 2.0)
+        of = SCREEN, config(), 0, 2, None, None, given
+        fit = fit_all(scenes, responses, np.ones(40), *of, real=True)
+        found.append(fit.predictions["model"] / unit)
+    cc = [np.mean([np.corrcoef(f[:, i], means[:, i])[0, 1] for i in range(3)]) for f in found]
+    assert cc[1] > cc[0] + 0.03
+    assert np.abs(found[1].mean(axis=0) - (means - 2.0).mean(axis=0)).max() < 0.3
+    np.testing.assert_allclose(found[2], found[1], atol=1e-3)
+
+
 def test_a_receptive_field_found_in_movies_is_that_found_in_scenes(rng):
     """Within one step of the search, although the frames are those of one short movie."""
     from meiflow.images.geometry import ALLEN_MOVIE_HEIGHT_DEG, ALLEN_MOVIE_WIDTH_DEG

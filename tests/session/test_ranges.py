@@ -153,5 +153,5 @@ def test_info_says_what_can_be_run_and_what_is_missing(tmp_path):
     text = CliRunner().invoke(app, ["session", "info", str(broken)]).output
     assert "missing: session.nwb: " in text
     assert "contains no sorted units" in text
-    assert "cannot be run directly: no units" in text
+    assert "cannot be run: no units that can be read" in text
     assert "stimulus gabors: 243 presentations" in text

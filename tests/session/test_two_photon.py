@@ -85,7 +85,10 @@ def test_what_cannot_be_converted_is_named(experiment, tmp_path):
     with pytest.raises(MeiflowError, match="needs start < stop"):
         convert_two_photon(experiment, out, (0.5, 0.25))
     for part, message in (
-        ("stimulus/presentation/natural_scenes_stimulus", "no natural scenes .*static_gratings"),
+        (
+            "stimulus/presentation/natural_scenes_stimulus",
+            "shows neither natural scenes nor .*static_gratings",
+        ),
         (f"{PIPELINE}/DfOverF", "DfOverF/imaging_plane_1 is missing; expected a two-photon"),
     ):
         with h5py.File(experiment, "a") as file:

@@ -164,8 +164,8 @@ def another_laboratory(path):
     [
         (
             other_session,
-            r"no natural scenes \(session A, found: drifting_gratings, natural_movie_one\).*"
-            "convert session B of the same cells .*Movies and noise are not converted",
+            r"neither natural scenes nor .* \(session A, found: drifting_gratings, "
+            r"natural_movie_one\).*convert session B of the same cells .*Noise is not converted",
         ),
         (microscope, "DfOverF/DfOverF is missing.*ends in _behavior[+]image[+]ophys.nwb"),
         (probes, r"DfOverF/DfOverF is missing.*units \(spikes\): give it as session.nwb"),

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import h5py
 import numpy as np
-from pynwb import NWBHDF5IO, NWBFile
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.base import ImageReferences, Images
 from pynwb.epoch import TimeIntervals
-from pynwb.image import GrayscaleImage, IndexSeries
+from pynwb.image import GrayscaleImage, ImageSeries, IndexSeries
 from pynwb.ophys import (
     DfOverF,
     Fluorescence,
@@ -27,13 +27,34 @@ NAMES = ("orientation", "spatial_frequency", "phase")
 LONG_NAMES = ("orientation_in_degrees", "spatial_frequency_in_cycles_per_degree", "phase")
 
 
-def write_nwb_1(path, rng):
+MOVIE = "natural_movie_one"
+MOVIE_FRAMES, PASSES, FIRST = 16, 5, 1400  # of the movie, and the imaging frame of the first
+
+
+def add_movie(file, rng, name=MOVIE, short=0):
+    """Add passes of a movie to an NWB 1 file, each frame during one imaging frame.
+
+    ``short`` frames are missing at the end of the second pass.
+    """
+    frame = np.tile(np.arange(MOVIE_FRAMES), PASSES)
+    keep = np.ones(len(frame), bool)
+    keep[2 * MOVIE_FRAMES - short : 2 * MOVIE_FRAMES] = False
+    first = FIRST + np.arange(len(frame))
+    shown = file.create_group(f"stimulus/presentation/{name}_stimulus")
+    shown["data"] = frame[keep]
+    shown["frame_duration"] = np.stack([first, first + 1], 1)[keep]
+    stack = rng.integers(0, 256, (MOVIE_FRAMES, 10, 20), np.uint8)
+    file[f"stimulus/templates/{name}_image_stack/data"] = stack
+
+
+def write_nwb_1(path, rng, scenes=True, **movie):
     """Write the groups that AllenSDK reads, of four cells, one of which has a missing value.
 
-    Presentations are stored out of order, as in no released file.
+    Presentations are stored out of order, as in no released file. Without ``scenes``, it is a
+    session of movies only; ``movie`` is for `add_movie`.
     """
     cells, frames = np.array([517474020, 517474022, 517474030, 517474041]), 2400
-    scenes = rng.permutation(np.repeat(np.arange(-1, 6), 10))
+    shown_scenes = rng.permutation(np.repeat(np.arange(-1, 6), 10))
     start = 100 + 8 * np.arange(70)  # 7 or 8 frames of 1/30 s
     turn = rng.permutation(np.tile([0.0, 30.0, 60.0, 90.0, np.nan], 8))
     gratings = np.column_stack([turn, np.where(np.isnan(turn), np.nan, 0.04), 0 * turn])
@@ -45,7 +66,7 @@ def write_nwb_1(path, rng):
         traces["data"], traces["timestamps"] = dff, 12.0 + np.arange(frames) / RATE
         file[f"{PIPELINE}/ImageSegmentation/cell_specimen_ids"] = cells
         shown = file.create_group("stimulus/presentation/natural_scenes_stimulus")
-        shown["data"] = scenes[order]
+        shown["data"] = shown_scenes[order]
         shown["frame_duration"] = np.stack([start, start + 7], 1)[order].astype(float)
         shown = file.create_group("stimulus/presentation/static_gratings_stimulus")
         shown["data"] = gratings
@@ -54,6 +75,11 @@ def write_nwb_1(path, rng):
         shown["frame_duration"] = np.stack([first, first + 7], 1).astype(float)
         images = rng.integers(0, 256, (12, 18, 24)).astype(np.float32)  # as released
         file["stimulus/templates/natural_scenes_image_stack/data"] = images
+        if movie:
+            add_movie(file, rng, **movie)
+        if not scenes:
+            for name in ("natural_scenes", "static_gratings"):
+                del file[f"stimulus/presentation/{name}_stimulus"]
     return path
 
 
@@ -147,6 +173,16 @@ def add_gratings(file, source, first, truncated, onsets):
     (file.add_acquisition if first else file.add_stimulus)(table)
 
 
+def add_movie_2(file, source, onsets):
+    """Add the movie; as a plain series, because pynwb no longer writes indices of series."""
+    stack = source[f"stimulus/templates/{MOVIE}_image_stack/data"][()]
+    template = ImageSeries(name=MOVIE, data=stack, unit="n.a.", starting_time=np.nan, rate=np.nan)
+    file.add_stimulus_template(template)
+    data = source[f"stimulus/presentation/{MOVIE}_stimulus/data"][()].astype("uint32")
+    name = f"{MOVIE}_stimulus"
+    file.add_stimulus(TimeSeries(name=name, data=data, unit="n.a.", timestamps=onsets))
+
+
 def onsets_of(source, stimulus):
     """Times in the middle of the imaging frames in which presentations begin."""
     frames = source[f"stimulus/presentation/{stimulus}_stimulus/frame_duration"][:, 0]
@@ -169,4 +205,6 @@ def write_nwb_2(path, experiment, first=False, truncated=False, ordered=False, e
         add_traces(file, plane, source, first, events)
         add_scenes(file, source, first, ordered, onsets_of(source, "natural_scenes"))
         add_gratings(file, source, first, truncated, onsets_of(source, "static_gratings"))
+        if f"stimulus/presentation/{MOVIE}_stimulus" in source:
+            add_movie_2(file, source, onsets_of(source, MOVIE))
     return written(file, path)

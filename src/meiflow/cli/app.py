@@ -207,11 +207,12 @@ def convert(
     stored_events: Annotated[
         bool, typer.Option("--stored-events", help="use the events in the file (NWB 2)")
     ] = False,
+    movies: Annotated[bool, typer.Option(help="also convert natural movies")] = True,
 ) -> None:
     """Convert a two-photon experiment of the Allen Brain Observatory to tables."""
     from meiflow.stages.convert import convert_two_photon
 
-    print(convert_two_photon(experiment, folder, window, events, stored_events))
+    print(convert_two_photon(experiment, folder, window, events, stored_events, movies))
 
 
 own_data.register(app, DATA)

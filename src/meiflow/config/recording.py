@@ -228,8 +228,6 @@ class Session(Section):
             raise ValueError(
                 f"response: real numbers come from tables, not from source {self.source}"
             )
-        elif self.movies.counts is not None:
-            raise ValueError("movies.counts: movies need spike counts, not response: real")
 
     @property
     def response_type(self) -> ResponseType:

@@ -57,8 +57,8 @@ class NaturalMovies(Section):
     )
     counts: InputPath | None = Field(
         default=None,
-        description="source tables: CSV movie, repeat, frame, neuron_id, spike_count, where frame "
-        "is the number of a frame, starting at 0",
+        description="source tables: CSV movie, repeat, frame, neuron_id, spike_count (response "
+        "real: response), where frame is the number of a frame, starting at 0",
     )
     frames_per_bin: int = Field(
         default=8,

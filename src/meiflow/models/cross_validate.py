@@ -150,8 +150,8 @@ def fit_all(
     n_images, n_neurons = means.shape
     units = response_units(means, tests) if real else None
     if units is not None:
-        given = means, extra, training_means, drifting
-        means, extra, training_means, drifting = in_units(units, *given)
+        given = means, extra, training_means, drifting, movies
+        means, extra, training_means, drifting, movies = in_units(units, *given)
     rng = fold_stream(seed)
     folds = folds_of(images, bins, config.folds, rng, tests)
     held_out, training = folds.held_out, folds.training
@@ -237,8 +237,8 @@ def learning_curve(
     order = [np.random.default_rng([seed, 3, i]).permutation(part) for i, part in enumerate(rest)]
     units = response_units(means, tests) if real else np.ones(means.shape[1])
     if real:
-        given = means, extra, training_means, drifting
-        means, extra, training_means, drifting = in_units(units, *given)
+        given = means, extra, training_means, drifting, movies
+        means, extra, training_means, drifting, movies = in_units(units, *given)
     shared = images, weights, geometry, config, seed, threads
     problem = Problem(*shared, None, extra, movies, bins, drifting, real)
     found = {}

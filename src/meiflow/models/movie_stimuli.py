@@ -9,7 +9,7 @@ are not used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class MovieStimuli:
     images : ndarray, shape (frames, height, width)
         Luminance in [0, 1].
     means : ndarray, shape (frames, neurons)
-        Mean counts.
+        Mean counts, or averages of real-valued responses.
     weights : ndarray, shape (frames,)
         Number of trials divided by the mean number of trials of the scenes; at most 1.
     windows : ndarray, shape (windows, frames, neurons), optional
@@ -55,6 +55,11 @@ class MovieStimuli:
         """The same images for some of the neurons."""
         windows = None if self.windows is None else self.windows[..., columns]
         return MovieStimuli(self.images, self.means[:, columns], self.weights, windows)
+
+    def in_units(self, units: NDArray) -> MovieStimuli:
+        """Responses divided by the units of the neurons (neurons,)."""
+        windows = None if self.windows is None else self.windows / units
+        return replace(self, means=self.means / units, windows=windows)
 
     @property
     def candidates(self) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from meiflow.models.auxiliary import AuxiliaryStimuli
     from meiflow.models.drifting_stimuli import DriftingStimuli
+    from meiflow.models.movie_stimuli import MovieStimuli
 
 TrainingMeans = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
@@ -46,8 +47,13 @@ def in_units(
     extra: AuxiliaryStimuli | None,
     training_means: TrainingMeans | None,
     drifting: Sequence[DriftingStimuli],
+    movies: MovieStimuli | None,
 ) -> tuple[
-    NDArray[np.float64], AuxiliaryStimuli | None, TrainingMeans | None, list[DriftingStimuli]
+    NDArray[np.float64],
+    AuxiliaryStimuli | None,
+    TrainingMeans | None,
+    list[DriftingStimuli],
+    MovieStimuli | None,
 ]:
     """Mean responses to images and further stimuli, divided by `units` (neurons,)."""
     scaled = None
@@ -59,4 +65,6 @@ def in_units(
 
     if extra is not None:
         extra = replace(extra, means=extra.means / units)
-    return means / units, extra, scaled, [shown.in_units(units) for shown in drifting]
+    if movies is not None:
+        movies = movies.in_units(units)
+    return means / units, extra, scaled, [shown.in_units(units) for shown in drifting], movies

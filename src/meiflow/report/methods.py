@@ -38,12 +38,18 @@ def counting(data: SessionData) -> str:
     session, movies = data.config.session, bool(data.responses.movies)
     if session.source == "sensorium":
         return "Responses per trial are those of the folder."
+    per_bin, lag = session.movies.frames_per_bin, session.movies.lag_s
     if session.source == "tables" and data.response.real:
-        return "Responses per trial are those of the tables."
+        if movies:
+            return (
+                "Responses per frame are those of the table, averaged over bins of "
+                f"{per_bin} frames of every pass of a movie; each bin is an image."
+            )
+        further = f", those to movies averaged over bins of {per_bin} frames"
+        return f"Responses per trial are those of the tables{further if data.has.movies else ''}."
     start, stop = session.window_s
     end = "the end of the presentation" if stop is None else f"{stop:g} s"
     window = f"from {start:g} s to {end} after onset"
-    per_bin, lag = session.movies.frames_per_bin, session.movies.lag_s
     if session.source == "tables":
         if movies:
             return (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from meiflow.config.columns import Columns
@@ -15,6 +17,8 @@ from meiflow.progress import collect_notes
 from meiflow.session.nwb_checks import explained
 from meiflow.session.presentations import INVALID
 from meiflow.session.reader import SessionReader, open_reader
+from meiflow.session.two_photon import INDEXED, MOVIES
+from meiflow.session.two_photon_file import is_two_photon, read_two_photon
 from meiflow.session.unit_filters import filtered
 
 _USES = {
@@ -23,6 +27,7 @@ _USES = {
     "drifting_gratings": "tuning to drifting gratings",
     "flashes": "on and off responses",
 }
+_SPIKES = ("units/spike_times", "units/spike_times_index")
 
 
 def describe_session(
@@ -45,6 +50,8 @@ def describe_session(
     MeiflowError
         If the file is not NWB at all. Whatever else is wrong is one of the lines.
     """
+    if is_two_photon(path):
+        return _two_photon(path)
     with explained(path), open_reader(path, columns) as session, collect_notes() as notes:
         root = session.root
         version = root.attribute("nwb_version")
@@ -55,6 +62,31 @@ def describe_session(
         lines += _uses(session, missing)
     lines += [f"note: {text}" for text in dict.fromkeys(notes)]
     return [*lines, *(f"missing: {text}" for text in missing)]
+
+
+def _two_photon(path: Path) -> list[str]:
+    """Lines that describe a two-photon experiment."""
+    found = read_two_photon(path)
+    rate = (len(found.time_s) - 1) / np.ptp(found.time_s)
+    events = "" if found.events is None else "; events"
+    lines = [
+        f"two-photon experiment: {path.name}",
+        f"cells: {len(found.cells)}, dF/F of {len(found.time_s)} imaging frames at {rate:.1f} Hz"
+        f"{events}",
+    ]
+    for name, table in found.stimuli.items():
+        text = f"stimulus {name}: {len(table)} presentations"
+        if "frame" in table:
+            text += f" of {table['frame'][table['frame'] >= 0].nunique()} frames"
+        lines.append(text + (f", {table['repeat'].nunique()} passes" if "repeat" in table else ""))
+    lines += [f"stimulus {n}: not read" for n in found.shown if n not in found.stimuli]
+    images = [name for name in (*INDEXED, *MOVIES) if name in found.stimuli]
+    lines.append(
+        f"can be run: models and MEIs from {shorten(images)}, after meiflow convert {path} FOLDER"
+        if images
+        else "cannot be run: shows neither natural scenes nor complete natural movies"
+    )
+    return [*lines, *(f"note: {text}" for text in found.notes)]
 
 
 def _guarded(
@@ -88,10 +120,10 @@ def _units(session: SessionReader, quality: Quality, missing: list[str]) -> Iter
     for area in sorted(counts[0].index):
         n, labelled, left = (int(count.get(area, 0)) for count in counts)
         yield f"  area {area}: {n} units, {labelled} good, {left} after the filters"
-    ends = session.root.values("units/spike_times_index")
-    if ends is None:
-        missing.append("spike times (units/spike_times_index)")
-    elif len(ends):
+    lacking = [name for name in _SPIKES if session.root.data(name) is None]
+    missing += [f"spike times ({name})" for name in lacking]
+    ends = session.root.values(_SPIKES[1])
+    if not lacking and ends is not None and len(ends):
         yield f"spikes: {int(ends[-1])}"
 
 
@@ -126,32 +158,66 @@ def _behaviour(session: SessionReader, _quality: Quality, missing: list[str]) ->
 
 
 def _uses(session: SessionReader, missing: list[str]) -> Iterator[str]:
-    """What can be run, as far as the stimuli allow it."""
-    try:
-        with explained(session.path):
-            names = session.stimulus_names
-            units = len(session.units)
-    except MeiflowError:
-        names, units = [], 0
+    """What can be run, as far as units and stimuli allow it."""
+    names = _readable(lambda: session.stimulus_names, session, missing)
+    lacks = _lacking_units(session, missing)
+    if names is None:
+        yield "cannot be run: the tables of presentations cannot be read"
+        return
     movies = [n for n in names if n.startswith("natural_movie_") and "shuffled" not in n]
-    if units and "natural_scenes" in names:
+    numbered = [n for n in ("natural_scenes", *movies) if n in names and _numbered(session, n)]
+    missing += [
+        f"frame of {n}, the numbers of its images; name it in session.columns.presentations"
+        for n in names
+        if n in ("natural_scenes", *movies) and n not in numbered
+    ]
+    shown = [n for n in movies if n in numbered]
+    if lacks:
+        yield f"cannot be run: {lacks}"
+    elif "natural_scenes" in numbered:
         yield "can be run: models and MEIs from natural_scenes" + (
-            f", and from {shorten(movies)}" if movies else ""
+            f", and from {shorten(shown)}" if shown else ""
         )
-    elif units and movies:
-        yield f"can be run: models and MEIs from the frames of {shorten(movies)}"
+    elif shown:
+        yield f"can be run: models and MEIs from the frames of {shorten(shown)}"
     else:
-        lacks = "units" if not units else "natural_scenes or natural movies"
         yield (
-            f"cannot be run directly: no {lacks}; rename a stimulus with session.columns.stimuli, "
-            "or count spikes yourself and use session.source tables"
+            "cannot be run directly: no natural_scenes or natural movies with numbers of frames; "
+            "rename a stimulus with session.columns.stimuli, or count spikes yourself and use "
+            "session.source tables"
         )
     for name, use in _USES.items():
-        if name in names:
-            keys = [k for k in PARAMETRIC[name] if k not in session.stimulus(name)]
-            if keys:
-                missing.append(f"{', '.join(keys)} of {name}; name it in session.columns")
-            else:
-                yield f"can be run: {use} ({name})"
-        else:
+        if name not in names:
             missing.append(f"{name}: no {use}")
+            continue
+        keys = [k for k in PARAMETRIC[name] if k not in session.stimulus(name)]
+        if keys:
+            missing.append(f"{', '.join(keys)} of {name}; name it in session.columns.presentations")
+        elif not lacks:
+            yield f"can be run: {use} ({name})"
+
+
+def _numbered(session: SessionReader, name: str) -> bool:
+    """Whether the presentations of a stimulus have numbers of images."""
+    return "frame" in session.stimulus(name)
+
+
+def _lacking_units(session: SessionReader, missing: list[str]) -> str:
+    """Why there is nothing to model; empty if there are units with spikes."""
+    units = _readable(lambda: session.units, session, missing)
+    if units is None:
+        return "no units that can be read"
+    if not len(units):
+        return "no unit has a good label in a known structure"
+    return "" if all(session.root.data(name) is not None for name in _SPIKES) else "no spike times"
+
+
+def _readable(read: Callable[[], Any], session: SessionReader, missing: list[str]) -> Any:
+    """What can be read of a session, or None, and then why not."""
+    try:
+        with explained(session.path):
+            return read()
+    except MeiflowError as error:
+        if str(error) not in missing:
+            missing.append(str(error))
+        return None

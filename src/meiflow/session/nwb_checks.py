@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from meiflow.io.paths import path_error
 
 if TYPE_CHECKING:
     from meiflow.session.store import Table
+
+
+ZARR = (".zgroup", "zarr.json")  # one of them is in an NWB-Zarr folder
 
 
 class UnavailableError(MeiflowError):
@@ -48,10 +52,37 @@ def unreadable(path: Path, kind: str, reason: str) -> MeiflowError:
     for sign, advice in _OTHER_REASONS.items():
         if sign in lower:
             return UnavailableError(f"{name} cannot be read ({sign}); {advice}")
-    return MeiflowError(
-        f"{name} is not a readable {kind} file ({text[:200]}); if it is damaged, download it "
-        "again or give another file"
-    )
+    why, advice = _seems(path, text)
+    return MeiflowError(f"{name} is not a readable {kind} file ({why}); {advice}")
+
+
+# First bytes of files that were saved under the name of a session file.
+_STARTS = (
+    ((b"<!doctype", b"<html", b"<?xml"), "it is a web page, such as a server's message",
+     "download the file itself, or give its address to meiflow session info"),
+    ((b"version https://git-lfs",), "it is a pointer of Git LFS", "run git lfs pull"),
+    ((b"pk\x03\x04", b"\x1f\x8b"), "it is a compressed file", "unpack it"),
+)  # fmt: skip
+_CUT = re.compile(r"truncated file: eof = (\d+),.*stored_eof = (\d+)")
+
+
+def _seems(path: Path, reason: str) -> tuple[str, str]:
+    """What is wrong with a file that cannot be opened, and what can help."""
+    again = "download it again"
+    cut = _CUT.search(reason)
+    if cut is not None:
+        return f"it ends after {int(cut[1]):,} of {int(cut[2]):,} bytes", again
+    try:
+        with open(path, "rb") as handle:
+            start = handle.read(256).lstrip().lower()
+            if not start and not handle.read(1):
+                return "it is empty", again
+    except OSError:  # a folder
+        start = b""
+    for signs, seems, advice in _STARTS:
+        if start.startswith(signs):
+            return seems, advice
+    return reason[:200], f"if it is damaged, {again} or give another file"
 
 
 _OTHER_REASONS = {
@@ -78,6 +109,13 @@ def require_self_contained(path: Path) -> None:
 
     fault = path_error(path)
     if fault is not None:
+        folder = path.is_dir()
+        if folder and (path / "data" / "responses").is_dir():
+            fault += "; it seems to be a scan in the layout of Sensorium: session.source sensorium"
+        elif folder and any((path / name).is_file() for name in ZARR):
+            fault = "is NWB-Zarr; here, give the HDF5 file of the same session"
+        elif folder:
+            fault += ", and not NWB-Zarr (neither .zgroup nor zarr.json)"
         raise MeiflowError(f"session.nwb: {path} {fault}")
     try:
         with h5py.File(path, "r") as file:

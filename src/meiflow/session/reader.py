@@ -58,9 +58,12 @@ class SessionReader:
     def _units(self) -> Table:
         table = self.root.table("units")
         if table is None or not len(table):
+            rest = "its stimuli and behaviour are all that can be read (meiflow session info)"
+            if self.root.group("processing/ophys") is not None:
+                rest = "it is a two-photon recording: meiflow convert makes tables of Allen's"
             raise MeiflowError(
                 f"session.nwb: {self.path} contains no sorted units (the table units is missing or "
-                "empty); its stimuli and behaviour are all that can be read (meiflow session info)"
+                f"empty); {rest}"
             )
         kind = table.attribute("neurodata_type")
         if kind != "Units":
@@ -186,6 +189,11 @@ class SessionReader:
         """
         ids = list(unit_ids)
         row = {unit: i for i, unit in enumerate(self._units.ids.tolist())}
+        if self.root.data("units/spike_times") is None:
+            raise self._units.error(
+                "has no column spike_times, so that nothing can be counted; give counts as "
+                "session.source tables"
+            )
         trains = self._units.pieces("spike_times", (row[unit] for unit in ids))
         for unit, train in zip(ids, trains, strict=True):
             if train.dtype.kind not in "fiu" or not np.isfinite(train).all():

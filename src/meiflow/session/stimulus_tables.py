@@ -53,7 +53,7 @@ def parameters(
     if lacks:
         raise MeiflowError(
             f"session.nwb: {name} in {origin} has no value of {', '.join(lacks)} in any "
-            "presentation, or no such column"
+            "presentation, or no such column; name its column in session.columns.presentations"
         )
     numbers = pd.DataFrame(index=table.index)
     for column in columns:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meiflow.errors import MeiflowError
-from meiflow.session.nwb_checks import require_no_links, require_self_contained, unreadable
+from meiflow.errors import MeiflowError, shorten
+from meiflow.session.nwb_checks import ZARR, require_no_links, require_self_contained, unreadable
 from meiflow.session.ranges import RangeFile, is_remote
 from meiflow.session.transfer import exclusive
 
-_ZARR = (".zgroup", "zarr.json")
+_PIPELINE = "processing/brain_observatory_pipeline"  # of two-photon files in NWB 1
 
 
 class Node:
@@ -182,7 +182,7 @@ class Table(Node):
         index, target = self.data(f"{name}_index"), self.data(name)
         for part, found in ((name, target), (f"{name}_index", index)):
             if found is None:
-                raise self.error(f"has no {part}")
+                raise self.error(f"has no column {part}; it is incomplete, or of another layout")
         if index.shape != (len(self),):
             raise self.error(f"has {len(self)} rows but {index.shape[0]} values of {name}_index")
         ends = np.asarray(index[...]).astype(np.int64)
@@ -234,7 +234,7 @@ def is_zarr(path: Path) -> bool:
     >>> is_zarr(Path("/")), is_zarr(Path("/none.nwb"))
     (False, False)
     """
-    return path.is_dir() and any((path / name).is_file() for name in _ZARR)
+    return path.is_dir() and any((path / name).is_file() for name in ZARR)
 
 
 @contextmanager
@@ -311,15 +311,19 @@ def _zarr(path: Path) -> Iterator[Any]:
 
 def _require_nwb(root: Node) -> None:
     kind, space = root.attribute("neurodata_type"), root.attribute("namespace")
-    version = str(root.attribute("nwb_version") or "")
-    if version.startswith(("1", "NWB-1")):
+    version = str(root.attribute("nwb_version") or root.text("nwb_version") or "")
+    if version.startswith(("1", "NWB-1")) or root.group(_PIPELINE) is not None:
         raise MeiflowError(
-            f"session.nwb: {root.path} is of NWB version {version[:20]}; version 2 is needed: use "
-            "session.source tables, which meiflow convert makes of Allen's two-photon experiments"
+            f"session.nwb: {root.path} is of NWB version {version[:20] or 1}; version 2 is needed: "
+            "use session.source tables, which meiflow convert makes of Allen's two-photon "
+            "experiments"
         )
     if (kind, space) != ("NWBFile", "core"):
-        raise unreadable(
-            root.path, "NWB", f"its root is {kind or 'of no type'} of namespace {space}"
+        what = f"of type {kind}, namespace {space}" if kind else "of no type"
+        raise MeiflowError(
+            f"session.nwb: {root.path} is not a readable NWB file (its root is {what}; it contains "
+            f"{shorten(root.names()) or 'nothing'}); give a file in NWB 2, or count the spikes and "
+            "use session.source tables"
         )
     for name in ("identifier", "session_start_time"):
         if root.data(name) is None:

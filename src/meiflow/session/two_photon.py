@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from meiflow.errors import MeiflowError
 
 INDEXED, PARAMETRIC = ("natural_scenes",), ("static_gratings", "drifting_gratings")
+MOVIES = ("natural_movie_one", "natural_movie_two", "natural_movie_three")
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class TwoPhotonExperiment:
         Time of every imaging frame.
     dff : ndarray, shape (cells, frames)
     stimuli : dict of str to DataFrame
-        ``frame`` (natural scenes; -1 is the blank) or the parameters of gratings, in columns
-        (missing for blanks), and the imaging frames ``start`` and ``end``.
+        ``frame`` (natural scenes; -1 is the blank), ``frame`` and ``repeat`` (natural movies), or
+        the parameters of gratings (missing for blanks), and the imaging frames ``start`` and
+        ``end``.
     scenes : ndarray of uint8, shape (images, height, width), or None
         Natural scenes, if the file contains them.
     events : ndarray, shape (cells, frames), or None
@@ -46,6 +48,11 @@ class TwoPhotonExperiment:
     events: NDArray[np.float64] | None = None
     shown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def only(self, movies: Collection[str]) -> TwoPhotonExperiment:
+        """The same experiment with these natural movies only."""
+        kept = {n: t for n, t in self.stimuli.items() if n not in MOVIES or n in movies}
+        return replace(self, stimuli=kept)
 
 
 def responses(
@@ -75,8 +82,7 @@ def responses(
     >>> responses(np.arange(12.0)[None], shown, time_s, (0.25, 0.75)).ravel()
     array([1.5, 5.5, nan])
     """
-    onset = time_s[np.minimum(table["start"].to_numpy(), len(time_s) - 1)]
-    edges = onset[:, None] + np.asarray(window_s) - 1e-6
+    edges = _onsets(table, time_s)[:, None] + np.asarray(window_s) - 1e-6
     first, last = np.searchsorted(time_s, edges).T
     last = np.maximum(last, first + 1)
     inside = last <= traces.shape[1]
@@ -86,6 +92,37 @@ def responses(
     length = last[rows] - first[rows]
     found[rows] = ((sums[:, last[rows]] - sums[:, first[rows]]) / length).T
     return found
+
+
+def numbered_passes(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Presentations of the frames of a movie with a column ``repeat``, in whole passes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        In order of time, with the column ``frame``; a pass begins at frame 0.
+
+    Returns
+    -------
+    table : DataFrame
+        Without passes in which a frame is missing or occurs twice.
+    left_out : int
+        Number of these.
+
+    Examples
+    --------
+    >>> shown = pd.DataFrame({"frame": [0, 1, 2, 0, 2, 0, 1, 2], "start": range(8)})
+    >>> found, left_out = numbered_passes(shown)
+    >>> found["start"].tolist(), found["repeat"].tolist(), left_out
+    ([0, 1, 2, 5, 6, 7], [0, 0, 0, 1, 1, 1], 1)
+    """
+    frame = table["frame"].to_numpy()
+    number = np.cumsum(np.diff(frame, prepend=np.inf) < 0)
+    expected = np.arange(frame.max(initial=-1) + 1)
+    whole = [p for p in np.unique(number) if np.array_equal(frame[number == p], expected)]
+    kept = table[np.isin(number, whole)].reset_index(drop=True)
+    repeat = np.repeat(np.arange(len(whole)), len(expected))
+    return kept.assign(repeat=repeat), len(np.unique(number)) - len(whole)
 
 
 def trial_tables(
@@ -107,8 +144,10 @@ def trial_tables(
     Returns
     -------
     dict of str to DataFrame
-        ``trials``, ``static_gratings`` and ``drifting_gratings``, of those that were shown. Cells
-        with a missing value (NaN) are left out of all.
+        ``trials``, ``static_gratings``, ``drifting_gratings`` and ``movies``, of those that were
+        shown. Cells with a missing value (NaN) are left out of all. ``movies`` has a row for every
+        frame of every pass: the response in a window that begins ``window_s[0]`` after the frame
+        and is as long as a frame, so that the mean over the frames of a bin is that in one window.
     """
     given = experiment.dff if traces is None else traces
     if given.shape != experiment.dff.shape:
@@ -117,22 +156,50 @@ def trial_tables(
         )
     kept = np.isfinite(given).all(axis=1)
     cells = experiment.cells[kept].astype(str)
-    found = {}
+    time_s, found, movies = experiment.time_s, {}, []
     for name, table in experiment.stimuli.items():
         shown = table.dropna() if name in PARAMETRIC else table
         window = window_s
-        if name == "drifting_gratings" and len(shown):
-            ends = np.minimum(shown["end"], len(experiment.time_s) - 1)
-            length = experiment.time_s[ends] - experiment.time_s[shown["start"]]
-            window = window_s[0], window_s[0] + float(np.median(length))
-        values = responses(given[kept], shown, experiment.time_s, window)
+        if name in MOVIES:
+            window = window_s[0], window_s[0] + _frame_s(shown, time_s)
+        elif name == "drifting_gratings" and len(shown):
+            ends = np.minimum(shown["end"], len(time_s) - 1)
+            window = (
+                window_s[0],
+                window_s[0] + float(np.median(time_s[ends] - _onsets(shown, time_s))),
+            )
+        values = responses(given[kept], shown, time_s, window)
         whole = np.isfinite(values).all(axis=1)
-        parameters = (
-            shown[whole].drop(columns=["start", "end"]).rename(columns={"frame": "image_id"})
-        )
-        long = parameters.iloc[np.repeat(np.arange(whole.sum()), len(cells))].reset_index(drop=True)
+        if name in MOVIES:
+            lost = shown.loc[~whole, "repeat"]
+            whole &= ~shown["repeat"].isin(lost).to_numpy()
+            movies.append(_long_table(shown[whole], values[whole], cells))
+            movies[-1].insert(0, "movie", name)
+            continue
+        own = shown[whole].rename(columns={"frame": "image_id"})
+        long = _long_table(own, values[whole], cells)
         long.insert(0, "trial_id", np.repeat(np.flatnonzero(whole), len(cells)))
-        long.insert(1, "neuron_id", np.tile(cells, whole.sum()))
-        long.insert(2, "response", values[whole].ravel())
         found["trials" if name in INDEXED else name] = long
+    if movies:
+        found["movies"] = pd.concat(movies, ignore_index=True)
     return found
+
+
+def _onsets(shown: pd.DataFrame, time_s: NDArray) -> NDArray[np.float64]:
+    return np.asarray(time_s[np.minimum(shown["start"].to_numpy(), len(time_s) - 1)])
+
+
+def _frame_s(shown: pd.DataFrame, time_s: NDArray) -> float:
+    """Duration of a frame of a movie: median interval between onsets, by pass."""
+    onsets = pd.Series(_onsets(shown, time_s)).groupby(shown["repeat"].to_numpy())
+    lengths, frames = onsets.agg(np.ptp), onsets.size() - 1
+    return float(np.median(lengths / np.maximum(frames, 1)))
+
+
+def _long_table(shown: pd.DataFrame, values: NDArray, cells: NDArray) -> pd.DataFrame:
+    """One row per presentation and cell: neuron_id, response, and what was shown."""
+    parameters = shown.drop(columns=["start", "end"])
+    long = parameters.iloc[np.repeat(np.arange(len(shown)), len(cells))].reset_index(drop=True)
+    long.insert(0, "neuron_id", np.tile(cells, len(shown)))
+    long.insert(1, "response", values.ravel())
+    return long

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
 from meiflow.session.nwb_checks import explained, require_self_contained
-from meiflow.session.two_photon import INDEXED, PARAMETRIC, TwoPhotonExperiment
+from meiflow.session.two_photon import (
+    INDEXED,
+    MOVIES,
+    PARAMETRIC,
+    TwoPhotonExperiment,
+    numbered_passes,
+)
 
 _PIPELINE, _OPHYS = "processing/brain_observatory_pipeline", "processing/ophys"
 _SHOWN = "stimulus/presentation"
@@ -37,6 +43,13 @@ _PARAMETERS = {
 }
 _READ = (*_PARAMETERS.values(), "phase")
 _SCENE_S, _ROUNDING = 0.25, 1e-6
+# Templates of movies: NWB 1, NWB 2, and what the first version of NWB 2 calls the third movie.
+_TEMPLATES = (
+    "stimulus/templates/{}_image_stack/data",
+    "stimulus/templates/{}/data",
+    "stimulus/templates/natural_movie_two_three/data",
+)
+_AT_ONCE = 64  # frames
 _BLANKS = (-1, 2**32 - 1)  # the latter is -1 as an unsigned integer
 _TRUNCATED, _MERGED = 3, 1.5
 
@@ -64,19 +77,32 @@ def read_two_photon(path: str | Path) -> TwoPhotonExperiment:
     return found
 
 
+def is_two_photon(path: str | Path) -> bool:
+    """Whether a file has traces of cells and no units, as a two-photon experiment."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return _PIPELINE in file or (_OPHYS in file and "units" not in file)
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
 def _read_nwb_1(file: Any, path: str | Path) -> TwoPhotonExperiment:
     traces = _group(file, f"{_PIPELINE}/DfOverF/imaging_plane_1", path)
     dff, time_s = traces["data"][()], traces["timestamps"][()]
     cells = _group(file, f"{_PIPELINE}/ImageSegmentation/cell_specimen_ids", path)[()]
     shown = _group(file, _SHOWN, path)
-    stimuli = {}
-    for name in (*INDEXED, *PARAMETRIC):
+    stimuli, notes = {}, []
+    for name in (*INDEXED, *PARAMETRIC, *MOVIES):
         group = shown.get(name, shown.get(f"{name}_stimulus"))
         if group is not None:
-            stimuli[name] = _table(group, name, path)
+            table, note = _complete(_table(group, name, path), name)
+            stimuli.update({name: table} if len(table) else {})
+            notes += note
     scenes = _grey_levels(file[_SCENES][()], path) if _SCENES in file else None
     return TwoPhotonExperiment(
-        cells.astype(np.int64), time_s, dff, stimuli, scenes, shown=_names(shown)
+        cells.astype(np.int64), time_s, dff, stimuli, scenes, None, _names(shown), tuple(notes)
     )
 
 
@@ -106,13 +132,15 @@ def _content(file: Any) -> str:
     return f"has {shorten(file.get(_OPHYS, file), 6)}"
 
 
-def _grey_levels(images: NDArray, path: str | Path) -> NDArray[np.uint8]:
+def _grey_levels(
+    images: NDArray, path: str | Path, what: str = "natural scenes"
+) -> NDArray[np.uint8]:
     """Grey levels as uint8, which some files store as floats."""
     with np.errstate(invalid="ignore"):
         whole = images.astype(np.uint8)
     if images.ndim != 3 or (whole != images).any():
         raise MeiflowError(
-            f"{path}: natural scenes have shape {images.shape} and values from {images.min():g} "
+            f"{path}: {what}: shape {images.shape} and values from {images.min():g} "
             f"to {images.max():g}; expected (images, height, width) of whole numbers in 0..255"
         )
     return whole
@@ -120,7 +148,7 @@ def _grey_levels(images: NDArray, path: str | Path) -> NDArray[np.uint8]:
 
 def _table(group: Any, name: str, path: str | Path) -> pd.DataFrame:
     values, frames = group["data"][()], group["frame_duration"][()]
-    if name in INDEXED:
+    if name in (*INDEXED, *MOVIES):
         table = pd.DataFrame({"frame": values.astype(np.int64)})
     else:
         features = [f.decode() if isinstance(f, bytes) else str(f) for f in group["features"][()]]
@@ -142,7 +170,7 @@ def _read_nwb_2(file: Any, path: str | Path) -> TwoPhotonExperiment:
     segmented = file[rois.attrs["table"]]
     cells = _first(segmented, _CELLS)[()][rois[()]]
     stimuli, notes = {}, []
-    for name in (*INDEXED, *PARAMETRIC):
+    for name in (*INDEXED, *PARAMETRIC, *MOVIES):
         group = _first(file, [f"{place}/{name}{end}" for place in _PLACES for end in _ENDS])
         if group is not None:
             table, note = _sound(_timed(group, name, time_s, path), name)
@@ -178,13 +206,14 @@ def _timed(group: Any, name: str, time_s: NDArray, path: str | Path) -> pd.DataF
 
     ``start`` is the imaging frame during which the presentation began, as in AllenSDK's
     alignment, and ``end`` the last one that began before its end. Natural scenes have no end in
-    the file; they were shown for 250 ms.
+    the file; they were shown for 250 ms. Frames of movies end where the next one begins.
     """
-    if name in INDEXED:
+    if name in (*INDEXED, *MOVIES):
         table = pd.DataFrame({"frame": group["data"][()].astype(np.int64)})
         table.loc[table["frame"].isin(_BLANKS), "frame"] = -1
         onset = _times(group)
-        stop = onset + _SCENE_S
+        length = _SCENE_S if name in INDEXED else np.median(np.diff(onset)) if len(onset) > 1 else 0
+        stop = onset + length
     else:
         columns = {_PARAMETERS.get(column, column): column for column in group}
         table = pd.DataFrame({n: group[columns[n]][()] for n in _READ if n in columns})
@@ -198,7 +227,7 @@ def _timed(group: Any, name: str, time_s: NDArray, path: str | Path) -> pd.DataF
 
 
 def _sound(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
-    """Presentations that are stored correctly, and a note on those that are not.
+    """Presentations that are complete and stored correctly, and a note on those that are not.
 
     The code that wrote dandiset 000728 converts image numbers to unsigned integers, by which HDF5
     turns blanks (-1) into image 0, and cuts all tables of static gratings after three rows (its
@@ -214,7 +243,15 @@ def _sound(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
             seen = f"image 0 ({counts[0]} presentations, other images {usual:g})"
             kept = table[table["frame"] != 0].reset_index(drop=True)
             return kept, [f"{seen} seems to include the blanks, as in dandiset 000728: left out"]
-    return table, []
+    return _complete(table, name)
+
+
+def _complete(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
+    """Presentations of a movie in whole passes, and a note on the others; other tables as given."""
+    if name not in MOVIES:
+        return table, []
+    kept, left_out = numbered_passes(table)
+    return kept, [f"{name}: left out {left_out} incomplete passes"] if left_out else []
 
 
 def _pictures(file: Any, path: str | Path) -> NDArray[np.uint8] | None:
@@ -228,3 +265,22 @@ def _pictures(file: Any, path: str | Path) -> NDArray[np.uint8] | None:
         numbers = {int(re.findall(r"\d+$", name)[0]): name for name in group}
         pictures = [group[numbers[number]] for number in sorted(numbers)]
     return _grey_levels(np.stack([picture[()] for picture in pictures]), path)
+
+
+def read_movie(path: str | Path, name: str) -> NDArray[np.uint8] | None:
+    """Frames of a natural movie (frames, height, width) in an experiment file, if it has them.
+
+    Raises
+    ------
+    MeiflowError
+        If they are not grey levels from 0 to 255.
+    """
+    import h5py
+
+    with explained(Path(path)), h5py.File(path, "r") as file:
+        names = _TEMPLATES if name == MOVIES[-1] else _TEMPLATES[:2]
+        stack = _first(file, [template.format(name) for template in names])
+        if stack is None:
+            return None
+        parts = range(0, len(stack), _AT_ONCE)
+        return np.concatenate([_grey_levels(stack[n : n + _AT_ONCE], path, name) for n in parts])

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from meiflow.errors import MeiflowError, shorten
-from meiflow.images.geometry import ALLEN_HEIGHT_DEG, ALLEN_WIDTH_DEG
+from meiflow.images.geometry import (
+    ALLEN_HEIGHT_DEG,
+    ALLEN_MOVIE_HEIGHT_DEG,
+    ALLEN_MOVIE_WIDTH_DEG,
+    ALLEN_WIDTH_DEG,
+)
 from meiflow.io.files import write_array, write_csv
 from meiflow.io.paths import require_new
-from meiflow.session.two_photon import TwoPhotonExperiment, trial_tables
-from meiflow.session.two_photon_file import read_two_photon
+from meiflow.session.two_photon import MOVIES, TwoPhotonExperiment, trial_tables
+from meiflow.session.two_photon_file import read_movie, read_two_photon
 from meiflow.stages.converted import CONFIG, require_window, write_configuration
 
 # Stimuli that only one type of session shows.
@@ -24,6 +32,8 @@ _SESSIONS = {
     "locally_sparse_noise_4deg": "C",
     "locally_sparse_noise": "C",
 }
+_MOVIE_FOLDER, _FRAME_RATE_HZ = "movies", 30.0
+_MOST_ROWS = 20_000_000  # of movies.csv, about a gigabyte
 
 
 def convert_two_photon(
@@ -32,22 +42,26 @@ def convert_two_photon(
     window_s: tuple[float, float],
     events: Path | None = None,
     stored_events: bool = False,
+    movies: bool = True,
 ) -> str:
-    """Write tables, natural scenes and a configuration of an Allen two-photon experiment.
+    """Write tables, images and a configuration of an Allen two-photon experiment.
 
     Parameters
     ----------
     path : path
         Experiment file (NWB 1 or NWB 2).
     folder : path
-        Gets trials.csv, static_gratings.csv, images.npy and config.yaml, as far as the file
-        contains them.
+        Gets trials.csv, static_gratings.csv, drifting_gratings.csv, images.npy, movies.csv, movies
+        (a folder of stacks) and config.yaml, as far as the file contains them.
     window_s : tuple of float
-        Start and stop of the response after the onset of an image, in seconds.
+        Start and stop of the response after the onset of an image, in seconds. For movies, the
+        start is the delay behind every frame.
     events : path, optional
         Events of the experiment, as downloaded by AllenSDK (.npz with the array ``ev``).
     stored_events : bool
         Whether to use the events in the file (NWB 2) in place of dF/F.
+    movies : bool
+        Whether to convert natural movies.
 
     Returns
     -------
@@ -57,39 +71,46 @@ def convert_two_photon(
     Raises
     ------
     MeiflowError
-        If the experiment shows no natural scenes, a file is damaged, or one of the new files
-        exists; then nothing is written.
+        If the experiment shows neither natural scenes nor movies, a file is damaged, or one of the
+        new files exists; then nothing is written.
     """
     require_window(window_s)
     if events is not None and stored_events:
         raise MeiflowError("events: give either a file or --stored-events")
     experiment = read_two_photon(path)
-    if "natural_scenes" not in experiment.stimuli:
-        raise MeiflowError(_without_scenes(experiment, path))
+    shown = [name for name in MOVIES if movies and name in experiment.stimuli]
+    if "natural_scenes" not in experiment.stimuli and not shown:
+        raise MeiflowError(_without_images(experiment, path))
     if stored_events and experiment.events is None:
         raise MeiflowError(
             f"{path}: contains no events (processing/ophys/DfOverF/DfOverFEvents), as all NWB 1 "
             "and some NWB 2 files; give those that AllenSDK downloads with --events FILE.npz"
         )
     traces = experiment.events if stored_events else None if events is None else _events(events)
-    tables = trial_tables(experiment, window_s, traces)
-    images = [] if experiment.scenes is None else ["images.npy"]
-    names = *(f"{name}.csv" for name in tables), *images, CONFIG
-    require_new(*(folder / name for name in names))
+    tables = trial_tables(experiment.only(shown), window_s, traces)
+    _require_few(tables, path)
+    images = [] if experiment.scenes is None or "trials" not in tables else ["images.npy"]
+    stacks = [f"{_MOVIE_FOLDER}/{name}.npy" for name in shown]
+    require_new(*(folder / name for name in (*map(_file, tables), *images, *stacks, CONFIG)))
     folder.mkdir(parents=True, exist_ok=True)
     session = {"source": "tables", "id": _session_id(path), "response": "real"}
     session["response_unit"] = "dF/F" if traces is None else "events"
     for name, table in tables.items():
-        write_csv(table, folder / f"{name}.csv")
-        session[name] = f"{name}.csv"  # relative to config.yaml
-    session["images"] = "images.npy"
-    if experiment.scenes is not None:
+        write_csv(table, folder / _file(name))
+        if name != "movies":
+            session[name] = _file(name)  # relative to config.yaml
+    if "trials" in tables:
+        session["images"] = "images.npy"
+    if images:
         write_array(experiment.scenes, folder / "images.npy")
-    write_configuration(session, (ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG), folder)
-    kept = tables["trials"]["neuron_id"].nunique()
+    missing = [] if images or "trials" not in tables else ["images.npy"]
+    missing += [name for name in stacks if not _write_movie(path, folder / name)]
+    further = {"movies": _movies(shown)} if shown else {}
+    write_configuration(session | further, (ALLEN_WIDTH_DEG, ALLEN_HEIGHT_DEG), folder)
+    kept = next(iter(tables.values()))["neuron_id"].nunique()
     notes = [*experiment.notes]
-    if experiment.scenes is None:
-        notes.append("the file lacks images: add images.npy")
+    if missing:
+        notes.append(f"the file lacks images: add {shorten(missing)}")
     return "; ".join(
         [
             f"{kept} of {len(experiment.cells)} cells, {shorten(tables)} in {folder / CONFIG}",
@@ -98,18 +119,53 @@ def convert_two_photon(
     )
 
 
+def _file(table: str) -> str:
+    return f"{table}.csv"
+
+
+def _movies(shown: list[str]) -> dict[str, Any]:
+    """The section ``session.movies``."""
+    return {
+        "shown": shown,
+        "counts": _file("movies"),
+        "stacks": _MOVIE_FOLDER,
+        "frame_rate_hz": _FRAME_RATE_HZ,
+        "width_deg": round(ALLEN_MOVIE_WIDTH_DEG, 2),
+        "height_deg": round(ALLEN_MOVIE_HEIGHT_DEG, 2),
+    }
+
+
+def _write_movie(path: Path, stack: Path) -> bool:
+    """Write the frames of a movie; False if the file does not contain them."""
+    stack.parent.mkdir(exist_ok=True)
+    frames = read_movie(path, stack.stem)
+    if frames is None:
+        return False
+    write_array(frames, stack)
+    return True
+
+
+def _require_few(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+    if "movies" in tables and len(tables["movies"]) > _MOST_ROWS:
+        raise MeiflowError(
+            f"{path}: the movies give {len(tables['movies']):,} responses, more than "
+            f"{_MOST_ROWS:,}; leave them out with --no-movies"
+        )
+
+
 def _session_id(path: Path) -> str:
     """The file's name without characters that ids cannot contain, such as + on DANDI."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", path.stem)
 
 
-def _without_scenes(experiment: TwoPhotonExperiment, path: Path) -> str:
+def _without_images(experiment: TwoPhotonExperiment, path: Path) -> str:
     found = shorten(experiment.shown, 12) or "no stimulus at all"
     kind = next((f"session {_SESSIONS[n]}, " for n in _SESSIONS if n in experiment.shown), "")
     return (
-        f"{path}: shows no natural scenes ({kind}found: {found}), the only images that are "
-        "converted; convert session B of the same cells (three_session_B, -StimB on DANDI). Movies "
-        "and noise are not converted; gratings alone: meiflow.session.two_photon.trial_tables"
+        f"{path}: shows neither natural scenes nor complete natural movies ({kind}found: {found}), "
+        "the only images that are converted; convert session B of the same cells "
+        "(three_session_B, -StimB on DANDI). Noise is not converted; gratings alone: "
+        "meiflow.session.two_photon.trial_tables"
     )
 
 

@@ -45,10 +45,10 @@ from meiflow.tables.counts import (
 from meiflow.tables.drifting import modulation_ratios
 from meiflow.tables.image_spikes import ImageSpikes
 from meiflow.tables.movies import (
-    MOVIE_COLUMNS,
     MovieCounts,
     MovieWindows,
     bin_trials,
+    movie_columns,
     movies_from_table,
     neurons_of_movies,
 )
@@ -104,7 +104,8 @@ def _of_movies(config: Config) -> SessionTables:
     """Tables without `session.trials`: the bins of the movies are the images."""
     shown = config.session.movies
     origin = str(shown.counts)
-    neurons = neurons_of_movies(read_csv(origin, MOVIE_COLUMNS), origin)
+    columns = movie_columns(config.session.response_type)
+    neurons = neurons_of_movies(read_csv(origin, columns), origin)
     movies, frames = _movies_of_table(config, neurons)
     bin_s = shown.frames_per_bin / shown.frame_rate_hz
     binned = tuple(BinnedMovie(m.name, len(m.first_frames), bin_s) for m in movies)
@@ -143,8 +144,10 @@ def _movies_of_table(
     movies = config.session.movies
     if movies.counts is None or not movies.shown:
         return [], {}
-    table = read_csv(movies.counts, MOVIE_COLUMNS)
-    return movies_from_table(table, movies.counts, movies.shown, movies.frames_per_bin, neuron_ids)
+    response = config.session.response_type
+    table = read_csv(movies.counts, movie_columns(response))
+    given = table, movies.counts, movies.shown, movies.frames_per_bin, neuron_ids
+    return movies_from_table(*given, response)
 
 
 def _check_rates(

@@ -34,7 +34,7 @@ RESERVED = {
     "first_frame",
     "last_frame",
 }
-_MOST_COUNTS = 500_000_000  # limit for trials times neurons, eight bytes each
+MOST_COUNTS = 500_000_000  # limit for trials times neurons, eight bytes each
 
 
 @dataclass(frozen=True)
@@ -283,10 +283,10 @@ def trials_from_table(table: pd.DataFrame, origin: str, response: ResponseType =
     trial_codes, trial_ids = _factorized(table["trial_id"])
     neuron_codes, neuron_ids = _factorized(table["neuron_id"])
     check_names(trial_ids, neuron_ids, origin)
-    if len(trial_ids) * len(neuron_ids) > _MOST_COUNTS:
+    if len(trial_ids) * len(neuron_ids) > MOST_COUNTS:
         raise MeiflowError(
             f"{origin}: {len(trial_ids):,} different trial_ids and {len(neuron_ids):,} neuron_ids "
-            f"give more than {_MOST_COUNTS:,} counts; check the columns trial_id and neuron_id, or "
+            f"give more than {MOST_COUNTS:,} counts; check the columns trial_id and neuron_id, or "
             "split the recording"
         )
     n_neurons = len(neuron_ids)

@@ -1,4 +1,4 @@
-"""Responses to natural movies: counts in bins of several frames, by pass."""
+"""Responses to natural movies: counts, or means of real numbers, in bins of frames, by pass."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.errors import MeiflowError, shorten
+from meiflow.response_type import COUNTS, ResponseType
 from meiflow.session.movie_passes import MoviePasses
-from meiflow.tables.columns import line_of, whole_numbers
+from meiflow.tables.columns import line_of, real_numbers, whole_numbers
 from meiflow.tables.counts import (
+    MOST_COUNTS,
     Trials,
     check_names,
     count_spikes,
     identifier,
 )
 
-MOVIE_COLUMNS = ("movie", "repeat", "frame", "neuron_id", "spike_count")
+_ROW = ("movie", "repeat", "frame", "neuron_id")
+MOVIE_COLUMNS = (*_ROW, "spike_count")
 BIN_COLUMNS = ("movie", "first_frame", "last_frame", "repeats")
 
 
@@ -34,13 +37,16 @@ class MovieCounts:
         First frame of every bin.
     per_bin : int
         Number of frames in a bin.
-    counts : ndarray of int, shape (passes, bins, neurons)
+    counts : ndarray, shape (passes, bins, neurons)
+        Whole numbers, or the real numbers of `response`.
+    response : ResponseType
     """
 
     name: str
     first_frames: NDArray[np.int64]
     per_bin: int
-    counts: NDArray[np.int64]
+    counts: NDArray
+    response: ResponseType = COUNTS
 
     @classmethod
     def of(
@@ -75,12 +81,13 @@ class MovieCounts:
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """Mean counts (bins, neurons)."""
-        return np.asarray(self.counts.mean(axis=0))
+        """Mean counts (bins, neurons), or the average that `response` asks for."""
+        average = np.median if self.response.average == "median" else np.mean
+        return np.asarray(average(self.counts, axis=0))
 
     @property
     def errors(self) -> NDArray[np.float64]:
-        """Standard errors of `means`; NaN for a single pass."""
+        """Standard errors of the means over passes; NaN for a single pass."""
         n = len(self.counts)
         if n == 1:
             return np.full(self.counts.shape[1:], np.nan)
@@ -166,7 +173,8 @@ def bin_trials(movies: list[MovieCounts], neuron_ids: list[str]) -> Trials:
         counts.append(movie.counts.reshape(passes * bins, neurons))
         first += bins
     image_ids = np.concatenate(images)
-    return Trials(np.arange(len(image_ids)), neuron_ids, image_ids, np.concatenate(counts))
+    values = np.concatenate(counts)
+    return Trials(np.arange(len(image_ids)), neuron_ids, image_ids, values, movies[0].response)
 
 
 def neurons_of_movies(table: pd.DataFrame, origin: str) -> list[str]:
@@ -196,12 +204,29 @@ def movie_table(
     return pd.concat(parts, ignore_index=True)
 
 
+def movie_columns(response: ResponseType = COUNTS) -> tuple[str, ...]:
+    """Columns of a long table of responses to movies.
+
+    Examples
+    --------
+    >>> movie_columns(ResponseType(real=True))
+    ('movie', 'repeat', 'frame', 'neuron_id', 'response')
+    """
+    return (*_ROW, response.column)
+
+
 def movies_from_table(
-    table: pd.DataFrame, origin: str, names: list[str], per_bin: int, neuron_ids: list[str]
+    table: pd.DataFrame,
+    origin: str,
+    names: list[str],
+    per_bin: int,
+    neuron_ids: list[str],
+    response: ResponseType = COUNTS,
 ) -> tuple[list[MovieCounts], dict[str, int]]:
-    """Counts of a user's long table with the columns `MOVIE_COLUMNS`.
+    """Responses in a user's long table with the columns `movie_columns`.
 
     Neurons without a row in a frame are silent there; the counts of the frames of a bin are added.
+    Real numbers are averaged over the frames of a bin, and need a row for every neuron.
 
     Parameters
     ----------
@@ -213,6 +238,7 @@ def movies_from_table(
     per_bin : int
     neuron_ids : list of str
         Neurons of the session.
+    response : ResponseType
 
     Returns
     -------
@@ -226,51 +252,88 @@ def movies_from_table(
         If a column contains something else, a row occurs twice, a neuron is unknown, a repeat
         lacks frames, or there is none of the movies.
     """
-    table = table[table["movie"].astype(str).isin(names)]
+    movie = table["movie"].astype(str)
+    table, movie = table[movie.isin(names)], movie[movie.isin(names)]
     if table.empty:
         raise MeiflowError(
             f"{origin}: contains none of the movies of session.movies.shown ({shorten(names)})"
         )
-    for column in ("repeat", "frame", "spike_count"):
-        table = table.assign(**{column: whole_numbers(table, column, origin)})
+    neuron = _neurons(table, origin, neuron_ids)
+    numbers = {name: whole_numbers(table, name, origin) for name in ("repeat", "frame")}
+    read = real_numbers if response.real else whole_numbers
+    rows = pd.DataFrame(
+        {
+            "movie": movie,
+            **numbers,
+            "neuron": neuron,
+            "value": read(table, response.column, origin),
+        },
+        index=table.index,
+    )
+    twice = rows.duplicated(["movie", "repeat", "frame", "neuron"]).to_numpy()
+    if twice.any():
+        raise MeiflowError(
+            f"{origin}: row {line_of(rows, twice)} is a second row for the same movie, repeat, "
+            "frame and neuron; keep one"
+        )
+    movies, lengths = [], {}
+    for name in names:
+        own = rows[rows["movie"] == name]
+        if own.empty:
+            continue
+        values = _by_pass(own, f"{origin}: {name}", neuron_ids, response.real)
+        frames = values.shape[1]
+        first = np.arange(0, frames - per_bin + 1, per_bin)
+        binned = values[:, : len(first) * per_bin].reshape(len(values), len(first), per_bin, -1)
+        of_bins = binned.mean(axis=2) if response.real else binned.sum(axis=2)
+        movies.append(MovieCounts(name, first, per_bin, of_bins, response))
+        lengths[name] = frames
+    return movies, lengths
+
+
+def _neurons(table: pd.DataFrame, origin: str, neuron_ids: list[str]) -> NDArray[np.int64]:
+    """Number of the neuron of every row."""
     empty = table["neuron_id"].isna().to_numpy()
     if empty.any():
         raise MeiflowError(
             f"{origin}: neuron_id is empty in row {line_of(table, empty)}; every row needs a value"
         )
-    table = table.assign(neuron_id=table["neuron_id"].map(identifier))
-    unknown = sorted(set(table["neuron_id"]) - set(neuron_ids))
+    codes, raw = pd.factorize(table["neuron_id"])
+    found = [identifier(value) for value in raw]
+    unknown = sorted(set(found) - set(neuron_ids))
     if unknown:
         raise MeiflowError(
             f"{origin}: neuron {shorten(unknown, 3)} does not occur in session.trials; provide the "
             "same neurons"
         )
-    twice = table.duplicated(list(MOVIE_COLUMNS[:-1])).to_numpy()
-    if twice.any():
+    return np.asarray(pd.Index(neuron_ids).get_indexer(found)[codes])
+
+
+def _by_pass(rows: pd.DataFrame, where: str, neuron_ids: list[str], real: bool) -> NDArray:
+    """Responses (passes, frames, neurons) to one movie."""
+    repeats, code = np.unique(rows["repeat"], return_inverse=True)
+    frames = int(rows["frame"].max()) + 1
+    size = len(repeats), frames, len(neuron_ids)
+    if (cells := len(repeats) * frames * len(neuron_ids)) > MOST_COUNTS:
         raise MeiflowError(
-            f"{origin}: row {line_of(table, twice)} is a second row for the same movie, repeat, "
-            "frame and neuron; keep one"
+            f"{where}: {size[0]} repeats of {size[1]} frames and {size[2]} neurons are {cells:,} "
+            f"responses, more than {MOST_COUNTS:,}; leave out neurons"
         )
-    movies, lengths = [], {}
-    for name in names:
-        own = table[table["movie"].astype(str) == name]
-        if own.empty:
-            continue
-        repeats, code = np.unique(own["repeat"], return_inverse=True)
-        frames = int(own["frame"].max()) + 1
-        counts = np.zeros((len(repeats), frames, len(neuron_ids)), np.int64)
-        neuron = pd.Index(neuron_ids).get_indexer(own["neuron_id"])
-        counts[code, own["frame"], neuron] = own["spike_count"]
-        seen = np.zeros((len(repeats), frames), bool)
-        seen[code, own["frame"]] = True
-        if not seen.all():
-            which, frame = np.argwhere(~seen)[0]
-            raise MeiflowError(
-                f"{origin}: {name} has no row for frame {frame} of repeat {repeats[which]}; every "
-                "repeat needs every frame, with zeros for silent neurons"
-            )
-        first = np.arange(0, frames - per_bin + 1, per_bin)
-        binned = counts[:, : len(first) * per_bin].reshape(len(repeats), len(first), per_bin, -1)
-        movies.append(MovieCounts(name, first, per_bin, binned.sum(axis=2)))
-        lengths[name] = frames
-    return movies, lengths
+    values = np.full(size, np.nan) if real else np.zeros(size, np.int64)
+    values[code, rows["frame"], rows["neuron"]] = rows["value"]
+    seen = np.zeros(size[:2], bool)
+    seen[code, rows["frame"]] = True
+    if not seen.all():
+        which, frame = np.argwhere(~seen)[0]
+        needs = "a row for every neuron" if real else "zeros for silent neurons"
+        raise MeiflowError(
+            f"{where} has no row for frame {frame} of repeat {repeats[which]}; every "
+            f"repeat needs every frame, with {needs}"
+        )
+    if real and np.isnan(values).any():
+        which, frame, neuron = np.argwhere(np.isnan(values))[0]
+        raise MeiflowError(
+            f"{where} has no row for frame {frame} of repeat {repeats[which]}, neuron "
+            f"{neuron_ids[neuron]}; real responses need a row for every frame and neuron"
+        )
+    return values
