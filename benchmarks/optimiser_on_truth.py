@@ -29,6 +29,16 @@ _IMAGES = 60
 _FRAME = (236, 302)
 
 
+def simulated(kinds: list[str], seed: int) -> tuple[pd.DataFrame, float]:
+    """Neurons that respond to natural images with 5 Hz on average, and the mean luminance."""
+    rng = np.random.default_rng([seed, 6])
+    drawn = np.stack([dead_leaves(_FRAME, rng) for _ in range(_IMAGES)])
+    images = resize(drawn / 255.0, GRID.shape)
+    neurons = draw_neurons(kinds, rng, GRID)
+    neurons = calibrate_gain(neurons, images.astype(float), GRID, np.full(len(neurons), 5.0))
+    return neurons, float(images.mean())
+
+
 @log_to_stderr()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -38,13 +48,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rng = np.random.default_rng([arguments.seed, 6])
-    drawn = np.stack([dead_leaves(_FRAME, rng) for _ in range(_IMAGES)])
-    images = resize(drawn / 255.0, GRID.shape)
-    mean = float(images.mean())
     kinds = [kind for kind in KINDS if kind != "untuned"] * arguments.per_kind
-    neurons = draw_neurons(kinds, rng, GRID)
-    neurons = calibrate_gain(neurons, images.astype(float), GRID, np.full(len(neurons), 5.0))
+    neurons, mean = simulated(kinds, arguments.seed)
     rows = []
     for i in track(range(len(neurons)), "neurons"):
         one = neurons.iloc[[i]]

@@ -20,7 +20,8 @@ from meiflow.results.layout import Layout
 from meiflow.results.stimuli import read_procedures
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.stages.procedures import load_population, make_procedure
+from meiflow.stages.procedures import make_procedure
+from meiflow.stages.stimulus_sets import load_population
 from tests.known import linear, write_fitted, write_models, write_stack
 
 CONFIG = parse_config(

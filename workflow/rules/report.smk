@@ -2,6 +2,7 @@
 
 # Procedures with images in the report.
 PICTURED = [name for name in PICTURED_PROCEDURES if name in CONFIG.stimuli.make]
+ON_CARDS = [name for name in CARD_PROCEDURES if name in CONFIG.stimuli.make]
 
 
 rule summary:
@@ -111,8 +112,8 @@ rule report:
             if EXPERIMENTS
             else []
         ),
-        [R.procedure(name).images for name in PICTURED],
-        [R.procedure(name).table for name in PICTURED],
+        [R.procedure(name).images for name in PICTURED + ON_CARDS],
+        [R.procedure(name).table for name in PICTURED + ON_CARDS],
         R.procedure("movies").picture if CONFIG.movie.model else [],
         of_fitted(
             N.mei,

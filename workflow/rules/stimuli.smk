@@ -86,6 +86,7 @@ for NAME, PROCEDURE in PROCEDURES.items():
             R.fitted_neurons,
             R.images if PROCEDURE.needs_images else [],
             NATURAL_IMAGES if PROCEDURE.searches_naturals else [],
+            R.model_search if PROCEDURE.needs_rf_map else [],
             of_fitted(N.mei) if PROCEDURE.needs_mei else [],
             CUSTOM_CODE,
         output:

@@ -37,6 +37,12 @@ class Procedure:
         Whether it needs the MEI made by the stimuli stage.
     needs_images : bool
         Whether it reads the image stack.
+    needs_rf_map : bool
+        Whether it compares its images with the RF maps of the models.
+    on_card : bool
+        Whether its images are shown on the page of each neuron.
+    usual : bool
+        Whether it is run by default.
     base_model : str or None
         Base model to which it applies; None for the whole model.
     """
@@ -51,6 +57,9 @@ class Procedure:
     excites: bool = True
     needs_mei: bool = False
     needs_images: bool = False
+    needs_rf_map: bool = False
+    on_card: bool = False
+    usual: bool = True
     base_model: str | None = None
 
     @property
@@ -79,6 +88,7 @@ PROCEDURES: dict[str, Procedure] = {
             "MEI, CNN alone",
             "#8C510A",
             1,
+            usual=False,
             base_model="cnn",
         ),
         Procedure(
@@ -125,6 +135,35 @@ PROCEDURES: dict[str, Procedure] = {
             needs_mei=True,
         ),
         Procedure(
+            "transparent",
+            "MEI with an alpha channel, which shows the pixels that matter.",
+            (
+                *_MATCHED,
+                "stimuli.transparent_fraction",
+                "stimuli.transparent_background",
+                "stimuli.transparent_backgrounds",
+                "stimuli.transparent_steps",
+                "seed",
+            ),
+            needs_mei=True,
+            needs_images=True,
+            needs_rf_map=True,
+            on_card=True,
+        ),
+        Procedure(
+            "robust_mei",
+            "MEI that is robust to small scalings, rotations and shifts.",
+            (
+                "mei",
+                "stimuli.robust_scale",
+                "stimuli.robust_rotation_deg",
+                "stimuli.robust_shift_deg",
+                "seed",
+            ),
+            needs_mei=True,
+            usual=False,
+        ),
+        Procedure(
             "natural",
             "Natural image with the highest predicted response, among the session's and others.",
             (*_MATCHED, "stimuli.natural_images"),
@@ -153,8 +192,9 @@ PROCEDURES: dict[str, Procedure] = {
     )
 }
 
-# Those that are run by default: they apply to any model.
-USUAL_PROCEDURES = [p.name for p in PROCEDURES.values() if p.base_model is None]
+USUAL_PROCEDURES = [p.name for p in PROCEDURES.values() if p.usual]
+# Procedures shown on the pages of the neurons.
+CARD_PROCEDURES = [p.name for p in PROCEDURES.values() if p.on_card]
 # Procedure -> stimulus: those in figures, and those shown to simulated neurons.
 PICTURED_PROCEDURES = {p.name: p.stimulus for p in PROCEDURES.values() if p.stimulus is not None}
 SHOWN_PROCEDURES = {n: s for n, s in PICTURED_PROCEDURES.items() if PROCEDURES[n].excites}

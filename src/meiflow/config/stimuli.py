@@ -77,6 +77,37 @@ class Stimuli(Section):
         le=100_000,
         description="number of gradient-ascent steps for diverse images",
     )
+    transparent_fraction: float = Field(
+        default=0.9,
+        gt=0,
+        lt=1,
+        description="fraction of the response to the MEI that its transparent version must reach",
+    )
+    transparent_background: Literal["noise", "images"] = Field(
+        default="noise",
+        description="what is behind transparent MEIs: noise, or images of the session",
+    )
+    transparent_backgrounds: int = Field(
+        default=8, ge=2, le=256, multiple_of=2, description="number of backgrounds"
+    )
+    transparent_steps: int = Field(
+        default=40,
+        ge=1,
+        le=100_000,
+        description="number of gradient-ascent steps for transparent MEIs",
+    )
+    robust_scale: float = Field(
+        default=1.2,
+        ge=1,
+        le=4,
+        description="largest factor by which images are scaled for the robust MEI",
+    )
+    robust_rotation_deg: float = Field(
+        default=15.0, ge=0, le=180, description="largest rotation for the robust MEI, both ways"
+    )
+    robust_shift_deg: float = Field(
+        default=2.0, ge=0, le=60, description="largest shift for the robust MEI along each axis"
+    )
     fade_steps: int = Field(
         default=400,
         ge=1,

@@ -14,6 +14,24 @@ _COLUMNS = 8
 _MOST_SHOWN = 160
 _FRAMES = 8
 _MOST_MOVIES = 20
+_SQUARE = 4  # pixels
+_BOARD = 0.35  # contrast of the chequerboard, relative to that of the image
+
+
+def on_chequerboards(images: NDArray) -> NDArray[np.float64]:
+    """Transparent MEIs over a chequerboard, and their alpha: (neurons, 2, height, width).
+
+    Parameters
+    ----------
+    images : ndarray, shape (neurons, 2, height, width)
+        Each neuron's image on grey, and its alpha channel.
+    """
+    image, alpha = images[:, 0], images[:, 1]
+    mean = np.median(image, axis=(1, 2), keepdims=True)
+    reach = np.abs(image - mean).max((1, 2), keepdims=True)
+    rows, columns = np.indices(image.shape[1:]) // _SQUARE
+    board = np.where((rows + columns) % 2, 1.0, -1.0) * _BOARD * reach
+    return np.stack([image + (1 - alpha) * board, alpha], 1)
 
 
 def sheet(

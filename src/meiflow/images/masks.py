@@ -201,3 +201,37 @@ def equivalent_diameter(mask: NDArray[np.bool_], geometry: Geometry) -> float:
     11.28
     """
     return float(2 * np.sqrt(mask.sum() * geometry.pixel_area / np.pi))
+
+
+def densest(energy: NDArray, share: float) -> NDArray[np.bool_]:
+    """The smallest set of pixels that holds a share of the energy.
+
+    Parameters
+    ----------
+    energy : ndarray, shape (height, width)
+        Not negative.
+    share : float
+        In (0, 1].
+
+    Examples
+    --------
+    >>> densest(np.array([[4.0, 1.0], [5.0, 0.0]]), 0.9)
+    array([[ True, False],
+           [ True, False]])
+    """
+    falling = np.sort(energy, axis=None)[::-1]
+    held = np.cumsum(falling)
+    last = int(np.searchsorted(held, share * held[-1] * (1 - 1e-9)))
+    return np.asarray(energy >= falling[last])
+
+
+def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Pixels in both masks as a fraction of those in either; NaN if both are empty.
+
+    Examples
+    --------
+    >>> overlap(np.array([True, True, False]), np.array([False, True, True])).__round__(2)
+    0.33
+    """
+    either = int((a | b).sum())
+    return int((a & b).sum()) / either if either else float("nan")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +11,25 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from meiflow.config.names import PROCEDURES, Procedure
+from meiflow.config.names import PROCEDURES
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.figures.stimuli import sheet
+from meiflow.figures.stimuli import on_chequerboards, sheet
 from meiflow.figures.style import save_figure
-from meiflow.images.projection import project_array
-from meiflow.io.files import read_array, write_array, write_csv
-from meiflow.models.network import NeuronModel
-from meiflow.models.population import PairedModel
+from meiflow.io.files import write_array, write_csv
 from meiflow.progress import logger, note, track
 from meiflow.results.layout import Layout
-from meiflow.results.tables import read_stack
 from meiflow.session.images import given_images, load_image_set
-from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
+from meiflow.stages.stimulus_sets import (
+    BATCH,
+    Population,
+    StimulusSet,
+    about_images,
+    joined_sets,
+    load_population,
+)
+from meiflow.stages.transparent import robust_mei as robust_mei
+from meiflow.stages.transparent import transparent as transparent
 from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
@@ -35,113 +40,15 @@ from meiflow.tables.checks import require_images
 from meiflow.tables.validate import axis_note
 
 _REACHED = 0.95
-_BATCH = 240  # images per batch, small enough for separate convolutional networks
 _CHUNK = 1000
-
-
-@dataclass(frozen=True)
-class Population:
-    """Fitted neurons, their models and MEIs, the images, and the targets of all stimuli.
-
-    `members` holds the single base model to which a procedure applies, if any.
-    """
-
-    config: Config
-    neurons: list[str]
-    models: list[NeuronModel]
-    meis: NDArray[np.float32]
-    image_ids: NDArray[np.int64]
-    images: NDArray[np.float32]
-    mean: float
-    contrast: float
-    members: list[NeuronModel] = field(default_factory=list)
-
-    @property
-    def paired(self) -> PairedModel:
-        """All models as one, with separate images for each neuron."""
-        return PairedModel(self.models)
-
-    def part(self, chosen: list[int]) -> Population:
-        """A subset of the neurons."""
-        return replace(
-            self,
-            neurons=[self.neurons[i] for i in chosen],
-            models=[self.models[i] for i in chosen],
-            members=[self.members[i] for i in chosen] if self.members else [],
-            meis=self.meis[chosen] if len(self.meis) else self.meis,
-        )
-
-    def groups(self, images: int) -> list[Population]:
-        """Consecutive groups of neurons that fit into a batch, given the images per neuron."""
-        size = max(1, _BATCH // images)
-        rows = list(range(len(self.neurons)))
-        return [self.part(rows[i : i + size]) for i in range(0, len(rows), size)]
-
-    def matched(self, images: NDArray) -> NDArray[np.float32]:
-        """Project images to the common mean and contrast."""
-        return project_array(images, self.mean, self.contrast)
-
-    def predictions(self, images: NDArray) -> NDArray[np.float64]:
-        """Response of each neuron to its image (neurons, height, width)."""
-        pairs = zip(self.models, images, strict=True)
-        return np.array([model.predict(image[None])[0] for model, image in pairs])
-
-
-@dataclass(frozen=True)
-class StimulusSet:
-    """Images (neurons, [several,] height, width) and a table that begins with neuron_id."""
-
-    images: NDArray[np.float32]
-    table: pd.DataFrame
-
-
-def load_population(
-    config: Config, results: Layout, procedure: Procedure, neurons: list[str] | None
-) -> Population:
-    """Read the data that a procedure needs for the fitted neurons, or for some neurons."""
-    chosen = wanted_neurons(results, neurons)
-    geometry = config.image.geometry
-    archive = open_models(config, results)
-    models = [archive.model(neuron, config.model.custom) for neuron in chosen]
-    image_ids, images = (
-        read_stack(results, geometry)
-        if procedure.needs_images
-        else (np.empty(0, np.int64), np.empty((0, *geometry.shape), np.float32))
-    )
-    meis = (
-        np.stack([read_array(results.neuron(neuron).mei) for neuron in chosen])
-        if procedure.needs_mei
-        else np.empty((0, *geometry.shape), np.float32)
-    )
-    targets = stimulus_targets(config, results)
-    kind = procedure.base_model
-    members = [] if kind is None else [archive.member(neuron, kind) for neuron in chosen]
-    return Population(config, chosen, models, meis, image_ids, images, *targets, members)
-
-
-def _about(p: Population, images: NDArray) -> pd.DataFrame:
-    """Columns shared by all procedures with one image per neuron."""
-    return pd.DataFrame(
-        {
-            "neuron_id": p.neurons,
-            "predicted_response": p.predictions(images),
-            "matched_response": p.predictions(p.matched(images)),
-            "mean": images.mean((1, 2)),
-            "rms_contrast": images.std((1, 2)),
-        }
-    )
-
-
-def _joined(parts: list[StimulusSet]) -> StimulusSet:
-    """Concatenate groups of neurons."""
-    tables = pd.concat([part.table for part in parts], ignore_index=True)
-    return StimulusSet(np.concatenate([part.images for part in parts]), tables)
 
 
 def _ascend(p: Population, objective: SuppressObjective | None) -> StimulusSet:
     """Best restart of each neuron, and agreement of the restarts."""
     groups = p.groups(p.config.mei.restarts)
-    return _joined([_ascend_together(g, objective) for g in track(groups, "groups", len(groups))])
+    return joined_sets(
+        [_ascend_together(g, objective) for g in track(groups, "groups", len(groups))]
+    )
 
 
 def _ascend_together(p: Population, objective: SuppressObjective | None) -> StimulusSet:
@@ -164,7 +71,7 @@ def _ascend_together(p: Population, objective: SuppressObjective | None) -> Stim
     scores, images = found.scores, found.images
     best = scores.argmax(1)
     chosen = images[np.arange(len(best)), best]
-    table = _about(p, chosen)
+    table = about_images(p, chosen)
     same = agreeing(scores)
     table["restarts"] = scores.shape[1]
     table["restarts_agreeing"] = same.mean(1)
@@ -193,7 +100,7 @@ def cnn_mei(p: Population) -> StimulusSet:
     made = _ascend(replace(p, models=p.members), None)
     own = made.table.rename(columns={"predicted_response": "cnn_response"})
     del own["matched_response"]  # made at the common contrast
-    whole = _about(p, made.images).set_index("neuron_id")
+    whole = about_images(p, made.images).set_index("neuron_id")
     own.insert(1, "predicted_response", whole["predicted_response"].to_numpy())
     return StimulusSet(made.images, own)
 
@@ -303,7 +210,7 @@ def natural(p: Population) -> StimulusSet:
     naturals = _Naturals.of(p)
     best = naturals.best(p, matched=True)
     images = p.matched(naturals.images[best])
-    table = _about(p, images)
+    table = about_images(p, images)
     naturals.label(table, best)
     return StimulusSet(images, table)
 
@@ -320,13 +227,13 @@ def regularised_natural(p: Population) -> StimulusSet:
             f"regularised_natural: neuron {p.neurons[silent]} responds to no image; image is grey"
         )
     rows = np.flatnonzero(responses > 0)
-    for i in range(0, len(rows), _BATCH):
-        group = rows[i : i + _BATCH]
+    for i in range(0, len(rows), BATCH):
+        group = rows[i : i + BATCH]
         paired = p.part(group.tolist()).paired
         found = fade(paired, whole[group], p.mean, p.config.stimuli.fade_steps)
         images[group], left[group] = found.images, found.contrast_left
         kept[group] = found.kept / found.responses
-    table = _about(p, images)
+    table = about_images(p, images)
     naturals.label(table, best)
     table["natural_response"], table["response_kept"] = responses, kept
     table["contrast_left"] = left
@@ -342,7 +249,7 @@ def receptive_field(p: Population) -> StimulusSet:
         linear = linear_rf(model, shape, spread, p.mean, samples, p.config.seed)
         fields.append(np.stack([linear, gradient_rf(model, shape, p.mean)]))
     both = np.stack(fields)
-    table = _about(p, p.matched(both[:, 0])).drop(columns="matched_response")
+    table = about_images(p, p.matched(both[:, 0])).drop(columns="matched_response")
     for k, name in enumerate(("linear", "gradient")):
         table[f"{name}_norm"] = np.linalg.norm(both[:, k].reshape(len(both), -1), axis=1)
     table["fields_correlation"] = [_mean_correlation(pair) for pair in both]
@@ -356,11 +263,11 @@ def notebook_mei(p: Population) -> StimulusSet:
         found = published.notebook_mei(
             g.paired, geometry, p.images, p.config.seed, steps, len(g.models)
         )
-        table = _about(g, found.images)
+        table = about_images(g, found.images)
         table["logged_response"] = published.logged_response(found)
         table["best_response"] = found.trace.objective.max(axis=0)
         parts.append(StimulusSet(found.images, table))
-    return _joined(parts)
+    return joined_sets(parts)
 
 
 def walker_mei(p: Population) -> StimulusSet:
@@ -370,11 +277,14 @@ def walker_mei(p: Population) -> StimulusSet:
         found = published.walker_mei(
             g.paired, geometry, p.images, p.config.seed, steps, n=len(g.models)
         )
-        parts.append(StimulusSet(found.images, _about(g, found.images)))
-    return _joined(parts)
+        parts.append(StimulusSet(found.images, about_images(g, found.images)))
+    return joined_sets(parts)
 
 
-_COLUMNS = {"receptive_field": ["linear RF", "gradient at grey"]}
+_COLUMNS = {
+    "receptive_field": ["linear RF", "gradient at grey"],
+    "transparent": ["on a chequerboard", "alpha"],
+}
 
 
 def _titles(name: str, neurons: list[str], table: pd.DataFrame) -> list[str]:
@@ -384,6 +294,8 @@ def _titles(name: str, neurons: list[str], table: pd.DataFrame) -> list[str]:
     elif name == "receptive_field":
         pairs = zip(table["linear_norm"], table["gradient_norm"], strict=True)
         notes = [f"norms {linear:.2g}, {gradient:.2g}" for linear, gradient in pairs]
+    elif name == "transparent":
+        notes = [f"{area:.0f} deg²" for area in table["mask_deg2"]]
     else:
         return neurons
     return [f"{neuron}\n{note}" for neuron, note in zip(neurons, notes, strict=True)]
@@ -409,7 +321,8 @@ def make_procedure(
     write_array(made.images, files.images)
     write_csv(made.table, files.table)
     titles = _titles(name, population.neurons, made.table)
-    figure = sheet(made.images, titles, config.image.geometry, _COLUMNS.get(name))
+    shown = made.images if name != "transparent" else on_chequerboards(made.images)
+    figure = sheet(shown, titles, config.image.geometry, _COLUMNS.get(name))
     save_figure(figure, files.picture)
     if "predicted_response" in made.table:
         mean = made.table["predicted_response"].mean()

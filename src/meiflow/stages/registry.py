@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meiflow.config.names import PICTURED_PROCEDURES, PROCEDURES, SHOWN_PROCEDURES, Procedure
+from meiflow.config.names import (
+    CARD_PROCEDURES,
+    PICTURED_PROCEDURES,
+    PROCEDURES,
+    SHOWN_PROCEDURES,
+    Procedure,
+)
 from meiflow.config.parametric import PARAMETRIC
 from meiflow.config.sections import (
     Comparison,
@@ -59,6 +65,7 @@ def _procedure(entry: Procedure) -> Stage:
     inputs: tuple[str, ...] = _MODELS
     inputs += ("images",) if entry.needs_images else ()
     inputs += ("neuron.mei",) if entry.needs_mei else ()
+    inputs += ("model_search",) if entry.needs_rf_map else ()
     return Stage(
         entry.name,
         entry.about,
@@ -373,7 +380,7 @@ def _stages() -> Iterator[Stage]:
             "neuron.comparison",
             "neuron.scores",
             "neuron.spectra",
-            *(f"procedure.{name}" for name in PICTURED_PROCEDURES),
+            *(f"procedure.{name}" for name in (*PICTURED_PROCEDURES, *CARD_PROCEDURES)),
             "picture.movies",
             *(f"figure.{name}" for name in ("oracle", "measures", "rastermap")),
         ),

@@ -24,7 +24,6 @@ from .optimiser import Optimised as Optimised
 from .optimiser import optimise as optimise
 from .parameterisation import FourierParameterisation as FourierParameterisation
 from .postprocessors import ClipRange as ClipRange
-from .postprocessors import Jitter as Jitter
 from .postprocessors import MeanContrast as MeanContrast
 from .postprocessors import MinMax as MinMax
 from .postprocessors import NormClip as NormClip
@@ -59,5 +58,12 @@ from .schedules import RecursiveSchedule as RecursiveSchedule
 from .stoppers import Iterations as Iterations
 from .stoppers import PixelChange as PixelChange
 from .stoppers import Plateau as Plateau
+from .transforms import Jitter as Jitter
+from .transforms import RandomAffine as RandomAffine
+from .transforms import over_transforms as over_transforms
+from .transparent import TransparentMEI as TransparentMEI
+from .transparent import noise_backgrounds as noise_backgrounds
+from .transparent import shown_on as shown_on
+from .transparent import transparent_mei as transparent_mei
 from .updates import Ascent as Ascent
 from .updates import TorchOptimiser as TorchOptimiser

@@ -19,6 +19,7 @@ from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
 from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
 from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Stopper
+from meiflow.stimuli.transforms import Transform
 from meiflow.stimuli.updates import Ascent
 
 # Fractions of the maximal contrast; the first is about that of natural scenes.
@@ -138,6 +139,7 @@ def climb(
     filters: Sequence[Postprocessor] = (),
     seed: int | None = None,
     label: str = "",
+    transform: Transform | None = None,
 ) -> Optimised:
     """Ascent at fixed mean and contrast over images or movies, re-initialising silent starts.
 
@@ -148,6 +150,8 @@ def climb(
     held : MeanContrast
     filters : sequence of Postprocessor
         Filters applied before each projection.
+    transform : callable, optional
+        Random transform before the model; see `meiflow.stimuli.transforms`.
     """
     return optimise(
         model,
@@ -156,6 +160,7 @@ def climb(
         preconditioners=(Tangent(_LUMINANCE, held.mask), smooth, UnitStd(held.contrast)),
         update=Ascent(step_size),
         postprocessors=(*filters, held),
+        transform=transform,
         stop=stop,
         seed=seed,
         label=label,
@@ -175,6 +180,7 @@ def most_exciting(
     mask: Tensor | None = None,
     background: Tensor | float | None = None,
     seed: int | None = None,
+    transform: Transform | None = None,
 ) -> Optimised:
     """Maximise an objective over images at fixed mean and contrast, from each start.
 
@@ -202,6 +208,8 @@ def most_exciting(
         Free pixels, and values of the other pixels; see `MeanContrast`.
     seed : int, optional
         Seed of the starts, stored in the result.
+    transform : callable, optional
+        Random transform before the model, such as `RandomAffine`: the optimum is then robust to it.
 
     Examples
     --------
@@ -220,7 +228,9 @@ def most_exciting(
     held = MeanContrast(mean, contrast, mask, background)
     # with a single channel and frame, the mean luminance cannot change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
-    return climb(model, starts, smooth, held, objective, step_size, stop, seed=seed)
+    return climb(
+        model, starts, smooth, held, objective, step_size, stop, seed=seed, transform=transform
+    )
 
 
 @dataclass(frozen=True)

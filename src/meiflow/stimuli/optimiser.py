@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -25,10 +25,8 @@ from meiflow.stimuli.postprocessors import Postprocessor, apply_all
 from meiflow.stimuli.preconditioning import Preconditioner
 from meiflow.stimuli.regularisers import Regulariser
 from meiflow.stimuli.stoppers import Iterations, Stopper, as_stoppers
+from meiflow.stimuli.transforms import Transform
 from meiflow.stimuli.updates import Ascent, Update
-
-# Differentiable map from stimuli and step to the input of the model at that step.
-Transform = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ def optimise(
     update : Update
         By default gradient ascent with a step size of 0.1.
     transform : callable, optional
-        Transform before the model, such as `Jitter`; scores are computed without it.
+        Transform before the model, such as `RandomAffine`; scores are computed without it.
     parameterisation : Parameterisation, optional
         By default pixels.
     stop : Stopper, number of steps, or sequence of stoppers

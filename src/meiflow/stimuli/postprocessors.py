@@ -197,24 +197,6 @@ class PixelMask:
         return stimuli * weight + (1 - weight) * rest
 
 
-@dataclass(frozen=True)
-class Jitter:
-    """Shift every stimulus by up to `pixels`, differently at each step, before the model.
-
-    This is a transform, not a postprocessor: the gradient passes through it, and the unshifted
-    stimulus is stored. Borders wrap around.
-    """
-
-    pixels: int
-    seed: int = 0
-
-    def __call__(self, stimuli: Tensor, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed((1_000_003 * self.seed + step) % 2**31)
-        n = self.pixels
-        dy, dx = torch.randint(-n, n + 1, (2,), generator=generator).tolist()
-        return torch.roll(stimuli, (dy, dx), (-2, -1))
-
-
 def apply_all(parts: Sequence[Postprocessor], stimuli: Tensor, step: int, steps: int) -> Tensor:
     """Apply postprocessors in turn."""
     for part in parts:
