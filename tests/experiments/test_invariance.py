@@ -8,7 +8,9 @@ import torch
 
 from meiflow.experiments.invariance import invariance_path
 from meiflow.experiments.standard import Preferred
-from meiflow.experiments.tolerances import FRACTION, moved_image, tolerances, width_above
+from meiflow.experiments.tolerances import FRACTION, tolerances
+from meiflow.experiments.widths import width_above
+from meiflow.images.moved import moved_image
 from meiflow.images.patterns import gabor
 from meiflow.images.projection import project_array
 from meiflow.simulation.truth import TruthFilters, render_filters, true_drive

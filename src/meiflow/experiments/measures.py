@@ -21,8 +21,10 @@ from meiflow.experiments.analysis import (
     size_tuning,
     suppression,
 )
+from meiflow.experiments.widths import width_above
 
 PHASE = "phase_deg"
+_HALF = 0.5
 MAPS = ("position", "on", "off")
 SUMMARY_COLUMNS = (
     "grey_response",
@@ -45,6 +47,9 @@ SUMMARY_COLUMNS = (
     "mei_c50_rms",
     "mei_contrast_exponent",
     "mei_rmax",
+    "mei_scale_octaves",
+    "mei_rotation_deg",
+    "mei_crop_deg",
     "field_x_deg",
     "field_y_deg",
     "field_area_deg2",
@@ -282,6 +287,24 @@ def _mei_contrast(table: pd.DataFrame, grey: float) -> dict[str, object]:
     return {"mei_c50_rms": fit.c50, "mei_contrast_exponent": fit.exponent, "mei_rmax": fit.rmax}
 
 
+def _mei_scale(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    return {"mei_scale_octaves": _half_width(table, "size_octaves", grey)}
+
+
+def _mei_rotation(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    return {"mei_rotation_deg": _half_width(table, "rotation_deg", grey)}
+
+
+def _half_width(table: pd.DataFrame, axis: str, grey: float) -> float:
+    """Width at half height of the range around the peak."""
+    x, drive = _xy(response_curve(table, axis, grey))
+    return width_above(x, np.maximum(drive, 0), _HALF)
+
+
+def _mei_crop(table: pd.DataFrame, grey: float) -> dict[str, object]:
+    return {"mei_crop_deg": half_contrast(*_xy(response_curve(table, "diameter_deg", grey)))}
+
+
 def _surround(table: pd.DataFrame, grey: float) -> dict[str, object]:
     drive = response_curve(table, "surround", grey)
     return {
@@ -316,6 +339,9 @@ _MEASURES = {
     "size": _size,
     "contrast": _contrast,
     "mei_contrast": _mei_contrast,
+    "mei_scale": _mei_scale,
+    "mei_rotation": _mei_rotation,
+    "mei_crop": _mei_crop,
     "surround": _surround,
     "plaid": _plaid,
     "bars": _bars,

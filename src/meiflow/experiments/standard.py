@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from meiflow.config.experiments import ExperimentName, Experiments
+from meiflow.experiments import robustness
 from meiflow.experiments.experiment import Experiment
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
@@ -170,18 +171,23 @@ def _contrast(e: _Setup) -> Experiment:
     return Experiment("contrast", render, {"contrast": ladder, "phase_deg": e.phases})
 
 
-def _mei_contrast(e: _Setup) -> Experiment:
+def _mei_of(e: _Setup, name: str) -> NDArray[np.float64]:
     if e.mei is None:
-        raise ValueError("mei_contrast: an MEI is required")
+        raise ValueError(f"{name}: an MEI is required")
     image = np.asarray(e.mei, dtype=float)
     if image.shape != e.p.geometry.shape:
         raise ValueError(
-            f"mei_contrast: the MEI has {image.shape} pixels, but the screen {e.p.geometry.shape}"
+            f"{name}: the MEI has {image.shape} pixels, but the screen {e.p.geometry.shape}"
         )
-    mean, spread = image.mean(), image.std()
-    if not spread > 0:
-        raise ValueError("mei_contrast: the MEI is uniform and has no contrast to vary")
-    pattern = (image - mean) / spread
+    if not image.std() > 0:
+        raise ValueError(f"{name}: the MEI is uniform and has no contrast to vary")
+    return image
+
+
+def _mei_contrast(e: _Setup) -> Experiment:
+    image = _mei_of(e, "mei_contrast")
+    mean = image.mean()
+    pattern = (image - mean) / image.std()
     # the highest contrast without clipping
     top = min(mean / -pattern.min(), (1 - mean) / pattern.max())
 
@@ -190,6 +196,20 @@ def _mei_contrast(e: _Setup) -> Experiment:
 
     ladder = np.geomspace(_LOWEST_CONTRAST * top, top, e.s.contrasts)
     return Experiment("mei_contrast", render, {"rms_contrast": ladder})
+
+
+def _mei_scale(e: _Setup) -> Experiment:
+    return robustness.mei_scale(_mei_of(e, "mei_scale"), e.p.geometry, (e.p.x_deg, e.p.y_deg))
+
+
+def _mei_rotation(e: _Setup) -> Experiment:
+    mei = _mei_of(e, "mei_rotation")
+    return robustness.mei_rotation(mei, e.p.geometry, (e.p.x_deg, e.p.y_deg))
+
+
+def _mei_crop(e: _Setup) -> Experiment:
+    mei, place = _mei_of(e, "mei_crop"), (e.p.x_deg, e.p.y_deg)
+    return robustness.mei_crop(mei, e.p.geometry, place, e.s.sizes)
 
 
 def _places(e: _Setup) -> dict[str, Array]:
@@ -306,6 +326,9 @@ _MAKERS: dict[ExperimentName, Callable[[_Setup], Experiment]] = {
     "size": _size,
     "contrast": _contrast,
     "mei_contrast": _mei_contrast,
+    "mei_scale": _mei_scale,
+    "mei_rotation": _mei_rotation,
+    "mei_crop": _mei_crop,
     "position": _position,
     "spots": _spots,
     "surround": _surround,
@@ -327,7 +350,7 @@ def standard_experiments(
     settings : Experiments, optional
         Section of the configuration; by default its defaults.
     mei : ndarray, shape (height, width), optional
-        MEI for ``mei_contrast``, which is omitted without it.
+        MEI for the experiments whose names begin with ``mei_``, which are omitted without it.
 
     Returns
     -------
@@ -346,5 +369,5 @@ def standard_experiments(
     """
     options = settings if settings is not None else Experiments()
     setup = _Setup(preferred, options, mei)
-    names = [name for name in options.make if name != "mei_contrast" or mei is not None]
+    names = [name for name in options.make if not name.startswith("mei_") or mei is not None]
     return {name: _MAKERS[name](setup) for name in names}

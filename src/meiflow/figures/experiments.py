@@ -15,110 +15,17 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from meiflow.experiments.measures import response_curve
 from meiflow.figures.custom_experiments import COUNTS, Tables, draw_custom
+from meiflow.figures.experiment_curves import BOTH, CURVES, Curve
 from meiflow.figures.style import BLUE, GREY, PAGE, VERMILION, new_figure, style
 
 _TYPE_COLOURS = {"simple": BLUE, "complex": VERMILION}
-_RATIO_TOP = 2.0
-_BOTH = (-1.0, 1.0)
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """Settings for drawing a one-dimensional experiment."""
-
-    axis: str
-    label: str
-    index: str
-    index_label: str
-    short: str
-    log: bool = False
-    index_range: tuple[float, float] | None = None
-
-
-_CURVES = {
-    "orientation": _Curve(
-        "orientation_deg", "orientation (deg)", "osi", "selectivity (OSI)", "OSI", False, (0, 1)
-    ),
-    "frequency": _Curve(
-        "frequency_cpd",
-        "frequency (cycles/deg)",
-        "preferred_frequency_cpd",
-        "preferred frequency (cycles/deg)",
-        "preferred",
-        True,
-    ),
-    "phase": _Curve(
-        "phase_deg", "phase (deg)", "f1_f0", "F1 / F0", "F1/F0", False, (0, _RATIO_TOP)
-    ),
-    "size": _Curve(
-        "diameter_deg",
-        "diameter (deg)",
-        "suppression_index",
-        "suppression by size",
-        "suppression",
-        True,
-        (0, 1),
-    ),
-    "contrast": _Curve(
-        "contrast",
-        "Michelson contrast",
-        "half_contrast",
-        "contrast at half the highest response",
-        "half at",
-        True,
-        (0, 1),
-    ),
-    "mei_contrast": _Curve(
-        "rms_contrast",
-        "RMS contrast of the MEI",
-        "mei_contrast_exponent",
-        "contrast exponent",
-        "exponent",
-        True,
-    ),
-    "surround": _Curve(
-        "surround",
-        "surround",
-        "surround_iso_index",
-        "iso-oriented suppression",
-        "iso",
-        False,
-        _BOTH,
-    ),
-    "plaid": _Curve(
-        "mask_contrast",
-        "contrast of the mask",
-        "cross_orientation_index",
-        "cross-orientation suppression",
-        "suppression",
-        False,
-        _BOTH,
-    ),
-    "bars": _Curve(
-        "orientation_deg",
-        "orientation of the bar (deg)",
-        "bar_on_off_index",
-        "bright minus dark",
-        "bright minus dark",
-        False,
-        _BOTH,
-    ),
-    "shift": _Curve(
-        "shift_deg",
-        "shift (deg)",
-        "shift_invariance",
-        "mean / highest",
-        "invariance",
-        False,
-        (0, 1),
-    ),
-}
 _PREFERRED = {"orientation": "preferred_orientation_deg", "bars": "bar_orientation_deg"}
 _MARKS = {
     "orientation": "preferred_orientation_deg",
     "size": "preferred_size_deg",
     "frequency": "preferred_frequency_cpd",
     "contrast": "half_contrast",
+    "mei_crop": "mei_crop_deg",
 }
 _POLARITIES = ((1, "#E69F00", "bright"), (-1, "black", "dark"))
 MAP_NAMES = {"position": "small Gabors", "on": "bright spots", "off": "dark spots"}
@@ -159,9 +66,9 @@ def curve_panel(name: str, table: pd.DataFrame, row: pd.Series) -> CurvePanel | 
     row : Series
         The neuron's row of summary.csv.
     """
-    if name not in _CURVES:
+    if name not in CURVES:
         return None
-    look, grey = _CURVES[name], float(row["grey_response"])
+    look, grey = CURVES[name], float(row["grey_response"])
     lines = {"": _reduced(name, table, grey)}
     measure = COUNTS[str(lines[""].name)]
     if name == "bars":
@@ -181,7 +88,7 @@ def curve_panel(name: str, table: pd.DataFrame, row: pd.Series) -> CurvePanel | 
 
 def _reduced(name: str, table: pd.DataFrame, grey: float) -> pd.Series:
     """The curve of a one-dimensional experiment."""
-    axis = _CURVES[name].axis
+    axis = CURVES[name].axis
     if name == "bars":
         every = response_curve(table, [axis, "polarity", "offset_deg"], grey)
         return every.groupby(axis, sort=False).max()
@@ -210,9 +117,9 @@ def population_figure(
     with style():
         figure = new_figure(6.4, 2.8)
         left, right = figure.subplots(1, 2)
-        if name in _CURVES:
+        if name in CURVES:
             _curves(left, name, tables, rows)
-            _histogram(right, rows, _CURVES[name])
+            _histogram(right, rows, CURVES[name])
         elif name == "position":
             _contours(left, maps, rows)
             size = np.sqrt(4 / np.pi * rows["field_area_deg2"])
@@ -220,8 +127,8 @@ def population_figure(
             right.set(xlabel="RF diameter (deg)", ylabel="neurons")
         else:
             _opponents(left, maps, rows)
-            _stacked(right, rows, rows["on_off_index"], np.linspace(*_BOTH, 13))
-            right.set_xticks(np.linspace(*_BOTH, 5))
+            _stacked(right, rows, rows["on_off_index"], np.linspace(*BOTH, 13))
+            right.set_xticks(np.linspace(*BOTH, 5))
             right.set(xlabel="bright minus dark (ON-OFF index)", ylabel="neurons")
         made = any("phase" in of_neuron for of_neuron in tables.values())
         _legend(figure, rows, "" if made else " without phase")
@@ -230,7 +137,7 @@ def population_figure(
 
 
 def _curves(ax: Any, name: str, tables: Mapping[str, Tables], rows: pd.DataFrame) -> None:
-    look = _CURVES[name]
+    look = CURVES[name]
     lowest, measure = 0.0, ""
     for neuron, row in rows.iterrows():
         drive = _reduced(name, tables[str(neuron)][name], row["grey_response"])
@@ -274,7 +181,7 @@ def _stacked(ax: Any, rows: pd.DataFrame, values: pd.Series, bins: Any) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _histogram(ax: Any, rows: pd.DataFrame, look: _Curve) -> None:
+def _histogram(ax: Any, rows: pd.DataFrame, look: Curve) -> None:
     values = rows[look.index].astype(float)
     bins: Any = 12
     note = ""
@@ -347,7 +254,7 @@ def neuron_figure(tables: Tables, maps: Tables, row: pd.Series) -> Figure:
         reach = float(field.to_numpy().max()) if name == "position" else top
         panels.append(lambda ax, n=name, f=field, t=reach: _neuron_map(ax, n, f, t, row))  # type: ignore[misc]
     for name, table in tables.items():
-        if name not in _CURVES:
+        if name not in CURVES:
             panels.append(lambda ax, n=name, t=table: draw_custom(ax, n, t, grey))  # type: ignore[misc]
     with style():
         lines = max(-(-len(panels) // columns), 1)

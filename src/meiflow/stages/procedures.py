@@ -28,8 +28,7 @@ from meiflow.stages.stimulus_sets import (
     joined_sets,
     load_population,
 )
-from meiflow.stages.transparent import robust_mei as robust_mei
-from meiflow.stages.transparent import transparent as transparent
+from meiflow.stages.transparent import robust_mei, transparent
 from meiflow.stimuli import published
 from meiflow.stimuli.diverse import diverse_images
 from meiflow.stimuli.mei import agreeing, most_exciting_of_each, noise_starts
@@ -40,6 +39,7 @@ from meiflow.tables.checks import require_images
 from meiflow.tables.validate import axis_note
 
 _REACHED = 0.95
+_OTHERS = {"transparent": transparent, "robust_mei": robust_mei}  # in another module
 _CHUNK = 1000
 
 
@@ -312,7 +312,7 @@ def make_procedure(
         If the procedure fails for a model, with the reason.
     """
     population = load_population(config, results, PROCEDURES[name], neurons)
-    make: Callable[[Population], StimulusSet] = globals()[name]
+    make: Callable[[Population], StimulusSet] = _OTHERS.get(name) or globals()[name]
     try:
         made = make(population)
     except ValueError as error:
