@@ -13,11 +13,11 @@ from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
-from meiflow.io.files import read_array, write_array
+from meiflow.io.files import read_array, write_array, write_arrays
 from meiflow.models import members
 from meiflow.models.archive import write_archive
 from meiflow.results.layout import Layout
-from meiflow.results.stimuli import read_procedures
+from meiflow.results.stimuli import read_procedures, read_transparent
 from meiflow.session.images import resize
 from meiflow.simulation.dead_leaves import dead_leaves
 from meiflow.stages.procedures import make_procedure
@@ -59,6 +59,10 @@ def shared(tmp_path_factory):
     images = resize(np.stack(frames) / 255.0, GRID.shape)
     write_stack(results, images, GRID, np.arange(100, 120))
     write_models(results, GRID, {f"00{i}": neuron(f) for i, f in enumerate(filters())})
+    x, y = np.linspace(-55, 55, 12), np.linspace(40, -40, 9)
+    maps = [np.exp(-np.hypot(x - x0, y[:, None] - y0) / 10) for x0, y0, _ in PLACES]
+    search = {"neuron_ids": np.array(["000", "001", "002"]), "rf_map": np.stack(maps, -1)}
+    write_arrays(search | {"rf_map_x_deg": x, "rf_map_y_deg": y}, results.model_search)
     for i, template in enumerate(filters()):
         mei = project_array(template[None], float(images.mean()), 0.05)[0]
         write_array(mei, results.neuron(f"00{i}").mei)
@@ -208,18 +212,47 @@ def test_a_folder_of_photographs_of_any_name_and_size_is_searched(results, tmp_p
         make_procedure(searching(folder), results, "natural")
 
 
+@pytest.mark.parametrize("background", ["noise", "images"])
+def test_transparent_meis_keep_the_response_where_the_filter_is(results, background):
+    document = CONFIG.model_dump(mode="json")
+    document["stimuli"]["transparent_background"] = background
+    images, table = made("transparent", results, parse_config(document))
+    assert images.shape == (3, 2, *GRID.shape)
+    assert images.dtype == np.float32
+    assert table["fraction_of_mei"].between(0.85, 0.97).all()
+    for i, (image, alpha) in enumerate(images):
+        assert correlation(image, i) > 0.9
+        energy = filters()[i] ** 2
+        assert (energy * (alpha > 0.5)).sum() > 0.6 * energy.sum()
+    assert (table["mask_deg2"] < 0.15 * GRID.width_deg * GRID.height_deg).all()
+    assert (table["rf_overlap"] > 0.2).all()
+    read = read_transparent(results, ["002", "000"])
+    np.testing.assert_array_equal(read["002"].alpha, images[2, 1])
+    assert read["000"].row["mask_deg2"] == table["mask_deg2"][0]
+
+
+def test_robust_meis_are_compared_with_the_mei_under_the_same_transformations(results):
+    images, table = made("robust_mei", results)
+    assert images.shape == (3, *GRID.shape)
+    np.testing.assert_allclose(images.std((1, 2)), 0.05, atol=1e-4)
+    assert (table["mei_similarity"] > 0.7).all()
+    assert (table["transformed_response"] > 0.95 * table["mei_transformed_response"]).all()
+    assert (table["predicted_response"] > table["transformed_response"]).all()
+
+
 def test_one_silent_neuron_does_not_stop_the_others(results, caplog):
     """Its images stay grey, its numbers stay empty, and a message names it."""
     caplog.set_level(logging.INFO)
     scales = (1.5, 0.0, 1.5)
     pairs = zip(filters(), scales, strict=True)
     write_models(results, GRID, {f"00{i}": neuron(f, scale) for i, (f, scale) in enumerate(pairs)})
-    for name in ("regularised_natural", "diverse"):
+    for name in ("regularised_natural", "diverse", "transparent"):
         caplog.clear()
         images, table = made(name, results)
-        assert images[1].std() < 1e-6
+        assert (images[1, 0] if name == "transparent" else images[1]).std() < 1e-6
         own = table[table["neuron_id"] == "001"]
-        assert own["predicted_response" if name == "diverse" else "response_kept"].isna().all()
+        empty = {"diverse": "predicted_response", "transparent": "mask_deg2"}
+        assert own[empty.get(name, "response_kept")].isna().all()
         assert table[table["neuron_id"] == "002"].notna().all(axis=None)
         assert "neuron 001" in caplog.text
 

@@ -40,8 +40,8 @@ def figure(
 ) -> None:
     """Draw figures of a neuron for a publication, at the width of a column or page.
 
-    The figures: mei, rivals, responses, ascent, trials, reliability, prediction, scores, profiles,
-    spectra, tuning, experiments.
+    The figures: mei, transparent, rivals, responses, ascent, trials, reliability, prediction,
+    scores, profiles, spectra, tuning, experiments.
     """
     from meiflow.cli.variants import results_of
     from meiflow.results.layout import Layout

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from meiflow.figures.overview import show_image
+from meiflow.figures.overview import extent, show_image
+from meiflow.figures.stimuli import on_chequerboards
 from meiflow.figures.style import (
     BLUE,
     COLUMN,
@@ -92,6 +93,32 @@ def ascent_figure(trace: pd.DataFrame) -> Figure:
         ax.plot(trace["step"], trace["response"], color=STIMULUS_COLOURS["mei"], lw=1.2)
         ax.set(xlabel="step of gradient ascent", ylabel="predicted count")
         ax.set_ylim(min(0.0, float(trace["response"].min())), None)
+    return figure
+
+
+def transparent_figure(image: NDArray, alpha: NDArray, grid: Geometry) -> Figure:
+    """An MEI with an alpha channel over a chequerboard, and the channel.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width)
+        The MEI seen through its alpha channel on grey.
+    alpha : ndarray, shape (height, width)
+        Opacity in [0, 1].
+    grid : Geometry
+    """
+    with style():
+        figure = new_figure(COLUMN, 1.9)
+        left, right = figure.subplots(1, 2)
+        shown = on_chequerboards(np.stack([image, alpha])[None])[0, 0]
+        show_image(left, shown, grid)
+        right.imshow(alpha, cmap="gray", vmin=0, vmax=1, extent=extent(grid), interpolation="none")
+        if alpha.max() > 0.5 > alpha.min():
+            left.contour(grid.x, grid.y, alpha, [0.5], colors=[MASK_COLOUR], linewidths=1.0)
+        left.set_title("MEI, transparent")
+        right.set_title("alpha: white is opaque")
+        _degrees(left)
+        _degrees(right, left=False)
     return figure
 
 

@@ -42,6 +42,7 @@ def neuron_plots(
     """
     found = [
         *_stimuli(data, neuron, images, mask),
+        *_transparent(data, neuron),
         _trials(data, neuron),
         _reliability(data, neuron),
         _prediction(data, neuron),
@@ -129,6 +130,33 @@ def _stimuli(
             "is flat at the end; early, large steps may oscillate around the optimum.",
             {"table": columns(trace)},
         ),
+    ]
+
+
+def _transparent(data: SessionData, neuron: str) -> list[Plot]:
+    found = data.transparent.get(neuron)
+    if found is None:
+        return []
+    row, options = found.row, data.config.stimuli
+    share = f"{100 * float(row['fraction_of_mei']):.0f} %"
+    area, energy = (number(row[name], 0) for name in ("mask_deg2", "mei_energy_deg2"))
+    behind = "noise" if options.transparent_background == "noise" else "images"
+    return [
+        Plot(
+            "transparent",
+            "Which pixels matter",
+            f"Most exciting input of neuron {neuron} with an alpha channel: {area} square degrees "
+            f"are opaque and retain {share} of the response.",
+            "The MEI with an alpha channel, optimised together; where the chequerboard is seen, "
+            f"pixels do not matter. On {behind} not used to optimise it, it retains {share} of the "
+            f"response to the MEI. Opaque (yellow): {area} square degrees; 90 % of the MEI's "
+            f"energy lies in {energy}. A larger mask hides surroundings that would suppress the neuron.",
+            {
+                "image": grey_pixels(found.image, bits=16),
+                "alpha": pixels(found.alpha, 0.0, 1.0),
+                "table": columns(row.to_frame().T.infer_objects().drop(columns="neuron_id")),
+            },
+        )
     ]
 
 

@@ -25,7 +25,7 @@ from meiflow.response_type import ResponseType
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout, NeuronLayout
 from meiflow.results.neurons import failed_fits, selected_neurons
-from meiflow.results.stimuli import read_stimuli
+from meiflow.results.stimuli import Transparent, read_stimuli, read_transparent
 from meiflow.results.tables import read_image_spikes, read_responses, read_trials
 from meiflow.selection.reliability import TrialGroups
 from meiflow.selection.signal_power import medians
@@ -110,6 +110,8 @@ class SessionData:
         Tuning by neuron; empty if only images were shown.
     experiments : Experiments or None
         None if no experiments were run.
+    transparent : dict of str to Transparent
+        Transparent MEIs by neuron, where they were made.
     units : dict of str to int
         Number of units ``in_file``, ``in_areas``, and that ``passed`` the quality filters.
     """
@@ -130,6 +132,7 @@ class SessionData:
     search: dict[str, NDArray]
     tuning: dict[str, TuningView]
     experiments: Experiments | None
+    transparent: dict[str, Transparent]
     units: dict[str, int]
 
     @property
@@ -309,6 +312,9 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         search=read_arrays(results.model_search),
         tuning=tuning_views(results, has, neurons) if has.conditions else {},
         experiments=read_experiments(results) if make.make or make.custom else None,
+        transparent=read_transparent(results, neurons)
+        if "transparent" in config.stimuli.make
+        else {},
         units=_units(results.unit_counts),
     )
 

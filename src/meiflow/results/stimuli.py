@@ -108,6 +108,38 @@ def read_procedure(layout: Layout, procedure: str, neurons: list[str]) -> NDArra
     return chosen[:, 0] if chosen.ndim == 4 else chosen
 
 
+@dataclass(frozen=True)
+class Transparent:
+    """An MEI seen through its alpha channel on grey, the channel, and its row in the table."""
+
+    image: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    row: pd.Series
+
+
+def read_transparent(layout: Layout, neurons: list[str]) -> dict[str, Transparent]:
+    """Transparent MEIs of some neurons, without those whose model does not respond.
+
+    Raises
+    ------
+    MeiflowError
+        If a file is damaged or was made for other neurons.
+    """
+    files = layout.procedure("transparent")
+    table = read_csv(files.table, ("neuron_id", "fraction_of_mei", "mask_deg2"))
+    images = read_array(files.images)
+    rows = {str(neuron): i for i, neuron in enumerate(table["neuron_id"])}
+    if images.shape[:2] != (len(table), 2) or any(neuron not in rows for neuron in neurons):
+        raise MeiflowError(
+            f"{files.images}: {len(images)} images do not match the selected neurons; rebuild it"
+        )
+    return {
+        neuron: Transparent(*images[rows[neuron]], table.iloc[rows[neuron]])
+        for neuron in neurons
+        if np.isfinite(table["fraction_of_mei"].iloc[rows[neuron]])
+    }
+
+
 def read_gabor(layout: Layout, neuron: str) -> tuple[NDArray[np.float32], pd.DataFrame]:
     """Best Gabor of a neuron (height, width), and its row in the table.
 

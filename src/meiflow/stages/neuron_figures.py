@@ -35,6 +35,13 @@ def _mei(data: SessionData, neuron: str) -> Figure:
     return draw.mei_figure(image, mask_of(data, neuron), centre, grid)
 
 
+def _transparent(data: SessionData, neuron: str) -> Figure | None:
+    found = data.transparent.get(neuron)
+    if found is None:
+        return None
+    return draw.transparent_figure(found.image, found.alpha, data.config.image.geometry)
+
+
 def _rivals(data: SessionData, neuron: str) -> Figure:
     comparison = read_csv(data.files(neuron).comparison)
     return draw.rivals_figure(data.images(neuron), comparison, data.config.image.geometry)
@@ -116,6 +123,7 @@ def _experiments(data: SessionData, neuron: str) -> Figure | None:
 
 FIGURES: dict[str, Callable[[SessionData, str], Figure | None]] = {
     "mei": _mei,
+    "transparent": _transparent,
     "rivals": _rivals,
     "responses": _responses,
     "ascent": _ascent,
@@ -129,6 +137,7 @@ FIGURES: dict[str, Callable[[SessionData, str], Figure | None]] = {
     "experiments": _experiments,
 }
 _WHY = {
+    "transparent": "no transparent MEI was made of this neuron (stimuli.make), or it is silent",
     "tuning": "neither Gabors nor static gratings were shown in this session",
     "experiments": "no experiments were run on this neuron (experiments.make)",
 }

@@ -32,6 +32,26 @@
     };
   };
 
+  const SQUARE = 4;  // pixels of a chequerboard
+  FIGURES.transparent = (data, store, session) => {
+    const { image, alpha } = data, box = screenOf(session), widths = widthsOf(2);
+    const board = canvasOf(image.width, image.height, i =>
+      grey((Math.floor(i / image.width / SQUARE) + Math.floor(i % image.width / SQUARE)) % 2 ? 0.62 : 0.42)).toDataURL();
+    const [shape] = d3.contours().size([alpha.width, alpha.height]).thresholds([0.5])(valuesOf(alpha));
+    const place = ([column, row]) => [box[0] + column / image.width * session.width_deg, box[3] - row / image.height * session.height_deg];
+    const ring = pathOf(shape.coordinates.flat().map(part => part.map(place)), { stroke: session.mask, "stroke-width": 1 });
+    return {
+      data, width: 340,
+      panels: [
+        inDegrees({
+          href: board, box, width: widths[0],
+          marks: [pictureMark(seeThrough(image, alpha).toDataURL(), box), ring, heading("MEI, transparent")],
+        }),
+        inDegrees({ href: bitmap(alpha, grey, 0, 1), box, width: widths[1], left: false, marks: [heading("alpha: white is opaque")] }),
+      ],
+    };
+  };
+
   FIGURES.rivals = (data, store, session) => {
     const rows = Object.fromEntries(rowsOf(data.table).map(row => [row.stimulus, row]));
     const images = { mei: store.mei.image, ...data.images }, names = Object.keys(session.stimuli).filter(name => images[name]);

@@ -44,7 +44,7 @@
         const colour = colourAt(Math.floor(y / scale) * width + Math.floor(x / scale));
         if (!colour) continue;  // transparent
         picture.data.set(colour, at);
-        picture.data[at + 3] = 255;
+        picture.data[at + 3] = colour[3] ?? 255;
       }
     }
     pen.putImageData(picture, 0, 0);
@@ -54,6 +54,16 @@
   const bitmap = (image, colour = grey, low = image.low, high = image.high) => {
     const values = valuesOf(image), clip = value => Math.min(Math.max(value, 0), 1);
     return canvasOf(image.width, image.height, i => colour(clip((values[i] - low) / (high - low)))).toDataURL();
+  };
+
+  // An image that was seen through its alpha channel on grey, as a picture that is transparent where alpha is low.
+  const seeThrough = (image, alpha, scale = 1) => {
+    const values = valuesOf(image), opacity = valuesOf(alpha), middle = (image.low + image.high) / 2;
+    const clip = value => Math.min(Math.max(value, 0), 1);
+    return canvasOf(image.width, image.height, i => {
+      const share = 0.5 + (values[i] - middle) / (image.high - image.low) / Math.max(opacity[i], 1 / 255);
+      return [...grey(clip(share)), Math.round(255 * opacity[i])];
+    }, scale);
   };
 
   // ---- marks and panels: every panel is an SVG of its own, so that they wrap on a small screen ---------
@@ -226,6 +236,10 @@
     if (page) {
       const store = await unpack(page.dataset.store), images = { mei: store.mei.image, ...store.rivals.images };
       for (const [name, image] of Object.entries(images)) files[`without-axes/${name}.png`] = await asBytes(await bare(image));
+      if (store.transparent) {
+        const { image, alpha } = store.transparent;
+        files["without-axes/transparent.png"] = await asBytes(await new Promise(done => seeThrough(image, alpha, ENLARGED).toBlob(done, "image/png")));
+      }
     }
     files["captions.txt"] = fflate.strToU8(captions.join("\n"));
     const packed = fflate.zipSync(files, { level: 6, mtime: new Date(1980, 0, 1) });
