@@ -41,7 +41,10 @@ LOCAL = ("file:", "data:", "blob:")
 
 @pytest.fixture(scope="session")
 def report_config() -> Config:
-    changed = {"stimuli": {"make": []}, "selection": {"oracle_p_max": 0.01, "shuffles": 200}}
+    changed = {
+        "stimuli": {"make": ["transparent"]},
+        "selection": {"oracle_p_max": 0.01, "shuffles": 200},
+    }
     return parse_config(SMALL | changed).for_source()
 
 

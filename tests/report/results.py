@@ -81,6 +81,8 @@ def make_results(
     _models(results, table["neuron_id"].tolist(), rng)
     for i, neuron in enumerate(neurons):
         _neuron(config, results, has, neuron, i, rng)
+    if "transparent" in config.stimuli.make:
+        _transparent(config, results, neurons)
     if has.truth:
         _closed_loop(results, neurons)
     if has.conditions:
@@ -120,6 +122,20 @@ def _models(results: Layout, neurons: list[str], rng: np.random.Generator) -> No
         },
         results.model_search,
     )
+
+
+def _transparent(config: Config, results: Layout, neurons: list[str]) -> None:
+    """Round masks; the model of the last neuron does not respond."""
+    grid = config.image.geometry
+    alpha = np.exp(-0.5 * (np.hypot(grid.x, grid.y[:, None]) / 12) ** 2)
+    wave = 0.5 + 0.3 * alpha * np.asarray(gabor(grid, 0.0, 0.0, 15.0, 40.0, 0.0, 9.0))
+    files = results.procedure("transparent")
+    write_array(np.stack([[wave, alpha]] * len(neurons)).astype(np.float32), files.images)
+    names = ("predicted_response", "mei_response", "background_response", "fraction_of_mei")
+    sizes = ("mean_alpha", "mask_deg2", "mei_energy_deg2", "mei_overlap", "rf_overlap")
+    table = pd.DataFrame({"neuron_id": neurons} | dict.fromkeys((*names, *sizes), 0.9))
+    table.loc[len(neurons) - 1, ["fraction_of_mei", *sizes]] = np.nan
+    write_csv(table, files.table)
 
 
 def _neuron(

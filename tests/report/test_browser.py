@@ -270,6 +270,16 @@ def test_figures_answer_and_are_saved_together(open_page, results, view):
     grey = np.asarray(mei.convert("L"), dtype=float)[::8, ::8]
     away = truth - np.median(truth)
     np.testing.assert_allclose(grey, 127.5 + 127.5 * away / np.abs(away).max(), atol=0.6)
+    # transparent where alpha is, and over grey the image that was shown
+    clear = Image.open(io.BytesIO(zipped.read("without-axes/transparent.png")))
+    assert clear.mode == "RGBA"
+    colour, alpha = (np.asarray(clear, dtype=float)[::8, ::8, k] for k in (0, 3))
+    image, opacity = np.load(results.procedure("transparent").images)[0]
+    np.testing.assert_allclose(alpha, 255 * opacity, atol=1.1)
+    away = image - np.median(image)
+    shown = 127.5 + (colour - 127.5) * alpha / 255
+    expected = 127.5 + 127.5 * away / np.abs(away).max()
+    np.testing.assert_allclose(shown, expected, atol=4)
 
 
 # Content of a download, without saving it: Chromium drops every eleventh download of a page.

@@ -56,6 +56,12 @@ def test_what_cannot_be_drawn_is_named(reported, view, tmp_path):
             None,
             r"figure 'meii': unknown \(did you mean 'mei'\?\); allowed: mei",
         ),
+        (
+            sorted_ids(view)[-1:],  # which does not respond
+            ["transparent"],
+            None,
+            r"figure transparent: no transparent MEI was made of this neuron \(stimuli.make\)",
+        ),
         (["nobody"], ["mei"], None, "neuron 'nobody' is not in this session"),
         ([], ["mei"], tmp_path / "a.pdf", "one file cannot hold several figures"),
         ([neuron], ["mei", "ascent"], tmp_path / "a.pdf", "one file cannot hold several"),
