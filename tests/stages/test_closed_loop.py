@@ -12,8 +12,10 @@ from meiflow.images.projection import project_array
 from meiflow.io.files import read_csv, write_array, write_csv
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
+from meiflow.simulation.truth import render_filters
 from meiflow.stages.closed_loop import close_loop
 from meiflow.validation.closed_loop import drives_to
+from meiflow.validation.transparency import true_mask
 from tests.known import write_fitted, write_stack
 from tests.validation.test_closed_loop import CONTRAST, GRID, MEAN, known_neurons
 
@@ -93,3 +95,28 @@ def test_neuron_without_truth_is_named(results):
     write_fitted(results, ["999"])
     with pytest.raises(MeiflowError, match=r"truth\.csv: no ground truth for neuron 999"):
         close_loop(config(), results, TRUTH)
+
+
+def test_alpha_is_compared_with_the_true_filters(results):
+    neurons = known_neurons()
+    tuned = (neurons["kind"] != "untuned").to_numpy()
+    filters = render_filters(neurons, GRID).even.reshape(-1, *GRID.shape)
+    made = []
+    for neuron, even in zip(neurons.index, filters, strict=True):
+        mei = project_array(even[None], MEAN, CONTRAST)[0]
+        write_array(mei, results.neuron(neuron).mei)
+        made.append([mei, true_mask(neurons.loc[[neuron]], GRID)])
+    files = results.procedure("transparent")
+    write_array(np.array(made, np.float32), files.images)
+    table = pd.DataFrame({"neuron_id": neurons.index, "fraction_of_mei": 0.9, "mask_deg2": 100.0})
+    write_csv(table, files.table)
+    close_loop(config(["transparent"]), results, TRUTH)
+    found = read_csv(results.transparency)
+    assert found["neuron_id"].tolist() == list(neurons.index)
+    own = found[tuned]
+    np.testing.assert_array_equal(own[["true_overlap", "relative_area"]], 1)
+    assert (own["other_overlap"] < 0.5).all()
+    assert own["true_fraction_of_mei"].between(0.3, 1.1).all()
+    assert found[~tuned].iloc[:, 2:].isna().all(axis=None)
+    close_loop(config(), results, TRUTH)
+    assert not results.transparency.exists()

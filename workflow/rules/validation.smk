@@ -4,6 +4,7 @@
 
 # Procedures with images in the closed loop.
 SHOWN = [name for name in CONFIG.stimuli.make if name in SHOWN_PROCEDURES]
+TRANSPARENT = ["transparent"] if "transparent" in CONFIG.stimuli.make else []
 
 
 if HAS.truth:
@@ -20,11 +21,12 @@ if HAS.truth:
                 N.windowed_natural,
                 *([N.gabor] if HAS.gabors else []),
             ),
-            [R.procedure(name).images for name in SHOWN],
-            [R.procedure(name).table for name in SHOWN],
+            [R.procedure(name).images for name in SHOWN + TRANSPARENT],
+            [R.procedure(name).table for name in SHOWN + TRANSPARENT],
             judge_of,
         output:
             R.closed_loop,
+            R.transparency if TRANSPARENT else [],
         log:
             R.log("closed_loop"),
         conda:

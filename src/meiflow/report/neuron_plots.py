@@ -150,7 +150,8 @@ def _transparent(data: SessionData, neuron: str) -> list[Plot]:
             "The MEI with an alpha channel, optimised together; where the chequerboard is seen, "
             f"pixels do not matter. On {behind} not used to optimise it, it retains {share} of the "
             f"response to the MEI. Opaque (yellow): {area} square degrees; 90 % of the MEI's "
-            f"energy lies in {energy}. A larger mask hides surroundings that would suppress the neuron.",
+            f"energy lies in {energy}. A larger mask hides surroundings that would suppress the "
+            "neuron.",
             {
                 "image": grey_pixels(found.image, bits=16),
                 "alpha": pixels(found.alpha, 0.0, 1.0),

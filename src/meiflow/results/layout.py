@@ -23,6 +23,7 @@ _CONDITIONS = "Gabors or static gratings were shown"
 _SIMULATED = "simulated sessions"
 _NOTEBOOK = "`comparison.notebook`"
 _EXPERIMENTS = "`experiments.make` or `experiments.custom`"
+_TRANSPARENT = "simulated sessions with `transparent` in `stimuli.make`"
 _INVARIANCE = "`experiments.invariance`"
 
 
@@ -48,9 +49,7 @@ class NeuronLayout(Folder):
     windowed_natural = ResultFile(
         "windowed_natural.npy", "stimuli", "best natural image seen through the MEI's mask"
     )
-    windowed_natural_picture = ResultFile(
-        "windowed_natural.png", "stimuli", "the same as a picture"
-    )
+    windowed_natural_picture = ResultFile("windowed_natural.png", "stimuli", "as a picture")
     gabor = ResultFile("gabor.npy", "stimuli", "best recorded Gabor", _GABORS)
     gabor_picture = ResultFile("gabor.png", "stimuli", "the same as a picture", _GABORS)
     gabor_table = ResultFile(
@@ -62,10 +61,7 @@ class NeuronLayout(Folder):
     mei_mask = ResultFile("mei_mask.npy", "comparison", "tight mask of the MEI")
     mei_mask_picture = ResultFile("mei_mask.png", "comparison", "the same as a picture")
     notebook = ResultFile(
-        "notebook.csv",
-        "compare_notebook",
-        "the notebook's measures next to ours",
-        _NOTEBOOK,
+        "notebook.csv", "compare_notebook", "the notebook's measures next to ours", _NOTEBOOK
     )
     notebook_png = ResultFile(
         "notebook.png", "compare_notebook", "figure of these measures", _NOTEBOOK
@@ -277,6 +273,9 @@ class Layout(Folder):
         "closed_loop",
         "responses of the simulated neurons to every stimulus",
         _SIMULATED,
+    )
+    transparency = ResultFile(
+        "validation/transparency.csv", "closed_loop", "alpha against true filters", _TRANSPARENT
     )
     trust = ResultFile(
         "validation/trust.csv", "confidence", "which MEIs can be trusted", "no `model.custom`"

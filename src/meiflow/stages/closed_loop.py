@@ -12,17 +12,22 @@ from numpy.typing import NDArray
 
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
-from meiflow.io.files import read_csv, write_csv
+from meiflow.io.files import read_array, read_csv, write_csv
 from meiflow.models.published_neurons import PublishedNeurons
 from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
-from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli
+from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli, read_transparent
+from meiflow.results.tables import read_stack_info
 from meiflow.simulation.published import KIND
 from meiflow.simulation.truth import TRUTH_COLUMNS
 from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.stimuli.transparent import TransparentMEI, noise_backgrounds
 from meiflow.validation.closed_loop import drives_to, fractions_of_optimum, true_optimum
 from meiflow.validation.published_loop import published_drives, published_optima
+from meiflow.validation.transparency import compare_with_truth
+
+_BACKGROUNDS = 16
 
 
 def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
@@ -66,8 +71,31 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
         ]
     result = pd.DataFrame(rows)
     write_csv(result, results.closed_loop)
+    if "transparent" in config.stimuli.make:
+        write_csv(_transparency(config, results, table.loc[neurons]), results.transparency)
+    else:
+        results.transparency.unlink(missing_ok=True)  # of an earlier run
     means = result.groupby("stimulus")["fraction_of_optimum"].mean()
     logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
+
+
+def _transparency(config: Config, results: Layout, truth: pd.DataFrame) -> pd.DataFrame:
+    """Alpha channels against the true filters, and the true drive on further backgrounds."""
+    geometry, neurons = config.image.geometry, list(truth.index)
+    info = read_stack_info(results, geometry)
+    mean, seed = stimulus_targets(config, results)[0], 2 * config.seed + 1
+    behind = noise_backgrounds(_BACKGROUNDS, geometry, mean, info.mean_contrast, seed)
+    made = read_transparent(results, neurons)
+    grey = np.full(geometry.shape, mean, np.float32)
+    silent = TransparentMEI(grey, np.zeros_like(grey), float("nan"))
+    found = [
+        TransparentMEI(made[n].image, made[n].alpha, float(made[n].row["fraction_of_mei"]))
+        if n in made
+        else silent
+        for n in neurons
+    ]
+    meis = np.stack([read_array(results.neuron(neuron).mei) for neuron in neurons])
+    return compare_with_truth(truth, meis, found, behind, geometry)
 
 
 def _published(

@@ -279,7 +279,7 @@ def _stages() -> Iterator[Stage]:
             "fitted_neurons",
             "image_info",
             *_STIMULI,
-            *(f"procedure.{name}" for name in SHOWN_PROCEDURES),
+            *(f"procedure.{name}" for name in (*SHOWN_PROCEDURES, "transparent")),
         ),
         options=("has",),
         gradients=True,
