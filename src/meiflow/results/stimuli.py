@@ -134,7 +134,9 @@ def read_transparent(layout: Layout, neurons: list[str]) -> dict[str, Transparen
             f"{files.images}: {len(images)} images do not match the selected neurons; rebuild it"
         )
     return {
-        neuron: Transparent(*images[rows[neuron]], table.iloc[rows[neuron]])
+        neuron: Transparent(
+            images[rows[neuron], 0], images[rows[neuron], 1], table.iloc[rows[neuron]]
+        )
         for neuron in neurons
         if np.isfinite(table["fraction_of_mei"].iloc[rows[neuron]])
     }

@@ -53,7 +53,7 @@ def transparent(p: Population) -> StimulusSet:
             )
         made.append(np.stack([found.image, found.alpha]))
         responses = _responses(model, p.meis[i], found, further, p.mean)
-        rows.append({"neuron_id": p.neurons[i]} | responses | _sizes(found, p, i, geometry))
+        rows.append({"neuron_id": p.neurons[i], **responses, **_sizes(found, p, i, geometry)})
     return StimulusSet(np.stack(made), pd.DataFrame(rows))
 
 

@@ -105,7 +105,8 @@ def compare_with_truth(
         true_mask(one, geometry) for one, is_known in zip(each, known, strict=True) if is_known
     ]
     nothing = dict.fromkeys(_MEASURES, float("nan"))
-    rows, at = [], -1
+    rows: list[dict[str, object]] = []
+    at = -1
     for neuron, mei, one, is_known in zip(each, meis, found, known, strict=True):
         row = {"neuron_id": str(neurons.index[len(rows)]), "kind": neuron["kind"].iloc[0]}
         measured = nothing
