@@ -15,7 +15,7 @@ _MOST_SHOWN = 160
 _FRAMES = 8
 _MOST_MOVIES = 20
 _SQUARE = 4  # pixels
-_BOARD = 0.35  # contrast of the chequerboard, relative to that of the image
+_BOARD = 0.2  # contrast of the chequerboard, relative to that of the image
 
 
 def on_chequerboards(images: NDArray) -> NDArray[np.float64]:
