@@ -62,10 +62,7 @@ class NeuronLayout(Folder):
     mei_mask = ResultFile("mei_mask.npy", "comparison", "tight mask of the MEI")
     mei_mask_picture = ResultFile("mei_mask.png", "comparison", "the same as a picture")
     notebook = ResultFile(
-        "notebook.csv",
-        "compare_notebook",
-        "the notebook's measures next to ours",
-        _NOTEBOOK,
+        "notebook.csv", "compare_notebook", "the notebook's measures next to ours", _NOTEBOOK
     )
     notebook_png = ResultFile(
         "notebook.png", "compare_notebook", "figure of these measures", _NOTEBOOK
@@ -91,9 +88,7 @@ class NeuronLayout(Folder):
     invariance_png = ResultFile("invariance.png", "invariance", "figure of these", _INVARIANCE)
     invariance_svg = ResultFile("invariance.svg", "invariance", "as vector graphics", _INVARIANCE)
     model = ResultFile("model.pt", "extract_neuron", "model of a single neuron", "on request")
-    fold_models = ResultFile(
-        "fold_models.pt", "extract_neuron", "fold models of a single neuron", "on request"
-    )
+    fold_models = ResultFile("fold_models.pt", "extract_neuron", "its fold models", "on request")
 
     def figure(self, name: str, suffix: str) -> Path:
         """A figure of the neuron, made on request by ``meiflow figure``."""
@@ -359,6 +354,10 @@ class Layout(Folder):
     def experiment_figures(self, *names: str) -> list[Path]:
         """Figures of the experiments, each as picture and as vector graphics."""
         return pictures(self.root, self.figures_of_experiments, names)
+
+    def paper_figure(self, name: str, suffix: str) -> Path:
+        """A panel, or all of them, drawn on request by ``meiflow figure --paper``."""
+        return self.root / "figures" / "paper" / f"{name}.{suffix}"
 
     def log(self, name: str) -> Path:
         """Log file of a job."""
