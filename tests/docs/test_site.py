@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
 from markdown_it import MarkdownIt
 
 from tests.docs.pages import PAGES, ROOT
@@ -159,16 +158,3 @@ def test_every_documented_function_has_an_example() -> None:
                 if ">>> " not in (function.__doc__ or ""):
                     missing.append(f"{module}.{name}")
     assert not missing
-
-
-def test_citation_has_what_its_format_asks_for() -> None:
-    from meiflow import __version__
-
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
-    assert citation["cff-version"] == "1.2.0"
-    assert citation["version"] == __version__
-    assert citation["license"] == "BSD-3-Clause"
-    for reference in citation["references"]:
-        assert {"type", "title", "authors"} <= reference.keys()
-        assert re.fullmatch(r"10\.\d{4,}/\S+", reference["doi"])
