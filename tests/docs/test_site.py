@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from markdown_it import MarkdownIt
 
+from tests.docs.notebooks import NOTEBOOKS
 from tests.docs.pages import PAGES, ROOT
 
 DOCS = ROOT / "docs"
@@ -62,7 +63,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
 @pytest.mark.thorough
 def test_every_page_is_built_and_can_be_reached(site: dict[Path, Page]) -> None:
     home = next(path for path in site if path.name == "index.html" and path.parent.name == "html")
-    pages = {p.relative_to(DOCS).with_suffix(".html") for p in PAGES if DOCS in p.parents}
+    sources = [*(p for p in PAGES if DOCS in p.parents), *NOTEBOOKS]
+    pages = {p.relative_to(DOCS).with_suffix(".html") for p in sources}
     assert {home.parent / page for page in pages} <= site.keys()
     reached = {(home.parent / urlsplit(link).path).resolve() for link in site[home].links}
     below = {
@@ -97,6 +99,15 @@ def test_nothing_is_loaded_from_a_network(site: dict[Path, Page]) -> None:
     styles = next(iter(site)).parent.glob("_static/**/*.css")
     imported = [re.findall(r"url\(['\"]?(https?:[^)]*)|@import", f.read_text()) for f in styles]
     assert not any(imported)
+
+
+@pytest.mark.thorough
+def test_notebooks_are_pages_with_their_output(site: dict[Path, Page]) -> None:
+    for notebook in NOTEBOOKS:
+        path = next(p for p in site if p.name == f"{notebook.stem}.html")
+        saved, text = notebook.read_text(), path.read_text()
+        assert text.count("data:image/png") == saved.count('"image/png"')
+        assert any(link.endswith(f"/{notebook.name}") for link in site[path].links)
 
 
 @pytest.mark.thorough
