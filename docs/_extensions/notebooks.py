@@ -20,7 +20,9 @@ class NotebookParser(MystParser):
         notebook = nbformat.reads(inputstring, as_version=4)
         parts = [_page_of(cell) for cell in notebook.cells]
         file = document.settings.env.docname.rpartition("/")[2]
-        parts.insert(1, f"{{download}}`This notebook <{file}.ipynb>` runs in Jupyter and Colab.")
+        parts.insert(
+            1, f"{{download}}`Download this notebook <{file}.ipynb>`, for Jupyter or Colab."
+        )
         super().parse("\n\n".join(parts), document)
 
 
