@@ -40,10 +40,23 @@ def smaller(png: str) -> str:
     return base64.b64encode(kept.getvalue()).decode()
 
 
+def joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell, with prints that follow each other in one piece."""
+    kept: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if kept and output.get("name") and output.get("name") == kept[-1].get("name"):
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
+
+
 def tidied(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook without what differs from run to run or only takes space."""
     for cell in notebook.cells:
         cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "image/png" in data:
