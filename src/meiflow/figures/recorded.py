@@ -167,7 +167,7 @@ def draw_recorded(figure: FigureBase, table: pd.DataFrame, preferences: pd.DataF
     if not shown:
         _draw_agreement(figure.subplots(), table)
         return
-    upper, lower = figure.subfigures(2, 1)
+    upper, lower = figure.subfigures(2, 1, squeeze=False)[:, 0]
     _draw_agreement(upper.subplots(), table)
     axes = lower.subplots(1, len(shown), squeeze=False)[0]
     for ax, ((name, error), label) in zip(axes, shown, strict=True):

@@ -36,9 +36,11 @@ def _meis(data: SessionData) -> Panel:
     geometry = data.config.image.geometry
     best = ranked(data)[:_NEURONS]
     ids, trusted = data.summary["neuron_id"].astype(str), trusted_rows(data.summary)
-    marks = {} if trusted is None else dict(zip(ids, trusted, strict=True))
-    words = {True: "\ntrusted", False: "\nnot trusted"}
-    titles = {neuron: neuron + words.get(marks.get(neuron), "") for neuron in best}
+    titles = dict.fromkeys(best, "")
+    if trusted is not None:
+        marked = np.where(trusted, "\ntrusted", "\nnot trusted")
+        titles |= dict(zip(ids, marked, strict=True))
+    titles = {neuron: f"{neuron}{titles[neuron]}" for neuron in best}
     images = {neuron: data.images(neuron) for neuron in best}
 
     def draw(figure: FigureBase) -> None:
