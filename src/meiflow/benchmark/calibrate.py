@@ -153,7 +153,7 @@ def kept_back() -> pd.DataFrame:
     --------
     >>> table = kept_back()
     >>> right = table.loc[table["trusted"], "fraction_of_optimum"] >= 0.8
-    >>> round(right.mean(), 2) == round(calibration().precision, 2)
+    >>> bool(abs(right.mean() - calibration().precision) < 0.001)
     True
     """
     path = files("meiflow.benchmark") / "published_trust.csv"
