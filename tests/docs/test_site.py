@@ -104,7 +104,8 @@ def test_nothing_is_loaded_from_a_network(site: dict[Path, Page]) -> None:
 @pytest.mark.thorough
 def test_notebooks_are_pages_with_their_output(site: dict[Path, Page]) -> None:
     for notebook in NOTEBOOKS:
-        path = next(p for p in site if p.name == f"{notebook.stem}.html")
+        page = ("notebooks", f"{notebook.stem}.html")
+        path = next(p for p in site if p.parts[-2:] == page)
         saved, text = notebook.read_text(), path.read_text()
         assert text.count("data:image/png") == saved.count('"image/png"')
         assert any(link.endswith(f"/{notebook.name}") for link in site[path].links)
