@@ -14,8 +14,8 @@ author = "The meiflow developers"
 copyright = f"2025, {author}"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "mathml"]
-exclude_patterns = ["_build"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "mathml", "notebooks"]
+exclude_patterns = ["_build", "**/results"]
 nitpicky = True
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]

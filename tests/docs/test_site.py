@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
 from markdown_it import MarkdownIt
 
+from tests.docs.notebooks import NOTEBOOKS
 from tests.docs.pages import PAGES, ROOT
 
 DOCS = ROOT / "docs"
@@ -63,7 +63,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
 @pytest.mark.thorough
 def test_every_page_is_built_and_can_be_reached(site: dict[Path, Page]) -> None:
     home = next(path for path in site if path.name == "index.html" and path.parent.name == "html")
-    pages = {p.relative_to(DOCS).with_suffix(".html") for p in PAGES if DOCS in p.parents}
+    sources = [*(p for p in PAGES if DOCS in p.parents), *NOTEBOOKS]
+    pages = {p.relative_to(DOCS).with_suffix(".html") for p in sources}
     assert {home.parent / page for page in pages} <= site.keys()
     reached = {(home.parent / urlsplit(link).path).resolve() for link in site[home].links}
     below = {
@@ -98,6 +99,16 @@ def test_nothing_is_loaded_from_a_network(site: dict[Path, Page]) -> None:
     styles = next(iter(site)).parent.glob("_static/**/*.css")
     imported = [re.findall(r"url\(['\"]?(https?:[^)]*)|@import", f.read_text()) for f in styles]
     assert not any(imported)
+
+
+@pytest.mark.thorough
+def test_notebooks_are_pages_with_their_output(site: dict[Path, Page]) -> None:
+    for notebook in NOTEBOOKS:
+        page = ("notebooks", f"{notebook.stem}.html")
+        path = next(p for p in site if p.parts[-2:] == page)
+        saved, text = notebook.read_text(), path.read_text()
+        assert text.count("data:image/png") == saved.count('"image/png"')
+        assert any(link.endswith(f"/{notebook.name}") for link in site[path].links)
 
 
 @pytest.mark.thorough
@@ -159,16 +170,3 @@ def test_every_documented_function_has_an_example() -> None:
                 if ">>> " not in (function.__doc__ or ""):
                     missing.append(f"{module}.{name}")
     assert not missing
-
-
-def test_citation_has_what_its_format_asks_for() -> None:
-    from meiflow import __version__
-
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
-    assert citation["cff-version"] == "1.2.0"
-    assert citation["version"] == __version__
-    assert citation["license"] == "BSD-3-Clause"
-    for reference in citation["references"]:
-        assert {"type", "title", "authors"} <= reference.keys()
-        assert re.fullmatch(r"10\.\d{4,}/\S+", reference["doi"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from meiflow.benchmark.table import FRACTION, UNTUNED, clopper_pearson
 from meiflow.errors import MeiflowError
 from meiflow.io.files import write_text
-from meiflow.validation.trust import Calibration, features_of
+from meiflow.validation.trust import Calibration, calibration, features_of
 
 LEVEL = 0.8
 # Column `use` of the table: the rule is chosen on the first, and measured on the second.
@@ -137,6 +139,27 @@ def by_source(rule: Calibration, table: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def kept_back() -> pd.DataFrame:
+    """The published neurons on which the rule was measured, judged by the rule of this version.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `choose_rule`'s table, and those of `Calibration.judge`.
+
+    Examples
+    --------
+    >>> table = kept_back()
+    >>> right = table.loc[table["trusted"], "fraction_of_optimum"] >= 0.8
+    >>> bool(abs(right.mean() - calibration().precision) < 0.001)
+    True
+    """
+    path = files("meiflow.benchmark") / "published_trust.csv"
+    table = pd.read_csv(io.StringIO(path.read_text(encoding="utf-8")))
+    table = table[table["use"] == MEASURE].reset_index(drop=True)
+    return pd.concat([table, calibration().judge(table)], axis=1)
 
 
 def write_rule(rule: Calibration, path: Path) -> None:

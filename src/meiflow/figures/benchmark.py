@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from meiflow.figures.style import (
     BLUE,
@@ -106,23 +109,48 @@ def trust_calibration(table: pd.DataFrame, level: float) -> Figure:
         "fold_agreement": "fraction of the fold models'\nown optimum",
         "peak_ratio": "fraction of the strongest\nresponse reproduced",
     }
+    with style():
+        figure = new_figure(10.4, 2.6)
+        axes = figure.subplots(1, len(panels), sharey=True)
+        for ax, (column, label) in zip(axes, panels.items(), strict=True):
+            _draw_fractions(ax, table, column, level)
+            ax.set(xlabel=label)
+        axes[0].plot([0, 1], [0, 1], color=GREY, lw=0.8)
+        axes[0].set_ylabel("true drive of the MEI / maximum")
+        axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
+
+
+def _draw_fractions(ax: Any, table: pd.DataFrame, column: str, level: float) -> None:
+    """Draw the true fraction of the optimum against a measure."""
     untuned = table["structure"] == "untuned"
     groups = (
         (table["trusted"], BLUE, "o", "trusted"),
         (~table["trusted"] & ~untuned, ORANGE, "s", "not trusted"),
         (untuned, "black", "x", "untuned (no best image)"),
     )
-    with style():
-        figure = new_figure(10.4, 2.6)
-        axes = figure.subplots(1, len(panels), sharey=True)
-        for ax, (column, label) in zip(axes, panels.items(), strict=True):
-            for rows, colour, marker, name in groups:
-                x = table.loc[rows, column].fillna(-0.3).clip(lower=-0.3)
-                y = table.loc[rows, "fraction_of_optimum"]
-                ax.scatter(x, y, s=11, c=colour, marker=marker, lw=0.8, label=name)
-            ax.axhline(level, color=GREY, lw=0.8, ls="--")
-            ax.set(xlabel=label, ylim=(-0.03, 1.05))
-        axes[0].plot([0, 1], [0, 1], color=GREY, lw=0.8)
-        axes[0].set_ylabel("true drive of the MEI / maximum")
-        axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
-    return figure
+    for rows, colour, marker, name in groups:
+        x = table.loc[rows, column].fillna(-0.3).clip(lower=-0.3)
+        y = table.loc[rows, "fraction_of_optimum"]
+        ax.scatter(x, y, s=11, c=colour, marker=marker, lw=0.8, label=name)
+    ax.axhline(level, color=GREY, lw=0.8, ls="--")
+    ax.set(ylim=(-0.03, 1.05))
+
+
+def draw_calibration(ax: Any, table: pd.DataFrame, level: float, own: NDArray) -> None:
+    """Draw the true against the expected fraction of the optimum, with the values of a session.
+
+    Parameters
+    ----------
+    ax : Axes
+    table, level
+        As for `trust_calibration`.
+    own : ndarray, shape (neurons,)
+        Expected fractions of the session's neurons: ticks at the top.
+    """
+    _draw_fractions(ax, table, "expected_fraction", level)
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8)
+    ax.plot(own, np.full(len(own), 1.1), "|", color="black", ms=6, label="this session")
+    ax.set(xlabel="expected fraction of the maximal drive", ylim=(-0.03, 1.15))
+    ax.set(ylabel="true drive of the MEI / maximum", yticks=np.linspace(0, 1, 6))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handletextpad=0.2)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
 from meiflow.figures.style import (
@@ -63,24 +64,43 @@ def gallery(
         Title of each neuron's column.
     """
     neurons = list(images)
-    stimuli = [s for s in STIMULUS_NAMES if any(s in images[n] for n in neurons)]
+    found = [s for s in STIMULUS_NAMES if any(s in images[n] for n in neurons)]
     with style():
         wide = (PAGE - 0.55) / max(len(neurons), 4)
         tall = 0.8 * wide * geometry.height_deg / geometry.width_deg * 1.25
-        figure = new_figure(wide * len(neurons) + 0.55, tall * len(stimuli) + 0.5)
-        axes = figure.subplots(len(stimuli), len(neurons), squeeze=False)
-        for row, stimulus in enumerate(stimuli):
-            for column, neuron in enumerate(neurons):
-                ax = axes[row, column]
-                ax.set(xticks=[], yticks=[])
-                for side in ax.spines.values():
-                    side.set_visible(False)
-                if stimulus in images[neuron]:
-                    show_image(ax, images[neuron][stimulus], geometry)
-                if row == 0:
-                    ax.set_title(titles.get(neuron, neuron), fontsize=6)
-            axes[row, 0].set_ylabel(two_lines(stimulus), fontsize=6)
+        figure = new_figure(wide * len(neurons) + 0.55, tall * len(found) + 0.5)
+        draw_gallery(figure, images, geometry, titles, {s: two_lines(s) for s in found}, 6)
     return figure
+
+
+def draw_gallery(
+    figure: FigureBase,
+    images: Mapping[str, Mapping[str, NDArray]],
+    geometry: Geometry,
+    titles: Mapping[str, str],
+    rows: Mapping[str, str],
+    size: float,
+) -> None:
+    """Draw the images of neurons into a figure; parameters as for `gallery`.
+
+    Parameters
+    ----------
+    rows : dict of str to str
+        Stimuli, and the label of each row.
+    size : float
+        Size of the text in points.
+    """
+    axes = figure.subplots(len(rows), len(images), squeeze=False)
+    for row, (stimulus, label) in enumerate(rows.items()):
+        for ax, (neuron, found) in zip(axes[row], images.items(), strict=True):
+            ax.set(xticks=[], yticks=[])
+            for side in ax.spines.values():
+                side.set_visible(False)
+            if stimulus in found:
+                show_image(ax, found[stimulus], geometry)
+            if row == 0:
+                ax.set_title(titles.get(neuron, neuron), fontsize=size)
+        axes[row, 0].set_ylabel(label, fontsize=size)
 
 
 def response_ratios(summary: pd.DataFrame, counted: NDArray[np.bool_] | None = None) -> Figure:
@@ -96,30 +116,44 @@ def response_ratios(summary: pd.DataFrame, counted: NDArray[np.bool_] | None = N
         Neurons that decide the median, such as those that are trusted; by default those whose model
         is better than chance.
     """
-    names = [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
+    with style():
+        figure = new_figure(COLUMN, ratios_height(summary))
+        draw_ratios(figure.subplots(), summary, counted)
+    return figure
+
+
+def _compared(summary: pd.DataFrame) -> list[str]:
+    """Stimuli in a table that are compared with the MEI."""
+    return [s for s in STIMULUS_NAMES if s != "mei" and f"{s}_response" in summary.columns]
+
+
+def ratios_height(summary: pd.DataFrame) -> float:
+    """Height in inches of a figure of `draw_ratios`."""
+    return 0.42 * len(_compared(summary)) + 0.85
+
+
+def draw_ratios(ax: Any, summary: pd.DataFrame, counted: NDArray[np.bool_] | None) -> None:
+    """Draw what `response_ratios` shows into axes."""
+    names = _compared(summary)
     grey = summary.get("grey_response", 0.0)  # of real-valued responses only
     if counted is None:
         counted = ~summary["model_above_chance"].isin([False]).to_numpy()
-    with style():
-        figure = new_figure(COLUMN, 0.42 * len(names) + 0.85)
-        ax = figure.subplots()
-        for position, stimulus in enumerate(names):
-            own = summary[f"{stimulus}_response"] - grey
-            ratio = (own / (summary["mei_response"] - grey)).to_numpy()
-            spread = np.linspace(-0.28, 0.28, len(ratio)) if len(ratio) > 1 else np.zeros(1)
-            at = position + spread[np.argsort(np.argsort(ratio, kind="stable"))]
-            colour = STIMULUS_COLOURS[stimulus]
-            ax.plot(ratio[counted], at[counted], "o", ms=3, color=colour)
-            ax.plot(ratio[~counted], at[~counted], "o", ms=3, mec=colour, mfc="white")
-            if np.isfinite(ratio[counted]).any():
-                middle = np.nanmedian(ratio[counted])
-                ax.vlines(middle, position - 0.38, position + 0.38, color="black", lw=1.2)
-        ax.axvline(1, color=VERMILION, lw=0.8)
-        ax.text(0.98, -0.55, "MEI", color=VERMILION, va="center", ha="right", fontsize=7)
-        ax.set_yticks(range(len(names)), [two_lines(s) for s in names])
-        ax.set(xlabel="predicted count relative to the MEI", xlim=(0, None))
-        ax.set_ylim(len(names) - 0.45, -0.7)
-    return figure
+    for position, stimulus in enumerate(names):
+        own = summary[f"{stimulus}_response"] - grey
+        ratio = (own / (summary["mei_response"] - grey)).to_numpy()
+        spread = np.linspace(-0.28, 0.28, len(ratio)) if len(ratio) > 1 else np.zeros(1)
+        at = position + spread[np.argsort(np.argsort(ratio, kind="stable"))]
+        colour = STIMULUS_COLOURS[stimulus]
+        ax.plot(ratio[counted], at[counted], "o", ms=3, color=colour)
+        ax.plot(ratio[~counted], at[~counted], "o", ms=3, mec=colour, mfc="white")
+        if np.isfinite(ratio[counted]).any():
+            middle = np.nanmedian(ratio[counted])
+            ax.vlines(middle, position - 0.38, position + 0.38, color="black", lw=1.2)
+    ax.axvline(1, color=VERMILION, lw=0.8)
+    ax.text(0.98, -0.55, "MEI", color=VERMILION, va="center", ha="right", fontsize=7)
+    ax.set_yticks(range(len(names)), [two_lines(s) for s in names])
+    ax.set(xlabel="predicted count relative to the MEI", xlim=(0, None))
+    ax.set_ylim(len(names) - 0.45, -0.7)
 
 
 def closed_loop(table: pd.DataFrame) -> Figure:

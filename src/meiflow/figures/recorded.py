@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
 from meiflow.figures.style import BLUE, COLUMN, GREY, PAGE, VERMILION, new_figure, style
@@ -133,27 +133,45 @@ def recorded_overview(table: pd.DataFrame, preferences: pd.DataFrame) -> Figure:
     table, preferences : DataFrame
         recorded.csv and preferences.csv.
     """
-    shown = [
-        (names, unit)
-        for names, unit in (
-            (("x_deg", "field_error_deg"), "RF azimuth\n(deg"),
-            (("y_deg", "field_error_deg"), "RF elevation\n(deg"),
-            (("orientation_deg", "orientation_error_deg"), "orientation\n(deg, unwrapped"),
-            (("frequency_cpd", "frequency_error_octaves"), "spatial frequency\n(cycles/deg"),
-        )
+    with style():
+        figure = new_figure(PAGE, recorded_height(preferences))
+        draw_recorded(figure, table, preferences)
+    return figure
+
+
+_PREFERENCES = (
+    (("x_deg", "field_error_deg"), "RF azimuth\n(deg"),
+    (("y_deg", "field_error_deg"), "RF elevation\n(deg"),
+    (("orientation_deg", "orientation_error_deg"), "orientation\n(deg, unwrapped"),
+    (("frequency_cpd", "frequency_error_octaves"), "spatial frequency\n(cycles/deg"),
+)
+
+
+def _preferences_in(preferences: pd.DataFrame) -> list[tuple[tuple[str, str], str]]:
+    """Names, errors and labels of the preferences that a table has."""
+    return [
+        (names, label)
+        for names, label in _PREFERENCES
         if names[1] in preferences and preferences[names[1]].notna().any()
     ]
-    with style():
-        figure = new_figure(PAGE, 4.8 if shown else 2.6)
-        upper, lower = figure.subfigures(2 if shown else 1, 1, squeeze=False)[:, 0].tolist() + (
-            [] if shown else [None]
-        )
-        _draw_agreement(upper.subplots(), table)
-        if shown:
-            axes = lower.subplots(1, len(shown), squeeze=False)[0]
-            for ax, ((name, error), label) in zip(axes, shown, strict=True):
-                _draw_preference(ax, preferences[preferences[error].notna()], name, label)
-    return figure
+
+
+def recorded_height(preferences: pd.DataFrame) -> float:
+    """Height in inches of a figure of `draw_recorded`."""
+    return 4.8 if _preferences_in(preferences) else 2.6
+
+
+def draw_recorded(figure: FigureBase, table: pd.DataFrame, preferences: pd.DataFrame) -> None:
+    """Draw what `recorded_overview` shows into a figure."""
+    shown = _preferences_in(preferences)
+    if not shown:
+        _draw_agreement(figure.subplots(), table)
+        return
+    upper, lower = figure.subfigures(2, 1, squeeze=False)[:, 0]
+    _draw_agreement(upper.subplots(), table)
+    axes = lower.subplots(1, len(shown), squeeze=False)[0]
+    for ax, ((name, error), label) in zip(axes, shown, strict=True):
+        _draw_preference(ax, preferences[preferences[error].notna()], name, label)
 
 
 def _draw_agreement(ax: Any, table: pd.DataFrame) -> None:

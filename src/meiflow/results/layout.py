@@ -87,9 +87,7 @@ class NeuronLayout(Folder):
     invariance_png = ResultFile("invariance.png", "invariance", "figure of these", _INVARIANCE)
     invariance_svg = ResultFile("invariance.svg", "invariance", "as vector graphics", _INVARIANCE)
     model = ResultFile("model.pt", "extract_neuron", "model of a single neuron", "on request")
-    fold_models = ResultFile(
-        "fold_models.pt", "extract_neuron", "fold models of a single neuron", "on request"
-    )
+    fold_models = ResultFile("fold_models.pt", "extract_neuron", "its fold models", "on request")
 
     def figure(self, name: str, suffix: str) -> Path:
         """A figure of the neuron, made on request by ``meiflow figure``."""
@@ -358,6 +356,10 @@ class Layout(Folder):
     def experiment_figures(self, *names: str) -> list[Path]:
         """Figures of the experiments, each as picture and as vector graphics."""
         return pictures(self.root, self.figures_of_experiments, names)
+
+    def paper_figure(self, name: str, suffix: str) -> Path:
+        """A panel, or all of them, drawn on request by ``meiflow figure --paper``."""
+        return self.root / "figures" / "paper" / f"{name}.{suffix}"
 
     def log(self, name: str) -> Path:
         """Log file of a job."""
