@@ -14,6 +14,7 @@ checkpoint gabor_search:
         *R.procedure("best_gabors"),
     log:
         R.log("stimuli/gabor_search"),
+    priority: 1
     conda:
         CONDA
     threads: STAGES["gabor_search"].threads
@@ -56,6 +57,7 @@ rule stimuli:
         [N.gabor, N.gabor_picture, N.gabor_table] if HAS.gabors else [],
     log:
         R.log("neurons/{neuron}/stimuli"),
+    priority: first_priority
     conda:
         CONDA
     threads: 1

@@ -49,16 +49,12 @@ def funnel(data: SessionData) -> list[FunnelStep]:
     held = data.summary["model_above_chance"]
     stages += [
         FunnelStep(significant, "respond reliably", f"oracle correlation, p ≤ {_ORACLE_P:g}"),
-        FunnelStep(
-            len(data.summary) + len(data.failed),
-            "selected",
-            "criteria of the section selection",
-        ),
+        FunnelStep(data.selected, "selected", "criteria of the section selection"),
     ]
     if data.failed:
-        stages.append(
-            FunnelStep(len(data.summary), "have a model", "fitting failed for the others")
-        )
+        stages.append(FunnelStep(data.fitted, "have a model", "fitting failed for the others"))
+    if data.provisional:
+        stages.append(FunnelStep(len(data.neurons), "in this provisional report", "done first"))
     if held.notna().any():
         meaning = "held-out correlation above the shuffled controls"
         stages.append(FunnelStep(int(held.isin([True]).sum()), "model better than chance", meaning))
@@ -137,7 +133,10 @@ def mei_summary(data: SessionData) -> list[Sentence]:
     summary, trusted = data.summary, trusted_rows(data.summary)
     if trusted is None:
         lines = [
-            Sentence("The confidence in these MEIs was not judged; all neurons are counted."),
+            Sentence(
+                f"The confidence in these MEIs was not judged{' yet' if data.provisional else ''}; "
+                "all neurons are counted."
+            ),
             *(Sentence(line) for line in _driven(summary)),
         ]
     else:

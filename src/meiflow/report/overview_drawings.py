@@ -39,9 +39,9 @@ def _titles(data: SessionData) -> dict[str, str]:
 
 
 def overview_drawings(data: SessionData) -> dict[str, Drawing]:
-    """All figures of the overview by name; those made here are also saved."""
+    """All figures of the overview by name; those made here are also saved with the report."""
     made = _made(data)
-    for name, (figure, _) in made.items():
+    for name, (figure, _) in () if data.provisional else made.items():
         save_both(figure, data.results.figures(name)[0].parent, name)
     words = _WORDS | {
         "gallery": _gallery_words(data),
@@ -52,7 +52,7 @@ def overview_drawings(data: SessionData) -> dict[str, Drawing]:
         name: drawing(name, *words[name], figure, numbers)
         for name, (figure, numbers) in made.items()
     }
-    found |= _from_files(data)
+    found |= {} if data.provisional else _from_files(data)
     return {name: figure.reworded(data.called) for name, figure in found.items()}
 
 

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,10 @@ class SessionData:
         None if no experiments were run.
     units : dict of str to int
         Number of units ``in_file``, ``in_areas``, and that ``passed`` the quality filters.
+    fitted : int
+        Number of fitted neurons, of which `neurons` are the first in a provisional report.
+    provisional : bool
+        Whether results of all neurons together are not known yet.
     """
 
     config: Config
@@ -131,6 +136,13 @@ class SessionData:
     tuning: dict[str, TuningView]
     experiments: Experiments | None
     units: dict[str, int]
+    fitted: int
+    provisional: bool = False
+
+    @property
+    def selected(self) -> int:
+        """Number of selected neurons, with and without a model."""
+        return self.fitted + len(self.failed)
 
     @property
     def simulated(self) -> bool:
@@ -293,24 +305,61 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         raise MeiflowError("no neuron was selected; there is nothing to report")
     make = config.experiments
     return SessionData(
-        config=config,
-        results=results,
-        has=has,
+        **_of_neurons(config, results, has),
         summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_above_chance")),
-        table=read_csv(results.selection),
-        scores=read_csv(results.cross_validation),
         curve=read_csv(results.learning_curve),
         loop=read_csv(results.closed_loop) if has.truth else None,
         neurons=neurons,
-        failed=failed_fits(results.fitted_neurons),
-        responses=read_responses(results, config.image.geometry),
-        trials=read_trials(results).of_images(),
-        spikes=read_image_spikes(results) if has.spike_times else None,
-        search=read_arrays(results.model_search),
         tuning=tuning_views(results, has, neurons) if has.conditions else {},
         experiments=read_experiments(results) if make.make or make.custom else None,
-        units=_units(results.unit_counts),
+        fitted=len(neurons),
     )
+
+
+def read_first_data(
+    config: Config, results: Layout, has: SessionHas, neurons: list[str], summary: pd.DataFrame
+) -> SessionData:
+    """Read what is known when the stimuli of the first neurons are made.
+
+    Parameters
+    ----------
+    config : Config
+        Configuration without the stages that are made of all neurons together.
+    results : Layout
+    has : SessionHas
+    neurons : list of str
+        The first neurons.
+    summary : DataFrame
+        One row for each of these, as in summary.csv.
+    """
+    return SessionData(
+        **_of_neurons(config, results, has),
+        summary=summary,
+        curve=pd.DataFrame({"neuron_id": []}),
+        loop=None,
+        neurons=neurons,
+        tuning={},
+        experiments=None,
+        fitted=len(selected_neurons(results.fitted_neurons)),
+        provisional=True,
+    )
+
+
+def _of_neurons(config: Config, results: Layout, has: SessionHas) -> dict[str, Any]:
+    """What every report reads, by name in `SessionData`."""
+    return {
+        "config": config,
+        "results": results,
+        "has": has,
+        "table": read_csv(results.selection),
+        "scores": read_csv(results.cross_validation),
+        "failed": failed_fits(results.fitted_neurons),
+        "responses": read_responses(results, config.image.geometry),
+        "trials": read_trials(results).of_images(),
+        "spikes": read_image_spikes(results) if has.spike_times else None,
+        "search": read_arrays(results.model_search),
+        "units": _units(results.unit_counts),
+    }
 
 
 def _units(path: Path) -> dict[str, int]:

@@ -127,6 +127,8 @@ class ReportView:
     unstable: int
     recorded: int
     selected: int
+    fitted: int
+    provisional: bool
     notebook: bool
     without_scenes: str
     counting: str
@@ -197,7 +199,9 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         config_name=config_name,
         unstable=int((~data.table["is_stable"].astype(bool)).sum()),
         recorded=len(data.table),
-        selected=len(data.neurons) + len(data.failed),
+        selected=data.selected,
+        fitted=data.fitted,
+        provisional=data.provisional,
         notebook=config.comparison.notebook,
         without_scenes=data.without_scenes,
         counting=counting(data),

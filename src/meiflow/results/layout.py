@@ -305,8 +305,8 @@ class Layout(Folder):
 
     summary = ResultFile("summary.csv", "summary", "one row per fitted neuron")
     provenance = ResultFile("provenance.json", "provenance", "hashes of the inputs")
+    provisional = ResultFile("provisional.html", "provisional", "first neurons, until the report")
     report = ResultFile("report.html", "report", "the report of the session")
-
     overview_figures = figures(
         "figures",
         "report",
