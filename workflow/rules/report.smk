@@ -6,6 +6,7 @@ PICTURED = [name for name in PICTURED_PROCEDURES if name in CONFIG.stimuli.make]
 NEURON_IN_REPORT = [
     N.mei,
     N.mei_trace,
+    N.mei_ascent,
     N.mei_mask,
     N.best_gabor,
     N.best_natural,

@@ -47,6 +47,7 @@ rule stimuli:
         N.mei,
         N.mei_picture,
         N.mei_trace,
+        N.mei_ascent,
         N.best_gabor,
         N.best_gabor_picture,
         N.best_gabor_table,

@@ -17,11 +17,14 @@ from meiflow.figures.trials import PresentedImage, psth
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.experiment_plots import contrast_plots, experiment_plots
-from meiflow.report.plot import Plot, columns, grey_pixels, outline, pixels, values
+from meiflow.report.plot import Plot, columns, grey_pixels, outline, pixels, shrunk, values
 from meiflow.report.session_data import SessionData
 from meiflow.response_type import ResponseType
+from meiflow.results.layout import NeuronLayout
+from meiflow.results.stimuli import read_ascent
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S
 
+_SMALL = 48  # about the width of images on the way to the MEI
 _MOST_COUNT = 254  # highest count that the raster keeps exactly; 255 marks a missing trial
 
 
@@ -126,10 +129,18 @@ def _stimuli(
             f"{number(float(trace['response'].iloc[-1]))}.",
             f"The best of {starts + 1} starts: {starts} of noise, and the best Gabor. The best "
             "step is kept. The optimisation has converged if the upper edge of the curve "
-            "is flat at the end; early, large steps may oscillate around the optimum.",
-            {"table": columns(trace)},
+            "is flat at the end; early, large steps may oscillate around the optimum. The image "
+            "is that of the step chosen below, at first the MEI; its grey scale is stretched to "
+            "its own range.",
+            {"table": columns(trace), "images": _ascent(files)},
         ),
     ]
+
+
+def _ascent(files: NeuronLayout) -> dict[str, dict[str, Any]]:
+    """Small images on the way to the MEI, by step; the last, the MEI itself, is empty."""
+    *way, (last, _) = read_ascent(files).items()
+    return {str(step): grey_pixels(shrunk(image, _SMALL)) for step, image in way} | {str(last): {}}
 
 
 def _trials(data: SessionData, neuron: str) -> Plot:

@@ -15,7 +15,7 @@ from meiflow.images.projection import feasible_contrast, project
 from meiflow.models.device import chosen_device
 from meiflow.stimuli.objectives import Objective, ResponseModel
 from meiflow.stimuli.optimiser import Optimised, optimise
-from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
+from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor, Snapshots
 from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
 from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Stopper
@@ -136,6 +136,7 @@ def climb(
     step_size: tuple[float, float],
     stop: Stopper | int,
     filters: Sequence[Postprocessor] = (),
+    kept: Sequence[Snapshots] = (),
     seed: int | None = None,
     label: str = "",
 ) -> Optimised:
@@ -148,6 +149,8 @@ def climb(
     held : MeanContrast
     filters : sequence of Postprocessor
         Filters applied before each projection.
+    kept : sequence of Snapshots
+        They keep images after the projection.
     """
     return optimise(
         model,
@@ -155,7 +158,7 @@ def climb(
         objective,
         preconditioners=(Tangent(_LUMINANCE, held.mask), smooth, UnitStd(held.contrast)),
         update=Ascent(step_size),
-        postprocessors=(*filters, held),
+        postprocessors=(*filters, held, *kept),
         stop=stop,
         seed=seed,
         label=label,
@@ -175,6 +178,7 @@ def most_exciting(
     mask: Tensor | None = None,
     background: Tensor | float | None = None,
     seed: int | None = None,
+    snapshots: Snapshots | None = None,
 ) -> Optimised:
     """Maximise an objective over images at fixed mean and contrast, from each start.
 
@@ -202,6 +206,8 @@ def most_exciting(
         Free pixels, and values of the other pixels; see `MeanContrast`.
     seed : int, optional
         Seed of the starts, stored in the result.
+    snapshots : Snapshots, optional
+        Keeps the images at some steps.
 
     Examples
     --------
@@ -220,7 +226,8 @@ def most_exciting(
     held = MeanContrast(mean, contrast, mask, background)
     # with a single channel and frame, the mean luminance cannot change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
-    return climb(model, starts, smooth, held, objective, step_size, stop, seed=seed)
+    kept = () if snapshots is None else (snapshots,)
+    return climb(model, starts, smooth, held, objective, step_size, stop, kept=kept, seed=seed)
 
 
 @dataclass(frozen=True)
