@@ -259,7 +259,11 @@ def test_figures_answer_and_are_saved_together(open_page, results, view):
     ascent = page.locator(".neuron.open figure[data-key=ascent]")
     shown = ascent.locator("image").first
     images = [shown.get_attribute("href")]
-    for key, step, response in (("Home", 0, "1.00"), ("ArrowRight", 10, "3.53"), ("End", 99, "5.00")):
+    for key, step, response in (
+        ("Home", 0, "1.00"),
+        ("ArrowRight", 10, "3.53"),
+        ("End", 99, "5.00"),
+    ):
         ascent.locator("input").press(key)
         assert ascent.locator("input").get_attribute("aria-valuetext").startswith(f"step {step}")
         assert ascent.locator("output").inner_text().endswith(f" {response}")

@@ -34,9 +34,9 @@ def begun(results, tmp_path) -> Layout:
     begun = Layout(folder)
     for path in begun.named(*LATER):
         path.unlink()
-    for folder in ("selection", "figures"):
-        for figure in (begun.root / folder).glob("*.svg"):
-            figure.unlink()
+    shutil.rmtree(begun.root / "figures", ignore_errors=True)
+    for figure in begun.selection_figures("oracle", "measures", "rastermap")[1::2]:
+        figure.unlink()
     neurons = read_csv(begun.fitted_neurons).query("selected")["neuron_id"].tolist()
     for neuron in set(neurons) - set(first_neurons(neurons)):
         shutil.rmtree(begun.neuron(neuron).root)

@@ -45,10 +45,11 @@ def funnel(data: SessionData) -> list[FunnelStep]:
             FunnelStep(units["in_areas"], f"units {where}", "session.area"),
             FunnelStep(units["passed"], "pass the quality filters", "session.quality"),
         ]
-    significant = int((data.table["oracle_p"] <= _ORACLE_P).sum())
+    highest_p = data.config.selection.oracle_p_max or _ORACLE_P
+    significant = int((data.table["oracle_p"] <= highest_p).sum())
     held = data.summary["model_above_chance"]
     stages += [
-        FunnelStep(significant, "respond reliably", f"oracle correlation, p ≤ {_ORACLE_P:g}"),
+        FunnelStep(significant, "respond reliably", f"oracle correlation, p ≤ {highest_p:g}"),
         FunnelStep(data.selected, "selected", "criteria of the section selection"),
     ]
     if data.failed:
@@ -66,6 +67,10 @@ def funnel(data: SessionData) -> list[FunnelStep]:
     return stages
 
 
+_NOT_OF_MOVIES = (
+    "These simulated neurons were shown natural scenes. How often the flag is right where there "
+    "are only frames of a movie was not measured."
+)
 _NOT_OF_REAL = (
     "These simulations had spike counts. How often the flag is right for other responses, such as "
     "those of calcium imaging, was not measured."
@@ -92,6 +97,8 @@ def confidence_summary(data: SessionData, calibration: TrustCalibration | None) 
             lines.append(calibration.source)
             if data.response.real:
                 lines.append(_NOT_OF_REAL)
+            if data.without_scenes:
+                lines.append(_NOT_OF_MOVIES)
         if bad:
             lines.append(
                 f"Not trusted (✗): {_listed(bad[:_NAMED], len(bad))}. See the neuron's page for "

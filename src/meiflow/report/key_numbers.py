@@ -62,8 +62,9 @@ def _trusted(
         return KeyNumber(_NONE, "", "whom to trust", note)
     note = ""
     if calibration is not None:
+        what = " of spike counts" if data.response.real else ""
         note = (
-            f"in simulations {100 * calibration.precision:.0f} % of such MEIs reached "
+            f"in simulations{what} {100 * calibration.precision:.0f} % of such MEIs reached "
             f"{100 * calibration.level:.0f} % of the maximal drive"
         )
     return KeyNumber(

@@ -186,7 +186,8 @@ class SessionData:
             f"successive frames ({1000 * movies[0].bin_s:.0f} ms), each shown in every pass. "
             "“Image” and “natural image” below mean such a movie frame. Models are scored on "
             f"contiguous stretches of the movie that are held out with {GUARD_S:g} s on both "
-            "sides, and the shuffled control is fitted to responses shifted in time."
+            "sides, and the shuffled control is fitted to responses shifted in time. Intervals "
+            "over images are too narrow, because neighbouring frames are alike."
         )
 
     def called(self, text: str) -> str:
@@ -305,7 +306,6 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         raise MeiflowError("no neuron was selected; there is nothing to report")
     make = config.experiments
     return SessionData(
-        **_of_neurons(config, results, has),
         summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_above_chance")),
         curve=read_csv(results.learning_curve),
         loop=read_csv(results.closed_loop) if has.truth else None,
@@ -313,6 +313,7 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         tuning=tuning_views(results, has, neurons) if has.conditions else {},
         experiments=read_experiments(results) if make.make or make.custom else None,
         fitted=len(neurons),
+        **_of_neurons(config, results, has),
     )
 
 

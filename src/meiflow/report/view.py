@@ -185,7 +185,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         confidence_summary=confidence_summary(data, calibration),
         mei_summary=mei_summary(data),
         findings=findings(data),
-        precision=precision_text(calibration),
+        precision=precision_text(calibration, data.response.real),
         columns=columns,
         kinds=sorted(set(kinds)),
         kind_column=kind_column,
@@ -256,7 +256,7 @@ def _alt_text(name: str, neuron: str, row: dict[Any, Any]) -> str:
     return (
         f"MEI of neuron {neuron}: {number(row['mei_peak_frequency_cpd'], 3)} cycles per degree, "
         f"{_orientation(row)}, at "
-        f"{number(row['mei_x_deg'], 0)}, {number(row['mei_y_deg'], 0)} degrees"
+        f"{number(row['mei_x_deg'], 0)}, {number(row['mei_y_deg'], 0)} degrees (azimuth, elevation)"
     )
 
 
