@@ -12,6 +12,7 @@ import pandas as pd
 from meiflow.config.sections import Session
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
+from meiflow.report.brief import brief
 from meiflow.report.columns import (
     KINDS,
     Column,
@@ -107,6 +108,7 @@ class ReportView:
     simulated: bool
     source: str
     area: str
+    brief: list[tuple[str, str]]
     key_numbers: list[KeyNumber]
     stages: list[FunnelStep]
     confidence_summary: list[str]
@@ -180,6 +182,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         simulated=data.simulated,
         source=config.session.source,
         area=_area(config.session),
+        brief=brief(data),
         key_numbers=key_numbers(data, calibration),
         stages=funnel(data),
         confidence_summary=confidence_summary(data, calibration),
