@@ -116,8 +116,6 @@ class ReportView:
     findings: list[Sentence]
     precision: str
     columns: list[Column]
-    kinds: list[str]
-    kind_column: str
     choices: list[tuple[str, str, list[str]]]
     judged: bool
     pages: list[NeuronPage]
@@ -175,8 +173,6 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         _page(data, neuron, rows[neuron], columns, config_name, further)
         for neuron in track(order, "drawing neurons", len(order))
     ]
-    kind_column = next((name for name in KINDS if name in data.summary), "")
-    kinds = data.summary[kind_column].dropna().astype(str) if kind_column else pd.Series(dtype=str)
     return ReportView(
         title=config.report.title or f"Session {config.session.id}",
         simulated=data.simulated,
@@ -190,9 +186,7 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         findings=findings(data),
         precision=precision_text(calibration, data.response.real),
         columns=columns,
-        kinds=sorted(set(kinds)),
-        kind_column=kind_column,
-        choices=choices_of(data.summary),
+        choices=choices_of(data.summary, KINDS),
         judged=any(page.trust is not None and page.trust.kind != "unknown" for page in pages),
         pages=pages,
         drawings=overview_drawings(data),
