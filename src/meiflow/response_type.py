@@ -13,8 +13,8 @@ _OF_REAL = {
     "predicts more spikes for the MEI than for": "predicts a higher response to the MEI than to",
     "only spike counts are available": "only one number per trial is available",
     "spikes per trial": "response per trial",
-    "divided by that for": "divided by that for (both minus the response to grey)",
 }
+_RATIO = re.compile("divided by that for .*")
 _COUNT = re.compile(r"\b([Cc])ount(s?)\b")
 
 
@@ -64,6 +64,7 @@ class ResponseType:
             return text
         for word, ours in _OF_REAL.items():
             text = text.replace(word, ours)
+        text = _RATIO.sub(r"\g<0>, both minus the response to grey", text)
         text = _COUNT.sub(lambda m: f"{'R' if m[1] == 'C' else 'r'}esponse{m[2]}", text)
         if self.average == "median":
             text = re.sub(r"\b([Mm])ean (response)", lambda m: f"{m[1]}edian {m[2]}", text)

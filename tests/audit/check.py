@@ -26,6 +26,8 @@ _BESIDE = (
     "logs",
     "benchmarks",
 )
+# Which any stage may mark as outdated, and the report makes lead to itself.
+_PAGES = ("/report.html", "/provisional.html")
 
 
 @dataclass
@@ -102,12 +104,12 @@ def faults(jobs: list[Job]) -> list[str]:
         undeclared = {
             f
             for f in job.opened - job.inputs - job.outputs
-            if not f.endswith("/report.html")  # which any stage may mark as outdated
+            if not f.endswith(_PAGES)
             and not any(f.startswith(f"{folder}/") for folder in job.inputs)
             and f.removesuffix(".json") not in job.inputs  # its record, if it was downloaded
         }
         found += [f"{name} opens {f}, which its rule does not declare" for f in undeclared]
-        unexpected = {f for f in job.written - job.outputs if not f.endswith("/report.html")}
+        unexpected = {f for f in job.written - job.outputs if not f.endswith(_PAGES)}
         found += [f"{name} writes {f}, no output" for f in unexpected]
         found += [f"{name} leaves out {f}" for f in job.outputs - job.written]
         handed = set().union(*map(leaves, job.stage.keys)) if job.stage.keys else set()

@@ -51,6 +51,8 @@ def test_the_newest_report_is_opened(here):
     assert meiflow("open") == "variants/louder/results/a/report.html\n"
     assert meiflow("open", "results/a") == "results/a/report.html\n"
     assert meiflow("open", "louder") == "variants/louder/results/a/report.html\n"
+    (here / "results/a/provisional.html").touch()  # of a run that is at work
+    assert meiflow("open") == "results/a/provisional.html\n"
     with pytest.raises(MeiflowError, match=r"lauder: neither .*\(did you mean 'louder'\?\)"):
         results_of("lauder")
 

@@ -49,13 +49,16 @@ def contents(results: Path) -> dict[str, bytes]:
 def differing(results: Path, whole: dict[str, bytes]) -> list[str]:
     """Names of results that exist, but differ from those of an undisturbed run.
 
-    Finished parts of an unfinished fit may exist: the next run uses and removes them.
+    Finished parts of an unfinished fit may exist: the next run uses and removes them. The
+    provisional report is whole, but leads to the report only when that is there.
     """
     found = contents(results) if results.exists() else {}
     return sorted(
         name
         for name, content in found.items()
-        if content != whole.get(name) and not name.startswith("models/parts/")
+        if content != whole.get(name)
+        and not name.startswith("models/parts/")
+        and not (name == "provisional.html" and content.endswith(b"</html>"))
     )
 
 

@@ -26,6 +26,7 @@ from meiflow.report.session_data import read_session_data
 from meiflow.report.view import NeuronPage, ReportView, build_view
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
+from meiflow.results.stimuli import write_ascent
 from meiflow.results.tables import read_responses
 from meiflow.stages.provenance import write_provenance
 from meiflow.stages.selection import select
@@ -161,6 +162,7 @@ def _neuron(
     steps = np.arange(100)
     trace = {"step": steps, "response": 5 - 4 * np.exp(-steps / 10)}
     write_csv(pd.DataFrame(trace), files.mei_trace)
+    write_ascent({0: 1 - noisy, 10: pattern, 99: noisy}, files)
     scores = read_csv(results.cross_validation)
     write_csv(scores[scores["neuron_id"] == neuron].drop(columns="neuron_id"), files.scores)
     kept = [n for n in NAMES if n != "recorded_gabor" or has.gabors]

@@ -256,6 +256,20 @@ def test_figures_answer_and_are_saved_together(open_page, results, view):
     contrast = page.locator(".neuron.open figure[data-key=contrast]")
     contrast.locator("input").press("Home")
     assert contrast.locator("output").inner_text().endswith(" 0.00")
+    ascent = page.locator(".neuron.open figure[data-key=ascent]")
+    shown = ascent.locator("image").first
+    images = [shown.get_attribute("href")]
+    for key, step, response in (
+        ("Home", 0, "1.00"),
+        ("ArrowRight", 10, "3.53"),
+        ("End", 99, "5.00"),
+    ):
+        ascent.locator("input").press(key)
+        assert ascent.locator("input").get_attribute("aria-valuetext").startswith(f"step {step}")
+        assert ascent.locator("output").inner_text().endswith(f" {response}")
+        images.append(shown.get_attribute("href"))
+    assert images[0] == images[3]
+    assert len(set(images)) == 3
     zipped = zipfile.ZipFile(io.BytesIO(saved(page, page.locator(".neuron.open [data-zip]"))))
     assert zipped.testzip() is None
     names = zipped.namelist()

@@ -320,7 +320,7 @@ def test_filters_are_named_as_they_were_applied(report_config, results):
     assert "Siegle" not in text
     none = one.model_copy(update={"presence_ratio_min": None})
     assert "filtered" not in counting_of(report_config, results, quality=none)
-    assert counting_of(report_config, results, source="sensorium").endswith("those of the folder.")
+    assert "are those of the folder;" in counting_of(report_config, results, source="sensorium")
 
 
 def test_only_stimuli_that_were_shown_and_learned_are_named(report_config, results, tmp_path):

@@ -15,6 +15,7 @@ from meiflow.io.files import read_array, write_array, write_csv
 from meiflow.models.archive import ModelArchive
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
+from meiflow.results.stimuli import ascent_steps, read_ascent
 from meiflow.session.schedule import gabor_conditions
 from meiflow.stages.stimuli import make_stimuli
 from meiflow.tables.conditions import Conditions
@@ -88,6 +89,23 @@ def test_the_best_gabor_is_a_start_of_the_mei(neuron):
     assert np.corrcoef(read_array(files.mei).ravel(), FIELD.ravel())[0, 1] > 0.95
     trace = pd.read_csv(files.mei_trace)
     assert trace.columns.tolist() == ["step", "response", "objective", "mean", "rms_contrast"]
+
+
+def test_images_on_the_way_to_the_mei_have_the_responses_of_the_trace(neuron):
+    results, _, _ = neuron
+    config = parse_config({"mei": {"steps": 9, "restarts": 1}})
+    make_stimuli(config, results, SessionHas(), "n")
+    files = results.neuron("n")
+    way, trace = read_ascent(files), pd.read_csv(files.mei_trace)
+    *_, last = way
+    assert last == trace["response"].argmax()
+    assert list(way) == [step for step in ascent_steps(9) if step < last] + [last]
+    level = np.ptp(way[last]) / 255
+    np.testing.assert_allclose(way[last], read_array(files.mei), atol=level)
+    predicted = ModelArchive(results.models, GRID).model("n").predict(np.stack(list(way.values())))
+    # 256 levels change the response a little
+    np.testing.assert_allclose(predicted, trace["response"][list(way)], rtol=0.02, atol=0.01)
+    assert files.mei_ascent.stat().st_size < 50_000
 
 
 def test_the_best_natural_image_has_the_highest_predicted_response(neuron):

@@ -52,6 +52,25 @@ def test_second_run_does_nothing(whole):
     assert "Nothing to be done" in again.stdout
 
 
+def test_first_neurons_can_be_seen_before_the_secondary_analyses(whole, tmp_path):
+    (log,) = (whole.folder / ".snakemake" / "log").glob("*.log")
+    ended = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", log.read_text())
+    for later in ("learning_curve", "confidence", "closed_loop", "summary"):
+        assert ended.index("provisional") < ended.index(later)
+
+    # as if the run had been killed between the two pages
+    project = whole.copy(tmp_path / "copy")
+    report, provisional = (project.results / f"{n}.html" for n in ("report", "provisional"))
+    finished = provisional.read_bytes()
+    report.unlink()
+    provisional.unlink()
+    assert project.snakemake(*RUN, "--", "results/demo/provisional.html").returncode == 0
+    assert "Provisional report of" in provisional.read_text()
+    assert project.snakemake(*RUN).returncode == 0
+    assert report.exists()
+    assert provisional.read_bytes() == finished
+
+
 def test_no_stage_opens_or_reads_what_its_rule_does_not_pass_on(whole):
     jobs = check.read_jobs(whole.folder, whole.notes)
     assert {"simulate", "fit_models", "stimuli", "report"} <= {job.stage.name for job in jobs}

@@ -144,16 +144,36 @@ def fitted(session):
     return fitted_neurons(checkpoints.fitted_neurons.get(session=session).output[0])
 
 
-def of_fitted(*patterns):
-    """Input function: each pattern for every neuron that has a model."""
+def of_fitted(*patterns, among=list):
+    """Input function: each pattern for every neuron that has a model, or for some of these."""
 
     def expanded(wildcards):
         session = session_of(wildcards)
-        names = fitted(session)
+        names = among(fitted(session))
         paths = map(str, patterns)
         return [p.format(session=session, neuron=n) for p in paths for n in names]
 
     return expanded
+
+
+def of_first(*patterns):
+    """Input function: each pattern for the neurons of the provisional report."""
+    return of_fitted(*patterns, among=first_neurons)
+
+
+def first_priority(wildcards):
+    """Priority of a job of one neuron: that of a neuron in the provisional report is higher."""
+    table = Path(str(R.fitted_neurons).format(session=session_of(wildcards)))
+    known = table.exists()
+    return int(known and wildcards.neuron in first_of(table, table.stat().st_mtime_ns))
+
+
+@cache
+def first_of(table, changed):
+    try:
+        return frozenset(first_neurons(fitted_neurons(table)))
+    except MeiflowError:  # the rule that makes the table tells
+        return frozenset()
 
 
 def sensorium_folders(session):

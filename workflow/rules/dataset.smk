@@ -31,7 +31,8 @@ def of_sessions(files):
 
 
 # Rules with one job for all neurons of a session, and with one for each, as soon as they are known.
-OF_ALL = ["summary", "report", "learning_curve", "gabor_search", *CONFIG.stimuli.make]
+OF_ALL = ["summary", "provisional", "report", "learning_curve", "gabor_search"]
+OF_ALL += CONFIG.stimuli.make
 OF_ALL += ["movie"] if CONFIG.movie.model else []
 OF_ALL += ["closed_loop"] if HAS.truth else []
 OF_ALL += [] if CUSTOM else ["confidence"]

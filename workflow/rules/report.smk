@@ -3,6 +3,20 @@
 # Procedures with images in the report.
 PICTURED = [name for name in PICTURED_PROCEDURES if name in CONFIG.stimuli.make]
 ON_CARDS = [name for name in CARD_PROCEDURES if name in CONFIG.stimuli.make]
+# Results of a neuron in the report.
+NEURON_IN_REPORT = [
+    N.mei,
+    N.mei_trace,
+    N.mei_ascent,
+    N.mei_mask,
+    N.best_gabor,
+    N.best_natural,
+    N.windowed_natural,
+    *([N.gabor] if HAS.gabors else []),
+    N.comparison,
+    N.scores,
+    N.spectra,
+]
 
 
 rule summary:
@@ -80,6 +94,50 @@ rule provenance:
         command("provenance", "{params.inputs:q}")
 
 
+# Of the first neurons, whose jobs have priority; it waits for nothing that is made of all neurons.
+rule provisional:
+    input:
+        R.units,
+        R.selection,
+        R.fitted_neurons,
+        R.cross_validation,
+        R.model_search,
+        R.trials,
+        R.responses,
+        R.images,
+        R.image_info,
+        R.unit_counts,
+        R.notes,
+        R.image_spikes if HAS.spike_times else [],
+        R.gabor_responses if HAS.gabors else [],
+        R.grating_trials if HAS.gratings else [],
+        (
+            R.drifting_responses
+            if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from
+            else []
+        ),
+        of_first(*NEURON_IN_REPORT),
+    output:
+        R.provisional,
+    log:
+        R.log("provisional"),
+    priority: 1
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        **needs("provisional"),
+    params:
+        config=config_for("provisional"),
+        results=folder_of,
+        has=str(HAS),
+        version=VERSION,
+    message:
+        f"Writing a provisional report of the first neurons: {R.provisional}"
+    shell:
+        command("provisional")
+
+
 rule report:
     input:
         R.summary,
@@ -115,18 +173,7 @@ rule report:
         [R.procedure(name).images for name in PICTURED + ON_CARDS],
         [R.procedure(name).table for name in PICTURED + ON_CARDS],
         R.procedure("movies").picture if CONFIG.movie.model else [],
-        of_fitted(
-            N.mei,
-            N.mei_trace,
-            N.mei_mask,
-            N.best_gabor,
-            N.best_natural,
-            N.windowed_natural,
-            *([N.gabor] if HAS.gabors else []),
-            N.comparison,
-            N.scores,
-            N.spectra,
-        ),
+        of_fitted(*NEURON_IN_REPORT),
     output:
         report(
             R.report,

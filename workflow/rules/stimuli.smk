@@ -14,6 +14,7 @@ checkpoint gabor_search:
         *R.procedure("best_gabors"),
     log:
         R.log("stimuli/gabor_search"),
+    priority: 1
     conda:
         CONDA
     threads: STAGES["gabor_search"].threads
@@ -46,6 +47,7 @@ rule stimuli:
         N.mei,
         N.mei_picture,
         N.mei_trace,
+        N.mei_ascent,
         N.best_gabor,
         N.best_gabor_picture,
         N.best_gabor_table,
@@ -56,6 +58,7 @@ rule stimuli:
         [N.gabor, N.gabor_picture, N.gabor_table] if HAS.gabors else [],
     log:
         R.log("neurons/{neuron}/stimuli"),
+    priority: first_priority
     conda:
         CONDA
     threads: 1

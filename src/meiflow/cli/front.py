@@ -101,14 +101,19 @@ def _report(results: Path | None) -> Path:
     from meiflow.results.layout import Layout
 
     if results is None:
-        patterns = ("results/*/report.html", f"{VARIANTS}/*/results/*/report.html")
-        found = [path for pattern in patterns for path in Path().glob(pattern)]
-        if not found:
-            raise MeiflowError("results: no report in this folder; run: meiflow run FILE")
-        return max(found, key=lambda path: path.stat().st_mtime)
-    path = results if results.suffix == ".html" else Layout(results_of(results)).report
-    require_file(path)
-    return path
+        folders = [p for root in ("", f"{VARIANTS}/*/") for p in Path().glob(f"{root}results/*")]
+    elif results.suffix == ".html":
+        require_file(results)
+        return results
+    else:
+        folders = [results_of(results)]
+    pages = [page for root in folders for page in Layout(root).named("report", "provisional")]
+    found = [page for page in pages if page.is_file()]
+    if found:
+        return max(found, key=lambda page: page.stat().st_mtime)
+    if results is not None:
+        require_file(pages[0])
+    raise MeiflowError("results: no report in this folder; run: meiflow run FILE")
 
 
 def new(

@@ -16,6 +16,8 @@ from meiflow.cli.watch import Shown, Watch
 
 _BAR, _NAME = 20, 20
 _REDRAW_S, _PLAIN_S = 0.5, 30.0
+# What can be done as soon as a stage is over.
+_NOW = {"provisional": "; meiflow open shows the first neurons"}
 _LINE_UP, _CLEAR = "\x1b[1A", "\x1b[J"
 
 
@@ -106,6 +108,7 @@ class Screen(logging.Handler):
             return
         took = duration(stage.ended - stage.began)
         failed = f", {stage.failed} failed" if stage.failed and stage.done else ""
+        failed += _NOW.get(stage.name, "") if stage.done else ""
         if self._live:
             done = stage.done + stage.failed
             count = f"{done} of {stage.total}"

@@ -11,7 +11,7 @@ from meiflow.response_type import COUNTS, ResponseType
 
 # Shown first, in this order, if the summary contains them; the others on request.
 _FIRST = {
-    "neuron_id": ("neuron", "unit id"),
+    "neuron_id": ("neuron", "id of the neuron"),
     "trusted": ("trust", "whether the MEI can be trusted"),
     "expected_fraction": (
         "expected drive (of maximum)",
@@ -48,8 +48,8 @@ _FIRST = {
     "mei_orientation_deg": ("orientation (deg)", "orientation of the MEI: direction of modulation"),
     "mei_peak_frequency_cpd": ("frequency (c/deg)", "spatial frequency of the MEI"),
     "mei_size_deg": ("size (deg)", "diameter of a disc with the area of the MEI's mask"),
-    "area": ("area", "area of the unit's channel"),
-    "layer": ("layer", "cortical layer, where the acronym of the structure names it"),
+    "area": ("area", "area of the brain"),
+    "layer": ("layer", "cortical layer, where it is known"),
     "spiking": (
         "spiking",
         "fast or regular: trough to peak of the waveform below 0.4 ms or longer",

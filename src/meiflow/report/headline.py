@@ -45,20 +45,17 @@ def funnel(data: SessionData) -> list[FunnelStep]:
             FunnelStep(units["in_areas"], f"units {where}", "session.area"),
             FunnelStep(units["passed"], "pass the quality filters", "session.quality"),
         ]
-    significant = int((data.table["oracle_p"] <= _ORACLE_P).sum())
+    highest_p = data.config.selection.oracle_p_max or _ORACLE_P
+    significant = int((data.table["oracle_p"] <= highest_p).sum())
     held = data.summary["model_above_chance"]
     stages += [
-        FunnelStep(significant, "respond reliably", f"oracle correlation, p ≤ {_ORACLE_P:g}"),
-        FunnelStep(
-            len(data.summary) + len(data.failed),
-            "selected",
-            "criteria of the section selection",
-        ),
+        FunnelStep(significant, "respond reliably", f"oracle correlation, p ≤ {highest_p:g}"),
+        FunnelStep(data.selected, "selected", "criteria of the section selection"),
     ]
     if data.failed:
-        stages.append(
-            FunnelStep(len(data.summary), "have a model", "fitting failed for the others")
-        )
+        stages.append(FunnelStep(data.fitted, "have a model", "fitting failed for the others"))
+    if data.provisional:
+        stages.append(FunnelStep(len(data.neurons), "in this provisional report", "done first"))
     if held.notna().any():
         meaning = "held-out correlation above the shuffled controls"
         stages.append(FunnelStep(int(held.isin([True]).sum()), "model better than chance", meaning))
@@ -70,6 +67,10 @@ def funnel(data: SessionData) -> list[FunnelStep]:
     return stages
 
 
+_NOT_OF_MOVIES = (
+    "These simulated neurons were shown natural scenes. How often the flag is right where there "
+    "are only frames of a movie was not measured."
+)
 _NOT_OF_REAL = (
     "These simulations had spike counts. How often the flag is right for other responses, such as "
     "those of calcium imaging, was not measured."
@@ -96,6 +97,8 @@ def confidence_summary(data: SessionData, calibration: TrustCalibration | None) 
             lines.append(calibration.source)
             if data.response.real:
                 lines.append(_NOT_OF_REAL)
+            if data.without_scenes:
+                lines.append(_NOT_OF_MOVIES)
         if bad:
             lines.append(
                 f"Not trusted (✗): {_listed(bad[:_NAMED], len(bad))}. See the neuron's page for "
@@ -137,7 +140,10 @@ def mei_summary(data: SessionData) -> list[Sentence]:
     summary, trusted = data.summary, trusted_rows(data.summary)
     if trusted is None:
         lines = [
-            Sentence("The confidence in these MEIs was not judged; all neurons are counted."),
+            Sentence(
+                f"The confidence in these MEIs was not judged{' yet' if data.provisional else ''}; "
+                "all neurons are counted."
+            ),
             *(Sentence(line) for line in _driven(summary)),
         ]
     else:

@@ -41,7 +41,8 @@ def key_numbers(data: SessionData, calibration: TrustCalibration | None) -> list
     MEIs was judged, all but the first are of the trusted neurons.
     """
     summary, trusted = data.summary, trusted_rows(data.summary)
-    whose = "trusted neurons" if trusted is not None else "all neurons"
+    whose = "these neurons" if data.provisional else "all neurons"
+    whose = "trusted neurons" if trusted is not None else whose
     chosen = summary if trusted is None else summary[trusted]
     return [
         _trusted(data, trusted, calibration),
@@ -56,17 +57,18 @@ def _trusted(
 ) -> KeyNumber:
     if trusted is None:
         custom = ": a custom module has no fold models" if data.config.model.custom else ""
-        note = f"the confidence in the MEIs was not judged{custom}"
+        yet = " yet" if data.provisional and not custom else ""
+        note = f"the confidence in the MEIs was not judged{yet}{custom}"
         return KeyNumber(_NONE, "", "whom to trust", note)
     note = ""
     if calibration is not None:
+        what = " of spike counts" if data.response.real else ""
         note = (
-            f"in simulations {100 * calibration.precision:.0f} % of such MEIs reached "
+            f"in simulations{what} {100 * calibration.precision:.0f} % of such MEIs reached "
             f"{100 * calibration.level:.0f} % of the maximal drive"
         )
-    selected = len(data.neurons) + len(data.failed)
     return KeyNumber(
-        str(int(trusted.sum())), f"of {selected} selected", "MEIs can be trusted", note
+        str(int(trusted.sum())), f"of {data.selected} selected", "MEIs can be trusted", note
     )
 
 
@@ -147,7 +149,9 @@ def median_interval(values: ArrayLike) -> tuple[float, float] | None:
 def _tuning(data: SessionData, chosen: pd.DataFrame, whose: str) -> KeyNumber:
     label = "recorded tuning predicted"
     if not data.tuning:
-        return KeyNumber(_NONE, "", label, "no stimuli with recorded tuning were shown")
+        missing = "no stimuli with recorded tuning were shown"
+        missing = "not compared yet" if data.provisional and data.has.conditions else missing
+        return KeyNumber(_NONE, "", label, missing)
     table = read_csv(data.results.recorded_tuning)
     table = table[table["neuron_id"].astype(str).isin(chosen["neuron_id"].astype(str))]
     found = {curve: tuned_rows(table, curve) for curve in _CURVES}

@@ -37,7 +37,7 @@ def counting(data: SessionData) -> str:
     """How the responses of a trial came about."""
     session, movies = data.config.session, bool(data.responses.movies)
     if session.source == "sensorium":
-        return "Responses per trial are those of the folder."
+        return _given(data, "folder")
     per_bin, lag = session.movies.frames_per_bin, session.movies.lag_s
     if session.source == "tables" and data.response.real:
         if movies:
@@ -45,8 +45,8 @@ def counting(data: SessionData) -> str:
                 "Responses per frame are those of the table, averaged over bins of "
                 f"{per_bin} frames of every pass of a movie; each bin is an image."
             )
-        further = f", those to movies averaged over bins of {per_bin} frames"
-        return f"Responses per trial are those of the tables{further if data.has.movies else ''}."
+        further = f"those to movies averaged over bins of {per_bin} frames"
+        return _given(data, "tables", f", {further}" if data.has.movies else "")
     start, stop = session.window_s
     end = "the end of the presentation" if stop is None else f"{stop:g} s"
     window = f"from {start:g} s to {end} after onset"
@@ -64,6 +64,20 @@ def counting(data: SessionData) -> str:
     return (
         f"Spikes are counted in every pass of a movie, in bins of {per_bin} frames delayed by "
         f"{lag:g} s; each bin is an image.{further} {_filters(data)}"
+    )
+
+
+def _given(data: SessionData, where: str, further: str = "") -> str:
+    """Real-valued responses as they were given, and how their trials are averaged."""
+    unit = f" ({data.response.unit})" if data.response.unit else ""
+    tests = data.responses.tests
+    only = "" if tests is None or not tests.any() else (
+        f" The {int(tests.sum())} images of its test tier are not used to fit any model, only to "
+        "score them."
+    )  # fmt: skip
+    return (
+        f"Responses{unit} per trial are those of the {where}{further}; those to the same image are "
+        f"summarised by their {data.response.average}.{only}"
     )
 
 

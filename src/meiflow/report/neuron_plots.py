@@ -17,11 +17,14 @@ from meiflow.figures.trials import PresentedImage, psth
 from meiflow.io.files import read_csv
 from meiflow.report.columns import number
 from meiflow.report.experiment_plots import contrast_plots, experiment_plots
-from meiflow.report.plot import Plot, columns, grey_pixels, outline, pixels, values
+from meiflow.report.plot import Plot, columns, grey_pixels, outline, pixels, shrunk, values
 from meiflow.report.session_data import SessionData
 from meiflow.response_type import ResponseType
+from meiflow.results.layout import NeuronLayout
+from meiflow.results.stimuli import read_ascent
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S
 
+_SMALL = 48  # about the width of images on the way to the MEI
 _MOST_COUNT = 254  # highest count that the raster keeps exactly; 255 marks a missing trial
 
 
@@ -67,8 +70,8 @@ def _stimuli(
     x, y = float(mei["x_deg"]), float(mei["y_deg"])
     share = float(mei["tight_fraction"])
     where = (
-        f"centred {number(x, 0)} degrees to the right of and {number(y, 0)} above the centre of "
-        "the screen, "
+        f"centred {number(abs(x), 0)} degrees to the {'right' if x >= 0 else 'left'} of and "
+        f"{number(abs(y), 0)} {'above' if y >= 0 else 'below'} the centre of the screen, "
         f"{number(mei['peak_frequency_cpd'], 3)} cycles per degree, "
         f"{number(mei['size_deg'], 0)} degrees wide"
     )
@@ -76,8 +79,8 @@ def _stimuli(
     responses = comparison[names]
     if truth:
         responses = responses.assign(true_fraction=responses["stimulus"].map(truth))
-    counts = ", ".join(
-        f"{row['stimulus'].replace('_', ' ')} {number(row['predicted_response'])}"
+    counts = "; ".join(
+        f"{STIMULUS_NAMES[row['stimulus']]} {number(row['predicted_response'])}"
         for _, row in comparison.iterrows()
     )
     starts = data.config.mei.restarts
@@ -127,8 +130,10 @@ def _stimuli(
             f"{number(float(trace['response'].iloc[-1]))}.",
             f"The best of {starts + 1} starts: {starts} of noise, and the best Gabor. The best "
             "step is kept. The optimisation has converged if the upper edge of the curve "
-            "is flat at the end; early, large steps may oscillate around the optimum.",
-            {"table": columns(trace)},
+            "is flat at the end; early, large steps may oscillate around the optimum. The image "
+            "is that of the step chosen below, at first the MEI; its grey scale is stretched to "
+            "its own range.",
+            {"table": columns(trace), "images": _ascent(files)},
         ),
     ]
 
@@ -161,6 +166,12 @@ def _transparent(data: SessionData, neuron: str) -> list[Plot]:
     ]
 
 
+def _ascent(files: NeuronLayout) -> dict[str, dict[str, Any]]:
+    """Small images on the way to the MEI, by step; the last, the MEI itself, is empty."""
+    *way, (last, _) = read_ascent(files).items()
+    return {str(step): grey_pixels(shrunk(image, _SMALL)) for step, image in way} | {str(last): {}}
+
+
 def _trials(data: SessionData, neuron: str) -> Plot:
     shown = data.best_and_worst(neuron)
     best = [one.label for one in shown if one.best]
@@ -180,8 +191,9 @@ def _trials(data: SessionData, neuron: str) -> Plot:
             "trials",
             "Best and worst images, trial by trial",
             alt,
-            f"One circle per trial (n = {trials} per image); bars: means; grey: mean over all "
-            "images. There is no raster because only spike counts are available for this session.",
+            f"One circle per trial (n = {trials} per image); bars: {data.response.average}s; grey: "
+            "mean of these over all images. There is no raster because only spike counts are "
+            "available for this session.",
             document | {"mean": mean, "table": columns(_counts_table(shown, data.response))},
         )
     later = "The next image follows immediately, so later spikes are responses to that image."
@@ -237,7 +249,7 @@ def _raster(data: SessionData, neuron: str) -> Plot:
     return Plot(
         "raster",
         "Every image and trial",
-        f"Counts of neuron {neuron} in each trial of {len(trials)} images, sorted by the mean.",
+        f"Counts of neuron {neuron} in each trial of {len(trials)} images, by their mean count.",
         f"Rows: {len(trials)} images; columns: their trials in the order of presentation "
         f"(n = {_range(most)}); colour: count. Right: measured mean count (black; "
         "bars: standard error over trials) and prediction by models that were not fitted to the "
@@ -270,14 +282,16 @@ def _reliability(data: SessionData, neuron: str) -> Plot:
     if np.isfinite(own["oracle_low"]):
         text += f" (95 % interval {number(own['oracle_low'])} to {number(own['oracle_high'])})"
     text += f"; 95th percentile for permuted trials {number(own['oracle_null_95'])}"
+    ceiling = "how well a perfect model would do is not known"
+    if np.isfinite(own["cc_max"]):
+        ceiling = f"a perfect model would reach a correlation of {number(own['cc_max'])}"
     return Plot(
         "reliability",
         "Reliability",
         f"Mean counts of neuron {neuron} in odd and even trials, and images ranked by mean count. "
         f"{text}.",
         f"Left: one dot per image (n = {len(table)}). Right: mean counts; band: standard error "
-        f"over trials. {text}; a "
-        f"perfect model would reach a correlation of {number(own['cc_max'])}.",
+        f"over trials. {text}; {ceiling}.",
         {"table": columns(table)},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -21,6 +21,7 @@ from meiflow.results.stimuli import read_procedure
 from meiflow.validation.recorded import CURVES
 
 _GALLERY = 8
+Words = tuple[str, str, str]  # title, alternative text, caption
 
 
 def ranked(data: SessionData) -> list[str]:
@@ -39,20 +40,22 @@ def _titles(data: SessionData) -> dict[str, str]:
 
 
 def overview_drawings(data: SessionData) -> dict[str, Drawing]:
-    """All figures of the overview by name; those made here are also saved."""
+    """All figures of the overview by name; those made here are also saved with the report."""
     made = _made(data)
-    for name, (figure, _) in made.items():
+    for name, (figure, _) in () if data.provisional else made.items():
         save_both(figure, data.results.figures(name)[0].parent, name)
     words = _WORDS | {
         "gallery": _gallery_words(data),
         "responses": _response_words(trusted_rows(data.summary) is not None),
         "procedures": _procedure_words(data.config.stimuli.make),
     }
+    if not data.has.spike_times:
+        words |= {"rastermap": _RESPONSES_OF_TRIALS}
     found = {
         name: drawing(name, *words[name], figure, numbers)
         for name, (figure, numbers) in made.items()
     }
-    found |= _from_files(data)
+    found |= {} if data.provisional else _from_files(data, words)
     return {name: figure.reworded(data.called) for name, figure in found.items()}
 
 
@@ -100,17 +103,17 @@ def _further_images(data: SessionData, neurons: list[str]) -> dict[str, dict[str
     return found
 
 
-def _from_files(data: SessionData) -> dict[str, Drawing]:
+def _from_files(data: SessionData, words: Mapping[str, Words]) -> dict[str, Drawing]:
     """Figures drawn by other stages."""
     found = {}
     for name in ("oracle", "measures", "rastermap"):
         picture = data.results.selection_figures(name)[1]
-        found[name] = drawing_of_file(name, *_WORDS[name], picture, data.table)
+        found[name] = drawing_of_file(name, *words[name], picture, data.table)
     if data.tuning:
         numbers = read_csv(data.results.recorded_tuning)
         picture = data.results.recorded_svg
-        words = _recorded_words(numbers)
-        found["recorded"] = drawing_of_file("recorded", *words, picture, numbers)
+        own = _recorded_words(numbers)
+        found["recorded"] = drawing_of_file("recorded", *own, picture, numbers)
     return found
 
 
@@ -178,8 +181,13 @@ def _recorded_words(table: pd.DataFrame) -> tuple[str, str, str]:
     )
 
 
-# Title, alternative text, caption.
-_WORDS = {
+_RESPONSES_OF_TRIALS = (
+    "Activity during the images",
+    "Count in every trial of all neurons, with similar neurons next to each other",
+    "Counts in the order of the trials; similar neurons are next to each other; triangles mark "
+    "selected neurons.",
+)
+_WORDS: dict[str, Words] = {
     "closed_loop": (
         "Closed loop",
         "True drive as a fraction of the maximal drive, by kind of neuron and stimulus",

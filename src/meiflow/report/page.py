@@ -41,6 +41,7 @@ def render_report(
     natural_movies: Sequence[str] = (),
     notes: Sequence[str] = (),
     made_of: str = "",
+    missing: Sequence[str] = (),
 ) -> str:
     """The page as HTML.
 
@@ -58,6 +59,8 @@ def render_report(
         What may be wrong with the inputs.
     made_of : str
         Hashes of the results that it shows; see `meiflow.stages.outdated`.
+    missing : sequence of str
+        What a provisional report does not have yet.
     """
     screen = config.image.geometry
     text = json.dumps(used_config(config), indent=1)
@@ -100,6 +103,7 @@ def render_report(
         movies=movies,
         notes=notes,
         made_of=made_of,
+        missing=missing,
         credit=credit,
         angle=f"{screen.width_deg:g} x {screen.height_deg:g}",
         data={key: d.data for key, d in view.drawings.items()},

@@ -123,6 +123,20 @@ def grey_pixels(image: NDArray, bits: int = 8) -> dict[str, Any]:
     return pixels(image, grey - reach, grey + reach, bits)
 
 
+def shrunk(image: NDArray, width: int) -> NDArray:
+    """An image (height, width) as means of square blocks, about as wide as given.
+
+    Examples
+    --------
+    >>> shrunk(np.arange(12.0).reshape(2, 6), 3)
+    array([[3.5, 5.5, 7.5]])
+    """
+    side = max(round(image.shape[1] / width), 1)
+    padded = np.pad(image, [(0, -n % side) for n in image.shape], "edge")
+    rows, columns = (n // side for n in padded.shape)
+    return np.asarray(padded.reshape(rows, side, columns, side).mean((1, 3)))
+
+
 def outline(mask: NDArray) -> str:
     """A mask (height, width) as base64 text of bytes, 1 inside."""
     return base64.b64encode((np.asarray(mask) > 0).astype(np.uint8).tobytes()).decode()

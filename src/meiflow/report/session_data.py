@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,10 @@ class SessionData:
         Transparent MEIs by neuron, where they were made.
     units : dict of str to int
         Number of units ``in_file``, ``in_areas``, and that ``passed`` the quality filters.
+    fitted : int
+        Number of fitted neurons, of which `neurons` are the first in a provisional report.
+    provisional : bool
+        Whether results of all neurons together are not known yet.
     """
 
     config: Config
@@ -134,6 +139,13 @@ class SessionData:
     experiments: Experiments | None
     transparent: dict[str, Transparent]
     units: dict[str, int]
+    fitted: int
+    provisional: bool = False
+
+    @property
+    def selected(self) -> int:
+        """Number of selected neurons, with and without a model."""
+        return self.fitted + len(self.failed)
 
     @property
     def simulated(self) -> bool:
@@ -177,7 +189,8 @@ class SessionData:
             f"successive frames ({1000 * movies[0].bin_s:.0f} ms), each shown in every pass. "
             "“Image” and “natural image” below mean such a movie frame. Models are scored on "
             f"contiguous stretches of the movie that are held out with {GUARD_S:g} s on both "
-            "sides, and the shuffled control is fitted to responses shifted in time."
+            "sides, and the shuffled control is fitted to responses shifted in time. Intervals "
+            "over images are too narrow, because neighbouring frames are alike."
         )
 
     def called(self, text: str) -> str:
@@ -296,27 +309,65 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
         raise MeiflowError("no neuron was selected; there is nothing to report")
     make = config.experiments
     return SessionData(
-        config=config,
-        results=results,
-        has=has,
         summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_above_chance")),
-        table=read_csv(results.selection),
-        scores=read_csv(results.cross_validation),
         curve=read_csv(results.learning_curve),
         loop=read_csv(results.closed_loop) if has.truth else None,
         neurons=neurons,
-        failed=failed_fits(results.fitted_neurons),
-        responses=read_responses(results, config.image.geometry),
-        trials=read_trials(results).of_images(),
-        spikes=read_image_spikes(results) if has.spike_times else None,
-        search=read_arrays(results.model_search),
         tuning=tuning_views(results, has, neurons) if has.conditions else {},
         experiments=read_experiments(results) if make.make or make.custom else None,
         transparent=read_transparent(results, neurons)
         if "transparent" in config.stimuli.make
         else {},
-        units=_units(results.unit_counts),
+        fitted=len(neurons),
+        **_of_neurons(config, results, has),
     )
+
+
+def read_first_data(
+    config: Config, results: Layout, has: SessionHas, neurons: list[str], summary: pd.DataFrame
+) -> SessionData:
+    """Read what is known when the stimuli of the first neurons are made.
+
+    Parameters
+    ----------
+    config : Config
+        Configuration without the stages that are made of all neurons together.
+    results : Layout
+    has : SessionHas
+    neurons : list of str
+        The first neurons.
+    summary : DataFrame
+        One row for each of these, as in summary.csv.
+    """
+    return SessionData(
+        **_of_neurons(config, results, has),
+        summary=summary,
+        curve=pd.DataFrame({"neuron_id": []}),
+        loop=None,
+        neurons=neurons,
+        tuning={},
+        experiments=None,
+        transparent={},
+        fitted=len(selected_neurons(results.fitted_neurons)),
+        provisional=True,
+    )
+
+
+def _of_neurons(config: Config, results: Layout, has: SessionHas) -> dict[str, Any]:
+    """What every report reads, by name in `SessionData`."""
+    return {
+        "config": config,
+        "results": results,
+        "has": has,
+        "table": read_csv(results.selection),
+        "scores": read_csv(results.cross_validation),
+        "failed": failed_fits(results.fitted_neurons),
+        "responses": read_responses(results, config.image.geometry),
+        "trials": read_trials(results).of_images(),
+        "spikes": read_image_spikes(results) if has.spike_times else None,
+        "search": read_arrays(results.model_search),
+        "units": _units(results.unit_counts),
+    }
 
 
 def _units(path: Path) -> dict[str, int]:

@@ -140,12 +140,20 @@ def sort_by_confidence(summary: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=["_trust", "_weak"])
 
 
-def precision_text(calibration: TrustCalibration | None) -> str:
-    """Precision of the flag, to be shown next to it; empty if it was not measured."""
+def precision_text(calibration: TrustCalibration | None, real: bool = False) -> str:
+    """Precision of the flag, to be shown next to it; empty if it was not measured.
+
+    Parameters
+    ----------
+    calibration : TrustCalibration or None
+    real : bool
+        Whether the responses here are real numbers, of which none were simulated.
+    """
     if calibration is None:
         return ""
     return (
-        "✓ trusted: in simulated neurons that took no part in choosing the rule, "
+        f"✓ trusted: in simulated neurons {'with spike counts ' if real else ''}that took no part "
+        "in choosing the rule, "
         f"{100 * calibration.precision:.0f} % of the MEIs with this mark reached at least "
         f"{100 * calibration.level:.0f} % of the maximal drive (95 % CI from "
         f"{100 * calibration.precision_low:.0f} %)."

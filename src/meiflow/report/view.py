@@ -12,6 +12,7 @@ import pandas as pd
 from meiflow.config.sections import Session
 from meiflow.images.spectrum import ORIENTED
 from meiflow.io.files import read_csv
+from meiflow.report.brief import brief
 from meiflow.report.columns import (
     KINDS,
     Column,
@@ -107,6 +108,7 @@ class ReportView:
     simulated: bool
     source: str
     area: str
+    brief: list[tuple[str, str]]
     key_numbers: list[KeyNumber]
     stages: list[FunnelStep]
     confidence_summary: list[str]
@@ -114,8 +116,6 @@ class ReportView:
     findings: list[Sentence]
     precision: str
     columns: list[Column]
-    kinds: list[str]
-    kind_column: str
     choices: list[tuple[str, str, list[str]]]
     judged: bool
     pages: list[NeuronPage]
@@ -127,6 +127,8 @@ class ReportView:
     unstable: int
     recorded: int
     selected: int
+    fitted: int
+    provisional: bool
     notebook: bool
     without_scenes: str
     counting: str
@@ -171,23 +173,20 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         _page(data, neuron, rows[neuron], columns, config_name, further)
         for neuron in track(order, "drawing neurons", len(order))
     ]
-    kind_column = next((name for name in KINDS if name in data.summary), "")
-    kinds = data.summary[kind_column].dropna().astype(str) if kind_column else pd.Series(dtype=str)
     return ReportView(
         title=config.report.title or f"Session {config.session.id}",
         simulated=data.simulated,
         source=config.session.source,
         area=_area(config.session),
+        brief=brief(data),
         key_numbers=key_numbers(data, calibration),
         stages=funnel(data),
         confidence_summary=confidence_summary(data, calibration),
         mei_summary=mei_summary(data),
         findings=findings(data),
-        precision=precision_text(calibration),
+        precision=precision_text(calibration, data.response.real),
         columns=columns,
-        kinds=sorted(set(kinds)),
-        kind_column=kind_column,
-        choices=choices_of(data.summary),
+        choices=choices_of(data.summary, KINDS),
         judged=any(page.trust is not None and page.trust.kind != "unknown" for page in pages),
         pages=pages,
         drawings=overview_drawings(data),
@@ -197,7 +196,9 @@ def build_view(data: SessionData, calibration: TrustCalibration | None) -> Repor
         config_name=config_name,
         unstable=int((~data.table["is_stable"].astype(bool)).sum()),
         recorded=len(data.table),
-        selected=len(data.neurons) + len(data.failed),
+        selected=data.selected,
+        fitted=data.fitted,
+        provisional=data.provisional,
         notebook=config.comparison.notebook,
         without_scenes=data.without_scenes,
         counting=counting(data),
@@ -252,7 +253,7 @@ def _alt_text(name: str, neuron: str, row: dict[Any, Any]) -> str:
     return (
         f"MEI of neuron {neuron}: {number(row['mei_peak_frequency_cpd'], 3)} cycles per degree, "
         f"{_orientation(row)}, at "
-        f"{number(row['mei_x_deg'], 0)}, {number(row['mei_y_deg'], 0)} degrees"
+        f"{number(row['mei_x_deg'], 0)}, {number(row['mei_y_deg'], 0)} degrees (azimuth, elevation)"
     )
 
 

@@ -41,9 +41,8 @@ class NeuronLayout(Folder):
     mei_trace = ResultFile("mei_trace.csv", "stimuli", "trace of the gradient ascent")
     best_gabor = ResultFile("best_gabor.npy", "stimuli", "best Gabor in silico")
     best_gabor_picture = ResultFile("best_gabor.png", "stimuli", "the same as a picture")
-    best_gabor_table = ResultFile(
-        "best_gabor.csv", "stimuli", "parameters and response of the best Gabor"
-    )
+    mei_ascent = ResultFile("mei_ascent.npz", "stimuli", "some images on the way to the MEI")
+    best_gabor_table = ResultFile("best_gabor.csv", "stimuli", "its parameters and response")
     best_natural = ResultFile("best_natural.npy", "stimuli", "best natural image")
     best_natural_picture = ResultFile("best_natural.png", "stimuli", "the same as a picture")
     windowed_natural = ResultFile(
@@ -302,8 +301,8 @@ class Layout(Folder):
 
     summary = ResultFile("summary.csv", "summary", "one row per fitted neuron")
     provenance = ResultFile("provenance.json", "provenance", "hashes of the inputs")
+    provisional = ResultFile("provisional.html", "provisional", "first neurons, until the report")
     report = ResultFile("report.html", "report", "the report of the session")
-
     overview_figures = figures(
         "figures",
         "report",

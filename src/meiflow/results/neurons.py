@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -47,6 +49,20 @@ def fitted_neurons(path: str | Path) -> list[str]:
 @lru_cache(maxsize=1000)
 def _read(path: Path, changed: int) -> dict[str, bool] | None:
     return _rows(path)
+
+
+def first_neurons(neurons: Sequence[str]) -> list[str]:
+    """The neurons whose stimuli are made first, of which the provisional report is made.
+
+    As many as the square root of their number, at even steps through the list.
+
+    Examples
+    --------
+    >>> first_neurons([str(n) for n in range(10)])
+    ['0', '2', '5', '7']
+    """
+    count = math.ceil(math.sqrt(len(neurons)))
+    return [neurons[n * len(neurons) // count] for n in range(count)]
 
 
 def selected_neurons(path: str | Path) -> list[str]:

@@ -1,8 +1,8 @@
-"""Readers of the stimuli of each neuron."""
+"""Readers of the stimuli of each neuron, and of the way to its MEI."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from meiflow.config.names import SHOWN_PROCEDURES
 from meiflow.errors import MeiflowError
 from meiflow.images.projection import project_array
-from meiflow.io.files import read_array, read_csv
+from meiflow.io.files import read_array, read_arrays, read_csv, write_arrays
 from meiflow.results.layout import Layout, NeuronLayout
 
 # Stimulus -> name of its image file in the neuron's layout.
@@ -159,3 +159,40 @@ def read_gabor(layout: Layout, neuron: str) -> tuple[NDArray[np.float32], pd.Dat
             f"{files.table}: no Gabor for neuron {neuron}; delete it and run the workflow again"
         )
     return images[found[0]], table.iloc[found].drop(columns="neuron_id")
+
+
+def ascent_steps(steps: int) -> list[int]:
+    """Steps of an ascent whose images are kept: the start, and about seven at even ratios.
+
+    Examples
+    --------
+    >>> ascent_steps(100)
+    [0, 1, 2, 5, 10, 22, 46, 100]
+    """
+    return [0, *np.unique(np.geomspace(1, steps, 7).round().astype(int)).tolist()]
+
+
+def write_ascent(images: Mapping[int, NDArray], files: NeuronLayout) -> None:
+    """Write images (height, width) by step; each uses all 256 levels of its own range."""
+    stack = np.stack(list(images.values()))
+    low, high = stack.min((1, 2), keepdims=True), stack.max((1, 2), keepdims=True)
+    levels = np.rint(255 * (stack - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
+    ends = {"low": low.ravel(), "high": high.ravel()}
+    write_arrays({"step": list(images), "levels": levels} | ends, files.mei_ascent)
+
+
+def read_ascent(files: NeuronLayout) -> dict[int, NDArray[np.float32]]:
+    """Images (height, width) on the way to a neuron's MEI by step; the last is the MEI.
+
+    Raises
+    ------
+    MeiflowError
+        If the file is missing, damaged or of another kind.
+    """
+    found = read_arrays(files.mei_ascent)
+    try:
+        low, high = (found[name][:, None, None].astype(np.float32) for name in ("low", "high"))
+        images = low + (high - low) * (found["levels"] / np.float32(255))
+        return dict(zip(found["step"].tolist(), images, strict=True))
+    except (KeyError, ValueError, IndexError):
+        raise MeiflowError(f"{files.mei_ascent}: not an ascent; make the stimuli again") from None

@@ -337,6 +337,27 @@ def _stages() -> Iterator[Stage]:
         minutes=30,
     )
     yield Stage(
+        "provisional",
+        "Write a report of the first neurons, while the others are in work.",
+        "provisional:write_provisional",
+        keys=tuple(Config.model_fields),
+        options=("has",),
+        inputs=(
+            *("units", "selection", "fitted_neurons", "cross_validation", "model_search"),
+            *("trials", "responses", "images", "image_info", "image_spikes", "unit_counts"),
+            *("notes", "gabor_responses", "grating_trials", "drifting_responses"),
+            *("neuron.mei", "neuron.mei_trace", "neuron.mei_ascent", "neuron.mei_mask"),
+            *(
+                "neuron.gabor",
+                "neuron.best_gabor",
+                "neuron.best_natural",
+                "neuron.windowed_natural",
+            ),
+            *("neuron.comparison", "neuron.scores", "neuron.spectra"),
+        ),
+        minutes=30,
+    )
+    yield Stage(
         "report",
         "Draw the overview figures, and write the report.",
         "report:write_report",
@@ -372,6 +393,7 @@ def _stages() -> Iterator[Stage]:
             "provenance",
             "neuron.mei",
             "neuron.mei_trace",
+            "neuron.mei_ascent",
             "neuron.mei_mask",
             "neuron.gabor",
             "neuron.best_gabor",

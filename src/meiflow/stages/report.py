@@ -15,6 +15,7 @@ from meiflow.report.view import build_view
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.stages.outdated import as_text, made_of
+from meiflow.stages.provisional import lead_to_report
 
 
 def write_report(
@@ -54,3 +55,4 @@ def write_report(
     state = as_text(made_of(results, data.neurons))
     page = render_report(view, config, inputs, movies, learned, read_notes(results.notes), state)
     write_text(page, results.report)
+    lead_to_report(results)

@@ -17,12 +17,13 @@ from meiflow.models.network import NeuronModel
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import require_selected
-from meiflow.results.stimuli import read_gabor
+from meiflow.results.stimuli import ascent_steps, read_gabor, write_ascent
 from meiflow.results.tables import read_conditions, read_stack
 from meiflow.session.presented import gabor_images, gabor_phases
 from meiflow.stages.common import check_custom, open_models, stimulus_targets
 from meiflow.stimuli.mei import mei_starts, most_exciting
 from meiflow.stimuli.natural import best_matched
+from meiflow.stimuli.postprocessors import Snapshots
 from meiflow.tables.conditions import rivals_of_best
 
 
@@ -59,6 +60,7 @@ def _make_optimal(
     mei_config = config.mei
     exponent = mei_config.smoothing_exponent
     starts = mei_starts(mei_config.restarts, geometry, exponent, mean, contrast, config.seed, gabor)
+    snapshots = Snapshots(ascent_steps(mei_config.steps))
     result = most_exciting(
         model,
         starts,
@@ -68,9 +70,13 @@ def _make_optimal(
         mei_config.steps,
         mei_config.step_size,
         exponent,
+        snapshots=snapshots,
     )
     mei = result.images[result.best]
     _write_image(mei, files.mei, files.mei_picture)
+    last = int(result.best_steps[result.best])
+    way = {n: s[result.best].cpu().numpy() for n, s in snapshots.stimuli.items() if n < last}
+    write_ascent(way | {last: mei}, files)
     trace = result.trace
     write_csv(
         pd.DataFrame(

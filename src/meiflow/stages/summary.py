@@ -62,11 +62,30 @@ _FROM_EXPERIMENTS = (
 
 
 def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
-    """Write one row per fitted neuron: identity, selection, scores, comparison and validation.
+    """Write one row per fitted neuron: identity, selection, scores, comparison and validation."""
+    neurons = selected_neurons(results.fitted_neurons)
+    judged = config.model.custom is None
+    write_csv(summarise(config, results, has, neurons, judged), results.summary)
+
+
+def summarise(
+    config: Config, results: Layout, has: SessionHas, neurons: list[str], judged: bool
+) -> pd.DataFrame:
+    """Collect one row per neuron.
 
     The response to a stimulus that could not be matched in mean and contrast is empty.
     ``model_above_chance`` is whether the model's held-out correlation is above 95 % of the shuffled
     controls in the session.
+
+    Parameters
+    ----------
+    config : Config
+    results : Layout
+    has : SessionHas
+    neurons : list of str
+        Fitted neurons.
+    judged : bool
+        Whether the confidence in their MEIs was judged.
     """
     measures = read_csv(results.selection)
     measures.index = measures["neuron_id"].astype(str)
@@ -75,12 +94,12 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
     tuning = _recorded_tuning(results) if has.conditions else {}
     experiments = [*config.experiments.make, *config.experiments.custom]
     measured = _experiments(results) if experiments else {}
-    judged = _trust(results) if config.model.custom is None else {}
+    verdicts = _trust(results) if judged else {}
     who = identify(read_csv(results.units, ("neuron_id",)))
     control = read_csv(results.cross_validation)
     limit = chance_level(control.loc[control["model"] == "model_shuffled", "cc_abs"])
     rows = []
-    for neuron in selected_neurons(results.fitted_neurons):
+    for neuron in neurons:
         files = results.neuron(neuron)
         all_scores = read_csv(files.scores).set_index("model")
         scores = all_scores["cc_norm"]
@@ -93,7 +112,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
         own = all_scores.loc["model"]
         # unknown for a custom module, whose training images are not known
         row["model_above_chance"] = bool(own["cc_abs"] > limit) if own["folds"] > 0 else None
-        row |= judged.get(neuron, {})
+        row |= verdicts.get(neuron, {})
         fair = stimuli["predicted_response"].where(stimuli["matched"])
         row |= {f"{s}_response": r for s, r in fair.items()}
         if "grey_response" in stimuli:
@@ -120,7 +139,7 @@ def write_summary(config: Config, results: Layout, has: SessionHas) -> None:
                 if s != "optimum"
             }
         rows.append(row)
-    write_csv(pd.DataFrame(rows), results.summary)
+    return pd.DataFrame(rows)
 
 
 def _recorded_tuning(results: Layout) -> dict[str, dict[str, object]]:

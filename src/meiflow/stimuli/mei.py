@@ -15,7 +15,7 @@ from meiflow.images.projection import feasible_contrast, project
 from meiflow.models.device import chosen_device
 from meiflow.stimuli.objectives import Objective, ResponseModel
 from meiflow.stimuli.optimiser import Optimised, optimise
-from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor
+from meiflow.stimuli.postprocessors import MeanContrast, Postprocessor, Snapshots
 from meiflow.stimuli.preconditioning import Preconditioner, Tangent, UnitStd, smoothing
 from meiflow.stimuli.receptive_field import gradient
 from meiflow.stimuli.stoppers import Stopper
@@ -137,6 +137,7 @@ def climb(
     step_size: tuple[float, float],
     stop: Stopper | int,
     filters: Sequence[Postprocessor] = (),
+    kept: Sequence[Snapshots] = (),
     seed: int | None = None,
     label: str = "",
     transform: Transform | None = None,
@@ -152,6 +153,8 @@ def climb(
         Filters applied before each projection.
     transform : callable, optional
         Random transform before the model; see `meiflow.stimuli.transforms`.
+    kept : sequence of Snapshots
+        They keep images after the projection.
     """
     return optimise(
         model,
@@ -159,7 +162,7 @@ def climb(
         objective,
         preconditioners=(Tangent(_LUMINANCE, held.mask), smooth, UnitStd(held.contrast)),
         update=Ascent(step_size),
-        postprocessors=(*filters, held),
+        postprocessors=(*filters, held, *kept),
         transform=transform,
         stop=stop,
         seed=seed,
@@ -181,6 +184,7 @@ def most_exciting(
     background: Tensor | float | None = None,
     seed: int | None = None,
     transform: Transform | None = None,
+    snapshots: Snapshots | None = None,
 ) -> Optimised:
     """Maximise an objective over images at fixed mean and contrast, from each start.
 
@@ -210,6 +214,8 @@ def most_exciting(
         Seed of the starts, stored in the result.
     transform : callable, optional
         Random transform before the model, such as `RandomAffine`: the optimum is then robust to it.
+    snapshots : Snapshots, optional
+        Keeps the images at some steps.
 
     Examples
     --------
@@ -229,7 +235,16 @@ def most_exciting(
     # with a single channel and frame, the mean luminance cannot change
     smooth = smoothing(geometry, exponent, keep_mean=starts.ndim > 3)
     return climb(
-        model, starts, smooth, held, objective, step_size, stop, seed=seed, transform=transform
+        model,
+        starts,
+        smooth,
+        held,
+        objective,
+        step_size,
+        stop,
+        kept=() if snapshots is None else (snapshots,),
+        seed=seed,
+        transform=transform,
     )
 
 

@@ -6,7 +6,7 @@ steps, and processes every stimulus separately.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -202,3 +202,33 @@ def apply_all(parts: Sequence[Postprocessor], stimuli: Tensor, step: int, steps:
     for part in parts:
         stimuli = part(stimuli, step, steps)
     return stimuli
+
+
+class Snapshots:
+    """Keep the stimuli at some steps, and change nothing.
+
+    Last among the postprocessors of one optimisation; step 0 is the start.
+
+    Parameters
+    ----------
+    steps : iterable of int
+
+    Examples
+    --------
+    >>> kept = Snapshots([0, 2])
+    >>> for step in (0, 0, 1, 2):  # the start, and after each step
+    ...     _ = kept(torch.full((1, 2), float(step)), step, 3)
+    >>> {step: stimuli.tolist() for step, stimuli in kept.stimuli.items()}
+    {0: [[0.0, 0.0]], 2: [[1.0, 1.0]]}
+    """
+
+    def __init__(self, steps: Iterable[int]) -> None:
+        self.steps = frozenset(steps)
+        self.stimuli: dict[int, Tensor] = {}
+        self._next = 0
+
+    def __call__(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
+        if self._next in self.steps:
+            self.stimuli[self._next] = stimuli  # never changed in place
+        self._next += 1
+        return stimuli

@@ -89,16 +89,36 @@
   };
 
   FIGURES.ascent = (data, store, session, still) => {
-    const rows = rowsOf(data.table);
-    return {
-      data, width: 340,
-      panels: [panel({
-        width: 340, height: 130, marginTop: 8, x: { label: "step of gradient ascent" },
+    const rows = rowsOf(data.table), steps = Object.keys(data.images).map(Number), last = steps.length - 1;
+    const at = i => bitmap(i === last ? store.mei.image : data.images[steps[i]]), answer = i => rows[steps[i]].response;
+    const panels = [
+      inDegrees({ href: at(last), box: screenOf(session), width: 170, marks: [heading(`step ${steps[last]}`)] }),
+      panel({
+        width: 170, x: { label: "step of gradient ascent" },
         y: { domain: [Math.min(0, d3.min(data.table.response)), 1.05 * d3.max(data.table.response)], label: labelled(session, "predicted count") },
         marks: [Plot.line(rows, { x: "step", y: "response", stroke: session.stimuli.mei.colour, strokeWidth: 1.4 }),
+          Plot.dot([last], { x: i => steps[i], y: answer, r: 4, stroke: ORANGE, strokeWidth: 1.5 }),
           ...hint(still, rows, "step", "response", row => `step ${row.step}\n${short(row.response)}`)],
-      })],
+      }),
+    ];
+    const live = figure => {
+      const controls = controlsOf(figure, `<label>Step <input type="range" min="0" max="${last}" step="1"></label><output></output>`);
+      const slider = one("input", controls), shown = one("image", panels[0]), [words] = all("text", panels[0]).slice(-1);
+      const dot = all("circle", panels[1]).at(-1), [x, y] = ["x", "y"].map(name => panels[1].scale(name));
+      const move = () => {
+        const i = Number(slider.value);
+        shown.setAttribute("href", at(i));
+        dot.setAttribute("cx", x.apply(steps[i]));
+        dot.setAttribute("cy", y.apply(answer(i)));
+        words.textContent = `step ${steps[i]}${steps[i] ? "" : ", the start"}`;
+        slider.setAttribute("aria-valuetext", words.textContent);
+        one("output", controls).textContent = `${labelled(session, "predicted count")} ${short(answer(i))}`;
+      };
+      slider.value = last;
+      slider.addEventListener("input", move);
+      move();
     };
+    return { data, panels, width: 340, live };
   };
 
   FIGURES.trials = (data, store, session) => {

@@ -55,7 +55,7 @@
     if (name === "trust" || !name) {
       coloured = neuron => TRUST[neuron.kind];
       const kinds = [...new Set(neurons.map(neuron => neuron.kind))].filter(Boolean);
-      box.replaceChildren(...kinds.map(kind => Object.assign(document.createElement("span"), { className: `key ${kind}`, textContent: MARKS[kind] })));
+      box.replaceChildren(...kinds.map(kind => made("span", { className: `key ${kind}`, textContent: MARKS[kind] })));
       return;
     }
     const scale = scaleOf(name), [low, high] = scale.domain();
@@ -72,7 +72,7 @@
       return key;
     }));
     if (neurons.some(neuron => neuron.value(name) === null)) {
-      box.append(Object.assign(document.createElement("span"), { className: "key none", textContent: unit === "°" ? "no orientation" : "unknown" }));
+      box.append(made("span", { className: "key none", textContent: unit === "°" ? "no orientation" : "unknown" }));
     }
   };
 

@@ -2,6 +2,11 @@
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const field = id => document.getElementById(id);
   const json = id => JSON.parse(document.getElementById(id).textContent);
+  const made = (tag, properties = {}, ...inside) => {
+    const part = Object.assign(document.createElement(tag), properties);
+    part.append(...inside);
+    return part;
+  };
 
   // ---- saving ------------------------------------------------------------------------------
   const save = (name, blob) => {

@@ -12,13 +12,12 @@
       all(".dot").filter(part => neuron && part.__data__ === neuron).forEach(part => part.classList.add("lit"));
       lighters.forEach(show => show(neuron));
       if (neuron) {
-        const image = Object.assign(document.createElement("img"), { src: neuron.picture ?? picture(neuron, "mei"), alt: "" });
+        const image = made("img", { src: neuron.picture ?? picture(neuron, "mei"), alt: "" });
         const [left, top, right, bottom] = neuron.box ?? [0, 5, 8, 0];
         image.style.aspectRatio = `${right - left} / ${top - bottom}`;
-        const name = Object.assign(document.createElement("strong"), { textContent: `${neuron.id} ${MARKS[neuron.kind]}` });
-        const list = document.createElement("dl");
-        keyNumbers(neuron).forEach(pair => list.append(...pair.map((text, i) => Object.assign(document.createElement(i ? "dd" : "dt"), { textContent: text }))));
-        tip.replaceChildren(image, name, list);
+        const name = made("strong", { textContent: `${neuron.id} ${MARKS[neuron.kind]}` });
+        const list = keyNumbers(neuron).flatMap(pair => pair.map((text, i) => made(i ? "dd" : "dt", { textContent: text })));
+        tip.replaceChildren(image, name, made("dl", {}, ...list));
       }
     }
     tip.hidden = !neuron;

@@ -1,11 +1,6 @@
 
   // ---- the tray: two to four neurons side by side ---------------------------------------------------
   const MOST = 4, tray = [], trayBar = field("tray"), side = field("side");
-  const made = (tag, properties = {}, ...inside) => {
-    const part = Object.assign(document.createElement(tag), properties);
-    part.append(...inside);
-    return part;
-  };
   const STIMULI = { mei: "MEI", best_gabor: "best Gabor", best_natural: "best natural image" };
   const column = neuron => made("section", {},
     made("h3", {}, made("a", { href: neuron.address, textContent: neuron.id })),
