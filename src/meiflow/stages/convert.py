@@ -89,7 +89,8 @@ def convert_two_photon(
     traces = experiment.events if stored_events else None if events is None else _events(events)
     tables = trial_tables(experiment.only(shown), window_s, traces)
     _require_few(tables, path)
-    images = [] if experiment.scenes is None or "trials" not in tables else ["images.npy"]
+    scenes = experiment.scenes if "trials" in tables else None
+    images = [] if scenes is None else ["images.npy"]
     stacks = [f"{_MOVIE_FOLDER}/{name}.npy" for name in shown]
     require_new(*(folder / name for name in (*map(_file, tables), *images, *stacks, CONFIG)))
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,8 +102,8 @@ def convert_two_photon(
             session[name] = _file(name)  # relative to config.yaml
     if "trials" in tables:
         session["images"] = "images.npy"
-    if images:
-        write_array(experiment.scenes, folder / "images.npy")
+    if scenes is not None:
+        write_array(scenes, folder / "images.npy")
     missing = [] if images or "trials" not in tables else ["images.npy"]
     missing += [name for name in stacks if not _write_movie(path, folder / name)]
     further = {"movies": _movies(shown)} if shown else {}

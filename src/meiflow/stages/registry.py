@@ -54,6 +54,11 @@ _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key 
 _STIMULI = tuple(
     f"neuron.{name}" for name in ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")
 )
+# Results of a neuron in the report.
+_ON_PAGE = (
+    *("neuron.mei_trace", "neuron.mei_ascent", "neuron.mei_mask", *_STIMULI),
+    *("neuron.comparison", "neuron.scores", "neuron.spectra"),
+)
 _GABORS = tuple(
     f"session.stimulus_parameters.{key}"
     for key in StimulusParameters.model_fields
@@ -346,14 +351,7 @@ def _stages() -> Iterator[Stage]:
             *("units", "selection", "fitted_neurons", "cross_validation", "model_search"),
             *("trials", "responses", "images", "image_info", "image_spikes", "unit_counts"),
             *("notes", "gabor_responses", "grating_trials", "drifting_responses"),
-            *("neuron.mei", "neuron.mei_trace", "neuron.mei_ascent", "neuron.mei_mask"),
-            *(
-                "neuron.gabor",
-                "neuron.best_gabor",
-                "neuron.best_natural",
-                "neuron.windowed_natural",
-            ),
-            *("neuron.comparison", "neuron.scores", "neuron.spectra"),
+            *_ON_PAGE,
         ),
         minutes=30,
     )
@@ -391,17 +389,7 @@ def _stages() -> Iterator[Stage]:
             "experiment_summary",
             "experiment_maps",
             "provenance",
-            "neuron.mei",
-            "neuron.mei_trace",
-            "neuron.mei_ascent",
-            "neuron.mei_mask",
-            "neuron.gabor",
-            "neuron.best_gabor",
-            "neuron.best_natural",
-            "neuron.windowed_natural",
-            "neuron.comparison",
-            "neuron.scores",
-            "neuron.spectra",
+            *_ON_PAGE,
             *(f"procedure.{name}" for name in (*PICTURED_PROCEDURES, *CARD_PROCEDURES)),
             "picture.movies",
             *(f"figure.{name}" for name in ("oracle", "measures", "rastermap")),
