@@ -19,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d, softplus
 from meiflow.config.sections import GaborEnergy
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models.adam import Adam, Group
 from meiflow.models.device import chosen_device
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
@@ -193,9 +194,7 @@ class GaborEnergyFitter:
         for value in p.values():
             value.requires_grad_(True)
         shapes = [value for name, value in p.items() if name not in ("x", "y")]
-        optimiser = torch.optim.Adam(
-            [{"params": [p["x"], p["y"]], "lr": 0.4}, {"params": shapes, "lr": 0.04}]
-        )
+        optimiser = Adam([Group([p["x"], p["y"]], 0.4), Group(shapes, 0.04)])
         half_x, half_y = float(self._fine.x.abs().max()), float(self._fine.y.abs().max())
         error = torch.zeros(len(p["x"]), device=self._device)
         for _ in range(steps):

@@ -17,6 +17,7 @@ from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project, statistics
+from meiflow.models.adam import Adam, Group
 from meiflow.models.device import chosen_device
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel
@@ -251,7 +252,8 @@ class _Search:
         logs = torch.zeros(len(PARAMETERS), dtype=torch.bool, device=starts.device)
         logs[_LENGTHS] = True
         free = (torch.where(logs, best.clamp_min(1e-6).log(), best) / scale).requires_grad_(True)
-        optimiser = torch.optim.Adam([free])
+        group = Group([free], 0.0)
+        optimiser = Adam([group])
         for rate in [*rates, None]:
             here = free * scale
             here = torch.where(logs, here.clamp(-10.0, 10.0).exp(), here).clamp(low, high)
@@ -264,7 +266,7 @@ class _Search:
             if rate is None:
                 break
             (free.grad,) = torch.autograd.grad(-response.sum(), free)
-            optimiser.param_groups[0]["lr"] = rate
+            group.rate = rate
             optimiser.step()
         return best.reshape(starts.shape), top.reshape(values.shape)
 
