@@ -30,6 +30,9 @@ _RIDGE = 3e-3
 _PRIOR_WEIGHT = 0.004
 _TINY = 1e-6
 _FEW_STEPS = 40
+# Squared distance in sigmas at which an envelope has faded. Further out it would be subnormal numbers,
+# with which products of matrices take five times as long.
+_FARTHEST = 150.0
 NAMES = (
     "x", "y", "log_wavelength", "orientation", "phase", "log_envelope", "log_aspect", "threshold",
     "log_semisaturation",
@@ -80,7 +83,7 @@ def filters(p: dict[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
     dx, dy = grid.x - p["x"][:, None], grid.y - p["y"][:, None]
     cos, sin = p["orientation"].cos()[:, None], p["orientation"].sin()[:, None]
     u, v = dx * cos + dy * sin, -dx * sin + dy * cos
-    radius = (u**2 + (v / aspect) ** 2) / sigma**2
+    radius = ((u**2 + (v / aspect) ** 2) / sigma**2).clamp(max=_FARTHEST)
     envelope = torch.exp(-0.5 * radius)
     k = 2 * np.pi / wavelength
     even = (torch.cos(k * u) - torch.exp(-0.5 * (k * sigma) ** 2)) * envelope
