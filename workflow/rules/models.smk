@@ -138,6 +138,7 @@ rule learning_curve:
         R.responses,
         R.images,
         R.image_info,
+        R.model_search,
         R.fitted_neurons,
         LEARNED,
         CORE,
@@ -157,6 +158,6 @@ rule learning_curve:
         has=str(HAS),
         version=VERSION,
     message:
-        "Fitting the models again with fewer images"
+        "Fitting models again with fewer images"
     shell:
         command("learning_curve")

@@ -30,8 +30,8 @@ _RIDGE = 3e-3
 _PRIOR_WEIGHT = 0.004
 _TINY = 1e-6
 _FEW_STEPS = 40
-# Squared distance in sigmas at which an envelope has faded. Further out it would be subnormal numbers,
-# with which products of matrices take five times as long.
+# Squared distance in sigmas at which an envelope has faded. Further out it would consist of
+# subnormal numbers, with which products of matrices take five times as long.
 _FARTHEST = 150.0
 NAMES = (
     "x", "y", "log_wavelength", "orientation", "phase", "log_envelope", "log_aspect", "threshold",
