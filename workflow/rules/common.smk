@@ -18,6 +18,8 @@ HAS = SessionHas(
 )
 # Among many sessions, one without neurons does not stop the others.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
+# Priorities: what many jobs wait for comes first, and what only the page waits for comes last.
+FIRST, EARLY = 20, 10
 CUSTOM = CONFIG.model.custom is not None
 EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
 # Software of all rules. Create and activate this environment as described in the README;

@@ -23,6 +23,7 @@ rule comparison:
         N.mei_mask_picture,
     log:
         R.log("neurons/{neuron}/comparison"),
+    priority: EARLY
     conda:
         CONDA
     threads: 1

@@ -35,6 +35,7 @@ rule fit_models:
         CHOSEN_WINDOWS,
     log:
         R.log("fit_models"),
+    priority: FIRST
     conda:
         CONDA
     threads: STAGES["fit_models"].threads
@@ -61,6 +62,7 @@ checkpoint fitted_neurons:
         R.fitted_neurons,
     log:
         R.log("fitted_neurons"),
+    priority: FIRST
     conda:
         CONDA
     threads: 1
@@ -116,6 +118,7 @@ if not CUSTOM:
             R.nuisances,
         log:
             R.log("nuisances"),
+        priority: EARLY
         conda:
             CONDA
         threads: 1

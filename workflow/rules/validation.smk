@@ -27,6 +27,7 @@ if HAS.truth:
             R.closed_loop,
         log:
             R.log("closed_loop"),
+        priority: EARLY
         conda:
             CONDA
         threads: 1
@@ -60,6 +61,7 @@ if not CUSTOM:
             R.trust,
         log:
             R.log("confidence"),
+        priority: EARLY
         conda:
             CONDA
         threads: 1

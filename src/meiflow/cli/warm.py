@@ -4,7 +4,8 @@ Importing PyTorch, SciPy and matplotlib takes longer than the work of most jobs.
 calls `start`, which starts a process that imports them. A job then starts with
 `meiflow.cli.client`, which passes its arguments, folder, environment and open files to that
 process; a fork of it runs the command as a new process would. Jobs that begin before the imports
-are done, that have several threads, or that run on another machine import the modules themselves.
+are done, or that run on another machine, import the modules themselves. The threads of a job are
+Python's; PyTorch and BLAS use one thread in each.
 """
 
 from __future__ import annotations
