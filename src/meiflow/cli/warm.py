@@ -27,7 +27,12 @@ from meiflow.cli.client import NUMBER, WARM, same_user
 from meiflow.cli.process import RUN, end_with
 
 _BACKLOG = 512
-_MODULES = ("torch", *(f"matplotlib.backends.backend_{kind}" for kind in ("agg", "svg")))
+_MODULES = (
+    "torch",
+    "torch.fx.experimental.symbolic_shapes",  # with SymPy, by the first gradient
+    "skimage.morphology",
+    *(f"matplotlib.backends.backend_{kind}" for kind in ("agg", "svg")),
+)
 _THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")  # _NUM_THREADS
 
 
