@@ -8,8 +8,9 @@ prints
    shown to one model after another, measured on part of the grid and extrapolated;
 2. the time of the search with refinement, and the responses to the best Gabors, for the neurons of
    the run: in a small grid around the model's RF position (2,880 Gabors), in the 72,800 Gabors of
-   Walker et al. (2019), whose pixels are taken as 1/64 of the screen's width, and in our grid, each
-   before and after the same refinement; for a simulated session also their true drive.
+   Walker et al. (2019), whose pixels are taken as 1/64 of the screen's width, in our grid with all
+   shapes everywhere, and in our search, each before and after the same refinement; for a simulated
+   session also their true drive.
 
 About four minutes on two cores.
 """
@@ -162,6 +163,9 @@ def main() -> None:
     begin = time.perf_counter()
     found = {"ours": search(models, config.gabor)}
     print(f"{len(models)} neurons with refinement: {time.perf_counter() - begin:.0f} s", flush=True)
+    found["all shapes everywhere"] = search(
+        models, config.gabor, gabor_grid(config.gabor, geometry)
+    )
     found["Walker et al."] = search(models, config.gabor, walkers_grid(geometry))
     found["around the RF position"] = [
         search([model], config.gabor, local_grid(model.x, model.y))[0] for model in models

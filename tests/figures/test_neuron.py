@@ -124,13 +124,14 @@ def test_prediction_and_scores(rng):
         {"model": ["model", "v1"], "cc_norm": [0.9, 0.5], "cc_norm_low": 0.4, "cc_norm_high": 1.0}
     )
     curve = pd.DataFrame(
-        {"images": [10, 20], "cc_norm": [0.2, 0.4], "cc_norm_low": 0.1, "cc_norm_high": 0.5}
-    )
-    both = neuron_scores(scores, curve, 94)
+        {"images": [20, 10], "cc_norm": [0.4, 0.2], "cc_norm_low": 0.1, "cc_norm_high": 0.5}
+    ).assign(model="v1_window")
+    both = neuron_scores(scores, curve)
     line = both.axes[1].lines[0]
-    assert line.get_xdata().tolist() == [10, 20, 94]
-    assert line.get_ydata().tolist() == [0.2, 0.4, 0.9]
-    assert len(neuron_scores(scores, curve[:0], 94).axes) == 1
+    assert line.get_xdata().tolist() == [10, 20]
+    assert line.get_ydata().tolist() == [0.2, 0.4]
+    assert both.axes[1].get_ylabel() == "CC_norm (V1, window)"
+    assert len(neuron_scores(scores, curve[:0]).axes) == 1
 
 
 def test_pictures_in_a_figure_are_grey_and_their_pixels_are_kept(grid, rng):

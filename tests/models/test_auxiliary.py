@@ -103,3 +103,23 @@ def test_a_learning_curve_sees_nested_parts(session):
     for predicted in curve.values():
         assert predicted.shape == (n, 2)
         assert np.isfinite(predicted).all()
+
+
+def test_the_learning_curve_is_that_of_some_base_models(session):
+    """Window readouts by default; the others do not matter, and the last point is given."""
+    config, responses, _ = session
+    means, grid = responses.means[:, :2], config.image.geometry
+    given = responses.images, means, np.ones(len(means)), grid
+
+    def curve(**settings):
+        model = config.model.model_copy(update={"learning_curve": [0.5]} | settings)
+        return learning_curve(*given, model, 0, whole={"v1_window": means, "v1": means + 1})
+
+    found = curve(base_models=["v1_window", "ln"])
+    alone = curve(base_models=["v1_window"])
+    assert list(found) == list(alone) == [13, 27]
+    np.testing.assert_array_equal(found[13], alone[13])
+    np.testing.assert_allclose(found[27], means)
+    other = curve(base_models=["v1_window", "v1"], curve_models=["v1"])
+    assert not np.allclose(other[13], found[13])
+    np.testing.assert_allclose(other[27], means + 1)

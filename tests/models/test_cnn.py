@@ -10,6 +10,7 @@ from meiflow.config.model import Cnn
 from meiflow.images.luminance import GREY
 from meiflow.models.cnn import CnnFitter
 from meiflow.models.members import build_member
+from meiflow.models.readouts import PyramidReadout, SmallPyramidReadout
 from meiflow.models.window import WindowFitter
 from meiflow.models.window_front_end import WindowFrontEnd
 from tests.models.test_window import CONFIG, FRONT_END, SCREEN, jobs_of, smooth_images
@@ -81,3 +82,19 @@ def test_a_few_images_are_predicted_by_the_mean(conjunctions):
     found = network(window)(replace(jobs, train=few)).predictions
     mean = jobs.responses[:, :4].mean(axis=1, keepdims=True)
     assert np.abs(found / mean - 1).max() < 0.2
+
+
+def test_weights_of_positions_give_the_drive_of_the_pyramid():
+    generator = torch.Generator().manual_seed(0)
+    small, pyramid = SmallPyramidReadout(3, 5, 2, (7, 10)), PyramidReadout(3, 5, 2)
+    with torch.no_grad():
+        for p in small.parameters():
+            p.copy_(2 * torch.rand(p.shape, generator=generator) - 1)
+    pyramid.load_state_dict(small.state_dict())
+    maps = torch.randn(4, 3, 7, 10, generator=generator)
+    torch.testing.assert_close(small(maps), pyramid(maps))
+    gradients = [
+        torch.autograd.grad(readout(maps).square().sum(), list(readout.parameters()))
+        for readout in (small, pyramid)
+    ]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)

@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from meiflow.cli.stages import _run
-from meiflow.config.model import Cnn, Window
+from meiflow.config.base_models import Window
+from meiflow.config.model import Cnn
 from meiflow.config.sections import Gabor, GaborEnergy, LinearNonlinear, Network
 from meiflow.errors import MeiflowError
 from meiflow.models import device

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from meiflow.config.model import Window
+from meiflow.config.base_models import Window
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY

@@ -103,12 +103,10 @@ def _models(results: Layout, neurons: list[str], rng: np.random.Generator) -> No
             value = score + rng.uniform(-0.1, 0.05)
             rows.append((neuron, model, value, value, 5, value - 0.1, value + 0.05))
         for images in (10, 20):
-            curve.append(
-                (neuron, images, 0.03 * images, 0.03 * images, 0.01 * images, 0.04 * images)
-            )
+            curve.append((neuron, "v1", images, *(images * c for c in (0.03, 0.03, 0.01, 0.04))))
     columns = ["neuron_id", "model", "cc_abs", "cc_norm", "folds", "cc_norm_low", "cc_norm_high"]
     write_csv(pd.DataFrame(rows, columns=columns), results.cross_validation)
-    columns = ["neuron_id", "images", "cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
+    columns = ["neuron_id", "model", "images", "cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     write_csv(pd.DataFrame(curve, columns=columns), results.learning_curve)
     x, y = np.linspace(-55, 55, 48), np.linspace(45, -45, 30)
     write_arrays(

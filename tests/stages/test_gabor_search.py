@@ -57,7 +57,9 @@ def test_every_neuron_finds_its_own_row_and_image(results):
         image, row = read_gabor(results, neuron)
         assert row["x_deg"].item() == pytest.approx(x, abs=10)
         assert "neuron_id" not in row
-        assert row["searched"].item() == CONFIG.gabor.size(GRID.width_deg, GRID.height_deg)
+        # half of the grid has the largest sigma; then both sigmas in four phases of two candidates
+        size = CONFIG.gabor.size(GRID.width_deg, GRID.height_deg)
+        assert row["searched"].item() == size / 2 + 16
         assert row["predicted_response"].item() >= row["grid_response"].item()
         assert image.mean() == pytest.approx(0.45, abs=1e-4)
         assert image.std() == pytest.approx(0.06, abs=1e-4)

@@ -40,7 +40,12 @@ NOT_READ = {
     },
     # optional base models, and gratings as training data
     "fit_models": _FITTED,
-    "learning_curve": _FITTED,
+    # base models that have no learning curve by default
+    "learning_curve": _FITTED
+    | {f"model.{key}" for key in ("stride", "reweightings", "penalties")}
+    | check.leaves("model.ln")
+    | check.leaves("model.gabor_energy")
+    | check.leaves("model.cnn"),
     # gratings, which the small session does not have or whose tuning is not compared
     "recorded": {
         f"session.stimulus_parameters.{key}"

@@ -18,6 +18,8 @@ HAS = SessionHas(
 )
 # Among many sessions, one without neurons does not stop the others.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
+# Priorities: what many jobs wait for comes first, and what only the page waits for comes last.
+FIRST, EARLY = 20, 10
 CUSTOM = CONFIG.model.custom is not None
 EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
 # Software of all rules. Create and activate this environment as described in the README;
@@ -161,11 +163,16 @@ def of_first(*patterns):
     return of_fitted(*patterns, among=first_neurons)
 
 
-def first_priority(wildcards):
-    """Priority of a job of one neuron: that of a neuron in the provisional report is higher."""
-    table = Path(str(R.fitted_neurons).format(session=session_of(wildcards)))
-    known = table.exists()
-    return int(known and wildcards.neuron in first_of(table, table.stat().st_mtime_ns))
+def first_sooner(priority):
+    """Priority of the jobs of one neuron: higher for one in the provisional report."""
+
+    def of_neuron(wildcards):
+        table = Path(str(R.fitted_neurons).format(session=session_of(wildcards)))
+        known = table.exists()
+        first = known and wildcards.neuron in first_of(table, table.stat().st_mtime_ns)
+        return priority + (FIRST if first else 0)
+
+    return of_neuron
 
 
 @cache

@@ -23,7 +23,7 @@ rule comparison:
         N.mei_mask_picture,
     log:
         R.log("neurons/{neuron}/comparison"),
-    priority: first_priority
+    priority: first_sooner(EARLY)
     conda:
         CONDA
     threads: 1

@@ -23,6 +23,7 @@ rule experiments:
         ),
     log:
         R.log("experiments"),
+    priority: EARLY
     conda:
         CONDA
     threads: 1

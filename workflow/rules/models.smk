@@ -35,6 +35,7 @@ rule fit_models:
         CHOSEN_WINDOWS,
     log:
         R.log("fit_models"),
+    priority: FIRST
     conda:
         CONDA
     threads: STAGES["fit_models"].threads
@@ -61,6 +62,7 @@ checkpoint fitted_neurons:
         R.fitted_neurons,
     log:
         R.log("fitted_neurons"),
+    priority: FIRST
     conda:
         CONDA
     threads: 1
@@ -116,6 +118,7 @@ if not CUSTOM:
             R.nuisances,
         log:
             R.log("nuisances"),
+        priority: EARLY
         conda:
             CONDA
         threads: 1
@@ -138,6 +141,7 @@ rule learning_curve:
         R.responses,
         R.images,
         R.image_info,
+        R.model_search,
         R.fitted_neurons,
         LEARNED,
         CORE,
@@ -157,6 +161,6 @@ rule learning_curve:
         has=str(HAS),
         version=VERSION,
     message:
-        "Fitting the models again with fewer images"
+        "Fitting models again with fewer images"
     shell:
         command("learning_curve")

@@ -121,7 +121,7 @@ rule provisional:
         R.provisional,
     log:
         R.log("provisional"),
-    priority: 1
+    priority: 2 * FIRST
     conda:
         CONDA
     threads: 1

@@ -14,7 +14,7 @@ checkpoint gabor_search:
         *R.procedure("best_gabors"),
     log:
         R.log("stimuli/gabor_search"),
-    priority: 1
+    priority: FIRST
     conda:
         CONDA
     threads: STAGES["gabor_search"].threads
@@ -58,7 +58,7 @@ rule stimuli:
         [N.gabor, N.gabor_picture, N.gabor_table] if HAS.gabors else [],
     log:
         R.log("neurons/{neuron}/stimuli"),
-    priority: first_priority
+    priority: first_sooner(FIRST)
     conda:
         CONDA
     threads: 1
@@ -96,6 +96,7 @@ for NAME, PROCEDURE in PROCEDURES.items():
             *R.procedure(NAME),
         log:
             R.log(f"stimuli/{NAME}"),
+        priority: EARLY
         conda:
             CONDA
         threads: 1

@@ -29,6 +29,7 @@ if HAS.truth:
             R.transparency if TRANSPARENT else [],
         log:
             R.log("closed_loop"),
+        priority: EARLY
         conda:
             CONDA
         threads: 1
@@ -62,6 +63,7 @@ if not CUSTOM:
             R.trust,
         log:
             R.log("confidence"),
+        priority: EARLY
         conda:
             CONDA
         threads: 1

@@ -4,7 +4,8 @@ Importing PyTorch, SciPy and matplotlib takes longer than the work of most jobs.
 calls `start`, which starts a process that imports them. A job then starts with
 `meiflow.cli.client`, which passes its arguments, folder, environment and open files to that
 process; a fork of it runs the command as a new process would. Jobs that begin before the imports
-are done, that have several threads, or that run on another machine import the modules themselves.
+are done, or that run on another machine, import the modules themselves. The threads of a job are
+Python's; PyTorch and BLAS use one thread in each.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ from meiflow.cli.client import NUMBER, WARM, same_user
 from meiflow.cli.process import RUN, end_with
 
 _BACKLOG = 512
-_MODULES = ("torch", *(f"matplotlib.backends.backend_{kind}" for kind in ("agg", "svg")))
+_MODULES = (
+    "torch",
+    "torch.fx.experimental.symbolic_shapes",  # with SymPy, by the first gradient
+    "skimage.morphology",
+    *(f"matplotlib.backends.backend_{kind}" for kind in ("agg", "svg")),
+)
 _THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")  # _NUM_THREADS
 
 

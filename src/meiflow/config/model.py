@@ -19,65 +19,19 @@ from meiflow.config.base import (
     Section,
     each_once,
 )
+from meiflow.config.base_models import (
+    MEMBERS,
+    WINDOW_MEMBERS,
+    GaborEnergy,
+    LinearNonlinear,
+    MemberName,
+    Window,
+)
 from meiflow.config.cores import KNOWN_CORES, RECOMMENDED, KnownCore
 from meiflow.config.seen import SeenImages
 from meiflow.errors import MeiflowError
 
 AUTO = "auto"
-
-
-class LinearNonlinear(Section):
-    """One smooth, local filter and a rectifier."""
-
-    widths_deg: list[Degrees] = Field(
-        default=[5.0, 8.0, 12.0],
-        min_length=1,
-        max_length=64,
-        description="candidate widths (sigma) of the Gaussian window",
-    )
-    smoothness_deg: Degrees = Field(default=2.0, description="smoothness of the filter (sigma)")
-    penalties: list[Positive] = Field(
-        default=[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
-        min_length=1,
-        max_length=64,
-        description="candidate penalties on the filter, in units of the variance of the responses",
-    )
-
-
-class Window(Section):
-    """Readout of many positions through a window: base models v1_window and core_window."""
-
-    sigmas_deg: list[Degrees] = Field(
-        default=[6.0, 12.0],
-        min_length=1,
-        max_length=64,
-        description="candidate widths (sigma) of the Gaussian window",
-    )
-    spacing_deg: Degrees = Field(
-        default=8.0, description="approximate distance between the positions that are read"
-    )
-    penalties: list[Positive] = Field(
-        default=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
-        min_length=1,
-        max_length=64,
-        description="candidate ridge penalties, in units of the mean squared feature",
-    )
-    rank: int = Field(
-        default=16,
-        ge=1,
-        le=512,
-        description="number of products of a map of positions and a profile of channels to which "
-        "the weights are reduced",
-    )
-
-
-class GaborEnergy(Section):
-    """One Gabor pair, rectified and squared, with divisive normalisation."""
-
-    starts: int = Field(default=3, ge=1, le=8, description="number of orientations to start from")
-    steps: int = Field(
-        default=150, ge=1, le=100_000, description="number of gradient steps from each start"
-    )
 
 
 class CoreInput(SeenImages):
@@ -205,30 +159,6 @@ class Network(Training):
         return self.core_input.model_copy(update=known.seen) if known else self.core_input
 
 
-MemberName = Literal[
-    "v1",
-    "v1_window",
-    "core_window",
-    "cnn",
-    "ln",
-    "gabor_energy",
-    "scratch",
-    "shared",
-    "pretrained",
-]
-
-
-# The default; core_window only with a core.
-_MEMBERS: tuple[MemberName, ...] = (
-    "v1",
-    "v1_window",
-    "core_window",
-    "cnn",
-    "ln",
-    "gabor_energy",
-)
-
-
 class Model(Section):
     """Composition of a neuron's model, and how it is fitted."""
 
@@ -327,7 +257,15 @@ class Model(Section):
     reweightings: int = Field(default=0, ge=0, le=5, description="number of sparsifying passes")
     learning_curve: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         default=[0.25, 0.5, 0.75],
-        description="fractions of the training images to which the models are refitted",
+        description="fractions of the training images to which the models of the learning curve "
+        "are refitted",
+    )
+    curve_models: (
+        Literal["auto"] | Annotated[list[MemberName], Field(min_length=1, max_length=64)]
+    ) = Field(
+        default="auto",
+        description="base models of the learning curve, some of base_models; auto: v1_window and "
+        "core_window, which are fitted in closed form, or all if neither is a base model",
     )
     folds: int = Field(
         default=5, ge=2, le=50, description="number of cross-validation folds over images"
@@ -339,7 +277,14 @@ class Model(Section):
         if isinstance(self.base_models, list):
             return self.base_models
         without_core = self.network.core in (None, AUTO)
-        return [name for name in _MEMBERS if name != "core_window" or not without_core]
+        return [name for name in MEMBERS if name != "core_window" or not without_core]
+
+    @property
+    def curve_members(self) -> list[MemberName]:
+        """The base models of the learning curve."""
+        if isinstance(self.curve_models, list):
+            return [name for name in self.members if name in self.curve_models] or self.members
+        return [name for name in self.members if name in WINDOW_MEMBERS] or self.members
 
     def for_source(self, source: str) -> Model:
         """The section with the core of a session source in place of auto.
@@ -388,7 +333,7 @@ class Model(Section):
         )
         return f"base_models: {name} needs model.network.core, {source}"
 
-    @field_validator("base_models", "learn_from")
+    @field_validator("base_models", "learn_from", "curve_models")
     @classmethod
     def _each_once(cls, names: Any) -> Any:
         return each_once(names) if isinstance(names, list) else names
@@ -411,6 +356,13 @@ class Model(Section):
             raise ValueError(
                 "base_models: pretrained needs a core made by meiflow pretrain, not a "
                 "module:function; use core_window or cnn with first_layer core"
+            )
+        # core_window may be added by the source of the session
+        unknown = set(self.curve_models) - {*self.members, "core_window", AUTO}
+        if isinstance(self.curve_models, list) and unknown:
+            raise ValueError(
+                f"curve_models: {min(unknown)} is not one of the base models (base_models); add it "
+                "there, or remove it here"
             )
         if {"pretrained", "core_window"} <= set(self.members):
             raise ValueError(

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.config.base import Degrees, Positive, Section, ids_as_text
+from meiflow.config.base_models import GaborEnergy, LinearNonlinear
 from meiflow.config.experiments import Experiments
-from meiflow.config.model import GaborEnergy, LinearNonlinear, Model, Network
+from meiflow.config.model import Model, Network
 from meiflow.config.recording import (
     Image,
     Quality,

@@ -49,23 +49,27 @@ def model_scores(scores: pd.DataFrame, selected: list[str]) -> Figure:
     return figure
 
 
-def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> Figure:
+def curve_title(curve: pd.DataFrame) -> str:
+    """Name of the models of a learning curve (learning_curve.csv).
+
+    Examples
+    --------
+    >>> curve_title(pd.DataFrame({"model": ["v1_window+core_window"]}))
+    'V1, window + core, window'
+    """
+    titles = {name: title for name, title, _ in KINDS}
+    return " + ".join(titles.get(name, name) for name in str(curve["model"].iloc[0]).split("+"))
+
+
+def learning_curves(curve: pd.DataFrame) -> Figure:
     """Score on held-out images as a function of the number of training images.
 
     Parameters
     ----------
     curve : DataFrame
-        Table learning_curve.csv: neuron_id, images, cc_norm.
-    scores : DataFrame
-        Table cross_validation.csv, for the score with all training images.
-    images : int
-        Number of all training images.
+        Table learning_curve.csv: neuron_id, model, images, cc_norm.
     """
-    own = scores[scores["model"] == "model"].assign(images=images)
-    own = own[own["neuron_id"].astype(str).isin(curve["neuron_id"].astype(str))]
-    columns = ["neuron_id", "images", "cc_norm"]
-    whole = pd.concat([curve[columns], own[columns]])
-    table = whole.pivot_table(index="images", columns="neuron_id", values="cc_norm")
+    table = curve.pivot_table(index="images", columns="neuron_id", values="cc_norm")
     with style():
         figure = new_figure(3.4, 2.7)
         ax = figure.subplots()
@@ -74,7 +78,7 @@ def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> F
         error = table.std(axis=1, ddof=1) / np.sqrt(table.notna().sum(axis=1))
         ax.errorbar(
             table.index, mean, error.fillna(0), color=BLUE, lw=1.6, marker="o", ms=4,
-            label="mean ± s.e.m.",
+            label=f"{curve_title(curve)}: mean ± s.e.m.",
         )  # fmt: skip
         ax.axhline(1, color=VERMILION, lw=0.6, ls=":")
         ax.set(xlabel="training images", ylabel="CC_norm on held-out images")
@@ -83,7 +87,7 @@ def learning_curves(curve: pd.DataFrame, scores: pd.DataFrame, images: int) -> F
     return figure
 
 
-def neuron_scores(scores: pd.DataFrame, curve: pd.DataFrame, images: int) -> Figure:
+def neuron_scores(scores: pd.DataFrame, curve: pd.DataFrame) -> Figure:
     """Scores of a neuron's models, baselines and control, and its learning curve.
 
     Parameters
@@ -92,8 +96,6 @@ def neuron_scores(scores: pd.DataFrame, curve: pd.DataFrame, images: int) -> Fig
         scores.csv, with 95 % intervals of cc_norm.
     curve : DataFrame
         The neuron's rows of learning_curve.csv; if empty, only the scores are drawn.
-    images : int
-        Number of training images of the model in each fold.
     """
     rows = scores.set_index("model")
     kinds = [kind for kind in KINDS if kind[0] in rows.index]
@@ -111,16 +113,15 @@ def neuron_scores(scores: pd.DataFrame, curve: pd.DataFrame, images: int) -> Fig
         axes[0].set(xlabel="CC_norm, held out")
         axes[0].tick_params(axis="y", labelsize=6.5)
         if len(curve):
-            _neuron_curve(axes[1], curve, rows.loc["model"], images)
+            _neuron_curve(axes[1], curve)
     return figure
 
 
-def _neuron_curve(ax: Any, curve: pd.DataFrame, whole: pd.Series, images: int) -> None:
-    columns = ["images", "cc_norm", "cc_norm_low", "cc_norm_high"]
-    last = pd.DataFrame([[images, *whole[columns[1:]]]], columns=columns)
-    table = pd.concat([curve[columns], last]).sort_values("images")
+def _neuron_curve(ax: Any, curve: pd.DataFrame) -> None:
+    table = curve.sort_values("images")
     ends = table["cc_norm_low"].astype(float), table["cc_norm_high"].astype(float)
     ax.fill_between(table["images"], *ends, color=BLUE, alpha=0.2, lw=0)
     ax.plot(table["images"], table["cc_norm"], "o-", ms=3, lw=1.2, color=BLUE)
     ax.axhline(1, color=VERMILION, lw=0.6, ls=":")
-    ax.set(xlabel="training images", ylabel="CC_norm", xlim=(0, None))
+    label = f"CC_norm ({curve_title(curve)})"
+    ax.set(xlabel="training images", ylabel=label, xlim=(0, None))

@@ -21,7 +21,7 @@ from meiflow.models.boxes import Box, smallest_box
 from meiflow.models.cnn_maps import CnnMaps, FixedMaps, LearnedLayer
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
-from meiflow.models.readouts import PyramidReadout
+from meiflow.models.readouts import SmallPyramidReadout
 from meiflow.models.trainable import Core, Trainable
 from meiflow.models.training import train
 from meiflow.models.window import KEPT, WindowFitter, low_rank
@@ -111,7 +111,7 @@ class CnnFitter:
         spread = spread.clamp(min=1e-3 * float(spread.median()) + 1e-9)
         drawing = torch.Generator().manual_seed(seed)
         layer = LearnedLayer.random(channels.mean((0, 1)), spread, config.channels, drawing)
-        readout = PyramidReadout(config.channels, len(jobs), config.scales)
+        readout = SmallPyramidReadout(config.channels, len(jobs), config.scales, maps.shape)
         readout.place.data = _places(jobs, maps)
         network = _Network(_Core(layer, maps.shape), readout, responses, jobs.real)
         stopping = (torch.arange(len(channels)) + number) % _STOPPING_SHARE == 0
@@ -147,10 +147,12 @@ class _Network(Trainable):
     """Learned layer, readouts, and rates in units of each neuron's spread around its mean."""
 
     core: _Core
-    readout: PyramidReadout
+    readout: SmallPyramidReadout
     spread: Tensor
 
-    def __init__(self, core: _Core, readout: PyramidReadout, responses: Tensor, real: bool) -> None:
+    def __init__(
+        self, core: _Core, readout: SmallPyramidReadout, responses: Tensor, real: bool
+    ) -> None:
         super().__init__()
         self.core, self.readout, self.linear = core, readout, real
         self.register_buffer("mean", responses.mean(0))
@@ -168,10 +170,8 @@ class _Network(Trainable):
 
     def weights_of_positions(self) -> Tensor:
         """Weights (neurons, positions, channels) of the learned maps: readouts are linear."""
-        n, shape = len(self.mean), self.core.shape
-        maps = torch.zeros(n, len(self.core.layer.bias), *shape, requires_grad=True)
-        (weight,) = torch.autograd.grad(self.readout(maps).diagonal().sum(), maps)
-        return weight.flatten(2).transpose(1, 2) * self.spread[:, None, None]
+        weight = self.readout.of_positions().detach()
+        return weight.transpose(1, 2) * self.spread[:, None, None]
 
     def bias_of_drive(self) -> Tensor:
         """Drive (neurons,) if all learned maps are zero."""

@@ -74,8 +74,8 @@ class LearnedLayer(nn.Module):
         """The maps, given channels of mean 0 and spread 1."""
         mixed = channels @ self.mix.T
         maps = mixed.transpose(1, 2).unflatten(2, shape)
-        maps = conv2d(maps, self.spatial, padding=_MARGIN, groups=len(self.spatial))
-        return elu(maps + self.bias[:, None, None])
+        maps = conv2d(maps, self.spatial, self.bias, padding=_MARGIN, groups=len(self.spatial))
+        return elu(maps)
 
     def as_document(self) -> dict[str, Tensor]:
         """Tensors, for a model file."""

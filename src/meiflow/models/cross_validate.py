@@ -7,7 +7,7 @@ control is the same procedure on responses permuted across images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -221,16 +221,26 @@ def learning_curve(
     tests: NDArray[np.bool_] | None = None,
     drifting: Sequence[DriftingStimuli] = (),
     gaze: GazeViews | None = None,
+    whole: Mapping[str, NDArray] | None = None,
 ) -> dict[int, NDArray[np.float64]]:
-    """Held-out predictions of models fitted to fewer images.
+    """Held-out predictions of the base models ``config.curve_members``, fitted to fewer images.
 
     The folds are those of `fit_all`; in each, the models are fitted to nested subsets of the
     training images.
 
+    Parameters
+    ----------
+    images, means, weights, geometry, config, seed, threads, extra, movies, training_means, bins, \
+    real, tests, drifting, gaze
+        As for `fit_all`.
+    whole : mapping of str to ndarray, shape (images, neurons), optional
+        Held-out predictions of each base model fitted to all training images, as in
+        `Fitted.predictions`; these are then the last point.
+
     Returns
     -------
     dict of int to ndarray, shape (images, neurons)
-        Predictions by number of training images.
+        Predictions of the base models together, by number of training images.
     """
     folds = folds_of(images, bins, config.folds, fold_stream(seed), tests)
     held_out, rest = folds.held_out, folds.training
@@ -240,7 +250,13 @@ def learning_curve(
         given = means, extra, training_means, drifting, movies
         means, extra, training_means, drifting, movies = in_units(units, *given)
     shared = images, weights, geometry, config, seed, threads
-    problem = Problem(*shared, None, extra, movies, bins, drifting, real)
+    names = config.curve_members
+    problem = Problem(*shared, None, extra, movies, bins, drifting, real, 1, names)
+
+    def together(members: NDArray, used: list[bool], subsets: list[NDArray]) -> NDArray:
+        responses = _targets(means, subsets, training_means)
+        return units * _mix(members, used, responses, folds, config.stacking_prior)[0]
+
     found = {}
     for share in sorted(config.learning_curve):
         number = max(2, round(share * min(len(part) for part in rest)))
@@ -249,8 +265,10 @@ def learning_curve(
         compared = None if gaze is None else gaze.compared(subsets, problem)
         fits = _Views(gaze, compared).fit(problem, responses, subsets, means.shape[1]).fits
         members = _held_out(fits, held_out, means.shape[1])
-        used = [name in config.members for name in fits]
-        found[number] = units * _mix(members, used, responses, folds, config.stacking_prior)[0]
+        found[number] = together(members, [name in names for name in fits], subsets)
+    if found and whole is not None:
+        members = np.stack([whole[name] / units for name in names], axis=-1)
+        found[folds.training_images] = together(members, [True] * len(names), rest)
     return found
 
 

@@ -36,7 +36,7 @@ from meiflow.tables.counts import mean_responses
 from meiflow.tables.stack import BinnedMovie
 
 # Keys of the section `model` that do not apply when arrays are fitted.
-_OF_THE_WORKFLOW = {"custom", "custom_files", "gain", "gaze", "learning_curve"}
+_OF_THE_WORKFLOW = {"custom", "custom_files", "gain", "gaze", "learning_curve", "curve_models"}
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,11 @@ class Folds:
     training: list[NDArray[np.int64]]
     fitted: NDArray[np.int64]
 
+    @property
+    def training_images(self) -> int:
+        """Number of images to which a model is fitted in each fold, on average."""
+        return round(float(np.mean([len(part) for part in self.training])))
+
 
 def fold_stream(seed: int) -> np.random.Generator:
     """Random stream of the folds of all models of a session."""

@@ -19,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d, softplus
 from meiflow.config.sections import GaborEnergy
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models.adam import Adam, Group
 from meiflow.models.device import chosen_device
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
@@ -29,6 +30,9 @@ _RIDGE = 3e-3
 _PRIOR_WEIGHT = 0.004
 _TINY = 1e-6
 _FEW_STEPS = 40
+# Squared distance in sigmas at which an envelope has faded. Further out it would consist of
+# subnormal numbers, with which products of matrices take five times as long.
+_FARTHEST = 150.0
 NAMES = (
     "x", "y", "log_wavelength", "orientation", "phase", "log_envelope", "log_aspect", "threshold",
     "log_semisaturation",
@@ -79,7 +83,7 @@ def filters(p: dict[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
     dx, dy = grid.x - p["x"][:, None], grid.y - p["y"][:, None]
     cos, sin = p["orientation"].cos()[:, None], p["orientation"].sin()[:, None]
     u, v = dx * cos + dy * sin, -dx * sin + dy * cos
-    radius = (u**2 + (v / aspect) ** 2) / sigma**2
+    radius = ((u**2 + (v / aspect) ** 2) / sigma**2).clamp(max=_FARTHEST)
     envelope = torch.exp(-0.5 * radius)
     k = 2 * np.pi / wavelength
     even = (torch.cos(k * u) - torch.exp(-0.5 * (k * sigma) ** 2)) * envelope
@@ -193,9 +197,7 @@ class GaborEnergyFitter:
         for value in p.values():
             value.requires_grad_(True)
         shapes = [value for name, value in p.items() if name not in ("x", "y")]
-        optimiser = torch.optim.Adam(
-            [{"params": [p["x"], p["y"]], "lr": 0.4}, {"params": shapes, "lr": 0.04}]
-        )
+        optimiser = Adam([Group([p["x"], p["y"]], 0.4), Group(shapes, 0.04)])
         half_x, half_y = float(self._fine.x.abs().max()), float(self._fine.y.abs().max())
         error = torch.zeros(len(p["x"]), device=self._device)
         for _ in range(steps):

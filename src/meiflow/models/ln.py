@@ -21,6 +21,7 @@ from torch.nn.functional import softplus
 from meiflow.config.sections import LinearNonlinear
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
+from meiflow.models.adam import Adam, Group, one_cycle
 from meiflow.models.device import chosen_device
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.ridge import GramSpectrum
@@ -29,6 +30,7 @@ _PRESS_PENALTIES = 10.0 ** np.arange(-3.0, 1.1, 0.5)
 _INNER_FOLDS = 4
 _COMPONENTS = 80
 _STEPS = 300
+_HIGHEST_RATES = (0.3, 0.05)  # of the filter, and of offset and baseline
 _TINY = 1e-4
 _TRUNCATE = 3.0  # sigmas
 
@@ -250,11 +252,7 @@ def _fit(
     if real:  # starts at the mean
         level = mean / scale - np.log(2) / 2
     baseline = level[:, None, None].expand(shape).clone().requires_grad_(True)
-    parameters = [{"params": [weight]}, {"params": [offset, baseline]}]
-    optimiser = torch.optim.Adam(parameters, lr=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=[0.3, 0.05], total_steps=_STEPS
-    )
+    optimiser = Adam([Group([weight], 0.0), Group([offset, baseline], 0.0)])
     target = (responses / scale[:, None])[:, None, None]
     in_fold = (folds / folds.sum(2, keepdim=True)).permute(1, 0, 2)[:, :, None]
     # near the mean the loss is the squared error divided by the variance of the responses
@@ -266,7 +264,9 @@ def _fit(
         return flat.unflatten(1, shape[1:]).add_(offset[..., None])
 
     with torch.no_grad():
-        for _ in range(_STEPS):
+        for step in range(_STEPS):
+            for group, highest in zip(optimiser.groups, _HIGHEST_RATES, strict=True):
+                group.rate, group.momentum = one_cycle(step, _STEPS, highest)
             # gradient of the loss, written out: a third of the time of autograd
             drive = drive_of()
             if real:
@@ -282,7 +282,6 @@ def _fit(
             of_weight = (slope.flatten(1, 2) @ z).unflatten(1, shape[1:])
             weight.grad = of_weight.add_(2 * penalties[:, None] * weight)
             optimiser.step()
-            schedule.step()
         rate = rectified(drive_of(), baseline[..., None], scale[:, None, None, None], real)
         errors = z.new_zeros(n_jobs, len(penalties))
         for k in range(_INNER_FOLDS):

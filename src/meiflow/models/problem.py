@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from meiflow.config.base_models import WINDOW_MEMBERS
 from meiflow.config.sections import Model
 from meiflow.images.geometry import Geometry
 from meiflow.models.auxiliary import AuxiliaryStimuli
@@ -51,7 +53,7 @@ class Problem:
     """Images and settings shared by all fits.
 
     ``views`` successive rows of the images are views of the same image, such as with different
-    gaze.
+    gaze. Only the base models ``names`` are fitted, and those that they read; by default all.
     """
 
     images: NDArray
@@ -67,6 +69,7 @@ class Problem:
     drifting: Sequence[DriftingStimuli] = ()
     real: bool = False
     views: int = 1
+    names: Sequence[str] | None = None
 
     @property
     def kinds(self) -> set[str]:
@@ -113,11 +116,14 @@ class Problem:
         together = max(left_out_together(self.bins), self.views)
         given = images, weights, self.geometry, self.config, self.seed
         sizes = n_movies, n_neurons, responses.shape[2]
-        fitters = fitters_of(*given, *sizes, together, drifting)
+        fitters = self._used(fitters_of(*given, *sizes, together, drifting))
         with threadpool_limits(1):
-            places = find_places(
-                *found, subsets, self.geometry, self.config, self.threads, together
-            )
+            if n_movies or drifting or not fitters.keys() <= {*WINDOW_MEMBERS, "cnn"}:
+                places = find_places(
+                    *found, subsets, self.geometry, self.config, self.threads, together
+                )
+            else:
+                places = Places.unknown(len(subsets), responses.shape[2])
             jobs = _jobs(responses, subsets, places, self.real)
             everything, windows = jobs, np.zeros(len(jobs), int)
             if n_movies or drifting:
@@ -137,6 +143,15 @@ class Problem:
                     own = at_windows(own, fits[FIRST_LAYERS[self.config.cnn.first_layer]])
                 fits[name] = fit_in_chunks(kept, own, size, self.threads, f"fitting {name}")
         return ProblemFits(places, fits, windows.reshape(len(subsets), -1))
+
+    def _used(self, fitters: dict[str, Any]) -> dict[str, Any]:
+        """The fitters that are wanted, and those that they read."""
+        if self.names is None:
+            return fitters
+        wanted = {*self.names}
+        if "cnn" in wanted:
+            wanted.add(FIRST_LAYERS[self.config.cnn.first_layer])
+        return {name: fitter for name, fitter in fitters.items() if name in wanted}
 
     def _movie_responses(self, n: int) -> NDArray[np.float64]:
         """Responses to the movies in every counting window (windows, frames, responses).

@@ -55,22 +55,57 @@ class PyramidReadout(nn.Module):
 
     def features(self, maps: Tensor, place: Tensor) -> Tensor:
         """All levels at positions (neurons, 2) in [-1, 1]: (batch, neurons, channels x levels)."""
-        height, width = maps.shape[2:]
+        return torch.cat(self.sampled(self.levels(maps), place), 1).transpose(1, 2)
+
+    def sampled(self, levels: list[Tensor], place: Tensor) -> list[Tensor]:
+        """Each level at positions (neurons, 2) in [-1, 1]: (batch, channels, neurons)."""
+        height, width = levels[0].shape[2:]
         pixels = (place.clamp(-1, 1) + 1) / 2 * place.new_tensor([width - 1, height - 1])
         sampled = []
-        for k, level in enumerate(self.levels(maps)):
+        for k, level in enumerate(levels):
             # pixel j of level k corresponds to pixel 2^k j of the finest level
             size = level.new_tensor([level.shape[3] - 1, level.shape[2] - 1]).clamp(min=1)
             own = 2 * pixels / 2**k / size - 1
-            grid = own[None, :, None].expand(len(maps), -1, -1, -1)
+            grid = own[None, :, None].expand(len(level), -1, -1, -1)
             at = grid_sample(level, grid, align_corners=True, padding_mode="border")
             sampled.append(at[..., 0])
-        return torch.cat(sampled, 1).transpose(1, 2)
+        return sampled
 
     def forward(self, maps: Tensor) -> Tensor:
         """Drive of every neuron, shape (batch, neurons)."""
         weight = self.weight.clamp(min=0) if self.positive else self.weight
         return (self.features(maps, self.place) * weight).sum(-1) + self.bias
+
+
+class SmallPyramidReadout(PyramidReadout):
+    """The same readout of small maps, as one weight for each position and channel.
+
+    The pyramid of the maps is linear, so that only that of each single position is needed, once,
+    instead of that of every image in every step.
+
+    Parameters
+    ----------
+    channels, neurons, scales : int
+        As for `PyramidReadout`.
+    shape : tuple of int
+        Size of the maps.
+    """
+
+    def __init__(self, channels: int, neurons: int, scales: int, shape: tuple[int, int]) -> None:
+        super().__init__(channels, neurons, scales)
+        positions = torch.eye(shape[0] * shape[1]).reshape(-1, 1, *shape)
+        self._levels = [level.transpose(0, 1) for level in self.levels(positions)]
+
+    def of_positions(self) -> Tensor:
+        """Weights (neurons, channels, positions) of the maps."""
+        levels = [level.to(self.place.device) for level in self._levels]
+        at = torch.cat(self.sampled(levels, self.place))  # (levels, positions, neurons)
+        weight = self.weight.unflatten(1, (len(levels), -1))
+        return torch.einsum("nkc,kpn->ncp", weight, at)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Drive of every neuron, shape (batch, neurons)."""
+        return maps.flatten(1) @ self.of_positions().flatten(1).T + self.bias
 
 
 class GaussianReadout(nn.Module):

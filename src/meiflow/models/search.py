@@ -51,6 +51,16 @@ class Places:
     score: xr.DataArray
     r2: NDArray[np.float32]
 
+    @classmethod
+    def unknown(cls, subsets: int, responses: int) -> Places:
+        """The centre of the screen for all, for base models that need no position."""
+        import xarray as xr
+
+        shape = subsets, responses
+        score = xr.DataArray(np.zeros((0, 0, responses)), dims=("y_deg", "x_deg", "response"))
+        none = np.zeros(shape)
+        return cls(none, none, np.zeros((*shape, 1, 5)), score, none.astype(np.float32))
+
 
 def _ridge_scores(
     features: NDArray,

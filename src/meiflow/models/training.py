@@ -14,6 +14,7 @@ from torch import Tensor
 
 from meiflow.config.model import Training
 from meiflow.errors import MeiflowError
+from meiflow.models.adam import Adam, Group
 from meiflow.models.device import chosen_device
 from meiflow.models.trainable import Trainable
 from meiflow.progress import logger
@@ -123,10 +124,10 @@ def train(
     contrast, responses, weights = (t.to(on) for t in (contrast, responses, weights))
     order_of = torch.Generator().manual_seed(seed)
     rate = config.learning_rate
-    groups = [{"params": [p for p in network.readout.parameters() if p.requires_grad], "lr": rate}]
+    groups = [Group([p for p in network.readout.parameters() if p.requires_grad], rate)]
     if core_rate > 0:
-        groups.append({"params": list(network.core.parameters()), "lr": core_rate * rate})
-    optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        groups.append(Group(list(network.core.parameters()), core_rate * rate))
+    optimiser = Adam(groups, config.weight_decay)
     for p in network.core.parameters():
         p.requires_grad_(core_rate > 0)
     learn = torch.nonzero(~stopping)[:, 0]
@@ -156,11 +157,11 @@ def train(
                 f"{label}: epoch {epoch + 1}, loss {losses[-1]:.4f}, correlation {value:.3f}"
             )
         if waited > config.patience:
-            if not slow_down or optimiser.param_groups[0]["lr"] < rate:
+            if not slow_down or optimiser.groups[0].rate < rate:
                 break
             # continue once from the best epoch with smaller steps (Walker et al. 2019)
-            for group in optimiser.param_groups:
-                group["lr"] /= 5
+            for group in optimiser.groups:
+                group.rate /= 5
             waited = 0
             if best_state is not None:
                 network.load_state_dict(best_state)
@@ -176,7 +177,7 @@ def _epoch(
     responses: Tensor,
     weights: Tensor,
     batches: list[Tensor],
-    optimiser: torch.optim.Optimizer,
+    optimiser: Adam,
     core_rate: float,
 ) -> float:
     """Train on every batch once; return the mean loss."""

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from meiflow.config.model import Window
+from meiflow.config.base_models import Window
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
 from meiflow.models.boxes import Box, smallest_box

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from meiflow.models.boxes import Box
 from meiflow.models.cnn_maps import CnnMaps, LearnedLayer
@@ -44,6 +45,30 @@ def _maps_key(member: WindowMember) -> bytes:
     """Equal for members that read the same fixed feature maps."""
     maps = member.maps.fixed if isinstance(member.maps, CnnMaps) else member.maps
     return document_bytes({"kind": maps.kind} | maps.as_document())
+
+
+class _Recomputed(torch.autograd.Function):
+    """A function of images whose steps are computed again for its gradient, not stored.
+
+    As `torch.utils.checkpoint`, whose first use imports PyTorch's compiler.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, respond: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Apply the function."""
+        ctx.respond = respond
+        ctx.save_for_backward(images)
+        return respond(images)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        """Gradient with respect to the images."""
+        (images,) = ctx.saved_tensors
+        with torch.enable_grad():
+            again = images.detach().requires_grad_(True)
+            (found,) = torch.autograd.grad(ctx.respond(again), again, gradient)
+        return None, found
 
 
 class WindowStack(nn.Module):
@@ -89,9 +114,7 @@ class WindowStack(nn.Module):
                 if shared
                 else (partial(self._of_each, part), contrast[part])
             )
-            found.append(
-                checkpoint(respond, images, use_reentrant=False) if again else respond(images)
-            )
+            found.append(_Recomputed.apply(respond, images) if again else respond(images))
         return torch.cat(found, 1 if shared else 0)
 
     def _of_all(self, contrast: Tensor) -> Tensor:

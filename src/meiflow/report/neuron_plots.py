@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from meiflow.figures.models import KINDS
+from meiflow.figures.models import KINDS, curve_title
 from meiflow.figures.recorded import verdict
 from meiflow.figures.spectrum import PROFILE_ORDER
 from meiflow.figures.style import STIMULUS_NAMES
@@ -25,6 +25,7 @@ from meiflow.results.stimuli import read_ascent
 from meiflow.tables.image_spikes import AFTER_S, BEFORE_S
 
 _SMALL = 48  # about the width of images on the way to the MEI
+_MORE_IMAGES = "if the curve still rises, more images would help."
 _MOST_COUNT = 254  # highest count that the raster keeps exactly; 255 marks a missing trial
 
 
@@ -330,7 +331,9 @@ def _scores(data: SessionData, neuron: str) -> Plot:
     scores = read_csv(data.files(neuron).scores, ("model", "cc_norm"))
     curve = data.curve[data.curve["neuron_id"].astype(str) == neuron]
     images = data.training_images
-    parts = [scores.assign(images=images), curve.drop(columns="neuron_id").assign(model="model")]
+    # its last point is one of the scores, if it is the curve of one model
+    repeated = curve["model"].isin(scores["model"]) & (curve["images"] == images)
+    parts = [scores.assign(images=images), curve[~repeated]]
     names = ["model", "images", "cc_norm", "cc_norm_low", "cc_norm_high"]
     shown = ", ".join(f"{r['model']} {number(r['cc_norm'])}" for _, r in scores.iterrows())
     kinds = [kind for kind in KINDS if (scores["model"] == kind[0]).any()]
@@ -341,10 +344,12 @@ def _scores(data: SessionData, neuron: str) -> Plot:
         "Noise-corrected correlation (1 is perfect, dotted). Bars: 95 % interval over "
         f"{data.responses.means.shape[0]} images. The "
         "shuffled control is the same procedure on responses permuted across images. "
-        + ("Right: if the curve still rises, more images would help." if len(curve) else ""),
+        + (f"Right ({curve_title(curve)}): {_MORE_IMAGES}" if len(curve) else ""),
         {
             "kinds": kinds,
             "images": images,
+            "curve": str(curve["model"].iloc[0]) if len(curve) else "",
+            "curve_title": curve_title(curve) if len(curve) else "",
             "table": columns(pd.concat([part for part in parts if len(part)])[names]),
         },
     )

@@ -84,7 +84,7 @@ def _made(data: SessionData) -> dict[str, tuple[Figure, pd.DataFrame]]:
         mine = {n: {"mei": shown[n]["mei"]} | further[n] for n in best}
         made["procedures"] = (gallery(mine, geometry, titles), rows)
     if len(data.curve):
-        figure = learning_curves(data.curve, data.scores, data.training_images)
+        figure = learning_curves(data.curve)
         made["learning"] = (figure, data.curve)
     if data.loop is not None:
         made["closed_loop"] = (closed_loop(data.loop), data.loop)
@@ -204,8 +204,8 @@ _WORDS: dict[str, Words] = {
     "learning": (
         "Would more images help?",
         "Score on held-out images as a function of the number of training images",
-        "The same models, fitted to part of the training images; grey: neurons. If the curve "
-        "still rises at its right end, more images would help.",
+        "The models in the legend, fitted to part of the training images; grey: neurons. If the "
+        "curve still rises at its right end, more images would help.",
     ),
     "oracle": (
         "Reliability",

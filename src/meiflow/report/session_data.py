@@ -168,8 +168,7 @@ class SessionData:
         shown = self.responses
         folds = max(int(self.scores["folds"].max()), 2)
         stream = fold_stream(self.config.seed)
-        parts = folds_of(shown.images, shown.movies, folds, stream, shown.tests)
-        return round(float(np.mean([len(part) for part in parts.training])))
+        return folds_of(shown.images, shown.movies, folds, stream, shown.tests).training_images
 
     @property
     def response(self) -> ResponseType:

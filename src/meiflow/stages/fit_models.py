@@ -31,7 +31,7 @@ from meiflow.stages.trial_gain import trial_gain
 from meiflow.stages.trial_gaze import gaze_views
 
 # Keys of the section `model` on which this fit does not depend.
-_LATER = {"custom", "learning_curve"}
+_LATER = {"custom", "learning_curve", "curve_models"}
 
 
 def fit_models(config: Config, results: Layout, has: SessionHas, threads: int) -> None:

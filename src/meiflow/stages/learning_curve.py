@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from meiflow.config.sections import Config
-from meiflow.io.files import write_csv
+from meiflow.io.files import read_arrays, write_csv
 from meiflow.models.cross_validate import learning_curve
 from meiflow.models.table import Scorer, image_weights
 from meiflow.results.has import SessionHas
@@ -18,7 +18,7 @@ from meiflow.stages.trial_gaze import gaze_views
 
 
 def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
-    """Fit the models of the selected neurons to fewer images, and score them."""
+    """Fit base models of the selected neurons to fewer images, and score them."""
     neurons = selected_neurons(results.fitted_neurons)
     responses = read_responses(results, config.image.geometry)
     trials = read_trials(results)
@@ -28,6 +28,7 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
     movies = movie_stimuli(config, results, has, responses, repeats)
     gain = trial_gain(config, results, has, trials)
     gaze = gaze_views(config, results, has, trials, responses)
+    names, search = config.model.curve_members, read_arrays(results.model_search)
     curve = learning_curve(
         responses.images,
         responses.means[:, columns],
@@ -44,13 +45,17 @@ def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads
         responses.tests,
         drifting_stimuli(config, results, has, repeats, neurons),
         gaze.of_neurons(columns) if gaze else None,
+        {name: search[f"prediction_{name}"][:, columns] for name in names},
     )
+    model = "model" if set(names) == set(config.model.members) else "+".join(names)
     kept = ["cc_abs", "cc_norm", "cc_norm_low", "cc_norm_high"]
     rows = []
     for number, predicted in curve.items():
         for i, (neuron, column) in enumerate(zip(neurons, columns, strict=True)):
             means = responses.means[:, column]
-            row = scorer.row(column, "model", predicted[:, i], means, config.model.folds, 0)
-            rows.append({"neuron_id": neuron, "images": number} | {k: row[k] for k in kept})
-    table = pd.DataFrame(rows, columns=["neuron_id", "images", *kept])
+            row = scorer.row(column, model, predicted[:, i], means, config.model.folds, 0)
+            rows.append(
+                {"neuron_id": neuron, "model": model, "images": number} | {k: row[k] for k in kept}
+            )
+    table = pd.DataFrame(rows, columns=["neuron_id", "model", "images", *kept])
     write_csv(table.sort_values(["neuron_id", "images"], kind="stable"), results.learning_curve)

@@ -85,7 +85,7 @@ def _prediction(data: SessionData, neuron: str) -> Figure:
 def _scores(data: SessionData, neuron: str) -> Figure:
     scores = read_csv(data.files(neuron).scores, ("model", "cc_norm"))
     curve = data.curve[data.curve["neuron_id"].astype(str) == neuron]
-    return neuron_scores(scores, curve, data.training_images)
+    return neuron_scores(scores, curve)
 
 
 def _profiles(data: SessionData, neuron: str) -> Figure:

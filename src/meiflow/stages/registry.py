@@ -33,7 +33,8 @@ _ASCENT = (*_TARGETS, "mei.steps", "mei.step_size", "mei.smoothing_exponent")
 _JUDGES = tuple(f"session.simulation.{key}" for key in ("truth", "judge", "truth_input"))
 # Code of the user's that models may call.
 _CODE = ("model.custom", "model.network.core")
-_NO_FIT = ("custom", "custom_files", "learning_curve")
+_CURVE = ("learning_curve", "curve_models")
+_NO_FIT = ("custom", "custom_files", *_CURVE)
 _FIT = tuple(f"model.{key}" for key in Model.model_fields if key not in _NO_FIT)
 _NOT_SHOWN = ("custom_files", "invariance", "invariance_fraction")
 _EXPERIMENTS, _MOVIE = (
@@ -161,10 +162,10 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "learning_curve",
-        "Fit the models of the selected neurons to fewer images, and score them.",
+        "Fit models of the selected neurons to fewer images, and score them.",
         "learning_curve:fit_learning_curve",
-        keys=(*_FITTED, "model.learning_curve"),
-        inputs=(*_LEARNED, "fitted_neurons"),
+        keys=(*_FITTED, *(f"model.{key}" for key in _CURVE)),
+        inputs=(*_LEARNED, "model_search", "fitted_neurons"),
         options=("has", "threads"),
         memory_mb=6000,
         threads=8,

@@ -1,4 +1,4 @@
-"""Gabors with the highest response: exhaustive search for all models, then refinement."""
+"""Gabors with the highest response: a search of the whole screen, then refinement."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from meiflow.errors import MeiflowError
 from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project, statistics
+from meiflow.models.adam import Adam, Group
 from meiflow.models.device import chosen_device
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel, SharedModel
@@ -26,7 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PARAMETERS = ("x", "y", "wavelength", "orientation", "phase", "sigma", "aspect")
-_WAVELENGTH, _ORIENTATION = 2, 3
+_WAVELENGTH, _ORIENTATION, _PHASE, _SIGMA, _ASPECT = 2, 3, 4, 5, 6
 _LENGTHS = [2, 5, 6]
 _BATCH = 128  # images evaluated at once
 _TOGETHER = 64  # neurons per matrix product
@@ -113,10 +114,11 @@ def best_gabors(
 ) -> list[GaborFit]:
     """Gabor with the highest response at matched mean and contrast, for each neuron.
 
-    All neurons are shown the same Gabors (`gabor_grid`), each rendered once. For every wavelength
-    and orientation a neuron's best Gabor is a candidate; all parameters of its best candidates are
-    then refined by gradient ascent, and the best iterate is kept (as in Walker et al. 2019, who
-    searched 72,800 Gabors before refinement).
+    All neurons are shown the same Gabors, each rendered once: those of `gabor_grid` with the
+    largest sigma and aspect. For every wavelength and orientation a neuron's best Gabor is a
+    candidate. The best candidates are shown with all sigmas, aspects and phases of the grid; all
+    parameters of the best ones are then refined by gradient ascent, and the best iterate is kept
+    (as in Walker et al. 2019, who searched 72,800 Gabors before refinement).
 
     Parameters
     ----------
@@ -128,14 +130,15 @@ def best_gabors(
         Batches are evaluated in parallel; the result does not depend on it, provided that torch
         itself uses one thread.
     grid : ndarray, shape (candidates, 7), optional
-        Gabors to search instead of `gabor_grid`, in the same order.
+        Gabors to search instead, with the order of `gabor_grid`; no other shapes are tried.
 
     Raises
     ------
     MeiflowError
         If no Gabor of the grid can reach this contrast.
     """
-    rows = gabor_grid(config, geometry) if grid is None else grid
+    shapes = None if grid is not None else _shapes(config)
+    rows = gabor_grid(_with_largest_shape(config), geometry) if grid is None else grid
     gabors = torch.as_tensor(rows, dtype=torch.float32).to(chosen_device())
     search = _Search(geometry, mean, contrast, threads)
     starts, values = search.candidates(models, gabors, config.refine_top)
@@ -144,6 +147,10 @@ def best_gabors(
             f"gabor: none of the {len(gabors)} Gabors reaches RMS contrast {contrast:.3g} at mean "
             f"luminance {mean:.3g}; lower mei.contrast or add longer wavelengths"
         )
+    searched = len(gabors)
+    if shapes is not None:
+        searched += starts.shape[1] * len(shapes)
+        starts, values = search.shaped(models, starts, shapes)
     best = search.refined(models, starts, values, config.refine_steps)
     with torch.no_grad():
         images = render_gabors(best, geometry, mean, contrast).cpu().numpy()
@@ -152,7 +159,7 @@ def best_gabors(
             _canonical(parameters),
             image,
             float(model.predict(image[None])[0]),
-            len(gabors),
+            searched,
             float(value),
         )
         for model, parameters, image, value in zip(models, best, images, values[:, 0], strict=True)
@@ -214,6 +221,30 @@ class _Search:
         order = values.argsort(dim=0, descending=True, stable=True)[:number]
         return grid[rows.gather(0, order).T], values.gather(0, order).T
 
+    def shaped(
+        self, models: Sequence[NeuronModel], starts: Tensor, shapes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Candidates (neurons, candidates, 7) with their best shape, and responses, best first.
+
+        ``shapes`` (shapes, 3) contains phase, sigma over wavelength, and aspect.
+        """
+        phase, sigma, aspect = shapes.to(starts).T
+
+        def of_one(i: int) -> tuple[Tensor, Tensor]:
+            own = starts[i][:, None].repeat(1, len(shapes), 1)
+            own[..., _PHASE], own[..., _ASPECT] = phase, aspect
+            own[..., _SIGMA] = sigma * own[..., _WAVELENGTH]
+            with torch.no_grad():
+                images, matched = self.shown(own.flatten(0, 1))
+                response = PairedModel([models[i]]).eval()(images)
+            value, best = response.where(matched, -torch.inf).reshape(own.shape[:2]).max(1)
+            order = value.argsort(descending=True, stable=True)
+            return own[order, best[order]], value[order]
+
+        found = self._parallel(of_one, range(len(models)), "choosing shapes of Gabors")
+        rows, values = zip(*found, strict=True)
+        return torch.stack(rows), torch.stack(values)
+
     def refined(
         self, models: Sequence[NeuronModel], starts: Tensor, values: Tensor, steps: int
     ) -> Tensor:
@@ -251,7 +282,8 @@ class _Search:
         logs = torch.zeros(len(PARAMETERS), dtype=torch.bool, device=starts.device)
         logs[_LENGTHS] = True
         free = (torch.where(logs, best.clamp_min(1e-6).log(), best) / scale).requires_grad_(True)
-        optimiser = torch.optim.Adam([free])
+        group = Group([free], 0.0)
+        optimiser = Adam([group])
         for rate in [*rates, None]:
             here = free * scale
             here = torch.where(logs, here.clamp(-10.0, 10.0).exp(), here).clamp(low, high)
@@ -264,13 +296,31 @@ class _Search:
             if rate is None:
                 break
             (free.grad,) = torch.autograd.grad(-response.sum(), free)
-            optimiser.param_groups[0]["lr"] = rate
+            group.rate = rate
             optimiser.step()
         return best.reshape(starts.shape), top.reshape(values.shape)
 
     def _parallel(self, work: Callable[[T], R], items: Sequence[T], label: str) -> list[R]:
         with ThreadPoolExecutor(self.threads) as pool:
             return list(track(pool.map(work, items), label, len(items)))
+
+
+def _with_largest_shape(config: Gabor) -> Gabor:
+    """The same grid with the largest sigma and aspect, which most easily reach the contrast."""
+    largest = {
+        "sigmas_over_wavelength": [max(config.sigmas_over_wavelength)],
+        "aspects": [max(config.aspects)],
+    }
+    return config.model_copy(update=largest)
+
+
+def _shapes(config: Gabor) -> Tensor | None:
+    """Phases, sigmas over wavelength, and aspects (shapes, 3) of a grid with several shapes."""
+    if len(config.sigmas_over_wavelength) * len(config.aspects) == 1:
+        return None
+    phases = 360.0 * np.arange(config.phases) / config.phases
+    axes = np.meshgrid(phases, config.sigmas_over_wavelength, config.aspects, indexing="ij")
+    return torch.as_tensor(np.stack([axis.ravel() for axis in axes], 1), dtype=torch.float32)
 
 
 def _canonical(parameters: Tensor) -> dict[str, float]:

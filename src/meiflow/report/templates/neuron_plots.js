@@ -221,7 +221,7 @@
   FIGURES.scores = (data, store, session, still) => {
     const rows = rowsOf(data.table), every = rows.filter(row => row.images === data.images);
     const kinds = data.kinds.map(([model, name, colour]) => ({ name, colour, ...every.find(row => row.model === model) }));
-    const curve = d3.sort(rows.filter(row => row.model === "model"), row => row.images), width = curve.length > 1 ? 190 : 340;
+    const curve = d3.sort(rows.filter(row => row.model === data.curve), row => row.images), width = curve.length > 1 ? 190 : 340;
     const panels = [panel({
       width, height: 15 * kinds.length + 44, marginTop: 8, marginLeft: 98, x: { label: "CC_norm, held out" },
       y: { domain: kinds.map(kind => kind.name), label: null, tickSize: 0, type: "point" },
@@ -233,7 +233,7 @@
     if (curve.length > 1) {
       panels.push(panel({
         width: 150, height: 15 * kinds.length + 44, marginTop: 8, marginLeft: 34,
-        x: { domain: [0, 1.03 * data.images], label: "training images", ticks: 3 }, y: { label: "CC_norm", labelOffset: 30 },
+        x: { domain: [0, 1.03 * data.images], label: "training images", ticks: 3 }, y: { label: `CC_norm (${data.curve_title})`, labelOffset: 30 },
         marks: [lineY([1], DOTTED),
           Plot.areaY(curve, { x: "images", y1: "cc_norm_low", y2: "cc_norm_high", fill: BLUE, fillOpacity: 0.2 }),
           Plot.line(curve, { x: "images", y: "cc_norm", stroke: BLUE }), Plot.dot(curve, { x: "images", y: "cc_norm", r: 2.2, fill: BLUE })],
