@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 from snakemake.utils import update_config
 
-from tests.audit.check import HOOK
+from tests import forks
 
 COMPARED = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,12 +106,12 @@ class Project:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run snakemake there; stdout and stderr are both in ``stdout``."""
         self.notes.mkdir(exist_ok=True)
-        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(HOOK)}
+        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(forks.HOOK)}
         paths = {name: f"{p}{os.pathsep}{os.environ.get(name, '')}" for name, p in first.items()}
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
+            [*forks.snakemake(), *arguments],
             cwd=self.folder,
-            env=os.environ | paths | {"MEIFLOW_AUDIT": str(self.notes)},
+            env=os.environ | paths | forks.environment() | {"MEIFLOW_AUDIT": str(self.notes)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
