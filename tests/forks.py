@@ -24,8 +24,9 @@ from meiflow.cli.process import RUN
 
 HOOK = Path(__file__).parent / "audit" / "hook"
 _PATIENCE_S = 300.0
-# What stages import late, and the warm process of a run therefore does not.
-_MODULES = ("pynwb", "rastermap", "seaborn", "sklearn.ensemble", "sklearn.linear_model", "xarray")
+# What stages import late, and the warm process of a run therefore does not. Not rastermap, whose
+# import starts threads, after which nothing may be forked.
+_MODULES = ("numba", "pynwb", "seaborn", "sklearn.ensemble", "sklearn.linear_model", "xarray")
 SUPPORTED = sys.platform == "linux"
 
 
@@ -73,6 +74,7 @@ def _server() -> str:
             subprocess.Popen(
                 [sys.executable, "-P", __file__, str(number)],
                 env=os.environ | single,
+                stdin=subprocess.DEVNULL,
                 pass_fds=[number],
             )
     end = time.monotonic() + _PATIENCE_S

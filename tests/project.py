@@ -78,9 +78,22 @@ def altered(*changes: dict) -> dict:
 
 # One linear model, few images and pixels: a job takes hardly longer than its start.
 SECONDS = {
-    "session": {"simulation": {"frames": 24, "untuned_fraction": 0.0}},
+    "session": {
+        "simulation": {
+            "frames": 24,
+            "untuned_fraction": 0.0,
+            "frame_height": 40,
+            "frame_width": 52,
+        }
+    },
     "image": {"height": 20, "width": 32},
-    "model": {"base_models": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
+    "model": {
+        "base_models": ["ln"],
+        "folds": 2,
+        "penalties": [0.1],
+        "learning_curve": [],
+        "ln": {"widths_deg": [8.0], "penalties": [0.01]},
+    },
     "mei": {"steps": 3},
     "stimuli": {"make": []},
     "experiments": {"make": []},
