@@ -30,27 +30,26 @@ _MODULES = ("numba", "pynwb", "seaborn", "sklearn.ensemble", "sklearn.linear_mod
 SUPPORTED = sys.platform == "linux"
 
 
-def snakemake() -> list[str]:
-    """The start of a command line that runs Snakemake; see `environment`."""
-    if SUPPORTED:
-        # a job with several threads would not be forked
-        forked = [sys.executable, "-I", "-S", client.__file__, "snakemake"]
-        return [*forked, "--max-threads", "1"]
-    return [sys.executable, "-m", "snakemake"]
+def command(program: str) -> list[str]:
+    """The start of a command line of meiflow or Snakemake, to be run in `environment`."""
+    if not SUPPORTED:
+        return [sys.executable, "-m", program]
+    forked = [sys.executable, "-I", "-S", client.__file__]
+    # a job with several threads would not be forked
+    return forked if program == "meiflow" else [*forked, "snakemake", "--max-threads", "1"]
 
 
 def environment() -> dict[str, str]:
-    """Environment variables with which Snakemake and its jobs are forked."""
+    """Environment variables with which commands, and the jobs of Snakemake, are forked."""
     return {client.WARM: _server()} if SUPPORTED else {}
 
 
 def commands(folder: Path) -> str:
-    """A folder for PATH whose ``meiflow`` and ``snakemake`` are forked; see `environment`."""
+    """A folder for PATH whose ``meiflow`` and ``snakemake`` are those of `command`."""
     folder.mkdir()
-    start = shlex.join([sys.executable, "-I", "-S", client.__file__])
-    for name, more in (("meiflow", ""), ("snakemake", " snakemake")):
-        path = folder / name
-        path.write_text(f'#!/bin/sh\nexec {start}{more} "$@"\n')
+    for program in ("meiflow", "snakemake"):
+        path = folder / program
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(command(program))} "$@"\n')
         path.chmod(0o755)
     return str(folder)
 

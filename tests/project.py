@@ -122,7 +122,7 @@ class Project:
         first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(forks.HOOK)}
         paths = {name: f"{p}{os.pathsep}{os.environ.get(name, '')}" for name, p in first.items()}
         return subprocess.run(
-            [*forks.snakemake(), *arguments],
+            [*forks.command("snakemake"), *arguments],
             cwd=self.folder,
             env=os.environ | paths | forks.environment() | {"MEIFLOW_AUDIT": str(self.notes)},
             stdout=subprocess.PIPE,

@@ -112,9 +112,8 @@ class Reader:
         elif way == "warehouse":
             address = {"warehouse": self.server.address, "bucket": self.server.bucket}
             command += f" --config '{json.dumps({'session': address})}'"
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        if forks.SUPPORTED:
-            path = f"{self.commands}{os.pathsep}{path}"
+        first = f"{self.commands}{os.pathsep}{Path(sys.executable).parent}"
+        path = f"{first}{os.pathsep}{os.environ['PATH']}"
         hook = f"{forks.HOOK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         here = {"PYTHONPATH": hook, "MEIFLOW_KNOWN_CORES": self.server.known_cores}
         here |= forks.environment()
