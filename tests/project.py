@@ -91,13 +91,20 @@ SECONDS = {
         "base_models": ["ln"],
         "folds": 2,
         "penalties": [0.1],
+        "stride": 4,
         "learning_curve": [],
         "ln": {"widths_deg": [8.0], "penalties": [0.01]},
     },
     "mei": {"steps": 3},
     "stimuli": {"make": []},
     "experiments": {"make": []},
-    "gabor": {"wavelengths_deg": [16.0], "orientations": 3, "refine_steps": 2, "refine_top": 1},
+    "gabor": {
+        "wavelengths_deg": [16.0],
+        "orientations": 3,
+        "spacing": 2.0,
+        "refine_steps": 2,
+        "refine_top": 1,
+    },
 }
 
 
