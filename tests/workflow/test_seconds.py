@@ -62,10 +62,12 @@ def test_two_threads_give_the_same_bits_as_one(whole, tmp_path):
     """Of the stages that use several threads; the others do not know the number of cores."""
     project = whole.copy(tmp_path / "copy")
     made = ("models/models.zip", "models/learning_curve.csv", "stimuli/best_gabors.npy")
-    again = ("--max-threads", "2", "--forcerun", "fit_models", "learning_curve", "gabor_search")
+    stages = ("fit_models", "learning_curve", "gabor_search")
+    again = ("--printshellcmds", "--max-threads", "2", "--forcerun", *stages)
     done = project.snakemake(*RUN, *again, "--", *(f"results/demo/{name}" for name in made))
     assert done.returncode == 0, done.stdout[-3000:]
     assert done.stdout.count("Finished jobid") >= len(made)
+    assert done.stdout.count("--threads 2") == len(stages)
     two, one = contents(project.results), contents(whole.results)
     assert two.keys() == one.keys()
     assert not [name for name in two if two[name] != one[name]]
