@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -41,9 +42,29 @@ SMALL = {
 collect_ignore = ["data", "rounding.py", "audit/hook"]
 
 
+# A worker runs whole files. Those that take a minute or more come first, the longest before all,
+# so that no worker is left with one at the end.
+LONGEST = (
+    "workflow/test_default.py",
+    "faults/test_kills.py",
+    "docs/test_commands.py",
+    "workflow/test_run.py",
+    "workflow/test_changed_inputs.py",
+    "cli/test_run.py",
+    "workflow/test_real_gabors.py",
+    "workflow/test_sessions.py",
+    "workflow/test_allen_report.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run whole workflows first, so that no worker is left with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    """Order the files: the longest, further whole workflows, and the others."""
+    place = {Path(__file__).parent / name: n for n, name in enumerate(LONGEST)}
+
+    def order(item: pytest.Item) -> tuple[int, bool]:
+        return place.get(item.path, len(place)), item.get_closest_marker("workflow") is None
+
+    items.sort(key=order)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 from snakemake.utils import update_config
 
-from tests.audit.check import HOOK
+from tests import forks
 
 COMPARED = (".csv", ".json", ".npy", ".npz", ".zip", ".png", ".svg", ".html")
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,13 +78,33 @@ def altered(*changes: dict) -> dict:
 
 # One linear model, few images and pixels: a job takes hardly longer than its start.
 SECONDS = {
-    "session": {"simulation": {"frames": 24, "untuned_fraction": 0.0}},
+    "session": {
+        "simulation": {
+            "frames": 24,
+            "untuned_fraction": 0.0,
+            "frame_height": 40,
+            "frame_width": 52,
+        }
+    },
     "image": {"height": 20, "width": 32},
-    "model": {"base_models": ["ln"], "folds": 2, "penalties": [0.1], "learning_curve": []},
+    "model": {
+        "base_models": ["ln"],
+        "folds": 2,
+        "penalties": [0.1],
+        "stride": 4,
+        "learning_curve": [],
+        "ln": {"widths_deg": [8.0], "penalties": [0.01]},
+    },
     "mei": {"steps": 3},
     "stimuli": {"make": []},
     "experiments": {"make": []},
-    "gabor": {"wavelengths_deg": [16.0], "orientations": 3, "refine_steps": 2, "refine_top": 1},
+    "gabor": {
+        "wavelengths_deg": [16.0],
+        "orientations": 3,
+        "spacing": 2.0,
+        "refine_steps": 2,
+        "refine_top": 1,
+    },
 }
 
 
@@ -106,12 +126,12 @@ class Project:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run snakemake there; stdout and stderr are both in ``stdout``."""
         self.notes.mkdir(exist_ok=True)
-        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(HOOK)}
+        first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(forks.HOOK)}
         paths = {name: f"{p}{os.pathsep}{os.environ.get(name, '')}" for name, p in first.items()}
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
+            [*forks.command("snakemake"), *arguments],
             cwd=self.folder,
-            env=os.environ | paths | {"MEIFLOW_AUDIT": str(self.notes)},
+            env=os.environ | paths | forks.environment() | {"MEIFLOW_AUDIT": str(self.notes)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -14,7 +14,6 @@ from meiflow.session.source import DOWNLOAD_RECORD
 from meiflow.stages.registry import STAGES
 from meiflow.stages.stage import Stage
 
-HOOK = Path(__file__).parent / "hook"
 _COMMANDS = {stage.command: stage for stage in STAGES.values()}
 # Not results: checksums, Snakemake's files, finished parts of a fit, byte code.
 _BESIDE = (

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import yaml
 
+from tests import forks
 from tests.faults.session import TINY, contents, undisturbed, wait_until
 from tests.project import Project
 
@@ -24,14 +25,16 @@ pytestmark = pytest.mark.workflow
 PATIENCE_S = 300.0
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "meiflow", *words]
-
-
 def meiflow(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run without a terminal."""
     return subprocess.run(
-        command(*words), cwd=folder, capture_output=True, text=True, check=False, timeout=900
+        [*forks.command("meiflow"), *words],
+        cwd=folder,
+        env=os.environ | forks.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
     )
 
 
@@ -43,7 +46,7 @@ class OnTerminal:
         self.pid, self._file = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
-            os.execv(sys.executable, command(*words))
+            os.execv(sys.executable, [sys.executable, "-m", "meiflow", *words])
 
     def until(self, happens: Callable[[], bool]) -> None:
         """Read until something happens, or the command ends."""

@@ -19,7 +19,7 @@ import yaml
 from snakemake.utils import update_config
 
 from meiflow.config.config import parse_config
-from tests.audit.check import HOOK
+from tests import forks
 from tests.docs.pages import NEURON, PAGES, ROOT, TRIED, WAYS, Block, all_commands, blocks, tried
 from tests.docs.pages import way as way_of
 from tests.project import SMALL, Project, finished_project
@@ -45,8 +45,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class Reader:
     """A user who follows a page from top to bottom, in a folder where `make run` has run."""
 
-    def __init__(self, project: Project, server: Server) -> None:
+    def __init__(self, project: Project, server: Server, commands: str) -> None:
         self.project = project
+        self.commands = commands
         self.folder = project.folder
         self.server = server
         table = pd.read_csv(project.results / "selection" / "neurons.csv")
@@ -111,9 +112,11 @@ class Reader:
         elif way == "warehouse":
             address = {"warehouse": self.server.address, "bucket": self.server.bucket}
             command += f" --config '{json.dumps({'session': address})}'"
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        hook = f"{HOOK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        first = f"{self.commands}{os.pathsep}{Path(sys.executable).parent}"
+        path = f"{first}{os.pathsep}{os.environ['PATH']}"
+        hook = f"{forks.HOOK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         here = {"PYTHONPATH": hook, "MEIFLOW_KNOWN_CORES": self.server.known_cores}
+        here |= forks.environment()
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", command],
             cwd=folder,
@@ -138,7 +141,7 @@ def reader(
     monkeypatch.chdir(project.folder)
     monkeypatch.syspath_prepend(project.folder)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    yield Reader(project, server)
+    yield Reader(project, server, forks.commands(tmp_path / "bin"))
     for block in SHOWN:  # modules written by the page belong to this folder
         sys.modules.pop((block.file or "").removesuffix(".py"), None)
 

@@ -77,14 +77,16 @@ def test_no_stage_opens_or_reads_what_its_rule_does_not_pass_on(whole):
     assert check.faults(jobs) == []
 
 
-def test_one_core_gives_the_same_bits_as_two(whole, tmp_path):
+def test_two_threads_give_the_same_bits_as_one(whole, tmp_path):
     """Of the stages that use several threads; the others do not know the number of cores."""
     project = whole.copy(tmp_path / "copy")
     made = ("models/models.zip", "models/learning_curve.csv", "stimuli/best_gabors.npy")
-    one = ("--cores", "1", *RUN[2:], "--forcerun", "fit_models", "learning_curve", "gabor_search")
-    done = project.snakemake(*one, "--", *(f"results/demo/{name}" for name in made))
+    stages = ("fit_models", "learning_curve", "gabor_search")
+    again = ("--printshellcmds", "--max-threads", "2", "--forcerun", *stages)
+    done = project.snakemake(*RUN, *again, "--", *(f"results/demo/{name}" for name in made))
     assert done.returncode == 0, done.stdout[-3000:]
     assert done.stdout.count("Finished jobid") >= len(made)
-    one_core, two_cores = contents(project.results), contents(whole.results)
-    assert one_core.keys() == two_cores.keys()
-    assert not [name for name in one_core if one_core[name] != two_cores[name]]
+    assert done.stdout.count("--threads 2") == len(stages)
+    two, one = contents(project.results), contents(whole.results)
+    assert two.keys() == one.keys()
+    assert not [name for name in two if two[name] != one[name]]

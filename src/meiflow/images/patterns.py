@@ -148,7 +148,12 @@ def grating_patch(
     u, v = rotated_axes(geometry, x, y, orientation)
     wavelength, phase, diameter = _expand(wavelength, phase, diameter)
     aperture = _inside(geometry, diameter / 2 - np.hypot(u, v))
-    return np.cos(2 * np.pi * u / wavelength + np.deg2rad(phase)) * aperture
+    given = np.broadcast_arrays(aperture, u, wavelength, np.deg2rad(phase))
+    inside = given[0] > 0  # mostly a small part of the screen
+    within, u, wavelength, phase = (array[inside] for array in given)
+    patch = np.zeros(inside.shape)
+    patch[inside] = np.cos(2 * np.pi * u / wavelength + phase) * within
+    return patch
 
 
 def annular_grating(

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,6 +92,7 @@ def _ragged(name: str, pieces: list[NDArray]) -> list[Any]:
     return [data, VectorIndex(name=f"{name}_index", target=data, data=ends)]
 
 
+@cache
 def _with_extension() -> Any:
     """A type map of PyNWB that also has the types of AllenSDK's extension, without AllenSDK.
 

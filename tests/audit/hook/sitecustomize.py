@@ -1,8 +1,9 @@
 """Records the files a meiflow command opens and writes, and the configuration keys it reads.
 
-Python imports this module at start-up where its folder is on PYTHONPATH. It does nothing unless
-MEIFLOW_AUDIT names a folder for the notes and the process is the command ``meiflow``.
-MEIFLOW_KNOWN_CORES replaces published cores by those of a test, as JSON.
+Python imports this module at start-up where its folder is on PYTHONPATH, and a fork of
+`tests.forks` calls `start`. It does nothing unless MEIFLOW_AUDIT names a folder for the notes and
+the process is the command ``meiflow``. MEIFLOW_KNOWN_CORES replaces published cores by those of a
+test, as JSON.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ import sys
 import uuid
 from pathlib import Path
 from typing import Any
-
-_FOLDER = os.environ.get("MEIFLOW_AUDIT")
-_SCRIPT = next((a for a in sys.orig_argv[1:] if not a.startswith("-")), "")
 
 
 def _install(folder: Path) -> None:  # noqa: PLR0915
@@ -102,12 +100,15 @@ def _install(folder: Path) -> None:  # noqa: PLR0915
     atexit.register(note)
 
 
-if os.environ.get("MEIFLOW_KNOWN_CORES"):
-    from meiflow.config.cores import KNOWN_CORES, KnownCore
+def start(command: str) -> None:
+    """Do what the environment asks for; ``command`` is the script or module that runs."""
+    if os.environ.get("MEIFLOW_KNOWN_CORES"):
+        from meiflow.config.cores import KNOWN_CORES, KnownCore
 
-    for _name, _values in json.loads(os.environ["MEIFLOW_KNOWN_CORES"]).items():
-        KNOWN_CORES[_name] = KnownCore(**_values)
-if _FOLDER and os.path.basename(_SCRIPT) == "meiflow":
-    _install(Path(_FOLDER))
-elif _FOLDER and _SCRIPT == "meiflow.cli.warm":  # each fork is a command
-    os.register_at_fork(after_in_child=lambda: _install(Path(_FOLDER)))
+        for name, values in json.loads(os.environ["MEIFLOW_KNOWN_CORES"]).items():
+            KNOWN_CORES[name] = KnownCore(**values)
+    if os.environ.get("MEIFLOW_AUDIT") and os.path.basename(command) == "meiflow":
+        _install(Path(os.environ["MEIFLOW_AUDIT"]))
+
+
+start(next((a for a in sys.orig_argv[1:] if not a.startswith("-")), ""))
