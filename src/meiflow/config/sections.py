@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from meiflow.config.base import Degrees, Positive, Section, ids_as_text
+from meiflow.config.clusters import Clusters
 from meiflow.config.experiments import Experiments
 from meiflow.config.model import GaborEnergy, LinearNonlinear, Model, Network
 from meiflow.config.recording import (
@@ -20,6 +21,7 @@ from meiflow.config.shown import StimulusParameters
 from meiflow.config.stimuli import Gabor, Mei, Movie, Stimuli
 
 __all__ = [
+    "Clusters",
     "Comparison",
     "Config",
     "Experiments",
@@ -107,6 +109,7 @@ class Config(Section):
     gabor: Gabor = Gabor()
     comparison: Comparison = Comparison()
     experiments: Experiments = Experiments()
+    clusters: Clusters = Clusters()
     report: Report = Report()
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of all random numbers")
     device: Literal["auto", "cpu", "cuda"] = Field(

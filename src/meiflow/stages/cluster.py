@@ -1,0 +1,126 @@
+"""The stage that clusters the neurons of all sessions by their responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from meiflow.combined.clusters import assign, cluster_neurons
+from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
+from meiflow.experiments.aligned import AlignedPopulation
+from meiflow.experiments.discriminative import discriminative_stimuli
+from meiflow.experiments.fingerprints import bank_responses
+from meiflow.experiments.standard import Preferred
+from meiflow.io.files import read_csv, write_array, write_csv
+from meiflow.models.network import NeuronModel
+from meiflow.models.population import PairedModel
+from meiflow.progress import logger
+from meiflow.results.layout import CombinedLayout, Layout
+from meiflow.results.neurons import selected_neurons
+from meiflow.session.dataset import COMBINED, Dataset
+from meiflow.session.download import chosen_sessions
+from meiflow.stages.common import open_models
+from meiflow.stages.experiments import read_preferred
+
+_FEWEST = 12
+
+
+def cluster_sessions(config: Config, results: Path) -> None:
+    """Cluster the neurons of all sessions, and make the stimulus of each cluster.
+
+    Neurons whose model is not better than chance, or that respond to none of the stimuli, are in no
+    cluster.
+
+    Parameters
+    ----------
+    config : Config
+        With its keys ``sessions`` and ``clusters``.
+    results : path
+        Folder that contains the results folders of the sessions.
+
+    Raises
+    ------
+    MeiflowError
+        If a result is missing or damaged, or if fewer than twelve neurons are left.
+    """
+    output = CombinedLayout(results / COMBINED)
+    dataset = Dataset(config)
+    sessions = dataset.ids or chosen_sessions(output.warehouse)
+    tables, models, preferred = [], list[NeuronModel](), list[Preferred]()
+    for session in sessions:
+        layout, own = Layout(results / session), dataset.config_of(session)
+        neurons = _good(layout)
+        archive = open_models(own, layout) if neurons else None
+        for neuron in neurons if archive is not None else ():
+            models.append(archive.model(neuron, own.model.custom))
+            path = layout.neuron(neuron).best_gabor_table
+            preferred.append(read_preferred(path, own.image.geometry))
+        tables.append(pd.DataFrame({"session_id": session, "neuron_id": neurons}, dtype=object))
+    population = AlignedPopulation(
+        lambda rows: PairedModel([models[row] for row in rows]).eval(),
+        preferred,
+        config.clusters.align,
+    )
+    table, images, numbers = clustered(population, config, pd.concat(tables, ignore_index=True))
+    write_csv(table, output.clusters)
+    write_array(images, output.cluster_stimuli)
+    write_csv(numbers, output.cluster_numbers)
+    logger.info(
+        f"clusters: {len(images)} of {table['cluster'].notna().sum()} neurons in "
+        f"{table['session_id'].nunique()} sessions"
+    )
+
+
+def clustered(
+    population: AlignedPopulation, config: Config, neurons: pd.DataFrame
+) -> tuple[pd.DataFrame, NDArray[np.float32], pd.DataFrame]:
+    """Table of the neurons, stimuli of the clusters, and agreement by number of clusters."""
+    _require(len(neurons))
+    options = config.clusters
+    responses = bank_responses(population)
+    highest = responses.max(axis=1)
+    rows = np.flatnonzero(highest > 0)
+    _require(len(rows))
+    relative = responses[rows] / highest[rows, None]
+    found = cluster_neurons(relative, options.most, options.stability, config.seed)
+    shown = discriminative_stimuli(
+        population.part(rows), found.labels, highest[rows], assign, seed=config.seed
+    )
+    table = neurons.copy()
+    values = {
+        "cluster": shown.labels + 1,
+        "margin": shown.margin,
+        "stability": found.stability,
+        **{f"response_{i + 1}": column for i, column in enumerate(shown.responses.T)},
+    }
+    for name, column in values.items():
+        table[name] = pd.Series(column, index=rows)
+    table["cluster"] = table["cluster"].astype("Int64")
+    numbers = np.arange(len(found.agreement)) + 2
+    agreement = pd.DataFrame({"clusters": numbers, "agreement": found.agreement})
+    agreement["chosen"] = agreement["clusters"] == found.number
+    return table, shown.images, agreement
+
+
+def _require(neurons: int) -> None:
+    if neurons < _FEWEST:
+        raise MeiflowError(
+            f"clusters: only {neurons} neurons have a model that is better than chance and "
+            f"responds to the stimuli; at least {_FEWEST} are needed. Add sessions, or set "
+            "clusters.make to false"
+        )
+
+
+def _good(results: Layout) -> Sequence[str]:
+    """The fitted neurons whose model is not worse than chance."""
+    neurons = selected_neurons(results.fitted_neurons)
+    if not neurons:
+        return []
+    summary = read_csv(results.summary, ("neuron_id", "model_above_chance"))
+    excluded = summary.loc[summary["model_above_chance"].isin([False]), "neuron_id"].astype(str)
+    return [neuron for neuron in neurons if neuron not in set(excluded)]
