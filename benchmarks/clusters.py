@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +35,13 @@ from meiflow.images.patterns import gabor
 from meiflow.models.population import PairedModel
 from meiflow.progress import log_to_stderr
 from meiflow.simulation.dead_leaves import dead_leaves
-from meiflow.simulation.truth import (
-    TruthFilters,
-    calibrate_gain,
-    draw_neurons,
-    render_filters,
-    true_drive,
-)
+from meiflow.simulation.truth import calibrate_gain, draw_neurons, render_filters, true_drive
 from meiflow.stages.cluster import clustered
 from meiflow.stages.common import open_models
 from meiflow.stages.fit_models import fit_models
 from meiflow.stages.fitted_neurons import take_fitted
 from meiflow.stages.gabor_search import search_gabors
+from meiflow.validation.closed_loop import as_tensors
 
 SCREEN = Geometry(40, 64)
 FEW = ("simple", "complex", "on_centre", "texture", "surround_suppressed")
@@ -69,12 +64,7 @@ class Known:
 
 def as_function(neuron: pd.DataFrame):
     """One true neuron as a differentiable function of images."""
-    filters = render_filters(neuron, SCREEN)
-    tensors = {
-        field.name: torch.as_tensor(np.asarray(getattr(filters, field.name))).float()
-        for field in fields(TruthFilters)
-    }
-    made = TruthFilters(**tensors)
+    made = as_tensors(render_filters(neuron, SCREEN))
     return lambda images: true_drive(made, images.flatten(1))[:, 0]
 
 
@@ -100,10 +90,10 @@ def true_neurons(kinds: tuple[str, ...], per_kind: int, seed: int) -> Known:
 def best_gabor(neuron, row: pd.Series, rng: np.random.Generator) -> Preferred:
     """The Gabor at the neuron's position that drives it most, then by random local search."""
     axes = np.meshgrid(
-        [0.7, 1.0, 1.4, 2.0, 2.8],
-        np.arange(0.0, 180.0, 15.0) + rng.uniform(0, 15),
-        np.arange(0.0, 360.0, 45.0),
-        [0.25, 0.35, 0.5],
+        [0.7, 1.0, 1.5, 2.2],
+        np.arange(0.0, 180.0, 20.0) + rng.uniform(0, 20),
+        np.arange(0.0, 360.0, 60.0),
+        [0.3, 0.5],
     )
     ratio, angle, phase, sigma = (axis.ravel() for axis in axes)
     wave = ratio * row["wavelength_deg"]

@@ -41,4 +41,4 @@ def test_the_same_seed_gives_the_same_clusters():
     _, points = groups((10, 10, 10), 0.4, seed=3)
     first, second = (cluster_neurons(points, seed=4) for _ in range(2))
     np.testing.assert_array_equal(first.labels, second.labels)
-    np.testing.assert_array_equal(first.agreement, second.agreement)
+    np.testing.assert_array_equal(first.reproduced, second.reproduced)

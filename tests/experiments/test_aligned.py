@@ -1,7 +1,5 @@
 """Stimuli in the coordinates of neurons, and most discriminative stimuli, of known neurons."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
@@ -13,8 +11,9 @@ from meiflow.experiments.discriminative import discriminative_stimuli
 from meiflow.experiments.fingerprints import bank_responses
 from meiflow.experiments.standard import Preferred
 from meiflow.images.patterns import gabor
-from meiflow.simulation.truth import TruthFilters, render_filters, true_drive
-from tests.experiments.truth import GRID, nearly, neurons
+from meiflow.simulation.truth import render_filters, true_drive
+from meiflow.validation.closed_loop import as_tensors
+from tests.experiments.truth import GRID, neurons
 
 KINDS = ("simple", "complex", "texture", "surround_suppressed")
 
@@ -95,30 +94,35 @@ def test_the_stimulus_of_a_cluster_is_what_only_its_neurons_prefer():
     assert np.isnan(alone.margin).all()
 
 
+def found_gabor(row, rng):
+    """The Gabor of a simulated neuron, with small errors."""
+    wave = row["wavelength_deg"]
+    return Preferred(
+        GRID,
+        row["x_deg"] + rng.uniform(-0.05, 0.05) * wave,
+        row["y_deg"] + rng.uniform(-0.05, 0.05) * wave,
+        wave * np.exp(rng.uniform(-0.05, 0.05)),
+        row["orientation_deg"] + rng.uniform(-4, 4),
+        row["phase_deg"] + rng.uniform(-10, 10),
+        row["sigma_deg"],
+    )
+
+
 def simulated(seed):
-    """Simulated neurons with nearly the right Gabors."""
+    """Simulated neurons, and nearly the right Gabors."""
     table = neurons(8, seed, KINDS)
-    filters = render_filters(table, GRID)
-    tensors = {
-        field.name: torch.as_tensor(np.asarray(getattr(filters, field.name))).float()
-        for field in fields(TruthFilters)
-    }
     rng = np.random.default_rng(seed)
+    each = [as_tensors(render_filters(table.iloc[[i]], GRID)) for i in range(len(table))]
 
     def pair(rows):
         def respond(images):
             sets = images.reshape(len(rows), -1, GRID.height * GRID.width)
-            each = [true_drive(TruthFilters(**tensors), own) for own in sets]
-            return torch.cat([own[:, row] for own, row in zip(each, rows, strict=True)])
+            pairs = zip(rows, sets, strict=True)
+            return torch.cat([true_drive(each[row], own)[:, 0] for row, own in pairs])
 
         return respond
 
-    phases = table["phase_deg"].to_numpy()
-    preferred = [nearly(row, rng) for _, row in table.iterrows()]
-    preferred = [
-        Preferred(GRID, *[getattr(p, f.name) for f in fields(Preferred)[1:5]], phase, p.sigma_deg)
-        for p, phase in zip(preferred, phases, strict=True)
-    ]
+    preferred = [found_gabor(row, rng) for _, row in table.iterrows()]
     return table["kind"].to_numpy(), AlignedPopulation(pair, preferred)
 
 

@@ -13,7 +13,7 @@ from meiflow.errors import MeiflowError
 from meiflow.images.patterns import difference_of_gaussians, gabor
 from meiflow.io.files import read_array, read_csv, write_csv
 from meiflow.models.archive import write_archive
-from meiflow.results.layout import CombinedLayout, Layout
+from meiflow.results.layout import CombinedLayout
 from meiflow.stages.cluster import cluster_sessions
 from meiflow.stages.combine import combine_sessions
 from tests.combined.results import GRID, session_results

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
+
 _COMPONENTS = 20
-_HALVES = 10
-_STARTS, _FINAL_STARTS = 4, 20
-_FEWEST = 3  # neurons per cluster and half
+_SAMPLES, _PART = 16, 0.65
+_STARTS, _FINAL_STARTS = 4, 10
+_FEWEST = 4  # neurons in a cluster
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,14 @@ class NeuronClusters:
     labels : ndarray of int, shape (neurons,)
         Cluster of every neuron, 0 for the largest.
     stability : ndarray, shape (neurons,)
-        Fraction of clusterings of half of the neurons that assign the neuron to the same cluster.
-    agreement : ndarray, shape (numbers,)
-        For 2, 3, ... clusters, the adjusted Rand index between clusterings of two halves of the
-        neurons, mean over divisions.
+        Fraction of clusterings of a part of the neurons that assign the neuron to its cluster.
+    reproduced : ndarray, shape (numbers,)
+        For 2, 3, ... clusters, how well parts of the neurons reproduce the least stable cluster.
     """
 
     labels: NDArray[np.int64]
     stability: NDArray[np.float64]
-    agreement: NDArray[np.float64]
+    reproduced: NDArray[np.float64]
 
     @property
     def number(self) -> int:
@@ -39,23 +42,24 @@ class NeuronClusters:
 
 
 def cluster_neurons(
-    responses: NDArray, most: int = 15, stability: float = 0.8, seed: int = 0
+    responses: NDArray, most: int = 15, stability: float = 0.75, seed: int = 0
 ) -> NeuronClusters:
     """Cluster neurons by k-means of their responses.
 
-    The number of clusters is the largest for which clusterings of two halves of the neurons agree:
-    the neurons of each half are also assigned to the centres of the other half, and the adjusted
-    Rand index between the two assignments must reach `stability` on average, as for the prediction
-    strength of Tibshirani & Walther (2005). If none does, there is one cluster.
+    The number of clusters is the largest at which every cluster is stable (Hennig 2007): parts of
+    65 % of the neurons, drawn at random, are clustered alone; the Jaccard index between a cluster
+    of all neurons and the most similar one of a part is averaged over parts, and must reach
+    `stability` for all clusters, none of which may have fewer than four neurons. If no number does,
+    there is one cluster.
 
     Parameters
     ----------
     responses : ndarray, shape (neurons, stimuli)
         Responses of every neuron to the same stimuli, relative to its highest.
     most : int
-        Maximum number of clusters; with few neurons it is less, because a half must have three
-        neurons per cluster on average.
+        Maximum number of clusters.
     stability : float
+        Above 0.85 clusters are highly stable, below 0.6 they should not be trusted.
     seed : int
 
     Returns
@@ -71,16 +75,17 @@ def cluster_neurons(
     (3, [0.0, 0.0, 0.0])
     """
     points = _reduced(np.asarray(responses, float))
-    n = len(points)
-    halves = _halves(n, seed)
-    numbers = range(2, min(most, n // (2 * _FEWEST)) + 1)
-    agreement = np.array([_agreement(points, number, halves, seed) for number in numbers])
-    stable = np.flatnonzero(agreement >= stability)
+    n, rng = len(points), np.random.default_rng(seed)
+    samples = [np.sort(rng.permutation(n)[: round(_PART * n)]) for _ in range(_SAMPLES)]
+    numbers = range(2, min(most, n // _FEWEST) + 1)
+    found = [_reproduced(points, number, samples, seed) for number in numbers]
+    reproduced = np.array([lowest for lowest, _, _ in found])
+    large = np.array([np.bincount(labels).min() >= _FEWEST for _, labels, _ in found], bool)
+    stable = np.flatnonzero(large & (reproduced >= stability))
     if not len(stable):
-        return NeuronClusters(np.zeros(n, np.int64), np.ones(n), agreement)
-    number = int(stable[-1]) + 2
-    labels = by_size(_fitted(points, number, seed, _FINAL_STARTS).labels_)
-    return NeuronClusters(labels, _stability(points, labels, halves, seed), agreement)
+        return NeuronClusters(np.zeros(n, np.int64), np.ones(n), reproduced)
+    _, labels, certain = found[stable[-1]]
+    return NeuronClusters(labels, certain, reproduced)
 
 
 def by_size(labels: NDArray) -> NDArray[np.int64]:
@@ -143,40 +148,32 @@ def _reduced(responses: NDArray) -> NDArray[np.float64]:
     return np.asarray(PCA(components, svd_solver="full").fit_transform(responses))
 
 
-def _halves(n: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    rng = np.random.default_rng(seed)
-    orders = [rng.permutation(n) for _ in range(_HALVES)]
-    return [(np.sort(order[: n // 2]), np.sort(order[n // 2 :])) for order in orders]
-
-
-def _fitted(points: NDArray, number: int, seed: int, starts: int = _STARTS):  # type: ignore[no-untyped-def]
+def _fitted(points: NDArray, number: int, seed: int, starts: int) -> KMeans:
     from sklearn.cluster import KMeans
 
     return KMeans(number, n_init=starts, random_state=seed).fit(points)
 
 
-def _agreement(points: NDArray, number: int, halves: list, seed: int) -> float:  # type: ignore[type-arg]
-    """Adjusted Rand index of clusters of a half and those predicted by the other half."""
-    from sklearn.metrics import adjusted_rand_score
-
-    values = []
-    for one, other in halves:
-        first, second = (_fitted(points[half], number, seed) for half in (one, other))
-        values.append(adjusted_rand_score(first.predict(points[other]), second.labels_))
-        values.append(adjusted_rand_score(second.predict(points[one]), first.labels_))
-    return float(np.mean(values))
-
-
-def _stability(points: NDArray, labels: NDArray, halves: list, seed: int) -> NDArray[np.float64]:  # type: ignore[type-arg]
-    """How often clusterings of half of the neurons give each neuron the same cluster."""
+def _reproduced(
+    points: NDArray, number: int, samples: list[NDArray[np.int64]], seed: int
+) -> tuple[float, NDArray[np.int64], NDArray[np.float64]]:
+    """Jaccard index of the least stable cluster, labels, and stability of every neuron."""
     from scipy.optimize import linear_sum_assignment
 
-    number = int(labels.max()) + 1
-    same = []
-    for half in (half for pair in halves for half in pair):
-        predicted = _fitted(points[half], number, seed).predict(points)
-        table = np.zeros((number, number))
-        np.add.at(table, (predicted, labels), 1)
-        rows, columns = linear_sum_assignment(-table)
-        same.append(columns[np.argsort(rows)][predicted] == labels)
-    return np.asarray(np.mean(same, axis=0))
+    labels = by_size(_fitted(points, number, seed, _FINAL_STARTS).labels_)
+    jaccard, same = [], []
+    for rows in samples:
+        model = _fitted(points[rows], number, seed, _STARTS)
+        table = _counts(labels[rows], model.labels_, number)
+        union = table.sum(axis=1)[:, None] + table.sum(axis=0)[None] - table
+        jaccard.append((table / np.maximum(union, 1)).max(axis=1))
+        predicted = model.predict(points)
+        matched = linear_sum_assignment(-_counts(predicted, labels, number))[1]
+        same.append(matched[predicted] == labels)
+    return float(np.mean(jaccard, axis=0).min()), labels, np.asarray(np.mean(same, axis=0))
+
+
+def _counts(rows: NDArray, columns: NDArray, number: int) -> NDArray[np.float64]:
+    table = np.zeros((number, number))
+    np.add.at(table, (rows, columns), 1)
+    return table

@@ -26,11 +26,11 @@ class Clusters(Section):
     )
     most: int = Field(default=15, ge=2, le=50, description="maximum number of clusters")
     stability: float = Field(
-        default=0.8,
+        default=0.75,
         gt=0,
         le=1,
-        description="adjusted Rand index that clusters of two halves of the neurons must reach; "
-        "the largest number of clusters that does is used",
+        description="how well parts of the neurons must reproduce every cluster (Jaccard index); "
+        "the largest number of clusters for which they do is used",
     )
 
     @field_validator("align")

@@ -95,5 +95,5 @@ def _text(own: pd.DataFrame) -> str:
     count, sessions = len(own), own["session_id"].nunique()
     return (
         f"{count} neuron{'s' * (count != 1)} in {sessions} session{'s' * (sessions != 1)}, "
-        f"reproduced in {own['stability'].mean():.0%} of the clusterings of half of the neurons"
+        f"reproduced by {own['stability'].mean():.0%} of the clusterings of parts of them"
     ).replace("%", " %")

@@ -393,7 +393,7 @@ class CombinedLayout(Folder):
     )
     clusters = ResultFile("clusters.csv", "cluster", "cluster of every neuron", _CLUSTERS)
     cluster_stimuli = ResultFile("cluster_stimuli.npy", "cluster", "their stimuli", _CLUSTERS)
-    cluster_numbers = ResultFile("cluster_numbers.csv", "cluster", "agreement by number", _CLUSTERS)
+    cluster_numbers = ResultFile("cluster_numbers.csv", "cluster", "stability by number", _CLUSTERS)
     neurons = ResultFile("neurons.csv", "combine", "one row per fitted neuron")
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
     estimates = ResultFile("estimates.csv", "combine", "means over sessions, with intervals")

@@ -79,7 +79,7 @@ def cluster_sessions(config: Config, results: Path) -> None:
 def clustered(
     population: AlignedPopulation, config: Config, neurons: pd.DataFrame
 ) -> tuple[pd.DataFrame, NDArray[np.float32], pd.DataFrame]:
-    """Table of the neurons, stimuli of the clusters, and agreement by number of clusters."""
+    """Table of the neurons, stimuli of the clusters, and stability by number of clusters."""
     _require(len(neurons))
     options = config.clusters
     responses = bank_responses(population)
@@ -101,10 +101,9 @@ def clustered(
     for name, column in values.items():
         table[name] = pd.Series(column, index=rows)
     table["cluster"] = table["cluster"].astype("Int64")
-    numbers = np.arange(len(found.agreement)) + 2
-    agreement = pd.DataFrame({"clusters": numbers, "agreement": found.agreement})
-    agreement["chosen"] = agreement["clusters"] == found.number
-    return table, shown.images, agreement
+    tried = np.arange(len(found.reproduced)) + 2
+    numbers = pd.DataFrame({"clusters": tried, "reproduced": found.reproduced})
+    return table, shown.images, numbers.assign(chosen=tried == found.number)
 
 
 def _require(neurons: int) -> None:
