@@ -76,12 +76,12 @@ class AlignedPopulation:
     def __len__(self) -> int:
         return len(self.preferred)
 
-    def part(self, rows: NDArray[np.int64]) -> AlignedPopulation:
+    def part(self, rows: Sequence[int] | NDArray[np.int64]) -> AlignedPopulation:
         """Some of the neurons, with the same scale as among all."""
         scale = float(np.median(self._lengths())) if self.scale_deg is None else self.scale_deg
-        chosen = [self.preferred[row] for row in rows]
+        chosen, all_of = [self.preferred[row] for row in rows], np.asarray(rows)
         return replace(
-            self, pair=lambda own: self.pair(rows[own]), preferred=chosen, scale_deg=scale
+            self, pair=lambda own: self.pair(all_of[own]), preferred=chosen, scale_deg=scale
         )
 
     def _values(self, name: str) -> NDArray[np.float64]:

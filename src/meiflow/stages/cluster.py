@@ -88,22 +88,22 @@ def clustered(
     _require(len(rows))
     relative = responses[rows] / highest[rows, None]
     found = cluster_neurons(relative, options.most, options.stability, config.seed)
-    shown = discriminative_stimuli(
-        population.part(rows), found.labels, highest[rows], assign, seed=config.seed
-    )
+    chosen = population.part(rows)
+    images = discriminative_stimuli(chosen, found.labels, highest[rows], seed=config.seed)
+    shown = chosen.responses(images) / highest[rows, None]
     table = neurons.copy()
     values = {
-        "cluster": shown.labels + 1,
-        "margin": shown.margin,
+        "cluster": found.labels + 1,
+        "margin": assign(relative, found.labels)[1],
         "stability": found.stability,
-        **{f"response_{i + 1}": column for i, column in enumerate(shown.responses.T)},
+        **{f"response_{i + 1}": column for i, column in enumerate(shown.T)},
     }
     for name, column in values.items():
         table[name] = pd.Series(column, index=rows)
     table["cluster"] = table["cluster"].astype("Int64")
     tried = np.arange(len(found.reproduced)) + 2
     numbers = pd.DataFrame({"clusters": tried, "reproduced": found.reproduced})
-    return table, shown.images, numbers.assign(chosen=tried == found.number)
+    return table, images, numbers.assign(chosen=tried == found.number)
 
 
 def _require(neurons: int) -> None:
