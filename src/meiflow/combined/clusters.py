@@ -151,7 +151,8 @@ def _reduced(responses: NDArray) -> NDArray[np.float64]:
 def _fitted(points: NDArray, number: int, seed: int, starts: int) -> KMeans:
     from sklearn.cluster import KMeans
 
-    return KMeans(number, n_init=starts, random_state=seed).fit(points)
+    fitted: KMeans = KMeans(number, n_init=starts, random_state=seed).fit(points)
+    return fitted
 
 
 def _reproduced(

@@ -54,13 +54,12 @@ def cluster_sessions(config: Config, results: Path) -> None:
     tables, models, preferred = [], list[NeuronModel](), list[Preferred]()
     for session in sessions:
         layout, own = Layout(results / session), dataset.config_of(session)
-        neurons = _good(layout)
-        archive = open_models(own, layout) if neurons else None
-        for neuron in neurons if archive is not None else ():
+        neurons, archive = _good(layout), open_models(own, layout)
+        tables.append(pd.DataFrame({"session_id": session, "neuron_id": neurons}, dtype=object))
+        for neuron in neurons:
             models.append(archive.model(neuron, own.model.custom))
             path = layout.neuron(neuron).best_gabor_table
             preferred.append(read_preferred(path, own.image.geometry))
-        tables.append(pd.DataFrame({"session_id": session, "neuron_id": neurons}, dtype=object))
     population = AlignedPopulation(
         lambda rows: PairedModel([models[row] for row in rows]).eval(),
         preferred,
