@@ -79,7 +79,7 @@ def test_a_command_passes_on_its_options(name, called, tmp_path):
     ((function, given, named),) = called
     assert function == f"meiflow.stages.{stage.call}"
     assert [value.seed for value in given[:-1]] == ([5] if stage.keys else [])
-    if name == "combine":
+    if stage.sessions:
         assert given[-1] == tmp_path
     else:
         assert isinstance(given[-1], Layout)

@@ -31,11 +31,41 @@ if DATASET.ids is None:
             " --output {output:q} > {log:q} 2>&1"
 
 
+if DATASET.many and CONFIG.clusters.make:
+
+    rule cluster:
+        input:
+            of_sessions(clustered_of_session),
+            CUSTOM_CODE,
+            ALL.warehouse if DATASET.ids is None else [],
+        output:
+            ALL.clusters,
+            ALL.cluster_stimuli,
+            ALL.cluster_numbers,
+        log:
+            ALL.root / "logs" / "cluster.log",
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            **needs("cluster"),
+        params:
+            config=resolved(DATASET.config, *STAGES["cluster"].keys),
+            results=ALL.root.parent,
+            code=CUSTOM_STATE,
+            version=VERSION,
+        message:
+            "Clustering the neurons of all sessions"
+        shell:
+            command("cluster")
+
+
 if DATASET.many:
 
     rule combine:
         input:
             of_sessions(combined_of_session),
+            rules.cluster.output if CONFIG.clusters.make else [],
             ALL.warehouse if DATASET.ids is None else [],
         output:
             ALL.report,

@@ -71,4 +71,14 @@ def combined_of_session(session):
     return list(map(str, paths))
 
 
+def clustered_of_session(session):
+    """What the clusters are made of in one session."""
+    results = Layout(f"results/{session}")
+    neurons = fitted(session)
+    paths = [results.fitted_neurons]
+    paths += [results.models, results.summary] if neurons else []
+    paths += [results.neuron(neuron).best_gabor_table for neuron in neurons]
+    return list(map(str, paths))
+
+
 everything = of_sessions(wanted_of_session)

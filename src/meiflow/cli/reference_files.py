@@ -139,7 +139,7 @@ def files_reference() -> str:
 
 
 def _read(stage: Stage) -> str:
-    every = "of every session: " if stage.name == "combine" else ""
+    every = "of every session: " if stage.sessions else ""
     paths = input_paths(stage, Layout("."), ["{neuron}"])
     return every + _listed(path.as_posix() for path in paths)
 

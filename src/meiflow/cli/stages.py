@@ -66,7 +66,7 @@ def _command(stage: Stage) -> Callable[..., None]:
         from meiflow.stages.outdated import mark_report
 
         root, neuron = given.pop("results"), given.get("neuron")
-        if stage.name == "combine":  # which has the folder of all sessions
+        if stage.sessions:
             _run(stage, root, given)
             return
         results = Layout(root)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from meiflow.config.base import Degrees, Positive, Section, ids_as_text
 from meiflow.config.base_models import GaborEnergy, LinearNonlinear
+from meiflow.config.clusters import Clusters
 from meiflow.config.experiments import Experiments
 from meiflow.config.model import Model, Network
 from meiflow.config.recording import (
@@ -21,6 +22,7 @@ from meiflow.config.shown import StimulusParameters
 from meiflow.config.stimuli import Gabor, Mei, Movie, Stimuli
 
 __all__ = [
+    "Clusters",
     "Comparison",
     "Config",
     "Experiments",
@@ -108,6 +110,7 @@ class Config(Section):
     gabor: Gabor = Gabor()
     comparison: Comparison = Comparison()
     experiments: Experiments = Experiments()
+    clusters: Clusters = Clusters()
     report: Report = Report()
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of all random numbers")
     device: Literal["auto", "cpu", "cuda"] = Field(

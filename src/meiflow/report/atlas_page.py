@@ -13,7 +13,7 @@ from meiflow.report.columns import choices_of
 from meiflow.report.drawing import png_uri
 from meiflow.report.page import filled
 
-_CLASSES = ("cell_type", "kind")
+_CLASSES = ("cell_type", "cluster", "kind")
 
 
 def render_atlas(neurons: pd.DataFrame, tiles: Sequence[NDArray], title: str, seed: int) -> str:

@@ -54,6 +54,7 @@ _FIRST = {
         "spiking",
         "fast or regular: trough to peak of the waveform below 0.4 ms or longer",
     ),
+    "cluster": ("cluster", "functional cluster: neurons that respond in the same way"),
     "cell_type": ("cell type", "simple or complex, by F1/F0 of the model"),
     "invariance_deg": (
         "invariance (deg)",
@@ -124,11 +125,17 @@ def choices_of(
     [('area', 'area', ['VISam', 'VISp'])]
     """
     found = [
-        (name, _FIRST.get(name, ("session",))[0], sorted(set(summary[name].dropna().astype(str))))
+        (name, _FIRST.get(name, ("session",))[0], _in_order(summary[name]))
         for name in (*CLASSES, *further)
         if name in summary
     ]
     return [choice for choice in found if len(choice[2]) > 1]
+
+
+def _in_order(values: pd.Series) -> list[str]:
+    """Different values as text; numbers by value."""
+    found = set(values.dropna().astype(str))
+    return sorted(found, key=lambda text: (text.isdigit(), len(text) * text.isdigit(), text))
 
 
 def number(value: object, digits: int = 2) -> str:

@@ -194,7 +194,7 @@ def build_combined_view(
         session_columns=[c for c in data.sessions if c not in ("session_id", "status", "reason")],
         sessions=[_session(row) for row in data.sessions.to_dict("records")],
         columns=columns,
-        choices=choices_of(neurons),
+        choices=choices_of(neurons, ("cluster",)),
         rows=[[_value(v) for v in row] for row in table.itertuples(index=False)],
         judged=any(t is not None and t.kind != "unknown" for t in trusts),
     )

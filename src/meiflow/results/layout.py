@@ -25,6 +25,7 @@ _NOTEBOOK = "`comparison.notebook`"
 _EXPERIMENTS = "`experiments.make` or `experiments.custom`"
 _TRANSPARENT = "simulated sessions with `transparent` in `stimuli.make`"
 _INVARIANCE = "`experiments.invariance`"
+_CLUSTERS = "`clusters.make`"
 
 
 class NeuronLayout(Folder):
@@ -59,9 +60,7 @@ class NeuronLayout(Folder):
     spectra = ResultFile("spectra.csv", "comparison", "profiles of the power spectra")
     mei_mask = ResultFile("mei_mask.npy", "comparison", "tight mask of the MEI")
     mei_mask_picture = ResultFile("mei_mask.png", "comparison", "the same as a picture")
-    notebook = ResultFile(
-        "notebook.csv", "compare_notebook", "the notebook's measures next to ours", _NOTEBOOK
-    )
+    notebook = ResultFile("notebook.csv", "compare_notebook", "the notebook's measures", _NOTEBOOK)
     notebook_png = ResultFile(
         "notebook.png", "compare_notebook", "figure of these measures", _NOTEBOOK
     )
@@ -395,6 +394,9 @@ class CombinedLayout(Folder):
         "sessions in the warehouse, and why they are chosen or excluded",
         "`sessions: all`",
     )
+    clusters = ResultFile("clusters.csv", "cluster", "cluster of every neuron", _CLUSTERS)
+    cluster_stimuli = ResultFile("cluster_stimuli.npy", "cluster", "their stimuli", _CLUSTERS)
+    cluster_numbers = ResultFile("cluster_numbers.csv", "cluster", "stability by number", _CLUSTERS)
     neurons = ResultFile("neurons.csv", "combine", "one row per fitted neuron")
     sessions = ResultFile("sessions.csv", "combine", "one row per session")
     estimates = ResultFile("estimates.csv", "combine", "means over sessions, with intervals")

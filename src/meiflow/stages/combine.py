@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from meiflow.combined.atlas import centred_tile
 from meiflow.combined.estimates import estimate, session_values
 from meiflow.combined.gather import SessionTables, costs, gather
 from meiflow.combined.hierarchical import compare_groups
 from meiflow.config.sections import Config
+from meiflow.errors import MeiflowError
 from meiflow.figures.style import save_both
 from meiflow.io.files import read_array, read_csv, write_csv, write_text
 from meiflow.progress import logger
 from meiflow.report.atlas_page import render_atlas
+from meiflow.report.cluster_cards import ClusterCard, cluster_cards, typical_members
 from meiflow.report.combined_page import render_combined
 from meiflow.report.combined_view import build_combined_view, figures_of, gallery_rows
 from meiflow.report.trust import TrustCalibration, calibration_of
@@ -47,6 +51,7 @@ def combine_sessions(
     output = CombinedLayout(results / COMBINED)
     sessions = Dataset(config).ids or chosen_sessions(output.warehouse)
     data = gather({session: _tables(Layout(results / session)) for session in sessions})
+    clusters = _clusters(output, data.neurons, results, config) if config.clusters.make else []
     calibration = calibration or calibration_of(data.neurons)
     values = session_values(data.neurons)
     numbers = {"values": values, "estimates": estimate(values, config.seed)}
@@ -79,7 +84,7 @@ def combine_sessions(
     )
     shown = gallery.groupby("session_id")["neuron_id"].apply(list).to_dict()
     state = as_text(made_of_sessions(results, {s: shown.get(s, []) for s in sessions}))
-    write_text(render_combined(view, config, state), output.report)
+    write_text(render_combined(view, config, state, clusters), output.report)
     write_atlas(data.neurons, results, config, view.title, output.atlas)
     logger.info(f"combined: {len(data.neurons)} neurons in {len(data.sessions)} sessions")
 
@@ -88,7 +93,12 @@ def write_atlas(
     neurons: pd.DataFrame, results: Path, config: Config, title: str, path: Path
 ) -> None:
     """Write the page of all MEIs, arranged by similarity."""
-    tiles = [
+    tiles = _tiles(neurons, results, config)
+    write_text(render_atlas(neurons, tiles, title, config.seed), path)
+
+
+def _tiles(neurons: pd.DataFrame, results: Path, config: Config) -> list[NDArray[np.float64]]:
+    return [
         centred_tile(
             read_array(Layout(results / row["session_id"]).neuron(row["neuron_id"]).mei),
             row["mei_x_deg"],
@@ -97,7 +107,22 @@ def write_atlas(
         )
         for row in neurons.to_dict("records")
     ]
-    write_text(render_atlas(neurons, tiles, title, config.seed), path)
+
+
+def _clusters(
+    output: CombinedLayout, neurons: pd.DataFrame, results: Path, config: Config
+) -> list[ClusterCard]:
+    """Add the cluster of every neuron to the table; return what the page shows of each."""
+    keys = ["session_id", "neuron_id"]
+    table = read_csv(output.clusters, (*keys, "cluster", "margin", "stability"))
+    table[keys] = table[keys].astype(str)
+    merged = neurons[keys].astype(str).merge(table, "left", on=keys)
+    if merged["cluster"].notna().sum() != table["cluster"].notna().sum():
+        raise MeiflowError(f"{output.clusters}: made of other neurons; run the stage cluster again")
+    neurons["cluster"] = merged["cluster"].astype("Int64").array
+    members = typical_members(neurons.assign(margin=merged["margin"].to_numpy()))
+    tiles = _tiles(members, results, config)
+    return cluster_cards(table, read_array(output.cluster_stimuli), members, tiles)
 
 
 def _tables(results: Layout) -> SessionTables:

@@ -32,7 +32,7 @@ _BANNER = re.compile(
 )
 _LISTED = re.compile(r'<meta name="meiflow-results" content="([^"]*)">')
 # Stages that do not change what the pages show.
-_ASIDE = ("provisional", "report", "combine")
+_ASIDE = ("provisional", "report", "cluster", "combine")
 
 
 def results_read() -> list[str]:

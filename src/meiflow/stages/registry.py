@@ -398,12 +398,23 @@ def _stages() -> Iterator[Stage]:
         minutes=30,
     )
     yield Stage(
+        "cluster",
+        "Cluster the neurons of all sessions by their responses; one stimulus for each cluster.",
+        "cluster:cluster_sessions",
+        keys=("session", "sessions", "image", *_CODE, "clusters", "seed", "device"),
+        inputs=("fitted_neurons", "models", "summary", "neuron.best_gabor_table"),
+        memory_mb=4000,
+        sessions=True,
+        gradients=True,
+    )
+    yield Stage(
         "combine",
         "Combine all sessions: tables, figures and one page.",
         "combine:combine_sessions",
         keys=tuple(Config.model_fields),
         inputs=("selection", "fitted_neurons", "units", "summary", "neuron.mei"),
         minutes=30,
+        sessions=True,
     )
 
 

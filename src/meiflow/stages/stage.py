@@ -31,6 +31,8 @@ class Stage:
         Resources requested on a cluster; more with each attempt.
     threads : int
         Maximum number of threads of a job.
+    sessions : bool
+        Whether it reads the results of all sessions; it is given the folder that contains these.
     gradients : bool
         Whether it uses torch, which is then restricted to one thread.
     """
@@ -44,6 +46,7 @@ class Stage:
     memory_mb: int = 2000
     minutes: int = 60
     threads: int = 1
+    sessions: bool = False
     gradients: bool = False
 
     @property
