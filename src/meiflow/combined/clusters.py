@@ -69,8 +69,8 @@ def cluster_neurons(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> centres = np.repeat(np.eye(3), 10, axis=0)
-    >>> found = cluster_neurons(centres + rng.normal(0, 0.1, (30, 3)))
+    >>> centres = np.repeat(np.eye(3, 12), 10, axis=0)
+    >>> found = cluster_neurons(centres + rng.normal(0, 0.1, (30, 12)))
     >>> found.number, found.labels.reshape(3, 10).std(axis=1).tolist()
     (3, [0.0, 0.0, 0.0])
     """
