@@ -61,7 +61,7 @@ class _Recomputed(torch.autograd.Function):
         return respond(images)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
         """Gradient with respect to the images."""
         (images,) = ctx.saved_tensors

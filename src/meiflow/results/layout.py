@@ -61,12 +61,8 @@ class NeuronLayout(Folder):
     mei_mask = ResultFile("mei_mask.npy", "comparison", "tight mask of the MEI")
     mei_mask_picture = ResultFile("mei_mask.png", "comparison", "the same as a picture")
     notebook = ResultFile("notebook.csv", "compare_notebook", "the notebook's measures", _NOTEBOOK)
-    notebook_png = ResultFile(
-        "notebook.png", "compare_notebook", "figure of these measures", _NOTEBOOK
-    )
-    notebook_svg = ResultFile(
-        "notebook.svg", "compare_notebook", "the same as vector graphics", _NOTEBOOK
-    )
+    notebook_png = ResultFile("notebook.png", "compare_notebook", "their figure", _NOTEBOOK)
+    notebook_svg = ResultFile("notebook.svg", "compare_notebook", "as vector graphics", _NOTEBOOK)
     notebook_gabor = ResultFile(
         "notebook_gabor.npy",
         "compare_notebook",

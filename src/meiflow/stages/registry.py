@@ -55,8 +55,12 @@ _MEASURES = tuple(f"comparison.{key}" for key in Comparison.model_fields if key 
 _STIMULI = tuple(
     f"neuron.{name}" for name in ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")
 )
-# Results of a neuron in the report.
-_ON_PAGE = (
+# What the report of a session reads, also while neurons are missing.
+_OF_PAGE = tuple(key for key in Config.model_fields if key != "clusters")
+_ON_EVERY_PAGE = (
+    *("selection", "fitted_neurons", "cross_validation", "model_search"),
+    *("trials", "responses", "images", "image_info", "image_spikes", "unit_counts"),
+    *("notes", "gabor_responses", "grating_trials", "drifting_responses"),
     *("neuron.mei_trace", "neuron.mei_ascent", "neuron.mei_mask", *_STIMULI),
     *("neuron.comparison", "neuron.scores", "neuron.spectra"),
 )
@@ -346,40 +350,22 @@ def _stages() -> Iterator[Stage]:
         "provisional",
         "Write a report of the first neurons, while the others are in work.",
         "provisional:write_provisional",
-        keys=tuple(Config.model_fields),
+        keys=_OF_PAGE,
         options=("has",),
-        inputs=(
-            *("units", "selection", "fitted_neurons", "cross_validation", "model_search"),
-            *("trials", "responses", "images", "image_info", "image_spikes", "unit_counts"),
-            *("notes", "gabor_responses", "grating_trials", "drifting_responses"),
-            *_ON_PAGE,
-        ),
+        inputs=("units", *_ON_EVERY_PAGE),
         minutes=30,
     )
     yield Stage(
         "report",
         "Draw the overview figures, and write the report.",
         "report:write_report",
-        keys=tuple(Config.model_fields),
+        keys=_OF_PAGE,
         options=("has",),
         inputs=(
+            *_ON_EVERY_PAGE,
             "summary",
-            "selection",
-            "fitted_neurons",
-            "cross_validation",
             "learning_curve",
-            "model_search",
-            "trials",
-            "responses",
-            "images",
-            "image_info",
-            "image_spikes",
-            "unit_counts",
-            "notes",
-            "gabor_responses",
             "gabor_trials",
-            "grating_trials",
-            "drifting_responses",
             "predicted_gabors",
             "predicted_gratings",
             "recorded_tuning",
@@ -390,7 +376,6 @@ def _stages() -> Iterator[Stage]:
             "experiment_summary",
             "experiment_maps",
             "provenance",
-            *_ON_PAGE,
             *(f"procedure.{name}" for name in (*PICTURED_PROCEDURES, *CARD_PROCEDURES)),
             "picture.movies",
             *(f"figure.{name}" for name in ("oracle", "measures", "rastermap")),
