@@ -341,7 +341,7 @@ def read_first_data(
     return SessionData(
         **_of_neurons(config, results, has),
         summary=summary,
-        curve=pd.DataFrame({"neuron_id": []}),
+        curve=pd.DataFrame(columns=["neuron_id", "model", "images"]),
         loop=None,
         neurons=neurons,
         tuning={},
