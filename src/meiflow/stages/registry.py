@@ -56,7 +56,6 @@ _STIMULI = tuple(
     f"neuron.{name}" for name in ("mei", "gabor", "best_gabor", "best_natural", "windowed_natural")
 )
 # What the report of a session reads, also while neurons are missing.
-_OF_PAGE = tuple(key for key in Config.model_fields if key != "clusters")
 _ON_EVERY_PAGE = (
     *("selection", "fitted_neurons", "cross_validation", "model_search"),
     *("trials", "responses", "images", "image_info", "image_spikes", "unit_counts"),
@@ -350,7 +349,7 @@ def _stages() -> Iterator[Stage]:
         "provisional",
         "Write a report of the first neurons, while the others are in work.",
         "provisional:write_provisional",
-        keys=_OF_PAGE,
+        keys=tuple(Config.model_fields),
         options=("has",),
         inputs=("units", *_ON_EVERY_PAGE),
         minutes=30,
@@ -359,7 +358,7 @@ def _stages() -> Iterator[Stage]:
         "report",
         "Draw the overview figures, and write the report.",
         "report:write_report",
-        keys=_OF_PAGE,
+        keys=tuple(Config.model_fields),
         options=("has",),
         inputs=(
             *_ON_EVERY_PAGE,
