@@ -259,9 +259,9 @@ def hashed_inputs(wildcards):
 
 
 def loop_config(wildcards):
-    """The configuration of the closed loop, which lists only the procedures that it shows."""
+    """The configuration of the closed loop, which lists only the procedures that it reads."""
     config = DATASET.config_of(session_of(wildcards))
-    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN)})
+    stimuli = config.stimuli.model_copy(update={"make": sorted(SHOWN + TRANSPARENT)})
     shown = config.model_copy(update={"stimuli": stimuli})
     return resolved(shown, *STAGES["closed_loop"].keys)
 
