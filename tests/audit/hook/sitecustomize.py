@@ -57,7 +57,18 @@ def _install(folder: Path) -> None:  # noqa: PLR0915
                 keys.add(f"{where}{name}")
         elif where is not None and name == "model_dump":
             keys.update(_leaves(self, where))
+        elif where is not None and name == "model_copy":
+            return _followed(value, where)
         return value
+
+    def _followed(copy: Any, where: str) -> Any:
+        def copied(**given: Any) -> Any:
+            made = copy(**given)
+            alive.append(made)
+            _register(made, where)
+            return made
+
+        return copied
 
     def _leaves(section: Any, where: str) -> list[str]:
         found: list[str] = []
