@@ -4,10 +4,11 @@ r"""Choose the trust rule on some neurons, and measure on others how often it is
     meiflow benchmark meiflow --source random --published --neurons 120 --jobs 2 \
         --out results/measure/random
     python -m benchmarks.trust --choose results/choose/* --measure results/measure/* \
-        --out results/trust
+        --further results/further/* --out results/trust
 
 Each folder is the output of a `meiflow benchmark` with the method ``meiflow``: any source, number
-of images and repeats. Writes ``published_trust.csv`` (a row per neuron, included in the package as
+of images and repeats; those of ``--further`` are judged, but are no part of the stated precision.
+Writes ``published_trust.csv`` (a row per neuron, included in the package as
 ``src/meiflow/benchmark/published_trust.csv``), ``calibration.json``
 (``src/meiflow/validation/calibration.json``), and the tables and the figure of
 ``docs/benchmark``. Also prints how often a rule is right on each source of ``--choose`` if it is
@@ -23,6 +24,7 @@ import pandas as pd
 
 from meiflow.benchmark.calibrate import (
     CHOOSE,
+    FURTHER,
     MEASURE,
     by_source,
     choose_rule,
@@ -73,9 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--choose", type=Path, nargs="+", required=True)
     parser.add_argument("--measure", type=Path, nargs="+", required=True)
+    parser.add_argument("--further", type=Path, nargs="*", default=[])
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    table = pd.concat([gather(given.choose, CHOOSE), gather(given.measure, MEASURE)])
+    uses = {CHOOSE: given.choose, MEASURE: given.measure, FURTHER: given.further}
+    table = pd.concat([gather(folders, use) for use, folders in uses.items() if folders])
     table = table.reset_index(drop=True)
     rule = choose_rule(table)
     judged = pd.concat([table, rule.judge(table)], axis=1)

@@ -18,8 +18,9 @@ from meiflow.io.files import write_text
 from meiflow.validation.trust import Calibration, calibration, features_of
 
 LEVEL = 0.8
-# Column `use` of the table: the rule is chosen on the first, and measured on the second.
-CHOOSE, MEASURE = "choose", "measure"
+# Column `use` of the table: the rule is chosen on the first, and measured on the second. The third
+# are shown beside it, and are no part of the stated precision.
+CHOOSE, MEASURE, FURTHER = "choose", "measure", "further"
 _WANTED = 0.9
 _THRESHOLDS = np.round(np.arange(0.5, 1.0, 0.002), 3)
 # Without it, the slopes of measures that go together are not determined.
