@@ -143,7 +143,11 @@ def test_snakemake_packs_its_own_report(finished, tmp_path):
             {"fit_models", "natural"},
         ),
         # another order, without what is not shown to the neurons: nothing to do
-        ({"stimuli": {"make": ["walker_mei", *SHOWN]}}, {"report"}, {"closed_loop", "walker_mei"}),
+        (
+            {"stimuli": {"make": ["walker_mei", "transparent", *SHOWN]}},
+            {"report"},
+            {"closed_loop", "walker_mei"},
+        ),
         ({"comparison": {"mask_threshold": 1.4}}, {"comparison"}, {"fit_models", "tables"}),
         ({"report": {"title": "x"}}, {"report"}, {"comparison", "summary", "closed_loop"}),
         ({"experiments": {"contrast": 0.7}}, {"experiments", "report"}, {"stimuli"}),

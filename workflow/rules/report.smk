@@ -133,7 +133,7 @@ rule provisional:
         has=str(HAS),
         version=VERSION,
     message:
-        f"Writing a provisional report of the first neurons: {R.provisional}"
+        "Writing a provisional report of the first neurons: {output}"
     shell:
         command("provisional")
 
