@@ -14,7 +14,10 @@ author = "The meiflow developers"
 copyright = f"2025, {author}"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "mathml", "notebooks"]
+extensions = [
+    *("myst_parser", "sphinx.ext.autodoc", "numpydoc", "sphinx_copybutton"),
+    *("mathml", "notebooks"),
+]
 exclude_patterns = ["_build", "**/results"]
 nitpicky = True
 
@@ -34,6 +37,11 @@ html_static_path = ["_static"]
 html_css_files = ["meiflow.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
+# The report of the demo is part of the site if it was made before (make run).
+EXAMPLE = Path(__file__).parents[1] / "results" / "demo" / "report.html"
+if EXAMPLE.is_file():
+    tags.add("example")  # type: ignore[name-defined]  # noqa: F821
+    html_extra_path = [str(EXAMPLE)]
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 pygments_style = "friendly"
