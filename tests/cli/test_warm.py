@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +66,18 @@ class Warm:
         pipe = folder / "pipe.yaml"
         os.mkfifo(pipe)
         started = self.start("check", pipe.name, cwd=folder)
-        wait_until(self.process.children)
+        wait_until(lambda: is_read(pipe))
+        wait_until(lambda: len(self.process.children()) == 1)  # no longer that of another test
         [fork] = self.process.children()
         return started, fork
+
+
+def is_read(pipe: Path) -> bool:
+    """Whether a process has opened a pipe, which is left open: it waits for what is written."""
+    with suppress(OSError):
+        os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        return True
+    return False
 
 
 def accepts(name: str) -> bool:
