@@ -52,6 +52,7 @@ from meiflow.tables.movies import (
     movies_from_table,
     neurons_of_movies,
 )
+from meiflow.tables.optotagging import with_optotags
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import BinnedMovie
 from meiflow.tables.validate import axis_note, numbering_note, pixel_note, unshown_note
@@ -231,11 +232,12 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
             nothing = pd.DataFrame(columns=PARAMETRIC[name], dtype=float)
             conditions[name] = Conditions.of(nothing, np.empty((0, len(trains)), int), neuron_ids)
     in_file, in_areas = recording.found
+    light = recording.light, recording.genotype, recording.lost
     return SessionTables(
         Trials(scenes.index.to_numpy(), neuron_ids, frames, shown_counts),
         Raster.of_blocks(trains, scenes, neuron_ids),
         ImageSpikes.of(trains, scenes["start_time"], frames, neuron_ids),
-        recording.units.rename_axis("neuron_id").reset_index(),
+        with_optotags(recording.units, trains, *light).rename_axis("neuron_id").reset_index(),
         {"in_file": in_file, "in_areas": in_areas, "passed": len(neuron_ids)},
         conditions,
         movie_counts,
