@@ -15,6 +15,7 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import map_array, read_csv
 from meiflow.progress import logger, note
+from meiflow.selection.optotagging import with_optotags
 from meiflow.session.images import given_images, load_images
 from meiflow.session.movie_frames import movie_bins
 from meiflow.session.sensorium import picture_shape
@@ -52,7 +53,6 @@ from meiflow.tables.movies import (
     movies_from_table,
     neurons_of_movies,
 )
-from meiflow.tables.optotagging import with_optotags
 from meiflow.tables.raster import Raster
 from meiflow.tables.stack import BinnedMovie
 from meiflow.tables.validate import axis_note, numbering_note, pixel_note, unshown_note

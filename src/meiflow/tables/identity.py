@@ -103,7 +103,7 @@ def identify(units: pd.DataFrame) -> pd.DataFrame:
         mouse V1; missing in thalamus and midbrain, where narrow waveforms do not mark
         interneurons); ``optotagged``, see `tagged_as`; the waveform duration in milliseconds; the
         position along the probe above its tip and that in Allen's common coordinate framework, in
-        micrometres; and of `meiflow.tables.optotagging` the response to light, and the genotype.
+        micrometres; and of `meiflow.selection.optotagging` the response to light, and the genotype.
 
     Examples
     --------

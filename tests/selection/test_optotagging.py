@@ -16,17 +16,17 @@ from meiflow.progress import collect_notes
 from meiflow.report.columns import choices_of
 from meiflow.report.identity import identity_facts
 from meiflow.results.layout import Layout
-from meiflow.session.info import describe_session
-from meiflow.session.reader import open_reader
-from meiflow.session.sdk import _restore_numpy_names
-from meiflow.stages.tables import build_tables
-from meiflow.tables.identity import identify
-from meiflow.tables.optotagging import (
+from meiflow.selection.optotagging import (
     _exact_p,
     light_responses,
     short_pulses,
     with_optotags,
 )
+from meiflow.session.info import describe_session
+from meiflow.session.reader import open_reader
+from meiflow.session.sdk import _restore_numpy_names
+from meiflow.stages.tables import build_tables
+from meiflow.tables.identity import identify
 from tests.session.layouts import drop, zarr_copy
 
 GENOTYPE = "Pvalb-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt"
