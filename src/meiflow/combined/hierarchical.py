@@ -23,6 +23,7 @@ GROUPINGS = {
     "area": "area",
     "layer": "layer",
     "spiking": "spiking",
+    "optotagged": "optotagged",
     "cell_type": "cell type of the model",
 }
 _RESAMPLES = 4000

@@ -54,6 +54,10 @@ _FIRST = {
         "spiking",
         "fast or regular: trough to peak of the waveform below 0.4 ms or longer",
     ),
+    "optotagged": (
+        "optotagged",
+        "gene of the class that light drives, if this neuron responds to it directly",
+    ),
     "cluster": ("cluster", "functional cluster: neurons that respond in the same way"),
     "cell_type": ("cell type", "simple or complex, by F1/F0 of the model"),
     "invariance_deg": (
@@ -72,7 +76,7 @@ _UNITS |= {"_octaves": " (octaves)", "_um": " (µm)", "_low": ", lower end", "_h
 _WORDS = {"mei": "MEI", "gabor": "Gabor", "gabors": "Gabors", "cc": "CC"}
 KINDS = ("kind", "cell_type")
 # Columns by which the table is filtered, if they have several values.
-CLASSES = ("area", "layer", "spiking")
+CLASSES = ("area", "layer", "spiking", "optotagged")
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,8 @@ def _behaviour(session: SessionReader, _quality: Quality, missing: list[str]) ->
             missing.append(name)
         else:
             yield f"behaviour: {name}, {len(table)} samples"
+    if session.light is not None:
+        yield f"light: {len(session.light)} epochs of optogenetic stimulation"
 
 
 def _uses(session: SessionReader, missing: list[str]) -> Iterator[str]:

@@ -20,7 +20,8 @@ from meiflow.session.store import Node, Table
 INVALID = "invalid_presentation"
 _NULL = "null"
 _TRIPLET = re.compile(r"\[(-?\d*\.\d*,\s*)*-?\d*\.\d*\]")
-_IGNORED = ("tags", "timeseries")
+# Columns of intervals that are references, or the same for all rows.
+IGNORED = ("tags", "timeseries")
 # Constant properties of a stimulus, which AllenSDK leaves out.
 _DETAILS = (
     "colorSpace", "flipHoriz", "flipVert", "depth", "interpolate", "mask", "opacity", "rgbPedestal",
@@ -74,7 +75,7 @@ def read_presentations(root: Node, columns: Columns, failed: pd.DataFrame) -> pd
 def _part(name: str, table: Table, columns: Columns) -> pd.DataFrame:
     """One stimulus table, with AllenSDK's names of columns."""
     table.require_columns()
-    own = {c: table.column(c) for c in table.columns if c not in _IGNORED}
+    own = {c: table.column(c) for c in table.columns if c not in IGNORED}
     part = pd.DataFrame({c: values for c, values in own.items() if values is not None})
     part = part.rename(columns=renamed(part.columns, columns.presentations))
     part = part.replace({"N/A": ""})

@@ -23,6 +23,7 @@ from meiflow.progress import note
 from meiflow.session.behaviour import read_gaze, read_pupil, read_running
 from meiflow.session.nwb_checks import check_ids
 from meiflow.session.nwb_names import FILTERED, METRICS, first_of
+from meiflow.session.optogenetics import read_light
 from meiflow.session.peaks import areas_of, judged_good, peak_rows, probes_of_units
 from meiflow.session.presentations import presentations_of, read_presentations
 from meiflow.session.store import Node, Table, open_store
@@ -250,6 +251,16 @@ class SessionReader:
     def gaze(self) -> pd.DataFrame | None:
         """Position of gaze on the screen by time; None if it was not recorded."""
         return read_gaze(self.root)
+
+    @cached_property
+    def light(self) -> pd.DataFrame | None:
+        """Epochs of optogenetic stimulation; None if there were none."""
+        return read_light(self.root)
+
+    @property
+    def genotype(self) -> str | None:
+        """Genotype of the animal; None if the file does not name it."""
+        return self.root.text("general/subject/genotype") or None
 
 
 _RATES = ("sampling_rate", "lfp_sampling_rate", "has_lfp_data")

@@ -88,6 +88,10 @@ class RecordedSession:
         Number of presentations of every stimulus in the file.
     has_scenes : bool
         Whether natural scenes were shown.
+    light : DataFrame or None
+        Epochs of optogenetic stimulation; None if there were none.
+    genotype : str or None
+        Genotype of the animal, if the file names it.
     """
 
     units: pd.DataFrame
@@ -100,6 +104,8 @@ class RecordedSession:
     filters: list[Step]
     shown: dict[str, int]
     has_scenes: bool = True
+    light: pd.DataFrame | None = None
+    genotype: str | None = None
 
 
 def _presentations(session: SessionReader, name: str, keys: list[str], path: Path) -> pd.DataFrame:
@@ -224,6 +230,8 @@ def read_session(
             filters=filters,
             shown=session.presentations["stimulus_name"].value_counts().to_dict(),
             has_scenes=has_scenes,
+            light=session.light,
+            genotype=session.genotype,
         )
 
 

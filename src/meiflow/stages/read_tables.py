@@ -15,6 +15,7 @@ from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError, shorten
 from meiflow.io.files import map_array, read_csv
 from meiflow.progress import logger, note
+from meiflow.selection.optotagging import with_optotags
 from meiflow.session.images import given_images, load_images
 from meiflow.session.movie_frames import movie_bins
 from meiflow.session.sensorium import picture_shape
@@ -231,11 +232,12 @@ def _of_recording(config: Config, nwb: Path, any_area: bool, movies: bool) -> Se
             nothing = pd.DataFrame(columns=PARAMETRIC[name], dtype=float)
             conditions[name] = Conditions.of(nothing, np.empty((0, len(trains)), int), neuron_ids)
     in_file, in_areas = recording.found
+    light = recording.light, recording.genotype, recording.lost
     return SessionTables(
         Trials(scenes.index.to_numpy(), neuron_ids, frames, shown_counts),
         Raster.of_blocks(trains, scenes, neuron_ids),
         ImageSpikes.of(trains, scenes["start_time"], frames, neuron_ids),
-        recording.units.rename_axis("neuron_id").reset_index(),
+        with_optotags(recording.units, trains, *light).rename_axis("neuron_id").reset_index(),
         {"in_file": in_file, "in_areas": in_areas, "passed": len(neuron_ids)},
         conditions,
         movie_counts,

@@ -15,7 +15,8 @@ _COPIED = {
     "dorsal_ventral_ccf_coordinate": "ccf_dv_um",
     "left_right_ccf_coordinate": "ccf_lr_um",
 }
-IDENTITY = ("area", "layer", "spiking", *_COPIED.values())
+_LIGHT = ("opto_latency_ms", "opto_evoked_hz", "opto_p_holm", "genotype")
+IDENTITY = ("area", "layer", "spiking", "optotagged", *_COPIED.values(), *_LIGHT)
 FAST_BELOW_MS = 0.4
 # Trough-to-peak times outside of this range are another unit, or another measure.
 _PLAUSIBLE_MS = (0.05, 3.0)
@@ -30,6 +31,8 @@ _NOT_CLASSIFIED = re.compile(
     r"(LG|LP|LD|TH|PO|VPM|VPL|SGN|MG|Eth|POL|PIL|PP|IGL|IntG|SC|APN|NOT|MB|MRN|RT|ZI|PPT)"
     r"(d|v|m|ig|op|sg|zo|L|T)*"
 )
+
+_DRIVER = re.compile(r"(?:^|[;\s])(\w+)-[^;/]*(?:Cre|Flp)", re.IGNORECASE)
 
 
 def layer_of(area: object) -> tuple[str | None, str | None]:
@@ -55,6 +58,34 @@ def layer_of(area: object) -> tuple[str | None, str | None]:
     return (found[1], f"L{found[2]}") if found else (area, None)
 
 
+def tagged_as(tagged: object, genotype: object) -> str | None:
+    """Class of a unit that was tested with light: the gene that drives the opsin, or no.
+
+    Parameters
+    ----------
+    tagged : bool, or missing
+    genotype : str, or missing
+
+    Returns
+    -------
+    str or None
+        The gene of the first Cre or Flp line, ``yes`` if the genotype does not name one, ``no`` if
+        the unit is not tagged, and None if it was not tested.
+
+    Examples
+    --------
+    >>> mouse = "Pvalb-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt"
+    >>> tagged_as(True, mouse), tagged_as(False, mouse), tagged_as(True, None)
+    ('Pvalb', 'no', 'yes')
+    """
+    if pd.isna(tagged):
+        return None
+    if str(tagged) != "True":
+        return "no"
+    line = _DRIVER.search(genotype) if isinstance(genotype, str) else None
+    return line[1] if line else "yes"
+
+
 def identify(units: pd.DataFrame) -> pd.DataFrame:
     """Who the neurons are, one row per unit.
 
@@ -70,8 +101,9 @@ def identify(units: pd.DataFrame) -> pd.DataFrame:
         is ``fast`` if the time from trough to peak of the waveform is below 0.4 ms and otherwise
         ``regular`` (the convention for Allen's units; Niell & Stryker 2008 for the two classes in
         mouse V1; missing in thalamus and midbrain, where narrow waveforms do not mark
-        interneurons); the waveform duration in milliseconds; the position along the probe above
-        its tip and that in Allen's common coordinate framework, in micrometres.
+        interneurons); ``optotagged``, see `tagged_as`; the waveform duration in milliseconds; the
+        position along the probe above its tip and that in Allen's common coordinate framework, in
+        micrometres; and of `meiflow.selection.optotagging` the response to light, and the genotype.
 
     Examples
     --------
@@ -102,5 +134,11 @@ def identify(units: pd.DataFrame) -> pd.DataFrame:
         kinds = pd.Series(kind, found.index, dtype=object)
         found["spiking"] = kinds.where(duration.notna() & ~outside, None)
         found["waveform_duration_ms"] = duration
+    if "optotagged" in units:
+        genotype = units["genotype"] if "genotype" in units else [None] * len(units)
+        classes = [tagged_as(*pair) for pair in zip(units["optotagged"], genotype, strict=True)]
+        found["optotagged"] = pd.Series(classes, found.index, dtype=object)
+        for name in (name for name in _LIGHT if name in units):
+            found[name] = units[name].to_numpy()
     known = [name for name in IDENTITY if name in found and found[name].notna().any()]
     return found[known]
