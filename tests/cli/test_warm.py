@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,18 +65,17 @@ class Warm:
         pipe = folder / "pipe.yaml"
         os.mkfifo(pipe)
         started = self.start("check", pipe.name, cwd=folder)
-        wait_until(lambda: is_read(pipe))
-        wait_until(lambda: len(self.process.children()) == 1)  # no longer that of another test
+        wait_until(self.process.children)
         [fork] = self.process.children()
+        wait_until(lambda: catches(fork, signal.SIGTERM))
         return started, fork
 
 
-def is_read(pipe: Path) -> bool:
-    """Whether a process has opened a pipe, which is left open: it waits for what is written."""
-    with suppress(OSError):
-        os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        return True
-    return False
+def catches(process: psutil.Process, number: int) -> bool:
+    """Whether a process has a handler of a signal."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def accepts(name: str) -> bool:
