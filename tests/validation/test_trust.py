@@ -226,8 +226,8 @@ def test_the_rule_of_this_version_keeps_what_is_promised():
     """What the sentence of the report says follows from neurons on which nothing was chosen."""
     own = calibration()
     assert own.level == 0.8
-    assert own.neurons >= 20
-    assert own.precision >= 0.95
+    assert own.neurons >= 90
+    assert own.precision >= 0.9  # as wanted when the rule was chosen
     assert f"{100 * own.precision:.0f} % of the MEIs" in own.source
     assert own.untuned > 0
     assert own.untuned_trusted == 0
