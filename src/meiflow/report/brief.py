@@ -24,13 +24,14 @@ def answers(summary: pd.DataFrame, provisional: bool = False) -> list[tuple[str,
 
     Examples
     --------
-    >>> rows = {"trusted": [True, False], "mei_peak_frequency_cpd": [0.05, 0.1]}
+    >>> rows = {"neuron_id": [7, 8], "trusted": [True, False]}
+    >>> rows |= {"mei_peak_frequency_cpd": [0.05, 0.1]}
     >>> rows |= {"mei_size_deg": [20.0, 9.0], "mei_over_best_gabor_low": [1.1, 2.0]}
     >>> for question, answer in answers(pd.DataFrame(rows)):
     ...     print(question, answer)
-    Whom to believe? 1 of 2 neurons, marked ✓.
+    Whom to believe? 1 of 2 neurons, marked ✓: 7.
     What do they want? Their most exciting inputs (MEIs): in the median 0.050 cycles/deg, 20° wide.
-    What does no Gabor explain? 1 of these 1: the MEI drives the model more than any Gabor.
+    What does no Gabor explain? 1 of these 1, where the MEI drives the model more than any Gabor: 7.
     """
     trusted = trusted_rows(summary)
     chosen = summary if trusted is None else summary[trusted]
@@ -39,7 +40,7 @@ def answers(summary: pd.DataFrame, provisional: bool = False) -> list[tuple[str,
             f"Not judged{' yet' if provisional else ''}; below are all {len(summary)} neurons."
         )
     elif len(chosen):
-        believed = f"{len(chosen)} of {len(summary)} neurons, marked ✓."
+        believed = f"{len(chosen)} of {len(summary)} neurons, marked ✓: {_named(chosen)}."
     else:
         believed = f"None of the {len(summary)} neurons."
     wanted = explained = "Not known, because no neuron is trusted."
@@ -49,7 +50,7 @@ def answers(summary: pd.DataFrame, provisional: bool = False) -> list[tuple[str,
             f"{number(chosen['mei_peak_frequency_cpd'].median(), 3)} cycles/deg, "
             f"{number(chosen['mei_size_deg'].median(), 0)}° wide."
         )
-        explained = _beyond(chosen.get("mei_over_best_gabor_low", pd.Series(dtype=float)).dropna())
+        explained = _beyond(chosen)
     return [
         ("Whom to believe?", believed),
         ("What do they want?", wanted),
@@ -57,13 +58,25 @@ def answers(summary: pd.DataFrame, provisional: bool = False) -> list[tuple[str,
     ]
 
 
-def _beyond(low: pd.Series) -> str:
-    """In how many neurons the interval of MEI over best Gabor is above 1, from its lower ends."""
-    if not len(low):
+def _named(neurons: pd.DataFrame, most: int = 6) -> str:
+    """The first ids, and how many more there are."""
+    ids = neurons["neuron_id"].astype(str).tolist()
+    more = len(ids) - most
+    return ", ".join(ids[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _beyond(chosen: pd.DataFrame) -> str:
+    """In which neurons the interval of MEI over best Gabor is above 1."""
+    low = "mei_over_best_gabor_low"
+    known = chosen.dropna(subset=low) if low in chosen else chosen.iloc[:0]
+    better = known[known[low] > 1] if len(known) else known
+    if not len(known):
         return "Not known, because the ratios have no intervals."
-    better = int((low > 1).sum())
-    if not better:
+    if not len(better):
         return (
-            f"Nothing in these {len(low)}: the best Gabor may drive the model as much as the MEI."
+            f"Nothing in these {len(known)}: the best Gabor may drive the model as much as the MEI."
         )
-    return f"{better} of these {len(low)}: the MEI drives the model more than any Gabor."
+    return (
+        f"{len(better)} of these {len(known)}, where the MEI drives the model more than any Gabor: "
+        f"{_named(better)}."
+    )
