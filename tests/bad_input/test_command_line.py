@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[Callable[[Path], Arguments], str]] = {
         lambda f: ["check", str(written(f, "c.yaml", "seed: 1".encode("utf-16")))],
         "c.yaml: not a readable text file",
     ),
-    "a name with NUL": (lambda f: ["check", "a\0b"], "embedded null byte"),
+    "a name with NUL": (lambda f: ["check", "a\0b"], "embedded null"),
     "a name too long": (lambda f: ["check", "x" * 300], "too long"),
     "a wrong count": (
         lambda f: tables(f, trials=str(written(f, "t.csv", changed(5, "spike_count", "-1")))),
