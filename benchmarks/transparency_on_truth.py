@@ -38,6 +38,7 @@ from meiflow.stimuli import most_exciting, noise_starts
 from meiflow.stimuli.transparent import (
     TransparentMEI,
     energy_envelope,
+    energy_mask,
     noise_backgrounds,
     shown_on,
     transparent_mei,
@@ -98,9 +99,9 @@ def measured(case: Case, other: NDArray, geometry: Geometry, background: float) 
 
     behind = noise_backgrounds(_FURTHER, geometry, case.mean, background, 1000)
     shown = shown_on(case.made, behind, case.mean)
-    truth, inside = true_mask(case.neuron, geometry), case.made.alpha > 0.5
+    truth, inside = true_mask(case.neuron, geometry), case.made.mask
     window = render_filters(case.neuron, geometry).window[0].reshape(geometry.shape)
-    envelope = energy_envelope(case.mei, geometry)
+    energy = energy_mask(case.mei, geometry)
     tight = tight_mask(case.mei, pattern_mask(case.mei), respond)[0]
     true = true_envelope(case.neuron, geometry)
     return {
@@ -108,13 +109,13 @@ def measured(case: Case, other: NDArray, geometry: Geometry, background: float) 
         "fraction": respond(shown).mean() / respond(case.mei[None])[0],
         "area": inside.sum() / truth.sum(),
         "alpha": overlap(inside, truth),
-        "mei_energy": overlap(densest(envelope**2, 0.9), truth),
+        "mei_energy": overlap(energy, truth),
         "tight_mask": overlap(tight, truth),
         "other_neuron": overlap(inside, other),
         "r_alpha": image_similarity(case.made.alpha, true),
-        "r_mei": image_similarity(envelope, true),
+        "r_mei": image_similarity(energy_envelope(case.mei, geometry), true),
         "pool": overlap(inside, densest(window, 0.9)),
-        "pool_mei": overlap(densest(envelope**2, 0.9), densest(window, 0.9)),
+        "pool_mei": overlap(energy, densest(window, 0.9)),
     }
 
 

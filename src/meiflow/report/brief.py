@@ -69,9 +69,9 @@ def _beyond(chosen: pd.DataFrame) -> str:
     """In which neurons the interval of MEI over best Gabor is above 1."""
     low = "mei_over_best_gabor_low"
     known = chosen.dropna(subset=low) if low in chosen else chosen.iloc[:0]
-    better = known[known[low] > 1] if len(known) else known
     if not len(known):
         return "Not known, because the ratios have no intervals."
+    better = known[known[low] > 1]
     if not len(better):
         return (
             f"Nothing in these {len(known)}: the best Gabor may drive the model as much as the MEI."

@@ -139,7 +139,7 @@ def choices_of(
 def _in_order(values: pd.Series) -> list[str]:
     """Different values as text; numbers by value."""
     found = set(values.dropna().astype(str))
-    return sorted(found, key=lambda text: (text.isdigit(), len(text) * text.isdigit(), text))
+    return sorted(found, key=lambda text: (int(text) if text.isdigit() else -1, text))
 
 
 def number(value: object, digits: int = 2) -> str:

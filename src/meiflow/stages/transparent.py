@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from meiflow.images.geometry import Geometry
-from meiflow.images.masks import densest, overlap, pattern_centre, pattern_mask
+from meiflow.images.masks import overlap, pattern_centre, pattern_mask
 from meiflow.images.projection import project_array
 from meiflow.images.similarity import image_similarity
 from meiflow.models.network import NeuronModel
@@ -18,15 +18,13 @@ from meiflow.stimuli.natural import responses_to
 from meiflow.stimuli.transforms import RandomAffine, over_transforms
 from meiflow.stimuli.transparent import (
     TransparentMEI,
-    energy_envelope,
+    energy_mask,
     noise_backgrounds,
     shown_on,
     transparent_mei,
 )
 
-OPAQUE = 0.5  # alpha above which a pixel belongs to the mask
 _FURTHER = 32
-_ENERGY = 0.9
 _HALF = 0.5
 _DRAWS = 16
 
@@ -93,8 +91,7 @@ def _sizes(found: TransparentMEI, p: Population, i: int, geometry: Geometry) -> 
     if not np.isfinite(found.fraction):
         names = ("mean_alpha", "mask_deg2", "mei_energy_deg2", "mei_overlap", "rf_overlap")
         return dict.fromkeys(names, np.nan)
-    mask = found.alpha > OPAQUE
-    energy = densest(energy_envelope(p.meis[i], geometry) ** 2, _ENERGY)
+    mask, energy = found.mask, energy_mask(p.meis[i], geometry)
     rf_map = p.rf_maps[p.neurons[i]]
     return {
         "mean_alpha": float(found.alpha.mean()),

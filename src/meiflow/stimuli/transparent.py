@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,12 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from meiflow.images.geometry import Geometry
+from meiflow.images.masks import densest
 from meiflow.images.projection import statistics
 from meiflow.stimuli.blur import gaussian_blur
 from meiflow.stimuli.mei import noise_starts
 from meiflow.stimuli.objectives import ResponseModel, evaluated
 from meiflow.stimuli.optimiser import optimise
-from meiflow.stimuli.preconditioning import Tangent, UnitStd, frequencies, smoothing
+from meiflow.stimuli.preconditioning import (
+    Preconditioner,
+    Tangent,
+    UnitStd,
+    frequencies,
+    smoothing,
+)
 from meiflow.stimuli.updates import Ascent
 
 _NOISE_EXPONENT = 1.0
@@ -26,6 +34,8 @@ _SHARPER = 2.0
 _SHIFTS = 1.5  # alpha is shifted by at most this: all transparent to all opaque
 _BISECTIONS = 14
 _TINY = 1e-12
+_OPAQUE = 0.5  # alpha above which a pixel belongs to the mask
+_MOST_ENERGY = 0.9
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,11 @@ class TransparentMEI:
     image: NDArray[np.float32]
     alpha: NDArray[np.float32]
     fraction: float
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Pixels (height, width) that are more opaque than transparent."""
+        return np.asarray(self.alpha > _OPAQUE)
 
 
 def noise_backgrounds(
@@ -108,6 +123,21 @@ def energy_envelope(image: NDArray, geometry: Geometry) -> NDArray[np.float64]:
     found = torch.as_tensor(np.asarray(image, dtype=float))
     contrast = found - found.mean()
     return gaussian_blur(contrast.pow(2), _blur_of(contrast, geometry)).sqrt().numpy()
+
+
+def energy_mask(image: NDArray, geometry: Geometry) -> NDArray[np.bool_]:
+    """The smallest mask (height, width) that holds 90 % of the energy of an image.
+
+    Examples
+    --------
+    >>> from meiflow.images.patterns import gabor
+    >>> screen = Geometry(60, 96)
+    >>> field = 0.5 + 0.2 * gabor(screen, 0.0, 0.0, 20.0, 0.0, 0.0, 8.0)
+    >>> mask = energy_mask(field, screen)
+    >>> bool(mask[30, 48]), bool(mask[30, 80])
+    (True, False)
+    """
+    return densest(energy_envelope(image, geometry) ** 2, _MOST_ENERGY)
 
 
 def _blur_of(contrast: Tensor, geometry: Geometry) -> tuple[float, float]:
@@ -227,16 +257,30 @@ class _Scene:
         responses = self.model(shown.flatten(0, 1)).reshape(shown.shape[:2])
         return responses.mean(1) - self.baseline
 
-    @property
+    @cached_property
     def blur(self) -> tuple[float, float]:
         """Sigma in pixels for alpha."""
         return _blur_of(self.mei - self.mei.mean(), self.geometry)
 
+    @cached_property
+    def contrast(self) -> Tensor:
+        """RMS contrast of the MEI, the most that an image may have."""
+        return (self.mei - self.mean).std(correction=0)
+
+    @cached_property
+    def reach(self) -> Tensor:
+        """Local contrast (height, width) of the MEI, the most that an image may have there."""
+        return (2 * gaussian_blur((self.mei - self.mean).pow(2), self.blur)).sqrt()
+
+    @cached_property
+    def smooth(self) -> Preconditioner:
+        """Smoothing of the image's gradient."""
+        return smoothing(self.geometry, 1.0)
+
     def direction(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
         """Ascent direction: along constant contrast for the image, and smooth for alpha."""
         image = Tangent()(gradient[:, 0], stimuli[:, 0])
-        contrast = float(self.mei.std(correction=0))
-        image = UnitStd(contrast)(smoothing(self.geometry, 1.0)(image, image), image)
+        image = UnitStd(float(self.contrast))(self.smooth(image, image), image)
         alpha = gaussian_blur(gradient[:, 1], self.blur)
         # most pixels are outside the receptive field, and all should change at a similar rate
         usual = alpha.abs().flatten(1).median(1).values.clamp_min(_TINY)[:, None, None]
@@ -244,12 +288,10 @@ class _Scene:
 
     def allowed(self, stimuli: Tensor, step: int, steps: int) -> Tensor:
         """Limit the image to the local and RMS contrast of the MEI, and alpha to [0, 1]."""
-        contrast = self.mei - self.mean
-        reach = (2 * gaussian_blur(contrast.pow(2), self.blur)).sqrt()
         alpha = stimuli[:, 1].clamp(0, 1)
-        image = torch.maximum(torch.minimum(stimuli[:, 0] - self.mean, reach), -reach)
+        image = torch.maximum(torch.minimum(stimuli[:, 0] - self.mean, self.reach), -self.reach)
         shown = statistics(alpha * image)[1].clamp_min(_TINY)[:, None, None]
-        image = image * (contrast.std(correction=0) / shown).clamp_max(1.0)
+        image = image * (self.contrast / shown).clamp_max(1.0)
         return torch.stack([(self.mean + image).clamp(0, 1), alpha], 1)
 
 

@@ -11,11 +11,10 @@ from meiflow.images.masks import densest, overlap
 from meiflow.images.similarity import image_similarity
 from meiflow.simulation.published import KIND
 from meiflow.simulation.truth import render_filters
-from meiflow.stimuli.transparent import TransparentMEI, energy_envelope, shown_on
+from meiflow.stimuli.transparent import TransparentMEI, energy_mask, shown_on
 from meiflow.validation.closed_loop import drives_to
 
 _SHARE = 0.9
-_OPAQUE = 0.5
 _MEASURES = (
     "true_fraction_of_mei",
     "true_overlap",
@@ -131,11 +130,11 @@ def _measured(
     shown = shown_on(found, backgrounds, float(mei.mean()))
     drives = drives_to(neuron, geometry, np.concatenate([mei[None], shown]))
     own, other = masks
-    opaque = found.alpha > _OPAQUE
+    opaque = found.mask
     measured = (
         float(drives[1:].mean() / drives[0]) if drives[0] > 0 else float("nan"),
         overlap(opaque, own),
-        overlap(densest(energy_envelope(mei, geometry) ** 2, _SHARE), own),
+        overlap(energy_mask(mei, geometry), own),
         overlap(opaque, other) if other is not own else float("nan"),
         image_similarity(found.alpha, true_envelope(neuron, geometry)),
         float(opaque.sum() / own.sum()),
