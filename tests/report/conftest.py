@@ -130,3 +130,13 @@ def open_page(browser, big_page):
     for context in contexts:
         context.close()
     assert not faults
+
+
+@pytest.fixture(scope="module")
+def reported(results, view, report_config, tmp_path_factory) -> Layout:
+    """The results with their report."""
+    root = tmp_path_factory.mktemp("reported") / "small"
+    shutil.copytree(results.root, root)
+    found = Layout(root)
+    found.report.write_text(render_report(view, report_config, []), encoding="utf-8")
+    return found

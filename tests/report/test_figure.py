@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import pytest
 from typer.testing import CliRunner
 
 from meiflow.cli.app import app
 from meiflow.errors import MeiflowError
-from meiflow.report.page import render_report
 from meiflow.results.layout import Layout
 from meiflow.stages.neuron_figures import FIGURES, draw_figures
 from tests.project import ROOT
-
-
-@pytest.fixture(scope="module")
-def reported(results, view, report_config, tmp_path_factory) -> Layout:
-    """The results with their report."""
-    root = tmp_path_factory.mktemp("reported") / "small"
-    shutil.copytree(results.root, root)
-    found = Layout(root)
-    found.report.write_text(render_report(view, report_config, []), encoding="utf-8")
-    return found
 
 
 def test_figures_are_written_where_they_are_asked_for(reported, view, tmp_path):

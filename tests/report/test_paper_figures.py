@@ -14,22 +14,11 @@ from meiflow.benchmark.calibrate import kept_back
 from meiflow.cli.app import app
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_csv, write_csv
-from meiflow.report.page import render_report
 from meiflow.results.layout import Layout
 from meiflow.stages.paper_figures import PANELS, draw_paper
 from tests.project import ROOT
 
 MM = 72 / 25.4
-
-
-@pytest.fixture(scope="module")
-def reported(results, view, report_config, tmp_path_factory) -> Layout:
-    """The results with their report."""
-    root = tmp_path_factory.mktemp("paper") / "small"
-    shutil.copytree(results.root, root)
-    found = Layout(root)
-    found.report.write_text(render_report(view, report_config, []), encoding="utf-8")
-    return found
 
 
 def width_mm(svg: str) -> float:

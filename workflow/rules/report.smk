@@ -17,6 +17,24 @@ NEURON_IN_REPORT = [
     N.scores,
     N.spectra,
 ]
+# Results of all neurons in the report, also while neurons are missing.
+IN_EVERY_REPORT = [
+    R.selection,
+    R.fitted_neurons,
+    R.cross_validation,
+    R.model_search,
+    R.trials,
+    R.responses,
+    R.images,
+    R.image_info,
+    R.unit_counts,
+    R.notes,
+    *([R.image_spikes] if HAS.spike_times else []),
+    *([R.gabor_responses] if HAS.gabors else []),
+    *([R.grating_trials] if HAS.gratings else []),
+]
+if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from:
+    IN_EVERY_REPORT.append(R.drifting_responses)
 
 
 rule summary:
@@ -98,24 +116,7 @@ rule provenance:
 rule provisional:
     input:
         R.units,
-        R.selection,
-        R.fitted_neurons,
-        R.cross_validation,
-        R.model_search,
-        R.trials,
-        R.responses,
-        R.images,
-        R.image_info,
-        R.unit_counts,
-        R.notes,
-        R.image_spikes if HAS.spike_times else [],
-        R.gabor_responses if HAS.gabors else [],
-        R.grating_trials if HAS.gratings else [],
-        (
-            R.drifting_responses
-            if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from
-            else []
-        ),
+        IN_EVERY_REPORT,
         of_first(*NEURON_IN_REPORT),
     output:
         R.provisional,
@@ -140,29 +141,13 @@ rule provisional:
 
 rule report:
     input:
+        IN_EVERY_REPORT,
         R.summary,
         R.provenance,
-        R.selection,
         R.selection_figures("oracle", "measures", "rastermap")[1::2],  # SVG
-        R.fitted_neurons,
-        R.cross_validation,
         R.learning_curve,
-        R.model_search,
-        R.trials,
-        R.responses,
-        R.images,
-        R.image_info,
-        R.unit_counts,
-        R.notes,
-        R.image_spikes if HAS.spike_times else [],
-        [R.gabor_responses, R.gabor_trials] if HAS.gabors else [],
-        R.predicted_gabors if HAS.gabors else [],
-        [R.grating_trials, R.predicted_gratings] if HAS.gratings else [],
-        (
-            R.drifting_responses
-            if HAS.drifting and "drifting_gratings" in CONFIG.model.learn_from
-            else []
-        ),
+        [R.gabor_trials, R.predicted_gabors] if HAS.gabors else [],
+        R.predicted_gratings if HAS.gratings else [],
         [R.recorded_tuning, R.preferences, R.recorded_svg] if HAS.conditions else [],
         R.closed_loop if HAS.truth else [],
         (
