@@ -90,16 +90,16 @@ def _answers(name: str) -> bool:
 
 def _serve(listener: socket.socket) -> None:
     """Fork a process for each command, with what Python would do at its start."""
-    import sitecustomize  # tests/audit/hook
     import snakemake.cli
 
+    audit = import_module("sitecustomize")  # tests/audit/hook
     for module in _MODULES:
         import_module(module)
 
     def run() -> None:
         if sys.argv[1] == "snakemake":
             del sys.argv[0]
-        sitecustomize.start(sys.argv[0])
+        audit.start(sys.argv[0])
         if sys.argv[0] == "snakemake":
             sys.path.insert(0, os.getcwd())
             snakemake.cli.main()
