@@ -206,3 +206,16 @@ def test_the_command(folder):
     assert lines[1] == "  trials: 60, of 6 images (10 repeats), no blanks"
     short = CliRunner().invoke(app, ["check", "--no-inputs", str(path)])
     assert short.output.splitlines() == [first]
+
+
+def test_config_beside_is_read_first_as_in_a_run(folder):
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(document(folder)))
+    below = folder / "config.yaml"
+    below.write_text("session: {source: simulated, id: demo}\nmei: {contrast: 0.06}\n")
+    done = CliRunner().invoke(app, ["check", "--no-inputs", str(path)])
+    assert f"mine.yaml: valid on top of {below}; session mine from source tables" in done.output
+    below.write_text("mei: {contrast: 7}\n")
+    done = CliRunner().invoke(app, ["check", "--no-inputs", str(path)])
+    assert done.exit_code != 0
+    assert "config.yaml: mei.contrast" in str(done.exception)

@@ -14,8 +14,9 @@ from meiflow.cli import front, own_data, pack, stages
 from meiflow.cli.options import ConfigOption, ThreadsOption
 from meiflow.cli.process import end_with_run, hide_echoes, require_version, stoppable
 from meiflow.cli.session import session_app
-from meiflow.config.config import config_schema, load_config, written_config
+from meiflow.config.config import config_schema, load_config
 from meiflow.config.cores import KNOWN_CORES
+from meiflow.config.layers import base_of, layered_config
 from meiflow.errors import MeiflowError, out_of_memory, shorten
 from meiflow.progress import log_to_stderr
 
@@ -93,10 +94,13 @@ def check(
         bool, typer.Option("--run-code", help="also import model.custom and try it on the images")
     ] = False,
 ) -> None:
-    """Validate a configuration, open its inputs, and print what a run will see and leave out."""
+    """Validate a configuration, open its inputs, and print what a run will see and leave out.
+
+    As in a run, a config.yaml beside it is read first.
+    """
     from meiflow.session.dataset import Dataset
 
-    parsed = written_config(config)
+    parsed = layered_config(config)
     data = Dataset(parsed)
     data.check()
     areas = parsed.session.areas
@@ -109,7 +113,9 @@ def check(
     else:
         where = f"session {parsed.session.id}"
         details += f", results in results/{parsed.session.id}"
-    print(f"{config}: valid; {where} from source {parsed.session.source}{details}")
+    base = base_of(config)
+    on_top = f" on top of {base}" if base else ""
+    print(f"{config}: valid{on_top}; {where} from source {parsed.session.source}{details}")
     known = data.example.model.network.known_core
     if known:
         at_hand = known.path.exists()
