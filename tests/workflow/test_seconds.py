@@ -55,7 +55,8 @@ def test_second_run_does_nothing(whole):
 def test_first_neurons_can_be_seen_before_the_secondary_analyses(whole, tmp_path):
     (log,) = (whole.folder / ".snakemake" / "log").glob("*.log")
     ended = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", log.read_text())
-    for later in ("recorded", "summary", "report"):
+    # a core that is free before the neurons are done may already make a secondary analysis
+    for later in ("summary", "report"):
         assert ended.index("provisional") < ended.index(later)
 
     # as if the run had been killed between the two pages
