@@ -19,7 +19,9 @@ HAS = SessionHas(
 # Among many sessions, one without neurons does not stop the others.
 ALLOW_EMPTY = "--allow-empty" if DATASET.many else ""
 # Priorities: what many jobs wait for comes first, and what only the page waits for comes last.
-FIRST, EARLY = 20, 10
+# Snakemake starts the jobs with the highest sum of priorities, so one job of the first kind that
+# needs all cores outweighs as many of the second kind as there are cores.
+FIRST, EARLY = 10_000, 10
 CUSTOM = CONFIG.model.custom is not None
 EXPERIMENTS = bool(CONFIG.experiments.make or CONFIG.experiments.custom)
 # Software of all rules. Create and activate this environment as described in the README;
