@@ -16,7 +16,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-all docs env dev slurm-env slurm-test check lock clean
+.PHONY: run test test-all docs env dev slurm-env slurm-test check ruff snakefmt mypy lint lock clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -58,11 +58,16 @@ slurm-test: slurm-env dev
 	trap 'python -m tests.slurm.cluster stop' EXIT; \
 	  python -m tests.slurm.cluster start 3 && python -m pytest tests/slurm
 
-check: dev
+# In parts, so that `make -j check` runs them at the same time.
+check: ruff snakefmt mypy lint
+ruff: dev
 	ruff check .
 	ruff format --check .
+snakefmt: dev
 	snakefmt --check Snakefile workflow/Snakefile workflow/rules
+mypy: dev
 	mypy
+lint: dev
 	snakemake --lint
 
 # One lock for all supported versions of Python and systems. PyTorch pins its CUDA packages itself;

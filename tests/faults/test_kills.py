@@ -26,18 +26,13 @@ from tests.project import Project, make_project
 
 pytestmark = pytest.mark.workflow
 SEED = 4
-# How each run ends; before that, jobs are killed, and Snakemake retries them.
+# How each run ends; before that, jobs are killed, and Snakemake retries them. To start a run takes
+# longer than to kill a further job of it.
 ENDINGS = ["kill -9 of snakemake", "kill -9 of all", "SIGTERM", "Ctrl-C"]
+JOBS_KILLED, KILLS = 2, 8
 # With `make test-all`, the same project is killed again in these ways.
-MORE = [
-    "kill -9 of snakemake",
-    "kill -9 of all",
-    "Ctrl-C twice",
-    "kill -9 of snakemake",
-    "kill -9 of all",
-]
-JOBS_KILLED = 2
-KILLS, MORE_KILLS = 8, 17
+MORE = ["kill -9 of snakemake", "kill -9 of all", "Ctrl-C twice"]
+MORE_JOBS_KILLED, MORE_KILLS = 5, 17
 SIGNALS_END_WITHIN_S = 120.0
 
 
@@ -61,7 +56,7 @@ def _unmarked(report: Path) -> bytes:
 
 def _a_moment(run: Running, chance: random.Random) -> bool:
     """Wait for a random moment with running jobs; False if the workflow has ended."""
-    done, delay = run.jobs_done + chance.choice((0, 0, 1, 2)), chance.uniform(0, 2)
+    done, delay = run.jobs_done + chance.choice((0, 0, 1, 2)), chance.uniform(0, 1)
     wait_until(lambda: run.ended or (run.jobs_done >= done and bool(run.jobs())), "a job")
     end = time.monotonic() + delay
     while time.monotonic() < end and not run.ended:
@@ -107,15 +102,17 @@ def _end(run: Running, how: str, chain: Chain) -> None:
             chain.outlived.append(how)
 
 
-def _killed(project: Project, expected: dict[str, bytes], endings: list[str], kills: int) -> Chain:
-    """Run, kill and run again until every ending has occurred."""
+def _killed(
+    project: Project, expected: dict[str, bytes], endings: list[str], in_run: int, kills: int
+) -> Chain:
+    """Run, kill jobs, end the run, and run again until every ending and so many kills occurred."""
     chance = random.Random(SEED)
     chain, locks = Chain(project), project.folder / ".snakemake" / "locks"
     endings = list(endings)
     while endings or len(chain.kills) < kills:
         run = Running(project, "--cores", "2", "--configfile", "small.yaml", "--retries", "20")
         chain.runs += 1
-        for _ in range(JOBS_KILLED):
+        for _ in range(in_run):
             if _a_moment(run, chance):
                 _kill_a_job(run, chance, chain)
         if _a_moment(run, chance):
@@ -138,7 +135,7 @@ def _killed(project: Project, expected: dict[str, bytes], endings: list[str], ki
 @pytest.fixture(scope="module")
 def first(tmp_path_factory, expected) -> Chain:
     project = make_project(tmp_path_factory.mktemp("killed"), TINY)
-    return _killed(project, expected, ENDINGS, KILLS)
+    return _killed(project, expected, ENDINGS, JOBS_KILLED, KILLS)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +143,7 @@ def second(first, expected) -> Chain:
     """The project of the first chain, whose neurons are killed again and again."""
     if (first.project.results / "neurons").exists():
         shutil.rmtree(first.project.results / "neurons")
-    return _killed(first.project, expected, MORE, MORE_KILLS)
+    return _killed(first.project, expected, MORE, MORE_JOBS_KILLED, MORE_KILLS)
 
 
 @pytest.fixture(params=["first", pytest.param("second", marks=pytest.mark.thorough)])

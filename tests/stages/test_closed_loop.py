@@ -14,6 +14,7 @@ from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.simulation.truth import render_filters
 from meiflow.stages.closed_loop import close_loop
+from meiflow.validation import closed_loop
 from meiflow.validation.closed_loop import drives_to
 from meiflow.validation.transparency import true_mask
 from tests.known import write_fitted, write_stack
@@ -97,7 +98,8 @@ def test_neuron_without_truth_is_named(results):
         close_loop(config(), results, TRUTH)
 
 
-def test_alpha_is_compared_with_the_true_filters(results):
+def test_alpha_is_compared_with_the_true_filters(results, monkeypatch):
+    monkeypatch.setattr(closed_loop, "_STEPS", 1)  # of the optimum, which is not looked at here
     neurons = known_neurons()
     tuned = (neurons["kind"] != "untuned").to_numpy()
     filters = render_filters(neurons, GRID).even.reshape(-1, *GRID.shape)

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 def results(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("default"))
     # without what is not tested here, or also tested on the small session
-    spared = {"model": {"learning_curve": []}, "stimuli": {"make": ["population_mei"]}}
+    spared = {"model": {"learning_curve": []}, "stimuli": {"make": []}}
     project.configure("spared.yaml", spared)
     done = project.snakemake("--cores", "2", "--configfile", "spared.yaml")
     assert done.returncode == 0, done.stdout[-5000:]
