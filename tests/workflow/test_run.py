@@ -191,7 +191,9 @@ def test_waiting_jobs_are_checked_when_one_has_ended(finished, tmp_path):
     ended = len(re.findall("^Finished jobid", done.stdout, re.MULTILINE))
     assert ended >= len(neurons(finished))
     assert len(re.findall("^Ready jobs: ", done.stdout, re.MULTILINE)) <= ended
-    limited = project.snakemake(*again, "--max-jobs-per-timespan", "1/6s")
+    # of two jobs the second waits
+    two = [f"results/demo/neurons/{neuron}/comparison.csv" for neuron in neurons(finished)[:2]]
+    limited = project.snakemake(*again, "--max-jobs-per-timespan", "1/6s", "--", *two)
     assert limited.returncode == 0, limited.stdout[-3000:]
     assert "Job rate limit reached" in limited.stdout
 
