@@ -32,19 +32,19 @@ def of(server):
 
 
 def test_a_session_comes_from_the_bucket_alone_and_without_allensdk(
-    server, home, tiny_nwb, monkeypatch
+    server, empty_home, tiny_nwb, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "allensdk", None)
     monkeypatch.delitem(sys.modules, "meiflow.session.warehouse")
-    download(server, home, movies=["natural_movie_one"])
-    assert is_whole(home, tiny_nwb)
+    download(server, empty_home, movies=["natural_movie_one"])
+    assert is_whole(empty_home, tiny_nwb)
     assert all(path.startswith("/bucket/") for path in server.asked)
-    numbers, stack = load_images(home.parents[1] / "scenes", (9, 12))
+    numbers, stack = load_images(empty_home.parents[1] / "scenes", (9, 12))
     assert numbers.tolist() == list(range(SCENES))
     np.testing.assert_allclose(stack[:, 0, 0] * 255, numbers, atol=1e-4)
-    assert len(read_session(home, ("VISam",), Quality()).units) == 2
+    assert len(read_session(empty_home, ("VISam",), Quality()).units) == 2
     asked = len(server.asked)
-    download(server, home, movies=["natural_movie_one"])
+    download(server, empty_home, movies=["natural_movie_one"])
     assert len(server.asked) == asked
 
 
@@ -75,6 +75,7 @@ def test_tables_of_the_bucket_are_allensdks(server, tmp_path):
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("fault", ["500", "404", "garbage", "cut_without_length"])
 def test_the_warehouse_steps_in_for_tables_and_scenes(server, home, tiny_nwb, fault):
+    (home.parents[1] / "scenes" / "003.png").unlink()
     server.faults |= {"units.csv": fault, "natural_scene_3.tiff": fault}
     download(server, home)
     assert is_whole(home, tiny_nwb)

@@ -61,19 +61,19 @@ def is_whole(home, tiny_nwb):
     return is_as_fetched(home) and home.read_bytes() == tiny_nwb.read_bytes() and not left
 
 
-def test_everything_arrives_from_the_bucket_and_only_once(server, home, tiny_nwb):
-    download(server, home)
-    assert is_whole(home, tiny_nwb)
+def test_everything_arrives_from_the_bucket_and_only_once(server, empty_home, tiny_nwb):
+    download(server, empty_home)
+    assert is_whole(empty_home, tiny_nwb)
     assert not [p for p in server.asked if IN_WAREHOUSE in p]
-    record = read_record(home)
+    record = read_record(empty_home)
     assert record.size == tiny_nwb.stat().st_size
     assert record.sha256 == sha256_of(tiny_nwb)
-    numbers, stack = load_images(home.parents[1] / "scenes", (9, 12))
+    numbers, stack = load_images(empty_home.parents[1] / "scenes", (9, 12))
     assert numbers.tolist() == list(range(SCENES))
     np.testing.assert_allclose(stack[:, 0, 0] * 255, numbers, atol=1e-4)
-    assert len(read_session(home, ("VISam",), Quality()).units) == 2
+    assert len(read_session(empty_home, ("VISam",), Quality()).units) == 2
     before = len(server.asked)
-    download(server, home)
+    download(server, empty_home)
     assert len(server.asked) == before
 
 
@@ -164,6 +164,7 @@ def test_queries_are_guarded_too(server, home, tiny_nwb, fault, message):
 
 @pytest.mark.parametrize("fault", ["500", "garbage", "stall", "cut"])
 def test_templates_are_guarded_too(server, home, tiny_nwb, fault):
+    (home.parents[1] / "scenes" / "005.png").unlink()
     server.faults["download/1005"] = fault
     with pytest.raises(MeiflowError):
         download(server, home)
@@ -201,20 +202,20 @@ def test_a_movie_that_cannot_be_had_is_named(server, home, tiny_nwb):
         download(server, home, movies=["natural_movie_on"])
 
 
-def test_a_session_without_scenes_needs_none(home, tmp_path):
+def test_a_session_without_scenes_needs_none(empty_home, tmp_path):
     name = "natural_movie_one_more_repeats"
     nwb = tiny_session(tmp_path / "without", repeats=0, movie_repeats={name: 1})
     with warehouse(nwb) as server:
         server.known = (Known(type="functional_connectivity"),)
         with pytest.raises(MeiflowError, match=rf"name its movies in .* \({name}\), or choose"):
-            download(server, home, movies=["natural_movie_one"])
+            download(server, empty_home, movies=["natural_movie_one"])
         with pytest.raises(MeiflowError, match="the order in which its frames are on the monitor"):
-            download(server, home, movies=["natural_movie_one_shuffled"])
-        download(server, home, movies=NaturalMovies().shown)
-        assert is_whole(home, nwb)
+            download(server, empty_home, movies=["natural_movie_one_shuffled"])
+        download(server, empty_home, movies=NaturalMovies().shown)
+        assert is_whole(empty_home, nwb)
         assert not [p for p in server.asked if "download/1" in p]  # templates of scenes
-    assert not (home.parents[1] / "scenes").exists()
-    (found,) = (home.parents[1] / "movies").glob("*.npy")
+    assert not (empty_home.parents[1] / "scenes").exists()
+    (found,) = (empty_home.parents[1] / "movies").glob("*.npy")
     np.testing.assert_array_equal(np.load(found), movie(1))
     assert found.stem == name
 
