@@ -37,8 +37,8 @@ def test_second_runs_and_stale_locks_are_refused_and_harm_nothing(project, expec
     assert any(stale.iterdir())
     assert first.wait() == 0, first.output[-3000:]
     assert_undisturbed(project.results, expected)
-    assert not any(locks.iterdir())
-    shutil.copytree(stale, locks, dirs_exist_ok=True)
+    assert not locks.exists()
+    shutil.copytree(stale, locks)
     refused = project.snakemake(*RUN)
     assert refused.returncode != 0
     assert "--unlock" in refused.stdout
