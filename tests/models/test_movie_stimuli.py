@@ -66,6 +66,7 @@ def neurons():
 
 def config(**model):
     model |= {"folds": 3, "wavelengths_deg": [16.0, 24.0], "base_models": ["v1", "ln", "v1_window"]}
+    model |= {"gabor_energy": {"starts": 1, "steps": 20}}  # fitted in any case, but never to movies
     return parse_config({"model": model}).model
 
 
@@ -76,10 +77,16 @@ def fitted(neurons, movie):
     return fit_all(scenes, means, np.ones(40), SCREEN, settings, 0, 2, None, None, stimuli)
 
 
-def test_movies_improve_the_prediction_of_scenes(neurons):
+@pytest.fixture(scope="module")
+def alone(neurons):
+    """The fit to the scenes alone."""
+    return fitted(neurons, None)
+
+
+def test_movies_improve_the_prediction_of_scenes(neurons, alone):
     """Although the movie has half the gain and another mean rate."""
     means = neurons[1]
-    alone, both = fitted(neurons, None), fitted(neurons, neurons[3])
+    both = fitted(neurons, neurons[3])
     for name in ("v1", "ln", "model"):
         cc = [
             np.mean([np.corrcoef(f.predictions[name][:, i], means[:, i])[0, 1] for i in range(3)])
@@ -95,8 +102,8 @@ def test_movies_improve_the_prediction_of_scenes(neurons):
     )
 
 
-def test_a_movie_that_does_not_fit_the_responses_does_no_harm(neurons):
-    alone, wrong = fitted(neurons, None), fitted(neurons, np.roll(neurons[3], 23, axis=0))
+def test_a_movie_that_does_not_fit_the_responses_does_no_harm(neurons, alone):
+    wrong = fitted(neurons, np.roll(neurons[3], 23, axis=0))
     np.testing.assert_array_equal(alone.predictions["ln"], wrong.predictions["ln"])
     for name in ("v1", "model"):
         np.testing.assert_allclose(alone.predictions[name], wrong.predictions[name], rtol=0.05)
