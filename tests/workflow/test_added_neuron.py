@@ -16,7 +16,7 @@ from tests.audit import check
 from tests.faults.session import RUN, undisturbed
 from tests.project import Project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.thorough]
 
 # Of the three neurons of this session, two are selected; the network is none of its base models.
 MADE = [name for name, procedure in PROCEDURES.items() if procedure.base_model is None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.names import SHOWN_PROCEDURES
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_array, read_csv, write_csv
@@ -19,7 +20,13 @@ from meiflow.models.published_neurons import PublishedNeurons
 from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
-from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli, read_transparent
+from meiflow.results.stimuli import (
+    Stimulus,
+    read_procedure,
+    read_procedures,
+    read_stimuli,
+    read_transparent,
+)
 from meiflow.results.tables import read_stack_info
 from meiflow.simulation.published import KIND
 from meiflow.simulation.truth import TRUTH_COLUMNS
@@ -56,7 +63,7 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
         results,
         neurons,
         further=[str(has), fingerprint([judge] if judge else [])],
-        own={neuron: _hash(stimuli) for neuron, stimuli in further.items()},
+        own=_hashes(results, config.stimuli.make, neurons),
         aside=[name for name in STAGES["closed_loop"].inputs if name.startswith("procedure.")],
     )
     result = made.tables["drives"]
@@ -69,11 +76,15 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
     logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
 
 
-def _hash(stimuli: list[Stimulus]) -> str:
-    digest = hashlib.sha256()
-    for stimulus in stimuli:
-        digest.update(stimulus.name.encode() + stimulus.image.tobytes())
-    return digest.hexdigest()
+def _hashes(results: Layout, made: Sequence[str], neurons: list[str]) -> dict[str, str]:
+    """Hash, by neuron, of the images of the procedures, before they are projected together."""
+    digests = {neuron: hashlib.sha256() for neuron in neurons}
+    for procedure in SHOWN_PROCEDURES:
+        if procedure in made:
+            images = read_procedure(results, procedure, neurons)
+            for neuron, image in zip(neurons, images, strict=True):
+                digests[neuron].update(image.tobytes())
+    return {neuron: digest.hexdigest() for neuron, digest in digests.items()}
 
 
 def _drives(
