@@ -21,6 +21,7 @@ _BESIDE = (
     ".SHA256SUMS.lock",
     ".snakemake",
     "parts",
+    "kept",
     "__pycache__",
     "logs",
     "benchmarks",

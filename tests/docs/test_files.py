@@ -46,7 +46,7 @@ def test_a_run_writes_the_files_of_the_page_by_the_stages_of_the_page(tmp_path_f
     listed = {path: row.file for row in session_files() for path in row.paths}
     assert made.items() <= {path: file.stage for path, file in listed.items()}.items()
     assert {path for path, file in listed.items() if not file.when} <= made.keys()
-    besides = {"logs", "benchmarks", *(path.name for path in bookkeeping(Path()))}
+    besides = {"logs", "benchmarks", "kept", *(path.name for path in bookkeeping(Path()))}
     files = [p.relative_to(project.folder) for p in project.results.rglob("*") if p.is_file()]
     found = {on_the_page(path.as_posix()) for path in files if not besides & set(path.parts)}
     assert found == made.keys()

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from meiflow.config.config import parse_config
-from meiflow.io.files import read_csv
+from meiflow.io.files import read_array, read_csv, write_array
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import first_neurons
 from meiflow.stages.provisional import lead_to_report, write_provisional
@@ -76,12 +76,17 @@ def test_page_leads_to_the_report_when_that_is_there(results, begun, report_conf
     assert len(link) < 500
     assert finished.provisional.stat().st_mtime_ns == date
 
-    # one that is made after the report leads there, too, unless the report is of older results
+    # one that is made after the report leads there, too, unless that has older results of a neuron
     write_provisional(report_config, finished, EVERYTHING)
     assert finished.provisional.read_text() == link
     marked = '<!-- state of this page --><p class="banner outdated" data-result="x">old</p>'
     page = finished.report.read_text().replace("<!-- state of this page -->", marked)
     finished.report.write_text(page)
+    write_provisional(report_config, finished, EVERYTHING)
+    assert finished.provisional.read_text() == link
+    first = first_neurons(read_csv(finished.fitted_neurons).query("selected")["neuron_id"].tolist())
+    mei = finished.neuron(first[0]).mei
+    write_array(read_array(mei) / 2, mei)
     write_provisional(report_config, finished, EVERYTHING)
     assert "Provisional report of 2 of 3" in text_of(finished.provisional.read_text())
 

@@ -10,7 +10,7 @@ def test_paths_lie_below_the_root_and_patterns_keep_their_wildcards():
         results = Layout(root)
         paths = [getattr(results, name) for name in Layout.files()]
         paths += [*results.procedure("diverse"), *results.figures("gallery"), results.log("a/b")]
-        paths += [results.timings, results.unfinished_fits]
+        paths += [results.timings, results.unfinished_fits, results.kept("natural")]
         paths += [results.neuron("{neuron}").mei, *results.selection_figures("oracle")]
         assert all(path.as_posix().startswith(f"{root}/") for path in paths)
         assert results.neuron("{neuron}").mei.as_posix() == f"{root}/neurons/{{neuron}}/mei.npy"

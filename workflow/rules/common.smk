@@ -268,6 +268,14 @@ def loop_config(wildcards):
     return resolved(shown, *STAGES["closed_loop"].keys)
 
 
+def forced_stages(workflow):
+    """Stages that Snakemake is told to run again, and that therefore reuse nothing."""
+    given, names = workflow.dag_settings, {rule.name for rule in workflow.rules}
+    if given.forceall or given.forcetargets or not names.issuperset(given.forcerun):
+        return kept.EVERY_STAGE  # also if a file is named
+    return " ".join(sorted(given.forcerun))
+
+
 def tell_outdated():
     """Name the pages that are older than their results, as after a run of one neuron."""
     pages = [Layout(f"results/{name}").report for name in DATASET.ids or ()]

@@ -142,7 +142,7 @@ rule learning_curve:
         R.images,
         R.image_info,
         R.model_search,
-        R.fitted_neurons,
+        R.fit_status,
         LEARNED,
         CORE,
     output:

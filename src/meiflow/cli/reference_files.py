@@ -32,7 +32,9 @@ condition under which a file is written; if it is empty, the file is always writ
 
 `logs/` contains the log of every job, `benchmarks/` its time and memory, and `SHA256SUMS` in each
 folder the checksums of its tables, arrays and models, which can be verified with
-`sha256sum --check` ([why](faults.md#damaged-files)).
+`sha256sum --check` ([why](faults.md#damaged-files)). `kept/` contains what stages have made of
+single neurons, so that only an [added neuron](one_neuron.md#add-a-neuron) is computed; it can be
+deleted.
 
 ## Files of all sessions
 

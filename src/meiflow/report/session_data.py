@@ -306,10 +306,10 @@ def read_session_data(config: Config, results: Layout, has: SessionHas) -> Sessi
     neurons = selected_neurons(results.fitted_neurons)
     if not neurons:
         raise MeiflowError("no neuron was selected; there is nothing to report")
-    make = config.experiments
+    make, curve = config.experiments, read_csv(results.learning_curve, ("neuron_id",))
     return SessionData(
         summary=read_csv(results.summary, ("neuron_id", "cc_norm_model", "model_above_chance")),
-        curve=read_csv(results.learning_curve),
+        curve=curve[curve["neuron_id"].isin(neurons)],
         loop=read_csv(results.closed_loop) if has.truth else None,
         neurons=neurons,
         tuning=tuning_views(results, has, neurons) if has.conditions else {},

@@ -245,16 +245,10 @@ class Layout(Folder):
     )
 
     experiment_tuning = ResultFile(
-        "experiments/tuning.csv",
-        "experiments",
-        "predicted response to every stimulus",
-        _EXPERIMENTS,
+        "experiments/tuning.csv", "experiments", "predicted response by stimulus", _EXPERIMENTS
     )
     experiment_summary = ResultFile(
-        "experiments/summary.csv",
-        "experiments",
-        "tuning measures, one row per neuron",
-        _EXPERIMENTS,
+        "experiments/summary.csv", "experiments", "tuning measures by neuron", _EXPERIMENTS
     )
     experiment_maps = ResultFile(
         "experiments/maps.npz", "experiments", "RF maps of the models", _EXPERIMENTS
@@ -373,6 +367,10 @@ class Layout(Folder):
     def unfinished_fits(self) -> Path:
         """Folder of finished parts of an unfinished fit."""
         return self.root / "models" / "parts"
+
+    def kept(self, stage: str) -> Path:
+        """What a stage has made of single neurons, for the next run."""
+        return self.root / "kept" / f"{stage}.npz"
 
 
 class CombinedLayout(Folder):

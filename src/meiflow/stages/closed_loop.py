@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,18 +11,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from meiflow.config.names import SHOWN_PROCEDURES
 from meiflow.config.sections import Config
 from meiflow.errors import MeiflowError
 from meiflow.io.files import read_array, read_csv, write_csv
+from meiflow.io.tracking import fingerprint
 from meiflow.models.published_neurons import PublishedNeurons
 from meiflow.progress import logger, track
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
-from meiflow.results.stimuli import Stimulus, read_procedures, read_stimuli, read_transparent
+from meiflow.results.stimuli import (
+    Stimulus,
+    read_procedure,
+    read_procedures,
+    read_stimuli,
+    read_transparent,
+)
 from meiflow.results.tables import read_stack_info
 from meiflow.simulation.published import KIND
 from meiflow.simulation.truth import TRUTH_COLUMNS
 from meiflow.stages.common import stimulus_targets, wanted_neurons
+from meiflow.stages.kept import Made, of_neurons
+from meiflow.stages.registry import STAGES
 from meiflow.stimuli.transparent import TransparentMEI, noise_backgrounds
 from meiflow.validation.closed_loop import drives_to, fractions_of_optimum, true_optimum
 from meiflow.validation.published_loop import published_drives, published_optima
@@ -38,13 +49,55 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
     """
     table = read_csv(results.truth, ("neuron_id", *TRUTH_COLUMNS))
     table.index = table["neuron_id"].astype(str)
-    geometry, neurons = config.image.geometry, wanted_neurons(results)
+    neurons = wanted_neurons(results)
     mean, contrast = stimulus_targets(config, results)
     further = read_procedures(results, config.stimuli.make, neurons, mean, contrast)
     for neuron in neurons:
         if neuron not in table.index:
             raise MeiflowError(f"{results.truth}: no ground truth for neuron {neuron}")
-    published = _published(config, table.loc[neurons], mean, contrast)
+    judge = _judge(config)
+    made = of_neurons(
+        lambda some: _drives(config, results, has, table.loc[some], further),
+        "closed_loop",
+        config,
+        results,
+        neurons,
+        further=[str(has), fingerprint([judge] if judge else [])],
+        own=_hashes(results, config.stimuli.make, neurons),
+        aside=[name for name in STAGES["closed_loop"].inputs if name.startswith("procedure.")],
+    )
+    result = made.tables["drives"]
+    write_csv(result, results.closed_loop)
+    if "transparent" in config.stimuli.make:
+        write_csv(_transparency(config, results, table.loc[neurons]), results.transparency)
+    else:
+        results.transparency.unlink(missing_ok=True)  # of an earlier run
+    means = result.groupby("stimulus")["fraction_of_optimum"].mean()
+    logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
+
+
+def _hashes(results: Layout, made: Sequence[str], neurons: list[str]) -> dict[str, str]:
+    """Hash, by neuron, of the images of the procedures, before they are projected together."""
+    digests = {neuron: hashlib.sha256() for neuron in neurons}
+    for procedure in SHOWN_PROCEDURES:
+        if procedure in made:
+            images = read_procedure(results, procedure, neurons)
+            for neuron, image in zip(neurons, images, strict=True):
+                digests[neuron].update(image.tobytes())
+    return {neuron: digest.hexdigest() for neuron, digest in digests.items()}
+
+
+def _drives(
+    config: Config,
+    results: Layout,
+    has: SessionHas,
+    table: pd.DataFrame,
+    further: Mapping[str, list[Stimulus]],
+) -> Made:
+    """Drive of the neurons of a table to each of their stimuli, and to `further` ones."""
+    geometry, neurons = config.image.geometry, list(table.index)
+    mean, contrast = stimulus_targets(config, results)
+    published = _published(config, table, mean, contrast)
     rows = []
     for neuron in track(neurons, "closed loop", len(neurons)):
         one = table.loc[[neuron]]
@@ -69,14 +122,13 @@ def close_loop(config: Config, results: Layout, has: SessionHas) -> None:
             }
             for stimulus, drive, fraction in zip(shown, drives, fractions, strict=True)
         ]
-    result = pd.DataFrame(rows)
-    write_csv(result, results.closed_loop)
-    if "transparent" in config.stimuli.make:
-        write_csv(_transparency(config, results, table.loc[neurons]), results.transparency)
-    else:
-        results.transparency.unlink(missing_ok=True)  # of an earlier run
-    means = result.groupby("stimulus")["fraction_of_optimum"].mean()
-    logger.info("fraction of optimum: " + ", ".join(f"{k} {v:.2f}" for k, v in means.items()))
+    return Made({"drives": pd.DataFrame(rows)})
+
+
+def _judge(config: Config) -> str | None:
+    """The published network that judges the stimuli: ``judge``, or the network that spoke."""
+    simulation = config.session.simulation
+    return simulation.truth if simulation.judge is None else simulation.judge
 
 
 def _transparency(config: Config, results: Layout, truth: pd.DataFrame) -> pd.DataFrame:
@@ -101,16 +153,12 @@ def _transparency(config: Config, results: Layout, truth: pd.DataFrame) -> pd.Da
 def _published(
     config: Config, table: pd.DataFrame, mean: float, contrast: float
 ) -> dict[str, tuple[Callable[[NDArray], NDArray[np.float64]], NDArray[np.float32]]]:
-    """Drives in Hz and best images of neurons of a published network, by neuron.
-
-    These are judged by ``session.simulation.judge``, or by the network that spoke.
-    """
-    simulation = config.session.simulation
-    path = simulation.truth if simulation.judge is None else simulation.judge
-    own = table[table["kind"] == KIND]
+    """Drives in Hz and best images of neurons of a published network, by neuron."""
+    path, own = _judge(config), table[table["kind"] == KIND]
     if path is None or own.empty:
         return {}
-    everyone = PublishedNeurons(Path(path), config.image.geometry, simulation.truth_input).eval()
+    given = config.session.simulation.truth_input
+    everyone = PublishedNeurons(Path(path), config.image.geometry, given).eval()
     network = everyone.of(own["network_unit"])
     optima = published_optima(network, mean, contrast, config.seed)
     drives = [partial(published_drives, network.of([i])) for i in range(len(own))]

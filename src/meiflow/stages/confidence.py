@@ -13,6 +13,7 @@ from meiflow.progress import logger, track
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_responses
 from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
+from meiflow.stages.kept import Made, of_neurons
 from meiflow.validation.confidence import Evidence
 from meiflow.validation.trust import calibration, nuisances_of
 
@@ -62,8 +63,15 @@ def measure_confidence(config: Config, results: Layout, neurons: list[str]) -> p
 
 def judge_neurons(config: Config, results: Layout) -> None:
     """Write the confidence in every neuron's MEI, without using the ground truth."""
-    table = measure_confidence(config, results, wanted_neurons(results))
-    table = table.merge(_nuisances(results), on="neuron_id", how="left")
+    made = of_neurons(
+        lambda some: Made({"evidence": measure_confidence(config, results, some)}),
+        "confidence",
+        config,
+        results,
+        wanted_neurons(results),
+        aside=["nuisances"],
+    )
+    table = made.tables["evidence"].merge(_nuisances(results), on="neuron_id", how="left")
     judged = calibration().judge(table)
     write_csv(pd.concat([table, judged], axis=1), results.trust)
     logger.info(f"trust: {int(judged['trusted'].sum())} of {len(judged)} neurons are trusted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from meiflow.experiments.scale import at_preferred_frequency
 from meiflow.experiments.standard import Preferred, map_grid, standard_experiments
 from meiflow.figures.custom_experiments import custom_sheet
 from meiflow.figures.experiments import population_figure
-from meiflow.figures.style import relabelled, save_figure
+from meiflow.figures.style import save_both
 from meiflow.images.geometry import Geometry
 from meiflow.images.luminance import GREY
 from meiflow.io.files import read_array, read_csv, write_arrays, write_csv
@@ -30,7 +31,9 @@ from meiflow.progress import track
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack_info
 from meiflow.stages.common import open_models, wanted_neurons
+from meiflow.stages.kept import Made, of_neurons
 
+_SUMMARY = "-summary"  # not the name of an experiment
 GABOR_COLUMNS = tuple(field.name for field in fields(Preferred) if field.name != "geometry")
 _HINT = (
     "it must return an Experiment, or a dict that maps names to Experiment or (render, axes); "
@@ -173,13 +176,41 @@ def tidy(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> pd.DataFrame:
     return whole[["neuron_id", "experiment", *axes, "response"]]
 
 
+def _tables(config: Config, results: Layout, neurons: list[str]) -> Made:
+    """Tables of the experiments by name, and the summary, of some neurons."""
+    found = run_population(config, results, neurons)
+    names = dict.fromkeys(name for own in found.tables.values() for name in own)
+    tables = {
+        name: pd.concat(own[name].assign(neuron_id=neuron) for neuron, own in found.tables.items())
+        for name in names
+    }
+    return Made(tables | {_SUMMARY: found.summary})
+
+
+def _findings(made: Made, neurons: list[str]) -> Findings:
+    tables: dict[str, dict[str, pd.DataFrame]] = {neuron: {} for neuron in neurons}
+    for name, whole in made.tables.items():
+        for neuron, table in whole.groupby("neuron_id", sort=False):
+            own = table.drop(columns="neuron_id").reset_index(drop=True)
+            tables[str(neuron)][name] = own
+    summary = made.tables[_SUMMARY]
+    grey = dict(zip(neurons, summary["grey_response"], strict=True))
+    for own in tables.values():
+        del own[_SUMMARY]
+    return Findings(tables, {n: maps(tables[n], grey[n]) for n in neurons}, summary)
+
+
 def make_experiments(config: Config, results: Layout, neurons: list[str] | None = None) -> None:
     """Run the in-silico experiments on every fitted neuron, or on some neurons.
 
     Figures of experiments that were made only by an earlier run in this folder are removed.
     """
     chosen = wanted_neurons(results, neurons)
-    found = run_population(config, results, chosen)
+    if config.experiments.custom:  # which may be others for each neuron
+        found = run_population(config, results, chosen)
+    else:
+        make = partial(_tables, config, results)
+        found = _findings(of_neurons(make, "experiments", config, results, chosen), chosen)
     response = read_stack_info(results).response
     write_csv(tidy(found.tables), results.experiment_tuning)
     write_csv(found.summary, results.experiment_summary)
@@ -197,8 +228,8 @@ def make_experiments(config: Config, results: Layout, neurons: list[str] | None 
     if config.experiments.custom:
         figures["custom"] = custom_sheet(found.tables, found.summary)
     for name in (*STANDARD, "custom"):
-        for path in results.experiment_figures(name):
-            if name in figures:
-                save_figure(relabelled(figures[name], response), path)
-            else:  # made by an earlier run
+        if name in figures:
+            save_both(figures[name], results.experiment_maps.parent, name, response)
+        else:
+            for path in results.experiment_figures(name):  # made by an earlier run
                 path.unlink(missing_ok=True)

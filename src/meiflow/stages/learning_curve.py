@@ -5,12 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from meiflow.config.sections import Config
-from meiflow.io.files import read_arrays, write_csv
+from meiflow.io.files import read_arrays, read_csv, write_csv
 from meiflow.models.cross_validate import learning_curve
 from meiflow.models.table import Scorer, image_weights
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
-from meiflow.results.neurons import selected_neurons
 from meiflow.results.tables import read_responses, read_trials
 from meiflow.stages.auxiliary import auxiliary_stimuli, drifting_stimuli, movie_stimuli
 from meiflow.stages.trial_gain import trial_gain
@@ -18,8 +17,13 @@ from meiflow.stages.trial_gaze import gaze_views
 
 
 def fit_learning_curve(config: Config, results: Layout, has: SessionHas, threads: int) -> None:
-    """Fit base models of the selected neurons to fewer images, and score them."""
-    neurons = selected_neurons(results.fitted_neurons)
+    """Fit base models of all neurons that have a model to fewer images, and score them.
+
+    Also those that are not selected: nearly all of the work is shared by all neurons, and a changed
+    selection then needs no further fit.
+    """
+    status = read_csv(results.fit_status, ("neuron_id", "fitted"))
+    neurons = status.loc[status["fitted"], "neuron_id"].astype(str).tolist()
     responses = read_responses(results, config.image.geometry)
     trials = read_trials(results)
     scorer = Scorer.of(trials.of_images(), config.seed)

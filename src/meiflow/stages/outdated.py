@@ -172,7 +172,7 @@ def _mark(path: Path, mine: list[str], state: Callable[[str], str]) -> None:
     listed, place = _LISTED.search(head), _BANNER.search(head)
     if listed is None or place is None:  # of another version
         return
-    shown = dict(part.partition("=")[::2] for part in listed[1].split(" "))
+    shown = _shown(listed)
     changed = next((n for n in mine if n in shown and state(n) != shown[n]), None)
     if place["banner"]:
         known = place["name"]
@@ -191,6 +191,10 @@ def _mark(path: Path, mine: list[str], state: Callable[[str], str]) -> None:
         os.utime(temporary, ns=(before.st_atime_ns, before.st_mtime_ns))
     if changed is not None:
         logger.warning(f"{path} is older than these results; make it again")
+
+
+def _shown(listed: re.Match[str]) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in listed[1].split(" "))
 
 
 def _head(path: Path) -> str:
@@ -223,3 +227,14 @@ def is_outdated(path: Path) -> bool:
         return False
     place = _BANNER.search(_head(path))
     return place is not None and bool(place["banner"])
+
+
+def still_shows(path: Path, results: Layout, neurons: Iterable[str]) -> bool:
+    """Whether a report shows some of the neurons, and of none of them other results than today's.
+
+    Even if it is outdated, such as after a neuron was added.
+    """
+    listed = _LISTED.search(_head(path))
+    shown = _shown(listed) if listed else {}
+    known = [neuron for neuron in neurons if neuron in shown]
+    return bool(known) and all(shown[neuron] == _state(results, neuron) for neuron in known)

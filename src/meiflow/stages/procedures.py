@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from meiflow.io.files import write_array, write_csv
 from meiflow.progress import logger, note, track
 from meiflow.results.layout import Layout
 from meiflow.session.images import given_images, load_image_set
+from meiflow.stages.common import wanted_neurons
+from meiflow.stages.kept import Made, of_neurons
 from meiflow.stages.stimulus_sets import (
     BATCH,
     Population,
@@ -311,21 +314,27 @@ def make_procedure(
     MeiflowError
         If the procedure fails for a model, with the reason.
     """
+    chosen, files = wanted_neurons(results, neurons), results.procedure(name)
+    make = partial(_made, config, results, name)
+    made = of_neurons(make, name, config, results, chosen)
+    images, table = made.arrays["images"], made.tables["stimuli"]
+    write_array(images, files.images)
+    write_csv(table, files.table)
+    titles = _titles(name, chosen, table)
+    shown = images if name != "transparent" else on_chequerboards(images)
+    figure = sheet(shown, titles, config.image.geometry, _COLUMNS.get(name))
+    save_figure(figure, files.picture)
+    if "predicted_response" in table:
+        mean = table["predicted_response"].mean()
+        logger.info(f"{name}: {len(chosen)} neurons, mean predicted response {mean:.3g}")
+
+
+def _made(config: Config, results: Layout, name: str, neurons: list[str]) -> Made:
+    """Images and table of some neurons."""
     population = load_population(config, results, PROCEDURES[name], neurons)
     make: Callable[[Population], StimulusSet] = _OTHERS.get(name) or globals()[name]
     try:
         made = make(population)
     except ValueError as error:
         raise MeiflowError(f"{name}: {error}") from None
-    files = results.procedure(name)
-    write_array(made.images, files.images)
-    write_csv(made.table, files.table)
-    titles = _titles(name, population.neurons, made.table)
-    shown = made.images if name != "transparent" else on_chequerboards(made.images)
-    figure = sheet(shown, titles, config.image.geometry, _COLUMNS.get(name))
-    save_figure(figure, files.picture)
-    if "predicted_response" in made.table:
-        mean = made.table["predicted_response"].mean()
-        logger.info(
-            f"{name}: {len(population.neurons)} neurons, mean predicted response {mean:.3g}"
-        )
+    return Made({"stimuli": made.table}, {"images": made.images})

@@ -19,7 +19,7 @@ from meiflow.report.view import build_view
 from meiflow.results.has import SessionHas
 from meiflow.results.layout import Layout
 from meiflow.results.neurons import first_neurons, selected_neurons
-from meiflow.stages.outdated import is_outdated
+from meiflow.stages.outdated import is_outdated, still_shows
 from meiflow.stages.summary import summarise
 
 _FINISHED = """<!doctype html>
@@ -30,28 +30,31 @@ _FINISHED = """<!doctype html>
 
 
 def write_provisional(config: Config, results: Layout, has: SessionHas) -> None:
-    """Write a report of the first neurons, or a link to the report if there is one.
+    """Write a report of the first neurons, or a link to a report that shows their results.
 
     Raises
     ------
     MeiflowError
         If a result of these neurons is missing or damaged.
     """
-    if _is_finished(results):
+    first = first_neurons(selected_neurons(results.fitted_neurons))
+    if _is_finished(results, first):
         write_text(_link(results), results.provisional)
         return
     early = without_later_stages(config)
-    first = first_neurons(selected_neurons(results.fitted_neurons))
     summary = summarise(early, results, SessionHas(), first, judged=False)
     view = build_view(read_first_data(early, results, has, first, summary), None)
     missing = still_missing(config, has)
     page = render_report(view, config, [], notes=read_notes(results.notes), missing=missing)
     # the report may have been written meanwhile
-    write_text(_link(results) if _is_finished(results) else page, results.provisional)
+    finished = _is_finished(results, first)
+    write_text(_link(results) if finished else page, results.provisional)
 
 
-def _is_finished(results: Layout) -> bool:
-    return results.report.is_file() and not is_outdated(results.report)
+def _is_finished(results: Layout, neurons: list[str]) -> bool:
+    """Whether there is a report that is up to date, or at least for these neurons."""
+    page = results.report
+    return page.is_file() and (not is_outdated(page) or still_shows(page, results, neurons))
 
 
 def _link(results: Layout) -> str:

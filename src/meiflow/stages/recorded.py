@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,11 @@ from meiflow.results.layout import Layout
 from meiflow.results.tables import read_conditions
 from meiflow.session.presented import gabor_images, gabor_phases, grating_images
 from meiflow.stages.common import open_models, wanted_neurons
+from meiflow.stages.kept import Made, of_neurons
 from meiflow.tables.conditions import Conditions
 from meiflow.validation.recorded import CURVES, Curve, agreement, curves_of, preferences
+
+_LEARNED = "{}_learned"
 
 
 def shown_images(config: Config, stimulus: str, recorded: Conditions) -> list[NDArray[np.float32]]:
@@ -57,45 +61,56 @@ def compare_recorded(config: Config, results: Layout, has: SessionHas) -> None:
     Models that were also fitted to stimuli of the class are replaced by those that were not.
     """
     neurons = wanted_neurons(results)
-    archive = open_models(config, results)
-    models = [archive.model(neuron, config.model.custom) for neuron in neurons]
-    curves: dict[str, Curve] = {}
-    learned: dict[str, list[bool]] = {}
-    for stimulus, shown, path in (
-        ("gabors", has.gabors, results.predicted_gabors),
-        ("static_gratings", has.gratings, results.predicted_gratings),
-    ):
+    recorded: dict[str, Conditions] = {}
+    files = {"gabors": results.predicted_gabors, "static_gratings": results.predicted_gratings}
+    for stimulus, shown in (("gabors", has.gabors), ("static_gratings", has.gratings)):
         if not shown:
-            path.unlink(missing_ok=True)  # left by another session in this folder
+            files[stimulus].unlink(missing_ok=True)  # left by another session in this folder
             continue
-        recorded = read_conditions(results, stimulus).of_neurons(neurons)
-        if not len(recorded.trial_ids):  # downloaded sessions have a table of every stimulus
-            write_csv(_with_parameters(recorded, np.empty((0, len(neurons)))), path)
-            continue
-        own = [
-            None if config.model.custom else archive.without(neuron, stimulus) for neuron in neurons
-        ]
-        chosen = [out or model for out, model in zip(own, models, strict=True)]
-        # what a custom module was fitted to is not known
-        same_class = OUT_OF_CLASS[stimulus]
-        among = not config.model.custom and any(k in config.model.learn_from for k in same_class)
-        learned[stimulus] = [among and out is None for out in own]
-        predicted = predict_conditions(chosen, config, stimulus, recorded)
-        write_csv(_with_parameters(recorded, predicted), path)
-        curves |= curves_of(stimulus, recorded, predicted)
+        found = read_conditions(results, stimulus).of_neurons(neurons)
+        if len(found.trial_ids):
+            recorded[stimulus] = found
+        else:  # downloaded sessions have a table of every stimulus
+            write_csv(_with_parameters(found, np.empty((0, len(neurons)))), files[stimulus])
+    make = partial(_predictions, config, results, recorded)
+    made = of_neurons(make, "recorded", config, results, neurons, further=[str(has)]).arrays
+    curves: dict[str, Curve] = {}
+    for stimulus, conditions in recorded.items():
+        predicted = np.ascontiguousarray(made[stimulus].T)
+        write_csv(_with_parameters(conditions, predicted), files[stimulus])
+        curves |= curves_of(stimulus, conditions, predicted)
+    learned = {stimulus: made[_LEARNED.format(stimulus)].tolist() for stimulus in recorded}
     table = agreements(curves, neurons, learned, config.seed)
     write_csv(table, results.recorded_tuning)
     tuned = {name: rows["tuned"].to_numpy() for name, rows in table.groupby("curve", sort=False)}
-    found = preferences(curves, tuned)
-    found.insert(0, "neuron_id", neurons)
-    write_csv(found, results.preferences)
+    preferred = preferences(curves, tuned)
+    preferred.insert(0, "neuron_id", neurons)
+    write_csv(preferred, results.preferences)
     for name, rows in table[table["tuned"]].groupby("curve", sort=False):
         logger.info(
             f"{name}: correlation {rows['cc_abs'].mean():.2f} (normalised "
             f"{rows['cc_norm'].mean():.2f}) for {len(rows)} tuned neurons; with other neurons' "
             f"models {rows['cc_others'].mean():.2f}"
         )
-    save_both(recorded_overview(table, found), results.recorded_tuning.parent, "recorded")
+    save_both(recorded_overview(table, preferred), results.recorded_tuning.parent, "recorded")
+
+
+def _predictions(
+    config: Config, results: Layout, recorded: Mapping[str, Conditions], neurons: list[str]
+) -> Made:
+    """Predictions (neurons, conditions) by stimulus, and whether models were fitted to it."""
+    archive, custom = open_models(config, results), config.model.custom
+    models = [archive.model(neuron, custom) for neuron in neurons]
+    made: dict[str, NDArray] = {}
+    for stimulus, conditions in recorded.items():
+        own = [None if custom else archive.without(neuron, stimulus) for neuron in neurons]
+        chosen = [out or model for out, model in zip(own, models, strict=True)]
+        # what a custom module was fitted to is not known
+        same_class = OUT_OF_CLASS[stimulus]
+        among = not custom and any(kind in config.model.learn_from for kind in same_class)
+        made[stimulus] = predict_conditions(chosen, config, stimulus, conditions).T
+        made[_LEARNED.format(stimulus)] = np.array([among and out is None for out in own])
+    return Made({}, made)
 
 
 def agreements(

@@ -165,10 +165,10 @@ def _stages() -> Iterator[Stage]:
     )
     yield Stage(
         "learning_curve",
-        "Fit models of the selected neurons to fewer images, and score them.",
+        "Fit models of all neurons to fewer images, and score them.",
         "learning_curve:fit_learning_curve",
         keys=(*_FITTED, *(f"model.{key}" for key in _CURVE)),
-        inputs=(*_LEARNED, "model_search", "fitted_neurons"),
+        inputs=(*_LEARNED, "model_search", "fit_status"),
         options=("has", "threads"),
         memory_mb=6000,
         threads=8,

@@ -83,8 +83,8 @@ class StimulusSet:
 def load_population(
     config: Config, results: Layout, procedure: Procedure, neurons: list[str] | None
 ) -> Population:
-    """Read the data that a procedure needs for the fitted neurons, or for some neurons."""
-    chosen = wanted_neurons(results, neurons)
+    """Read the data that a procedure needs for the fitted neurons, or for some of them."""
+    chosen = wanted_neurons(results) if neurons is None else neurons
     geometry = config.image.geometry
     archive = open_models(config, results)
     models = [archive.model(neuron, config.model.custom) for neuron in chosen]
