@@ -72,10 +72,20 @@ class LearnedLayer(nn.Module):
 
     def of_standard(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
         """The maps, given channels of mean 0 and spread 1."""
-        mixed = channels @ self.mix.T
-        maps = mixed.transpose(1, 2).unflatten(2, shape)
-        maps = conv2d(maps, self.spatial, self.bias, padding=_MARGIN, groups=len(self.spatial))
-        return elu(maps)
+        return self._filtered((channels @ self.mix.T).transpose(1, 2), shape)
+
+    def by_channel(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
+        """The maps of channels (batch, channels, positions), as (batch, outputs, positions)."""
+        mix = self.mix / self.scale
+        mixed = mix @ channels - (mix @ self.centre)[:, None]
+        return self._filtered(mixed, shape).flatten(2)
+
+    def _filtered(self, mixed: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Maps of mixtures (batch, outputs, positions)."""
+        maps = mixed.unflatten(2, shape)
+        return elu(
+            conv2d(maps, self.spatial, self.bias, padding=_MARGIN, groups=len(self.spatial))
+        )
 
     def as_document(self) -> dict[str, Tensor]:
         """Tensors, for a model file."""

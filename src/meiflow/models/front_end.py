@@ -143,7 +143,9 @@ class FrontEnd:
             "pool": np.exp(-0.5 * (dx**2 + dy**2) / pools**2) * area / (2 * np.pi * pools**2),
         }
 
-    def channels(self, even: Any, odd: Any, centre: Any, power: Any, *, simple: bool = True) -> Any:
+    def channels(
+        self, even: Any, odd: Any, centre: Any, power: Any, *, simple: bool = True, axis: int = -1
+    ) -> Any:
         """Convert filter outputs to channels.
 
         Parameters
@@ -154,6 +156,8 @@ class FrontEnd:
             Mean squared contrast within each window.
         simple : bool
             Whether to include the simple cells.
+        axis : int
+            Axis of the filters and of the channels, by default the last one.
 
         Returns
         -------
@@ -168,10 +172,20 @@ class FrontEnd:
         phases = [even.clip(0), (-even).clip(0), odd.clip(0), (-odd).clip(0)] if simple else []
         gabor = [*phases, energy]
         on_off = [centre.clip(0), (-centre).clip(0)]
-        by_gabor = self.semisaturation + local[..., gabor_pools]
-        by_centre = self.semisaturation + local[..., centre_pools]
+        divisor = self.semisaturation + local
+        by_gabor, by_centre = (
+            _chosen(divisor, pools, axis) for pools in (gabor_pools, centre_pools)
+        )
         normalised = [g / by_gabor for g in gabor] + [c / by_centre for c in on_off]
-        return xp.concatenate(gabor + on_off + normalised, -1)
+        return xp.concatenate(gabor + on_off + normalised, axis)
+
+
+def _chosen(values: Any, numbers: list[int], axis: int) -> Any:
+    """Elements along an axis, the same ones several times."""
+    xp = namespace(values)
+    if xp is np:
+        return values.take(numbers, axis)
+    return values.index_select(axis, xp.tensor(numbers, device=values.device))
 
 
 def search_places(geometry: Geometry, stride: int) -> tuple[NDArray, NDArray]:

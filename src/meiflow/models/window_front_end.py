@@ -85,6 +85,8 @@ class WindowFrontEnd(nn.Module):
             for output, (name, member) in enumerate(members, first):
                 order[name].append((member, output))
             first += len(members)
+        sizes = [np.array(kernels.shape[-2:]) // 2 for *_, kernels in banks]
+        self._margin: tuple[int, int] = tuple(np.max(sizes, axis=0).tolist())
         used = dict.fromkeys(key for key in self._factors if key[1] != (1, 1))
         self._plain = [key for key in used if not key[0]]
         self._squared = [key for key in used if key[0]]
@@ -125,6 +127,10 @@ class WindowFrontEnd(nn.Module):
         boxes : sequence of Box, optional
             Compute only the positions in these boxes; see `meiflow.models.boxes.cropped`.
         """
+        return self.by_channel(contrast, boxes).transpose(1, 2)
+
+    def by_channel(self, contrast: Tensor, boxes: Sequence[Box] | None = None) -> Tensor:
+        """The same, as (batch, channels, positions)."""
         images = contrast.reshape(-1, *self.geometry.shape)
         # whole blocks: what is added lies beyond the screen and is grey
         missing = [s * n - h for s, n, h in
@@ -133,15 +139,15 @@ class WindowFrontEnd(nn.Module):
         (rows, columns), (sy, sx) = self.shape, self.steps
         blocks = images.reshape(-1, rows, sy, columns, sx).permute(0, 2, 4, 1, 3).flatten(1, 2)
         averaged = self._averaged(blocks)
+        if boxes is not None:
+            averaged = self._around(averaged, boxes)
         maps = [
-            self._filtered(averaged[key], self.get_buffer(f"kernels_{i}"), boxes)
+            self._filtered(averaged[key], self.get_buffer(f"kernels_{i}"), boxes is not None)
             for i, key in enumerate(self._factors)
         ]
         parts = torch.cat(maps, 1).split(self._sizes, 1)
-        by_kind = [
-            torch.cat([parts[i] for i in own], 1).flatten(2).transpose(1, 2) for own in self._order
-        ]
-        return torch.as_tensor(self.front_end.channels(*by_kind, simple=False))
+        by_kind = [torch.cat([parts[i] for i in own], 1).flatten(2) for own in self._order]
+        return torch.as_tensor(self.front_end.channels(*by_kind, simple=False, axis=1))
 
     def _averaged(self, blocks: Tensor) -> dict[_Sampling, Tensor]:
         """Averages within the blocks (batch, pixels of a block, rows, columns) by sampling."""
@@ -153,15 +159,28 @@ class WindowFrontEnd(nn.Module):
             parts = means.unflatten(2, self.shape).split(sizes, 1)
             found |= dict(zip(samplings, parts, strict=True))
         # nothing is averaged
-        return found | {(False, (1, 1)): blocks, (True, (1, 1)): blocks**2}
+        for squared in {squared for squared, factors in self._factors if factors == (1, 1)}:
+            found[squared, (1, 1)] = blocks**2 if squared else blocks
+        return found
 
-    def _filtered(self, blocks: Tensor, kernels: Tensor, boxes: Sequence[Box] | None) -> Tensor:
+    def _around(
+        self, averaged: dict[_Sampling, Tensor], boxes: Sequence[Box]
+    ) -> dict[_Sampling, Tensor]:
+        """The averages in boxes of equal size, with the margin of the largest filter."""
+        my, mx = self._margin
+        whole = nn.functional.pad(torch.cat(list(averaged.values()), 1), (mx, mx, my, my))
+        parts = cropped(whole, boxes, (my, mx)).split([len(m[0]) for m in averaged.values()], 1)
+        return dict(zip(averaged, parts, strict=True))
+
+    def _filtered(self, blocks: Tensor, kernels: Tensor, with_margin: bool) -> Tensor:
         """Filter outputs (batch, filters, rows, columns): a dense convolution of blocks."""
         my, mx = (n // 2 for n in kernels.shape[-2:])
-        if boxes is None:
+        if not with_margin:
             return conv2d(blocks, kernels, padding=(my, mx))
-        parts = cropped(nn.functional.pad(blocks, (mx, mx, my, my)), boxes, (my, mx))
-        return conv2d(parts, kernels)
+        # less of the margin of the largest filter
+        top, left = self._margin[0] - my, self._margin[1] - mx
+        rows, columns = blocks.shape[2] - 2 * top, blocks.shape[3] - 2 * left
+        return conv2d(blocks[..., top : top + rows, left : left + columns], kernels)
 
 
 def _step(pixels: float, count: int) -> int:
