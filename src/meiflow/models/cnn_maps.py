@@ -134,7 +134,8 @@ class CnnMaps(nn.Module):
             Compute only the positions in these boxes; see `meiflow.models.boxes.cropped`.
         """
         if boxes is None:
-            return self.layer.by_channel(self.fixed.by_channel(contrast), self.shape).transpose(1, 2)
+            channels = self.fixed.by_channel(contrast)
+            return self.layer.by_channel(channels, self.shape).transpose(1, 2)
         wide = [box.grown(_MARGIN, self.shape) for box in boxes]
         size = wide[0].rows, wide[0].columns
         maps = self.layer.by_channel(self.fixed.by_channel(contrast, wide), size).unflatten(2, size)

@@ -1,7 +1,7 @@
 """Complex, ON and OFF channels of the V1 front end at a grid of positions, by convolution.
 
-Each filter is applied to the image averaged down as far as its scale allows, and Gaussians along one
-axis after the other, so that a map of all channels costs little more than the channels at a few
+Each filter is applied to the image averaged down as far as its scale allows, and Gaussians along
+one axis after the other, so that a map of all channels costs little more than the channels at a few
 positions.
 """
 
