@@ -115,7 +115,8 @@ def _newton_step(
     """Newton steps of gain and shift (of luminance minus `mean`), and the current errors."""
     values = gain * flat + shift
     shown = values.clamp(-mean, 1 - mean)
-    free = (values == shown).to(flat.dtype)
+    # 1 where nothing is clipped; in floating point, which is faster than with boolean tensors
+    free = 1 - (values - shown).detach().abs_().sign_()
     pixels = flat.shape[1]
     inside = flat * free
     s0, s1 = free.mean(1, keepdim=True), inside.mean(1, keepdim=True)

@@ -253,10 +253,10 @@ def _banks(
     for name, scales in kinds.items():
         for member, (coarsest, reach) in enumerate(zip(*scales, strict=True)):
             factors, blocks = [], []
-            for step, size in zip(steps, (geometry.dy, geometry.dx), strict=True):
-                fits = [f for f in range(1, step + 1) if step % f == 0 and f * size <= coarsest]
+            for step, pixel in zip(steps, (geometry.dy, geometry.dx), strict=True):
+                fits = [f for f in range(1, step + 1) if step % f == 0 and f * pixel <= coarsest]
                 factors.append(max(fits, default=1))
-                blocks.append(2 * int(np.ceil(_EXTENT * reach / (step * size) - 0.5)) + 1)
+                blocks.append(2 * int(np.ceil(_EXTENT * reach / (step * pixel) - 0.5)) + 1)
             key = name in ("even", "odd"), tuple(factors), tuple(blocks)
             groups.setdefault(key, []).append((name, member))
     convolved: list[_Bank] = []
