@@ -8,6 +8,7 @@ positions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -225,6 +226,7 @@ def _averages(steps: tuple[int, int], factors: tuple[int, int]) -> NDArray[np.fl
     return np.asarray(np.kron(y, x), dtype=float)
 
 
+@lru_cache(maxsize=8)  # the models of all neurons have the same
 def _banks(
     front_end: FrontEnd, geometry: Geometry, steps: tuple[int, int]
 ) -> tuple[list[_Bank], dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
