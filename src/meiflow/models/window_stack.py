@@ -132,8 +132,8 @@ class WindowStack(nn.Module):
             return torch.cat(each, 1)
         total = contrast.new_zeros(contrast.shape[:2])
         for group in self._groups:
-            # of all neurons, in this order, or of some
-            own = contrast if len(group.boxes) == self.neurons else contrast[group.rows]
+            everyone = len(group.boxes) == self.neurons  # in this order
+            own = contrast if everyone else contrast.index_select(0, group.rows)
             total = total.index_add(0, group.rows, group.respond(self.maps, own, differentiable))
         return total
 
@@ -266,7 +266,8 @@ class _Readouts(nn.Module):
         rows = self.rows[own] - part.start
         if not len(rows):
             return total
-        read = channels if len(rows) == len(channels) else channels[rows]
+        everyone = len(rows) == len(channels)
+        read = channels if everyone else channels.index_select(0, rows)
         learned = self._learned(read.flatten(0, 1)).flatten(1).unflatten(0, read.shape[:2])
         z = torch.bmm(learned, self.weight[own][:, :, None])[..., 0] + self.bias[own]
         return total.index_add(0, rows, self.share[own] * positive(z, self.floor[own]))
