@@ -18,6 +18,7 @@ from meiflow.models.window import WindowMember
 
 _AT_ONCE = 128  # images
 _FEW = 6400  # positions of all images
+_LARGER = 4  # a further group takes as long as the positions of several images
 
 Weighted = tuple[float, WindowMember]
 
@@ -192,7 +193,7 @@ class _Group(nn.Module):
 
 
 def similar_boxes(boxes: Sequence[Box]) -> list[list[int]]:
-    """Numbers of the boxes in groups, for which one size at most doubles the area of each.
+    """Numbers of the boxes in groups, for which one size has at most four times the area of each.
 
     Examples
     --------
@@ -204,7 +205,7 @@ def similar_boxes(boxes: Sequence[Box]) -> list[list[int]]:
     for i in sorted(range(len(boxes)), key=lambda i: -boxes[i].rows * boxes[i].columns):
         box = boxes[i]
         rows, columns = max(rows, box.rows), max(columns, box.columns)
-        if not found or rows * columns > 2 * box.rows * box.columns:
+        if not found or rows * columns > _LARGER * box.rows * box.columns:
             found.append([])
             rows, columns = box.rows, box.columns
         found[-1].append(i)
