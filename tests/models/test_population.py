@@ -95,6 +95,12 @@ def window(seed, which=0, spacing=8.0):
     }
 
 
+def sized(rows, columns):
+    """A box in the lower right corner of a map of 5 by 8 positions, and its weights."""
+    positions = torch.arange(1.0, rows * columns + 1)[:, None].repeat(1, 2) / (rows * columns)
+    return {"box": [5 - rows, 8 - columns, rows, columns], "positions": positions}
+
+
 def cnn(seed, layer=0):
     """A network; networks with the same number have the same learned layer."""
     fixed = WindowFrontEnd(FRONT_ENDS[0], GRID, 8.0)
@@ -118,6 +124,9 @@ MIXTURES = {
     "networks of two fits": [neuron(cnn(i, i % 2)) for i in range(3)],
     "networks and windows": [neuron(cnn(i), window(i + 5), weights=[0.7, 0.3]) for i in range(3)],
     "networks or windows": [neuron(cnn(0), ln(0)), neuron(window(1)), neuron(window(2), cnn(3))],
+    "windows of two sizes": [
+        neuron(window(0) | sized(rows, columns)) for rows, columns in ((2, 2), (5, 8), (1, 3))
+    ],
     "windows of two spacings": [neuron(window(i, i // 2, 8.0 + 4 * (i % 2))) for i in range(4)],
     "ln": [neuron(ln(i)) for i in range(3)],
     "gabor energy": [neuron(gabor_energy(i)) for i in range(3)],
@@ -210,9 +219,11 @@ def test_filters_that_fade_out_hold_no_subnormal_numbers():
 
 
 @mixtures
-@pytest.mark.parametrize("at_once", [1, 128])
-def test_gradients_are_those_of_each_alone(name, at_once, monkeypatch):
+@pytest.mark.parametrize(("at_once", "few"), [(1, 6400), (128, 6400), (128, 0)])
+def test_gradients_are_those_of_each_alone(name, at_once, few, monkeypatch):
+    """Also in small parts, and where the channels of all images are not kept for the gradient."""
     monkeypatch.setattr("meiflow.models.window_stack._AT_ONCE", at_once)
+    monkeypatch.setattr("meiflow.models.window_stack._FEW", few)
     models = MIXTURES[name]
     pairs = []
     for model in (PairedModel(models), lambda s: one_by_one(models, s)):

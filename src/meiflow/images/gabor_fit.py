@@ -137,16 +137,31 @@ def _explained(
     free: NDArray, contrast: NDArray, geometry: Geometry
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Residual of `contrast` (flat) for the best amplitude and phase, and both amplitudes."""
-    x, y, wavelength, orientation, sigma, aspect = _lengths(free)
-    phases = np.array([0.0, 90.0])
-    pair = patterns.gabor(geometry, x, y, wavelength, orientation, phases, sigma, aspect)
-    pair = pair.reshape(2, -1)
+    pair = _pair(free, geometry).reshape(2, -1)
     norms = np.sqrt((pair**2).sum(1)) + 1e-150
     pair = pair / norms[:, None]
     target = contrast.ravel()
     gram = pair @ pair.T + 1e-12 * np.eye(2)
     weights = np.linalg.solve(gram, pair @ target)
     return target - weights @ pair, weights / norms
+
+
+def _pair(free: NDArray, geometry: Geometry) -> NDArray[np.float64]:
+    """Gabors of phases 0 and 90 degrees (2, height, width), as of `meiflow.images.patterns.gabor`.
+
+    Both have the same envelope, and waves are sums of products of waves along x and y.
+    """
+    x, y, wavelength, orientation, sigma, aspect = _lengths(free)
+    dx, dy = geometry.x - x, geometry.y[:, None] - y
+    theta = np.deg2rad(orientation)
+    cos, sin = np.cos(theta), np.sin(theta)
+    across = (dx * -sin + dy * cos) / aspect
+    envelope = np.exp(-0.5 / sigma**2 * ((dx * cos + dy * sin) ** 2 + across**2))
+    k = 2 * np.pi / wavelength
+    wave = np.exp(1j * k * sin * dy) * np.exp(1j * k * cos * dx)
+    pair = np.stack([wave.real, -wave.imag]) * envelope
+    offset = pair.sum((1, 2), keepdims=True) / (envelope.sum() + 1e-30)
+    return np.asarray(pair - offset * envelope)
 
 
 def _starts(image: NDArray, geometry: Geometry) -> list[NDArray[np.float64]]:

@@ -69,7 +69,8 @@ def project(images: Tensor, mean: float, contrast: float, best_effort: bool = Tr
     spread = torch.linalg.vector_norm(flat, dim=1, keepdim=True) / flat.shape[1] ** 0.5
     flat = flat / spread.clamp_min(1e-12)
     out = contrast * flat + mean
-    low, high = out.detach().aminmax(dim=1)
+    shown = out.detach()
+    low, high = shown.amin(1), shown.amax(1)  # faster than aminmax
     clipped = ((low < 0) | (high > 1)).nonzero()[:, 0]
     if len(clipped):
         part = flat if len(clipped) == len(flat) else flat[clipped]
@@ -114,7 +115,8 @@ def _newton_step(
     """Newton steps of gain and shift (of luminance minus `mean`), and the current errors."""
     values = gain * flat + shift
     shown = values.clamp(-mean, 1 - mean)
-    free = (values == shown).to(flat.dtype)
+    # 1 where nothing is clipped; in floating point, which is faster than with boolean tensors
+    free = 1 - (values - shown).detach().abs_().sign_()
     pixels = flat.shape[1]
     inside = flat * free
     s0, s1 = free.mean(1, keepdim=True), inside.mean(1, keepdim=True)

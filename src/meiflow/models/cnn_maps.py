@@ -68,14 +68,24 @@ class LearnedLayer(nn.Module):
 
     def forward(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
         """Maps (batch, outputs, rows, columns) of channels (batch, positions, channels)."""
-        return self.of_standard((channels - self.centre) / self.scale, shape)
+        maps = self.by_channel(channels.transpose(1, 2), shape)
+        return maps.unflatten(2, shape)
+
+    def by_channel(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
+        """The maps of channels (batch, channels, positions), as (batch, outputs, positions)."""
+        mix = self.mix / self.scale
+        mixed = torch.bmm(mix.expand(len(channels), -1, -1), channels)
+        return self._filtered(mixed - (mix @ self.centre)[:, None], shape).flatten(2)
 
     def of_standard(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
         """The maps, given channels of mean 0 and spread 1."""
-        mixed = channels @ self.mix.T
-        maps = mixed.transpose(1, 2).unflatten(2, shape)
-        maps = conv2d(maps, self.spatial, self.bias, padding=_MARGIN, groups=len(self.spatial))
-        return elu(maps)
+        return self._filtered((channels @ self.mix.T).transpose(1, 2), shape)
+
+    def _filtered(self, mixed: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Maps of mixtures (batch, outputs, positions)."""
+        maps = mixed.unflatten(2, shape)
+        groups = len(self.spatial)
+        return elu(conv2d(maps, self.spatial, self.bias, padding=_MARGIN, groups=groups))
 
     def as_document(self) -> dict[str, Tensor]:
         """Tensors, for a model file."""
@@ -124,14 +134,13 @@ class CnnMaps(nn.Module):
             Compute only the positions in these boxes; see `meiflow.models.boxes.cropped`.
         """
         if boxes is None:
-            return self._learned(self.fixed(contrast), self.shape).flatten(2).transpose(1, 2)
+            channels = self.fixed.by_channel(contrast)
+            return self.layer.by_channel(channels, self.shape).transpose(1, 2)
         wide = [box.grown(_MARGIN, self.shape) for box in boxes]
-        maps = self._learned(self.fixed(contrast, wide), (wide[0].rows, wide[0].columns))
+        size = wide[0].rows, wide[0].columns
+        maps = self.layer.by_channel(self.fixed.by_channel(contrast, wide), size).unflatten(2, size)
         inner = [
             Box(box.row - w.row, box.column - w.column, box.rows, box.columns)
             for box, w in zip(boxes, wide, strict=True)
         ]
         return cropped(maps, inner).flatten(2).transpose(1, 2)
-
-    def _learned(self, channels: Tensor, shape: tuple[int, int]) -> Tensor:
-        return torch.as_tensor(self.layer(channels, shape))

@@ -112,13 +112,17 @@ class CoreMaps(nn.Module):
         boxes : sequence of Box, optional
             Return only the positions in these boxes; see `meiflow.models.boxes.cropped`.
         """
+        return self.by_channel(contrast, boxes).transpose(1, 2)
+
+    def by_channel(self, contrast: Tensor, boxes: Sequence[Box] | None = None) -> Tensor:
+        """The same, as (batch, channels, positions)."""
         images = contrast.reshape(-1, 1, *self.geometry.shape) + GREY
         x = (at_size(images, self.size) - self.seen.mean) / self.seen.sd
         grey = (GREY - self.seen.mean) / self.seen.sd
         maps = torch.cat([self._at_positions(found) for found in self.core(x, grey)], 1)
         if boxes is not None:
             maps = cropped(maps, boxes)
-        return maps.flatten(2).transpose(1, 2)
+        return maps.flatten(2)
 
     def _at_positions(self, maps: Tensor) -> Tensor:
         """Maps at the positions; maps of any size cover the whole image evenly."""

@@ -143,7 +143,9 @@ class FrontEnd:
             "pool": np.exp(-0.5 * (dx**2 + dy**2) / pools**2) * area / (2 * np.pi * pools**2),
         }
 
-    def channels(self, even: Any, odd: Any, centre: Any, power: Any, *, simple: bool = True) -> Any:
+    def channels(
+        self, even: Any, odd: Any, centre: Any, power: Any, *, simple: bool = True, axis: int = -1
+    ) -> Any:
         """Convert filter outputs to channels.
 
         Parameters
@@ -154,6 +156,8 @@ class FrontEnd:
             Mean squared contrast within each window.
         simple : bool
             Whether to include the simple cells.
+        axis : int
+            Axis of the filters and of the channels, by default the last one.
 
         Returns
         -------
@@ -168,10 +172,20 @@ class FrontEnd:
         phases = [even.clip(0), (-even).clip(0), odd.clip(0), (-odd).clip(0)] if simple else []
         gabor = [*phases, energy]
         on_off = [centre.clip(0), (-centre).clip(0)]
-        by_gabor = self.semisaturation + local[..., gabor_pools]
-        by_centre = self.semisaturation + local[..., centre_pools]
+        divisor = self.semisaturation + local
+        by_gabor, by_centre = (
+            _chosen(divisor, pools, axis) for pools in (gabor_pools, centre_pools)
+        )
         normalised = [g / by_gabor for g in gabor] + [c / by_centre for c in on_off]
-        return xp.concatenate(gabor + on_off + normalised, -1)
+        return xp.concatenate(gabor + on_off + normalised, axis)
+
+
+def _chosen(values: Any, numbers: list[int], axis: int) -> Any:
+    """Elements along an axis, the same ones several times."""
+    xp = namespace(values)
+    if xp is np:
+        return values.take(numbers, axis)
+    return values.index_select(axis, xp.tensor(numbers, device=values.device))
 
 
 def search_places(geometry: Geometry, stride: int) -> tuple[NDArray, NDArray]:
@@ -213,24 +227,37 @@ def feature_maps(
     # circular correlations of this size wrap around only beyond the positions that are read
     padded = [scipy.fft.next_fast_len(2 * n - 1, real=True) for n in geometry.shape]
     contrast = images.astype(np.float32) - np.float32(GREY)
+    # (frequencies along x, along y, images)
     spectra = {
-        False: scipy.fft.rfft2(contrast, padded),
-        True: scipy.fft.rfft2(contrast**2, padded),
+        squared: np.ascontiguousarray(scipy.fft.rfft2(shown, padded).transpose(2, 1, 0))
+        for squared, shown in ((False, contrast), (True, contrast**2))
     }
+    # the inverse transform at the positions that are read, as products of matrices
+    along_y = _inverse(height - 1 + rows, np.arange(padded[0]), padded[0])
+    along_x = _inverse(width - 1 + columns, np.arange(padded[1] // 2 + 1), padded[1])
+    along_x[:, 1 : (padded[1] + 1) // 2] *= 2  # the half of the spectrum that is not computed
     kernels = front_end.filters(wide, 0.0, 0.0)
     outputs: dict[str, NDArray] = {}
     for name, stack in kernels.items():
         maps = np.empty((len(rows), len(columns), len(images), len(stack)), np.float32)
         for i, kernel in enumerate(stack.astype(np.float32)):
-            product = spectra[name == "pool"] * scipy.fft.rfft2(kernel[::-1, ::-1], padded)
-            at_rows = scipy.fft.ifft(product, axis=1)[:, height - 1 + rows]
-            at_places = scipy.fft.irfft(at_rows, padded[1], axis=2)[..., width - 1 + columns]
-            maps[..., i] = at_places.transpose(1, 2, 0)
+            gain = scipy.fft.rfft2(kernel[::-1, ::-1], padded).T[:, None]
+            at_rows = (gain * along_y) @ spectra[name == "pool"]
+            both = np.stack([at_rows.real, at_rows.imag]).reshape(-1, len(rows) * len(images))
+            at_places = np.concatenate([along_x.real, -along_x.imag], axis=1) @ both
+            at_places = at_places.reshape(len(columns), len(rows), len(images))
+            maps[..., i] = at_places.transpose(1, 0, 2)
         outputs[name] = maps
     for row in range(len(rows)):
         yield front_end.channels(
             outputs["even"][row], outputs["odd"][row], outputs["centre"][row], outputs["pool"][row]
         )
+
+
+def _inverse(places: NDArray, frequencies: NDArray, size: int) -> NDArray[np.complex64]:
+    """Matrix (places, frequencies) of an inverse Fourier transform of a given size."""
+    turns = np.outer(places, frequencies) % size / size
+    return np.asarray(np.exp(2j * np.pi * turns) / size, np.complex64)
 
 
 def features_at(

@@ -55,8 +55,13 @@ class _Prior:
 
     @property
     def _window(self) -> NDArray[np.float64]:
-        dx, dy = self.geometry.x - self.x, self.geometry.y - self.y
-        return np.exp(-(dx[None, :] ** 2 + dy[:, None] ** 2) / (2 * self.width_deg**2))
+        along_y, along_x = (self._along(axis) for axis in (0, 1))
+        return along_y[:, None] * along_x[None, :]
+
+    def _along(self, axis: int) -> NDArray[np.float64]:
+        """Window along y (0) or x (1)."""
+        pixels, at = ((self.geometry.y, self.y), (self.geometry.x, self.x))[axis]
+        return np.asarray(np.exp(-((pixels - at) ** 2) / (2 * self.width_deg**2)))
 
     @property
     def _sigma(self) -> tuple[float, float]:
@@ -70,17 +75,18 @@ class _Prior:
     def kernel(self, contrast: NDArray) -> NDArray[np.float64]:
         """Inner products of images (n, height, width) under the prior: (n, n)."""
         reach = 3 * (self.width_deg + self.smoothness_deg)
-        axes = (self.geometry.y, self.y), (self.geometry.x, self.x)
-        inner, outer = [], []
-        for (pixels, at), sigma in zip(axes, self._sigma, strict=True):
+        matrices, used = [], []
+        for axis, (pixels, at) in enumerate(((self.geometry.y, self.y), (self.geometry.x, self.x))):
             near = np.flatnonzero(np.abs(pixels - at) < reach)
-            margin = round(_TRUNCATE * sigma) + 1
-            first = max(near[0] - margin, 0)
-            outer.append(slice(first, near[-1] + 1 + margin))
-            inner.append(slice(near[0] - first, near[-1] + 1 - first))
-        part = contrast[:, outer[0], outer[1]] * self._window[outer[0], outer[1]]
-        smooth = _smooth(part, (0, *self._sigma))[:, inner[0], inner[1]]
-        local = smooth.reshape(len(contrast), -1)
+            # of single pixels: windowed, smoothed, and read where the window is not negligible
+            smooth = _smooth(np.diag(self._along(axis)), (self._sigma[axis], 0))
+            smooth = smooth[near[0] : near[-1] + 1]
+            read = np.flatnonzero(smooth.any(axis=0))
+            used.append(slice(read[0], read[-1] + 1))
+            matrices.append(smooth[:, used[-1]].astype(contrast.dtype))
+        along_y, along_x = matrices
+        local = along_y @ (contrast[:, used[0], used[1]] @ along_x.T)
+        local = local.reshape(len(contrast), -1)
         return np.asarray(local @ local.T, dtype=float)
 
     def times(self, image: NDArray) -> NDArray[np.float64]:
@@ -137,11 +143,14 @@ class LnFitter:
         z = np.zeros((len(jobs), n_images, _COMPONENTS), np.float32)
         bases = []
         for i in range(len(jobs)):
-            width, kernel = self._best_width(jobs, i)
+            width, kernel, spectrum = self._best_width(jobs, i)
             train = jobs.train[i]
             centred = kernel - kernel[:, train].mean(axis=1, keepdims=True)
             centred = centred - centred[train].mean(axis=0)
-            values, vectors = np.linalg.eigh(centred[train][:, train])
+            if train[self._scenes :].any():  # the width does not depend on movies, the filter does
+                values, vectors = np.linalg.eigh(centred[train][:, train])
+            else:
+                values, vectors = spectrum.values, spectrum.vectors
             keep = np.argsort(values)[::-1][:_COMPONENTS]
             keep = keep[values[keep] > 1e-7 * max(values[-1], 1e-300)]
             scale = np.sqrt(max(values.sum(), 1e-300) / train.sum())
@@ -170,11 +179,12 @@ class LnFitter:
                 states[-1]["real"] = True
         return Fits(predictions.numpy().astype(float), states)
 
-    def _best_width(self, jobs: Jobs, i: int) -> tuple[float, NDArray[np.float64]]:
+    def _best_width(self, jobs: Jobs, i: int) -> tuple[float, NDArray[np.float64], GramSpectrum]:
+        """Width of the prior, its kernel, and the spectrum of the kernel of training scenes."""
         train = jobs.train[i, : self._scenes]
         response = jobs.responses[i, : self._scenes][train]
         centred_response = (response - response.mean())[:, None]
-        best = (np.inf, 0.0, np.empty(0))
+        best = np.inf, 0.0, np.empty(0), GramSpectrum(np.empty(0), np.empty(0))
         for width in self._config.widths_deg:
             kernel = self._kernel(float(jobs.x[i]), float(jobs.y[i]), width)
             part = kernel[: self._scenes, : self._scenes][np.ix_(train, train)]
@@ -183,12 +193,13 @@ class LnFitter:
             values, vectors = np.linalg.eigh(part)
             values = np.maximum(values, 0)
             unit = values.sum() / len(values) + 1e-300
-            errors = GramSpectrum(vectors, values).left_out_errors(
+            spectrum = GramSpectrum(vectors, values)
+            errors = spectrum.left_out_errors(
                 centred_response, _PRESS_PENALTIES * unit, None, self._together
             )
             if errors.min() < best[0]:
-                best = (float(errors.min()), width, kernel)
-        return best[1], best[2]
+                best = float(errors.min()), width, kernel, spectrum
+        return best[1:]
 
     def _state(self, jobs: Jobs, i: int, width: float, dual: NDArray) -> dict[str, Any]:
         """Convert weights on (centred) training images to a filter in pixels and its offset."""

@@ -189,7 +189,8 @@ class _Population(nn.Module):
         groups = zip(self.stacks, self.rows, self.weights, self.whole, strict=True)
         for stack, rows, weight, whole in groups:
             here = rows.to(contrast.device)
-            part = stack(contrast if whole or len(contrast) == 1 else contrast[here])
+            shared = whole or len(contrast) == 1
+            part = stack(contrast if shared else contrast.index_select(0, here))
             part = part * weight.to(part)[:, None]
             total = total + part if whole else total.index_add(0, here, part)
         return total.to(given)

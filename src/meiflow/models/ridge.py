@@ -99,18 +99,17 @@ class GramSpectrum:
         together = min(together, n // 4)
         if together > 1:
             return self._blocks_left_out(projected, responses, penalties, together)
-        squared = self.vectors[:n] ** 2
         # what remains of the responses at any penalty, without the difference of large numbers
         beyond = responses - vectors @ projected
-        errors = np.empty((len(penalties), responses.shape[1]))
-        for i, penalty in enumerate(penalties):
-            shrink = self.values / (self.values + penalty)
-            leverage = squared @ shrink + 1 / n
-            kept = (penalty / (self.values + penalty)).astype(responses.dtype)
-            residual = beyond + vectors @ (kept[:, None] * projected)
-            residual /= np.maximum(1 - leverage, 1e-6)[:, None].astype(responses.dtype)
-            errors[i] = np.einsum("ij,ij->j", residual, residual)
-        return errors
+        shrink = self.values[:, None] / (self.values[:, None] + penalties)
+        kept = (penalties / (self.values[:, None] + penalties)).astype(responses.dtype)
+        outside = np.maximum(1 - self.vectors[:n] ** 2 @ shrink - 1 / n, 1e-6)
+        # of all penalties at once: (images, penalties, responses)
+        residual = vectors @ (kept[:, :, None] * projected[:, None]).reshape(len(projected), -1)
+        residual = residual.reshape(n, len(penalties), -1)
+        residual += beyond[:, None]
+        residual /= outside[..., None].astype(responses.dtype)
+        return np.asarray(np.einsum("ipj,ipj->pj", residual, residual), dtype=float)
 
     def _blocks_left_out(
         self, projected: NDArray, responses: NDArray, penalties: NDArray, size: int

@@ -187,9 +187,12 @@ def _epoch(
         # keep the feature mean and spread of a pretrained core
         network.core.eval()
     total = 0.0
+    # reused, because memory that is new to the process takes longer to fill than the copy
+    room = contrast.new_empty(max(map(len, batches), default=0), *contrast.shape[1:])
     for batch in batches:
         optimiser.zero_grad()
-        loss = loss_of(network(contrast[batch]), responses[batch], weights[batch], network.unit)
+        shown = torch.index_select(contrast, 0, batch.to(contrast.device), out=room[: len(batch)])
+        loss = loss_of(network(shown), responses[batch], weights[batch], network.unit)
         penalty = network.core.regulariser() if core_rate > 0 else 0.0
         (loss + penalty).backward()
         optimiser.step()

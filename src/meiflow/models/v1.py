@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
+from threading import Lock
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from meiflow.models.front_end import FrontEnd, features_at
 from meiflow.models.jobs import Fits, Jobs
 from meiflow.models.nonlinearity import positive, rate_floor
 from meiflow.models.ridge import FurtherRows, LinearPredictor, fit_reweighted
+
+_KEPT_BYTES = 200_000_000  # of channels, at positions to which other responses are fitted as well
 
 
 def groups_after(
@@ -61,6 +64,8 @@ class V1Fitter:
         self._drifting = drifting
         self.groups = groups_after(self._scenes, movies, drifting)
         self._front_end = FrontEnd.from_config(config)
+        self._lock = Lock()
+        self._known: dict[tuple[float, float], NDArray] = {}
 
     def __call__(self, jobs: Jobs) -> Fits:
         """Fit a ridge readout of the channels at the RF position of each job."""
@@ -113,9 +118,19 @@ class V1Fitter:
         return found
 
     def _channels(self, x: float, y: float) -> NDArray:
+        """Channels at a position; those of the last positions are kept."""
+        with self._lock:
+            known = self._known.get((x, y))
+        if known is not None:
+            return known
         at = self._geometry, x, y
         drifting = [shown.features_at(self._front_end, *at) for shown in self._drifting]
-        return np.concatenate([features_at(self._front_end, self._images, *at), *drifting])
+        found = np.concatenate([features_at(self._front_end, self._images, *at), *drifting])
+        with self._lock:
+            while self._known and len(self._known) * found.nbytes >= _KEPT_BYTES:
+                del self._known[next(iter(self._known))]
+            self._known[x, y] = found
+        return found
 
     def _fits(
         self, channels: NDArray, response: NDArray, train: NDArray

@@ -243,8 +243,9 @@ def true_drive(filters: TruthFilters, images: Any) -> Any:
     pooled = (contrast @ filters.pooled_even.T) ** 2 + (contrast @ filters.pooled_odd.T) ** 2
     total = even**2 + odd**2 + pooled @ filters.pool.T
     energy = ((total + _TINY) ** 0.5 - filters.threshold).clip(0)
-    local = ((contrast**2) @ filters.window.T + _TINY) ** 0.5
-    around = ((contrast**2) @ filters.surround.T + _TINY) ** 0.5
+    squared = contrast**2
+    local = (squared @ filters.window.T + _TINY) ** 0.5
+    around = (squared @ filters.surround.T + _TINY) ** 0.5
     response = (1 - filters.is_complex) * linear + filters.is_complex * energy
     divisor = 1 + local / filters.semisaturation + filters.suppression * around
     return filters.gain * response / divisor

@@ -24,10 +24,10 @@ from meiflow.session.images import given_images, load_image_set
 from meiflow.stages.common import wanted_neurons
 from meiflow.stages.kept import Made, of_neurons
 from meiflow.stages.stimulus_sets import (
-    BATCH,
     Population,
     StimulusSet,
     about_images,
+    batch_size,
     joined_sets,
     load_population,
 )
@@ -230,8 +230,9 @@ def regularised_natural(p: Population) -> StimulusSet:
             f"regularised_natural: neuron {p.neurons[silent]} responds to no image; image is grey"
         )
     rows = np.flatnonzero(responses > 0)
-    for i in range(0, len(rows), BATCH):
-        group = rows[i : i + BATCH]
+    size = batch_size()
+    for i in range(0, len(rows), size):
+        group = rows[i : i + size]
         paired = p.part(group.tolist()).paired
         found = fade(paired, whole[group], p.mean, p.config.stimuli.fade_steps)
         images[group], left[group] = found.images, found.contrast_left

@@ -13,13 +13,21 @@ from meiflow.config.sections import Config
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.io.files import read_array, read_arrays
+from meiflow.models.device import chosen_device
 from meiflow.models.network import NeuronModel
 from meiflow.models.population import PairedModel
 from meiflow.results.layout import Layout
 from meiflow.results.tables import read_stack
 from meiflow.stages.common import open_models, stimulus_targets, wanted_neurons
 
-BATCH = 240  # images per batch, small enough for separate convolutional networks
+# Images per batch: as many as fit into the cache of a processor, and few enough for separate
+# convolutional networks on a GPU.
+_BATCH, _BATCH_OF_GPU = 48, 240
+
+
+def batch_size() -> int:
+    """Number of images per batch on the chosen device."""
+    return _BATCH if chosen_device().type == "cpu" else _BATCH_OF_GPU
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Population:
 
     def groups(self, images: int) -> list[Population]:
         """Consecutive groups of neurons that fit into a batch, given the images per neuron."""
-        size = max(1, BATCH // images)
+        size = max(1, batch_size() // images)
         rows = list(range(len(self.neurons)))
         return [self.part(rows[i : i + size]) for i in range(0, len(rows), size)]
 

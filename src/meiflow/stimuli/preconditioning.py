@@ -50,23 +50,37 @@ class Tangent:
 
     def __call__(self, gradient: Tensor, stimuli: Tensor) -> Tensor:
         g, x = gradient.flatten(1), stimuli.flatten(1)
-        free = torch.ones_like(x, dtype=torch.bool)
+        low, high = (-torch.inf, torch.inf) if self.limits is None else self.limits
+        if self.mask is None and bool(x.amin() > low) and bool(x.amax() < high):
+            return _residual(g, x, None).reshape(gradient.shape)
+        # in floating point, which is several times faster than with boolean tensors
+        inside = torch.ones_like(x)
+        if self.limits is not None:
+            inside = ((x - low) * (high - x)).sign_().clamp_min_(0)
+        free = torch.ones_like(x[:1])
         if self.mask is not None:
             if self.mask.dtype != torch.bool:
                 raise ValueError(f"the mask must be boolean, got {self.mask.dtype}")
-            free = self.mask.to(x.device).expand(stimuli.shape).flatten(1)
-        low, high = (-torch.inf, torch.inf) if self.limits is None else self.limits
-        left = _residual(g, x, (free & (x > low) & (x < high)).to(x.dtype))
-        stuck = ~free | ((x >= high) & (left > 0)) | ((x <= low) & (left < 0))
-        return left.masked_fill(stuck, 0.0).reshape(gradient.shape)
+            free = self.mask.to(x).expand(stimuli.shape).flatten(1)
+        left = _residual(g, x, inside * free)
+        if self.limits is None:
+            return (left * free).reshape(gradient.shape)
+        middle = 0.0 if low == -high else (low + high) / 2  # also without limits
+        inwards = ((middle - x) * left).sign_()
+        return (left * torch.maximum(inside, inwards) * free).reshape(gradient.shape)
 
 
-def _residual(g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+def _residual(g: Tensor, x: Tensor, weight: Tensor | None) -> Tensor:
     """Residual of a weighted linear regression of g on x, both (batch, pixels)."""
-    total = weight.sum(1, keepdim=True).clamp_min(1.0)
-    x = x - (weight * x).sum(1, keepdim=True) / total
-    g = g - (weight * g).sum(1, keepdim=True) / total
-    weighted = weight * x
+    if weight is None:
+        x = x - x.mean(1, keepdim=True)
+        g = g - g.mean(1, keepdim=True)
+        weighted = x
+    else:
+        total = weight.sum(1).clamp_min(1.0)
+        x = x - (torch.linalg.vecdot(weight, x) / total)[:, None]
+        g = g - (torch.linalg.vecdot(weight, g) / total)[:, None]
+        weighted = weight * x
     slope = torch.linalg.vecdot(weighted, g) / torch.linalg.vecdot(weighted, x).clamp_min(_TINY)
     return g - slope[:, None] * x
 
