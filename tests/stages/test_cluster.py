@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
+from meiflow.combined.clusters import NeuronClusters
 from meiflow.config.config import parse_config
 from meiflow.errors import MeiflowError
 from meiflow.images.patterns import difference_of_gaussians, gabor
@@ -89,14 +90,47 @@ def test_two_kinds_of_two_sessions_are_clusters_on_the_page(results):
     assert 'data-class="cluster"' in atlas
 
 
-def test_too_few_neurons_and_tables_of_other_neurons_are_refused(results):
-    with pytest.raises(MeiflowError, match=r"clusters: only 9 neurons .* at least 12 are needed"):
-        cluster_sessions(config_of(FEW), results)
+def test_tables_of_other_neurons_are_refused(results):
     layout = CombinedLayout(results / "combined")
     before = read_csv(layout.clusters)
     write_csv(before.assign(neuron_id="x" + before["neuron_id"]), layout.clusters)
     with pytest.raises(MeiflowError, match=r"clusters\.csv: made of other neurons"):
         combine_sessions(config_of(), results)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["few are good", "few respond"])
+def test_too_few_neurons_are_not_clustered_and_the_page_says_so(
+    results, caplog, monkeypatch, silent
+):
+    if silent:
+        none = lambda population: np.full((len(population), 5), -1.0)  # noqa: E731
+        monkeypatch.setattr("meiflow.stages.cluster.bank_responses", none)
+    config = config_of(SESSIONS if silent else FEW)
+    with caplog.at_level("WARNING", "meiflow"):
+        cluster_sessions(config, results)
+    line = f"clusters: none, because only {0 if silent else 9} neurons have a model"
+    assert [line in record.message for record in caplog.records] == [True]
+    combine_sessions(config, results)
+    layout = CombinedLayout(results / "combined")
+    assert read_array(layout.cluster_stimuli).shape == (0, 32, 32)
+    assert read_csv(layout.neurons)["cluster"].isna().all()
+    page = layout.report.read_text()
+    assert "None: fewer than 12 neurons" in page
+    assert "Cluster 1" not in page
+    assert 'data-column="cluster"' not in page
+
+
+def test_the_page_says_that_one_cluster_is_all_neurons(results, monkeypatch):
+    def one(responses, *_):
+        n = len(responses)
+        return NeuronClusters(np.zeros(n, int), np.ones(n), np.array([0.3]))
+
+    monkeypatch.setattr("meiflow.stages.cluster.cluster_neurons", one)
+    cluster_sessions(config_of(), results)
+    combine_sessions(config_of(), results)
+    page = CombinedLayout(results / "combined").report.read_text()
+    assert "No number of clusters is reproducible" in page
+    assert "agreement with clusterings" not in page
 
 
 def test_the_alignment_needs_the_position():

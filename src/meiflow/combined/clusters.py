@@ -15,6 +15,7 @@ _COMPONENTS = 20
 _SAMPLES, _PART = 16, 0.65
 _STARTS, _FINAL_STARTS = 4, 10
 _FEWEST = 4  # neurons in a cluster
+ENOUGH = 12  # neurons to be clustered
 
 
 @dataclass(frozen=True)

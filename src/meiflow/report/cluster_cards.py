@@ -87,13 +87,15 @@ def cluster_cards(
             for (session, neuron, cluster), picture in zip(names, pictures, strict=True)
             if cluster == str(number)
         ]
-        cards.append(ClusterCard(number, picture_uri(stimulus), _text(own), shown))
+        text = _text(own, len(stimuli))
+        cards.append(ClusterCard(number, picture_uri(stimulus), text, shown))
     return cards
 
 
-def _text(own: pd.DataFrame) -> str:
+def _text(own: pd.DataFrame, clusters: int) -> str:
     count, sessions = len(own), own["session_id"].nunique()
-    return (
-        f"{count} neuron{'s' * (count != 1)} in {sessions} session{'s' * (sessions != 1)}, "
-        f"reproduced by {own['stability'].mean():.0%} of the clusterings of parts of them"
-    ).replace("%", " %")
+    text = f"{count} neuron{'s' * (count != 1)} in {sessions} session{'s' * (sessions != 1)}"
+    if clusters == 1:
+        return text
+    share = f"{own['stability'].mean():.0%}".replace("%", " %")
+    return f"{text}; {share} agreement with clusterings of parts of the neurons"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from meiflow.combined.clusters import ENOUGH
 from meiflow.config.sections import Config
 from meiflow.report.cluster_cards import ClusterCard
 from meiflow.report.combined_view import CombinedView
@@ -31,7 +32,9 @@ def render_combined(
         view=view,
         made_of=made_of,
         seed=config.seed,
+        clustered=config.clusters.make,
         clusters=clusters,
+        enough=ENOUGH,
         aligned=config.clusters.align,
         config_text=json.dumps(used_config(config), indent=1),
         credit=data_credit(config.session),

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from meiflow.combined.clusters import assign, cluster_neurons
+from meiflow.combined.clusters import ENOUGH, assign, cluster_neurons
 from meiflow.config.sections import Config
-from meiflow.errors import MeiflowError
-from meiflow.experiments.aligned import AlignedPopulation
+from meiflow.experiments.aligned import CANONICAL, AlignedPopulation
 from meiflow.experiments.discriminative import discriminative_stimuli
 from meiflow.experiments.fingerprints import bank_responses
 from meiflow.experiments.standard import Preferred
@@ -27,14 +26,12 @@ from meiflow.session.download import chosen_sessions
 from meiflow.stages.common import open_models
 from meiflow.stages.experiments import read_preferred
 
-_FEWEST = 12
-
 
 def cluster_sessions(config: Config, results: Path) -> None:
     """Cluster the neurons of all sessions, and make the stimulus of each cluster.
 
     Neurons whose model is not better than chance, or that respond to none of the stimuli, are in no
-    cluster.
+    cluster. If fewer than twelve are left, no neuron is, and the log says so.
 
     Parameters
     ----------
@@ -46,7 +43,7 @@ def cluster_sessions(config: Config, results: Path) -> None:
     Raises
     ------
     MeiflowError
-        If a result is missing or damaged, or if fewer than twelve neurons are left.
+        If a result is missing or damaged.
     """
     output = CombinedLayout(results / COMBINED)
     dataset = Dataset(config)
@@ -69,22 +66,24 @@ def cluster_sessions(config: Config, results: Path) -> None:
     write_csv(table, output.clusters)
     write_array(images, output.cluster_stimuli)
     write_csv(numbers, output.cluster_numbers)
-    logger.info(
-        f"clusters: {len(images)} of {table['cluster'].notna().sum()} neurons in "
-        f"{table['session_id'].nunique()} sessions"
-    )
+    if len(images):
+        logger.info(
+            f"clusters: {len(images)} of {table['cluster'].notna().sum()} neurons in "
+            f"{table['session_id'].nunique()} sessions"
+        )
 
 
 def clustered(
     population: AlignedPopulation, config: Config, neurons: pd.DataFrame
 ) -> tuple[pd.DataFrame, NDArray[np.float32], pd.DataFrame]:
     """Table of the neurons, stimuli of the clusters, and stability by number of clusters."""
-    _require(len(neurons))
-    options = config.clusters
-    responses = bank_responses(population)
-    highest = responses.max(axis=1)
-    rows = np.flatnonzero(highest > 0)
-    _require(len(rows))
+    options, rows = config.clusters, np.arange(len(neurons))
+    if len(rows) >= ENOUGH:
+        responses = bank_responses(population)
+        highest = responses.max(axis=1)
+        rows = np.flatnonzero(highest > 0)
+    if len(rows) < ENOUGH:
+        return _none(neurons, len(rows))
     relative = responses[rows] / highest[rows, None]
     found = cluster_neurons(relative, options.most, options.stability, config.seed)
     chosen = population.part(rows)
@@ -105,13 +104,18 @@ def clustered(
     return table, images, numbers.assign(chosen=tried == found.number)
 
 
-def _require(neurons: int) -> None:
-    if neurons < _FEWEST:
-        raise MeiflowError(
-            f"clusters: only {neurons} neurons have a model that is better than chance and "
-            f"responds to the stimuli; at least {_FEWEST} are needed. Add sessions, or set "
-            "clusters.make to false"
-        )
+def _none(
+    neurons: pd.DataFrame, left: int
+) -> tuple[pd.DataFrame, NDArray[np.float32], pd.DataFrame]:
+    """What `clustered` returns if too few neurons are left."""
+    logger.warning(
+        f"clusters: none, because only {left} neurons have a model that is better than chance and "
+        f"responds to the stimuli; at least {ENOUGH} are needed (more sessions, or "
+        "clusters.make: false)"
+    )
+    table = neurons.assign(cluster=pd.NA, margin=np.nan, stability=np.nan)
+    numbers = pd.DataFrame(columns=["clusters", "reproduced", "chosen"])
+    return table, np.empty((0, *CANONICAL.shape), np.float32), numbers
 
 
 def _good(results: Layout) -> Sequence[str]:
