@@ -48,6 +48,7 @@ def test_confidence_of_a_neuron_comes_from_its_files(results):
     assert row["fold_agreement"] == pytest.approx(0.5, abs=0.1)
     assert row["fold_lowest"] == pytest.approx(0, abs=0.1)
     assert row["peak_ratio"] == pytest.approx(0.5)
+    assert row["half_contrast"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_rule_of_this_version_judges_every_fitted_neuron(results):

@@ -13,7 +13,7 @@ from meiflow.images import patterns
 from meiflow.images.geometry import Geometry
 from meiflow.images.projection import project_array
 from meiflow.models.network import NeuronModel
-from meiflow.validation.confidence import fractions_of_own_optimum, peak_ratio
+from meiflow.validation.confidence import fractions_of_own_optimum, half_contrast, peak_ratio
 from meiflow.validation.trust import Calibration, calibration
 from tests.known import linear
 
@@ -232,3 +232,16 @@ def test_the_rule_of_this_version_keeps_what_is_promised():
     assert own.untuned > 0
     assert own.untuned_trusted == 0
     assert str(own.neurons) in own.source
+
+
+def test_half_of_the_contrast_is_half_of_a_linear_response_and_less_above_a_threshold():
+    """Threshold t, drive d at full contrast: (d / 2 - t) / (d - t)."""
+    model, even = model_of(0.0)
+    mei = matched(even)
+    assert half_contrast(model, mei, MEAN) == pytest.approx(0.5, abs=1e-3)
+    filters = 1000 * model.mixture.states[0]["filter"]  # the rectifier is sharp on this scale
+    drive = float((filters.numpy() * (mei - MEAN)).sum())
+    state = model.mixture.states[0] | {"filter": filters, "offset": -0.4 * drive}
+    rectified = NeuronModel(GRID, 0.0, 0.0, [state], [1.0]).eval()
+    assert half_contrast(rectified, mei, MEAN) == pytest.approx(0.1 / 0.6, abs=0.01)
+    assert np.isnan(half_contrast(model, 2 * MEAN - mei, MEAN))  # the negative suppresses it

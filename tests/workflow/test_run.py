@@ -26,8 +26,8 @@ COLUMNS = {
     "anomaly_score,is_anomaly,most_correlated,highest_correlation,least_correlated,"
     "lowest_correlation,mean_rate_hz,selected",
     "validation/trust.csv": "neuron_id,cc_abs,cc_norm,cc_norm_low,ceiling_error,"
-    "cc_shuffled,fold_agreement,fold_lowest,peak_ratio,nuisance,cc_nuisance,trusted,expected_fraction,"
-    "trust_reason",
+    "cc_shuffled,fold_agreement,fold_lowest,peak_ratio,half_contrast,nuisance,cc_nuisance,"
+    "trusted,expected_fraction,trust_reason",
     "models/nuisances.csv": "neuron_id,nuisance,cc_chance,cc_abs_model,cc_norm_model",
     "validation/closed_loop.csv": "neuron_id,kind,stimulus,true_drive,fraction_of_optimum",
 }

@@ -21,8 +21,8 @@ LEVEL = 0.8
 # Column `use` of the table: the rule is chosen on the first, and measured on the second. The third
 # are shown beside it, and are no part of the stated precision.
 CHOOSE, MEASURE, FURTHER = "choose", "measure", "further"
-_WANTED = 0.9
-_THRESHOLDS = np.round(np.arange(0.5, 1.0, 0.002), 3)
+WANTED = 0.9
+THRESHOLDS = np.round(np.arange(0.5, 1.0, 0.002), 3)
 # Without it, the slopes of measures that go together are not determined.
 _RIDGE = 1e-4
 
@@ -49,22 +49,41 @@ def choose_rule(table: pd.DataFrame, level: float = LEVEL) -> Calibration:
         If there is no such threshold.
     """
     chosen_on = table[table["use"] == CHOOSE]
-    intercept, slopes = _fitted(features_of(chosen_on), chosen_on[FRACTION].to_numpy(float))
-    rules = [_unmeasured(level, float(t), intercept, slopes) for t in _THRESHOLDS]
+    intercept, slopes = fit_expected(features_of(chosen_on), chosen_on[FRACTION].to_numpy(float))
+    rules = [_unmeasured(level, float(t), intercept, slopes) for t in THRESHOLDS]
     on_own = [measured(rule, chosen_on) for rule in rules]
-    fine = [r.precision >= _WANTED and not r.untuned_trusted for r in on_own]
+    fine = [r.precision >= WANTED and not r.untuned_trusted for r in on_own]
     if not any(fine):
         raise MeiflowError(
-            f"there is no threshold above which {100 * _WANTED:.0f} % of the neurons reach "
-            f"{level:g}"
+            f"there is no threshold above which {100 * WANTED:.0f} % of the neurons reach {level:g}"
         )
     return measured(rules[fine.index(True)], table[table["use"] == MEASURE])
 
 
-def _fitted(features: NDArray, fractions: NDArray) -> tuple[float, tuple[float, ...]]:
+def fit_expected(features: NDArray, fractions: NDArray) -> tuple[float, tuple[float, ...]]:
     """Least squares of a logistic function whose slopes are at least 0, with a small penalty.
 
     Slopes refer to standardised features; more of any of these is never worse.
+
+    Parameters
+    ----------
+    features : ndarray, shape (neurons, features)
+        Output of `meiflow.validation.trust.features_of`, and of any further measures. Neurons
+        without one of these have no part in the fit.
+    fractions : ndarray, shape (neurons,)
+        Fraction of the optimum that each MEI reaches.
+
+    Returns
+    -------
+    intercept : float
+    slopes : tuple of float
+
+    Examples
+    --------
+    >>> x = np.linspace(-3, 3, 50)
+    >>> intercept, slopes = fit_expected(np.stack([x, -x], axis=1), 1 / (1 + np.exp(-2 * x)))
+    >>> bool(abs(intercept) < 0.1), bool(1.8 < slopes[0] < 2.1), slopes[1]
+    (True, True, 0.0)
     """
     from scipy.optimize import minimize
 

@@ -29,11 +29,14 @@ class Evidence:
         the MEI. NaN if no image drives any of them.
     peak_ratio : float
         See `peak_ratio`.
+    half_contrast : float
+        See `half_contrast`.
     """
 
     fold_agreement: float
     fold_lowest: float
     peak_ratio: float
+    half_contrast: float
 
     @classmethod
     def of(
@@ -65,7 +68,8 @@ class Evidence:
         known = shares[np.isfinite(shares)]
         mean_share, lowest = (known.mean(), known.min()) if len(known) else (np.nan, np.nan)
         peak = peak_ratio(model, images, responses, mean)
-        return cls(float(mean_share), float(lowest), peak)
+        half = half_contrast(model, mei, mean)
+        return cls(float(mean_share), float(lowest), peak, half)
 
 
 def fractions_of_own_optimum(
@@ -139,3 +143,38 @@ def peak_ratio(model: NeuronModel, images: NDArray, responses: NDArray, mean: fl
     (grey,) = model.predict(np.full((1, *images.shape[1:]), mean))
     highest = float(np.nanmax(responses)) - grey
     return float((model.predict(images).max() - grey) / highest) if highest > 0 else np.nan
+
+
+def half_contrast(model: NeuronModel, mei: NDArray, mean: float) -> float:
+    """How much of a model's response to an MEI is left at half of its contrast.
+
+    The contrast of an MEI is concentrated on one RF, where it exceeds that of most images. If the
+    response saturates there, the model is uncertain: it may be that less contrast drives the neuron
+    more strongly, and the MEI is then not the best image of its contrast.
+
+    Parameters
+    ----------
+    model : NeuronModel
+    mei : ndarray, shape (height, width)
+    mean : float
+        Luminance of grey.
+
+    Returns
+    -------
+    float
+        Response to the MEI at half contrast divided by that to the MEI, both above the response to
+        grey: 0.5 of a linear neuron, less if it is expansive. NaN if the MEI does not drive it.
+
+    Examples
+    --------
+    >>> from meiflow.images.geometry import Geometry
+    >>> filter = torch.zeros(6, 8)
+    >>> filter[2:4, 3:5] = torch.tensor([[1.0, -1.0], [1.0, -1.0]])
+    >>> state = {"kind": "ln", "filter": filter, "offset": 5.0, "baseline": -20.0, "scale": 1.0}
+    >>> linear = NeuronModel(Geometry(6, 8), 0.0, 0.0, [state], [1.0])
+    >>> round(half_contrast(linear, 0.5 + 0.1 * filter.numpy(), 0.5), 2)
+    0.5
+    """
+    shown = [mean + share * (np.asarray(mei, float) - mean) for share in (0.0, 0.5, 1.0)]
+    grey, half, whole = model.predict(np.stack(shown))
+    return float((half - grey) / (whole - grey)) if whole > grey else np.nan
