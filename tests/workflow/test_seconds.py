@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 import pytest
+import yaml
 
 from meiflow.report.page import libraries
 from tests.audit import check
@@ -70,6 +71,17 @@ def test_first_neurons_can_be_seen_before_the_secondary_analyses(whole, tmp_path
     assert project.snakemake(*RUN).returncode == 0
     assert report.exists()
     assert provisional.read_bytes() == finished
+
+
+def test_models_fitted_anew_leave_nothing_outdated(whole, tmp_path):
+    project = whole.copy(tmp_path / "copy")
+    document = yaml.safe_load((project.folder / "small.yaml").read_text())
+    document["model"]["ln"]["penalties"] = [0.02]
+    document["gabor"] |= {"orientations": 24, "spacing": 0.5}  # so that others could overtake it
+    project.configure("small.yaml", document)
+    run = ("--max-threads", "1", "--cores", "4", "--configfile", "small.yaml")
+    assert project.snakemake(*run).returncode == 0
+    assert "Nothing to be done" in project.snakemake("--dry-run", *run).stdout
 
 
 def test_no_stage_opens_or_reads_what_its_rule_does_not_pass_on(whole):

@@ -149,13 +149,19 @@ def fitted(session):
 
 
 def of_fitted(*patterns, among=list):
-    """Input function: each pattern for every neuron that has a model, or for some of these."""
+    """Input function: each pattern for every neuron that has a model, or for some of these.
+
+    Before the Gabor search has ended, Snakemake does not know which stimuli are out of date, so
+    what reads these waits for it.
+    """
 
     def expanded(wildcards):
         session = session_of(wildcards)
         names = among(fitted(session))
         paths = map(str, patterns)
-        return [p.format(session=session, neuron=n) for p in paths for n in names]
+        searched = str(R.procedure("best_gabors").table).format(session=session)
+        files = [p.format(session=session, neuron=n) for p in paths for n in names]
+        return [*files, ancient(searched)]
 
     return expanded
 
