@@ -91,6 +91,8 @@ def read_jobs(project: Path, notes: Path) -> list[Job]:
             if record["rule"] == job.stage.name and output.startswith(f"{folder}/"):
                 job.outputs.add(output)
                 job.inputs.update(record["input"])
+        # what reads the stimuli of all neurons waits for it: of_fitted in common.smk
+        job.inputs -= {f"{root}/stimuli/best_gabors.csv"} - job.opened
         jobs.append(job)
     return jobs
 

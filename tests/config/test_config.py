@@ -156,7 +156,7 @@ _SCALARS = st.one_of(
     st.lists(st.integers()),
 )
 _KEYS = st.one_of(
-    st.sampled_from(["session", "image", "mei", "seed", "id", "area", "steps", "units"]),
+    st.sampled_from(["session", "image", "mei", "seed", "id", "area", "steps", "units", "none"]),
     st.text(max_size=5),
 )
 

@@ -122,6 +122,7 @@ def test_verdicts_are_kept_and_exclude_neurons(open_page, tmp_path):
     page.focus(f".card[data-neuron='{two}'] a")
     page.keyboard.press("b")
     page.locator(f"#table a:text-is('{three}')").click()
+    page.wait_for_selector(f".neuron.open[data-neuron='{three}']")
     page.keyboard.press("r")
     page.locator(".neuron.open .judge input").fill('drifts, "late"')
     page.reload()

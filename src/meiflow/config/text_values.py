@@ -22,7 +22,10 @@ _WANTS = {
 
 def location_of(fault: Mapping[str, Any]) -> tuple[Any, ...]:
     """Keys and indices that lead to an invalid value."""
-    return tuple(p for p in fault["loc"] if not re.match(_BRANCH, str(p)))
+    way = [part for part in fault["loc"] if not re.match(_BRANCH, str(part))]
+    if fault["type"] == "extra_forbidden" and way[-1:] != [fault["loc"][-1]]:
+        way.append(fault["loc"][-1])  # an unknown key with the name of a branch
+    return tuple(way)
 
 
 def values_of_text(document: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
